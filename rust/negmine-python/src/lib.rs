@@ -1,0 +1,2 @@
+//! Bindings.
+#![forbid(unsafe_code)]
