@@ -1,9 +1,20 @@
-//! The canonical score, as a definition that can be read in a minute.
+//! The canonical score, as a definition that can be read in a minute, and its vector forms.
 //!
 //! For two f32 rows of one width, in f64, with 16 lanes: lane `l` takes the coordinates `l, l + 16, l + 32, ...` in
 //! rising order, and the lanes are then added pairwise (`l` with `l + 8`, then `+ 4`, `+ 2`, `+ 1`). A product of two
 //! f32 values is exact in f64, so a fused and a separate multiply-add give the same bits; the squared difference is
 //! not exact and is therefore multiplied first and added after, never fused.
+//!
+//! [`dot`] and [`squared_distance`] are the definition. Every other function here gives the same bits on every
+//! instruction set: sixteen lanes are two 512-bit or four 256-bit vectors of f64, and a short last block is filled with
+//! zeros, which changes no lane (a lane starts at +0 and a rounded sum is -0 only where both addends are). One row has
+//! too few independent sums to fill the multiply-add pipes; the `_many` forms interleave four.
+//!
+//! Empty rows give 0. A NaN or an infinity in a row gives what IEEE arithmetic makes of it; the payload and the sign of
+//! a NaN are not part of the promise.
+
+use crate::dispatch;
+use crate::isa::Isa;
 
 /// Number of independent partial sums.
 pub const LANES: usize = 16;
@@ -38,7 +49,48 @@ pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     add_lanes(lanes)
 }
 
-fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
+/// [`dot`] on the given instruction set.
+///
+/// # Panics
+/// Where the two rows differ in width, or this processor lacks `isa`.
+#[must_use]
+pub fn dot_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "rows of one width");
+    dispatch::dot(isa, a, [b])[0]
+}
+
+/// [`dot`] of `q` with each of four rows.
+///
+/// # Panics
+/// Where the rows differ in width, or this processor lacks `isa`.
+#[must_use]
+pub fn dot_many(isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
+    assert!(rows.iter().all(|row| row.len() == q.len()), "rows of one width");
+    dispatch::dot(isa, q, rows)
+}
+
+/// [`squared_distance`] on the given instruction set.
+///
+/// # Panics
+/// Where the two rows differ in width, or this processor lacks `isa`.
+#[must_use]
+pub fn squared_distance_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "rows of one width");
+    dispatch::squared_distance(isa, a, [b])[0]
+}
+
+/// [`squared_distance`] of `q` to each of four rows.
+///
+/// # Panics
+/// Where the rows differ in width, or this processor lacks `isa`.
+#[must_use]
+pub fn squared_distance_many(isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
+    assert!(rows.iter().all(|row| row.len() == q.len()), "rows of one width");
+    dispatch::squared_distance(isa, q, rows)
+}
+
+/// Adds the sixteen partial sums pairwise: `l` with `l + 8`, then `+ 4`, `+ 2`, `+ 1`.
+pub(crate) fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
     let mut half = LANES / 2;
     while half > 0 {
         for l in 0..half {

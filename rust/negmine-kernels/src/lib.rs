@@ -1,4 +1,23 @@
 //! The vector kernels of negmine, the only crate with `unsafe`.
+//!
+//! Every kernel takes the instruction set to use as its first argument, so that a test can force each one, and every
+//! kernel has a scalar form that is written to be read and is what the others are held to, bit for bit.
+//!
+//! Soundness, in three rules. A kernel for an instruction set is a safe function with `#[target_feature]`; it is
+//! reached only through the private `dispatch` module, which first looks the requested [`Isa`] up in the set that was
+//! detected on this processor and panics when it is not there. Lengths are checked with `assert!` once per call. What
+//! is left of `unsafe` are loads and stores of slices whose length the types or those assertions have fixed.
+//!
+//! Results assume the default floating-point environment (round to nearest, denormals kept). A caller that cannot be
+//! sure of it holds a [`fpenv::DefaultFloatEnv`] meanwhile.
 #![deny(unsafe_code)]
 
 pub mod canonical;
+#[allow(unsafe_code)]
+mod dispatch;
+pub mod isa;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64;
+
+pub use isa::{Isa, IsaError};

@@ -1,0 +1,60 @@
+//! The one way from a requested [`Isa`] to a kernel that uses its instructions.
+//!
+//! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
+//! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
+
+use crate::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64::{avx2, avx512};
+
+/// Evaluates the expression of the requested instruction set, after checking that this processor has it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_isa {
+    ($isa:expr, scalar: $scalar:expr, avx2: $avx2:expr, vnni256: $vnni256:expr, avx512: $avx512:expr $(,)?) => {
+        match available($isa) {
+            Isa::Scalar => $scalar,
+            // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C.
+            Isa::Avx2 => unsafe { $avx2 },
+            // SAFETY: as above; what `Vnni256` has beyond AVX2 is settled by the expression.
+            Isa::Vnni256 => unsafe { $vnni256 },
+            // SAFETY: as above, and AVX-512 F, BW, DQ, VL and VNNI.
+            Isa::Avx512 => unsafe { $avx512 },
+        }
+    };
+}
+
+/// On other architectures `Scalar` is the only instruction set that passes the check.
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! by_isa {
+    ($isa:expr, scalar: $scalar:expr, $($other:tt)*) => {{
+        let _ = available($isa);
+        $scalar
+    }};
+}
+
+/// The soundness check: an instruction set that this processor lacks never reaches a kernel.
+#[inline]
+fn available(isa: Isa) -> Isa {
+    assert!(isa.is_available(), "this processor has no {isa}");
+    isa
+}
+
+pub(crate) fn dot<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f64; N] {
+    by_isa!(
+        isa,
+        scalar: rows.map(|row| crate::canonical::dot(q, row)),
+        avx2: avx2::canonical::dot(q, rows),
+        vnni256: avx2::canonical::dot(q, rows),
+        avx512: avx512::canonical::dot(q, rows),
+    )
+}
+
+pub(crate) fn squared_distance<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f64; N] {
+    by_isa!(
+        isa,
+        scalar: rows.map(|row| crate::canonical::squared_distance(q, row)),
+        avx2: avx2::canonical::squared_distance(q, rows),
+        vnni256: avx2::canonical::squared_distance(q, rows),
+        avx512: avx512::canonical::squared_distance(q, rows),
+    )
+}

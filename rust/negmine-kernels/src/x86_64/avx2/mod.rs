@@ -1,0 +1,3 @@
+//! AVX2, FMA and F16C: 256-bit vectors, sixteen registers.
+
+pub(crate) mod canonical;

@@ -1,0 +1,3 @@
+//! AVX-512 F, BW, DQ, VL and VNNI: 512-bit vectors, thirty-two registers, masks.
+
+pub(crate) mod canonical;
