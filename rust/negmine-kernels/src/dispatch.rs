@@ -3,9 +3,10 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
-use crate::x86_64::{avx2, avx512};
+use crate::x86_64::{avx2, avx512, avxvnni, vnni256};
 
 /// Evaluates the expression of the requested instruction set, after checking that this processor has it.
 #[cfg(target_arch = "x86_64")]
@@ -15,7 +16,7 @@ macro_rules! by_isa {
             Isa::Scalar => $scalar,
             // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C.
             Isa::Avx2 => unsafe { $avx2 },
-            // SAFETY: as above; what `Vnni256` has beyond AVX2 is settled by the expression.
+            // SAFETY: as above; an expression that needs more than AVX2 picks the encoding that was detected.
             Isa::Vnni256 => unsafe { $vnni256 },
             // SAFETY: as above, and AVX-512 F, BW, DQ, VL and VNNI.
             Isa::Avx512 => unsafe { $avx512 },
@@ -57,4 +58,24 @@ pub(crate) fn squared_distance<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32
         vnni256: avx2::canonical::squared_distance(q, rows),
         avx512: avx512::canonical::squared_distance(q, rows),
     )
+}
+
+pub(crate) fn pack_panel(isa: Isa, rows: &[i8], padded: usize, out: &mut [u8]) {
+    by_isa!(
+        isa,
+        scalar: pack_panel_scalar(rows, padded, out),
+        avx2: avx2::pack::pack_panel(rows, padded, out),
+        vnni256: avx2::pack::pack_panel(rows, padded, out),
+        avx512: avx512::pack::pack_panel(rows, padded, out),
+    );
+}
+
+pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
+    by_isa!(
+        isa,
+        scalar: scan_panel_scalar(queries, panel, hits),
+        avx2: avx2::dot_i8::scan_panel(queries, panel, hits),
+        vnni256: if Isa::Avx512.is_available() { vnni256::scan_panel(queries, panel, hits) } else { avxvnni::scan_panel(queries, panel, hits) },
+        avx512: avx512::dot_i8::scan_panel(queries, panel, hits),
+    );
 }

@@ -15,6 +15,7 @@
 pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
+pub mod dot_i8;
 pub mod isa;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]

@@ -7,3 +7,5 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
+pub(crate) mod avxvnni;
+pub(crate) mod vnni256;

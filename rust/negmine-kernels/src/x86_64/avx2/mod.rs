@@ -1,3 +1,5 @@
 //! AVX2, FMA and F16C: 256-bit vectors, sixteen registers.
 
 pub(crate) mod canonical;
+pub(crate) mod dot_i8;
+pub(crate) mod pack;

@@ -1,0 +1,57 @@
+//! The int8 panel scan with `vpdpbusd` on 256-bit vectors, in the AVX-512 VL encoding with its thirty-two registers.
+//!
+//! As `super::avx512::dot_i8` in all but the vector length: the 24 accumulators are six queries by four vectors of
+//! eight documents, and a panel is scanned in two strips. For processors whose 512-bit units are slow or lower the
+//! clock.
+
+use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
+
+use super::avx2::dot_i8::{Found, STRIPS, VECTORS, load};
+use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, Panel, QueryTile};
+
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
+    let mut found = Found::new();
+    for block in queries.blocks() {
+        match block.correction.len() {
+            1 => scan_block::<1>(&block, panel, &mut found),
+            2 => scan_block::<2>(&block, panel, &mut found),
+            3 => scan_block::<3>(&block, panel, &mut found),
+            4 => scan_block::<4>(&block, panel, &mut found),
+            5 => scan_block::<5>(&block, panel, &mut found),
+            _ => scan_block::<BLOCK>(&block, panel, &mut found),
+        }
+        found.append(&block, panel.valid, hits);
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn scan_block<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, found: &mut Found) {
+    for strip in 0..STRIPS {
+        let dots = dots::<Q>(block, panel, strip);
+        found.judge(block, 0, panel, strip, &dots);
+    }
+}
+
+/// The inner products of `Q` queries with a strip of the panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, strip: usize) -> [[__m256i; VECTORS]; Q] {
+    let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
+    for q in 0..Q {
+        sums[q] = [_mm256_set1_epi32(block.correction[q]); VECTORS];
+    }
+    for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        let mut documents = [_mm256_setzero_si256(); VECTORS];
+        for v in 0..VECTORS {
+            documents[v] = load(group, strip, v);
+        }
+        for q in 0..Q {
+            let codes = _mm256_set1_epi32(words[q]);
+            for v in 0..VECTORS {
+                sums[q][v] = _mm256_dpbusd_epi32(sums[q][v], documents[v], codes);
+            }
+        }
+    }
+    sums
+}
