@@ -1,2 +1,23 @@
-//! Bindings.
+//! `negmine._native`: the bindings. Every function extracts, checks, detaches from the interpreter, calls the core,
+//! and wraps; a loop over data here would be in the wrong crate.
 #![forbid(unsafe_code)]
+
+mod call;
+mod convert;
+mod errors;
+mod exact;
+mod info;
+mod mine;
+
+use pyo3::prelude::*;
+
+/// The compiled core of negmine.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::exact::{ExactIndex, score_pairs};
+    #[pymodule_export]
+    use super::info::build_info;
+    #[pymodule_export]
+    use super::mine::{limit_per_document, select};
+}

@@ -1,0 +1,167 @@
+//! One error type, one variant per distinct mistake; the fields carry what the message names.
+
+use std::fmt;
+
+/// The result of every fallible function of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can be wrong with a call. Arguments are named as the Python face names them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A row holds NaN or an infinity.
+    NonFinite {
+        /// The array.
+        argument: &'static str,
+        /// Its row.
+        row: usize,
+        /// The column of the first such value.
+        column: usize,
+    },
+    /// A float64 value lies beyond the range of float32.
+    BeyondFloat32 {
+        /// The array.
+        argument: &'static str,
+        /// Its row.
+        row: usize,
+        /// The column of the first such value.
+        column: usize,
+    },
+    /// Two sides differ in width.
+    WidthMismatch {
+        /// Width of the queries.
+        queries: usize,
+        /// Width of the corpus.
+        corpus: usize,
+    },
+    /// A width of 0, or one at which int32 sums could overflow.
+    Width {
+        /// The array.
+        argument: &'static str,
+        /// Its width.
+        width: usize,
+    },
+    /// More rows than row numbers.
+    TooManyRows {
+        /// The array.
+        argument: &'static str,
+        /// Its rows.
+        rows: usize,
+    },
+    /// An array has the wrong length.
+    Length {
+        /// The array.
+        argument: &'static str,
+        /// The length that the other arguments ask for.
+        expected: usize,
+        /// The length it has.
+        got: usize,
+    },
+    /// CSR offsets that do not start at 0, fall, or do not end at the number of entries.
+    RaggedCsr {
+        /// The CSR argument.
+        argument: &'static str,
+        /// The first row whose offsets are wrong.
+        row: usize,
+    },
+    /// CSR entries of one row that do not rise strictly.
+    UnsortedCsr {
+        /// The CSR argument.
+        argument: &'static str,
+        /// The first such row.
+        row: usize,
+    },
+    /// A row number outside its array.
+    RowOutOfRange {
+        /// The argument that holds the number.
+        argument: &'static str,
+        /// The number.
+        row: i64,
+        /// Rows there are.
+        rows: usize,
+    },
+    /// A value breaks its rule.
+    Value {
+        /// The argument.
+        argument: &'static str,
+        /// The rule, as the end of "must be ...".
+        rule: &'static str,
+        /// The value received.
+        got: String,
+    },
+    /// A canonical score lies outside its certified interval: the corpus is not the one that was packed.
+    CorpusChanged {
+        /// The document row.
+        row: usize,
+    },
+    /// The work cannot be done within the memory limit.
+    MemoryLimit {
+        /// Bytes that the smallest plan needs.
+        needed: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The caller asked to stop.
+    Interrupted,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NonFinite { argument, row, column } => {
+                write!(f, "`{argument}` must be finite; row {row} holds NaN or infinity at column {column}.")
+            }
+            Self::BeyondFloat32 { argument, row, column } => write!(
+                f,
+                "`{argument}` must fit float32, to which float64 is rounded; row {row} overflows at column {column}."
+            ),
+            Self::WidthMismatch { queries, corpus } => write!(
+                f,
+                "`queries` must be as wide as the corpus; got width {queries} against corpus width {corpus}."
+            ),
+            Self::Width { argument, width } => {
+                write!(
+                    f,
+                    "`{argument}` must be between 1 and {} wide; got width {width}.",
+                    super::matrix::MAX_WIDTH
+                )
+            }
+            Self::TooManyRows { argument, rows } => {
+                write!(f, "`{argument}` must have at most {} rows; got {rows}.", super::matrix::MAX_ROWS)
+            }
+            Self::Length { argument, expected, got } => {
+                write!(f, "`{argument}` must have length {expected}; got {got}.")
+            }
+            Self::RaggedCsr { argument, row } => write!(
+                f,
+                "`{argument}` must have offsets that start at 0, never fall, and end at the number of entries; got row {row} that does not."
+            ),
+            Self::UnsortedCsr { argument, row } => write!(
+                f,
+                "`{argument}` must hold strictly rising row numbers per query; got row {row} unsorted or with repeats."
+            ),
+            Self::RowOutOfRange { argument, row, rows } => {
+                write!(f, "`{argument}` must hold row numbers below {rows}; got {row}.")
+            }
+            Self::Value { argument, rule, got } => write!(f, "`{argument}` must be {rule}; got {got}."),
+            Self::CorpusChanged { row } => write!(
+                f,
+                "`corpus` must stay as it was when the index was built; document row {row} has changed. Build the index again."
+            ),
+            Self::MemoryLimit { needed, limit } => {
+                write!(f, "`memory_limit` must be at least {needed} bytes for this work; got {limit}.")
+            }
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Refuses an array whose length is not the one that the other arguments ask for.
+///
+/// # Errors
+/// [`Error::Length`].
+pub fn check_length(argument: &'static str, expected: usize, got: usize) -> Result<()> {
+    if expected == got { Ok(()) } else { Err(Error::Length { argument, expected, got }) }
+}

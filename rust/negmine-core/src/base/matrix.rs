@@ -1,0 +1,146 @@
+//! Borrowed rows of any supported element type and any strides, read as f32.
+//!
+//! Nothing is widened ahead of time: a float16 memmap larger than memory is read row by row. f16, bf16, int8 and uint8
+//! widen exactly; f64 is rounded to f32 once, here.
+
+use ndarray::ArrayView2;
+use negmine_kernels::isa::Isa;
+use negmine_kernels::{quantize, widen};
+
+use super::{Error, Result};
+
+/// The widest row for which 255 * 127 * width stays below 2^31, so that an int32 sum of int8 products is exact.
+pub const MAX_WIDTH: usize = 65_536;
+
+/// Row numbers are u32 inside the core.
+pub const MAX_ROWS: usize = u32::MAX as usize;
+
+/// The elements of a matrix as the caller holds them.
+#[derive(Clone, Debug)]
+pub enum Elements<'a> {
+    /// float32
+    F32(ArrayView2<'a, f32>),
+    /// float64, rounded to float32 once
+    F64(ArrayView2<'a, f64>),
+    /// float16, as bits
+    F16(ArrayView2<'a, u16>),
+    /// bfloat16, as bits
+    Bf16(ArrayView2<'a, u16>),
+    /// int8
+    I8(ArrayView2<'a, i8>),
+    /// uint8
+    U8(ArrayView2<'a, u8>),
+}
+
+/// A matrix that somebody else owns, with the name that errors use.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    argument: &'static str,
+    elements: Elements<'a>,
+    shape: (usize, usize),
+}
+
+impl<'a> Rows<'a> {
+    /// Wraps `elements`, called `argument` in errors.
+    ///
+    /// # Errors
+    /// Width 0 or above [`MAX_WIDTH`]; more than [`MAX_ROWS`] rows.
+    pub fn new(argument: &'static str, elements: Elements<'a>) -> Result<Self> {
+        let shape = match &elements {
+            Elements::F32(a) => a.dim(),
+            Elements::F64(a) => a.dim(),
+            Elements::F16(a) | Elements::Bf16(a) => a.dim(),
+            Elements::I8(a) => a.dim(),
+            Elements::U8(a) => a.dim(),
+        };
+        if shape.1 == 0 || shape.1 > MAX_WIDTH {
+            return Err(Error::Width { argument, width: shape.1 });
+        }
+        if shape.0 > MAX_ROWS {
+            return Err(Error::TooManyRows { argument, rows: shape.0 });
+        }
+        Ok(Self { argument, elements, shape })
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.0
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shape.0 == 0
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.shape.1
+    }
+
+    /// The name that errors use.
+    #[must_use]
+    pub fn argument(&self) -> &'static str {
+        self.argument
+    }
+
+    /// Row `r` as f32: borrowed where it lies ready, else widened into `buffer` (as wide as the matrix).
+    pub fn row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> &'b [f32] {
+        match &self.elements {
+            Elements::F32(a) => {
+                let row = a.row(r);
+                if let Some(slice) = row.to_slice() {
+                    return slice;
+                }
+                fill(buffer, row.iter().copied());
+            }
+            // The one place where float64 is rounded.
+            Elements::F64(a) => fill(buffer, a.row(r).iter().map(|&x| x as f32)),
+            Elements::F16(a) => widen_row(a, r, buffer, |bits, out| widen::widen_f16(isa, bits, out)),
+            Elements::Bf16(a) => widen_row(a, r, buffer, |bits, out| widen::widen_bf16(isa, bits, out)),
+            Elements::I8(a) => fill(buffer, a.row(r).iter().map(|&x| f32::from(x))),
+            Elements::U8(a) => fill(buffer, a.row(r).iter().map(|&x| f32::from(x))),
+        }
+        buffer
+    }
+
+    /// Row `r` as [`Rows::row`] gives it, refused where it holds a value that has no finite f32.
+    ///
+    /// # Errors
+    /// NaN, infinity, or a float64 beyond float32: row and column are named.
+    pub fn finite_row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> Result<&'b [f32]> {
+        let row = self.row(isa, r, buffer);
+        match quantize::first_non_finite(isa, row) {
+            None => Ok(row),
+            Some(column) => Err(self.not_finite(r, column)),
+        }
+    }
+
+    fn not_finite(&self, row: usize, column: usize) -> Error {
+        let argument = self.argument;
+        match &self.elements {
+            Elements::F64(a) if a[(row, column)].is_finite() => {
+                Error::BeyondFloat32 { argument, row, column }
+            }
+            _ => Error::NonFinite { argument, row, column },
+        }
+    }
+}
+
+fn fill(buffer: &mut [f32], values: impl Iterator<Item = f32>) {
+    for (slot, value) in buffer.iter_mut().zip(values) {
+        *slot = value;
+    }
+}
+
+fn widen_row(a: &ArrayView2<'_, u16>, r: usize, buffer: &mut [f32], widen: impl Fn(&[u16], &mut [f32])) {
+    let row = a.row(r);
+    if let Some(bits) = row.to_slice() {
+        widen(bits, buffer);
+    } else {
+        let bits: Vec<u16> = row.iter().copied().collect();
+        widen(&bits, buffer);
+    }
+}

@@ -1,0 +1,11 @@
+//! What every part of the core uses: errors, views, order, threads, draws.
+
+pub mod csr;
+pub mod error;
+pub mod math;
+pub mod matrix;
+pub mod order;
+pub mod parallel;
+pub mod philox;
+
+pub use error::{Error, Result};

@@ -1,0 +1,99 @@
+//! What a scan is asked, and what it answers.
+
+use crate::base::Result;
+use crate::base::csr::Lists;
+use crate::base::error::check_length;
+use crate::base::order::Scored;
+
+/// Documents that share a group with a positive are no candidates: near-duplicates of it.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupRule<'a> {
+    /// Group of every document; -1 is no group.
+    pub of_document: &'a [i64],
+    /// Per query, the groups of its positives, rising.
+    pub forbidden: &'a Lists<i64>,
+}
+
+/// A key per document and an inclusive range of keys per query.
+#[derive(Clone, Copy, Debug)]
+pub struct Eligible<'a> {
+    /// Key of every document.
+    pub keys: &'a [i64],
+    /// Lowest key that each query admits.
+    pub lowest: &'a [i64],
+    /// Highest key that each query admits.
+    pub highest: &'a [i64],
+}
+
+impl Eligible<'_> {
+    /// Checks the lengths.
+    ///
+    /// # Errors
+    /// The array whose length does not fit.
+    pub fn check(&self, queries: usize, documents: usize) -> Result<()> {
+        check_length("eligible.keys", documents, self.keys.len())?;
+        check_length("eligible.lowest", queries, self.lowest.len())?;
+        check_length("eligible.highest", queries, self.highest.len())
+    }
+}
+
+/// Who is a candidate of each query.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// Per query, the rows that are never candidates, rising: positives, exclusions, the query itself.
+    pub banned: &'a Lists<u32>,
+    /// Groups of positives.
+    pub groups: Option<GroupRule<'a>>,
+    /// Key ranges.
+    pub eligible: Option<Eligible<'a>>,
+}
+
+impl Candidates<'_> {
+    /// Whether document `row` is a candidate of `query`.
+    #[must_use]
+    pub fn admits(&self, query: usize, row: u32) -> bool {
+        if let Some(eligible) = self.eligible {
+            let key = eligible.keys[row as usize];
+            if key < eligible.lowest[query] || key > eligible.highest[query] {
+                return false;
+            }
+        }
+        if self.banned.row(query).binary_search(&row).is_ok() {
+            return false;
+        }
+        self.groups.is_none_or(|groups| {
+            let group = groups.of_document[row as usize];
+            group == -1 || groups.forbidden.row(query).binary_search(&group).is_err()
+        })
+    }
+}
+
+/// The result rows of every query: one, or one per positive under `reference="each"`.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// Result rows of query `i` are `offsets[i]..offsets[i + 1]`.
+    pub offsets: Vec<usize>,
+    /// Highest score that each result row admits; +inf where there is no cap, NaN where the row asks for nothing.
+    pub caps: Vec<f64>,
+    /// Lowest score that every result row admits; -inf where there is no floor.
+    pub floor: f64,
+    /// Documents that each result row wants.
+    pub depth: usize,
+}
+
+impl Targets {
+    /// One result row per query, without floor.
+    #[must_use]
+    pub fn one_per_query(queries: usize, cap: f64, depth: usize) -> Self {
+        Self { offsets: (0..=queries).collect(), caps: vec![cap; queries], floor: f64::NEG_INFINITY, depth }
+    }
+}
+
+/// What one result row got.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The best documents that pass cap and floor, best first; fewer than the depth only where no more exist.
+    pub best: Vec<Scored>,
+    /// Candidates above the cap, all of them counted.
+    pub above_cap: u64,
+}

@@ -1,0 +1,54 @@
+//! Search without the meaning that mining adds: the best k of every query.
+
+use crate::base::Result;
+use crate::base::csr::{CsrView, Lists};
+use crate::base::error::check_length;
+use crate::base::matrix::Rows;
+use crate::base::parallel::Run;
+
+use super::index::ExactIndex;
+use super::request::{Candidates, Eligible, Found, Targets};
+
+/// What a search may leave out.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchRequest<'a> {
+    /// Documents per query.
+    pub k: usize,
+    /// Rows that are never an answer, rising, per query.
+    pub exclude: Option<CsrView<'a>>,
+    /// No score above this.
+    pub max_score: Option<f64>,
+    /// Keys and ranges.
+    pub eligible: Option<Eligible<'a>>,
+}
+
+impl ExactIndex {
+    /// The best `k` documents of every query.
+    ///
+    /// # Errors
+    /// Arrays that do not fit each other, values that are not finite, or an interrupt.
+    pub fn search(
+        &self,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        request: &SearchRequest<'_>,
+        run: &Run<'_>,
+    ) -> Result<Vec<Found>> {
+        let mut banned = Lists::default();
+        if let Some(exclude) = request.exclude {
+            check_length("exclude", queries.len(), exclude.len())?;
+            exclude.check_rows("exclude", self.len(), false)?;
+        }
+        for i in 0..queries.len() {
+            banned
+                .push_row(request.exclude.map_or(&[][..], |rows| rows.row(i)).iter().map(|&row| row as u32));
+        }
+        if let Some(eligible) = request.eligible {
+            eligible.check(queries.len(), self.len())?;
+        }
+        let candidates = Candidates { banned: &banned, groups: None, eligible: request.eligible };
+        let cap = request.max_score.unwrap_or(f64::INFINITY);
+        let targets = Targets::one_per_query(queries.len(), cap, request.k.min(self.len()));
+        self.scan(corpus, queries, &candidates, &targets, run)
+    }
+}

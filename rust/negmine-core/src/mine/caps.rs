@@ -1,0 +1,86 @@
+//! The highest score that a negative may have, and which rule set it.
+
+/// What a query's positives are reduced to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// The lowest score of a positive.
+    Min,
+    /// The highest.
+    Max,
+    /// The mean: a sequential sum in CSR order, divided once.
+    Mean,
+    /// Each positive's own score; result rows are (query, positive) pairs.
+    Each,
+}
+
+/// The rules that cap a score; absent ones are left out.
+#[derive(Clone, Copy, Debug)]
+pub struct CapRules {
+    /// No score above this.
+    pub max_score: Option<f64>,
+    /// No score above the reference less this; may be negative.
+    pub absolute_margin: Option<f64>,
+    /// No score above the reference less this share of its magnitude; at least 0.
+    pub relative_margin: Option<f64>,
+    /// What the margins refer to.
+    pub reference: Reference,
+}
+
+/// Which rule set a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Cap {
+    /// `max_score`
+    MaxScore = 0,
+    /// `absolute_margin`
+    Absolute = 1,
+    /// `relative_margin`
+    Relative = 2,
+}
+
+impl CapRules {
+    /// Whether a margin is set, so that a query without positives has no cap to go by.
+    #[must_use]
+    pub fn needs_reference(&self) -> bool {
+        self.absolute_margin.is_some() || self.relative_margin.is_some()
+    }
+
+    /// The reference of a query's positives; NaN where there are none. Not for `Each`.
+    #[must_use]
+    pub fn reduce(&self, scores: &[f64]) -> f64 {
+        if scores.is_empty() {
+            return f64::NAN;
+        }
+        match self.reference {
+            Reference::Min => scores.iter().copied().fold(f64::INFINITY, f64::min),
+            Reference::Max => scores.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            Reference::Mean | Reference::Each => {
+                let sum = scores.iter().fold(0.0, |sum, &score| sum + score);
+                sum / scores.len() as f64
+            }
+        }
+    }
+
+    /// The tightest cap under `reference`, ties in the order of the rules; +inf and no rule where none is set; NaN
+    /// where a margin is set and there is no reference.
+    #[must_use]
+    pub fn cap(&self, reference: f64) -> (f64, Option<Cap>) {
+        if self.needs_reference() && reference.is_nan() {
+            return (f64::NAN, None);
+        }
+        let terms = [
+            (self.max_score, Cap::MaxScore),
+            (self.absolute_margin.map(|margin| reference - margin), Cap::Absolute),
+            (self.relative_margin.map(|margin| reference - reference.abs() * margin), Cap::Relative),
+        ];
+        let mut tightest = (f64::INFINITY, None);
+        for (value, rule) in terms {
+            if let Some(value) = value
+                && (tightest.1.is_none() || value < tightest.0)
+            {
+                tightest = (value, Some(rule));
+            }
+        }
+        tightest
+    }
+}

@@ -1,0 +1,18 @@
+//! Mining: what the scan's answer means. Who is a candidate, which caps apply, what the pool holds, what is chosen.
+//!
+//! Two stages: [`pool::candidates`] looks at vectors once; [`select::select`] and [`limit::limit_per_document`] are
+//! pure functions of the pool it made.
+
+pub mod caps;
+pub mod eligible;
+pub mod limit;
+pub mod policy;
+pub mod pool;
+pub mod random;
+pub mod reason;
+pub mod select;
+
+pub use caps::{Cap, CapRules, Reference};
+pub use policy::{Policy, Scale};
+pub use pool::{Pool, PoolRequest};
+pub use reason::Reason;

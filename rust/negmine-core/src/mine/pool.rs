@@ -1,0 +1,264 @@
+//! The candidate pool: per result row, the best candidates that pass the caps, in rank order.
+
+use crate::base::csr::CsrView;
+use crate::base::matrix::Rows;
+use crate::base::parallel::Run;
+use crate::base::{Error, Result};
+use crate::exact::score::score_pairs;
+use crate::exact::{ExactIndex, Found, Targets};
+
+use super::caps::{CapRules, Reference};
+use super::eligible::{Ruled, Rules};
+use super::reason::Reason;
+
+/// The first stage of mining, as the caller asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolRequest<'a> {
+    /// Who is a candidate.
+    pub rules: Rules<'a>,
+    /// Scores of positives, aligned with their CSR; NaN where the row's own vectors are to be scored. Needed for
+    /// positives outside the corpus.
+    pub given_scores: Option<&'a [f64]>,
+    /// What caps a score.
+    pub caps: CapRules,
+    /// Lowest score of a survivor.
+    pub min_score: Option<f64>,
+    /// First rank that the pool keeps.
+    pub range_min: usize,
+    /// First rank that it does not.
+    pub range_max: usize,
+}
+
+/// Documents per line of the report, one entry per result row.
+#[derive(Clone, Debug, Default)]
+pub struct ReportColumns {
+    /// Known positives.
+    pub positives: Vec<u64>,
+    /// Excluded by the caller.
+    pub excluded: Vec<u64>,
+    /// The query itself.
+    pub itself: Vec<u64>,
+    /// In a group with a positive.
+    pub group: Vec<u64>,
+    /// Outside the query's key range.
+    pub ineligible: Vec<u64>,
+    /// Above a cap; by the rule that set it: `max_score`, `absolute_margin`, `relative_margin`.
+    pub above: [Vec<u64>; 3],
+}
+
+/// The pool of every result row.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    /// Width of `rows` and `scores`: `range_max - range_min`.
+    pub width: usize,
+    /// Document rows, row-major, padded with -1.
+    pub rows: Vec<i64>,
+    /// Canonical scores, padded with -inf.
+    pub scores: Vec<f64>,
+    /// Documents per result row.
+    pub counts: Vec<i32>,
+    /// Why a row is not full.
+    pub reasons: Vec<Reason>,
+    /// Query of every result row, counted from the first of the call.
+    pub query_rows: Vec<i64>,
+    /// Positive of every result row under `Each`, else -1.
+    pub positive_rows: Vec<i64>,
+    /// What the margins refer to; NaN without positives.
+    pub reference_scores: Vec<f64>,
+    /// The score above which nothing was kept; +inf without caps, NaN where a reference is missing.
+    pub cap_scores: Vec<f64>,
+    /// Scores of the positives, aligned with their CSR.
+    pub positive_scores: Vec<f64>,
+    /// What became of the documents.
+    pub report: ReportColumns,
+    /// Queries of norm zero, under cosine.
+    pub zero_queries: u64,
+}
+
+/// Result rows before the scan: which query and positive they stand for, and their caps.
+struct Plan {
+    targets: Targets,
+    queries: Vec<usize>,
+    positive_rows: Vec<i64>,
+    references: Vec<f64>,
+    rules: Vec<Option<super::caps::Cap>>,
+}
+
+/// Builds the pool: one scan of the corpus, exact.
+///
+/// # Errors
+/// Arrays that do not fit each other, values that are not finite, or an interrupt.
+pub fn candidates(
+    index: &ExactIndex,
+    corpus: &Rows<'_>,
+    queries: &Rows<'_>,
+    request: &PoolRequest<'_>,
+    run: &Run<'_>,
+) -> Result<Pool> {
+    let positives = request.rules.positives;
+    if positives.len() != queries.len() {
+        return Err(Error::Length { argument: "positives", expected: queries.len(), got: positives.len() });
+    }
+    let ruled = request.rules.resolve(index.len())?;
+    let positive_scores = positive_scores(index, corpus, queries, request, run)?;
+    let plan = plan(request, &positive_scores);
+    let found = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
+    let mut pool = Pool {
+        width: request.range_max - request.range_min,
+        zero_queries: zero_queries(index, queries, run),
+        ..Pool::default()
+    };
+    for (row, found) in found.into_iter().enumerate() {
+        pool.push(row, &found, &plan, &ruled, request, index.len());
+    }
+    pool.positive_rows = plan.positive_rows;
+    pool.reference_scores = plan.references;
+    pool.cap_scores = plan.targets.caps;
+    pool.positive_scores = positive_scores;
+    Ok(pool)
+}
+
+fn positive_scores(
+    index: &ExactIndex,
+    corpus: &Rows<'_>,
+    queries: &Rows<'_>,
+    request: &PoolRequest<'_>,
+    run: &Run<'_>,
+) -> Result<Vec<f64>> {
+    let positives: CsrView<'_> = request.rules.positives;
+    let mut scores = score_pairs(index.metric(), queries, corpus, positives, run)?;
+    if let Some(given) = request.given_scores {
+        if given.len() != scores.len() {
+            return Err(Error::Length {
+                argument: "positive_scores",
+                expected: scores.len(),
+                got: given.len(),
+            });
+        }
+        for (score, &given) in scores.iter_mut().zip(given) {
+            if !given.is_nan() {
+                *score = given;
+            }
+        }
+    }
+    for i in 0..positives.len() {
+        if scores[positives.range(i)].iter().any(|score| score.is_nan()) {
+            return Err(Error::Value {
+                argument: "positive_scores",
+                rule: "given for every positive outside the corpus",
+                got: format!("none for a positive of query {i}"),
+            });
+        }
+    }
+    Ok(scores)
+}
+
+fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
+    let positives = request.rules.positives;
+    let mut plan = Plan {
+        targets: Targets {
+            offsets: vec![0],
+            caps: Vec::new(),
+            floor: request.min_score.unwrap_or(f64::NEG_INFINITY),
+            depth: request.range_max,
+        },
+        queries: Vec::new(),
+        positive_rows: Vec::new(),
+        references: Vec::new(),
+        rules: Vec::new(),
+    };
+    let push = |plan: &mut Plan, query: usize, positive: i64, reference: f64| {
+        let (cap, rule) = request.caps.cap(reference);
+        plan.targets.caps.push(cap);
+        plan.rules.push(rule);
+        plan.queries.push(query);
+        plan.positive_rows.push(positive);
+        plan.references.push(reference);
+    };
+    for i in 0..positives.len() {
+        let scores = &positive_scores[positives.range(i)];
+        if request.caps.reference == Reference::Each && !scores.is_empty() {
+            for (&row, &score) in positives.row(i).iter().zip(scores) {
+                push(&mut plan, i, row, score);
+            }
+        } else {
+            let reference = if scores.is_empty() { f64::NAN } else { request.caps.reduce(scores) };
+            push(&mut plan, i, -1, reference);
+        }
+        plan.targets.offsets.push(plan.queries.len());
+    }
+    plan
+}
+
+fn zero_queries(index: &ExactIndex, queries: &Rows<'_>, run: &Run<'_>) -> u64 {
+    if index.metric() != crate::exact::Metric::Cosine {
+        return 0;
+    }
+    let mut buffer = vec![0.0; queries.width()];
+    (0..queries.len())
+        .filter(|&i| index.metric().squared_norm(run.isa, queries.row(run.isa, i, &mut buffer)) == 0.0)
+        .count() as u64
+}
+
+impl Pool {
+    /// Number of result rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether there are no result rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    fn push(
+        &mut self,
+        row: usize,
+        found: &Found,
+        plan: &Plan,
+        ruled: &Ruled<'_>,
+        request: &PoolRequest<'_>,
+        documents: usize,
+    ) {
+        let query = plan.queries[row];
+        let kept = found.best.get(request.range_min..).unwrap_or(&[]);
+        self.rows.extend(kept.iter().map(|scored| i64::from(scored.row)));
+        self.scores.extend(kept.iter().map(|scored| scored.score));
+        let filled = (row + 1) * self.width;
+        self.rows.resize(filled, -1);
+        self.scores.resize(filled, f64::NEG_INFINITY);
+        self.counts.push(kept.len() as i32);
+        self.query_rows.push(query as i64);
+
+        let counts = *ruled.counts(query);
+        let no_positive = plan.targets.caps[row].is_nan();
+        let below_floor =
+            (documents as u64).saturating_sub(counts.total() + found.above_cap + found.best.len() as u64);
+        self.reasons.push(if no_positive {
+            Reason::NoPositive
+        } else if found.best.len() >= request.range_max {
+            Reason::None
+        } else if found.above_cap > 0 {
+            Reason::Capped
+        } else if below_floor > 0 {
+            Reason::Floor
+        } else {
+            Reason::CorpusExhausted
+        });
+
+        // A row without the positive that its margin needs was not looked at: it counts as such and nowhere else.
+        let counts = if no_positive { super::eligible::RuleCounts::default() } else { counts };
+        let report = &mut self.report;
+        report.positives.push(counts.positives);
+        report.excluded.push(counts.excluded);
+        report.itself.push(counts.itself);
+        report.group.push(counts.group);
+        report.ineligible.push(counts.ineligible);
+        for (rule, column) in report.above.iter_mut().enumerate() {
+            let its_own = plan.rules[row].is_some_and(|cap| cap as usize == rule);
+            column.push(if its_own { found.above_cap } else { 0 });
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Selection: from a pool to negatives, a pure function of the pool, the policy, the seed and the epoch.
+
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream};
+use crate::base::{Error, Result};
+
+use super::policy::{Order, Policy, PoolRow};
+use super::reason::Reason;
+
+/// Result rows chosen between two looks at the clock.
+const ROWS_PER_ITEM: usize = 256;
+
+/// A pool as borrowed arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolView<'a> {
+    /// Width of `rows` and `scores`.
+    pub width: usize,
+    /// Document rows, row-major.
+    pub rows: &'a [i64],
+    /// Scores, row-major.
+    pub scores: &'a [f64],
+    /// Documents per result row.
+    pub counts: &'a [i32],
+    /// Why a row is not full.
+    pub reasons: &'a [u8],
+    /// Global query row of every result row.
+    pub query_rows: &'a [i64],
+    /// Positive of every result row; used by draws only under `each`.
+    pub positive_rows: &'a [i64],
+    /// What the margins refer to.
+    pub reference_scores: &'a [f64],
+    /// Whether result rows are (query, positive) pairs.
+    pub each: bool,
+}
+
+/// How to choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Negatives per result row.
+    pub n: usize,
+    /// The policy.
+    pub policy: Policy,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Epoch of the draws.
+    pub epoch: u64,
+}
+
+/// Ranks chosen per result row, rising, and why rows are short.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// Ranks within the pool.
+    pub ranks: Vec<Vec<usize>>,
+    /// Why a row has fewer than `n`.
+    pub reasons: Vec<Reason>,
+}
+
+impl<'a> PoolView<'a> {
+    /// Checks that the arrays fit each other.
+    ///
+    /// # Errors
+    /// A length that differs, or a count outside 0..=width.
+    pub fn check(&self) -> Result<()> {
+        let rows = self.counts.len();
+        let lengths = [
+            ("rows", rows * self.width, self.rows.len()),
+            ("scores", rows * self.width, self.scores.len()),
+            ("reasons", rows, self.reasons.len()),
+            ("query_rows", rows, self.query_rows.len()),
+            ("positive_rows", rows, self.positive_rows.len()),
+            ("reference_scores", rows, self.reference_scores.len()),
+        ];
+        for (argument, expected, got) in lengths {
+            if expected != got {
+                return Err(Error::Length { argument, expected, got });
+            }
+        }
+        match self.counts.iter().find(|&&count| count < 0 || count as usize > self.width) {
+            Some(count) => Err(Error::Value {
+                argument: "counts",
+                rule: "between 0 and the pool's width",
+                got: count.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of result rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether there are no result rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// One result row.
+    #[must_use]
+    pub fn row(&self, r: usize) -> PoolRow<'a> {
+        let span = r * self.width..r * self.width + self.counts[r] as usize;
+        PoolRow {
+            rows: &self.rows[span.clone()],
+            scores: &self.scores[span],
+            reference: self.reference_scores[r],
+            query: self.query_rows[r] as u64,
+            positive: self.each.then(|| self.positive_rows[r]),
+        }
+    }
+
+    /// Why row `r` ends up short of what was asked of it, where no document limit is at work.
+    #[must_use]
+    pub fn reason(&self, r: usize, order: &Order) -> Reason {
+        let own = self.reasons[r];
+        let ordered = match order {
+            Order::NoReference => return Reason::NoPositive,
+            Order::Ranks(ranks) => ranks.len(),
+        };
+        if own == Reason::NoPositive as u8 {
+            Reason::NoPositive
+        } else if own == Reason::None as u8 {
+            Reason::Window
+        } else if ordered < self.counts[r] as usize {
+            Reason::ZeroWeight
+        } else if own == Reason::Capped as u8 {
+            Reason::Capped
+        } else if own == Reason::Floor as u8 {
+            Reason::Floor
+        } else {
+            Reason::CorpusExhausted
+        }
+    }
+}
+
+/// Chooses from every result row.
+///
+/// # Errors
+/// Arrays that do not fit each other, or an interrupt.
+pub fn select(pool: &PoolView<'_>, choice: &Choice, run: &Run<'_>) -> Result<Chosen> {
+    pool.check()?;
+    let draws = Draws::new(choice.seed, Stream::Select);
+    let parts = run.map(
+        pool.len().div_ceil(ROWS_PER_ITEM),
+        || (),
+        |(), item, ticker| {
+            ticker.check()?;
+            let mut chosen = Chosen::default();
+            for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(pool.len()) {
+                let order = choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch);
+                let mut ranks = match &order {
+                    Order::Ranks(ranks) => ranks[..ranks.len().min(choice.n)].to_vec(),
+                    Order::NoReference => Vec::new(),
+                };
+                ranks.sort_unstable();
+                let short = ranks.len() < choice.n;
+                chosen.reasons.push(if short { pool.reason(r, &order) } else { Reason::None });
+                chosen.ranks.push(ranks);
+            }
+            Ok(chosen)
+        },
+    )?;
+    let mut all = Chosen::default();
+    for part in parts {
+        all.ranks.extend(part.ranks);
+        all.reasons.extend(part.reasons);
+    }
+    Ok(all)
+}

@@ -1,0 +1,55 @@
+//! The one way into the core: detach from the interpreter, poll for signals, report progress, translate errors.
+
+use std::sync::{Mutex, PoisonError};
+
+use negmine_core::base::parallel::Run;
+use negmine_core::base::{Error, Result};
+use negmine_kernels::isa::Isa;
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// Runs `work` without holding the interpreter. `progress` is called as `progress(done, total)` about every 50 ms.
+pub(crate) fn run<T: Send>(
+    py: Python<'_>,
+    num_threads: usize,
+    progress: Option<&Py<PyAny>>,
+    work: impl FnOnce(&Run<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
+    let isa = active(py)?;
+    let (outcome, raised) = py.detach(|| {
+        let raised: Mutex<Option<PyErr>> = Mutex::new(None);
+        let poll = |done: usize, total: usize| {
+            Python::attach(|py| {
+                let answer = py.check_signals().and_then(|()| match progress {
+                    Some(progress) => progress.call1(py, (done, total)).map(drop),
+                    None => Ok(()),
+                });
+                if let Err(error) = answer {
+                    raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return true;
+                }
+                false
+            })
+        };
+        let outcome = work(&Run { threads: num_threads.max(1), isa, poll: &poll });
+        (outcome, raised.into_inner().unwrap_or_else(PoisonError::into_inner))
+    });
+    match (outcome, raised) {
+        (_, Some(error)) => Err(error),
+        (Ok(value), None) => Ok(value),
+        (Err(error), None) => Err(errors::raise(py, &error)),
+    }
+}
+
+/// The instruction set of this process, as `NEGMINE_ISA` may have forced it down.
+pub(crate) fn active(py: Python<'_>) -> PyResult<Isa> {
+    Isa::active().map_err(|error| {
+        let error = Error::Value {
+            argument: "NEGMINE_ISA",
+            rule: "an instruction set that is available here",
+            got: error.to_string(),
+        };
+        errors::raise(py, &error)
+    })
+}

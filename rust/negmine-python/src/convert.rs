@@ -1,0 +1,140 @@
+//! Arrays of the Python face as views of the core. `negmine._coerce` has made them aligned, native and two-dimensional;
+//! what is read here is what soundness depends on.
+
+use ndarray::ArrayView2;
+use negmine_core::base::csr::CsrView;
+use negmine_core::base::matrix::{Elements, Rows};
+use negmine_core::base::order::Scored;
+use negmine_core::exact::{Eligible, Metric};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// `negmine._coerce.Rows`: a two-dimensional array and what its elements are.
+pub(crate) enum RowsArg<'py> {
+    F32(PyReadonlyArray2<'py, f32>),
+    F64(PyReadonlyArray2<'py, f64>),
+    F16(PyReadonlyArray2<'py, u16>),
+    Bf16(PyReadonlyArray2<'py, u16>),
+    I8(PyReadonlyArray2<'py, i8>),
+    U8(PyReadonlyArray2<'py, u8>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array = object.getattr("array")?;
+        let kind: String = object.getattr("kind")?.extract()?;
+        Ok(match kind.as_str() {
+            "float32" => Self::F32(array.extract()?),
+            "float64" => Self::F64(array.extract()?),
+            "float16" => Self::F16(array.extract()?),
+            "bfloat16" => Self::Bf16(array.extract()?),
+            "int8" => Self::I8(array.extract()?),
+            "uint8" => Self::U8(array.extract()?),
+            other => {
+                return Err(errors::value_error(object.py(), format!("unknown kind of elements: {other}")));
+            }
+        })
+    }
+}
+
+impl RowsArg<'_> {
+    pub(crate) fn rows(&self, py: Python<'_>, argument: &'static str) -> PyResult<Rows<'_>> {
+        let elements = match self {
+            Self::F32(a) => Elements::F32(view(a)),
+            Self::F64(a) => Elements::F64(view(a)),
+            Self::F16(a) => Elements::F16(view(a)),
+            Self::Bf16(a) => Elements::Bf16(view(a)),
+            Self::I8(a) => Elements::I8(view(a)),
+            Self::U8(a) => Elements::U8(view(a)),
+        };
+        Rows::new(argument, elements).map_err(|error| errors::raise(py, &error))
+    }
+}
+
+fn view<'a, T: numpy::Element>(array: &'a PyReadonlyArray2<'_, T>) -> ArrayView2<'a, T> {
+    array.as_array()
+}
+
+/// `negmine._coerce.Csr`.
+#[derive(FromPyObject)]
+pub(crate) struct CsrArg<'py> {
+    offsets: PyReadonlyArray1<'py, i64>,
+    items: PyReadonlyArray1<'py, i64>,
+}
+
+impl CsrArg<'_> {
+    pub(crate) fn view(&self, py: Python<'_>, argument: &'static str, rows: usize) -> PyResult<CsrView<'_>> {
+        CsrView::new(argument, self.offsets.as_slice()?, self.items.as_slice()?, rows)
+            .map_err(|error| errors::raise(py, &error))
+    }
+}
+
+/// `negmine._coerce.KeyRanges`.
+#[derive(FromPyObject)]
+pub(crate) struct EligibleArg<'py> {
+    keys: PyReadonlyArray1<'py, i64>,
+    lowest: PyReadonlyArray1<'py, i64>,
+    highest: PyReadonlyArray1<'py, i64>,
+}
+
+impl EligibleArg<'_> {
+    pub(crate) fn view(&self) -> PyResult<Eligible<'_>> {
+        Ok(Eligible {
+            keys: self.keys.as_slice()?,
+            lowest: self.lowest.as_slice()?,
+            highest: self.highest.as_slice()?,
+        })
+    }
+}
+
+pub(crate) fn metric(py: Python<'_>, name: &str) -> PyResult<Metric> {
+    Ok(match name {
+        "cosine" => Metric::Cosine,
+        "ip" => Metric::Ip,
+        "l2" => Metric::L2,
+        other => {
+            return Err(errors::value_error(
+                py,
+                format!("`metric` must be \"cosine\", \"ip\" or \"l2\"; got {other:?}."),
+            ));
+        }
+    })
+}
+
+/// Lists of scored documents as padded arrays: rows i64, scores f64, counts i32.
+pub(crate) type Padded<'py> =
+    (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<i32>>);
+
+pub(crate) fn pad<'py>(
+    py: Python<'py>,
+    width: usize,
+    lists: impl ExactSizeIterator<Item = Vec<Scored>>,
+) -> PyResult<Padded<'py>> {
+    let n = lists.len();
+    let mut rows = Vec::with_capacity(n * width);
+    let mut scores = Vec::with_capacity(n * width);
+    let mut counts = Vec::with_capacity(n);
+    for (i, list) in lists.enumerate() {
+        rows.extend(list.iter().map(|scored| i64::from(scored.row)));
+        scores.extend(list.iter().map(|scored| scored.score));
+        rows.resize((i + 1) * width, -1);
+        scores.resize((i + 1) * width, f64::NEG_INFINITY);
+        counts.push(list.len() as i32);
+    }
+    Ok((matrix(py, rows, n, width)?, matrix(py, scores, n, width)?, PyArray1::from_vec(py, counts)))
+}
+
+/// A row-major vector as a matrix, without a copy.
+pub(crate) fn matrix<T: numpy::Element>(
+    py: Python<'_>,
+    values: Vec<T>,
+    rows: usize,
+    width: usize,
+) -> PyResult<Bound<'_, PyArray2<T>>> {
+    use numpy::PyArrayMethods;
+    PyArray1::from_vec(py, values).reshape([rows, width])
+}

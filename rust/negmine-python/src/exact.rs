@@ -1,0 +1,141 @@
+//! The exact index: build, search, mine.
+
+use negmine_core::exact::{self, SearchRequest};
+use negmine_core::mine::pool;
+use negmine_core::mine::random::{self, RandomRequest};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{CsrArg, EligibleArg, Padded, RowsArg, metric, pad};
+use crate::mine::{PoolArg, RulesArg, pool_dict};
+use crate::{call, errors};
+
+/// What is known about a corpus that Python keeps and hands in with every call.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct ExactIndex {
+    inner: exact::ExactIndex,
+}
+
+#[pymethods]
+impl ExactIndex {
+    #[new]
+    fn new(py: Python<'_>, corpus: RowsArg<'_>, metric_name: &str, num_threads: usize) -> PyResult<Self> {
+        let metric = metric(py, metric_name)?;
+        let corpus = corpus.rows(py, "corpus")?;
+        let inner = call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, run))?;
+        Ok(Self { inner })
+    }
+
+    /// Documents of norm zero, under cosine.
+    #[getter]
+    fn zero_rows(&self) -> usize {
+        self.inner.zero_rows()
+    }
+
+    /// The best `k` of every query: rows, f64 scores, counts.
+    #[pyo3(signature = (corpus, queries, k, exclude, max_score, eligible, num_threads, progress))]
+    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        corpus: RowsArg<'py>,
+        queries: RowsArg<'py>,
+        k: usize,
+        exclude: Option<CsrArg<'py>>,
+        max_score: Option<f64>,
+        eligible: Option<EligibleArg<'py>>,
+        num_threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Padded<'py>> {
+        let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
+        let exclude = exclude.as_ref().map(|csr| csr.view(py, "exclude", queries.len())).transpose()?;
+        let eligible = eligible.as_ref().map(EligibleArg::view).transpose()?;
+        let request = SearchRequest { k, exclude, max_score, eligible };
+        let found = call::run(py, num_threads, progress.as_ref(), |run| {
+            self.inner.search(&corpus, &queries, &request, run)
+        })?;
+        pad(py, k, found.into_iter().map(|found| found.best))
+    }
+
+    /// The candidate pool, as a dictionary of arrays.
+    fn candidates<'py>(
+        &self,
+        py: Python<'py>,
+        corpus: RowsArg<'py>,
+        queries: RowsArg<'py>,
+        request: PoolArg<'py>,
+        num_threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
+        let request = request.view(py, queries.len())?;
+        let pool = call::run(py, num_threads, progress.as_ref(), |run| {
+            pool::candidates(&self.inner, &corpus, &queries, &request, run)
+        })?;
+        pool_dict(py, pool)
+    }
+
+    /// Random negatives beside the chosen ones: rows, f64 scores, counts.
+    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
+    fn random_negatives<'py>(
+        &self,
+        py: Python<'py>,
+        corpus: RowsArg<'py>,
+        queries: RowsArg<'py>,
+        rules: RulesArg<'py>,
+        query_rows: PyReadonlyArray1<'py, i64>,
+        positive_rows: Option<PyReadonlyArray1<'py, i64>>,
+        cap_scores: PyReadonlyArray1<'py, f64>,
+        min_score: Option<f64>,
+        chosen: PyReadonlyArray2<'py, i64>,
+        query_offset: u64,
+        n: usize,
+        seed: u64,
+        epoch: u64,
+        num_threads: usize,
+    ) -> PyResult<Padded<'py>> {
+        let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
+        let request = RandomRequest {
+            rules: rules.view(py, queries.len())?,
+            query_rows: query_rows.as_slice()?,
+            positive_rows: positive_rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+            cap_scores: cap_scores.as_slice()?,
+            min_score,
+            chosen: chosen.as_slice()?,
+            query_offset,
+            n,
+            seed,
+            epoch,
+        };
+        let drawn = call::run(py, num_threads, None, |run| {
+            random::random_negatives(&self.inner, &corpus, &queries, &request, run)
+        })?;
+        pad(py, n, drawn.into_iter())
+    }
+}
+
+/// Canonical f64 scores of given pairs, in CSR order.
+#[pyfunction]
+pub(crate) fn score_pairs<'py>(
+    py: Python<'py>,
+    queries: RowsArg<'py>,
+    documents: RowsArg<'py>,
+    pairs: CsrArg<'py>,
+    metric_name: &str,
+    num_threads: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let metric = metric(py, metric_name)?;
+    let (queries, documents) = (queries.rows(py, "queries")?, documents.rows(py, "documents")?);
+    let pairs = pairs.view(py, "pairs", queries.len())?;
+    if let Some(row) = (0..pairs.len()).find_map(|i| pairs.row(i).iter().find(|&&j| j < 0)) {
+        return Err(errors::value_error(
+            py,
+            format!("`pairs` must hold row numbers of documents; got {row}."),
+        ));
+    }
+    let scores = call::run(py, num_threads, None, |run| {
+        exact::score::score_pairs(metric, &queries, &documents, pairs, run)
+    })?;
+    Ok(PyArray1::from_vec(py, scores))
+}

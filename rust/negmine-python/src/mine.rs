@@ -1,0 +1,213 @@
+//! Mining: requests in, pools and choices out.
+
+use negmine_core::mine::eligible::Rules;
+use negmine_core::mine::limit as core_limit;
+use negmine_core::mine::select::{self as core_select, Choice, Chosen, PoolView};
+use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference, Scale};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{CsrArg, EligibleArg, matrix};
+use crate::{call, errors};
+
+/// `negmine._coerce.Rules`.
+#[derive(FromPyObject)]
+pub(crate) struct RulesArg<'py> {
+    positives: CsrArg<'py>,
+    exclude: Option<CsrArg<'py>>,
+    self_rows: Option<PyReadonlyArray1<'py, i64>>,
+    groups: Option<PyReadonlyArray1<'py, i64>>,
+    eligible: Option<EligibleArg<'py>>,
+}
+
+impl RulesArg<'_> {
+    pub(crate) fn view(&self, py: Python<'_>, queries: usize) -> PyResult<Rules<'_>> {
+        Ok(Rules {
+            positives: self.positives.view(py, "positives", queries)?,
+            exclude: self.exclude.as_ref().map(|csr| csr.view(py, "exclude", queries)).transpose()?,
+            self_rows: self.self_rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+            groups: self.groups.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+            eligible: self.eligible.as_ref().map(EligibleArg::view).transpose()?,
+        })
+    }
+}
+
+/// `negmine.miner._PoolRequest`.
+#[derive(FromPyObject)]
+pub(crate) struct PoolArg<'py> {
+    rules: RulesArg<'py>,
+    given_scores: Option<PyReadonlyArray1<'py, f64>>,
+    max_score: Option<f64>,
+    absolute_margin: Option<f64>,
+    relative_margin: Option<f64>,
+    reference: String,
+    min_score: Option<f64>,
+    range_min: usize,
+    range_max: usize,
+}
+
+impl PoolArg<'_> {
+    pub(crate) fn view(&self, py: Python<'_>, queries: usize) -> PyResult<PoolRequest<'_>> {
+        let reference = match self.reference.as_str() {
+            "min" => Reference::Min,
+            "max" => Reference::Max,
+            "mean" => Reference::Mean,
+            "each" => Reference::Each,
+            other => {
+                return Err(errors::value_error(
+                    py,
+                    format!("`reference` must be \"min\", \"max\", \"mean\" or \"each\"; got {other:?}."),
+                ));
+            }
+        };
+        Ok(PoolRequest {
+            rules: self.rules.view(py, queries)?,
+            given_scores: self.given_scores.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+            caps: CapRules {
+                max_score: self.max_score,
+                absolute_margin: self.absolute_margin,
+                relative_margin: self.relative_margin,
+                reference,
+            },
+            min_score: self.min_score,
+            range_min: self.range_min,
+            range_max: self.range_max,
+        })
+    }
+}
+
+/// A pool as a dictionary of arrays, by the names of its fields.
+pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict>> {
+    let (n, width) = (pool.len(), pool.width);
+    let out = PyDict::new(py);
+    out.set_item("rows", matrix(py, pool.rows, n, width)?)?;
+    out.set_item("scores", matrix(py, pool.scores, n, width)?)?;
+    out.set_item("counts", PyArray1::from_vec(py, pool.counts))?;
+    out.set_item("reasons", reasons(py, &pool.reasons))?;
+    out.set_item("query_rows", PyArray1::from_vec(py, pool.query_rows))?;
+    out.set_item("positive_rows", PyArray1::from_vec(py, pool.positive_rows))?;
+    out.set_item("reference_scores", PyArray1::from_vec(py, pool.reference_scores))?;
+    out.set_item("cap_scores", PyArray1::from_vec(py, pool.cap_scores))?;
+    out.set_item("positive_scores", PyArray1::from_vec(py, pool.positive_scores))?;
+    out.set_item("zero_queries", pool.zero_queries)?;
+    let report = PyDict::new(py);
+    let [max_score, absolute, relative] = pool.report.above;
+    let columns = [
+        ("positives", pool.report.positives),
+        ("excluded", pool.report.excluded),
+        ("self", pool.report.itself),
+        ("group", pool.report.group),
+        ("ineligible", pool.report.ineligible),
+        ("above_max_score", max_score),
+        ("above_absolute_margin", absolute),
+        ("above_relative_margin", relative),
+    ];
+    for (name, column) in columns {
+        report.set_item(name, PyArray1::from_vec(py, column))?;
+    }
+    out.set_item("report", report)?;
+    Ok(out)
+}
+
+fn reasons<'py>(py: Python<'py>, reasons: &[Reason]) -> Bound<'py, PyArray1<u8>> {
+    PyArray1::from_vec(py, reasons.iter().map(|&reason| reason as u8).collect())
+}
+
+/// `negmine.pool.CandidatePool`, as far as choosing needs it.
+#[derive(FromPyObject)]
+pub(crate) struct PoolArrays<'py> {
+    rows: PyReadonlyArray2<'py, i64>,
+    scores: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, i32>,
+    reasons: PyReadonlyArray1<'py, u8>,
+    query_rows: PyReadonlyArray1<'py, i64>,
+    positive_rows: PyReadonlyArray1<'py, i64>,
+    reference_scores: PyReadonlyArray1<'py, f64>,
+    each: bool,
+}
+
+impl PoolArrays<'_> {
+    fn view(&self) -> PyResult<PoolView<'_>> {
+        Ok(PoolView {
+            width: self.rows.as_array().ncols(),
+            rows: self.rows.as_slice()?,
+            scores: self.scores.as_slice()?,
+            counts: self.counts.as_slice()?,
+            reasons: self.reasons.as_slice()?,
+            query_rows: self.query_rows.as_slice()?,
+            positive_rows: self.positive_rows.as_slice()?,
+            reference_scores: self.reference_scores.as_slice()?,
+            each: self.each,
+        })
+    }
+}
+
+/// Ranks (padded with -1), counts and reasons of every result row.
+type ChosenArrays<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<u8>>);
+
+fn chosen_arrays(py: Python<'_>, chosen: Chosen, n: usize) -> PyResult<ChosenArrays<'_>> {
+    let rows = chosen.ranks.len();
+    let mut ranks = Vec::with_capacity(rows * n);
+    let mut counts = Vec::with_capacity(rows);
+    for (row, list) in chosen.ranks.iter().enumerate() {
+        ranks.extend(list.iter().map(|&rank| rank as i64));
+        ranks.resize((row + 1) * n, -1);
+        counts.push(list.len() as i32);
+    }
+    Ok((matrix(py, ranks, rows, n)?, PyArray1::from_vec(py, counts), reasons(py, &chosen.reasons)))
+}
+
+/// Chooses `n` of every row of a pool.
+#[pyfunction]
+pub(crate) fn select<'py>(
+    py: Python<'py>,
+    pool: PoolArrays<'py>,
+    n: usize,
+    policy: (String, Vec<f64>),
+    seed: u64,
+    epoch: u64,
+    num_threads: usize,
+) -> PyResult<ChosenArrays<'py>> {
+    let pool = pool.view()?;
+    let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
+    let chosen = call::run(py, num_threads, None, |run| core_select::select(&pool, &choice, run))?;
+    chosen_arrays(py, chosen, n)
+}
+
+/// Chooses `n` of every row of a pool so that no document serves more than `cap` rows.
+#[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
+pub(crate) fn limit_per_document<'py>(
+    py: Python<'py>,
+    pool: PoolArrays<'py>,
+    cap: usize,
+    n: usize,
+    policy: (String, Vec<f64>),
+    seed: u64,
+    epoch: u64,
+    num_threads: usize,
+) -> PyResult<ChosenArrays<'py>> {
+    let pool = pool.view()?;
+    let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
+    let chosen =
+        call::run(py, num_threads, None, |run| core_limit::limit_per_document(&pool, cap, &choice, run))?;
+    chosen_arrays(py, chosen, n)
+}
+
+fn parse(py: Python<'_>, (name, parameters): &(String, Vec<f64>)) -> PyResult<Policy> {
+    Ok(match (name.as_str(), parameters.as_slice()) {
+        ("top", []) => Policy::Top,
+        ("random", []) => Policy::Random,
+        ("stride", []) => Policy::Stride,
+        ("softmax", &[temperature]) => Policy::Softmax { temperature },
+        ("ambiguous_raw", &[a, b]) => Policy::Ambiguous { a, b, scale: Scale::Raw },
+        ("ambiguous_std", &[a, b]) => Policy::Ambiguous { a, b, scale: Scale::Std },
+        _ => {
+            return Err(errors::value_error(
+                py,
+                format!("unknown policy {name:?} with {} parameters.", parameters.len()),
+            ));
+        }
+    })
+}
