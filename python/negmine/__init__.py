@@ -1,0 +1,51 @@
+"""Exact, certified mining of hard negatives.
+
+``negmine.mine(queries, corpus, positives)`` is the one call; ``ExactIndex``, ``HardNegativeMiner`` and
+``CandidatePool`` are the same in steps.
+"""
+
+from __future__ import annotations
+
+from negmine._native import build_info
+from negmine.errors import (
+    CorpusChangedError,
+    JobError,
+    MemoryLimitError,
+    NegmineError,
+    NegmineTypeError,
+    NegmineValueError,
+    NegmineWarning,
+)
+from negmine.index import ExactIndex, TopK, score_pairs
+from negmine.miner import HardNegativeMiner, mine
+from negmine.negatives import HardNegatives
+from negmine.policies import Ambiguous, Softmax, Stride
+from negmine.pool import CandidatePool
+from negmine.positives import Eligibility, Positives
+from negmine.report import Reason, Report, Source
+
+__all__ = [
+    "Ambiguous",
+    "CandidatePool",
+    "CorpusChangedError",
+    "Eligibility",
+    "ExactIndex",
+    "HardNegativeMiner",
+    "HardNegatives",
+    "JobError",
+    "MemoryLimitError",
+    "NegmineError",
+    "NegmineTypeError",
+    "NegmineValueError",
+    "NegmineWarning",
+    "Positives",
+    "Reason",
+    "Report",
+    "Softmax",
+    "Source",
+    "Stride",
+    "TopK",
+    "build_info",
+    "mine",
+    "score_pairs",
+]

@@ -1,0 +1,60 @@
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine._coerce import CsrLike, Progress, Rows
+from negmine.miner import PoolRequest
+from negmine.pool import CandidatePool, Rules
+from negmine.positives import Eligibility
+
+class ExactIndex:
+    def __new__(cls, corpus: Rows, metric_name: str, num_threads: int) -> ExactIndex: ...
+    @property
+    def zero_rows(self) -> int: ...
+    def search(
+        self,
+        corpus: Rows,
+        queries: Rows,
+        k: int,
+        exclude: CsrLike | None,
+        max_score: float | None,
+        eligible: Eligibility | None,
+        num_threads: int,
+        progress: Progress | None,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
+    def candidates(
+        self,
+        corpus: Rows,
+        queries: Rows,
+        request: PoolRequest,
+        num_threads: int,
+        progress: Progress | None,
+    ) -> dict[str, Any]: ...
+    def random_negatives(
+        self,
+        corpus: Rows,
+        queries: Rows,
+        rules: Rules,
+        query_rows: npt.NDArray[np.int64],
+        positive_rows: npt.NDArray[np.int64] | None,
+        cap_scores: npt.NDArray[np.float64],
+        min_score: float | None,
+        chosen: npt.NDArray[np.int64],
+        query_offset: int,
+        n: int,
+        seed: int,
+        epoch: int,
+        num_threads: int,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
+
+def build_info() -> dict[str, Any]: ...
+def score_pairs(
+    queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
+) -> npt.NDArray[np.float64]: ...
+def select(
+    pool: CandidatePool, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
+def limit_per_document(
+    pool: CandidatePool, cap: int, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...

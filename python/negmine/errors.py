@@ -1,0 +1,41 @@
+"""Every error and warning that negmine raises."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorpusChangedError",
+    "JobError",
+    "MemoryLimitError",
+    "NegmineError",
+    "NegmineTypeError",
+    "NegmineValueError",
+    "NegmineWarning",
+]
+
+
+class NegmineError(Exception):
+    """Base of every negmine error."""
+
+
+class NegmineValueError(NegmineError, ValueError):
+    """An argument has the right type and a value that breaks its rule."""
+
+
+class NegmineTypeError(NegmineError, TypeError):
+    """An argument has a type that is not accepted, or a name that does not exist."""
+
+
+class CorpusChangedError(NegmineValueError):
+    """A score fell outside its certified interval: the corpus is not the one that was indexed."""
+
+
+class MemoryLimitError(NegmineValueError):
+    """The work cannot be done within ``memory_limit``."""
+
+
+class JobError(NegmineValueError):
+    """A job folder cannot be used: it is no job, another process holds it, or its inputs were others."""
+
+
+class NegmineWarning(UserWarning):
+    """Something is allowed and worth knowing."""

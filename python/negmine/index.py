@@ -1,0 +1,252 @@
+"""Exact nearest neighbours under the canonical score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine._coerce import Ids, Progress
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.positives import Eligibility, Positives
+
+__all__ = ["ExactIndex", "Metric", "TopK", "score_pairs"]
+
+#: What "close" means; scores are higher for closer pairs under each: "l2" is minus the squared distance.
+Metric = Literal["cosine", "ip", "l2"]
+
+METRICS = ("cosine", "ip", "l2")
+
+Label = TypeVar("Label", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopK:
+    """The best documents of every query.
+
+    Attributes
+    ----------
+    rows : int64 (n_queries, k)
+        Document rows, best first, ties by lower row, padded with -1.
+    ids : int64 or str (n_queries, k)
+        Labels of the documents, padded with -1 or ''; the rows where the index has no labels.
+    scores : float32 (n_queries, k)
+        Canonical scores rounded to float32, padded with -inf.
+    counts : int32 (n_queries,)
+        Documents per query.
+    """
+
+    rows: npt.NDArray[np.int64]
+    ids: Ids
+    scores: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+
+
+class ExactIndex:
+    """An exact index over embeddings that the caller keeps.
+
+    Parameters
+    ----------
+    corpus : array (n_documents, width)
+        float32, float16, bfloat16, float64 (rounded to float32 once), int8 or uint8; NumPy (memory-mapped ones
+        included), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a reference and reads the
+        rows again whenever it scores them, so they must not change: a change is noticed and refused.
+    metric
+        "cosine" (default), "ip" or "l2"; higher scores are closer under each.
+    ids : int64 or str (n_documents,), optional
+        Unique labels, which results carry as ``.ids``.
+    num_threads
+        Threads of every call on this index unless the call says otherwise. Default: every core this process may use,
+        1 inside a DataLoader worker. Answers never depend on it.
+
+    Raises
+    ------
+    NegmineValueError
+        NaN or infinity (the row is named), a width of 0 or above 65,536, labels that repeat.
+    NegmineTypeError
+        A type or dtype that is not accepted.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.eye(3, dtype=np.float32)
+    >>> negmine.ExactIndex(corpus).search(corpus[:1], k=2).rows.tolist()
+    [[0, 1]]
+    """
+
+    def __init__(
+        self,
+        corpus: object,
+        *,
+        metric: Metric = "cosine",
+        ids: npt.ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        self.metric: Metric = _coerce.choice(metric, "metric", METRICS)  # type: ignore[assignment]
+        self._rows = _coerce.rows(corpus, "corpus")
+        self._corpus = corpus
+        self._num_threads = num_threads
+        self.ids: Ids | None = None if ids is None else _coerce.ids(ids, "ids", self._rows.shape[0])
+        self._native = _native.ExactIndex(self._rows, self.metric, _coerce.threads(num_threads))
+
+    def __len__(self) -> int:
+        return self._rows.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Width of the rows."""
+        return self._rows.shape[1]
+
+    @property
+    def corpus(self) -> object:
+        """What the caller handed over."""
+        return self._corpus
+
+    def __repr__(self) -> str:
+        n, width = self._rows.shape
+        copied = f", copied because it is {self._rows.copied}" if self._rows.copied else ""
+        return f"ExactIndex({n} x {width} {self._rows.kind}, metric={self.metric!r}{copied})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = self._corpus
+        if isinstance(source, np.memmap) and source.filename is not None:
+            layout = (str(source.filename), source.dtype.str, source.offset, source.shape, source.strides)
+            return _from_memmap, (*layout, self.metric, self.ids, self._num_threads)
+        raise NegmineTypeError(
+            f"`corpus` must come from a file for its index to be pickled; got {type(source).__name__} in memory, which "
+            "would be copied into every worker. Use numpy.memmap, or build the index where it is used."
+        )
+
+    def search(
+        self,
+        queries: object,
+        k: int,
+        *,
+        exclude: Positives | Iterable[Iterable[int]] | None = None,
+        max_score: float | None = None,
+        eligible: Eligibility | None = None,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> TopK:
+        """Find the best ``k`` documents of every query, exactly.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width)
+            Types as for ``corpus``.
+        k
+            Documents per query; fewer come back only where fewer exist.
+        exclude
+            Document rows per query that are never an answer.
+        max_score
+            No document that scores above this; equal is kept.
+        eligible
+            Keys and ranges: documents outside a query's range are no answer.
+        num_threads, progress
+            Threads, and a function called as ``progress(done, total)``.
+        """
+        query_rows = _coerce.rows(queries, "queries")
+        k = _coerce.integer(k, "k", least=0)
+        cap = None if max_score is None else _coerce.real(max_score, "max_score")
+        rows, scores, counts = self._native.search(
+            self._rows,
+            query_rows,
+            k,
+            exclusions(exclude),
+            cap,
+            eligible,
+            self.threads(num_threads),
+            progress,
+        )
+        return TopK(rows, self.label(rows), _coerce.public_scores(scores), counts)
+
+    def threads(self, num_threads: int | None) -> int:
+        """Threads of a call: its own, else the index's, else the default."""
+        return _coerce.threads(self._num_threads if num_threads is None else num_threads)
+
+    def label(self, rows: npt.NDArray[np.int64]) -> Ids:
+        """Labels of document rows, padded with -1 or '' where a row is -1; the rows themselves without labels."""
+        return take_labels(self.ids, rows)
+
+
+def take_labels(ids: Ids | None, rows: npt.NDArray[np.int64]) -> Ids:
+    """Labels of ``rows``; see :meth:`ExactIndex.label`."""
+    if ids is None:
+        return rows
+    if ids.dtype.kind == "U":
+        return np.append(ids, "")[rows]
+    return np.append(ids, -1)[rows]
+
+
+def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
+    """Exclusions as lists of rows."""
+    if exclude is None or isinstance(exclude, Positives):
+        return exclude
+    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+        raise NegmineTypeError(f"`exclude` must be Positives or a list of rows per query; got {type(exclude).__name__}.")
+    return Positives.from_lists(exclude)
+
+
+def score_pairs(
+    queries: object,
+    documents: object,
+    pairs: Positives | npt.ArrayLike,
+    *,
+    metric: Metric = "cosine",
+    num_threads: int | None = None,
+) -> npt.NDArray[np.float64]:
+    """Canonical scores of given (query, document) pairs.
+
+    Parameters
+    ----------
+    queries : array (n_queries, width)
+    documents : array (n_documents, width)
+    pairs : int64 (n_pairs, 2) or Positives
+        Rows of queries and documents, in any order, repeats allowed; the scores come in the same order.
+    metric
+        As for :class:`ExactIndex`.
+
+    Returns
+    -------
+    float64 (n_pairs,)
+    """
+    query_rows, document_rows = _coerce.rows(queries, "queries"), _coerce.rows(documents, "documents")
+    metric_name = _coerce.choice(metric, "metric", METRICS)
+    n = query_rows.shape[0]
+    if isinstance(pairs, Positives):
+        return _native.score_pairs(query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads))
+    array = np.asarray(pairs)
+    if array.size == 0:
+        array = array.astype(np.int64).reshape(0, 2)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
+        raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
+    query = array[:, 0]
+    if len(query) and (query.min() < 0 or query.max() >= n):
+        raise NegmineValueError(f"`pairs` must hold query rows below {n}; got {query.max() if query.max() >= n else query.min()}.")
+    order = np.argsort(query, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
+    csr = _coerce.Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
+    scores = np.empty(len(array), dtype=np.float64)
+    scores[order] = _native.score_pairs(query_rows, document_rows, csr, metric_name, _coerce.threads(num_threads))
+    return scores
+
+
+def _from_memmap(
+    path: str,
+    dtype: str,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    metric: Metric,
+    ids: Ids | None,
+    num_threads: int | None,
+) -> ExactIndex:
+    """Map the file again and build the index."""
+    size = offset + int(sum((n - 1) * abs(step) for n, step in zip(shape, strides, strict=True))) + np.dtype(dtype).itemsize
+    mapped = np.memmap(path, dtype=np.uint8, mode="r", shape=(size,))
+    corpus: npt.NDArray[Any] = np.ndarray(shape, dtype, mapped, offset, strides)
+    return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)

@@ -1,0 +1,401 @@
+"""The miner: what to mine, as one frozen object, and the two stages that do it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, policies
+from negmine._coerce import Csr, Progress, Rows
+from negmine.errors import NegmineValueError
+from negmine.index import ExactIndex, Metric, exclusions, score_pairs
+from negmine.negatives import HardNegatives
+from negmine.policies import Sampling
+from negmine.pool import CandidatePool, Origin, Rules
+from negmine.positives import Eligibility, Positives
+from negmine.report import LINES, Report, count_reasons
+
+__all__ = ["HardNegativeMiner", "Reference", "mine"]
+
+#: What margins refer to: a query's lowest, highest or mean positive, or each positive by itself.
+Reference = Literal["min", "max", "mean", "each"]
+
+#: Depth of the pool beyond ``range_min`` for policies that choose within it.
+POOL_DEPTH = 100
+
+T = TypeVar("T")
+
+
+def _named_options(cls: type[T]) -> type[T]:
+    """Make an unknown option a negmine error that lists the options there are."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: N807, ANN401
+        _coerce.check_names(options, (f.name for f in fields(cls)), cls.__name__)  # type: ignore[arg-type]
+        init(self, *args, **options)
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRequest:
+    """The first stage as the core takes it."""
+
+    rules: Rules
+    given_scores: npt.NDArray[np.float64] | None
+    max_score: float | None
+    absolute_margin: float | None
+    relative_margin: float | None
+    reference: str
+    min_score: float | None
+    range_min: int
+    range_max: int
+
+
+@_named_options
+@dataclass(frozen=True, slots=True)
+class HardNegativeMiner:
+    """Mines hard negatives, exactly.
+
+    A candidate is a document that is neither a positive nor excluded, shares no group with a positive, and is
+    eligible. It survives if ``min_score <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin,
+    ref - |ref| * relative_margin)``, absent terms left out, equality kept. Survivors are ranked by (score descending,
+    row ascending); those of ranks ``[range_min, range_max)`` are the pool, from which ``sampling`` chooses.
+
+    Parameters
+    ----------
+    num_negatives
+        Mined negatives per result row, at least 1.
+    absolute_margin
+        A negative scores at least this much below the reference; negative values allow it to score above.
+    relative_margin
+        A negative scores at least this share of the reference's magnitude below it; at least 0.
+    max_score, min_score
+        Highest and lowest score of a negative.
+    reference
+        What margins refer to: the "min" (default), "max" or "mean" of the query's positive scores, or "each", which
+        makes one result row per (query, positive).
+    range_min
+        First rank, counted among survivors.
+    range_max
+        Rank behind the last. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``, else
+        ``range_min + max(100, num_negatives)``.
+    sampling
+        "top", "random", :class:`Softmax`, :class:`Ambiguous` or :class:`Stride`.
+    num_random
+        Further negatives, uniform over all candidates.
+    limit_per_document
+        No document serves more result rows than this (random ones aside).
+    seed
+        Seed of every draw, in [0, 2**64).
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An option that breaks its rule; the message names it.
+    """
+
+    num_negatives: int = 5
+    _: KW_ONLY
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    max_score: float | None = None
+    min_score: float | None = None
+    reference: Reference = "min"
+    range_min: int = 0
+    range_max: int | None = None
+    sampling: Sampling = "top"
+    num_random: int = 0
+    limit_per_document: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _coerce.integer(self.num_negatives, "num_negatives", least=1)
+        for name in ("absolute_margin", "max_score", "min_score"):
+            if getattr(self, name) is not None:
+                _coerce.real(getattr(self, name), name)
+        if self.relative_margin is not None:
+            _coerce.real(self.relative_margin, "relative_margin", least=0.0)
+        _coerce.choice(self.reference, "reference", ("min", "max", "mean", "each"))
+        _coerce.integer(self.range_min, "range_min", least=0)
+        policies.check(self.sampling)
+        _coerce.integer(self.num_random, "num_random", least=0)
+        if self.limit_per_document is not None:
+            _coerce.integer(self.limit_per_document, "limit_per_document", least=1)
+        _coerce.seed(self.seed)
+        if self.range_max is not None:
+            _coerce.integer(self.range_max, "range_max", least=1)
+            if self.range_max <= self.range_min:
+                raise NegmineValueError(
+                    "`range_max` must be greater than `range_min`; "
+                    f"got range_min={self.range_min}, range_max={self.range_max}."
+                )
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Ranks ``[range_min, range_max)`` that the pool keeps."""
+        if self.range_max is not None:
+            return self.range_min, self.range_max
+        plain = self.sampling == "top" and self.limit_per_document is None
+        depth = self.num_negatives if plain else max(POOL_DEPTH, self.num_negatives)
+        return self.range_min, self.range_min + depth
+
+    def candidates(
+        self,
+        index: ExactIndex,
+        queries: object,
+        positives: Positives | Iterable[Iterable[int]],
+        *,
+        exclude: Positives | Iterable[Iterable[int]] | None = None,
+        exclude_self: bool = False,
+        query_ids: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+        eligible: Eligibility | None = None,
+        query_offset: int = 0,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> CandidatePool:
+        """Scan the corpus once and keep, per result row, the survivors of ranks ``[range_min, range_max)``.
+
+        Parameters
+        ----------
+        index
+            The documents.
+        queries : array (n_queries, width)
+        positives
+            Known relevant documents; lists of rows are taken too.
+        exclude
+            More documents that are never used.
+        exclude_self
+            A query is no candidate of itself: needs ``query_ids`` and an index with labels, or queries that are the
+            corpus or a slice of its rows that begins at ``query_offset``.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of the queries, for ``exclude_self``.
+        groups : int64 (n_documents,), optional
+            Documents that share a group with a positive are no candidates; -1 is no group.
+        eligible
+            Keys and ranges.
+        query_offset
+            Row of the first query in the whole set: draws then do not depend on how queries are cut.
+        num_threads, progress
+            Threads, and a function called as ``progress(done, total)``.
+        """
+        started = time.perf_counter()
+        query_rows = _coerce.rows(queries, "queries")
+        known = positives if isinstance(positives, Positives) else Positives.from_lists(positives)
+        offset = _coerce.integer(query_offset, "query_offset", least=0)
+        rules = Rules(
+            positives=Csr(known.offsets, known.items),
+            exclude=_as_csr(exclusions(exclude)),
+            self_rows=_self_rows(index, queries, query_rows, query_ids, offset) if exclude_self else None,
+            groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
+            eligible=eligible,
+        )
+        range_min, range_max = self.window
+        request = PoolRequest(
+            rules=rules,
+            given_scores=_outside_scores(index, queries, known),
+            max_score=_float(self.max_score),
+            absolute_margin=_float(self.absolute_margin),
+            relative_margin=_float(self.relative_margin),
+            reference=self.reference,
+            min_score=_float(self.min_score),
+            range_min=range_min,
+            range_max=range_max,
+        )
+        arrays = index._native.candidates(index._rows, query_rows, request, index.threads(num_threads), progress)
+        lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
+        report = Report(
+            n_documents=len(index),
+            n_rows=len(arrays["counts"]),
+            lines=lines,
+            short=count_reasons(arrays["reasons"]),
+            zero_documents=index._native.zero_rows,
+            zero_queries=int(arrays["zero_queries"]),
+            duplicate_pairs=known.duplicates,
+            diagnostics={"seconds": time.perf_counter() - started},
+        )
+        return CandidatePool(
+            rows=arrays["rows"],
+            ids=index.label(arrays["rows"]),
+            scores=arrays["scores"],
+            counts=arrays["counts"],
+            reasons=arrays["reasons"],
+            reference_scores=arrays["reference_scores"],
+            positive_scores=arrays["positive_scores"],
+            query_rows=arrays["query_rows"] + offset,
+            positive_rows=arrays["positive_rows"],
+            report=report,
+            each=self.reference == "each",
+            cap_scores=arrays["cap_scores"],
+            min_score=_float(self.min_score),
+            query_offset=offset,
+            document_ids=index.ids,
+            rules=rules,
+            origin=Origin(index, queries),
+        )
+
+    def mine(
+        self,
+        index: ExactIndex,
+        queries: object,
+        positives: Positives | Iterable[Iterable[int]],
+        *,
+        epoch: int = 0,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
+        **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+    ) -> HardNegatives:
+        """:meth:`candidates`, then a choice from the pool by the miner's policy.
+
+        Parameters
+        ----------
+        index, queries, positives, num_threads, progress
+            As in :meth:`candidates`, whose other options are taken too.
+        epoch
+            Epoch of the draws.
+        """
+        _coerce.check_names(rules, RULES, "mine")
+        pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
+        return self.choose(pool, epoch=epoch, num_threads=num_threads)
+
+    def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
+        """Choose from a pool by the miner's policy."""
+        if self.limit_per_document is not None:
+            return pool.limit_per_document(
+                self.limit_per_document,
+                self.num_negatives,
+                sampling=self.sampling,
+                num_random=self.num_random,
+                seed=self.seed,
+                epoch=epoch,
+                num_threads=num_threads,
+            )
+        return pool.select(
+            self.num_negatives,
+            sampling=self.sampling,
+            num_random=self.num_random,
+            seed=self.seed,
+            epoch=epoch,
+            num_threads=num_threads,
+        )
+
+
+#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
+RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "query_offset")
+
+
+def mine(
+    queries: object,
+    corpus: object,
+    positives: Positives | Iterable[Iterable[int]],
+    *,
+    num_negatives: int = 5,
+    metric: Metric = "cosine",
+    ids: npt.ArrayLike | None = None,
+    epoch: int = 0,
+    num_threads: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401 (as the miner takes them)
+) -> HardNegatives:
+    """Mine hard negatives in one call.
+
+    Parameters
+    ----------
+    queries : array (n_queries, width)
+        Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list.
+    corpus : array (n_documents, width)
+        Embeddings of the documents.
+    positives
+        Known relevant document rows per query: :class:`Positives` or one list per query.
+    num_negatives
+        Negatives per result row.
+    metric, ids, num_threads
+        As for :class:`ExactIndex`.
+    epoch, progress
+        As for :meth:`HardNegativeMiner.mine`.
+    **options
+        Any option of :class:`HardNegativeMiner` or of :meth:`HardNegativeMiner.candidates`.
+
+    Returns
+    -------
+    HardNegatives
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).rows.tolist()
+    [[1, 2]]
+    """
+    miner_options = {f.name for f in fields(HardNegativeMiner)} - {"num_negatives"}
+    _coerce.check_names(options, miner_options | set(RULES), "mine")
+    rules = {name: options.pop(name) for name in RULES if name in options}
+    miner = HardNegativeMiner(num_negatives, **options)
+    index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
+    return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _as_csr(lists: Positives | None) -> Csr | None:
+    return None if lists is None else Csr(lists.offsets, lists.items)
+
+
+def _outside_scores(index: ExactIndex, queries: object, positives: Positives) -> npt.NDArray[np.float64] | None:
+    """Scores of positives outside the corpus, NaN for the others."""
+    if positives.vectors is None:
+        return positives.scores
+    outside = positives.items == -1
+    pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
+    scores = np.full(len(positives.items), np.nan)
+    scores[outside] = score_pairs(queries, positives.vectors, pairs, metric=index.metric)
+    return scores
+
+
+def _self_rows(
+    index: ExactIndex, queries: object, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
+) -> npt.NDArray[np.int64]:
+    """Document row of every query itself, -1 where it is none."""
+    n = query_rows.shape[0]
+    if query_ids is not None:
+        if index.ids is None:
+            raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
+        wanted = _coerce.labels(query_ids, "query_ids")
+        if wanted.shape != (n,):
+            raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
+        if wanted.dtype.kind != index.ids.dtype.kind:
+            raise NegmineValueError(
+                f"`query_ids` must be of the type of `ids`, {index.ids.dtype.name}; got {wanted.dtype.name}."
+            )
+        order = np.argsort(index.ids, kind="stable")
+        place = np.minimum(np.searchsorted(index.ids, wanted, sorter=order), max(len(index) - 1, 0))
+        if len(index) == 0:
+            return np.full(n, -1, dtype=np.int64)
+        rows = order[place]
+        return np.where(index.ids[rows] == wanted, rows, -1).astype(np.int64)
+    if _is_slice(index._rows, query_rows, offset):
+        return np.arange(offset, offset + n, dtype=np.int64)
+    raise NegmineValueError(
+        "`exclude_self` must have `query_ids` and an index with `ids`, or queries that are rows of the corpus itself "
+        f"from row `query_offset` on; got separate queries with query_offset={offset}."
+    )
+
+
+def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
+    """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
+    a, b = corpus.array, queries.array
+    if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
+        return False
+    start = a.__array_interface__["data"][0] + offset * a.strides[0]
+    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides)))

@@ -1,0 +1,93 @@
+"""Selection policies: how negatives are chosen from a pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from negmine import _coerce
+
+__all__ = ["Ambiguous", "Sampling", "Softmax", "Stride"]
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Draw without replacement with weights ``exp(score / temperature)``.
+
+    Parameters
+    ----------
+    temperature
+        In score units, finite, above 0. Small values tend to ``"top"``, large ones to ``"random"``.
+    """
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        _coerce.real(self.temperature, "temperature", above=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Draw without replacement with weights ``exp(-a * ((score - ref + b) / scale) ** 2)``: SimANS.
+
+    Documents that score about as high as the positive are neither trivial nor likely false negatives. With
+    ``scale="std"`` this tends to the hardest document where the reference lies above the whole pool.
+
+    Parameters
+    ----------
+    a
+        Sharpness, finite, at least 0; 0 is uniform.
+    b
+        Shift in score units, its sign as in the released code.
+    scale
+        ``"std"`` divides by the population standard deviation of the pool's scores, ``"raw"`` by 1.
+
+    References
+    ----------
+    Zhou et al., "SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval", EMNLP 2022 (industry).
+    """
+
+    a: float = 0.5
+    b: float = 0.0
+    scale: Literal["std", "raw"] = "std"
+
+    def __post_init__(self) -> None:
+        _coerce.real(self.a, "a", least=0.0)
+        _coerce.real(self.b, "b")
+        _coerce.choice(self.scale, "scale", ("std", "raw"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """Take every ``len(pool) // n``-th document, from an offset that moves on by one each epoch.
+
+    Every document of the pool is used once in ``step`` epochs where ``n`` divides the pool.
+
+    References
+    ----------
+    Xie et al., "T2Ranking: A large-scale Chinese Benchmark for Passage Ranking", SIGIR 2023; its released code.
+    """
+
+
+#: How negatives are chosen from a pool.
+Sampling = Literal["top", "random"] | Softmax | Ambiguous | Stride
+
+
+def encode(sampling: Sampling) -> tuple[str, list[float]]:
+    """The policy's name and numbers, as the core takes them."""
+    match sampling:
+        case Softmax():
+            return "softmax", [float(sampling.temperature)]
+        case Ambiguous():
+            return f"ambiguous_{sampling.scale}", [float(sampling.a), float(sampling.b)]
+        case Stride():
+            return "stride", []
+        case _:
+            return check(sampling), []
+
+
+def check(sampling: object) -> str:
+    """Refuse what is no policy."""
+    if isinstance(sampling, Softmax | Ambiguous | Stride):
+        return type(sampling).__name__
+    return _coerce.choice(sampling, "sampling", ("top", "random", "Softmax(...)", "Ambiguous(...)", "Stride()")[:2])

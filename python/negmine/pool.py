@@ -1,0 +1,259 @@
+"""The candidate pool: what one scan found, from which negatives are chosen as often as one likes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native, policies
+from negmine._coerce import Csr, Ids
+from negmine.errors import NegmineValueError
+from negmine.index import take_labels
+from negmine.negatives import Chosen, HardNegatives
+from negmine.policies import Sampling
+from negmine.positives import Eligibility
+from negmine.report import Reason, Report, Source, count_reasons
+
+if TYPE_CHECKING:
+    from negmine.index import ExactIndex
+
+__all__ = ["CandidatePool"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """Who is a candidate, as the core takes it."""
+
+    positives: Csr
+    exclude: Csr | None
+    self_rows: npt.NDArray[np.int64] | None
+    groups: npt.NDArray[np.int64] | None
+    eligible: Eligibility | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """The vectors that a pool was made from."""
+
+    index: ExactIndex
+    queries: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidatePool:
+    """Per result row, the best candidates that pass the caps, in rank order.
+
+    Attributes
+    ----------
+    rows : int64 (n_rows, width)
+        Document rows by (score descending, row ascending), padded with -1; ``width = range_max - range_min``.
+    ids : int64 or str (n_rows, width)
+        Their labels, padded with -1 or ''.
+    scores : float64 (n_rows, width)
+        Canonical scores, padded with -inf.
+    counts : int32 (n_rows,)
+        Documents per row.
+    reasons : uint8 (n_rows,)
+        Why a row is not full: :class:`Reason`.
+    reference_scores : float64 (n_rows,)
+        What margins refer to; NaN without positives.
+    positive_scores : float64 (n_positives,)
+        Scores of the positives, aligned with their CSR.
+    query_rows : int64 (n_rows,)
+        Query of every result row, counted from row 0 of the whole set (``query_offset`` included).
+    positive_rows : int64 (n_rows,)
+        Positive of every result row under ``reference="each"``, else -1.
+    report : Report
+        What became of the documents.
+    each : bool
+        Whether result rows are (query, positive) pairs.
+    cap_scores : float64 (n_rows,)
+        Highest admitted score; +inf without caps, NaN where a reference is missing.
+    min_score : float or None
+        Lowest admitted score.
+    query_offset : int
+        Row of the first query in the whole set.
+    document_ids : int64 or str (n_documents,) or None
+        Labels of all documents.
+    """
+
+    rows: npt.NDArray[np.int64]
+    ids: Ids
+    scores: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int32]
+    reasons: npt.NDArray[np.uint8]
+    reference_scores: npt.NDArray[np.float64]
+    positive_scores: npt.NDArray[np.float64]
+    query_rows: npt.NDArray[np.int64]
+    positive_rows: npt.NDArray[np.int64]
+    report: Report
+    each: bool
+    cap_scores: npt.NDArray[np.float64]
+    min_score: float | None
+    query_offset: int
+    document_ids: Ids | None
+    rules: Rules = field(repr=False)
+    origin: Origin | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
+        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them."""
+        n = len(self.rules.positives.offsets) - 1
+        rows = _coerce.rows(queries, "queries")
+        if rows.shape != (n, index.width) or len(index) != self.report.n_documents:
+            raise NegmineValueError(
+                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} queries; "
+                f"got {len(index)} and {rows.shape[0]}."
+            )
+        return replace(self, origin=Origin(index, queries))
+
+    def select(
+        self,
+        n: int,
+        *,
+        sampling: Sampling = "top",
+        num_random: int = 0,
+        seed: int = 0,
+        epoch: int = 0,
+        num_threads: int | None = None,
+    ) -> HardNegatives:
+        """Choose ``n`` negatives per row: a pure function of the pool and the arguments, without a scan.
+
+        Parameters
+        ----------
+        n
+            Mined negatives per row, at least 1.
+        sampling
+            "top", "random", :class:`Softmax`, :class:`Ambiguous` or :class:`Stride`.
+        num_random
+            Further negatives, uniform over all candidates: distinct, not among the chosen, within cap and floor.
+        seed, epoch
+            What draws depend on, beside the query and the document.
+        """
+        chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
+        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+
+    def limit_per_document(
+        self,
+        cap: int,
+        n: int,
+        *,
+        sampling: Sampling = "top",
+        num_random: int = 0,
+        seed: int = 0,
+        epoch: int = 0,
+        num_threads: int | None = None,
+    ) -> HardNegatives:
+        """Choose as :meth:`select` does, with no document serving more than ``cap`` result rows.
+
+        Rows propose in their policy's order, a document keeps its best ``cap`` proposals by (score, lower row): the
+        row-optimal stable assignment, which is unique. It need not serve the most rows. Random negatives are exempt.
+        """
+        chosen = Chosen(
+            n=_coerce.integer(n, "n", least=1),
+            sampling=sampling,
+            num_random=num_random,
+            seed=seed,
+            limit=_coerce.integer(cap, "cap", least=1),
+        )
+        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+
+    def redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
+        """Choose in the way that ``chosen`` describes, in another epoch."""
+        policy = policies.encode(chosen.sampling)
+        _coerce.seed(chosen.seed)
+        epoch = _coerce.integer(epoch, "epoch", least=0)
+        num_random = _coerce.integer(chosen.num_random, "num_random", least=0)
+        threads = _coerce.threads(num_threads)
+        if chosen.limit is None:
+            ranks, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
+        else:
+            ranks, counts, reasons = _native.limit_per_document(
+                self, chosen.limit, chosen.n, policy, chosen.seed, epoch, threads
+            )
+        real = ranks >= 0
+        place = np.where(real, ranks, 0)
+        rows = np.where(real, np.take_along_axis(self.rows, place, axis=1), -1)
+        scores = np.where(real, np.take_along_axis(self.scores, place, axis=1), -np.inf)
+        source = np.where(real, Source.MINED, Source.PADDING).astype(np.uint8)
+        if num_random:
+            drawn = self._draw(rows, num_random, chosen.seed, epoch, threads)
+            rows, scores, source, counts, reasons = _append(rows, scores, source, counts, reasons, chosen.n, *drawn)
+        return HardNegatives(
+            rows=rows,
+            ids=take_labels(self.document_ids, rows),
+            scores=_coerce.public_scores(scores),
+            counts=counts,
+            reasons=reasons,
+            source=source,
+            reference_scores=self.reference_scores,
+            positive_scores=self.positive_scores,
+            query_rows=self.query_rows,
+            positive_rows=self.positive_rows,
+            report=replace(self.report, short=count_reasons(reasons)),
+            epoch=epoch,
+            chosen=chosen,
+            pool=self,
+        )
+
+    def _draw(
+        self, chosen: npt.NDArray[np.int64], n: int, seed: int, epoch: int, threads: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+        if self.origin is None:
+            raise NegmineValueError(
+                "`num_random` must have the vectors at hand; got a loaded pool. Call `.attach(index, queries)` first."
+            )
+        index, queries = self.origin.index, self.origin.queries
+        return index._native.random_negatives(
+            index._rows,
+            _coerce.rows(queries, "queries"),
+            self.rules,
+            self.query_rows - self.query_offset,
+            self.positive_rows if self.each else None,
+            self.cap_scores,
+            self.min_score,
+            chosen,
+            self.query_offset,
+            n,
+            seed,
+            epoch,
+            threads,
+        )
+
+
+def _append(
+    rows: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    source: npt.NDArray[np.uint8],
+    counts: npt.NDArray[np.int32],
+    reasons: npt.NDArray[np.uint8],
+    n: int,
+    random_rows: npt.NDArray[np.int64],
+    random_scores: npt.NDArray[np.float64],
+    random_counts: npt.NDArray[np.int32],
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.uint8],
+]:
+    """Put random negatives behind the mined ones, so that padding stays at the end."""
+    drawn = np.where(random_rows >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
+    rows = np.concatenate([rows, random_rows], axis=1)
+    scores = np.concatenate([scores, random_scores], axis=1)
+    source = np.concatenate([source, drawn], axis=1)
+    order = np.argsort(source == Source.PADDING, axis=1, kind="stable")
+    exhausted = (random_counts < random_rows.shape[1]) & (counts == n)
+    return (
+        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(scores, order, axis=1),
+        np.take_along_axis(source, order, axis=1),
+        counts + random_counts,
+        np.where(exhausted, Reason.RANDOM_EXHAUSTED, reasons).astype(np.uint8),
+    )

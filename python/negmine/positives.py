@@ -1,0 +1,357 @@
+"""Known relevant documents per query, and who else may be a negative at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["Eligibility", "Positives"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Positives:
+    """Lists of document rows per query: sorted, without repeats, in CSR form.
+
+    Build one with :meth:`from_pairs`, :meth:`from_lists`, :meth:`from_dict`, :meth:`from_qrels`,
+    :meth:`from_scipy` or :meth:`from_csr`. The same class carries exclusions.
+
+    Attributes
+    ----------
+    offsets : int64 (n_queries + 1,)
+        The documents of query ``i`` are ``items[offsets[i]:offsets[i + 1]]``.
+    items : int64 (n,)
+        Document rows, rising within a query; -1 for a positive outside the corpus, which comes first.
+    grades : int64 (n,) or None
+        Relevance grade of every entry.
+    scores : float64 (n,) or None
+        Score of every entry that lies outside the corpus, NaN for the others.
+    vectors : array (n_outside, width) or None
+        Vectors of the entries outside the corpus, in CSR order.
+    duplicates : int
+        Repeated (query, document) pairs that were dropped.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    grades: npt.NDArray[np.int64] | None = None
+    scores: npt.NDArray[np.float64] | None = None
+    vectors: npt.NDArray[Any] | None = None
+    duplicates: int = 0
+    _lower: Positives | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, query: int) -> npt.NDArray[np.int64]:
+        """Document rows of one query."""
+        if not -len(self) <= query < len(self):
+            raise IndexError(query)
+        query %= len(self)
+        return self.items[self.offsets[query] : self.offsets[query + 1]]
+
+    @classmethod
+    def from_csr(
+        cls,
+        offsets: npt.ArrayLike,
+        items: npt.ArrayLike,
+        *,
+        grades: npt.ArrayLike | None = None,
+        positive_scores: npt.ArrayLike | None = None,
+        positive_vectors: npt.NDArray[Any] | None = None,
+    ) -> Positives:
+        """Take CSR as it is; unsorted or ragged input is refused.
+
+        Parameters
+        ----------
+        offsets, items
+            As the attributes of the class.
+        grades
+            Relevance grade of every entry.
+        positive_scores
+            Float64 score of every entry; only those of entries -1 are used.
+        positive_vectors
+            One vector per entry -1, in order.
+        """
+        starts = _coerce.int64s(offsets, "offsets")
+        rows = _coerce.int64s(items, "items")
+        if len(starts) == 0 or starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
+            raise NegmineValueError(
+                f"`offsets` must start at 0, never fall, and end at the number of items, {len(rows)}; got {starts}."
+            )
+        query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        if (rows < -1).any():
+            raise NegmineValueError(f"`items` must hold rows, or -1 for outside the corpus; got {rows.min()}.")
+        same_query = query[1:] == query[:-1]
+        bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
+        if bad.any():
+            raise NegmineValueError(
+                f"`items` must rise strictly within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
+                "`from_pairs` and `from_lists` sort."
+            )
+        return cls._finish(query, rows, len(starts) - 1, grades, positive_scores, positive_vectors)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        queries: npt.ArrayLike,
+        documents: npt.ArrayLike,
+        *,
+        n_queries: int | None = None,
+        query_ids: npt.ArrayLike | None = None,
+        document_ids: npt.ArrayLike | None = None,
+        grades: npt.ArrayLike | None = None,
+        positive_scores: npt.ArrayLike | None = None,
+        positive_vectors: npt.NDArray[Any] | None = None,
+    ) -> Positives:
+        """Take (query, document) pairs in any order; repeats are dropped and counted.
+
+        Parameters
+        ----------
+        queries, documents
+            Rows, or labels where ``query_ids`` or ``document_ids`` say what they stand for.
+        n_queries
+            Number of queries; needed without ``query_ids``.
+        query_ids, document_ids
+            The labels of all rows, in row order. A label that is not among them is an error that names it.
+        grades, positive_scores, positive_vectors
+            As in :meth:`from_csr`, aligned with the pairs.
+        """
+        if query_ids is None and n_queries is None:
+            raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
+        total = len(np.asarray(query_ids)) if query_ids is not None else _coerce.integer(n_queries, "n_queries", least=0)
+        query = _translate(queries, query_ids, "queries", "query_ids")
+        document = _translate(documents, document_ids, "documents", "document_ids")
+        if len(query) != len(document):
+            raise NegmineValueError(f"`documents` must have length {len(query)}; got {len(document)}.")
+        if len(query) and (query.min() < 0 or query.max() >= total):
+            bad = query[(query < 0) | (query >= total)][0]
+            raise NegmineValueError(f"`queries` must hold rows below {total}; got {bad}.")
+        if len(document) and document.min() < -1:
+            raise NegmineValueError(f"`documents` must hold rows, or -1 for outside the corpus; got {document.min()}.")
+        return cls._finish(query, document, total, grades, positive_scores, positive_vectors)
+
+    @classmethod
+    def from_lists(
+        cls,
+        lists: Iterable[Iterable[Any]],
+        *,
+        document_ids: npt.ArrayLike | None = None,
+        grades: npt.ArrayLike | None = None,
+        positive_scores: npt.ArrayLike | None = None,
+        positive_vectors: npt.NDArray[Any] | None = None,
+    ) -> Positives:
+        """Take one list of documents per query.
+
+        A string in the place of a list is refused: it would be split into characters.
+        """
+        flat: list[Any] = []
+        lengths: list[int] = []
+        for query, documents in enumerate(lists):
+            if isinstance(documents, str | bytes):
+                raise NegmineTypeError(f"`lists` must hold a list per query; got the string {documents!r} at {query}.")
+            before = len(flat)
+            flat.extend(documents)
+            lengths.append(len(flat) - before)
+        return cls.from_pairs(
+            np.repeat(np.arange(len(lengths)), lengths),
+            _labels(flat),
+            n_queries=len(lengths),
+            document_ids=document_ids,
+            grades=grades,
+            positive_scores=positive_scores,
+            positive_vectors=positive_vectors,
+        )
+
+    @classmethod
+    def from_dict(
+        cls,
+        mapping: Mapping[Any, Iterable[Any]],
+        *,
+        query_ids: npt.ArrayLike,
+        document_ids: npt.ArrayLike,
+    ) -> Positives:
+        """Take query label -> document labels; queries that are not in the mapping have no positives."""
+        pairs = [(query, document) for query, documents in mapping.items() for document in _listed(query, documents)]
+        return cls.from_pairs(
+            _labels([query for query, _ in pairs]),
+            _labels([document for _, document in pairs]),
+            query_ids=query_ids,
+            document_ids=document_ids,
+        )
+
+    @classmethod
+    def from_qrels(
+        cls,
+        qrels: Mapping[Any, Mapping[Any, int]],
+        *,
+        query_ids: npt.ArrayLike,
+        document_ids: npt.ArrayLike,
+        min_grade: int = 1,
+    ) -> Positives:
+        """Take query label -> {document label: grade}; grades of at least ``min_grade`` make a positive.
+
+        The rest is available from :meth:`lower_grades`, as an exclusion.
+        """
+        triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
+        query = _translate(_labels([query for query, _, _ in triples]), query_ids, "qrels", "query_ids")
+        document = _translate(_labels([document for _, document, _ in triples]), document_ids, "qrels", "document_ids")
+        grade = _coerce.int64s([grade for _, _, grade in triples], "qrels")
+        total = len(np.asarray(query_ids))
+        high = grade >= min_grade
+        lower = cls._finish(query[~high], document[~high], total, grade[~high], None, None)
+        positives = cls._finish(query[high], document[high], total, grade[high], None, None)
+        return cls(positives.offsets, positives.items, positives.grades, _lower=lower)
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> Positives:  # noqa: ANN401 (scipy is not a dependency)
+        """Take a scipy sparse matrix, queries x documents; stored zeros are no positives."""
+        if not (hasattr(matrix, "tocoo") and hasattr(matrix, "shape")):
+            raise NegmineTypeError(f"`matrix` must be a scipy sparse matrix; got {type(matrix).__name__}.")
+        entries = matrix.tocoo()
+        stored = entries.data != 0
+        return cls.from_pairs(entries.row[stored], entries.col[stored], n_queries=matrix.shape[0])
+
+    def lower_grades(self) -> Positives:
+        """Judged documents below ``min_grade``, to be used as ``exclude=``; only after :meth:`from_qrels`."""
+        if self._lower is None:
+            raise NegmineValueError("`lower_grades` must follow `from_qrels`; got positives without lower grades.")
+        return self._lower
+
+    def queries(self) -> npt.NDArray[np.int64]:
+        """Query row of every entry."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
+
+    def slice(self, begin: int, end: int) -> Positives:
+        """Queries ``begin`` to ``end``."""
+        first, last = self.offsets[begin], self.offsets[end]
+        outside = np.concatenate([[0], np.cumsum(self.items == -1)])
+        return Positives(
+            self.offsets[begin : end + 1] - first,
+            self.items[first:last],
+            None if self.grades is None else self.grades[first:last],
+            None if self.scores is None else self.scores[first:last],
+            None if self.vectors is None else self.vectors[outside[first] : outside[last]],
+        )
+
+    @classmethod
+    def _finish(
+        cls,
+        query: npt.NDArray[np.int64],
+        document: npt.NDArray[np.int64],
+        total: int,
+        grades: npt.ArrayLike | None,
+        scores: npt.ArrayLike | None,
+        vectors: npt.NDArray[Any] | None,
+    ) -> Positives:
+        """Sort pairs by (query, document), drop repeats inside the corpus, and carry what belongs to the entries."""
+        order = np.lexsort((document, query))
+        query, document = query[order], document[order]
+        repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
+        keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
+        graded = None if grades is None else _coerce.int64s(grades, "grades", len(order))[order][keep]
+        scored = None
+        if scores is not None:
+            given = np.asarray(scores, dtype=np.float64)
+            if given.shape != (len(order),):
+                raise NegmineValueError(f"`positive_scores` must have shape ({len(order)},); got shape {given.shape}.")
+            scored = np.where(document == -1, given[order], np.nan)[keep]
+            if not np.isfinite(scored[document[keep] == -1]).all():
+                raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
+        if vectors is not None:
+            # The caller's vectors follow the order of the entries -1 as given.
+            number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
+            wanted = number[order][document == -1]
+            if len(vectors) != len(wanted):
+                raise NegmineValueError(f"`positive_vectors` must have {len(wanted)} rows; got {len(vectors)}.")
+            vectors = vectors[wanted]
+        items = np.ascontiguousarray(document[keep])
+        if (items == -1).any() and scored is None and vectors is None:
+            raise NegmineValueError(
+                "`positive_scores` or `positive_vectors` must be given for entries -1, outside the corpus; got neither."
+            )
+        counts = np.bincount(query[keep], minlength=total)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(offsets, items, graded, scored, vectors, duplicates=int(repeat.sum()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eligibility:
+    """A key per document and an inclusive range of keys per query: documents outside it are no candidates.
+
+    Dates: ``keys`` are the documents' dates and ``highest`` the day before the query's. Tenants or languages:
+    :meth:`equal`.
+
+    Attributes
+    ----------
+    keys : int64 (n_documents,)
+    lowest, highest : int64 (n_queries,)
+        An empty range (``lowest > highest``) admits nothing.
+    """
+
+    keys: npt.NDArray[np.int64]
+    lowest: npt.NDArray[np.int64]
+    highest: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("keys", "lowest", "highest"):
+            object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
+        if len(self.lowest) != len(self.highest):
+            raise NegmineValueError(f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}.")
+
+    @classmethod
+    def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
+        """Documents whose key equals the query's."""
+        wanted = _coerce.int64s(query_keys, "query_keys")
+        return cls(_coerce.int64s(keys, "keys"), wanted, wanted)
+
+    def slice(self, begin: int, end: int) -> Eligibility:
+        """Queries ``begin`` to ``end``."""
+        return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])
+
+
+def _listed(query: object, documents: Iterable[Any]) -> Iterable[Any]:
+    if isinstance(documents, str | bytes):
+        raise NegmineTypeError(f"`mapping` must hold a list per query; got the string {documents!r} for {query!r}.")
+    return documents
+
+
+def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Integers and strings are never mixed: NumPy would turn the one into the other without a word."""
+    if any(isinstance(value, str) for value in values) and not all(isinstance(value, str) for value in values):
+        raise NegmineTypeError("labels must be all integers or all strings; got both.")
+    return np.asarray(values) if len(values) else np.empty(0, dtype=np.int64)
+
+
+def _translate(
+    values: npt.ArrayLike, known: npt.ArrayLike | None, argument: str, known_argument: str
+) -> npt.NDArray[np.int64]:
+    if known is None:
+        return _coerce.int64s(values, argument)
+    labels = _coerce.ids(known, known_argument, len(np.asarray(known)))
+    wanted = _coerce.labels(values, argument)
+    if len(wanted) == 0:
+        return np.empty(0, dtype=np.int64)
+    if wanted.dtype.kind != labels.dtype.kind:
+        raise NegmineTypeError(
+            f"`{argument}` must hold labels of the type of `{known_argument}`, {labels.dtype.name}; "
+            f"got {wanted.dtype.name}."
+        )
+    order = np.argsort(labels, kind="stable")
+    place = np.searchsorted(labels, wanted, sorter=order)
+    rows = order[np.minimum(place, len(labels) - 1)] if len(labels) else np.zeros(len(wanted), dtype=np.int64)
+    unknown = labels[rows] != wanted if len(labels) else np.ones(len(wanted), dtype=bool)
+    if argument == "documents" and wanted.dtype.kind == "i":
+        outside = wanted == -1
+        rows, unknown = np.where(outside, -1, rows), unknown & ~outside
+    if unknown.any():
+        raise NegmineValueError(
+            f"`{argument}` must hold labels of `{known_argument}`; got {wanted[unknown][0].item()!r}, which is unknown."
+        )
+    return rows.astype(np.int64)

@@ -1,0 +1,113 @@
+"""What became of every document, and why rows are short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Reason", "Report", "Source"]
+
+
+class Reason(IntEnum):
+    """Why a row has fewer documents than it could hold; the first that applies."""
+
+    NONE = 0
+    NO_POSITIVE = 1
+    HUB_LIMIT = 2
+    WINDOW = 3
+    ZERO_WEIGHT = 4
+    CAPPED = 5
+    FLOOR = 6
+    CORPUS_EXHAUSTED = 7
+    RANDOM_EXHAUSTED = 8
+
+
+class Source(IntEnum):
+    """Where a negative comes from."""
+
+    PADDING = 0
+    MINED = 1
+    RANDOM = 2
+
+
+#: Lines of the report: a document of a row is counted under the first rule that it falls under.
+LINES = (
+    "positives",
+    "excluded",
+    "self",
+    "group",
+    "ineligible",
+    "above_max_score",
+    "above_absolute_margin",
+    "above_relative_margin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Exact counts of what a mining call did; equal on every machine.
+
+    Attributes
+    ----------
+    n_documents, n_rows
+        Documents of the corpus, and result rows.
+    lines : dict of int64 (n_rows,)
+        Documents per rule and result row: positives, excluded, self, group, ineligible, above_max_score,
+        above_absolute_margin, above_relative_margin. What no line counts (survivors and documents below the floor) is
+        ``rest``. A row without the positive that its margin needs adds to no line.
+    short : dict of int
+        Rows that are not full, by reason.
+    zero_documents, zero_queries
+        Rows of norm zero, which score +0.0 against everything; counted under "cosine".
+    duplicate_pairs
+        Repeated (query, positive) pairs that were dropped.
+    diagnostics : dict
+        What depends on the schedule (seconds and the like): out of equality and out of files.
+    """
+
+    n_documents: int
+    n_rows: int
+    lines: Mapping[str, npt.NDArray[np.int64]] = field(compare=False)
+    short: Mapping[str, int]
+    zero_documents: int
+    zero_queries: int
+    duplicate_pairs: int
+    diagnostics: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Report):
+            return NotImplemented
+        numbers = ("n_documents", "n_rows", "short", "zero_documents", "zero_queries", "duplicate_pairs")
+        return all(getattr(self, name) == getattr(other, name) for name in numbers) and all(
+            np.array_equal(self.lines[line], other.lines[line]) for line in LINES
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def totals(self) -> dict[str, int]:
+        """Documents per line, summed over result rows, and the rest."""
+        totals = {line: int(self.lines[line].sum()) for line in LINES}
+        totals["rest"] = self.n_documents * (self.n_rows - self.short.get("no_positive", 0)) - sum(totals.values())
+        return totals
+
+    def __str__(self) -> str:
+        pairs = self.n_documents * self.n_rows
+        lines = [f"{self.n_rows} rows x {self.n_documents} documents = {pairs} pairs"]
+        lines += [f"  {name.replace('_', ' '):<24}{count:>14}" for name, count in self.totals().items() if count]
+        lines += [f"  short: {reason.replace('_', ' '):<17}{count:>14} rows" for reason, count in self.short.items()]
+        if self.zero_documents or self.zero_queries:
+            lines.append(f"  zero norm: {self.zero_documents} documents, {self.zero_queries} queries")
+        if self.duplicate_pairs:
+            lines.append(f"  repeated positives dropped: {self.duplicate_pairs}")
+        return "\n".join(lines)
+
+
+def count_reasons(reasons: npt.NDArray[np.uint8]) -> dict[str, int]:
+    """Rows per reason, by name, without those that are full."""
+    counts = np.bincount(reasons, minlength=len(Reason))
+    return {reason.name.lower(): int(counts[reason]) for reason in Reason if reason and counts[reason]}
