@@ -1,0 +1,144 @@
+"""The draws and the selection policies of the oracle: the second half of the brute-force miner.
+
+Nothing here looks at a vector. Scores come in as f64 in rank order, draws come from Philox4x64-10 counters, and the one
+transcendental that decides anything, the logarithm of the Gumbel key, is a plain port of the one that musl and the
+`libm` crate share, operation by operation: keys agree bit for bit, not merely almost always.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+SELECT, NUM_RANDOM = 1, 2  # the streams
+
+
+def philox(seed: int, stream: int, counter: tuple[int, int, int, int]) -> list[int]:
+    """Return the four lanes at a counter."""
+    first, *rest = counter
+    key = np.array([seed, stream], dtype=np.uint64)
+    words = np.array([first - 1, *rest], dtype=np.uint64)  # NumPy adds 1 to word 0 before it generates
+    return [int(lane) for lane in np.random.Philox(key=key, counter=words).random_raw(4)]
+
+
+def draw_by_document(seed: int, stream: int, epoch: int, query: int, document: int, extra: int = 0) -> int:
+    """Draw for one document of one query; `extra` is 1 + positive row under reference="each"."""
+    return philox(seed, stream, (1 + extra, document, query, epoch))[0]
+
+
+def draw_by_number(seed: int, stream: int, epoch: int, query: int, t: int, extra: int = 0) -> int:
+    """Draw the t-th number of one query."""
+    return philox(seed, stream, (1 + t // 4, extra, query, epoch))[t % 4]
+
+
+def log(x: float) -> float:
+    """Return the natural logarithm of a positive normal number as musl and `libm` compute it."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", x))
+    high, low = bits >> 32, bits & 0xFFFFFFFF
+    high += 0x3FF00000 - 0x3FE6A09E
+    k = float((high >> 20) - 0x3FF)
+    high = (high & 0x000FFFFF) + 0x3FE6A09E
+    (x,) = struct.unpack("<d", struct.pack("<Q", high << 32 | low))  # now in [sqrt(2)/2, sqrt(2)]
+    f = x - 1.0
+    hfsq = 0.5 * f * f
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    t1 = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01))
+    t2 = z * (
+        6.666666666666735130e-01
+        + w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01))
+    )
+    return s * (hfsq + (t2 + t1)) + k * 1.90821492927058770002e-10 - hfsq + f + k * 6.93147180369123816490e-01
+
+
+def uniform(x: int) -> float:
+    """Turn a draw into a number in [2^-53, 1 - 2^-53]."""
+    return ((x >> 12) + 0.5) * 2.0**-52
+
+
+def gumbel_key(log_weight: float, x: int) -> float:
+    """Return the key whose largest n are a weighted sample without replacement."""
+    return log_weight - log(-log(uniform(x)))
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Weights exp(score / temperature)."""
+
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """SimANS: weights exp(-a ((score - ref + b) / scale)^2)."""
+
+    a: float = 0.5
+    b: float = 0.0
+    scale: Literal["std", "raw"] = "std"
+
+
+@dataclass(frozen=True)
+class Stride:
+    """T2Ranking: a comb over the ranking that moves by one each epoch."""
+
+
+Policy = Literal["top", "random"] | Softmax | Ambiguous | Stride
+
+
+def log_weights(policy: Softmax | Ambiguous, scores: list[float], reference: float) -> list[float]:
+    """One log-weight per member of a pool whose scores come best first."""
+    if isinstance(policy, Softmax):
+        return [(score - scores[0]) / policy.temperature for score in scores]
+    scale = 1.0
+    if policy.scale == "std" and scores:
+        # Two passes in rank order; NumPy's sum would add in another order.
+        offsets = [score - scores[0] for score in scores]
+        mean = sequential_sum(offsets) / len(offsets)
+        scale = math.sqrt(sequential_sum([(x - mean) * (x - mean) for x in offsets]) / len(offsets))
+    if policy.a == 0.0 or scale == 0.0:  # equal weights: 0 * inf and 0 / 0 are never evaluated
+        return [0.0 for _ in scores]
+    z = [(score - reference + policy.b) / scale for score in scores]
+    return [-policy.a * (x * x) for x in z]
+
+
+def sequential_sum(values: list[float]) -> float:
+    """One plain f64 addition after the other (`sum` compensates since Python 3.12)."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the draws of one result row depend on, besides the document."""
+
+    seed: int
+    epoch: int
+    query: int  # the global row
+    extra: int  # 0, or 1 + positive row under reference="each"
+
+
+def order(policy: Policy, n: int, rows: list[int], scores: list[float], reference: float, place: Place) -> list[int]:
+    """Return the ranks of a pool's members in the policy's order; a policy takes the first n of them."""
+    ranks = list(range(len(rows)))
+    if policy == "top":
+        return ranks
+    if isinstance(policy, Stride):
+        step = max(1, len(rows) // n)
+        offset = place.epoch % step
+        return sorted(ranks, key=lambda rank: ((rank - offset) % step, rank))
+    if isinstance(policy, Ambiguous) and math.isnan(reference):
+        return []
+    draws = [draw_by_document(place.seed, SELECT, place.epoch, place.query, row, place.extra) for row in rows]
+    if policy == "random":
+        return sorted(ranks, key=lambda rank: (-(draws[rank] >> 12), rank))
+    weights = log_weights(policy, scores, reference)
+    keys = [gumbel_key(weight, x) for weight, x in zip(weights, draws, strict=True)]
+    # A log-weight of minus infinity is a weight of exactly 0; a finite one is not, however small its exponential.
+    return sorted((rank for rank in ranks if weights[rank] > -math.inf), key=lambda rank: (-keys[rank], rank))
