@@ -5,6 +5,8 @@
 
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::isa::Isa;
+use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
+use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512, avxvnni, vnni256};
 
@@ -77,5 +79,45 @@ pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits:
         avx2: avx2::dot_i8::scan_panel(queries, panel, hits),
         vnni256: if Isa::Avx512.is_available() { vnni256::scan_panel(queries, panel, hits) } else { avxvnni::scan_panel(queries, panel, hits) },
         avx512: avx512::dot_i8::scan_panel(queries, panel, hits),
+    );
+}
+
+pub(crate) fn largest_magnitude(isa: Isa, x: &[f32]) -> u32 {
+    by_isa!(
+        isa,
+        scalar: largest_magnitude_scalar(x),
+        avx2: avx2::quantize::largest_magnitude(x),
+        vnni256: avx2::quantize::largest_magnitude(x),
+        avx512: avx512::quantize::largest_magnitude(x),
+    )
+}
+
+pub(crate) fn quantize(isa: Isa, x: &[f32], steps: Steps, codes: &mut [i8]) -> Sums {
+    by_isa!(
+        isa,
+        scalar: quantize_scalar(x, steps, codes),
+        avx2: avx2::quantize::quantize(x, steps, codes),
+        vnni256: avx2::quantize::quantize(x, steps, codes),
+        avx512: avx512::quantize::quantize(x, steps, codes),
+    )
+}
+
+pub(crate) fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
+    by_isa!(
+        isa,
+        scalar: widen_f16_scalar(bits, out),
+        avx2: avx2::widen::widen_f16(bits, out),
+        vnni256: avx2::widen::widen_f16(bits, out),
+        avx512: avx512::widen::widen_f16(bits, out),
+    );
+}
+
+pub(crate) fn widen_bf16(isa: Isa, bits: &[u16], out: &mut [f32]) {
+    by_isa!(
+        isa,
+        scalar: widen_bf16_scalar(bits, out),
+        avx2: avx2::widen::widen_bf16(bits, out),
+        vnni256: avx2::widen::widen_bf16(bits, out),
+        avx512: avx512::widen::widen_bf16(bits, out),
     );
 }

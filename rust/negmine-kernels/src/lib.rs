@@ -16,7 +16,10 @@ pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;
+pub mod fpenv;
 pub mod isa;
+pub mod quantize;
+pub mod widen;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86_64;

@@ -3,3 +3,5 @@
 pub(crate) mod canonical;
 pub(crate) mod dot_i8;
 pub(crate) mod pack;
+pub(crate) mod quantize;
+pub(crate) mod widen;
