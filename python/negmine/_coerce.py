@@ -135,7 +135,11 @@ def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
 _BITS = ("float16", "bfloat16")
 
 
-def _from_torch(torch: Any, tensor: Any, argument: str) -> tuple[npt.NDArray[Any], str]:
+def _from_torch(
+    torch: Any,  # noqa: ANN401 (torch is not a dependency)
+    tensor: Any,  # noqa: ANN401
+    argument: str,
+) -> tuple[npt.NDArray[Any], str]:
     if tensor.device.type != "cpu":
         raise NegmineValueError(
             f"`{argument}` must lie in CPU memory; got a tensor on device {tensor.device}. Call `.cpu()` first."
@@ -152,7 +156,11 @@ def _from_torch(torch: Any, tensor: Any, argument: str) -> tuple[npt.NDArray[Any
     return array, kind
 
 
-def _from_arrow(arrow: Any, value: Any, argument: str) -> tuple[npt.NDArray[Any], str]:
+def _from_arrow(
+    arrow: Any,  # noqa: ANN401 (pyarrow is not a dependency)
+    value: Any,  # noqa: ANN401
+    argument: str,
+) -> tuple[npt.NDArray[Any], str]:
     if isinstance(value, arrow.ChunkedArray):
         value = value.combine_chunks()
     if not arrow.types.is_fixed_size_list(value.type):
@@ -173,7 +181,9 @@ def ids(value: object, argument: str, n: int) -> Ids:
     array = labels(array, argument)
     pad = "" if array.dtype.kind == "U" else -1
     if (array == pad).any():
-        raise NegmineValueError(f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(array == pad)}.")
+        raise NegmineValueError(
+            f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(array == pad)}."
+        )
     unique, counts = np.unique(array, return_counts=True)
     if len(unique) != n:
         raise NegmineValueError(f"`{argument}` must be unique; got {unique[counts > 1][0]!r} more than once.")

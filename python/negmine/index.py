@@ -187,7 +187,9 @@ def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives
     if exclude is None or isinstance(exclude, Positives):
         return exclude
     if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        raise NegmineTypeError(f"`exclude` must be Positives or a list of rows per query; got {type(exclude).__name__}.")
+        raise NegmineTypeError(
+            f"`exclude` must be Positives or a list of rows per query; got {type(exclude).__name__}."
+        )
     return Positives.from_lists(exclude)
 
 
@@ -226,7 +228,9 @@ def score_pairs(
         raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
     query = array[:, 0]
     if len(query) and (query.min() < 0 or query.max() >= n):
-        raise NegmineValueError(f"`pairs` must hold query rows below {n}; got {query.max() if query.max() >= n else query.min()}.")
+        raise NegmineValueError(
+            f"`pairs` must hold query rows below {n}; got {query.max() if query.max() >= n else query.min()}."
+        )
     order = np.argsort(query, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
     csr = _coerce.Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
@@ -246,7 +250,11 @@ def _from_memmap(
     num_threads: int | None,
 ) -> ExactIndex:
     """Map the file again and build the index."""
-    size = offset + int(sum((n - 1) * abs(step) for n, step in zip(shape, strides, strict=True))) + np.dtype(dtype).itemsize
+    size = (
+        offset
+        + int(sum((n - 1) * abs(step) for n, step in zip(shape, strides, strict=True)))
+        + np.dtype(dtype).itemsize
+    )
     mapped = np.memmap(path, dtype=np.uint8, mode="r", shape=(size,))
     corpus: npt.NDArray[Any] = np.ndarray(shape, dtype, mapped, offset, strides)
     return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)

@@ -37,11 +37,11 @@ def _named_options(cls: type[T]) -> type[T]:
     init = cls.__init__
 
     @functools.wraps(init)
-    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: N807, ANN401
+    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: ANN401
         _coerce.check_names(options, (f.name for f in fields(cls)), cls.__name__)  # type: ignore[arg-type]
         init(self, *args, **options)
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[assignment, method-assign]
     return cls
 
 

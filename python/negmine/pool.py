@@ -107,8 +107,8 @@ class CandidatePool:
         rows = _coerce.rows(queries, "queries")
         if rows.shape != (n, index.width) or len(index) != self.report.n_documents:
             raise NegmineValueError(
-                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} queries; "
-                f"got {len(index)} and {rows.shape[0]}."
+                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
+                f"queries; got {len(index)} and {rows.shape[0]}."
             )
         return replace(self, origin=Origin(index, queries))
 

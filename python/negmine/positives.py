@@ -125,7 +125,9 @@ class Positives:
         """
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
-        total = len(np.asarray(query_ids)) if query_ids is not None else _coerce.integer(n_queries, "n_queries", least=0)
+        total = (
+            len(np.asarray(query_ids)) if query_ids is not None else _coerce.integer(n_queries, "n_queries", least=0)
+        )
         query = _translate(queries, query_ids, "queries", "query_ids")
         document = _translate(documents, document_ids, "documents", "document_ids")
         if len(query) != len(document):
