@@ -216,6 +216,7 @@ class HardNegativeMiner:
         report = Report(
             n_documents=len(index),
             n_rows=len(arrays["counts"]),
+            n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
             lines=lines,
             short=count_reasons(arrays["reasons"]),
             zero_documents=index._native.zero_rows,
@@ -374,16 +375,11 @@ def _self_rows(
         wanted = _coerce.labels(query_ids, "query_ids")
         if wanted.shape != (n,):
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if wanted.dtype.kind != index.ids.dtype.kind:
+        if len(wanted) and len(index) and wanted.dtype.kind != index.ids.dtype.kind:
             raise NegmineValueError(
                 f"`query_ids` must be of the type of `ids`, {index.ids.dtype.name}; got {wanted.dtype.name}."
             )
-        order = np.argsort(index.ids, kind="stable")
-        place = np.minimum(np.searchsorted(index.ids, wanted, sorter=order), max(len(index) - 1, 0))
-        if len(index) == 0:
-            return np.full(n, -1, dtype=np.int64)
-        rows = order[place]
-        return np.where(index.ids[rows] == wanted, rows, -1).astype(np.int64)
+        return _coerce.find(wanted, index.ids)
     if _is_slice(index._rows, query_rows, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
@@ -394,7 +390,7 @@ def _self_rows(
 
 def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
-    a, b = corpus.array, queries.array
+    a, b = corpus.source, queries.source
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]

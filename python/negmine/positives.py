@@ -345,15 +345,12 @@ def _translate(
             f"`{argument}` must hold labels of the type of `{known_argument}`, {labels.dtype.name}; "
             f"got {wanted.dtype.name}."
         )
-    order = np.argsort(labels, kind="stable")
-    place = np.searchsorted(labels, wanted, sorter=order)
-    rows = order[np.minimum(place, len(labels) - 1)] if len(labels) else np.zeros(len(wanted), dtype=np.int64)
-    unknown = labels[rows] != wanted if len(labels) else np.ones(len(wanted), dtype=bool)
+    rows = _coerce.find(wanted, labels)
+    unknown = rows == -1
     if argument == "documents" and wanted.dtype.kind == "i":
-        outside = wanted == -1
-        rows, unknown = np.where(outside, -1, rows), unknown & ~outside
+        unknown &= wanted != -1  # a positive outside the corpus
     if unknown.any():
         raise NegmineValueError(
             f"`{argument}` must hold labels of `{known_argument}`; got {wanted[unknown][0].item()!r}, which is unknown."
         )
-    return rows.astype(np.int64)
+    return rows
