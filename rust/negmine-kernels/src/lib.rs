@@ -18,7 +18,9 @@ mod dispatch;
 pub mod dot_i8;
 pub mod fpenv;
 pub mod isa;
+pub mod peak;
 pub mod quantize;
+pub mod rows_i8;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
