@@ -18,6 +18,8 @@ mod dispatch;
 pub mod dot_i8;
 pub mod fpenv;
 pub mod isa;
+#[allow(unsafe_code)]
+pub mod memory;
 pub mod peak;
 pub mod quantize;
 pub mod rows_i8;
