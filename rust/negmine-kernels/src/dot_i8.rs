@@ -26,6 +26,7 @@
 
 use crate::dispatch;
 use crate::isa::Isa;
+pub use crate::rows_i8::dot_rows_i8;
 
 /// Documents of a panel.
 pub const PANEL: usize = 64;

@@ -16,7 +16,14 @@ pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;
+pub mod fpenv;
 pub mod isa;
+#[allow(unsafe_code)]
+pub mod memory;
+pub mod peak;
+pub mod quantize;
+pub mod rows_i8;
+pub mod widen;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86_64;

@@ -8,4 +8,5 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod avxvnni;
+pub(crate) mod peak;
 pub(crate) mod vnni256;

@@ -1,0 +1,71 @@
+//! The floating-point environment that results are defined in.
+//!
+//! Some libraries leave a thread in a mode where denormals are flushed to zero, and threads inherit it. Bounds would no
+//! longer hold and bits would differ, so whoever computes takes a guard first. On x86-64 the mode is the MXCSR
+//! register: rounding direction, flush-to-zero, denormals-are-zero, and exception masks. Elsewhere the guard does nothing.
+
+use std::marker::PhantomData;
+
+/// While it lives, this thread rounds to nearest, keeps denormals and traps nothing; then the mode before comes back.
+///
+/// It belongs to its thread: it is neither `Send` nor `Sync`. Guards may nest, the last one made being dropped first.
+#[must_use = "the environment is restored when the guard is dropped"]
+#[derive(Debug)]
+pub struct DefaultFloatEnv {
+    #[cfg(target_arch = "x86_64")]
+    saved: u32,
+    not_send: PhantomData<*const ()>,
+}
+
+impl DefaultFloatEnv {
+    /// Saves this thread's mode and sets the default.
+    #[inline]
+    pub fn new() -> Self {
+        DefaultFloatEnv {
+            #[cfg(target_arch = "x86_64")]
+            saved: x86_64::replace(x86_64::DEFAULT),
+            not_send: PhantomData,
+        }
+    }
+}
+
+impl Default for DefaultFloatEnv {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for DefaultFloatEnv {
+    #[inline]
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        x86_64::replace(self.saved);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64 {
+    use std::arch::asm;
+
+    /// Round to nearest, no flush-to-zero, no denormals-are-zero, all exceptions masked and none raised.
+    pub(super) const DEFAULT: u32 = 0x1f80;
+
+    /// Sets MXCSR and returns what it held.
+    pub(super) fn replace(new: u32) -> u32 {
+        let mut old = 0_u32;
+        // SAFETY: stores to and loads from two locals. Every x86-64 processor has MXCSR. `new` is the default, which is
+        // the mode that compiled code assumes, or a value that this function has read from the register. The block
+        // counts as reading and writing memory, so no memory access moves across it.
+        unsafe {
+            asm!(
+                "stmxcsr [{old}]",
+                "ldmxcsr [{new}]",
+                old = in(reg) &raw mut old,
+                new = in(reg) &raw const new,
+                options(nostack),
+            );
+        }
+        old
+    }
+}

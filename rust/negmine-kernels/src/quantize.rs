@@ -1,0 +1,160 @@
+//! Symmetric int8 quantisation of a row, with rigorous bounds on what it loses.
+//!
+//! With `y = x * factor`, a row becomes codes `i` in [-127, 127] and one f32 scale `s`, so that `y = s * i + e`. The
+//! bounds that the search builds on it need `||y||` and `||e||`:
+//!
+//! ```text
+//! | q.d - sq*sd*(qi.di) |  <=  ||sq*qi|| * ||ed||  +  ||eq|| * ||d||
+//! ```
+//!
+//! **What is promised.** `error >= ||y - s*i||` and `norm >= ||y||`, for the exact real numbers `x[j] * factor` and the
+//! scale as it is stored, so that the rounding of the scale and of the factor's product need no further term.
+//!
+//! **Why it holds.** All arithmetic is f64. `fl(y)` is off by at most 2^-53 of `|y|`; `s * i` is exact (24 + 7 bits);
+//! `fl(fl(y) - s*i)` is off by at most 2^-53 of itself. A sum of squares over sixteen lanes of at most 4,096 terms is
+//! off by at most 4,102 * 2^-53 < 2^-40 of itself, the root by half of that. So `norm` is the root times (1 + 2^-40) and
+//! `error` the root times (1 + 2^-40) plus 2^-52 of the norm, both rounded up to f32, where these additions vanish.
+//! Nothing underflows: the factor is 0 or within 2^-300 and 2^300, so a y that is not 0 is at least 2^-449, a residual
+//! that is not 0 at least 2^-53 of that, and its square at least 2^-1004.
+//!
+//! **The scale** is max|y| / 127, rounded up: then no code leaves [-127, 127], even where the scale is denormal and has
+//! few bits. Where it would be below the smallest denormal, or above the largest f32, scale and codes are 0 and the
+//! error is the norm, infinite if that leaves f32: such rows are always scored again, never lost.
+//!
+//! Sums run in the canonical order of `crate::canonical` (sixteen lanes, multiply then add), so every instruction set
+//! gives the same bits. Codes are rounded to nearest, ties to even. Empty rows give zeros.
+
+use crate::dispatch;
+use crate::dot_i8::MAX_WIDTH;
+use crate::isa::Isa;
+
+/// What a quantised row needs besides its codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RowCode {
+    /// The size of one step; 0 where the row is zero or leaves the range of f32.
+    pub scale: f32,
+    /// At least the norm of what quantisation lost.
+    pub error: f32,
+    /// At least the norm of the row times the factor.
+    pub norm: f32,
+    /// The sum of the codes.
+    pub code_sum: i32,
+}
+
+/// The range of a factor that is not 0.
+const FACTORS: std::ops::RangeInclusive<f64> = power_of_two(-300)..=power_of_two(300);
+
+/// Covers the rounding of a sum of squares and of its root; see the module's documentation.
+const ABOVE: f64 = 1.0 + power_of_two(-40);
+
+/// Covers the rounding of `x * factor`; see the module's documentation.
+const OF_NORM: f64 = power_of_two(-52);
+
+const fn power_of_two(exponent: i64) -> f64 {
+    f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
+/// Quantises `x * factor` into `codes`; codes beyond the row's width are set to 0.
+///
+/// # Panics
+/// Where a coordinate is NaN or infinite, the row is wider than [`MAX_WIDTH`] or than `codes`, `factor` is neither 0
+/// nor in [2^-300, 2^300], or this processor lacks `isa`.
+pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCode {
+    assert!(x.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
+    assert!(codes.len() >= x.len(), "a code for each coordinate");
+    assert!(factor == 0.0 || FACTORS.contains(&factor), "a factor of 0 or in [2^-300, 2^300]");
+    let largest = f32::from_bits(dispatch::largest_magnitude(isa, x));
+    assert!(largest.is_finite(), "finite coordinates");
+
+    let step = f64::from(largest) * factor / 127.0;
+    let scale = round_up(step);
+    let scale = if step < f64::from(f32::from_bits(1)) || scale.is_infinite() { 0.0 } else { scale };
+    let (codes, padding) = codes.split_at_mut(x.len());
+    padding.fill(0);
+    let sums = dispatch::quantize(isa, x, Steps::new(factor, scale), codes);
+
+    let norm = sums.norm.sqrt() * ABOVE;
+    let error = if scale == 0.0 { norm } else { sums.error.sqrt() * ABOVE + norm * OF_NORM };
+    RowCode { scale, error: round_up(error), norm: round_up(norm), code_sum: sums.code_sum }
+}
+
+/// The index of the first NaN or infinity, by the bits of the exponent: a floating-point maximum would lose a NaN.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn first_non_finite(isa: Isa, x: &[f32]) -> Option<usize> {
+    // Nearly every row is finite, and the largest magnitude says so at the speed of reading; only a bad row is searched.
+    if dispatch::largest_magnitude(isa, x) < INFINITY_BITS {
+        return None;
+    }
+    x.iter().position(|x| magnitude(*x) >= INFINITY_BITS)
+}
+
+/// The smallest f32 that is not below `x`: above the largest finite one it is infinity, NaN stays NaN.
+#[inline]
+#[must_use]
+pub fn round_up(x: f64) -> f32 {
+    let nearest = x as f32;
+    if f64::from(nearest) < x { nearest.next_up() } else { nearest }
+}
+
+/// The largest f32 that is not above `x`: below the lowest finite one it is minus infinity, NaN stays NaN.
+#[inline]
+#[must_use]
+pub fn round_down(x: f64) -> f32 {
+    let nearest = x as f32;
+    if f64::from(nearest) > x { nearest.next_down() } else { nearest }
+}
+
+/// The bits of infinity; magnitudes are ordered as their bits, with NaN above.
+const INFINITY_BITS: u32 = 0x7f80_0000;
+
+fn magnitude(x: f32) -> u32 {
+    x.to_bits() & 0x7fff_ffff
+}
+
+/// What a kernel multiplies coordinates with: by `factor` to y, by `inverse` to codes, and codes by `scale` back.
+#[derive(Clone, Copy)]
+pub(crate) struct Steps {
+    pub(crate) factor: f64,
+    pub(crate) inverse: f64,
+    pub(crate) scale: f64,
+}
+
+impl Steps {
+    fn new(factor: f64, scale: f32) -> Self {
+        let scale = f64::from(scale);
+        Steps { factor, inverse: if scale == 0.0 { 0.0 } else { 1.0 / scale }, scale }
+    }
+}
+
+/// Sums over a row: of squared residuals, of squares, and of codes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sums {
+    pub(crate) error: f64,
+    pub(crate) norm: f64,
+    pub(crate) code_sum: i32,
+}
+
+/// The scalar form: the bits of the largest magnitude.
+pub(crate) fn largest_magnitude_scalar(x: &[f32]) -> u32 {
+    x.iter().map(|x| magnitude(*x)).max().unwrap_or(0)
+}
+
+/// The scalar form: the codes of a row and its sums, in canonical order.
+pub(crate) fn quantize_scalar(x: &[f32], steps: Steps, codes: &mut [i8]) -> Sums {
+    use crate::canonical::{LANES, add_lanes};
+    let (mut error, mut norm, mut code_sum) = ([0.0; LANES], [0.0; LANES], 0);
+    for (j, (x, code)) in x.iter().zip(codes).enumerate() {
+        let y = f64::from(*x) * steps.factor;
+        let rounded = (y * steps.inverse).round_ties_even();
+        let residual = y - rounded * steps.scale;
+        let (square, residual) = (y * y, residual * residual);
+        norm[j % LANES] += square;
+        error[j % LANES] += residual;
+        *code = rounded as i8;
+        code_sum += i32::from(*code);
+    }
+    Sums { error: add_lanes(error), norm: add_lanes(norm), code_sum }
+}
