@@ -21,6 +21,9 @@ Metric = Literal["cosine", "ip", "l2"]
 
 METRICS = ("cosine", "ip", "l2")
 
+#: Documents packed at once. Answers never depend on it.
+TILE_ROWS = 16_384
+
 Label = TypeVar("Label", bound=np.generic)
 
 
@@ -91,7 +94,7 @@ class ExactIndex:
         self._corpus = corpus
         self._num_threads = num_threads
         self.ids: Ids | None = None if ids is None else _coerce.ids(ids, "ids", self._rows.shape[0])
-        self._native = _native.ExactIndex(self._rows, self.metric, _coerce.threads(num_threads))
+        self._native = _native.ExactIndex(self._rows, self.metric, TILE_ROWS, True, _coerce.threads(num_threads))
 
     def __len__(self) -> int:
         return self._rows.shape[0]

@@ -197,6 +197,15 @@ impl QueryTile {
         self.threshold[q] = threshold;
     }
 
+    /// Replaces the offset weight of query `q`.
+    ///
+    /// # Panics
+    /// Where there is no such query.
+    #[inline]
+    pub fn set_offset_weight(&mut self, q: usize, weight: f32) {
+        self.offset_weight[q] = weight;
+    }
+
     /// The threshold of query `q`.
     ///
     /// # Panics

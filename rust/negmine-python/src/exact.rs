@@ -20,10 +20,19 @@ pub(crate) struct ExactIndex {
 #[pymethods]
 impl ExactIndex {
     #[new]
-    fn new(py: Python<'_>, corpus: RowsArg<'_>, metric_name: &str, num_threads: usize) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        corpus: RowsArg<'_>,
+        metric_name: &str,
+        tile_rows: usize,
+        resident: bool,
+        num_threads: usize,
+    ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
-        let inner = call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, run))?;
+        let layout = exact::Layout { tile_rows, resident, ..exact::Layout::default() };
+        let inner =
+            call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
         Ok(Self { inner })
     }
 
@@ -31,6 +40,12 @@ impl ExactIndex {
     #[getter]
     fn zero_rows(&self) -> usize {
         self.inner.zero_rows()
+    }
+
+    /// Bytes kept beside the caller's rows.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.inner.bytes()
     }
 
     /// The best `k` of every query: rows, f64 scores, counts.
