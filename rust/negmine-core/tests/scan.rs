@@ -64,6 +64,8 @@ struct Case {
     caps: Vec<Vec<Option<f64>>>,
     floor: Option<f64>,
     depth: usize,
+    /// Garbage to start from, per query.
+    warm: Option<Vec<Vec<u32>>>,
     threads: usize,
     tile_rows: usize,
     resident: bool,
@@ -115,6 +117,10 @@ fn case() -> impl Strategy<Value = Case> {
                 prop::collection::vec(caps, queries),
                 prop::option::of(0.0_f64..1.0),
                 prop_oneof![1_usize..12, Just(n + 1)],
+                prop::option::of(prop::collection::vec(
+                    prop::collection::vec(0..2 * n.max(1) as u32, 0..40),
+                    queries,
+                )),
                 prop::sample::select(vec![1_usize, 2, 3, 8]),
                 prop_oneof![1_usize..130, Just(16_384)],
                 any::<bool>(),
@@ -122,7 +128,7 @@ fn case() -> impl Strategy<Value = Case> {
             (Just(metric), data, options)
         })
         .prop_map(|(metric, (corpus, queries, banned, groups, keys), options)| {
-            let (caps, floor, depth, threads, tile_rows, resident) = options;
+            let (caps, floor, depth, warm, threads, tile_rows, resident) = options;
             let banned = banned
                 .into_iter()
                 .map(|rows| rows.into_iter().filter(|&r| (r as usize) < corpus.nrows()).collect())
@@ -164,8 +170,13 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
         groups: case.groups.as_ref().map(|groups| GroupRule { of_document: groups, forbidden: &forbidden }),
         eligible: case.keys.as_ref().map(|keys| Eligible { keys, lowest: &lowest, highest: &highest }),
     };
-    let mut targets =
-        Targets { offsets: vec![0], caps: Vec::new(), floor: f64::NEG_INFINITY, depth: case.depth };
+    let mut targets = Targets {
+        offsets: vec![0],
+        caps: Vec::new(),
+        floor: f64::NEG_INFINITY,
+        depth: case.depth,
+        warm: None,
+    };
     for (caps, q) in case.caps.iter().zip(case.queries.outer_iter()) {
         for cap in caps {
             let cap = cap.map(|share| quantile(case.metric, &case.corpus, q.as_slice().unwrap(), share));
@@ -176,6 +187,11 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
     if let (Some(share), Some(q)) = (case.floor, case.queries.outer_iter().next()) {
         targets.floor = quantile(case.metric, &case.corpus, q.as_slice().unwrap(), share);
     }
+    targets.warm = case.warm.as_ref().map(|rows| {
+        let mut lists = Lists::default();
+        rows.iter().for_each(|rows| lists.push_row(rows.iter().copied()));
+        lists
+    });
     let corpus = Rows::new("corpus", Elements::F32(case.corpus.view())).unwrap();
     let queries = Rows::new("queries", Elements::F32(case.queries.view())).unwrap();
     let run = Run { threads: case.threads, isa, poll: &|_, _| false };
@@ -225,6 +241,7 @@ fn larger_sets_equal_a_plain_scan_on_every_instruction_set() {
                 caps: (0..130).map(|i| vec![[None, Some(0.99), Some(0.5)][i % 3]]).collect(),
                 floor: None,
                 depth: 10,
+                warm: Some((0..130).map(|i| (i..i + 40).collect()).collect()),
                 threads,
                 tile_rows: 700,
                 resident,
@@ -251,6 +268,7 @@ fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
                     caps: vec![vec![Some(0.9)]; 7],
                     floor: None,
                     depth: 5,
+                    warm: None,
                     threads: 1,
                     tile_rows: 64,
                     resident: true,

@@ -25,12 +25,13 @@ impl ExactIndex {
         corpus: RowsArg<'_>,
         metric_name: &str,
         tile_rows: usize,
-        resident: bool,
+        memory_limit: Option<usize>,
         num_threads: usize,
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
-        let layout = exact::Layout { tile_rows, resident, ..exact::Layout::default() };
+        let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
+            .map_err(|error| errors::raise(py, &error))?;
         let inner =
             call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
         Ok(Self { inner })
@@ -46,6 +47,23 @@ impl ExactIndex {
     #[getter]
     fn nbytes(&self) -> usize {
         self.inner.bytes()
+    }
+
+    /// What a scan takes: bytes packed, of queries, of the answer; queries at once; passes.
+    fn plan(
+        &self,
+        py: Python<'_>,
+        n_queries: usize,
+        k: usize,
+        num_threads: usize,
+    ) -> PyResult<(usize, usize, usize, usize, usize)> {
+        let (rows, width) = (self.inner.len(), self.inner.width());
+        let plan = self
+            .inner
+            .layout()
+            .plan(rows, width, n_queries, k, num_threads)
+            .map_err(|error| errors::raise(py, &error))?;
+        Ok((plan.packed_bytes, plan.query_bytes, plan.answer_bytes, plan.queries_at_once, plan.passes))
     }
 
     /// The best `k` of every query: rows, f64 scores, counts.

@@ -4,29 +4,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::bound::Slack;
 use super::pack::Tile;
+use super::plan::Layout;
 use super::score::Metric;
-
-/// Documents packed at once: at width 384 a tile is 6 MiB, of which a panel at a time is in the first cache.
-pub const TILE_ROWS: usize = 16_384;
-
-/// How an index is laid out. None of it changes an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    /// Documents per tile, at least 1.
-    pub tile_rows: usize,
-    /// Whether packed tiles are kept, or packed again in every call.
-    pub resident: bool,
-    /// The slack of the bound.
-    pub slack: Slack,
-}
-
-impl Default for Layout {
-    fn default() -> Self {
-        Self { tile_rows: TILE_ROWS, resident: true, slack: Slack::CERTIFIED }
-    }
-}
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
 #[derive(Clone, Debug)]

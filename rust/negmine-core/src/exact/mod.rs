@@ -4,6 +4,7 @@
 pub(crate) mod bound;
 pub mod index;
 pub(crate) mod pack;
+pub mod plan;
 pub mod request;
 pub mod scan;
 pub mod score;
@@ -11,7 +12,8 @@ pub mod search;
 pub(crate) mod state;
 
 pub use bound::Slack;
-pub use index::{ExactIndex, Layout};
+pub use index::ExactIndex;
+pub use plan::{Layout, ScanPlan};
 pub use request::{Candidates, Eligible, Found, GroupRule, Targets};
 pub use score::Metric;
 pub use search::SearchRequest;

@@ -20,12 +20,10 @@ use crate::base::{Error, Result};
 use super::bound::{QueryBound, unit_for};
 use super::index::ExactIndex;
 use super::pack::{Tile, factor};
+use super::plan::{BLOCK, ScanPlan};
 use super::request::{Candidates, Found, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
-
-/// Queries of a block: a multiple of the kernel's six, and at width 768 half of a 256 KiB second cache.
-const BLOCK: usize = 96;
 
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;
@@ -66,8 +64,10 @@ impl ExactIndex {
         if queries.width() != self.width() {
             return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
         }
+        let depth = targets.depth;
+        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
         let scan = Scan { index: self, corpus, queries, candidates, targets, isa: run.isa };
-        if self.layout().resident { scan.resident(run) } else { scan.streamed(run) }
+        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
     }
 }
 
@@ -77,7 +77,13 @@ impl Scan<'_, '_, '_, '_> {
     }
 
     /// All tiles are at hand: a block's state lives only while its piece is worked on.
-    fn resident(&self, run: &Run<'_>) -> Result<Vec<Found>> {
+    fn resident(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
+        // Memory may allow fewer blocks at a time than there are threads.
+        let threads = run.threads.min(plan.queries_at_once.div_ceil(BLOCK).max(1));
+        let run = &Run {
+            threads: if self.index.layout().memory_limit.is_some() { threads } else { run.threads },
+            ..*run
+        };
         let tiles = self.index.tiles();
         let panels: Vec<(usize, usize)> = tiles
             .iter()
@@ -106,24 +112,32 @@ impl Scan<'_, '_, '_, '_> {
         Ok(found.chunks(runs).flat_map(|parts| merge(parts, self.targets.depth)).collect())
     }
 
-    /// Tiles are packed one after the other, and every block's state lives until the last.
-    fn streamed(&self, run: &Run<'_>) -> Result<Vec<Found>> {
-        let blocks = run.map(self.blocks(), || (), |(), item, _| self.block(item))?;
-        let mut blocks: Vec<Mutex<Block>> = blocks.into_iter().map(Mutex::new).collect();
-        for documents in self.index.tile_ranges() {
-            let layout = self.index.layout();
-            let tile = Tile::pack(self.corpus, documents, self.index.metric(), layout.slack, run)?;
-            run.map(
-                blocks.len(),
-                || (),
-                |(), item, ticker| {
-                    let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
-                    block.scan(self, &tile, 0..tile.panels().len(), ticker)
-                },
-            )?;
+    /// Tiles are packed one after the other, and states live until the last: all of them, or as many as memory holds,
+    /// and then the corpus is read once for each such group.
+    fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
+        for first in (0..self.blocks()).step_by(group) {
+            let blocks = group.min(self.blocks() - first);
+            let blocks = run.map(blocks, || (), |(), item, _| self.block(first + item))?;
+            let blocks: Vec<Mutex<Block>> = blocks.into_iter().map(Mutex::new).collect();
+            for documents in self.index.tile_ranges() {
+                let (metric, slack) = (self.index.metric(), self.index.layout().slack);
+                let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
+                run.map(
+                    blocks.len(),
+                    || (),
+                    |(), item, ticker| {
+                        let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
+                        block.scan(self, &tile, 0..tile.panels().len(), ticker)
+                    },
+                )?;
+            }
+            for block in blocks {
+                found.extend(block.into_inner().unwrap_or_else(PoisonError::into_inner).into_found());
+            }
         }
-        let states = blocks.drain(..).map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
-        Ok(states.flat_map(Block::into_found).collect())
+        Ok(found)
     }
 
     /// The queries of block `b`, quantised.
@@ -143,9 +157,40 @@ impl Scan<'_, '_, '_, '_> {
             let weights = bound.weights();
             block.tile.push(&codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
             let q = row.to_vec();
-            block.states.push(QueryState::new(query, q, bound, self.targets, f64::NEG_INFINITY));
+            let start = self.start(query, &q, qq);
+            block.states.push(QueryState::new(query, q, bound, self.targets, start));
         }
         Ok(block)
+    }
+
+    /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
+    /// again, under the rules as they are now. -inf where too few of them are left.
+    fn start(&self, query: usize, q: &[f32], qq: f64) -> f64 {
+        let Some(warm) = &self.targets.warm else { return f64::NEG_INFINITY };
+        let metric = self.index.metric();
+        let mut rows = warm.row(query).to_vec();
+        rows.sort_unstable();
+        rows.dedup();
+        rows.retain(|&row| (row as usize) < self.corpus.len() && self.candidates.admits(query, row));
+        let mut buffer = vec![0.0; q.len()];
+        let mut scores: Vec<f64> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let d = self.corpus.row(self.isa, row as usize, &mut buffer);
+            let dd = metric.squared_norm(self.isa, d);
+            scores.push(metric.finish(metric.sum(self.isa, q, d), qq, dd));
+        }
+        scores.sort_unstable_by(|a, b| b.total_cmp(a));
+        let own = self.targets.offsets[query]..self.targets.offsets[query + 1];
+        self.targets.caps[own]
+            .iter()
+            .filter(|cap| !cap.is_nan())
+            .map(|&cap| {
+                let above = scores.partition_point(|&score| score > cap);
+                let nth =
+                    (self.targets.depth.max(1) - 1).checked_add(above).and_then(|place| scores.get(place));
+                nth.copied().unwrap_or(f64::NEG_INFINITY)
+            })
+            .fold(f64::INFINITY, f64::min)
     }
 }
 

@@ -109,6 +109,13 @@ pub(crate) struct QueryState {
     scores: Vec<Scored>,
 }
 
+/// Bytes that one query's state takes: codes, row, pending documents (which may grow beyond their trigger where many
+/// intervals overlap, and are then scored at once), and the best so far.
+pub(crate) fn bytes(width: usize, depth: usize) -> usize {
+    let pending = 2 * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
+    size_of::<QueryState>() + 6 * width + pending + 4 * depth * size_of::<Scored>()
+}
+
 impl QueryState {
     /// A query whose result rows want nothing that scores below `start`.
     pub(crate) fn new(query: usize, q: Vec<f32>, bound: QueryBound, targets: &Targets, start: f64) -> Self {
@@ -185,7 +192,12 @@ impl QueryState {
         self.score_first(self.depth.min(self.pending.len()), scorer)?;
         let threshold = self.threshold;
         self.pending.retain(|document| document.high >= threshold);
-        self.trigger = MIN_TRIGGER.max(2 * self.depth).max(2 * self.pending.len());
+        let trigger = MIN_TRIGGER.max(2 * self.depth);
+        if self.pending.len() > trigger {
+            // A flat distribution: intervals overlap so much that waiting would only use memory.
+            self.score_first(self.pending.len() - trigger / 2, scorer)?;
+        }
+        self.trigger = trigger.max(2 * self.pending.len());
         Ok(())
     }
 
