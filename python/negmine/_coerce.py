@@ -128,7 +128,9 @@ def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
         )
     kind = value.dtype.name
     # The core reads 16-bit floats as bits.
-    array = value.view(value.dtype.str[0] + "u2" if kind == "float16" else np.uint16) if kind in _BITS else value
+    array = (
+        value.view(value.dtype.str[0] + "u2" if kind == "float16" else np.uint16) if kind in _BITS else value
+    )
     return np.asarray(array), kind
 
 
@@ -173,7 +175,9 @@ def ids(value: object, argument: str, n: int) -> Ids:
     array = labels(array, argument)
     pad = "" if array.dtype.kind == "U" else -1
     if (array == pad).any():
-        raise NegmineValueError(f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(array == pad)}.")
+        raise NegmineValueError(
+            f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(array == pad)}."
+        )
     unique, counts = np.unique(array, return_counts=True)
     if len(unique) != n:
         raise NegmineValueError(f"`{argument}` must be unique; got {unique[counts > 1][0]!r} more than once.")
@@ -229,7 +233,9 @@ def real(value: object, argument: str, *, least: float = -math.inf, above: float
 def choice(value: object, argument: str, options: Sequence[str]) -> str:
     """Read one of a few words."""
     if value not in options:
-        raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
+        raise NegmineValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}."
+        )
     return str(value)
 
 

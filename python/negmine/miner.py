@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from negmine import _coerce, policies
 from negmine._coerce import Csr, Progress, Rows
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import ExactIndex, Metric, exclusions, score_pairs
 from negmine.negatives import HardNegatives
 from negmine.policies import Sampling
@@ -58,6 +58,7 @@ class PoolRequest:
     min_score: float | None
     range_min: int
     range_max: int
+    warm_start: npt.NDArray[np.int64] | None
 
 
 @_named_options
@@ -159,6 +160,7 @@ class HardNegativeMiner:
         query_ids: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
+        warm_start: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None = None,
         query_offset: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
@@ -183,6 +185,9 @@ class HardNegativeMiner:
             Documents that share a group with a positive are no candidates; -1 is no group.
         eligible
             Keys and ranges.
+        warm_start : pool, negatives or int64 (n_queries, any)
+            What earlier mining found for the same queries, say before the model was trained on. It only gives the scan
+            thresholds to start from: stale or wrong rows change no answer.
         query_offset
             Row of the first query in the whole set: draws then do not depend on how queries are cut.
         num_threads, progress
@@ -190,7 +195,7 @@ class HardNegativeMiner:
         """
         started = time.perf_counter()
         query_rows = _coerce.rows(queries, "queries")
-        known = positives if isinstance(positives, Positives) else Positives.from_lists(positives)
+        known = _positives(positives)
         offset = _coerce.integer(query_offset, "query_offset", least=0)
         rules = Rules(
             positives=Csr(known.offsets, known.items),
@@ -210,8 +215,11 @@ class HardNegativeMiner:
             min_score=_float(self.min_score),
             range_min=range_min,
             range_max=range_max,
+            warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
         )
-        arrays = index._native.candidates(index._rows, query_rows, request, index.threads(num_threads), progress)
+        arrays = index._native.candidates(
+            index._rows, query_rows, request, index.threads(num_threads), progress
+        )
         lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
         report = Report(
             n_documents=len(index),
@@ -290,7 +298,7 @@ class HardNegativeMiner:
 
 
 #: Options of `HardNegativeMiner.candidates` that say who is a candidate.
-RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "query_offset")
+RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
 def mine(
@@ -341,7 +349,19 @@ def mine(
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
-    return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
+    return miner.mine(
+        index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
+    )
+
+
+def _positives(positives: Positives | Iterable[Iterable[int]]) -> Positives:
+    if isinstance(positives, Positives):
+        return positives
+    if isinstance(positives, str) or not isinstance(positives, Iterable):
+        raise NegmineTypeError(
+            f"`positives` must be Positives or a list of rows per query; got {type(positives).__name__}."
+        )
+    return Positives.from_lists(positives)
 
 
 def _float(value: float | None) -> float | None:
@@ -352,7 +372,9 @@ def _as_csr(lists: Positives | None) -> Csr | None:
     return None if lists is None else Csr(lists.offsets, lists.items)
 
 
-def _outside_scores(index: ExactIndex, queries: object, positives: Positives) -> npt.NDArray[np.float64] | None:
+def _outside_scores(
+    index: ExactIndex, queries: object, positives: Positives
+) -> npt.NDArray[np.float64] | None:
     """Scores of positives outside the corpus, NaN for the others."""
     if positives.vectors is None:
         return positives.scores
@@ -363,6 +385,29 @@ def _outside_scores(index: ExactIndex, queries: object, positives: Positives) ->
     return scores
 
 
+def _warm_rows(
+    warm: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None, n_queries: int, offset: int
+) -> npt.NDArray[np.int64] | None:
+    """Earlier rows per query, padded with -1; several result rows of a query are put side by side."""
+    if warm is None:
+        return None
+    if isinstance(warm, CandidatePool | HardNegatives):
+        query = warm.query_rows - offset
+        known = (query >= 0) & (query < n_queries)
+        query, rows = query[known], warm.rows[known]
+        turn = np.arange(len(query)) - np.searchsorted(query, query)
+        width = rows.shape[1]
+        side_by_side = np.full((n_queries, int(turn.max(initial=0)) + 1, width), -1, dtype=np.int64)
+        side_by_side[query, turn] = rows
+        return side_by_side.reshape(n_queries, -1)
+    array = np.asarray(warm)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n_queries:
+        raise NegmineValueError(
+            f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
 def _self_rows(
     index: ExactIndex, queries: object, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
@@ -370,7 +415,9 @@ def _self_rows(
     n = query_rows.shape[0]
     if query_ids is not None:
         if index.ids is None:
-            raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
+            raise NegmineValueError(
+                "`exclude_self` with `query_ids` must have an index with `ids`; got none."
+            )
         wanted = _coerce.labels(query_ids, "query_ids")
         if wanted.shape != (n,):
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
@@ -398,4 +445,6 @@ def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides)))
+    return bool(
+        len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides))
+    )

@@ -92,14 +92,36 @@ class Report:
     def totals(self) -> dict[str, int]:
         """Documents per line, summed over result rows, and the rest."""
         totals = {line: int(self.lines[line].sum()) for line in LINES}
-        totals["rest"] = self.n_documents * (self.n_rows - self.short.get("no_positive", 0)) - sum(totals.values())
+        totals["rest"] = self.n_documents * (self.n_rows - self.short.get("no_positive", 0)) - sum(
+            totals.values()
+        )
         return totals
+
+    def header(self) -> dict[str, Any]:
+        """What a file keeps beside the lines."""
+        return {
+            "n_documents": self.n_documents,
+            "n_rows": self.n_rows,
+            "short": dict(self.short),
+            "zero_documents": self.zero_documents,
+            "zero_queries": self.zero_queries,
+            "duplicate_pairs": self.duplicate_pairs,
+        }
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
+        """The report from :meth:`header` and arrays called ``report_<line>``."""
+        return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
 
     def __str__(self) -> str:
         pairs = self.n_documents * self.n_rows
         lines = [f"{self.n_rows} rows x {self.n_documents} documents = {pairs} pairs"]
-        lines += [f"  {name.replace('_', ' '):<24}{count:>14}" for name, count in self.totals().items() if count]
-        lines += [f"  short: {reason.replace('_', ' '):<17}{count:>14} rows" for reason, count in self.short.items()]
+        lines += [
+            f"  {name.replace('_', ' '):<24}{count:>14}" for name, count in self.totals().items() if count
+        ]
+        lines += [
+            f"  short: {reason.replace('_', ' '):<17}{count:>14} rows" for reason, count in self.short.items()
+        ]
         if self.zero_documents or self.zero_queries:
             lines.append(f"  zero norm: {self.zero_documents} documents, {self.zero_queries} queries")
         if self.duplicate_pairs:

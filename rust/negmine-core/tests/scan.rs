@@ -143,6 +143,7 @@ fn case() -> impl Strategy<Value = Case> {
                 caps,
                 floor,
                 depth,
+                warm,
                 threads,
                 tile_rows,
                 resident,
