@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from oracle_draws import NUM_RANDOM, Ambiguous, Place, Policy, draw_by_number, order, sequential_sum
 
 Metric = Literal["ip", "cosine", "l2"]

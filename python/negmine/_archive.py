@@ -23,9 +23,7 @@ VERSION = 1
 _HEADER = "header"
 
 
-def write(
-    path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> None:
+def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write ``arrays`` (those that are None are left out) and a JSON header; nothing half-written remains.
 
     The same content gives the same bytes.
@@ -61,9 +59,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
             arrays = {name: archive[name] for name in archive.files}
         header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise NegmineValueError(
-            f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}"
-        ) from error
+        raise NegmineValueError(f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}") from error
     if header.get("kind") != kind or header.get("version") != VERSION:
         raise NegmineValueError(
             f"`path` must be a {kind} file of version {VERSION}; "

@@ -21,6 +21,7 @@ __all__ = [
     "Rows",
     "check_names",
     "choice",
+    "find",
     "ids",
     "int64s",
     "integer",
@@ -72,6 +73,8 @@ class Rows:
     kind: str
     #: Why the array is not the caller's own memory; "" where it is.
     copied: str
+    #: The caller's own memory.
+    source: npt.NDArray[Any]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,7 +83,7 @@ class Rows:
 
     def slice(self, begin: int, end: int) -> Rows:
         """Rows ``begin`` to ``end``, without a copy."""
-        return Rows(self.array[begin:end], self.kind, self.copied)
+        return Rows(self.array[begin:end], self.kind, self.copied, self.source[begin:end])
 
 
 def rows(value: object, argument: str) -> Rows:
@@ -106,10 +109,15 @@ def rows(value: object, argument: str) -> Rows:
         raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; got dtype {kind}.")
     if array.ndim != 2:
         raise NegmineValueError(f"`{argument}` must have shape (n, width); got shape {array.shape}.")
+    if array.size == 0:
+        # NumPy calls an empty array aligned wherever it points.
+        return Rows(np.empty(array.shape, dtype=array.dtype.newbyteorder("=")), kind, "", array)
     if not array.dtype.isnative or not array.flags.aligned:
         why = "big-endian" if not array.dtype.isnative else "misaligned"
-        return Rows(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), kind, why)
-    return Rows(array, kind, "")
+        # Not `ascontiguousarray`, which returns a contiguous array as it is, however it is aligned.
+        native = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+        return Rows(native, kind, why, array)
+    return Rows(array, kind, "", array)
 
 
 def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
@@ -128,16 +136,18 @@ def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
         )
     kind = value.dtype.name
     # The core reads 16-bit floats as bits.
-    array = (
-        value.view(value.dtype.str[0] + "u2" if kind == "float16" else np.uint16) if kind in _BITS else value
-    )
+    array = value.view(value.dtype.str[0] + "u2" if kind == "float16" else np.uint16) if kind in _BITS else value
     return np.asarray(array), kind
 
 
 _BITS = ("float16", "bfloat16")
 
 
-def _from_torch(torch: Any, tensor: Any, argument: str) -> tuple[npt.NDArray[Any], str]:
+def _from_torch(
+    torch: Any,  # noqa: ANN401 (torch is not a dependency)
+    tensor: Any,  # noqa: ANN401
+    argument: str,
+) -> tuple[npt.NDArray[Any], str]:
     if tensor.device.type != "cpu":
         raise NegmineValueError(
             f"`{argument}` must lie in CPU memory; got a tensor on device {tensor.device}. Call `.cpu()` first."
@@ -154,7 +164,11 @@ def _from_torch(torch: Any, tensor: Any, argument: str) -> tuple[npt.NDArray[Any
     return array, kind
 
 
-def _from_arrow(arrow: Any, value: Any, argument: str) -> tuple[npt.NDArray[Any], str]:
+def _from_arrow(
+    arrow: Any,  # noqa: ANN401 (pyarrow is not a dependency)
+    value: Any,  # noqa: ANN401
+    argument: str,
+) -> tuple[npt.NDArray[Any], str]:
     if isinstance(value, arrow.ChunkedArray):
         value = value.combine_chunks()
     if not arrow.types.is_fixed_size_list(value.type):
@@ -196,6 +210,16 @@ def labels(value: object, argument: str) -> Ids:
     return array
 
 
+def find(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
+    """Row of every wanted label among the known ones, which are unique; -1 where it is none of them."""
+    if len(known) == 0 or len(wanted) == 0:
+        return np.full(len(wanted), -1, dtype=np.int64)
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
+    rows = order[place]
+    return np.where(known[rows] == wanted, rows, -1).astype(np.int64)
+
+
 def int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
     """Read a one-dimensional array of integers, of length ``n`` where that is known."""
     array = np.asarray(value)
@@ -233,9 +257,7 @@ def real(value: object, argument: str, *, least: float = -math.inf, above: float
 def choice(value: object, argument: str, options: Sequence[str]) -> str:
     """Read one of a few words."""
     if value not in options:
-        raise NegmineValueError(
-            f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}."
-        )
+        raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
     return str(value)
 
 
@@ -267,6 +289,8 @@ def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Round f64 scores to f32, saturated, so that -inf means padding only; -0.0 becomes +0.0."""
-    padding = np.isneginf(scores)
-    saturated = np.clip(scores, -_LARGEST_F32, _LARGEST_F32) + 0.0
-    return np.where(padding, -np.inf, saturated).astype(np.float32)
+    saturated = np.clip(scores, -_LARGEST_F32, _LARGEST_F32).astype(np.float32)
+    # Added after the rounding, which makes -0.0 of what is tiny and negative.
+    saturated += np.float32(0.0)
+    saturated[np.isneginf(scores)] = -np.inf
+    return saturated

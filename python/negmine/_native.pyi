@@ -1,4 +1,4 @@
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt

@@ -131,9 +131,7 @@ class ExactIndex:
         self._corpus = corpus
         self._num_threads = num_threads
         self.ids: Ids | None = None if ids is None else _coerce.ids(ids, "ids", self._rows.shape[0])
-        self.memory_limit = (
-            None if memory_limit is None else _coerce.integer(memory_limit, "memory_limit", least=0)
-        )
+        self.memory_limit = None if memory_limit is None else _coerce.integer(memory_limit, "memory_limit", least=0)
         self._native = _native.ExactIndex(
             self._rows, self.metric, TILE_ROWS, self.memory_limit, _coerce.threads(num_threads)
         )
@@ -300,16 +298,12 @@ def score_pairs(
     metric_name = _coerce.choice(metric, "metric", METRICS)
     n = query_rows.shape[0]
     if isinstance(pairs, Positives):
-        return _native.score_pairs(
-            query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads)
-        )
+        return _native.score_pairs(query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads))
     array = np.asarray(pairs)
     if array.size == 0:
         array = array.astype(np.int64).reshape(0, 2)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
-        raise NegmineValueError(
-            f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}."
-        )
+        raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
     query = array[:, 0]
     if len(query) and (query.min() < 0 or query.max() >= n):
         raise NegmineValueError(
@@ -319,9 +313,7 @@ def score_pairs(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
     csr = _coerce.Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
     scores = np.empty(len(array), dtype=np.float64)
-    scores[order] = _native.score_pairs(
-        query_rows, document_rows, csr, metric_name, _coerce.threads(num_threads)
-    )
+    scores[order] = _native.score_pairs(query_rows, document_rows, csr, metric_name, _coerce.threads(num_threads))
     return scores
 
 

@@ -37,11 +37,11 @@ def _named_options(cls: type[T]) -> type[T]:
     init = cls.__init__
 
     @functools.wraps(init)
-    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: N807, ANN401
+    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: ANN401
         _coerce.check_names(options, (f.name for f in fields(cls)), cls.__name__)  # type: ignore[arg-type]
         init(self, *args, **options)
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[assignment, method-assign]
     return cls
 
 
@@ -217,13 +217,12 @@ class HardNegativeMiner:
             range_max=range_max,
             warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
         )
-        arrays = index._native.candidates(
-            index._rows, query_rows, request, index.threads(num_threads), progress
-        )
+        arrays = index._native.candidates(index._rows, query_rows, request, index.threads(num_threads), progress)
         lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
         report = Report(
             n_documents=len(index),
             n_rows=len(arrays["counts"]),
+            n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
             lines=lines,
             short=count_reasons(arrays["reasons"]),
             zero_documents=index._native.zero_rows,
@@ -349,9 +348,7 @@ def mine(
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
-    return miner.mine(
-        index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
-    )
+    return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
 
 def _positives(positives: Positives | Iterable[Iterable[int]]) -> Positives:
@@ -372,9 +369,7 @@ def _as_csr(lists: Positives | None) -> Csr | None:
     return None if lists is None else Csr(lists.offsets, lists.items)
 
 
-def _outside_scores(
-    index: ExactIndex, queries: object, positives: Positives
-) -> npt.NDArray[np.float64] | None:
+def _outside_scores(index: ExactIndex, queries: object, positives: Positives) -> npt.NDArray[np.float64] | None:
     """Scores of positives outside the corpus, NaN for the others."""
     if positives.vectors is None:
         return positives.scores
@@ -415,22 +410,15 @@ def _self_rows(
     n = query_rows.shape[0]
     if query_ids is not None:
         if index.ids is None:
-            raise NegmineValueError(
-                "`exclude_self` with `query_ids` must have an index with `ids`; got none."
-            )
+            raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
         wanted = _coerce.labels(query_ids, "query_ids")
         if wanted.shape != (n,):
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if wanted.dtype.kind != index.ids.dtype.kind:
+        if len(wanted) and len(index) and wanted.dtype.kind != index.ids.dtype.kind:
             raise NegmineValueError(
                 f"`query_ids` must be of the type of `ids`, {index.ids.dtype.name}; got {wanted.dtype.name}."
             )
-        order = np.argsort(index.ids, kind="stable")
-        place = np.minimum(np.searchsorted(index.ids, wanted, sorter=order), max(len(index) - 1, 0))
-        if len(index) == 0:
-            return np.full(n, -1, dtype=np.int64)
-        rows = order[place]
-        return np.where(index.ids[rows] == wanted, rows, -1).astype(np.int64)
+        return _coerce.find(wanted, index.ids)
     if _is_slice(index._rows, query_rows, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
@@ -441,10 +429,8 @@ def _self_rows(
 
 def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
-    a, b = corpus.array, queries.array
+    a, b = corpus.source, queries.source
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    return bool(
-        len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides))
-    )
+    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides)))

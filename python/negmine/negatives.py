@@ -110,9 +110,7 @@ class HardNegatives:
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
         """Choose again from the same pool in another epoch, without a scan."""
         if self.pool is None:
-            raise NegmineValueError(
-                "`redraw` must have the pool; got negatives that were saved without `pool=True`."
-            )
+            raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
@@ -123,9 +121,7 @@ class HardNegatives:
         rank
             A result row is suspect where more candidates than this lie above its cap or its reference.
         """
-        excess = np.where(
-            self.source != Source.PADDING, self.scores - self.reference_scores[:, None], -np.inf
-        )
+        excess = np.where(self.source != Source.PADDING, self.scores - self.reference_scores[:, None], -np.inf)
         rows, columns = np.nonzero(excess > 0)
         order = np.argsort(-excess[rows, columns], kind="stable")
         capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")

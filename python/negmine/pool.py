@@ -140,9 +140,7 @@ class CandidatePool:
         """The pool from what :meth:`encode` gave."""
         rules = Rules(
             positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
-            exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"])
-            if "exclude_items" in arrays
-            else None,
+            exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,
             self_rows=arrays.get("self_rows"),
             groups=arrays.get("groups"),
             eligible=Eligibility(*(arrays[f"eligible_{name}"] for name in ("keys", "lowest", "highest")))
@@ -167,8 +165,8 @@ class CandidatePool:
         rows = _coerce.rows(queries, "queries")
         if rows.shape != (n, index.width) or len(index) != self.report.n_documents:
             raise NegmineValueError(
-                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} queries; "
-                f"got {len(index)} and {rows.shape[0]}."
+                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
+                f"queries; got {len(index)} and {rows.shape[0]}."
             )
         return replace(self, origin=Origin(index, queries))
 
@@ -195,9 +193,7 @@ class CandidatePool:
         seed, epoch
             What draws depend on, beside the query and the document.
         """
-        chosen = Chosen(
-            n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed
-        )
+        chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
         return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
 
     def limit_per_document(
@@ -245,9 +241,7 @@ class CandidatePool:
         source = np.where(real, Source.MINED, Source.PADDING).astype(np.uint8)
         if num_random:
             drawn = self._draw(rows, num_random, chosen.seed, epoch, threads)
-            rows, scores, source, counts, reasons = _append(
-                rows, scores, source, counts, reasons, chosen.n, *drawn
-            )
+            rows, scores, source, counts, reasons = _append(rows, scores, source, counts, reasons, chosen.n, *drawn)
         return HardNegatives(
             rows=rows,
             ids=take_labels(self.document_ids, rows),

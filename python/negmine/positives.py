@@ -87,9 +87,7 @@ class Positives:
             )
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         if (rows < -1).any():
-            raise NegmineValueError(
-                f"`items` must hold rows, or -1 for outside the corpus; got {rows.min()}."
-            )
+            raise NegmineValueError(f"`items` must hold rows, or -1 for outside the corpus; got {rows.min()}.")
         same_query = query[1:] == query[:-1]
         bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
         if bad.any():
@@ -128,9 +126,7 @@ class Positives:
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
         total = (
-            len(np.asarray(query_ids))
-            if query_ids is not None
-            else _coerce.integer(n_queries, "n_queries", least=0)
+            len(np.asarray(query_ids)) if query_ids is not None else _coerce.integer(n_queries, "n_queries", least=0)
         )
         query = _translate(queries, query_ids, "queries", "query_ids")
         document = _translate(documents, document_ids, "documents", "document_ids")
@@ -140,9 +136,7 @@ class Positives:
             bad = query[(query < 0) | (query >= total)][0]
             raise NegmineValueError(f"`queries` must hold rows below {total}; got {bad}.")
         if len(document) and document.min() < -1:
-            raise NegmineValueError(
-                f"`documents` must hold rows, or -1 for outside the corpus; got {document.min()}."
-            )
+            raise NegmineValueError(f"`documents` must hold rows, or -1 for outside the corpus; got {document.min()}.")
         return cls._finish(query, document, total, grades, positive_scores, positive_vectors)
 
     @classmethod
@@ -163,9 +157,7 @@ class Positives:
         lengths: list[int] = []
         for query, documents in enumerate(lists):
             if isinstance(documents, str | bytes):
-                raise NegmineTypeError(
-                    f"`lists` must hold a list per query; got the string {documents!r} at {query}."
-                )
+                raise NegmineTypeError(f"`lists` must hold a list per query; got the string {documents!r} at {query}.")
             before = len(flat)
             flat.extend(documents)
             lengths.append(len(flat) - before)
@@ -188,11 +180,7 @@ class Positives:
         document_ids: npt.ArrayLike,
     ) -> Positives:
         """Take query label -> document labels; queries that are not in the mapping have no positives."""
-        pairs = [
-            (query, document)
-            for query, documents in mapping.items()
-            for document in _listed(query, documents)
-        ]
+        pairs = [(query, document) for query, documents in mapping.items() for document in _listed(query, documents)]
         return cls.from_pairs(
             _labels([query for query, _ in pairs]),
             _labels([document for _, document in pairs]),
@@ -213,13 +201,9 @@ class Positives:
 
         The rest is available from :meth:`lower_grades`, as an exclusion.
         """
-        triples = [
-            (query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()
-        ]
+        triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
         query = _translate(_labels([query for query, _, _ in triples]), query_ids, "qrels", "query_ids")
-        document = _translate(
-            _labels([document for _, document, _ in triples]), document_ids, "qrels", "document_ids"
-        )
+        document = _translate(_labels([document for _, document, _ in triples]), document_ids, "qrels", "document_ids")
         grade = _coerce.int64s([grade for _, _, grade in triples], "qrels")
         total = len(np.asarray(query_ids))
         high = grade >= min_grade
@@ -239,9 +223,7 @@ class Positives:
     def lower_grades(self) -> Positives:
         """Judged documents below ``min_grade``, to be used as ``exclude=``; only after :meth:`from_qrels`."""
         if self._lower is None:
-            raise NegmineValueError(
-                "`lower_grades` must follow `from_qrels`; got positives without lower grades."
-            )
+            raise NegmineValueError("`lower_grades` must follow `from_qrels`; got positives without lower grades.")
         return self._lower
 
     def queries(self) -> npt.NDArray[np.int64]:
@@ -280,22 +262,16 @@ class Positives:
         if scores is not None:
             given = np.asarray(scores, dtype=np.float64)
             if given.shape != (len(order),):
-                raise NegmineValueError(
-                    f"`positive_scores` must have shape ({len(order)},); got shape {given.shape}."
-                )
+                raise NegmineValueError(f"`positive_scores` must have shape ({len(order)},); got shape {given.shape}.")
             scored = np.where(document == -1, given[order], np.nan)[keep]
             if not np.isfinite(scored[document[keep] == -1]).all():
-                raise NegmineValueError(
-                    "`positive_scores` must be finite for every entry -1; got NaN or infinity."
-                )
+                raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
         if vectors is not None:
             # The caller's vectors follow the order of the entries -1 as given.
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
             if len(vectors) != len(wanted):
-                raise NegmineValueError(
-                    f"`positive_vectors` must have {len(wanted)} rows; got {len(vectors)}."
-                )
+                raise NegmineValueError(f"`positive_vectors` must have {len(wanted)} rows; got {len(vectors)}.")
             vectors = vectors[wanted]
         items = np.ascontiguousarray(document[keep])
         if (items == -1).any() and scored is None and vectors is None:
@@ -329,9 +305,7 @@ class Eligibility:
         for name in ("keys", "lowest", "highest"):
             object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
         if len(self.lowest) != len(self.highest):
-            raise NegmineValueError(
-                f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}."
-            )
+            raise NegmineValueError(f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}.")
 
     @classmethod
     def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
@@ -346,17 +320,13 @@ class Eligibility:
 
 def _listed(query: object, documents: Iterable[Any]) -> Iterable[Any]:
     if isinstance(documents, str | bytes):
-        raise NegmineTypeError(
-            f"`mapping` must hold a list per query; got the string {documents!r} for {query!r}."
-        )
+        raise NegmineTypeError(f"`mapping` must hold a list per query; got the string {documents!r} for {query!r}.")
     return documents
 
 
 def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
     """Integers and strings are never mixed: NumPy would turn the one into the other without a word."""
-    if any(isinstance(value, str) for value in values) and not all(
-        isinstance(value, str) for value in values
-    ):
+    if any(isinstance(value, str) for value in values) and not all(isinstance(value, str) for value in values):
         raise NegmineTypeError("labels must be all integers or all strings; got both.")
     return np.asarray(values) if len(values) else np.empty(0, dtype=np.int64)
 
@@ -375,15 +345,12 @@ def _translate(
             f"`{argument}` must hold labels of the type of `{known_argument}`, {labels.dtype.name}; "
             f"got {wanted.dtype.name}."
         )
-    order = np.argsort(labels, kind="stable")
-    place = np.searchsorted(labels, wanted, sorter=order)
-    rows = order[np.minimum(place, len(labels) - 1)] if len(labels) else np.zeros(len(wanted), dtype=np.int64)
-    unknown = labels[rows] != wanted if len(labels) else np.ones(len(wanted), dtype=bool)
+    rows = _coerce.find(wanted, labels)
+    unknown = rows == -1
     if argument == "documents" and wanted.dtype.kind == "i":
-        outside = wanted == -1
-        rows, unknown = np.where(outside, -1, rows), unknown & ~outside
+        unknown &= wanted != -1  # a positive outside the corpus
     if unknown.any():
         raise NegmineValueError(
             f"`{argument}` must hold labels of `{known_argument}`; got {wanted[unknown][0].item()!r}, which is unknown."
         )
-    return rows.astype(np.int64)
+    return rows

@@ -56,6 +56,8 @@ class Report:
     ----------
     n_documents, n_rows
         Documents of the corpus, and result rows.
+    n_unscanned
+        Result rows that looked at no document, since their margin lacks a positive to refer to.
     lines : dict of int64 (n_rows,)
         Documents per rule and result row: positives, excluded, self, group, ineligible, above_max_score,
         above_absolute_margin, above_relative_margin. What no line counts (survivors and documents below the floor) is
@@ -72,6 +74,7 @@ class Report:
 
     n_documents: int
     n_rows: int
+    n_unscanned: int
     lines: Mapping[str, npt.NDArray[np.int64]] = field(compare=False)
     short: Mapping[str, int]
     zero_documents: int
@@ -82,7 +85,7 @@ class Report:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Report):
             return NotImplemented
-        numbers = ("n_documents", "n_rows", "short", "zero_documents", "zero_queries", "duplicate_pairs")
+        numbers = ("n_documents", "n_rows", "n_unscanned", "short", "zero_documents", "zero_queries", "duplicate_pairs")
         return all(getattr(self, name) == getattr(other, name) for name in numbers) and all(
             np.array_equal(self.lines[line], other.lines[line]) for line in LINES
         )
@@ -92,9 +95,7 @@ class Report:
     def totals(self) -> dict[str, int]:
         """Documents per line, summed over result rows, and the rest."""
         totals = {line: int(self.lines[line].sum()) for line in LINES}
-        totals["rest"] = self.n_documents * (self.n_rows - self.short.get("no_positive", 0)) - sum(
-            totals.values()
-        )
+        totals["rest"] = self.n_documents * (self.n_rows - self.n_unscanned) - sum(totals.values())
         return totals
 
     def header(self) -> dict[str, Any]:
@@ -102,6 +103,7 @@ class Report:
         return {
             "n_documents": self.n_documents,
             "n_rows": self.n_rows,
+            "n_unscanned": self.n_unscanned,
             "short": dict(self.short),
             "zero_documents": self.zero_documents,
             "zero_queries": self.zero_queries,
@@ -116,12 +118,8 @@ class Report:
     def __str__(self) -> str:
         pairs = self.n_documents * self.n_rows
         lines = [f"{self.n_rows} rows x {self.n_documents} documents = {pairs} pairs"]
-        lines += [
-            f"  {name.replace('_', ' '):<24}{count:>14}" for name, count in self.totals().items() if count
-        ]
-        lines += [
-            f"  short: {reason.replace('_', ' '):<17}{count:>14} rows" for reason, count in self.short.items()
-        ]
+        lines += [f"  {name.replace('_', ' '):<24}{count:>14}" for name, count in self.totals().items() if count]
+        lines += [f"  short: {reason.replace('_', ' '):<17}{count:>14} rows" for reason, count in self.short.items()]
         if self.zero_documents or self.zero_queries:
             lines.append(f"  zero norm: {self.zero_documents} documents, {self.zero_queries} queries")
         if self.duplicate_pairs:

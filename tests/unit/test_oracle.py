@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
+
 import oracle
 import oracle_draws
-import pytest
 from oracle import Limits, Rules
 from oracle_draws import Ambiguous, Place, Softmax, Stride
 

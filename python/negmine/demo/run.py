@@ -75,8 +75,7 @@ class RuleResult:
         """The rule as a caller writes it; empty where there is none."""
         margin, skip = self.miner.relative_margin, self.miner.range_min
         return ", ".join(
-            ([] if margin is None else [f"relative_margin={margin}"])
-            + ([f"range_min={skip}"] if skip else [])
+            ([] if margin is None else [f"relative_margin={margin}"]) + ([f"range_min={skip}"] if skip else [])
         )
 
 
@@ -283,8 +282,6 @@ def _example_table(example: Example, code: str) -> Table:
         table.add_row("", Text(heading, "italic"))
         for line in lines:
             cells = (line.definition, line.word, right if line.is_right else "")
-            table.add_row(
-                f"{line.score:.2f}", *(Text(cell, style if line.is_right else "") for cell in cells)
-            )
+            table.add_row(f"{line.score:.2f}", *(Text(cell, style if line.is_right else "") for cell in cells))
         table.add_section()
     return table

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use negmine_core::base::parallel::Run;
-use negmine_core::base::{Error, Result};
+use negmine_core::base::Result;
 use negmine_kernels::isa::Isa;
 use pyo3::prelude::*;
 
@@ -44,12 +44,5 @@ pub(crate) fn run<T: Send>(
 
 /// The instruction set of this process, as `NEGMINE_ISA` may have forced it down.
 pub(crate) fn active(py: Python<'_>) -> PyResult<Isa> {
-    Isa::active().map_err(|error| {
-        let error = Error::Value {
-            argument: "NEGMINE_ISA",
-            rule: "an instruction set that is available here",
-            got: error.to_string(),
-        };
-        errors::raise(py, &error)
-    })
+    Isa::active().map_err(|error| errors::value_error(py, error.to_string()))
 }
