@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import pandas as pd
     import pyarrow as pa
-    import torch
 
     from negmine.pool import CandidatePool
 
@@ -172,7 +171,7 @@ class HardNegatives:
             }
         )
 
-    def to_torch(self) -> dict[str, torch.Tensor]:
+    def to_torch(self) -> dict[str, Any]:
         """The arrays rows, scores, counts, source, query_rows and positive_rows as tensors that share their memory.
 
         Needs the extra ``negmine[torch]``.
@@ -224,7 +223,7 @@ class HardNegatives:
     def plot(self) -> matplotlib.axes.Axes:
         """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
         pyplot = _needed("matplotlib.pyplot", "plot")
-        _, axes = pyplot.subplots(layout="constrained")
+        axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
         negatives = self.scores[self.source != Source.PADDING]
         everything = np.concatenate([self.positive_scores, negatives])
         bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60)

@@ -148,8 +148,9 @@ class CandidatePool:
             else None,
         )
         ids = arrays.get("document_ids")
+        fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
         return cls(
-            **{name: arrays[name] for name in _ARRAYS},
+            **fields,
             ids=take_labels(ids, arrays["rows"]),
             report=Report.from_header(header["report"], arrays),
             each=header["each"],
