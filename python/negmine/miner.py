@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from negmine.policies import Sampling
 from negmine.pool import CandidatePool, Origin, Rules
 from negmine.positives import Eligibility, Positives
 from negmine.report import LINES, Report, count_reasons
+from negmine.sweep import MarginKind, Sweep, sweep
 
 __all__ = ["HardNegativeMiner", "Reference", "mine"]
 
@@ -273,6 +274,41 @@ class HardNegativeMiner:
         _coerce.check_names(rules, RULES, "mine")
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
+
+    def sweep(
+        self,
+        index: ExactIndex,
+        queries: object,
+        positives: Positives | Iterable[Iterable[int]],
+        margins: Sequence[float],
+        kind: MarginKind = "relative",
+        *,
+        depth: int = 1000,
+        hidden: Positives | None = None,
+        **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+    ) -> Sweep:
+        """What every margin would do to this miner's negatives, from one scan without caps.
+
+        Parameters
+        ----------
+        index, queries, positives
+            As in :meth:`candidates`, whose other options are taken too.
+        margins
+            The margins to compare.
+        kind
+            "relative" or "absolute".
+        depth
+            Candidates per result row that the scan keeps; at least ``range_max``.
+        hidden
+            Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
+
+        Returns
+        -------
+        Sweep
+            Figures per margin, and ``.recommend()``.
+        """
+        _coerce.check_names(rules, RULES, "sweep")
+        return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
 
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
         """Choose from a pool by the miner's policy."""

@@ -226,7 +226,7 @@ class HardNegatives:
         axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
         negatives = self.scores[self.source != Source.PADDING]
         everything = np.concatenate([self.positive_scores, negatives])
-        bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60)
+        bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60).tolist()
         axes.hist(self.positive_scores, bins=bins, alpha=0.6, density=True, label="positives")
         axes.hist(negatives, bins=bins, alpha=0.6, density=True, label="negatives")
         axes.set(xlabel="score", ylabel="density", title=f"{negatives.size} negatives of {len(self)} rows")
