@@ -148,8 +148,7 @@ def licence(path: Path) -> str:
     """WordNet's notice, which stands at the head of every file in numbered lines."""
     with path.open(encoding="ascii") as lines:
         notice = [
-            re.sub(r"^ +\d+ ", "", line).rstrip()
-            for line in itertools.takewhile(lambda line: line[0] == " ", lines)
+            re.sub(r"^ +\d+ ", "", line).rstrip() for line in itertools.takewhile(lambda line: line[0] == " ", lines)
         ]
     return "\n".join(notice).strip() + "\n"
 
@@ -228,10 +227,7 @@ def choose_documents(nouns: Nouns, lemmas: list[str], rank: dict[str, int]) -> l
 
     def is_good_sibling(s: Synset) -> bool:
         return (
-            s.name not in chosen
-            and s.fit
-            and s.name.split(".")[0] in s.words
-            and not parents.isdisjoint(s.hypernyms)
+            s.name not in chosen and s.fit and s.name.split(".")[0] in s.words and not parents.isdisjoint(s.hypernyms)
         )
 
     chosen.update(_first(N_DOCUMENTS - len(chosen), familiar, is_good_sibling, nouns))
@@ -288,12 +284,8 @@ def text(lines: list[str]) -> NDArray[np.uint8]:
 def main() -> None:
     """Make the set and say what is in it."""
     parser = argparse.ArgumentParser(description="Make the demo set wordnet_mini.")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for wordnet_mini.npz and LICENSE.wordnet"
-    )
-    parser.add_argument(
-        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder with data.noun"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for wordnet_mini.npz and LICENSE.wordnet")
+    parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder with data.noun")
     arguments = parser.parse_args()
 
     nouns, rank = read_nouns(arguments.wordnet), vocabulary()

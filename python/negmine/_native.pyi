@@ -8,6 +8,9 @@ from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
+__all__: list[str]
+
+@final
 class ExactIndex:
     def __new__(
         cls, corpus: Rows, metric_name: str, tile_rows: int, memory_limit: int | None, num_threads: int

@@ -1,4 +1,5 @@
 //! The certified scan against a plain one that scores every pair canonically: rows, scores and counts, bit for bit.
+#![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
 
 use ndarray::Array2;
 use negmine_core::base::csr::Lists;
@@ -190,7 +191,9 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
     }
     targets.warm = case.warm.as_ref().map(|rows| {
         let mut lists = Lists::default();
-        rows.iter().for_each(|rows| lists.push_row(rows.iter().copied()));
+        for rows in rows {
+            lists.push_row(rows.iter().copied());
+        }
         lists
     });
     let corpus = Rows::new("corpus", Elements::F32(case.corpus.view())).unwrap();
@@ -294,7 +297,9 @@ fn a_changed_corpus_is_noticed() {
     let queries = Rows::new("queries", Elements::F32(queries.view())).unwrap();
     let banned = {
         let mut lists = Lists::default();
-        (0..3).for_each(|_| lists.push_row([]));
+        for _ in 0..3 {
+            lists.push_row([]);
+        }
         lists
     };
     let candidates = Candidates { banned: &banned, groups: None, eligible: None };

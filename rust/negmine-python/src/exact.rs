@@ -68,7 +68,6 @@ impl ExactIndex {
 
     /// The best `k` of every query: rows, f64 scores, counts.
     #[pyo3(signature = (corpus, queries, k, exclude, max_score, eligible, num_threads, progress))]
-    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn search<'py>(
         &self,
         py: Python<'py>,
@@ -110,7 +109,6 @@ impl ExactIndex {
     }
 
     /// Random negatives beside the chosen ones: rows, f64 scores, counts.
-    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn random_negatives<'py>(
         &self,
         py: Python<'py>,

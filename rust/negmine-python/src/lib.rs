@@ -1,6 +1,8 @@
 //! `negmine._native`: the bindings. Every function extracts, checks, detaches from the interpreter, calls the core,
 //! and wraps; a loop over data here would be in the wrong crate.
 #![forbid(unsafe_code)]
+// What PyO3 extracts arrives by value, and one crossing of the border takes all that a call needs.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
 mod call;
 mod convert;

@@ -179,7 +179,6 @@ pub(crate) fn select<'py>(
 
 /// Chooses `n` of every row of a pool so that no document serves more than `cap` rows.
 #[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
 pub(crate) fn limit_per_document<'py>(
     py: Python<'py>,
     pool: PoolArrays<'py>,

@@ -121,7 +121,7 @@ impl QueryBound {
         }
         let (dot, magnitude) = match self.metric {
             Metric::Cosine | Metric::Ip => (score, score.abs()),
-            Metric::L2 => ((score + self.qq) / 2.0, score.abs() + self.qq),
+            Metric::L2 => (f64::midpoint(score, self.qq), score.abs() + self.qq),
         };
         if self.metric == Metric::L2 && !self.offset_weight(unit).is_finite() {
             return f32::NEG_INFINITY;
