@@ -24,6 +24,8 @@
 //!
 //! Lengths are checked once per call. A panel whose codes start at a multiple of 64 bytes is read fastest.
 
+use std::sync::OnceLock;
+
 use crate::dispatch;
 use crate::isa::Isa;
 pub use crate::rows_i8::dot_rows_i8;
@@ -119,6 +121,8 @@ pub struct QueryTile {
     groups: usize,
     /// Four codes a word; blocks of [`BLOCK`] queries, in a block group by group, in a group query by query.
     words: Vec<[i32; BLOCK]>,
+    /// The same codes, widened; made when a kernel without a dot-product instruction first asks.
+    pairs: OnceLock<Vec<[Pair; BLOCK]>>,
     /// `-128 * sum(codes)`: where the accumulators of a query start.
     correction: Vec<i32>,
     error_weight: Vec<f32>,
@@ -138,6 +142,7 @@ impl QueryTile {
         QueryTile {
             groups: width.div_ceil(GROUP),
             words: Vec::new(),
+            pairs: OnceLock::new(),
             correction: Vec::new(),
             error_weight: Vec::new(),
             norm_weight: Vec::new(),
@@ -149,6 +154,7 @@ impl QueryTile {
     /// Removes all queries and keeps the memory.
     pub fn clear(&mut self) {
         self.words.clear();
+        self.pairs.take();
         self.correction.clear();
         self.error_weight.clear();
         self.norm_weight.clear();
@@ -169,6 +175,7 @@ impl QueryTile {
         threshold: f32,
     ) {
         assert!(codes.len() <= self.groups * GROUP, "at most {} codes", self.groups * GROUP);
+        self.pairs.take();
         let place = self.len() % BLOCK;
         if place == 0 {
             self.words.resize(self.words.len() + self.groups, [0; BLOCK]);
@@ -219,6 +226,14 @@ impl QueryTile {
         self.correction.is_empty()
     }
 
+    /// The words of each block as [`Pair`]s.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &[[Pair; BLOCK]]> {
+        let pairs = self.pairs.get_or_init(|| self.words.iter().map(|words| words.map(widened)).collect());
+        // A width of 0 has no words, and then the kernels look at no pairs either.
+        let empty = (self.groups == 0).then_some(&[][..]).into_iter().cycle();
+        pairs.chunks_exact(self.groups.max(1)).chain(empty)
+    }
+
     /// The queries in blocks of [`BLOCK`]; the last one may hold fewer.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         (0..self.len()).step_by(BLOCK).map(|first| {
@@ -235,6 +250,14 @@ impl QueryTile {
             }
         })
     }
+}
+
+/// The codes of a word as i16: first those of even, then those of odd places.
+pub(crate) type Pair = [i32; 2];
+
+fn widened(word: i32) -> Pair {
+    let [a, b, c, d] = word.to_le_bytes().map(|byte| i32::from(byte as i8));
+    [(a & 0xffff) | (c << 16), (b & 0xffff) | (d << 16)]
 }
 
 /// Up to [`BLOCK`] consecutive queries of a tile; the slices after `words` have one element for each.

@@ -5,8 +5,11 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::avx2::dot_i8::{Found, STRIPS, VECTORS, load};
-use crate::dot_i8::{Block, GROUP_BYTES, Hit, Panel, QueryTile};
+use super::avx2::dot_i8::{Found, load};
+use crate::dot_i8::{Block, GROUP_BYTES, Hit, PANEL, Panel, QueryTile};
+
+/// Vectors of eight documents that are multiplied together; a panel has two such strips.
+const VECTORS: usize = 4;
 
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
@@ -26,7 +29,7 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
 
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 fn scan_part<const Q: usize>(block: &Block<'_>, first: usize, panel: &Panel<'_>, found: &mut Found) {
-    for strip in 0..STRIPS {
+    for strip in 0..PANEL / (8 * VECTORS) {
         let dots = dots::<Q>(block, first, panel, strip);
         found.judge(block, first, panel, strip, &dots);
     }
@@ -51,7 +54,7 @@ fn dots<const Q: usize>(
             codes[q] = _mm256_set1_epi32(words[first + q]);
         }
         for v in 0..VECTORS {
-            let documents = load(group, strip, v);
+            let documents = load(group, strip * VECTORS + v);
             for q in 0..Q {
                 sums[q][v] = _mm256_dpbusd_avx_epi32(sums[q][v], documents, codes[q]);
             }

@@ -6,8 +6,11 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::avx2::dot_i8::{Found, STRIPS, VECTORS, load};
-use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, Panel, QueryTile};
+use super::avx2::dot_i8::{Found, load};
+use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Panel, QueryTile};
+
+/// Vectors of eight documents that are multiplied together; a panel has two such strips.
+const VECTORS: usize = 4;
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
@@ -27,7 +30,7 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn scan_block<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, found: &mut Found) {
-    for strip in 0..STRIPS {
+    for strip in 0..PANEL / (8 * VECTORS) {
         let dots = dots::<Q>(block, panel, strip);
         found.judge(block, 0, panel, strip, &dots);
     }
@@ -44,7 +47,7 @@ fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, strip: usize) -> [
     for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         let mut documents = [_mm256_setzero_si256(); VECTORS];
         for v in 0..VECTORS {
-            documents[v] = load(group, strip, v);
+            documents[v] = load(group, strip * VECTORS + v);
         }
         for q in 0..Q {
             let codes = _mm256_set1_epi32(words[q]);
