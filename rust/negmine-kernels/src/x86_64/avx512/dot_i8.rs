@@ -42,18 +42,25 @@ fn scan_block<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, hits: &mut V
     for q in 0..Q {
         let mask = masks[q] & panel.valid;
         if mask != 0 {
-            append(hits, block.first + q, mask, &store(dots[q]));
+            report(hits, block.first + q, mask, &store(dots[q]));
         }
     }
+}
+
+/// Out of line, so that the loop over the queries unrolls and their sums stay in registers.
+#[inline(never)]
+fn report(hits: &mut Vec<Hit>, query: usize, mask: u64, dots: &[i32; PANEL]) {
+    append(hits, query, mask, dots);
 }
 
 /// The inner products of `Q` queries with the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>) -> [[__m512i; VECTORS]; Q] {
+    let correction = first::<_, Q>(block.correction);
     let mut sums = [[_mm512_setzero_si512(); VECTORS]; Q];
     for q in 0..Q {
-        sums[q] = [_mm512_set1_epi32(block.correction[q]); VECTORS];
+        sums[q] = [_mm512_set1_epi32(correction[q]); VECTORS];
     }
     for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         let documents = load(group);
@@ -75,22 +82,29 @@ fn survivors<const Q: usize>(
     panel: &Panel<'_>,
     dots: &[[__m512i; VECTORS]; Q],
 ) -> [u64; Q] {
+    let (error_weight, norm_weight) = (first::<_, Q>(block.error_weight), first::<_, Q>(block.norm_weight));
+    let (offset_weight, threshold) = (first::<_, Q>(block.offset_weight), first::<_, Q>(block.threshold));
     let mut masks = [0; Q];
     for v in 0..VECTORS {
         let (scale, error, norm) = (part(panel.scale, v), part(panel.error, v), part(panel.norm, v));
         for q in 0..Q {
-            let mut high = _mm512_mul_ps(_mm512_set1_ps(block.norm_weight[q]), norm);
+            let mut high = _mm512_mul_ps(_mm512_set1_ps(norm_weight[q]), norm);
             if let Some(offset) = panel.offset {
-                high = _mm512_fmadd_ps(_mm512_set1_ps(block.offset_weight[q]), part(offset, v), high);
+                high = _mm512_fmadd_ps(_mm512_set1_ps(offset_weight[q]), part(offset, v), high);
             }
-            high = _mm512_fmadd_ps(_mm512_set1_ps(block.error_weight[q]), error, high);
+            high = _mm512_fmadd_ps(_mm512_set1_ps(error_weight[q]), error, high);
             high = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[q][v]), scale, high);
-            let threshold = _mm512_set1_ps(block.threshold[q]);
-            let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(high, threshold);
+            let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(high, _mm512_set1_ps(threshold[q]));
             masks[q] |= u64::from(mask) << (16 * v);
         }
     }
     masks
+}
+
+/// The values of the block's queries, checked once.
+#[inline]
+fn first<T, const Q: usize>(values: &[T]) -> &[T; Q] {
+    values.first_chunk().expect("a block of Q queries")
 }
 
 #[inline]
