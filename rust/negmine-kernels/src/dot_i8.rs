@@ -272,6 +272,46 @@ pub(crate) struct Block<'a> {
     pub(crate) threshold: &'a [f32],
 }
 
+impl<'a> Block<'a> {
+    /// Number of queries, 1 to [`BLOCK`].
+    pub(crate) fn len(&self) -> usize {
+        self.correction.len()
+    }
+
+    /// `Q` queries from `first` on, checked here so that the kernels need not.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(crate) fn part<const Q: usize>(&self, first: usize) -> Part<'a, Q> {
+        #[inline]
+        fn array<T, const Q: usize>(values: &[T], first: usize) -> &[T; Q] {
+            values[first..].first_chunk().expect("Q queries from the first on")
+        }
+        Part {
+            first,
+            words: self.words,
+            correction: array(self.correction, first),
+            error_weight: array(self.error_weight, first),
+            norm_weight: array(self.norm_weight, first),
+            offset_weight: array(self.offset_weight, first),
+            threshold: array(self.threshold, first),
+        }
+    }
+}
+
+/// Some queries of a block, as many as a kernel multiplies with the documents at once.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a, const Q: usize> {
+    /// The place of the first one in its block, and so in `words`.
+    pub(crate) first: usize,
+    pub(crate) words: &'a [[i32; BLOCK]],
+    pub(crate) correction: &'a [i32; Q],
+    pub(crate) error_weight: &'a [f32; Q],
+    pub(crate) norm_weight: &'a [f32; Q],
+    pub(crate) offset_weight: &'a [f32; Q],
+    pub(crate) threshold: &'a [f32; Q],
+}
+
 /// Appends to `hits` every document of the panel that the bound cannot rule out for a query of the tile, by query and
 /// then by lane. The module's documentation gives the formula.
 ///
@@ -285,7 +325,7 @@ pub fn scan_panel(isa: Isa, queries: &QueryTile, panel: Panel<'_>, hits: &mut Ve
 /// The scalar form of [`scan_panel`]: the oracle.
 pub(crate) fn scan_panel_scalar(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     for block in queries.blocks() {
-        for q in 0..block.correction.len() {
+        for q in 0..block.len() {
             let mut dots = [0; PANEL];
             for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
                 let codes = words[q].to_le_bytes().map(|byte| i32::from(byte as i8));

@@ -20,7 +20,7 @@ use std::arch::x86_64::{
     _mm256_srli_epi16, _mm256_storeu_si256,
 };
 
-use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Pair, Panel, QueryTile, append};
+use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Pair, Panel, Part, QueryTile, append};
 
 /// Queries that are multiplied together.
 const QUERIES: usize = 3;
@@ -32,7 +32,7 @@ const VECTORS: usize = 2;
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     let mut found = Found::new();
     for (block, pairs) in queries.blocks().zip(queries.pairs()) {
-        let n = block.correction.len();
+        let n = block.len();
         for first in (0..n).step_by(QUERIES) {
             match n - first {
                 1 => scan_part::<1>(&block, pairs, first, panel, &mut found),
@@ -52,9 +52,10 @@ fn scan_part<const Q: usize>(
     panel: &Panel<'_>,
     found: &mut Found,
 ) {
+    let queries = block.part::<Q>(first);
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots::<Q>(block, pairs, first, panel, strip);
-        found.judge(block, first, panel, strip, &dots);
+        let dots = dots(&queries, pairs, panel, strip);
+        found.judge(&queries, panel, strip, &dots);
     }
 }
 
@@ -62,16 +63,15 @@ fn scan_part<const Q: usize>(
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn dots<const Q: usize>(
-    block: &Block<'_>,
+    queries: &Part<'_, Q>,
     pairs: &[[Pair; BLOCK]],
-    first: usize,
     panel: &Panel<'_>,
     strip: usize,
 ) -> [[__m256i; VECTORS]; Q] {
     let even_bytes = _mm256_set1_epi16(0xff);
     let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
     for q in 0..Q {
-        sums[q] = [_mm256_set1_epi32(block.correction[first + q]); VECTORS];
+        sums[q] = [_mm256_set1_epi32(queries.correction[q]); VECTORS];
     }
     for (pairs, group) in pairs.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         let mut documents = [[_mm256_setzero_si256(); 2]; VECTORS];
@@ -81,7 +81,7 @@ fn dots<const Q: usize>(
         }
         for q in 0..Q {
             for half in 0..2 {
-                let codes = _mm256_set1_epi32(pairs[first + q][half]);
+                let codes = _mm256_set1_epi32(pairs[queries.first + q][half]);
                 for v in 0..VECTORS {
                     let products = _mm256_madd_epi16(documents[v][half], codes);
                     sums[q][v] = _mm256_add_epi32(sums[q][v], products);
@@ -113,14 +113,13 @@ impl Found {
         Found { masks: [0; BLOCK], dots: [[0; PANEL]; BLOCK] }
     }
 
-    /// Keeps the documents whose bound is not below the threshold, for queries `first` to `first + Q` and the strip of
-    /// `8 * V` documents of that number.
+    /// Keeps the documents whose bound is not below the threshold, for these queries and the strip of `8 * V` documents of
+    /// that number.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn judge<const Q: usize, const V: usize>(
         &mut self,
-        block: &Block<'_>,
-        first: usize,
+        queries: &Part<'_, Q>,
         panel: &Panel<'_>,
         strip: usize,
         dots: &[[__m256i; V]; Q],
@@ -130,22 +129,22 @@ impl Found {
             let at = strip * V + v;
             let (scale, error, norm) = (part(panel.scale, at), part(panel.error, at), part(panel.norm, at));
             for q in 0..Q {
-                let mut high = _mm256_mul_ps(_mm256_set1_ps(block.norm_weight[first + q]), norm);
+                let mut high = _mm256_mul_ps(_mm256_set1_ps(queries.norm_weight[q]), norm);
                 if let Some(offset) = panel.offset {
-                    let weight = _mm256_set1_ps(block.offset_weight[first + q]);
+                    let weight = _mm256_set1_ps(queries.offset_weight[q]);
                     high = _mm256_fmadd_ps(weight, part(offset, at), high);
                 }
-                high = _mm256_fmadd_ps(_mm256_set1_ps(block.error_weight[first + q]), error, high);
+                high = _mm256_fmadd_ps(_mm256_set1_ps(queries.error_weight[q]), error, high);
                 high = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[q][v]), scale, high);
-                let threshold = _mm256_set1_ps(block.threshold[first + q]);
+                let threshold = _mm256_set1_ps(queries.threshold[q]);
                 let mask = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(high, threshold));
                 masks[q] |= u64::from(mask as u32) << (8 * at);
             }
         }
         for q in 0..Q {
             if masks[q] != 0 {
-                self.masks[first + q] |= masks[q];
-                store(&dots[q], &mut self.dots[first + q].as_chunks_mut::<8>().0[strip * V..]);
+                self.masks[queries.first + q] |= masks[q];
+                store(&dots[q], &mut self.dots[queries.first + q].as_chunks_mut::<8>().0[strip * V..]);
             }
         }
     }
