@@ -14,10 +14,6 @@ use crate::isa::Isa;
 /// A row of codes starts at a multiple of this many bytes and fills whole ones.
 pub const ROW_ALIGNMENT: usize = 64;
 
-/// Rows between the one that is multiplied and the one that is prefetched. Measured on a Zen 4 processor at width 384
-/// with rows in memory; 4 to 16 are within a few percent.
-pub(crate) const AHEAD: usize = 8;
-
 /// `out[i]` becomes the inner product of `query` with row `rows[i]` of `codes`.
 ///
 /// Row `r` is `codes[r * stride..][..query.len()]`; `stride` is a multiple of [`ROW_ALIGNMENT`], and what follows a

@@ -11,7 +11,8 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use crate::rows_i8::{AHEAD, ROW_ALIGNMENT};
+use super::super::AHEAD;
+use crate::rows_i8::ROW_ALIGNMENT;
 
 type Line = [i8; ROW_ALIGNMENT];
 

@@ -11,7 +11,8 @@ use std::arch::x86_64::{
     _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
 };
 
-use crate::rows_i8::{AHEAD, ROW_ALIGNMENT};
+use super::super::AHEAD;
+use crate::rows_i8::ROW_ALIGNMENT;
 
 type Line = [i8; ROW_ALIGNMENT];
 
