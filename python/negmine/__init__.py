@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from negmine._native import build_info
+from negmine.audit import Verification, verify
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -23,6 +24,7 @@ from negmine.policies import Ambiguous, Softmax, Stride
 from negmine.pool import CandidatePool
 from negmine.positives import Eligibility, Positives
 from negmine.report import Reason, Report, Source
+from negmine.sweep import Sweep
 
 __all__ = [
     "Ambiguous",
@@ -44,8 +46,11 @@ __all__ = [
     "Softmax",
     "Source",
     "Stride",
+    "Sweep",
     "TopK",
+    "Verification",
     "build_info",
     "mine",
     "score_pairs",
+    "verify",
 ]

@@ -8,8 +8,16 @@ from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
+__all__: list[str]
+
+@final
 class ExactIndex:
-    def __new__(cls, corpus: Rows, metric_name: str, num_threads: int) -> ExactIndex: ...
+    def __new__(
+        cls, corpus: Rows, metric_name: str, tile_rows: int, memory_limit: int | None, num_threads: int
+    ) -> ExactIndex: ...
+    @property
+    def nbytes(self) -> int: ...
+    def plan(self, n_queries: int, k: int, num_threads: int) -> tuple[int, int, int, int, int]: ...
     @property
     def zero_rows(self) -> int: ...
     def search(
@@ -49,6 +57,7 @@ class ExactIndex:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 
 def build_info() -> dict[str, Any]: ...
+def int8_rate() -> float: ...
 def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
 ) -> npt.NDArray[np.float64]: ...
@@ -56,5 +65,11 @@ def select(
     pool: CandidatePool, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
 def limit_per_document(
-    pool: CandidatePool, cap: int, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
+    pool: CandidatePool,
+    cap: int,
+    n: int,
+    policy: tuple[str, list[float]],
+    seed: int,
+    epoch: int,
+    num_threads: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from negmine import _coerce, policies
 from negmine._coerce import Csr, Progress, Rows
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import ExactIndex, Metric, exclusions, score_pairs
 from negmine.negatives import HardNegatives
 from negmine.policies import Sampling
 from negmine.pool import CandidatePool, Origin, Rules
 from negmine.positives import Eligibility, Positives
 from negmine.report import LINES, Report, count_reasons
+from negmine.sweep import MarginKind, Sweep, sweep
 
 __all__ = ["HardNegativeMiner", "Reference", "mine"]
 
@@ -58,6 +59,7 @@ class PoolRequest:
     min_score: float | None
     range_min: int
     range_max: int
+    warm_start: npt.NDArray[np.int64] | None
 
 
 @_named_options
@@ -159,6 +161,7 @@ class HardNegativeMiner:
         query_ids: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
+        warm_start: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None = None,
         query_offset: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
@@ -183,6 +186,9 @@ class HardNegativeMiner:
             Documents that share a group with a positive are no candidates; -1 is no group.
         eligible
             Keys and ranges.
+        warm_start : pool, negatives or int64 (n_queries, any)
+            What earlier mining found for the same queries, say before the model was trained on. It only gives the scan
+            thresholds to start from: stale or wrong rows change no answer.
         query_offset
             Row of the first query in the whole set: draws then do not depend on how queries are cut.
         num_threads, progress
@@ -190,7 +196,7 @@ class HardNegativeMiner:
         """
         started = time.perf_counter()
         query_rows = _coerce.rows(queries, "queries")
-        known = positives if isinstance(positives, Positives) else Positives.from_lists(positives)
+        known = _positives(positives)
         offset = _coerce.integer(query_offset, "query_offset", least=0)
         rules = Rules(
             positives=Csr(known.offsets, known.items),
@@ -210,6 +216,7 @@ class HardNegativeMiner:
             min_score=_float(self.min_score),
             range_min=range_min,
             range_max=range_max,
+            warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
         )
         arrays = index._native.candidates(index._rows, query_rows, request, index.threads(num_threads), progress)
         lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
@@ -268,6 +275,41 @@ class HardNegativeMiner:
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
 
+    def sweep(
+        self,
+        index: ExactIndex,
+        queries: object,
+        positives: Positives | Iterable[Iterable[int]],
+        margins: Sequence[float],
+        kind: MarginKind = "relative",
+        *,
+        depth: int = 1000,
+        hidden: Positives | None = None,
+        **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+    ) -> Sweep:
+        """What every margin would do to this miner's negatives, from one scan without caps.
+
+        Parameters
+        ----------
+        index, queries, positives
+            As in :meth:`candidates`, whose other options are taken too.
+        margins
+            The margins to compare.
+        kind
+            "relative" or "absolute".
+        depth
+            Candidates per result row that the scan keeps; at least ``range_max``.
+        hidden
+            Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
+
+        Returns
+        -------
+        Sweep
+            Figures per margin, and ``.recommend()``.
+        """
+        _coerce.check_names(rules, RULES, "sweep")
+        return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
+
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
         """Choose from a pool by the miner's policy."""
         if self.limit_per_document is not None:
@@ -291,7 +333,7 @@ class HardNegativeMiner:
 
 
 #: Options of `HardNegativeMiner.candidates` that say who is a candidate.
-RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "query_offset")
+RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
 def mine(
@@ -345,6 +387,16 @@ def mine(
     return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
 
+def _positives(positives: Positives | Iterable[Iterable[int]]) -> Positives:
+    if isinstance(positives, Positives):
+        return positives
+    if isinstance(positives, str) or not isinstance(positives, Iterable):
+        raise NegmineTypeError(
+            f"`positives` must be Positives or a list of rows per query; got {type(positives).__name__}."
+        )
+    return Positives.from_lists(positives)
+
+
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
@@ -362,6 +414,29 @@ def _outside_scores(index: ExactIndex, queries: object, positives: Positives) ->
     scores = np.full(len(positives.items), np.nan)
     scores[outside] = score_pairs(queries, positives.vectors, pairs, metric=index.metric)
     return scores
+
+
+def _warm_rows(
+    warm: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None, n_queries: int, offset: int
+) -> npt.NDArray[np.int64] | None:
+    """Earlier rows per query, padded with -1; several result rows of a query are put side by side."""
+    if warm is None:
+        return None
+    if isinstance(warm, CandidatePool | HardNegatives):
+        query = warm.query_rows - offset
+        known = (query >= 0) & (query < n_queries)
+        query, rows = query[known], warm.rows[known]
+        turn = np.arange(len(query)) - np.searchsorted(query, query)
+        width = rows.shape[1]
+        side_by_side = np.full((n_queries, int(turn.max(initial=0)) + 1, width), -1, dtype=np.int64)
+        side_by_side[query, turn] = rows
+        return side_by_side.reshape(n_queries, -1)
+    array = np.asarray(warm)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n_queries:
+        raise NegmineValueError(
+            f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def _self_rows(

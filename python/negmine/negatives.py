@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _archive, policies
 from negmine._coerce import Ids
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineError, NegmineValueError
 from negmine.policies import Sampling
-from negmine.report import Report
+from negmine.report import Report, Source
 
 if TYPE_CHECKING:
+    import matplotlib.axes
+    import pandas as pd
+    import pyarrow as pa
+
     from negmine.pool import CandidatePool
 
-__all__ = ["HardNegatives"]
+__all__ = ["HardNegatives", "Suspects"]
+
+#: A query with more candidates than this above its positive is worth a look.
+ABSURD_RANK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,30 @@ class Chosen:
     num_random: int = 0
     seed: int = 0
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspects:
+    """Candidates for relabelling.
+
+    Attributes
+    ----------
+    rows, columns : int64 (n,)
+        Negatives that score above their reference, as places in ``HardNegatives.rows``, largest excess first.
+    excess : float64 (n,)
+        By how much.
+    low_positives : int64 (m,)
+        Result rows with more than ``rank`` candidates above their cap or their reference: the labelled positive is
+        absurdly low. Most first.
+    above : int64 (m,)
+        How many, at least.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    excess: npt.NDArray[np.float64]
+    low_positives: npt.NDArray[np.int64]
+    above: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,3 +111,154 @@ class HardNegatives:
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
+
+    def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
+        """Negatives that score above their reference, and positives that rank absurdly low.
+
+        Parameters
+        ----------
+        rank
+            A result row is suspect where more candidates than this lie above its cap or its reference.
+        """
+        excess = np.where(self.source != Source.PADDING, self.scores - self.reference_scores[:, None], -np.inf)
+        rows, columns = np.nonzero(excess > 0)
+        order = np.argsort(-excess[rows, columns], kind="stable")
+        capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
+        above = sum((self.report.lines[line] for line in capped), np.zeros(len(self), dtype=np.int64))
+        if self.pool is not None:
+            above = above + (self.pool.scores > self.reference_scores[:, None]).sum(axis=1)
+        low = np.flatnonzero(above > rank)
+        low = low[np.argsort(-above[low], kind="stable")]
+        return Suspects(rows[order], columns[order], excess[rows, columns][order], low, above[low])
+
+    def to_arrow(self) -> pa.Table:
+        """One Arrow row per result row: query_row, positive_row, reference_score, and lists of negatives.
+
+        Needs the extra ``negmine[arrow]``.
+        """
+        arrow = _needed("pyarrow", "arrow")
+        real = self.source != Source.PADDING
+        offsets = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int32)
+        lists = {
+            "negative_rows": self.rows,
+            "negative_ids": self.ids,
+            "scores": self.scores,
+            "source": self.source,
+        }
+        columns: dict[str, Any] = {
+            "query_row": self.query_rows,
+            "positive_row": self.positive_rows,
+            "reference_score": self.reference_scores,
+            "reason": self.reasons,
+        }
+        for name, values in lists.items():
+            columns[name] = arrow.ListArray.from_arrays(offsets, arrow.array(values[real]))
+        return arrow.table(columns)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One line per negative: query_row, positive_row, rank, row, id, score, source. Needs pandas."""
+        pandas = _needed("pandas", "test")
+        result_row, rank = np.nonzero(self.source != Source.PADDING)
+        return pandas.DataFrame(
+            {
+                "query_row": self.query_rows[result_row],
+                "positive_row": self.positive_rows[result_row],
+                "rank": rank,
+                "row": self.rows[result_row, rank],
+                "id": self.ids[result_row, rank],
+                "score": self.scores[result_row, rank],
+                "source": self.source[result_row, rank],
+            }
+        )
+
+    def to_torch(self) -> dict[str, Any]:
+        """The arrays rows, scores, counts, source, query_rows and positive_rows as tensors that share their memory.
+
+        Needs the extra ``negmine[torch]``.
+        """
+        torch = _needed("torch", "torch")
+        names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
+        return {name: torch.from_numpy(getattr(self, name)) for name in names}
+
+    def save(self, path: str | os.PathLike[str], *, pool: bool = False) -> None:
+        """Write one ``.npz`` file, atomically.
+
+        Parameters
+        ----------
+        path
+            The file.
+        pool
+            Whether the pool is saved beside it, as ``<name>.pool.npz``, so that ``redraw`` works after ``load``.
+        """
+        if pool:
+            if self.pool is None:
+                raise NegmineValueError("`pool` must be False where the pool is not at hand; got True.")
+            self.pool.save(_pool_path(path))
+        name, parameters = policies.encode(self.chosen.sampling)
+        header = {
+            "epoch": self.epoch,
+            "chosen": asdict(self.chosen) | {"sampling": [name, parameters]},
+            "pool": pool,
+            "report": self.report.header(),
+        }
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        lines = {f"report_{line}": column for line, column in self.report.lines.items()}
+        _archive.write(path, "hard negatives", header, arrays | lines)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> HardNegatives:
+        """Read what :meth:`save` wrote, with its pool where that was saved."""
+        from negmine.pool import CandidatePool
+
+        header, arrays = _archive.read(path, "hard negatives")
+        chosen = header["chosen"] | {"sampling": policies.decode(*header["chosen"]["sampling"])}
+        return cls(
+            **{name: arrays[name] for name in _ARRAYS},
+            report=Report.from_header(header["report"], arrays),
+            epoch=header["epoch"],
+            chosen=Chosen(**chosen),
+            pool=CandidatePool.load(_pool_path(path)) if header["pool"] else None,
+        )
+
+    def plot(self) -> matplotlib.axes.Axes:
+        """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
+        pyplot = _needed("matplotlib.pyplot", "plot")
+        axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
+        negatives = self.scores[self.source != Source.PADDING]
+        everything = np.concatenate([self.positive_scores, negatives])
+        bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60).tolist()
+        axes.hist(self.positive_scores, bins=bins, alpha=0.6, density=True, label="positives")
+        axes.hist(negatives, bins=bins, alpha=0.6, density=True, label="negatives")
+        axes.set(xlabel="score", ylabel="density", title=f"{negatives.size} negatives of {len(self)} rows")
+        axes.legend()
+        return axes
+
+
+#: Fields that are arrays, as they are saved.
+_ARRAYS = (
+    "rows",
+    "ids",
+    "scores",
+    "counts",
+    "reasons",
+    "source",
+    "reference_scores",
+    "positive_scores",
+    "query_rows",
+    "positive_rows",
+)
+
+
+def _pool_path(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")
+
+
+def _needed(module: str, extra: str) -> Any:  # noqa: ANN401 (a module)
+    """Import an optional package, or say which extra brings it."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise NegmineError(f"this needs {module.split('.')[0]}: pip install 'negmine[{extra}]'") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from negmine import _coerce
+from negmine.errors import NegmineValueError
 
 __all__ = ["Ambiguous", "Sampling", "Softmax", "Stride"]
 
@@ -86,8 +87,24 @@ def encode(sampling: Sampling) -> tuple[str, list[float]]:
             return check(sampling), []
 
 
+def decode(name: str, parameters: list[float]) -> Sampling:
+    """The policy that :func:`encode` gave as a name and numbers."""
+    match name, parameters:
+        case "softmax", [temperature]:
+            return Softmax(temperature)
+        case "ambiguous_std", [a, b]:
+            return Ambiguous(a, b, "std")
+        case "ambiguous_raw", [a, b]:
+            return Ambiguous(a, b, "raw")
+        case "stride", []:
+            return Stride()
+        case ("top" | "random") as word, []:
+            return word
+    raise NegmineValueError(f"`sampling` must be a known policy; got {name!r} with {parameters}.")
+
+
 def check(sampling: object) -> str:
     """Refuse what is no policy."""
     if isinstance(sampling, Softmax | Ambiguous | Stride):
         return type(sampling).__name__
-    return _coerce.choice(sampling, "sampling", ("top", "random", "Softmax(...)", "Ambiguous(...)", "Stride()")[:2])
+    return _coerce.choice(sampling, "sampling", ("top", "random"))

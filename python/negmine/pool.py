@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native, policies
+from negmine import _archive, _coerce, _native, policies
 from negmine._coerce import Csr, Ids
 from negmine.errors import NegmineValueError
 from negmine.index import take_labels
@@ -100,6 +101,64 @@ class CandidatePool:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the pool to one ``.npz`` file, atomically; the vectors stay where they are."""
+        _archive.write(path, "candidate pool", *self.encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
+        """Read what :meth:`save` wrote; ``num_random`` then needs :meth:`attach`."""
+        return cls.decode(*_archive.read(path, "candidate pool"))
+
+    def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The pool as a header and arrays."""
+        header = {
+            "each": self.each,
+            "min_score": self.min_score,
+            "query_offset": self.query_offset,
+            "report": self.report.header(),
+        }
+        rules, eligible = self.rules, self.rules.eligible
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {
+            "document_ids": self.document_ids,
+            "positives_offsets": rules.positives.offsets,
+            "positives_items": rules.positives.items,
+            "exclude_offsets": None if rules.exclude is None else rules.exclude.offsets,
+            "exclude_items": None if rules.exclude is None else rules.exclude.items,
+            "self_rows": rules.self_rows,
+            "groups": rules.groups,
+            "eligible_keys": None if eligible is None else eligible.keys,
+            "eligible_lowest": None if eligible is None else eligible.lowest,
+            "eligible_highest": None if eligible is None else eligible.highest,
+        }
+        return header, arrays | {f"report_{line}": column for line, column in self.report.lines.items()}
+
+    @classmethod
+    def decode(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> CandidatePool:
+        """The pool from what :meth:`encode` gave."""
+        rules = Rules(
+            positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
+            exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,
+            self_rows=arrays.get("self_rows"),
+            groups=arrays.get("groups"),
+            eligible=Eligibility(*(arrays[f"eligible_{name}"] for name in ("keys", "lowest", "highest")))
+            if "eligible_keys" in arrays
+            else None,
+        )
+        ids = arrays.get("document_ids")
+        fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        return cls(
+            **fields,
+            ids=take_labels(ids, arrays["rows"]),
+            report=Report.from_header(header["report"], arrays),
+            each=header["each"],
+            min_score=header["min_score"],
+            query_offset=header["query_offset"],
+            document_ids=ids,
+            rules=rules,
+        )
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
         """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them."""
@@ -224,6 +283,20 @@ class CandidatePool:
             epoch,
             threads,
         )
+
+
+#: Fields that are arrays, as they are saved.
+_ARRAYS = (
+    "rows",
+    "scores",
+    "counts",
+    "reasons",
+    "reference_scores",
+    "positive_scores",
+    "query_rows",
+    "positive_rows",
+    "cap_scores",
+)
 
 
 def _append(

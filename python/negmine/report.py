@@ -98,6 +98,23 @@ class Report:
         totals["rest"] = self.n_documents * (self.n_rows - self.n_unscanned) - sum(totals.values())
         return totals
 
+    def header(self) -> dict[str, Any]:
+        """What a file keeps beside the lines."""
+        return {
+            "n_documents": self.n_documents,
+            "n_rows": self.n_rows,
+            "n_unscanned": self.n_unscanned,
+            "short": dict(self.short),
+            "zero_documents": self.zero_documents,
+            "zero_queries": self.zero_queries,
+            "duplicate_pairs": self.duplicate_pairs,
+        }
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
+        """The report from :meth:`header` and arrays called ``report_<line>``."""
+        return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
+
     def __str__(self) -> str:
         pairs = self.n_documents * self.n_rows
         lines = [f"{self.n_rows} rows x {self.n_documents} documents = {pairs} pairs"]

@@ -5,10 +5,12 @@
 
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::isa::Isa;
+use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
+use crate::rows_i8::dot_rows_i8_scalar;
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
-use crate::x86_64::{avx2, avx512, avxvnni, vnni256};
+use crate::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
 
 /// Evaluates the expression of the requested instruction set, after checking that this processor has it.
 #[cfg(target_arch = "x86_64")]
@@ -120,4 +122,51 @@ pub(crate) fn widen_bf16(isa: Isa, bits: &[u16], out: &mut [f32]) {
         vnni256: avx2::widen::widen_bf16(bits, out),
         avx512: avx512::widen::widen_bf16(bits, out),
     );
+}
+
+pub(crate) fn dot_rows_i8(
+    isa: Isa,
+    query: &[i8],
+    codes: &[i8],
+    stride: usize,
+    rows: &[u32],
+    out: &mut [i32],
+) {
+    by_isa!(
+        isa,
+        scalar: dot_rows_i8_scalar(query, codes, stride, rows, out),
+        avx2: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
+        vnni256: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
+        avx512: avx512::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
+    );
+}
+
+pub(crate) fn peak_f32(isa: Isa, rounds: u64) -> u64 {
+    by_isa!(
+        isa,
+        scalar: f32_scalar(rounds),
+        avx2: peak::f32_avx2(rounds),
+        vnni256: peak::f32_avx2(rounds),
+        avx512: peak::f32_avx512(rounds),
+    )
+}
+
+pub(crate) fn peak_int8(isa: Isa, rounds: u64) -> u64 {
+    by_isa!(
+        isa,
+        scalar: int8_scalar(rounds),
+        avx2: peak::int8_avx2(rounds),
+        vnni256: if Isa::Avx512.is_available() { peak::int8_vnni256(rounds) } else { peak::int8_avxvnni(rounds) },
+        avx512: peak::int8_avx512(rounds),
+    )
+}
+
+pub(crate) fn sum(isa: Isa, words: &[u64]) -> u64 {
+    by_isa!(
+        isa,
+        scalar: sum_scalar(words),
+        avx2: peak::sum_avx2(words),
+        vnni256: peak::sum_avx2(words),
+        avx512: peak::sum_avx512(words),
+    )
 }

@@ -24,8 +24,11 @@
 //!
 //! Lengths are checked once per call. A panel whose codes start at a multiple of 64 bytes is read fastest.
 
+use std::sync::OnceLock;
+
 use crate::dispatch;
 use crate::isa::Isa;
+pub use crate::rows_i8::dot_rows_i8;
 
 /// Documents of a panel.
 pub const PANEL: usize = 64;
@@ -118,6 +121,8 @@ pub struct QueryTile {
     groups: usize,
     /// Four codes a word; blocks of [`BLOCK`] queries, in a block group by group, in a group query by query.
     words: Vec<[i32; BLOCK]>,
+    /// The same codes, widened; made when a kernel without a dot-product instruction first asks.
+    pairs: OnceLock<Vec<[Pair; BLOCK]>>,
     /// `-128 * sum(codes)`: where the accumulators of a query start.
     correction: Vec<i32>,
     error_weight: Vec<f32>,
@@ -137,6 +142,7 @@ impl QueryTile {
         QueryTile {
             groups: width.div_ceil(GROUP),
             words: Vec::new(),
+            pairs: OnceLock::new(),
             correction: Vec::new(),
             error_weight: Vec::new(),
             norm_weight: Vec::new(),
@@ -148,6 +154,7 @@ impl QueryTile {
     /// Removes all queries and keeps the memory.
     pub fn clear(&mut self) {
         self.words.clear();
+        self.pairs.take();
         self.correction.clear();
         self.error_weight.clear();
         self.norm_weight.clear();
@@ -168,6 +175,7 @@ impl QueryTile {
         threshold: f32,
     ) {
         assert!(codes.len() <= self.groups * GROUP, "at most {} codes", self.groups * GROUP);
+        self.pairs.take();
         let place = self.len() % BLOCK;
         if place == 0 {
             self.words.resize(self.words.len() + self.groups, [0; BLOCK]);
@@ -196,6 +204,15 @@ impl QueryTile {
         self.threshold[q] = threshold;
     }
 
+    /// Replaces the offset weight of query `q`.
+    ///
+    /// # Panics
+    /// Where there is no such query.
+    #[inline]
+    pub fn set_offset_weight(&mut self, q: usize, weight: f32) {
+        self.offset_weight[q] = weight;
+    }
+
     /// The threshold of query `q`.
     ///
     /// # Panics
@@ -218,6 +235,14 @@ impl QueryTile {
         self.correction.is_empty()
     }
 
+    /// The words of each block as [`Pair`]s.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &[[Pair; BLOCK]]> {
+        let pairs = self.pairs.get_or_init(|| self.words.iter().map(|words| words.map(widened)).collect());
+        // A width of 0 has no words, and then the kernels look at no pairs either.
+        let empty = (self.groups == 0).then_some(&[][..]).into_iter().cycle();
+        pairs.chunks_exact(self.groups.max(1)).chain(empty)
+    }
+
     /// The queries in blocks of [`BLOCK`]; the last one may hold fewer.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         (0..self.len()).step_by(BLOCK).map(|first| {
@@ -236,6 +261,14 @@ impl QueryTile {
     }
 }
 
+/// The codes of a word as i16: first those of even, then those of odd places.
+pub(crate) type Pair = [i32; 2];
+
+fn widened(word: i32) -> Pair {
+    let [a, b, c, d] = word.to_le_bytes().map(|byte| i32::from(byte as i8));
+    [(a & 0xffff) | (c << 16), (b & 0xffff) | (d << 16)]
+}
+
 /// Up to [`BLOCK`] consecutive queries of a tile; the slices after `words` have one element for each.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
@@ -246,6 +279,46 @@ pub(crate) struct Block<'a> {
     pub(crate) norm_weight: &'a [f32],
     pub(crate) offset_weight: &'a [f32],
     pub(crate) threshold: &'a [f32],
+}
+
+impl<'a> Block<'a> {
+    /// Number of queries, 1 to [`BLOCK`].
+    pub(crate) fn len(&self) -> usize {
+        self.correction.len()
+    }
+
+    /// `Q` queries from `first` on, checked here so that the kernels need not.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(crate) fn part<const Q: usize>(&self, first: usize) -> Part<'a, Q> {
+        #[inline]
+        fn array<T, const Q: usize>(values: &[T], first: usize) -> &[T; Q] {
+            values[first..].first_chunk().expect("Q queries from the first on")
+        }
+        Part {
+            first,
+            words: self.words,
+            correction: array(self.correction, first),
+            error_weight: array(self.error_weight, first),
+            norm_weight: array(self.norm_weight, first),
+            offset_weight: array(self.offset_weight, first),
+            threshold: array(self.threshold, first),
+        }
+    }
+}
+
+/// Some queries of a block, as many as a kernel multiplies with the documents at once.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a, const Q: usize> {
+    /// The place of the first one in its block, and so in `words`.
+    pub(crate) first: usize,
+    pub(crate) words: &'a [[i32; BLOCK]],
+    pub(crate) correction: &'a [i32; Q],
+    pub(crate) error_weight: &'a [f32; Q],
+    pub(crate) norm_weight: &'a [f32; Q],
+    pub(crate) offset_weight: &'a [f32; Q],
+    pub(crate) threshold: &'a [f32; Q],
 }
 
 /// Appends to `hits` every document of the panel that the bound cannot rule out for a query of the tile, by query and
@@ -261,7 +334,7 @@ pub fn scan_panel(isa: Isa, queries: &QueryTile, panel: Panel<'_>, hits: &mut Ve
 /// The scalar form of [`scan_panel`]: the oracle.
 pub(crate) fn scan_panel_scalar(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     for block in queries.blocks() {
-        for q in 0..block.correction.len() {
+        for q in 0..block.len() {
             let mut dots = [0; PANEL];
             for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
                 let codes = words[q].to_le_bytes().map(|byte| i32::from(byte as i8));

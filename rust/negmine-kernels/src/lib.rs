@@ -18,7 +18,11 @@ mod dispatch;
 pub mod dot_i8;
 pub mod fpenv;
 pub mod isa;
+#[allow(unsafe_code)]
+pub mod memory;
+pub mod peak;
 pub mod quantize;
+pub mod rows_i8;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]

@@ -63,7 +63,7 @@ pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCo
     assert!(x.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
     assert!(codes.len() >= x.len(), "a code for each coordinate");
     assert!(factor == 0.0 || FACTORS.contains(&factor), "a factor of 0 or in [2^-300, 2^300]");
-    let largest = f32::from_bits(dispatch::largest_magnitude(isa, x));
+    let largest = largest_magnitude(isa, x);
     assert!(largest.is_finite(), "finite coordinates");
 
     let step = f64::from(largest) * factor / 127.0;
@@ -76,6 +76,15 @@ pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCo
     let norm = sums.norm.sqrt() * ABOVE;
     let error = if scale == 0.0 { norm } else { sums.error.sqrt() * ABOVE + norm * OF_NORM };
     RowCode { scale, error: round_up(error), norm: round_up(norm), code_sum: sums.code_sum }
+}
+
+/// The largest magnitude of a row; infinity or NaN where the row holds either.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn largest_magnitude(isa: Isa, x: &[f32]) -> f32 {
+    f32::from_bits(dispatch::largest_magnitude(isa, x))
 }
 
 /// The index of the first NaN or infinity, by the bits of the exponent: a floating-point maximum would lose a NaN.

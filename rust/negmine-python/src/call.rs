@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use negmine_core::base::parallel::Run;
 use negmine_core::base::Result;
+use negmine_core::base::parallel::Run;
 use negmine_kernels::isa::Isa;
 use pyo3::prelude::*;
 

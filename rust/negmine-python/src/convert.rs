@@ -109,11 +109,11 @@ pub(crate) fn metric(py: Python<'_>, name: &str) -> PyResult<Metric> {
 pub(crate) type Padded<'py> =
     (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<i32>>);
 
-pub(crate) fn pad<'py>(
-    py: Python<'py>,
+pub(crate) fn pad(
+    py: Python<'_>,
     width: usize,
     lists: impl ExactSizeIterator<Item = Vec<Scored>>,
-) -> PyResult<Padded<'py>> {
+) -> PyResult<Padded<'_>> {
     let n = lists.len();
     let mut rows = Vec::with_capacity(n * width);
     let mut scores = Vec::with_capacity(n * width);

@@ -20,10 +20,20 @@ pub(crate) struct ExactIndex {
 #[pymethods]
 impl ExactIndex {
     #[new]
-    fn new(py: Python<'_>, corpus: RowsArg<'_>, metric_name: &str, num_threads: usize) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        corpus: RowsArg<'_>,
+        metric_name: &str,
+        tile_rows: usize,
+        memory_limit: Option<usize>,
+        num_threads: usize,
+    ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
-        let inner = call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, run))?;
+        let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
+            .map_err(|error| errors::raise(py, &error))?;
+        let inner =
+            call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
         Ok(Self { inner })
     }
 
@@ -33,9 +43,31 @@ impl ExactIndex {
         self.inner.zero_rows()
     }
 
+    /// Bytes kept beside the caller's rows.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.inner.bytes()
+    }
+
+    /// What a scan takes: bytes packed, of queries, of the answer; queries at once; passes.
+    fn plan(
+        &self,
+        py: Python<'_>,
+        n_queries: usize,
+        k: usize,
+        num_threads: usize,
+    ) -> PyResult<(usize, usize, usize, usize, usize)> {
+        let (rows, width) = (self.inner.len(), self.inner.width());
+        let plan = self
+            .inner
+            .layout()
+            .plan(rows, width, n_queries, k, num_threads)
+            .map_err(|error| errors::raise(py, &error))?;
+        Ok((plan.packed_bytes, plan.query_bytes, plan.answer_bytes, plan.queries_at_once, plan.passes))
+    }
+
     /// The best `k` of every query: rows, f64 scores, counts.
     #[pyo3(signature = (corpus, queries, k, exclude, max_score, eligible, num_threads, progress))]
-    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn search<'py>(
         &self,
         py: Python<'py>,
@@ -77,7 +109,6 @@ impl ExactIndex {
     }
 
     /// Random negatives beside the chosen ones: rows, f64 scores, counts.
-    #[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
     fn random_negatives<'py>(
         &self,
         py: Python<'py>,

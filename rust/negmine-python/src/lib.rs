@@ -1,6 +1,8 @@
 //! `negmine._native`: the bindings. Every function extracts, checks, detaches from the interpreter, calls the core,
 //! and wraps; a loop over data here would be in the wrong crate.
 #![forbid(unsafe_code)]
+// What PyO3 extracts arrives by value, and one crossing of the border takes all that a call needs.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
 mod call;
 mod convert;
@@ -17,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]
-    use super::info::build_info;
+    use super::info::{build_info, int8_rate};
     #[pymodule_export]
     use super::mine::{limit_per_document, select};
 }

@@ -45,6 +45,7 @@ pub(crate) struct PoolArg<'py> {
     min_score: Option<f64>,
     range_min: usize,
     range_max: usize,
+    warm_start: Option<PyReadonlyArray2<'py, i64>>,
 }
 
 impl PoolArg<'_> {
@@ -73,6 +74,7 @@ impl PoolArg<'_> {
             min_score: self.min_score,
             range_min: self.range_min,
             range_max: self.range_max,
+            warm_start: self.warm_start.as_ref().map(PyReadonlyArray2::as_slice).transpose()?,
         })
     }
 }
@@ -177,7 +179,6 @@ pub(crate) fn select<'py>(
 
 /// Chooses `n` of every row of a pool so that no document serves more than `cap` rows.
 #[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "one crossing of the border per call")]
 pub(crate) fn limit_per_document<'py>(
     py: Python<'py>,
     pool: PoolArrays<'py>,

@@ -5,6 +5,7 @@
 
 use ndarray::ArrayView2;
 use negmine_kernels::isa::Isa;
+use negmine_kernels::memory::{Plain, prefetch};
 use negmine_kernels::{quantize, widen};
 
 use super::{Error, Result};
@@ -106,6 +107,17 @@ impl<'a> Rows<'a> {
         buffer
     }
 
+    /// Asks for row `r`, which will be read soon.
+    pub fn prefetch(&self, r: usize) {
+        match &self.elements {
+            Elements::F32(a) => prefetch_row(a, r),
+            Elements::F64(a) => prefetch_row(a, r),
+            Elements::F16(a) | Elements::Bf16(a) => prefetch_row(a, r),
+            Elements::I8(a) => prefetch_row(a, r),
+            Elements::U8(a) => prefetch_row(a, r),
+        }
+    }
+
     /// Row `r` as [`Rows::row`] gives it, refused where it holds a value that has no finite f32.
     ///
     /// # Errors
@@ -126,6 +138,12 @@ impl<'a> Rows<'a> {
             }
             _ => Error::NonFinite { argument, row, column },
         }
+    }
+}
+
+fn prefetch_row<T: Plain>(a: &ArrayView2<'_, T>, r: usize) {
+    if let Some(row) = a.row(r).to_slice() {
+        prefetch(row);
     }
 }
 

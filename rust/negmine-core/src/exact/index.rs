@@ -4,10 +4,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
+use super::pack::Tile;
+use super::plan::Layout;
 use super::score::Metric;
-
-/// Rows read between two looks at the clock.
-const ROWS_PER_ITEM: usize = 1024;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
 #[derive(Clone, Debug)]
@@ -15,7 +14,9 @@ pub struct ExactIndex {
     metric: Metric,
     rows: usize,
     width: usize,
-    squared_norms: Vec<f64>,
+    layout: Layout,
+    /// Empty unless the layout is resident.
+    tiles: Vec<Tile>,
     zero_rows: usize,
 }
 
@@ -24,23 +25,23 @@ impl ExactIndex {
     ///
     /// # Errors
     /// A value that is not finite, or an interrupt.
-    pub fn build(corpus: &Rows<'_>, metric: Metric, run: &Run<'_>) -> Result<Self> {
-        let parts = run.map(
-            corpus.len().div_ceil(ROWS_PER_ITEM),
-            || vec![0.0; corpus.width()],
-            |buffer, item, ticker| {
-                ticker.check()?;
-                let mut norms = Vec::with_capacity(ROWS_PER_ITEM);
-                for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(corpus.len()) {
-                    let row = corpus.finite_row(run.isa, r, buffer)?;
-                    norms.push(metric.squared_norm(run.isa, row));
-                }
-                Ok(norms)
-            },
-        )?;
-        let squared_norms: Vec<f64> = parts.into_iter().flatten().collect();
-        let zero_rows = squared_norms.iter().filter(|&&dd| dd == 0.0).count();
-        Ok(Self { metric, rows: corpus.len(), width: corpus.width(), squared_norms, zero_rows })
+    pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
+        let mut index = Self {
+            metric,
+            rows: corpus.len(),
+            width: corpus.width(),
+            layout: Layout { tile_rows: layout.tile_rows.max(1), ..layout },
+            tiles: Vec::new(),
+            zero_rows: 0,
+        };
+        for documents in index.tile_ranges() {
+            let tile = Tile::pack(corpus, documents, metric, layout.slack, run)?;
+            index.zero_rows += tile.zero_rows();
+            if layout.resident {
+                index.tiles.push(tile);
+            }
+        }
+        Ok(index)
     }
 
     /// The metric.
@@ -73,8 +74,25 @@ impl ExactIndex {
         if self.metric == Metric::Cosine { self.zero_rows } else { 0 }
     }
 
-    /// Squared norm of document `r` under cosine.
-    pub(crate) fn squared_norm(&self, r: usize) -> f64 {
-        self.squared_norms[r]
+    /// How the index is laid out.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Bytes that the index keeps beside the caller's rows.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 }
+    }
+
+    pub(crate) fn tiles(&self) -> &[Tile] {
+        &self.tiles
+    }
+
+    /// The documents of every tile.
+    pub(crate) fn tile_ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let (rows, step) = (self.rows, self.layout.tile_rows);
+        (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
     }
 }

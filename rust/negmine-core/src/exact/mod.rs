@@ -1,13 +1,19 @@
 //! Exact search: the best documents of every query under the canonical score, with filters, caps and ties decided
 //! inside the scan.
 
+pub(crate) mod bound;
 pub mod index;
+pub(crate) mod pack;
+pub mod plan;
 pub mod request;
 pub mod scan;
 pub mod score;
 pub mod search;
+pub(crate) mod state;
 
+pub use bound::Slack;
 pub use index::ExactIndex;
+pub use plan::{Layout, ScanPlan};
 pub use request::{Candidates, Eligible, Found, GroupRule, Targets};
 pub use score::Metric;
 pub use search::SearchRequest;

@@ -79,13 +79,22 @@ pub struct Targets {
     pub floor: f64,
     /// Documents that each result row wants.
     pub depth: usize,
+    /// Per query, documents that may be good, in any order: they give a threshold to start from and are never an
+    /// answer by themselves.
+    pub warm: Option<Lists<u32>>,
 }
 
 impl Targets {
     /// One result row per query, without floor.
     #[must_use]
     pub fn one_per_query(queries: usize, cap: f64, depth: usize) -> Self {
-        Self { offsets: (0..=queries).collect(), caps: vec![cap; queries], floor: f64::NEG_INFINITY, depth }
+        Self {
+            offsets: (0..=queries).collect(),
+            caps: vec![cap; queries],
+            floor: f64::NEG_INFINITY,
+            depth,
+            warm: None,
+        }
     }
 }
 

@@ -1,15 +1,49 @@
-//! The scan: every document against every query.
+//! The scan: tiles of documents against blocks of queries.
+//!
+//! A block of queries stays in the second cache while panels of documents stream past; each panel is multiplied with
+//! the whole block. What the kernel cannot rule out goes to the query's [`QueryState`]. Many queries are divided among
+//! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
+//! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
+use negmine_kernels::isa::Isa;
+use negmine_kernels::quantize::{largest_magnitude, quantize_row};
 
 use crate::base::matrix::Rows;
-use crate::base::order::{Best, Scored};
-use crate::base::parallel::Run;
+use crate::base::order::Scored;
+use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
 
+use super::bound::{QueryBound, unit_for};
 use super::index::ExactIndex;
+use super::pack::{Tile, factor};
+use super::plan::{BLOCK, ScanPlan};
 use super::request::{Candidates, Found, Targets};
+use super::score::Metric;
+use super::state::{QueryState, Scorer};
 
-/// Documents scored between two looks at the clock.
-const ROWS_PER_CHECK: usize = 1024;
+/// Pieces of work per thread at least, so that threads end together.
+const ITEMS_PER_THREAD: usize = 4;
+
+/// Panels between two looks at the pending documents while thresholds are still low.
+const FIRST_PANELS: [usize; 4] = [1, 4, 16, 64];
+
+/// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
+/// start with low thresholds.
+const SAMPLE: usize = 16;
+
+/// Everything that the pieces of one scan share.
+struct Scan<'a, 'c, 'q, 'r> {
+    index: &'a ExactIndex,
+    corpus: &'a Rows<'c>,
+    queries: &'a Rows<'q>,
+    candidates: &'a Candidates<'r>,
+    targets: &'a Targets,
+    isa: Isa,
+}
 
 impl ExactIndex {
     /// The best documents of every result row.
@@ -30,38 +64,218 @@ impl ExactIndex {
         if queries.width() != self.width() {
             return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
         }
-        let width = self.width();
-        let parts = run.map(
-            queries.len(),
-            || (vec![0.0; width], vec![0.0; width]),
-            |(query_buffer, buffer), i, ticker| {
-                let q = queries.finite_row(run.isa, i, query_buffer)?;
-                let qq = self.metric().squared_norm(run.isa, q);
-                let rows = targets.offsets[i]..targets.offsets[i + 1];
-                let mut best: Vec<Best> = rows.clone().map(|_| Best::new(targets.depth)).collect();
-                let mut above = vec![0_u64; rows.len()];
-                for r in 0..corpus.len() {
-                    if r % ROWS_PER_CHECK == 0 {
-                        ticker.check()?;
-                    }
-                    if !candidates.admits(i, r as u32) {
-                        continue;
-                    }
-                    let d = corpus.row(run.isa, r, buffer);
-                    let sum = self.metric().sum(run.isa, q, d);
-                    let score = self.metric().finish(sum, qq, self.squared_norm(r));
-                    for (t, row) in rows.clone().enumerate() {
-                        if score > targets.caps[row] {
-                            above[t] += 1;
-                        } else if score <= targets.caps[row] && score >= targets.floor {
-                            best[t].offer(Scored { score, row: r as u32 });
-                        }
-                    }
+        let depth = targets.depth;
+        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
+        let scan = Scan { index: self, corpus, queries, candidates, targets, isa: run.isa };
+        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+    }
+}
+
+impl Scan<'_, '_, '_, '_> {
+    fn blocks(&self) -> usize {
+        self.queries.len().div_ceil(BLOCK)
+    }
+
+    /// All tiles are at hand: a block's state lives only while its piece is worked on.
+    fn resident(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
+        // Memory may allow fewer blocks at a time than there are threads.
+        let threads = run.threads.min(plan.queries_at_once.div_ceil(BLOCK).max(1));
+        let run = &Run {
+            threads: if self.index.layout().memory_limit.is_some() { threads } else { run.threads },
+            ..*run
+        };
+        let tiles = self.index.tiles();
+        let panels: Vec<(usize, usize)> = tiles
+            .iter()
+            .enumerate()
+            .flat_map(|(t, tile)| (0..tile.panels().len()).map(move |p| (t, p)))
+            .collect();
+        let blocks = self.blocks();
+        let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
+        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panels.len().max(1));
+        let per_run = panels.len().div_ceil(runs).max(1);
+        let found = run.map(
+            blocks * runs,
+            || (),
+            |(), item, ticker| {
+                let (block, part) = (item / runs, item % runs);
+                let mut block = self.block(block)?;
+                let own =
+                    &panels[(part * per_run).min(panels.len())..((part + 1) * per_run).min(panels.len())];
+                for tile in own.chunk_by(|a, b| a.0 == b.0) {
+                    let range = tile[0].1..tile[0].1 + tile.len();
+                    block.scan(self, &tiles[tile[0].0], range, ticker)?;
                 }
-                let found = best.into_iter().zip(above);
-                Ok(found.map(|(b, above_cap)| Found { best: b.into_sorted(), above_cap }).collect::<Vec<_>>())
+                Ok(block.into_found())
             },
         )?;
-        Ok(parts.into_iter().flatten().collect())
+        Ok(found.chunks(runs).flat_map(|parts| merge(parts, self.targets.depth)).collect())
     }
+
+    /// Tiles are packed one after the other, and states live until the last: all of them, or as many as memory holds,
+    /// and then the corpus is read once for each such group.
+    fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
+        for first in (0..self.blocks()).step_by(group) {
+            let blocks = group.min(self.blocks() - first);
+            let blocks = run.map(blocks, || (), |(), item, _| self.block(first + item))?;
+            let blocks: Vec<Mutex<Block>> = blocks.into_iter().map(Mutex::new).collect();
+            for documents in self.index.tile_ranges() {
+                let (metric, slack) = (self.index.metric(), self.index.layout().slack);
+                let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
+                run.map(
+                    blocks.len(),
+                    || (),
+                    |(), item, ticker| {
+                        let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
+                        block.scan(self, &tile, 0..tile.panels().len(), ticker)
+                    },
+                )?;
+            }
+            for block in blocks {
+                found.extend(block.into_inner().unwrap_or_else(PoisonError::into_inner).into_found());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The queries of block `b`, quantised.
+    fn block(&self, b: usize) -> Result<Block> {
+        let (metric, slack) = (self.index.metric(), self.index.layout().slack);
+        let mut block =
+            Block { tile: QueryTile::new(self.index.width()), states: Vec::new(), hits: Vec::new() };
+        let mut codes = vec![0; padded_width(self.index.width())];
+        for query in b * BLOCK..((b + 1) * BLOCK).min(self.queries.len()) {
+            let mut q = vec![0.0; self.index.width()];
+            let row = self.queries.finite_row(self.isa, query, &mut q)?;
+            let qq = metric.squared_norm(self.isa, row);
+            let unit =
+                if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(self.isa, row)) };
+            let code = quantize_row(self.isa, row, factor(metric, qq, unit), &mut codes);
+            let bound = QueryBound::new(metric, slack, &code, unit, qq);
+            let weights = bound.weights();
+            block.tile.push(&codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
+            let q = row.to_vec();
+            let start = self.start(query, &q, qq);
+            block.states.push(QueryState::new(query, q, bound, self.targets, start));
+        }
+        Ok(block)
+    }
+
+    /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
+    /// again, under the rules as they are now. -inf where too few of them are left.
+    fn start(&self, query: usize, q: &[f32], qq: f64) -> f64 {
+        let Some(warm) = &self.targets.warm else { return f64::NEG_INFINITY };
+        let metric = self.index.metric();
+        let mut rows = warm.row(query).to_vec();
+        rows.sort_unstable();
+        rows.dedup();
+        rows.retain(|&row| (row as usize) < self.corpus.len() && self.candidates.admits(query, row));
+        let mut buffer = vec![0.0; q.len()];
+        let mut scores: Vec<f64> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let d = self.corpus.row(self.isa, row as usize, &mut buffer);
+            let dd = metric.squared_norm(self.isa, d);
+            scores.push(metric.finish(metric.sum(self.isa, q, d), qq, dd));
+        }
+        scores.sort_unstable_by(|a, b| b.total_cmp(a));
+        let own = self.targets.offsets[query]..self.targets.offsets[query + 1];
+        self.targets.caps[own]
+            .iter()
+            .filter(|cap| !cap.is_nan())
+            .map(|&cap| {
+                let above = scores.partition_point(|&score| score > cap);
+                let nth =
+                    (self.targets.depth.max(1) - 1).checked_add(above).and_then(|place| scores.get(place));
+                nth.copied().unwrap_or(f64::NEG_INFINITY)
+            })
+            .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// A block of queries in the middle of a scan.
+struct Block {
+    tile: QueryTile,
+    states: Vec<QueryState>,
+    hits: Vec<Hit>,
+}
+
+impl Block {
+    /// Scans some panels of a tile; nothing is pending afterwards.
+    fn scan(
+        &mut self,
+        scan: &Scan<'_, '_, '_, '_>,
+        tile: &Tile,
+        panels: Range<usize>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        let mut unit = f64::NAN;
+        for (done, p) in sampled_first(panels).enumerate() {
+            ticker.check()?;
+            if FIRST_PANELS.contains(&done) {
+                for q in 0..self.states.len() {
+                    self.states[q].settle(&mut scorer)?;
+                }
+                unit = f64::NAN;
+            }
+            let panel = &tile.panels()[p];
+            if panel.unit != unit {
+                unit = panel.unit;
+                self.set_unit(unit);
+            }
+            self.hits.clear();
+            scan_panel(scan.isa, &self.tile, tile.view(p), &mut self.hits);
+            for hit in &self.hits {
+                let (query, lane) = (hit.query as usize, hit.lane as usize);
+                let state = &mut self.states[query];
+                let document = panel.document(lane);
+                let interval = state.bound.interval(hit.dot, &document, unit);
+                if state.take((panel.first + lane) as u32, interval, document.dd, scan.candidates) {
+                    state.settle(&mut scorer)?;
+                    self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
+                }
+            }
+        }
+        self.states.iter_mut().try_for_each(|state| state.finish_tile(&mut scorer))
+    }
+
+    /// Thresholds and offsets as panels of another unit want them.
+    fn set_unit(&mut self, unit: f64) {
+        for (query, state) in self.states.iter().enumerate() {
+            self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
+            self.tile.set_offset_weight(query, state.bound.offset_weight(unit));
+        }
+    }
+
+    fn into_found(self) -> Vec<Found> {
+        self.states.into_iter().flat_map(QueryState::into_found).collect()
+    }
+}
+
+/// Panels in an order that starts with a sample from everywhere.
+fn sampled_first(panels: Range<usize>) -> impl Iterator<Item = usize> {
+    let (begin, end) = (panels.start, panels.end);
+    let sample = (begin..end).step_by(SAMPLE);
+    sample.chain((begin..end).filter(move |p| (p - begin) % SAMPLE != 0))
+}
+
+/// The answers of one block of queries, each part from other documents.
+fn merge(parts: &[Vec<Found>], depth: usize) -> Vec<Found> {
+    let [first, rest @ ..] = parts else { return Vec::new() };
+    let mut merged = first.clone();
+    for part in rest {
+        for (all, more) in merged.iter_mut().zip(part) {
+            all.above_cap += more.above_cap;
+            all.best.extend(&more.best);
+        }
+    }
+    if !rest.is_empty() {
+        for found in &mut merged {
+            found.best.sort_unstable_by(Scored::rank);
+            found.best.truncate(depth);
+        }
+    }
+    merged
 }

@@ -55,10 +55,10 @@ impl Metric {
         }
     }
 
-    /// The squared norm that `finish` wants; 0 where the metric has no use for it.
+    /// The squared norm of a row, as `finish` and the certified bound want it; 0 under `Ip`, which has no use for it.
     #[must_use]
     pub fn squared_norm(self, isa: Isa, row: &[f32]) -> f64 {
-        if self == Self::Cosine { canonical::dot_with(isa, row, row) } else { 0.0 }
+        if self == Self::Ip { 0.0 } else { canonical::dot_with(isa, row, row) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The candidate pool: per result row, the best candidates that pass the caps, in rank order.
 
-use crate::base::csr::CsrView;
+use crate::base::csr::{CsrView, Lists};
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
@@ -27,6 +27,9 @@ pub struct PoolRequest<'a> {
     pub range_min: usize,
     /// First rank that it does not.
     pub range_max: usize,
+    /// Rows that earlier mining found, row-major per query, padded with anything that is no row: only a threshold is
+    /// taken from them.
+    pub warm_start: Option<&'a [i64]>,
 }
 
 /// Documents per line of the report, one entry per result row.
@@ -101,7 +104,8 @@ pub fn candidates(
     }
     let ruled = request.rules.resolve(index.len())?;
     let positive_scores = positive_scores(index, corpus, queries, request, run)?;
-    let plan = plan(request, &positive_scores);
+    let mut plan = plan(request, &positive_scores);
+    plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
     let found = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
     let mut pool = Pool {
         width: request.range_max - request.range_min,
@@ -161,6 +165,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
             caps: Vec::new(),
             floor: request.min_score.unwrap_or(f64::NEG_INFINITY),
             depth: request.range_max,
+            warm: None,
         },
         queries: Vec::new(),
         positive_rows: Vec::new(),
@@ -188,6 +193,16 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
         plan.targets.offsets.push(plan.queries.len());
     }
     plan
+}
+
+/// Earlier rows per query, without what is no row.
+fn warm_lists(rows: &[i64], queries: usize) -> Lists<u32> {
+    let width = rows.len().checked_div(queries).unwrap_or(0);
+    let mut lists = Lists::default();
+    for i in 0..queries {
+        lists.push_row(rows[i * width..(i + 1) * width].iter().filter_map(|&row| u32::try_from(row).ok()));
+    }
+    lists
 }
 
 fn zero_queries(index: &ExactIndex, queries: &Rows<'_>, run: &Run<'_>) -> u64 {

@@ -90,7 +90,8 @@ pub fn random_negatives(
                 }
                 let d = corpus.row(run.isa, row as usize, buffer);
                 let sum = index.metric().sum(run.isa, q, d);
-                let score = index.metric().finish(sum, qq, index.squared_norm(row as usize));
+                let dd = index.metric().squared_norm(run.isa, d);
+                let score = index.metric().finish(sum, qq, dd);
                 if score <= cap && request.min_score.is_none_or(|floor| score >= floor) {
                     taken.push(Scored { score, row });
                 }

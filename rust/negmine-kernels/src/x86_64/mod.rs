@@ -8,4 +8,9 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod avxvnni;
+pub(crate) mod peak;
 pub(crate) mod vnni256;
+
+/// Rows between the one that is multiplied and the one that is prefetched, for kernels that read scattered rows.
+/// Measured on a Zen 4 processor at width 384 with rows in memory; 4 to 16 are within a few percent.
+const AHEAD: usize = 8;

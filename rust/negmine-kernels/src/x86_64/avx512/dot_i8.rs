@@ -16,7 +16,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
-use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Panel, QueryTile, append};
+use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Panel, Part, QueryTile, append};
 
 /// Vectors of sixteen documents in a panel.
 const VECTORS: usize = 4;
@@ -24,7 +24,7 @@ const VECTORS: usize = 4;
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     for block in queries.blocks() {
-        match block.correction.len() {
+        match block.len() {
             1 => scan_block::<1>(&block, panel, hits),
             2 => scan_block::<2>(&block, panel, hits),
             3 => scan_block::<3>(&block, panel, hits),
@@ -37,25 +37,32 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn scan_block<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
-    let dots = dots::<Q>(block, panel);
-    let masks = survivors(block, panel, &dots);
+    let queries = block.part::<Q>(0);
+    let dots = dots(&queries, panel);
+    let masks = survivors(&queries, panel, &dots);
     for q in 0..Q {
         let mask = masks[q] & panel.valid;
         if mask != 0 {
-            append(hits, block.first + q, mask, &store(dots[q]));
+            report(hits, block.first + q, mask, &store(dots[q]));
         }
     }
+}
+
+/// Out of line, so that the loop over the queries unrolls and their sums stay in registers.
+#[inline(never)]
+fn report(hits: &mut Vec<Hit>, query: usize, mask: u64, dots: &[i32; PANEL]) {
+    append(hits, query, mask, dots);
 }
 
 /// The inner products of `Q` queries with the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>) -> [[__m512i; VECTORS]; Q] {
+fn dots<const Q: usize>(queries: &Part<'_, Q>, panel: &Panel<'_>) -> [[__m512i; VECTORS]; Q] {
     let mut sums = [[_mm512_setzero_si512(); VECTORS]; Q];
     for q in 0..Q {
-        sums[q] = [_mm512_set1_epi32(block.correction[q]); VECTORS];
+        sums[q] = [_mm512_set1_epi32(queries.correction[q]); VECTORS];
     }
-    for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+    for (words, group) in queries.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         let documents = load(group);
         for q in 0..Q {
             let codes = _mm512_set1_epi32(words[q]);
@@ -71,7 +78,7 @@ fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>) -> [[__m512i; VECT
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn survivors<const Q: usize>(
-    block: &Block<'_>,
+    queries: &Part<'_, Q>,
     panel: &Panel<'_>,
     dots: &[[__m512i; VECTORS]; Q],
 ) -> [u64; Q] {
@@ -79,14 +86,13 @@ fn survivors<const Q: usize>(
     for v in 0..VECTORS {
         let (scale, error, norm) = (part(panel.scale, v), part(panel.error, v), part(panel.norm, v));
         for q in 0..Q {
-            let mut high = _mm512_mul_ps(_mm512_set1_ps(block.norm_weight[q]), norm);
+            let mut high = _mm512_mul_ps(_mm512_set1_ps(queries.norm_weight[q]), norm);
             if let Some(offset) = panel.offset {
-                high = _mm512_fmadd_ps(_mm512_set1_ps(block.offset_weight[q]), part(offset, v), high);
+                high = _mm512_fmadd_ps(_mm512_set1_ps(queries.offset_weight[q]), part(offset, v), high);
             }
-            high = _mm512_fmadd_ps(_mm512_set1_ps(block.error_weight[q]), error, high);
+            high = _mm512_fmadd_ps(_mm512_set1_ps(queries.error_weight[q]), error, high);
             high = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[q][v]), scale, high);
-            let threshold = _mm512_set1_ps(block.threshold[q]);
-            let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(high, threshold);
+            let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(high, _mm512_set1_ps(queries.threshold[q]));
             masks[q] |= u64::from(mask) << (16 * v);
         }
     }

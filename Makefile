@@ -1,0 +1,45 @@
+# One command per task; continuous integration runs the same ones.
+PYTHON ?= python
+
+.PHONY: help develop format lint rust test clean-environment check slow bench demo-set
+
+help:  ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+develop:  ## Build the extension into the active virtual environment, with what tests need.
+	$(PYTHON) -m pip install --editable '.[test]'
+
+format:  ## Format everything.
+	cargo fmt
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+lint:  ## Formats, lints, types and stubs.
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy.stubtest negmine._native --mypy-config-file pyproject.toml
+
+rust:  ## Rust tests.
+	cargo nextest run --workspace
+	cargo test --workspace --doc
+
+test:  ## Python tests.
+	$(PYTHON) -m pytest
+
+clean-environment:  ## Build the wheel and import it where there is only NumPy.
+	scripts/clean_environment.sh
+
+check: lint rust test clean-environment  ## All of the above.
+
+slow:  ## The long suites: soak, many kills, wide property tests.
+	HYPOTHESIS_PROFILE=slow $(PYTHON) -m pytest -m 'slow or not slow'
+	PROPTEST_CASES=20000 cargo nextest run --release -p negmine-core -p negmine-kernels
+
+bench:  ## Criterion benchmarks of kernels and core.
+	cargo bench -p negmine-benches
+
+demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
+	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data

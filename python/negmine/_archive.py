@@ -1,0 +1,68 @@
+"""Pools and negatives in one ``.npz`` file each: written to the side and renamed, read without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine.errors import NegmineValueError
+
+__all__ = ["read", "write"]
+
+#: Raised when what the files hold changes its meaning.
+VERSION = 1
+
+_HEADER = "header"
+
+
+def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write ``arrays`` (those that are None are left out) and a JSON header; nothing half-written remains.
+
+    The same content gives the same bytes.
+    """
+    target = Path(path)
+    text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
+    contents = {
+        _HEADER: np.array(text),
+        **{name: array for name, array in arrays.items() if array is not None},
+    }
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            np.savez(file, **contents)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read what :func:`write` wrote.
+
+    Raises
+    ------
+    NegmineValueError
+        The file is no such archive, holds something else, or comes from a later version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise NegmineValueError(f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}") from error
+    if header.get("kind") != kind or header.get("version") != VERSION:
+        raise NegmineValueError(
+            f"`path` must be a {kind} file of version {VERSION}; "
+            f"got {header.get('kind')!r} of version {header.get('version')!r}."
+        )
+    return header, arrays

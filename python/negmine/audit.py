@@ -1,0 +1,108 @@
+"""Auditing anybody's answer against the canonical definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine.errors import NegmineValueError
+from negmine.index import ExactIndex, Metric
+
+__all__ = ["Verification", "verify"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verification:
+    """How an answer compares with the exact one.
+
+    Attributes
+    ----------
+    queries : int64 (n_checked,)
+        Queries that were checked.
+    equal_share : float
+        Share of them whose rows equal the exact ones in every place.
+    recall : float
+        Share of the exact rows that the answer holds, in any place.
+    first_difference : tuple of int or None
+        (query, place) of the first row that differs.
+    missing, spurious : int64 (n, 2)
+        (query, document) pairs of the exact answer that are not in the other, and the other way round.
+    """
+
+    queries: npt.NDArray[np.int64]
+    equal_share: float
+    recall: float
+    first_difference: tuple[int, int] | None
+    missing: npt.NDArray[np.int64]
+    spurious: npt.NDArray[np.int64]
+
+
+def verify(
+    queries: object,
+    corpus: object,
+    rows: npt.ArrayLike,
+    k: int,
+    *,
+    metric: Metric = "cosine",
+    sample: int | None = None,
+    seed: int = 0,
+    num_threads: int | None = None,
+) -> Verification:
+    """Compare an answer of any library with the exact one.
+
+    Parameters
+    ----------
+    queries : array (n_queries, width)
+    corpus : array (n_documents, width)
+    rows : int (n_queries, at least k)
+        Document rows per query, best first; -1 for none. Places beyond ``k`` are not looked at.
+    k
+        Documents per query.
+    metric
+        As for :class:`ExactIndex`.
+    sample
+        Check this many queries, drawn by ``seed``; all by default.
+
+    Notes
+    -----
+    Ties go to the lower row. A library that breaks them otherwise has ``missing`` and ``spurious`` pairs of equal
+    score; :func:`negmine.score_pairs` tells.
+    """
+    answer = np.asarray(rows)
+    query_rows = _coerce.rows(queries, "queries")
+    k, n = _coerce.integer(k, "k", least=1), query_rows.shape[0]
+    if answer.dtype.kind not in "iu" or answer.ndim != 2 or len(answer) != n or answer.shape[1] < k:
+        raise NegmineValueError(
+            f"`rows` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
+        )
+    checked = np.arange(n, dtype=np.int64)
+    if sample is not None:
+        size = min(_coerce.integer(sample, "sample", least=1), n)
+        draws = np.random.Philox(key=_coerce.seed(seed)).random_raw(n)
+        checked = np.sort(np.argsort(draws, kind="stable")[:size])
+    index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
+    exact = index.search(queries[checked], k).rows  # type: ignore[index]
+    other = answer[checked, :k].astype(np.int64)
+    same = exact == other
+    different = np.argwhere(~same)
+    first = None if len(different) == 0 else (int(checked[different[0, 0]]), int(different[0, 1]))
+    missing, spurious = _minus(exact, other), _minus(other, exact)
+    found = int((exact >= 0).sum())
+    return Verification(
+        queries=checked,
+        equal_share=float(same.all(axis=1).mean()) if len(checked) else 1.0,
+        recall=1.0 - len(missing) / found if found else 1.0,
+        first_difference=first,
+        missing=np.column_stack([checked[missing[:, 0]], missing[:, 1]]),
+        spurious=np.column_stack([checked[spurious[:, 0]], spurious[:, 1]]),
+    )
+
+
+def _minus(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(place, document) of the documents of every row of ``a`` that the same row of ``b`` lacks."""
+    lacking = ~(a[:, :, None] == b[:, None, :]).any(axis=2) & (a >= 0)
+    place, column = np.nonzero(lacking)
+    return np.column_stack([place, a[place, column]])

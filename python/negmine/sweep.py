@@ -1,0 +1,183 @@
+"""What every margin would do, from one scan without caps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine.errors import NegmineValueError
+from negmine.index import ExactIndex
+from negmine.positives import Positives
+
+if TYPE_CHECKING:
+    from negmine.miner import HardNegativeMiner
+    from negmine.pool import CandidatePool
+
+__all__ = ["MarginKind", "Recommendation", "Sweep"]
+
+MarginKind = Literal["relative", "absolute"]
+
+#: Quantiles of hardness that a sweep reports.
+QUANTILES = (0.1, 0.5, 0.9)
+
+#: A margin that leaves more rows short than this is not recommended.
+SHORT_ROWS = 0.05
+
+#: Without known false negatives, the share of the top candidates that a margin should reject at least.
+REJECTED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A margin, and why."""
+
+    margin: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweep:
+    """Figures per margin, rising margins; all are over result rows that have a reference.
+
+    Attributes
+    ----------
+    kind : "relative" or "absolute"
+    margins : float64 (m,)
+    rejected : float64 (m,)
+        Mean share of a row's ``depth`` best candidates above the cap.
+    hardness : float64 (m,)
+        Mean score of the negatives that "top" would choose.
+    hardness_quantiles : float64 (m, 3)
+        Their 10 %, 50 % and 90 % quantiles.
+    short_rows : float64 (m,)
+        Share of rows with fewer than ``num_negatives``, censored ones not counted.
+    censored_rows : float64 (m,)
+        Share of rows whose list is full at ``depth`` while fewer than ``range_max`` of it survive: they might not be
+        short in a deeper scan.
+    false_negatives : float64 (m,) or None
+        Share of the chosen that are hidden positives, where those were given.
+    """
+
+    kind: MarginKind
+    margins: npt.NDArray[np.float64]
+    rejected: npt.NDArray[np.float64]
+    hardness: npt.NDArray[np.float64]
+    hardness_quantiles: npt.NDArray[np.float64]
+    short_rows: npt.NDArray[np.float64]
+    censored_rows: npt.NDArray[np.float64]
+    false_negatives: npt.NDArray[np.float64] | None
+
+    def recommend(self) -> Recommendation:
+        """Name a margin: few rows short, and then as clean as the figures can tell.
+
+        With hidden positives: the smallest margin within a tenth of the best false-negative share. Without: the
+        smallest margin that rejects 5 % of the top candidates.
+        """
+        allowed = np.flatnonzero(self.short_rows <= SHORT_ROWS)
+        if len(allowed) == 0:
+            best = int(np.argmin(self.short_rows))
+            return Recommendation(
+                float(self.margins[best]),
+                f"every margin leaves more than {SHORT_ROWS:.0%} of rows short; this one the fewest, "
+                f"{self.short_rows[best]:.1%}",
+            )
+        if self.false_negatives is not None:
+            shares = self.false_negatives[allowed]
+            place = int(allowed[np.flatnonzero(shares <= 1.1 * np.nanmin(shares))[0]])
+            return Recommendation(
+                float(self.margins[place]),
+                "the smallest margin within a tenth of the best false-negative share, "
+                f"{self.false_negatives[place]:.1%}, "
+                f"at hardness {self.hardness[place]:.3f} with {self.short_rows[place]:.1%} of rows short",
+            )
+        strict = allowed[self.rejected[allowed] >= REJECTED]
+        place = int(strict[0] if len(strict) else allowed[-1])
+        return Recommendation(
+            float(self.margins[place]),
+            f"the smallest margin that rejects {REJECTED:.0%} of the top candidates "
+            if len(strict)
+            else "the largest margin that leaves few rows short: none rejects many candidates "
+            f"({self.rejected[place]:.1%} rejected, hardness {self.hardness[place]:.3f})",
+        )
+
+
+def sweep(
+    miner: HardNegativeMiner,
+    index: ExactIndex,
+    queries: object,
+    positives: Positives | Iterable[Iterable[int]],
+    margins: Sequence[float],
+    kind: MarginKind,
+    *,
+    depth: int,
+    hidden: Positives | None,
+    **rules: Any,  # noqa: ANN401 (as `HardNegativeMiner.candidates` takes them)
+) -> Sweep:
+    """See :meth:`HardNegativeMiner.sweep`."""
+    _coerce.choice(kind, "kind", ("relative", "absolute"))
+    least = 0.0 if kind == "relative" else -np.inf
+    values = np.sort([_coerce.real(margin, "margins", least=least) for margin in margins])
+    if len(values) == 0:
+        raise NegmineValueError("`margins` must hold at least one margin; got none.")
+    range_min, range_max = miner.window
+    depth = _coerce.integer(depth, "depth", least=range_max)
+    bare = replace(
+        miner,
+        absolute_margin=None,
+        relative_margin=None,
+        max_score=None,
+        range_min=0,
+        range_max=depth,
+        limit_per_document=None,
+    )
+    pool = bare.candidates(index, queries, positives, **rules)
+    figures = [_figures(pool, margin, kind, (range_min, range_max), miner.num_negatives, hidden) for margin in values]
+    columns = {name: np.array([row[name] for row in figures]) for name in figures[0]}
+    shares = columns.pop("false_negatives")
+    return Sweep(kind=kind, margins=values, false_negatives=None if hidden is None else shares, **columns)
+
+
+def _figures(
+    pool: CandidatePool,
+    margin: float,
+    kind: MarginKind,
+    window: tuple[int, int],
+    n: int,
+    hidden: Positives | None,
+) -> dict[str, Any]:
+    """The figures of one margin."""
+    range_min, range_max = window
+    known = ~np.isnan(pool.reference_scores)
+    scores, rows, counts = pool.scores[known], pool.rows[known], pool.counts[known]
+    reference = pool.reference_scores[known]
+    cap = reference - (np.abs(reference) * margin if kind == "relative" else margin)
+    above = (scores > cap[:, None]).sum(axis=1)
+    survivors = counts - above
+    # Scores fall, so survivors are a row's last `survivors` documents, and the chosen a run of those.
+    first = above + range_min
+    place = first[:, None] + np.arange(min(n, range_max - range_min))
+    chosen = place < counts[:, None]
+    hard = np.take_along_axis(scores, np.minimum(place, scores.shape[1] - 1), axis=1)[chosen]
+    full = counts == pool.rows.shape[1]
+    censored = full & (survivors < range_max)
+    short = ~censored & (chosen.sum(axis=1) < n)
+    total = max(len(counts), 1)
+    share = np.nan
+    if hidden is not None and chosen.any():
+        documents = np.take_along_axis(rows, np.minimum(place, rows.shape[1] - 1), axis=1)[chosen]
+        query = np.broadcast_to((pool.query_rows[known] - pool.query_offset)[:, None], place.shape)[chosen]
+        width = pool.report.n_documents
+        share = float(np.isin(query * width + documents, hidden.queries() * width + hidden.items).mean())
+    return {
+        "rejected": float((above / np.maximum(counts, 1)).mean()) if len(counts) else np.nan,
+        "hardness": float(hard.mean()) if len(hard) else np.nan,
+        "hardness_quantiles": np.quantile(hard, QUANTILES) if len(hard) else np.full(len(QUANTILES), np.nan),
+        "short_rows": float(short.sum()) / total,
+        "censored_rows": float(censored.sum()) / total,
+        "false_negatives": share,
+    }

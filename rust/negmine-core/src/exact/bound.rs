@@ -1,0 +1,169 @@
+//! The certified bound: from an int8 inner product to an interval that holds the canonical score.
+//!
+//! **Derivation.** A row x is stored as codes i in [-127, 127] with an f32 scale s, so x = s i + e, where e is measured
+//! against the *stored* scale: rounding the scale costs nothing. Then
+//!
+//! ```text
+//! q.d = (s_q i_q + e_q).d = s_q i_q.(s_d i_d + e_d) + e_q.d
+//! |q.d - s_q s_d (i_q.i_d)|  <=  ||s_q i_q|| ||e_d||  +  ||e_q|| ||d||            (Cauchy and Schwarz, twice)
+//! ```
+//!
+//! The integer product is exact. Norms are measured in f64 and rounded up to f32, so with `u = ||q|| + ||e_q||` (at least
+//! `||s_q i_q||`), `v = ||e_q||`, `e = ||e_d||`, `n = ||d||` the interval is `s_q s_d dot -+ (u e + v n)`.
+//!
+//! **Units.** Under cosine every row is divided by its norm as it is quantised. Under the other metrics a panel and a
+//! query are multiplied by powers of two that bring their largest coordinate near 1, so that magnitudes of 1e-30 or
+//! 1e30 never meet the ends of f32; only rows 2^-126 below their panel's largest do, and for them there is `underflow`.
+//!
+//! **The kernel's side** works in f32 and divides everything by the query's scale: a document is a hit unless
+//! `dot s_d + (u/s_q) e + (v/s_q) n + (w/s_q) o < t`. Converting `dot` and up to four fused operations lose at most
+//! 2^-22 of the sum of the magnitudes, and `|dot| s_d <= (u/s_q)(n + e)`; weights are widened by `rounding`, a multiple
+//! of that. Thresholds are rounded down, weights and norms up.
+//!
+//! **The canonical score** is itself rounded: at most D 2^-53 of ||q|| ||d||, less than `canonical`.
+//!
+//! **Squared distances.** -(q-d)^2 = 2 q.d - dd - qq. The kernel compares q.d - dd/2 with (T + qq)/2; dd/2 enters as the
+//! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for
+//! it in width, not in truth.
+
+use negmine_kernels::dot_i8::PANEL;
+use negmine_kernels::quantize::{RowCode, round_down, round_up};
+
+use super::score::Metric;
+
+/// The slack terms of the bound. Anything but [`Slack::CERTIFIED`] is for tests that show that a term is needed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slack {
+    /// Relative, for the f32 arithmetic of the first pass.
+    pub rounding: f64,
+    /// Absolute, in the kernel's units, for what f32 flushes to zero.
+    pub underflow: f64,
+    /// Relative to ||q|| ||d||, for the rounding of the canonical score.
+    pub canonical: f64,
+}
+
+impl Slack {
+    /// 2^-20 is four times what the first pass loses, 2^-120 far above its smallest normal number, and 2^-34 is above
+    /// D 2^-53 for every width.
+    pub const CERTIFIED: Self = Self {
+        rounding: 1.0 / (1_u64 << 20) as f64,
+        underflow: 1.0 / (1_u128 << 120) as f64,
+        canonical: 1.0 / (1_u64 << 34) as f64,
+    };
+}
+
+/// The power of two that brings `largest` into [0.5, 1); 1 for zero.
+pub(crate) fn unit_for(largest: f32) -> f64 {
+    if largest == 0.0 {
+        return 1.0;
+    }
+    let (_, exponent) = libm::frexp(f64::from(largest));
+    libm::ldexp(1.0, -exponent)
+}
+
+/// A query's side of the bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueryBound {
+    metric: Metric,
+    slack: Slack,
+    /// Scale of the codes.
+    scale: f64,
+    /// At least ||s i||.
+    code_norm: f64,
+    /// At least ||e||.
+    error: f64,
+    /// At least the norm, in the query's unit.
+    norm: f64,
+    /// What coordinates were multiplied with (1 under cosine, where rows are normed).
+    unit: f64,
+    /// Squared norm, in the caller's units.
+    pub(crate) qq: f64,
+}
+
+/// What the kernel multiplies a document's numbers with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights {
+    pub(crate) error: f32,
+    pub(crate) norm: f32,
+}
+
+impl QueryBound {
+    pub(crate) fn new(metric: Metric, slack: Slack, code: &RowCode, unit: f64, qq: f64) -> Self {
+        // Codes that are all zero have any scale.
+        let scale = if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) };
+        let (norm, error) = (f64::from(code.norm), f64::from(code.error));
+        Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, qq }
+    }
+
+    /// Whether every document scores exactly zero.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.norm == 0.0 && self.metric != Metric::L2
+    }
+
+    pub(crate) fn weights(&self) -> Weights {
+        let rounding = self.slack.rounding;
+        Weights {
+            error: round_up(self.code_norm * (1.0 + rounding) / self.scale),
+            norm: round_up((self.error * (1.0 + rounding) + self.code_norm * rounding) / self.scale),
+        }
+    }
+
+    /// Weight of the offset in a panel whose coordinates were multiplied with `unit`.
+    pub(crate) fn offset_weight(&self, unit: f64) -> f32 {
+        // Nearest: the offset itself is moved up by more than this can lose.
+        (self.unit / unit / self.scale) as f32
+    }
+
+    /// The kernel's threshold for "may score at least `score`" in such a panel; -inf where f32 cannot tell.
+    pub(crate) fn threshold(&self, score: f64, unit: f64) -> f32 {
+        if score == f64::NEG_INFINITY {
+            return f32::NEG_INFINITY;
+        }
+        let (dot, magnitude) = match self.metric {
+            Metric::Cosine | Metric::Ip => (score, score.abs()),
+            Metric::L2 => (f64::midpoint(score, self.qq), score.abs() + self.qq),
+        };
+        if self.metric == Metric::L2 && !self.offset_weight(unit).is_finite() {
+            return f32::NEG_INFINITY;
+        }
+        let certain = dot - magnitude * self.slack.canonical;
+        let scaled = certain * self.unit * unit / self.scale - self.slack.underflow;
+        if scaled.is_nan() { f32::NEG_INFINITY } else { round_down(scaled) }
+    }
+
+    /// The interval that holds the canonical score of a document with that exact product of codes.
+    pub(crate) fn interval(&self, dot: i32, document: &DocumentBound, unit: f64) -> (f64, f64) {
+        let product = self.scale * document.scale * f64::from(dot);
+        let lost = self.code_norm * document.error + self.error * document.norm;
+        let lost = lost + (lost + self.norm * document.norm) * self.slack.canonical;
+        match self.metric {
+            Metric::Cosine => (product - lost, product + lost),
+            Metric::Ip => ((product - lost) / (self.unit * unit), (product + lost) / (self.unit * unit)),
+            Metric::L2 => {
+                let (product, lost) = (product / (self.unit * unit), lost / (self.unit * unit));
+                let squares = document.dd + self.qq;
+                let lost = 2.0 * lost + squares * self.slack.canonical;
+                (2.0 * product - squares - lost, 2.0 * product - squares + lost)
+            }
+        }
+    }
+}
+
+/// A document's side of the bound, in its panel's unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DocumentBound {
+    pub(crate) scale: f64,
+    pub(crate) error: f64,
+    pub(crate) norm: f64,
+    /// Squared norm, in the caller's units; not used under `Ip`.
+    pub(crate) dd: f64,
+}
+
+/// The kernel's offset of a document: minus half its squared norm in the panel's unit, moved up.
+pub(crate) fn offset(dd: f64, unit: f64, slack: Slack) -> f32 {
+    let half = dd * unit * unit / 2.0;
+    round_up(-half * (1.0 - slack.rounding))
+}
+
+/// One f32 per document of a panel.
+pub(crate) type PerLane = [f32; PANEL];

@@ -1,0 +1,260 @@
+//! What one query keeps while documents stream past.
+//!
+//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then, and at
+//! the end of every tile, pending documents are scored canonically: first those that look best, so that the threshold
+//! rises and rules out the rest. After a tile nothing is pending, so a tile's rows are never wanted again.
+
+use negmine_kernels::isa::Isa;
+
+use crate::base::matrix::Rows;
+use crate::base::order::{Best, Scored};
+use crate::base::{Error, Result};
+
+use super::bound::QueryBound;
+use super::request::{Candidates, Found, Targets};
+use super::score::Metric;
+
+/// Fewest pending documents that are worth a look before the tile ends.
+const MIN_TRIGGER: usize = 128;
+
+/// Documents that are scored together; the kernel interleaves them.
+const TOGETHER: usize = 4;
+
+/// Scattered rows come from memory: they are asked for this many documents ahead.
+const AHEAD: usize = 8;
+
+/// Documents scored at the end of a tile before the threshold is looked at again.
+const BATCH: usize = 16;
+
+/// A document whose score is known to lie in [low, high].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    row: u32,
+    low: f64,
+    high: f64,
+    /// Squared norm, as the metric wants it.
+    dd: f64,
+}
+
+/// The documents that a query's rows are scored from.
+pub(crate) struct Scorer<'a, 'c> {
+    isa: Isa,
+    metric: Metric,
+    corpus: &'a Rows<'c>,
+    /// One row buffer for each document scored together.
+    buffers: [Vec<f32>; TOGETHER],
+}
+
+impl<'a, 'c> Scorer<'a, 'c> {
+    pub(crate) fn new(isa: Isa, metric: Metric, corpus: &'a Rows<'c>) -> Self {
+        Self { isa, metric, corpus, buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]) }
+    }
+
+    /// Canonical scores of documents, each held to its certified interval.
+    fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], scores: &mut Vec<Scored>) -> Result<()> {
+        for ahead in documents.iter().take(AHEAD) {
+            self.corpus.prefetch(ahead.row as usize);
+        }
+        for (chunk, together) in documents.chunks(TOGETHER).enumerate() {
+            for ahead in documents.iter().skip(chunk * TOGETHER + AHEAD).take(TOGETHER) {
+                self.corpus.prefetch(ahead.row as usize);
+            }
+            let [a, b, c, d] = &mut self.buffers;
+            let row = |i: usize| together[i.min(together.len() - 1)].row as usize;
+            let rows = [
+                self.corpus.row(self.isa, row(0), a),
+                self.corpus.row(self.isa, row(1), b),
+                self.corpus.row(self.isa, row(2), c),
+                self.corpus.row(self.isa, row(3), d),
+            ];
+            let sums = self.metric.sum_many(self.isa, q, rows);
+            for (document, sum) in together.iter().zip(sums) {
+                let score = self.metric.finish(sum, qq, document.dd);
+                if !(document.low <= score && score <= document.high) {
+                    return Err(Error::CorpusChanged { row: document.row as usize });
+                }
+                scores.push(Scored { score, row: document.row });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One result row of a query.
+struct Target {
+    cap: f64,
+    best: Best,
+    above_cap: u64,
+}
+
+/// One query and what it has found.
+pub(crate) struct QueryState {
+    /// Row of the query.
+    query: usize,
+    q: Vec<f32>,
+    pub(crate) bound: QueryBound,
+    targets: Vec<Target>,
+    depth: usize,
+    floor: f64,
+    /// Documents that score below it are of no use to any result row; +inf where none asks for documents.
+    threshold: f64,
+    /// Documents above every cap need no canonical score to be counted.
+    highest_cap: f64,
+    lowest_cap: f64,
+    /// May be dropped once the threshold has passed them.
+    pending: Vec<Pending>,
+    /// May lie above a cap: must be scored, and cannot raise the threshold before.
+    straddling: Vec<Pending>,
+    trigger: usize,
+    scores: Vec<Scored>,
+}
+
+/// Bytes that one query's state takes: codes, row, pending documents (which may grow beyond their trigger where many
+/// intervals overlap, and are then scored at once), and the best so far.
+pub(crate) fn bytes(width: usize, depth: usize) -> usize {
+    let pending = 2 * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
+    size_of::<QueryState>() + 6 * width + pending + 4 * depth * size_of::<Scored>()
+}
+
+impl QueryState {
+    /// A query whose result rows want nothing that scores below `start`.
+    pub(crate) fn new(query: usize, q: Vec<f32>, bound: QueryBound, targets: &Targets, start: f64) -> Self {
+        let caps = &targets.caps[targets.offsets[query]..targets.offsets[query + 1]];
+        let admitted = || caps.iter().copied().filter(|cap| !cap.is_nan());
+        let highest_cap = admitted().fold(f64::NEG_INFINITY, f64::max);
+        let lowest_cap = admitted().fold(f64::INFINITY, f64::min);
+        let asks = admitted().next().is_some();
+        Self {
+            query,
+            q,
+            bound,
+            targets: caps
+                .iter()
+                .map(|&cap| Target { cap, best: Best::new(targets.depth), above_cap: 0 })
+                .collect(),
+            depth: targets.depth,
+            floor: targets.floor,
+            // A floor above the cap does not hide what is to be counted above the cap.
+            threshold: if asks { targets.floor.max(start).min(lowest_cap) } else { f64::INFINITY },
+            highest_cap,
+            lowest_cap,
+            pending: Vec::new(),
+            straddling: Vec::new(),
+            trigger: MIN_TRIGGER.max(2 * targets.depth),
+            scores: Vec::new(),
+        }
+    }
+
+    /// A document that scores below this is of no use.
+    pub(crate) fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Takes a document that the kernel could not rule out. True where it is time to settle.
+    pub(crate) fn take(
+        &mut self,
+        row: u32,
+        (low, high): (f64, f64),
+        dd: f64,
+        candidates: &Candidates<'_>,
+    ) -> bool {
+        if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
+            return false;
+        }
+        if self.bound.is_zero() {
+            self.add(Scored { score: 0.0, row });
+            return false;
+        }
+        if low > self.highest_cap {
+            for target in &mut self.targets {
+                target.above_cap += u64::from(low > target.cap);
+            }
+            return false;
+        }
+        let document = Pending { row, low, high, dd };
+        if high > self.lowest_cap {
+            self.straddling.push(document);
+        } else {
+            self.pending.push(document);
+        }
+        self.pending.len() + self.straddling.len() >= self.trigger
+    }
+
+    /// Scores what looks best, so that the threshold rises, and drops what that rules out.
+    pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let straddling = std::mem::take(&mut self.straddling);
+        self.score(&straddling, scorer)?;
+        if self.pending.len() > self.depth && self.depth > 0 {
+            // Twice the middle of an interval orders like the middle.
+            let middle = |document: &Pending| document.low + document.high;
+            self.pending.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
+        }
+        self.score_first(self.depth.min(self.pending.len()), scorer)?;
+        let threshold = self.threshold;
+        self.pending.retain(|document| document.high >= threshold);
+        let trigger = MIN_TRIGGER.max(2 * self.depth);
+        if self.pending.len() > trigger {
+            // A flat distribution: intervals overlap so much that waiting would only use memory.
+            self.score_first(self.pending.len() - trigger / 2, scorer)?;
+        }
+        self.trigger = trigger.max(2 * self.pending.len());
+        Ok(())
+    }
+
+    /// Scores whatever may still be of use; nothing stays pending.
+    pub(crate) fn finish_tile(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.settle(scorer)?;
+        self.pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
+        while !self.pending.is_empty() {
+            self.score_first(BATCH.min(self.pending.len()), scorer)?;
+            let reaches = self.pending.partition_point(|document| document.high >= self.threshold);
+            self.pending.truncate(reaches);
+        }
+        Ok(())
+    }
+
+    /// What every result row found.
+    pub(crate) fn into_found(self) -> impl Iterator<Item = Found> {
+        self.targets
+            .into_iter()
+            .map(|target| Found { best: target.best.into_sorted(), above_cap: target.above_cap })
+    }
+
+    /// Scores the first `n` pending documents and takes them out.
+    fn score_first(&mut self, n: usize, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let first: Vec<Pending> = self.pending.drain(..n).collect();
+        self.score(&first, scorer)
+    }
+
+    fn score(&mut self, documents: &[Pending], scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let mut scores = std::mem::take(&mut self.scores);
+        scores.clear();
+        scorer.score(&self.q, self.bound.qq, documents, &mut scores)?;
+        for &scored in &scores {
+            self.add(scored);
+        }
+        self.scores = scores;
+        self.raise_threshold();
+        Ok(())
+    }
+
+    fn add(&mut self, scored: Scored) {
+        for target in &mut self.targets {
+            if scored.score > target.cap {
+                target.above_cap += 1;
+            } else if scored.score <= target.cap && scored.score >= self.floor {
+                target.best.offer(scored);
+            }
+        }
+    }
+
+    /// The lowest of the result rows' thresholds: what scores below it is of use to none.
+    fn raise_threshold(&mut self) {
+        let thresholds = self
+            .targets
+            .iter_mut()
+            .filter(|target| !target.cap.is_nan())
+            .map(|target| target.best.threshold().unwrap_or(f64::NEG_INFINITY));
+        self.threshold = self.threshold.max(thresholds.fold(f64::INFINITY, f64::min));
+    }
+}

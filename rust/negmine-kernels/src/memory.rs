@@ -1,0 +1,149 @@
+//! Memory as the kernels like it, for callers that forbid `unsafe`: aligned, on large pages, and on its way early.
+//!
+//! A vector load that crosses a cache line counts twice, so panels should start at a multiple of 64 bytes, which `Vec`
+//! does not promise; [`Aligned`] does. Scattered reads of a large buffer miss the translation cache as well as the data
+//! caches; from [`LARGE`] on, a buffer starts at a large page's boundary and asks the system for such pages (Linux;
+//! elsewhere, or where the system declines, it is an ordinary buffer).
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Bytes of a cache line, and the least alignment of a buffer.
+pub const LINE: usize = 64;
+
+/// Bytes of a large page; buffers of at least this size are aligned to it.
+pub const LARGE: usize = 2 << 20;
+
+/// A number for which all bits zero is a value and which has no padding. Sealed.
+pub trait Plain: Copy + Send + Sync + sealed::Sealed + 'static {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Plain for $type {}
+    )*};
+}
+plain!(u8, i8, u16, i32, u32, u64, f32, f64);
+
+/// A buffer of fixed length that starts at a multiple of 64 bytes. It reads and writes as a slice.
+pub struct Aligned<T: Plain> {
+    start: NonNull<T>,
+    len: usize,
+    owned: PhantomData<T>,
+}
+
+// SAFETY: the buffer is owned and reached through references only, like a `Vec`, and its elements are `Send`.
+unsafe impl<T: Plain> Send for Aligned<T> {}
+// SAFETY: as above; shared references give shared slices, and the elements are `Sync`.
+unsafe impl<T: Plain> Sync for Aligned<T> {}
+
+impl<T: Plain> Aligned<T> {
+    /// A buffer of `len` zeros.
+    ///
+    /// # Panics
+    /// Where the size in bytes overflows.
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        let layout = layout::<T>(len);
+        if layout.size() == 0 {
+            return Aligned { start: NonNull::dangling(), len, owned: PhantomData };
+        }
+        // SAFETY: the layout has a size.
+        let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        prefer_large_pages(start, layout);
+        // SAFETY: the allocation has `layout.size()` bytes.
+        unsafe { start.write_bytes(0, layout.size()) };
+        Aligned { start: start.cast(), len, owned: PhantomData }
+    }
+}
+
+impl<T: Plain> Deref for Aligned<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `start` is aligned and points to `len` elements, initialised as zeros, or `len` is 0.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Plain> DerefMut for Aligned<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; the exclusive reference to the buffer makes this the only one to its elements.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Plain> Drop for Aligned<T> {
+    fn drop(&mut self) {
+        let layout = layout::<T>(self.len);
+        if layout.size() != 0 {
+            // SAFETY: allocated in `zeroed` with this layout, which depends on the length alone.
+            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+        }
+    }
+}
+
+impl<T: Plain> Clone for Aligned<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Aligned::zeroed(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl<T: Plain> Default for Aligned<T> {
+    fn default() -> Self {
+        Aligned::zeroed(0)
+    }
+}
+
+impl<T: Plain> fmt::Debug for Aligned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aligned").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+fn layout<T: Plain>(len: usize) -> Layout {
+    let array = Layout::array::<T>(len).expect("a buffer that can be addressed");
+    let alignment = if array.size() < LARGE { LINE } else { LARGE };
+    array.align_to(alignment).expect("a buffer that can be addressed")
+}
+
+/// Asks for large pages before the first write decides on small ones.
+fn prefer_large_pages(start: NonNull<u8>, layout: Layout) {
+    #[cfg(target_os = "linux")]
+    if layout.align() == LARGE {
+        let whole_pages = layout.size() / LARGE * LARGE;
+        // SAFETY: advice on pages that lie wholly inside an allocation of ours; it changes no contents, and a refusal
+        // has no effect.
+        unsafe { libc::madvise(start.as_ptr().cast(), whole_pages, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, layout);
+}
+
+/// Asks the processor to fetch a row that will be read soon, one request a cache line. It reads nothing and waits for
+/// nothing; without such an instruction it does nothing.
+#[inline]
+pub fn prefetch<T: Plain>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let lines = row.chunks(LINE / size_of::<T>()).map(<[T]>::as_ptr);
+        for address in lines.chain(row.last().map(std::ptr::from_ref)) {
+            // SAFETY: every x86-64 processor has the instruction, and it accesses nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}

@@ -1,0 +1,130 @@
+//! What one core of this machine can do at most, measured, so that a rate can be given as a share of it.
+//!
+//! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes. For
+//! `Avx2`, which has no int8 dot product, the int8 peak is that of the exact sequence that the panel scan uses. The read
+//! bandwidth is that of summing a buffer larger than the caches. Each figure is the median of several runs, some 50 ms in
+//! all; on a shared machine they move by some percent, so compare figures of one run only.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::dispatch;
+use crate::isa::Isa;
+
+/// Measured peaks of one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Peaks {
+    /// The instruction set that was measured.
+    pub isa: Isa,
+    /// f32 multiply-adds, two operations each, in 10^9 operations a second.
+    pub f32_gflops: f64,
+    /// int8 multiply-adds into i32, two operations each, in 10^9 operations a second.
+    pub int8_gops: f64,
+    /// Bytes read from memory, in 10^9 a second.
+    pub read_gb_per_s: f64,
+}
+
+/// Measures everything; takes some 0.3 s.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn measure(isa: Isa) -> Peaks {
+    Peaks { isa, f32_gflops: f32_gflops(isa), int8_gops: int8_gops(isa), read_gb_per_s: read_gb_per_s(isa) }
+}
+
+/// The f32 multiply-add peak in 10^9 operations a second; some 50 ms.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn f32_gflops(isa: Isa) -> f64 {
+    2e-9 * median_rate(|rounds| dispatch::peak_f32(isa, rounds))
+}
+
+/// The int8 multiply-add peak in 10^9 operations a second; some 50 ms.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn int8_gops(isa: Isa) -> f64 {
+    2e-9 * median_rate(|rounds| dispatch::peak_int8(isa, rounds))
+}
+
+/// The bandwidth of one core reading memory in 10^9 bytes a second; some 0.2 s, most of it to obtain the memory.
+///
+/// # Panics
+/// Where this processor lacks `isa`.
+#[must_use]
+pub fn read_gb_per_s(isa: Isa) -> f64 {
+    const BYTES: usize = 256 << 20;
+    let words = vec![black_box(1_u64); BYTES / 8];
+    let seconds = median((0..5).map(|_| {
+        let start = Instant::now();
+        black_box(dispatch::sum(isa, black_box(&words)));
+        start.elapsed().as_secs_f64()
+    }));
+    1e-9 * BYTES as f64 / seconds
+}
+
+/// Multiply-adds a second of `work`, which does as many rounds as it is told and returns their multiply-adds.
+fn median_rate(work: impl Fn(u64) -> u64) -> f64 {
+    const RUN: Duration = Duration::from_millis(6);
+    let timed = |rounds| {
+        let start = Instant::now();
+        let multiply_adds = work(rounds);
+        (start.elapsed(), multiply_adds)
+    };
+    let mut rounds = 1_000;
+    while timed(rounds).0 < RUN {
+        rounds *= 2;
+    }
+    median((0..7).map(|_| {
+        let (elapsed, multiply_adds) = timed(rounds);
+        multiply_adds as f64 / elapsed.as_secs_f64()
+    }))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Independent sums of the portable loops: enough for the pipes of any vector length the compiler picks.
+const SUMS: usize = 64;
+
+/// The scalar form: f32 multiplications and additions as the compiler vectorises them.
+pub(crate) fn f32_scalar(rounds: u64) -> u64 {
+    let (mut sums, factor) = ([1.0_f32; SUMS], black_box(0.5));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = *sum * factor + 0.5;
+        }
+    }
+    black_box(sums);
+    rounds * SUMS as u64
+}
+
+/// The scalar form: widened multiplications and additions as the compiler vectorises them.
+pub(crate) fn int8_scalar(rounds: u64) -> u64 {
+    let (mut sums, codes) = ([0_i32; SUMS], black_box([3_i8; SUMS]));
+    for _ in 0..rounds {
+        let factor = black_box(2_i8);
+        for (sum, code) in sums.iter_mut().zip(codes) {
+            *sum = sum.wrapping_add(i32::from(i16::from(code) * i16::from(factor)));
+        }
+    }
+    black_box(sums);
+    rounds * SUMS as u64
+}
+
+/// The scalar form, which the vector modules compile again for their instructions.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "inlined into functions with target features, it uses their vectors"
+)]
+pub(crate) fn sum_scalar(words: &[u64]) -> u64 {
+    words.iter().fold(0, |sum, word| sum.wrapping_add(*word))
+}

@@ -1,0 +1,46 @@
+//! Exact int8 inner products of one query with scattered rows.
+//!
+//! The pruned pass refines its survivors with these: rows are row-major, far apart in memory and known in advance, so
+//! the kernel prefetches a few rows ahead and is bound by how many cache misses the processor keeps in flight.
+//!
+//! Accumulator: i32; integer sums have no order, and at most [`MAX_WIDTH`] products of codes in [-127, 127] fit. Rows
+//! are signed; the dot-product instruction wants one side unsigned, so rows are shifted by 128 in registers and the
+//! result is corrected by 128 times the query's sum.
+
+use crate::dispatch;
+use crate::dot_i8::MAX_WIDTH;
+use crate::isa::Isa;
+
+/// A row of codes starts at a multiple of this many bytes and fills whole ones.
+pub const ROW_ALIGNMENT: usize = 64;
+
+/// `out[i]` becomes the inner product of `query` with row `rows[i]` of `codes`.
+///
+/// Row `r` is `codes[r * stride..][..query.len()]`; `stride` is a multiple of [`ROW_ALIGNMENT`], and what follows a
+/// row's codes up to the stride may hold anything. Codes lie in [-127, 127]; a query of another range, or a row
+/// with a code of -128, gives a wrong result on some instruction sets, no worse.
+///
+/// # Panics
+/// Where `stride` is not a multiple of 64 or below the query's width, the width is above [`MAX_WIDTH`], a row is not
+/// in `codes`, `rows` and `out` differ in length, or this processor lacks `isa`.
+pub fn dot_rows_i8(isa: Isa, query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
+    assert!(query.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
+    assert!(stride.is_multiple_of(ROW_ALIGNMENT), "a stride of whole cache lines");
+    assert!(query.len() <= stride, "a stride of at least the width");
+    assert_eq!(rows.len(), out.len(), "as many results as rows");
+    if query.is_empty() {
+        out.fill(0);
+        return;
+    }
+    let last = rows.iter().max().map_or(0, |row| *row as usize + 1);
+    assert!(last <= codes.len() / stride, "rows inside the codes");
+    dispatch::dot_rows_i8(isa, query, codes, stride, rows, out);
+}
+
+/// The scalar form of [`dot_rows_i8`].
+pub(crate) fn dot_rows_i8_scalar(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
+    for (out, row) in out.iter_mut().zip(rows) {
+        let row = &codes[*row as usize * stride..][..query.len()];
+        *out = query.iter().zip(row).map(|(q, d)| i32::from(*q) * i32::from(*d)).sum();
+    }
+}
