@@ -171,6 +171,7 @@ class CandidatePool:
             )
         return replace(self, origin=Origin(index, queries))
 
+    @_coerce.named("select")
     def select(
         self,
         n: int,
@@ -197,6 +198,7 @@ class CandidatePool:
         chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
         return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("limit_per_document")
     def limit_per_document(
         self,
         cap: int,
@@ -226,9 +228,10 @@ class CandidatePool:
         """Choose in the way that ``chosen`` describes, in another epoch."""
         policy = policies.encode(chosen.sampling)
         _coerce.seed(chosen.seed)
-        epoch = _coerce.integer(epoch, "epoch", least=0)
+        epoch = _coerce.epoch(epoch)
         num_random = _coerce.integer(chosen.num_random, "num_random", least=0)
         threads = _coerce.threads(num_threads)
+        _coerce.room_for(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:
             ranks, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
         else:
