@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from negmine import _archive, _coerce, _native, policies
 from negmine._coerce import Csr, Ids
-from negmine.errors import NegmineValueError
-from negmine.index import take_labels
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.index import ExactIndex, score_pairs, take_labels
 from negmine.negatives import Chosen, HardNegatives
 from negmine.policies import Sampling
 from negmine.positives import Eligibility
@@ -161,13 +161,29 @@ class CandidatePool:
         )
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
-        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them."""
+        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them.
+
+        The best document of every row is scored again, so that other vectors, another order or another metric are
+        noticed.
+        """
+        if not isinstance(index, ExactIndex):
+            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         n = len(self.rules.positives.offsets) - 1
-        rows = _coerce.rows(queries, "queries")
-        if rows.shape != (n, index.width) or len(index) != self.report.n_documents:
+        shape = _coerce.rows(queries, "queries").shape
+        if shape != (n, index.width) or len(index) != self.report.n_documents:
             raise NegmineValueError(
                 f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
-                f"queries; got {len(index)} and {rows.shape[0]}."
+                f"queries; got {len(index)} x {index.width} and {shape[0]} x {shape[1]}."
+            )
+        filled = np.flatnonzero(self.counts > 0)
+        query, document = self.query_rows[filled] - self.query_offset, self.rows[filled, 0]
+        scores = score_pairs(queries, index.corpus, np.stack([query, document], axis=1), metric=index.metric)
+        other = scores != self.scores[filled, 0]
+        if other.any():
+            i = int(np.argmax(other))
+            raise NegmineValueError(
+                f"`index` and `queries` must be those of the pool; document row {document[i]} scores {scores[i]} for "
+                f"query row {query[i]}, which the pool has at {self.scores[filled, 0][i]}."
             )
         return replace(self, origin=Origin(index, queries))
 
@@ -253,6 +269,7 @@ class CandidatePool:
             counts=counts,
             reasons=reasons,
             source=source,
+            above_reference=scores > self.reference_scores[:, None],
             reference_scores=self.reference_scores,
             positive_scores=self.positive_scores,
             query_rows=self.query_rows,
