@@ -366,7 +366,8 @@ def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = 
     for number, entries in enumerate(lists):
         if isinstance(entries, str | bytes) or not isinstance(entries, Iterable) or getattr(entries, "ndim", 1) == 0:
             owner = number if names is None else repr(names[number])
-            raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {entries!r} for query {owner}.")
+            got = entries.item() if isinstance(entries, np.generic) else entries
+            raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {got!r} for query {owner}.")
         before = len(flat)
         flat.extend(entries)
         lengths.append(len(flat) - before)
