@@ -19,6 +19,7 @@ HOWS = st.builds(
     corpus_layout=st.sampled_from(list(LAYOUTS.values())),
     query_layout=st.sampled_from(list(LAYOUTS.values())),
     tile_rows=st.sampled_from(compare.TILE_ROWS),
+    tight=st.booleans(),
 )
 
 SHAPES = st.tuples(
