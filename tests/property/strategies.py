@@ -28,6 +28,9 @@ SHAPES = st.tuples(
     st.one_of(st.integers(1, 5), st.integers(1, 70)),
 )
 
+#: Several panels, blocks and tiles, and widths beyond every vector.
+LARGE_SHAPES = st.tuples(st.integers(1, 120), st.integers(200, 3000), st.integers(2, 300))
+
 FEATURES = st.builds(
     Features,
     outside=st.sampled_from(["none", "scores", "vectors"]),
@@ -50,12 +53,12 @@ POLICY = st.sampled_from(POLICIES)
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
+def problems(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, int, int]] = SHAPES) -> Problem:
     """Draw a problem with any of the features."""
     return make_problem(
         np.random.default_rng(draw(SEEDS)),
         draw(st.sampled_from(list(KINDS))),
         draw(st.sampled_from(METRICS)),
-        draw(SHAPES),
+        draw(shapes),
         draw(FEATURES),
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compare
@@ -18,7 +18,7 @@ import negmine
 import oracle
 import oracle_draws
 from compare import How, Problem
-from strategies import HOWS, POLICY, problems
+from strategies import HOWS, LARGE_SHAPES, POLICY, problems
 
 EPOCHS = st.sampled_from([0, 1, 2, 7, 2**63])
 SEEDS = st.sampled_from([0, 42, 2**64 - 1])
@@ -26,6 +26,13 @@ SEEDS = st.sampled_from([0, 42, 2**64 - 1])
 
 @given(problems(), HOWS)
 def test_candidates(problem: Problem, how: How) -> None:
+    pool = compare.actual_pool(problem, how)
+    compare.assert_same_pool(pool, compare.expected_pool(problem), problem)
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(problems(LARGE_SHAPES), HOWS)
+def test_candidates_of_larger_problems(problem: Problem, how: How) -> None:
     pool = compare.actual_pool(problem, how)
     compare.assert_same_pool(pool, compare.expected_pool(problem), problem)
 
