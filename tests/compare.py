@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import negmine
@@ -26,7 +27,7 @@ Entry = int | float | F32
 
 THREADS = (1, 2, 3, 8)
 #: Tile sizes that the index is forced to, where it lets itself be forced; None leaves the choice to it.
-TILE_ROWS: tuple[int | None, ...] = (None,)
+TILE_ROWS: tuple[int | None, ...] = (None, 1, 3, 16, 100)
 
 LINES = {
     "positives": "positive",
@@ -53,6 +54,7 @@ class How:
     corpus_layout: Callable[[Any], Any] = as_it_is
     query_layout: Callable[[Any], Any] = as_it_is
     tile_rows: int | None = None
+    memory_limit: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +134,16 @@ def expected_pool(problem: Problem) -> list[oracle.Row]:
 
 def index_of(problem: Problem, how: How) -> negmine.ExactIndex:
     """Build the index, with the engine's knobs turned."""
-    index = negmine.ExactIndex(
-        how.corpus_layout(problem.corpus), metric=problem.metric, ids=labels(problem.ids), num_threads=how.threads
-    )
-    if how.tile_rows is not None:
-        index._tile_rows = how.tile_rows
-    return index
+    with pytest.MonkeyPatch.context() as patch:
+        if how.tile_rows is not None:
+            patch.setattr("negmine.index.TILE_ROWS", how.tile_rows)
+        return negmine.ExactIndex(
+            how.corpus_layout(problem.corpus),
+            metric=problem.metric,
+            ids=labels(problem.ids),
+            num_threads=how.threads,
+            memory_limit=how.memory_limit,
+        )
 
 
 def labels(values: Sequence[Any] | None) -> NDArray[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,16 +34,17 @@ def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], ar
         _HEADER: np.array(text),
         **{name: array for name, array in arrays.items() if array is not None},
     }
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
+    # Not `tempfile`, whose files only their owner may read.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
             np.savez(file, **contents)
             file.flush()
             os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -58,7 +59,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
         raise NegmineValueError(f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}") from error
     if header.get("kind") != kind or header.get("version") != VERSION:
         raise NegmineValueError(

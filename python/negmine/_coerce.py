@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
 
 __all__ = [
     "Csr",
     "Ids",
     "Progress",
     "Rows",
+    "array",
     "check_names",
     "choice",
+    "epoch",
     "find",
+    "flag",
+    "float64s",
     "ids",
     "int64s",
     "integer",
+    "kind_of",
     "labels",
+    "named",
+    "named_options",
+    "progress",
     "public_scores",
     "real",
+    "room_for",
     "rows",
     "seed",
     "threads",
+    "vectors",
 ]
 
 #: Labels of rows: int64 or str.
@@ -41,6 +53,13 @@ Progress = Callable[[int, int], None]
 
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
+
+#: Counts are int32.
+MOST = 2**31 - 1
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
@@ -155,7 +174,7 @@ def _from_torch(
     if tensor.layout is not torch.strided:
         raise NegmineTypeError(f"`{argument}` must be a dense tensor; got layout {tensor.layout}.")
     kind = str(tensor.dtype).removeprefix("torch.")
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     if kind in _BITS:
         return tensor.view(torch.int16).numpy().view(np.uint16), kind
     if kind not in KINDS:
@@ -171,43 +190,77 @@ def _from_arrow(
 ) -> tuple[npt.NDArray[Any], str]:
     if isinstance(value, arrow.ChunkedArray):
         value = value.combine_chunks()
-    if not arrow.types.is_fixed_size_list(value.type):
+    kinds = arrow.types
+    numbers = kinds.is_fixed_size_list(value.type) and (
+        kinds.is_floating(value.type.value_type) or kinds.is_integer(value.type.value_type)
+    )
+    if not numbers:
         raise NegmineTypeError(f"`{argument}` must be a fixed-size-list array of numbers; got {value.type}.")
     flat = value.flatten()
     if value.null_count or flat.null_count:
         raise NegmineValueError(f"`{argument}` must have every value; got {value.null_count} null rows.")
-    numbers = flat.to_numpy(zero_copy_only=True)
-    array = numbers.reshape(len(value), value.type.list_size)
+    array = flat.to_numpy(zero_copy_only=True).reshape(len(value), value.type.list_size)
     return array.view(np.uint16) if array.dtype == np.float16 else array, array.dtype.name
+
+
+def vectors(value: object, argument: str) -> npt.NDArray[Any]:
+    """Read embeddings as a NumPy array, bfloat16 widened to float32."""
+    read = rows(value, argument)
+    if read.kind == "float16":
+        return read.array.view(np.float16)
+    if read.kind == "bfloat16":
+        return (read.array.astype(np.uint32) << 16).view(np.float32)
+    return read.array
+
+
+def array(value: object, argument: str) -> npt.NDArray[Any]:
+    """Read a list or an array of anything, as long as NumPy loses nothing by it."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
+    if isinstance(value, list | tuple) and len({isinstance(item, str) for item in value}) > 1:
+        raise NegmineTypeError(f"`{argument}` must be all strings or none; got a mixture.")
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NegmineTypeError(
+            f"`{argument}` must be an array or a flat list; got {type(value).__name__} of unequal or unreadable "
+            f"entries: {error}"
+        ) from error
+
+
+def kind_of(array: npt.NDArray[Any]) -> str:
+    """What an array holds, as messages say it."""
+    return "strings" if array.dtype.kind in "UT" else f"dtype {array.dtype.name}"
 
 
 def ids(value: object, argument: str, n: int) -> Ids:
     """Read unique labels of ``n`` rows, int64 or str; -1 and '' are refused because they pad."""
-    array = np.asarray(value)
-    if array.ndim != 1 or len(array) != n:
-        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {array.shape}.")
-    array = labels(array, argument)
-    pad = "" if array.dtype.kind == "U" else -1
-    if (array == pad).any():
+    read = labels(value, argument)
+    if len(read) != n:
+        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
+    pad = "" if read.dtype.kind == "U" else -1
+    if (read == pad).any():
         raise NegmineValueError(
-            f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(array == pad)}."
+            f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(read == pad)}."
         )
-    unique, counts = np.unique(array, return_counts=True)
+    unique, counts = np.unique(read, return_counts=True)
     if len(unique) != n:
-        raise NegmineValueError(f"`{argument}` must be unique; got {unique[counts > 1][0]!r} more than once.")
-    return array
+        raise NegmineValueError(f"`{argument}` must be unique; got {unique[counts > 1][0].item()!r} more than once.")
+    return read
 
 
 def labels(value: object, argument: str) -> Ids:
     """Read labels, int64 or str."""
-    array = np.asarray(value)
-    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array):
-        array = array.astype(np.str_)
-    if array.dtype.kind in "iu" or array.size == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind != "U":
-        raise NegmineTypeError(f"`{argument}` must hold integers or strings; got dtype {array.dtype.name}.")
-    return array
+    read = array(value, argument)
+    if read.ndim != 1:
+        raise NegmineValueError(f"`{argument}` must have shape (n,); got shape {read.shape}.")
+    if read.dtype.kind in "OT":
+        read = array(read.tolist(), argument)
+    if read.dtype.kind == "U" and read.size:
+        return read
+    if read.dtype.kind not in "iu" and read.size:
+        raise NegmineTypeError(f"`{argument}` must hold integers or strings; got {kind_of(read)}.")
+    return int64s(read, argument)
 
 
 def find(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
@@ -222,21 +275,35 @@ def find(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
 
 def int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
     """Read a one-dimensional array of integers, of length ``n`` where that is known."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu" and array.size:
-        raise NegmineTypeError(f"`{argument}` must hold integers; got dtype {array.dtype.name}.")
-    if array.ndim != 1 or (n is not None and len(array) != n):
+    read = array(value, argument)
+    if read.dtype.kind not in "iu" and read.size:
+        raise NegmineTypeError(f"`{argument}` must hold integers; got {kind_of(read)}.")
+    if read.ndim != 1 or (n is not None and len(read) != n):
         expected = "(n,)" if n is None else f"({n},)"
-        raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {array.shape}.")
-    return np.ascontiguousarray(array, dtype=np.int64)
+        raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
+    if read.dtype.kind == "u" and read.size and read.max() >= 2**63:
+        raise NegmineValueError(f"`{argument}` must fit int64; got {read.max()}.")
+    return np.ascontiguousarray(read, dtype=np.int64)
 
 
-def integer(value: object, argument: str, *, least: int) -> int:
-    """Read an integer that is at least ``least``."""
+def float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
+    """Read a one-dimensional array of ``n`` numbers."""
+    read = array(value, argument)
+    if read.dtype.kind not in "iuf":
+        raise NegmineTypeError(f"`{argument}` must hold numbers; got {kind_of(read)}.")
+    if read.shape != (n,):
+        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
+    return np.ascontiguousarray(read, dtype=np.float64)
+
+
+def integer(value: object, argument: str, *, least: int, most: int = MOST) -> int:
+    """Read an integer between ``least`` and ``most``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise NegmineTypeError(f"`{argument}` must be an integer; got {value!r}.")
     if value < least:
         raise NegmineValueError(f"`{argument}` must be at least {least}; got {value}.")
+    if value > most:
+        raise NegmineValueError(f"`{argument}` must be at most {most}; got {value}.")
     return int(value)
 
 
@@ -244,7 +311,10 @@ def real(value: object, argument: str, *, least: float = -math.inf, above: float
     """Read a finite number, at least ``least`` and above ``above``."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise NegmineTypeError(f"`{argument}` must be a number; got {value!r}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise NegmineValueError(f"`{argument}` must be finite; got {number}.")
     if number < least:
@@ -254,19 +324,35 @@ def real(value: object, argument: str, *, least: float = -math.inf, above: float
     return number
 
 
+def flag(value: object, argument: str) -> bool:
+    """Read a yes or no."""
+    if not isinstance(value, bool | np.bool_):
+        raise NegmineTypeError(f"`{argument}` must be True or False; got {value!r}.")
+    return bool(value)
+
+
 def choice(value: object, argument: str, options: Sequence[str]) -> str:
     """Read one of a few words."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
     return str(value)
 
 
 def seed(value: object) -> int:
     """Read a seed: an integer in [0, 2**64)."""
-    number = integer(value, "seed", least=0)
-    if number >= 2**64:
-        raise NegmineValueError(f"`seed` must be below 2**64; got {number}.")
-    return number
+    return integer(value, "seed", least=0, most=2**64 - 1)
+
+
+def epoch(value: object) -> int:
+    """Read an epoch: an integer in [0, 2**64)."""
+    return integer(value, "epoch", least=0, most=2**64 - 1)
+
+
+def progress(value: Progress | None) -> Progress | None:
+    """Read a function that is told how far a call is; it may be needed only after a while, so it is looked at now."""
+    if value is not None and not callable(value):
+        raise NegmineTypeError(f"`progress` must be callable as progress(done, total); got {value!r}.")
+    return value
 
 
 def threads(num_threads: int | None) -> int:
@@ -277,6 +363,43 @@ def threads(num_threads: int | None) -> int:
     if data is not None and data.get_worker_info() is not None:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def room_for(n_rows: int, width: int, argument: str) -> None:
+    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width."""
+    needed = n_rows * width * _BYTES_PER_ANSWER
+    if "SC_PHYS_PAGES" in os.sysconf_names and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise MemoryLimitError(
+            f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
+            f"which take {needed} bytes."
+        )
+
+
+#: A row number and a score.
+_BYTES_PER_ANSWER = 16
+
+
+def named(owner: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make an unknown option of a function a negmine error that lists the options there are."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters.values()
+        known = [parameter.name for parameter in parameters if parameter.name != "self"]
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            check_names(kwargs, known, owner)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def named_options(cls: type[T]) -> type[T]:
+    """:func:`named` for the options of a class."""
+    cls.__init__ = named(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
+    return cls
 
 
 def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:

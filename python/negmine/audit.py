@@ -71,7 +71,7 @@ def verify(
     Ties go to the lower row. A library that breaks them otherwise has ``missing`` and ``spurious`` pairs of equal
     score; :func:`negmine.score_pairs` tells.
     """
-    answer = np.asarray(rows)
+    answer = _coerce.array(rows, "rows")
     query_rows = _coerce.rows(queries, "queries")
     k, n = _coerce.integer(k, "k", least=1), query_rows.shape[0]
     if answer.dtype.kind not in "iu" or answer.ndim != 2 or len(answer) != n or answer.shape[1] < k:
@@ -84,7 +84,7 @@ def verify(
         draws = np.random.Philox(key=_coerce.seed(seed)).random_raw(n)
         checked = np.sort(np.argsort(draws, kind="stable")[:size])
     index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
-    exact = index.search(queries[checked], k).rows  # type: ignore[index]
+    exact = index.search(_coerce.vectors(queries, "queries")[checked], k).rows
     other = answer[checked, :k].astype(np.int64)
     same = exact == other
     different = np.argwhere(~same)

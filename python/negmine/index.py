@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -117,6 +118,7 @@ class ExactIndex:
     [[0, 1]]
     """
 
+    @_coerce.named("ExactIndex")
     def __init__(
         self,
         corpus: object,
@@ -131,7 +133,9 @@ class ExactIndex:
         self._corpus = corpus
         self._num_threads = num_threads
         self.ids: Ids | None = None if ids is None else _coerce.ids(ids, "ids", self._rows.shape[0])
-        self.memory_limit = None if memory_limit is None else _coerce.integer(memory_limit, "memory_limit", least=0)
+        self.memory_limit = (
+            None if memory_limit is None else _coerce.integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
+        )
         self._native = _native.ExactIndex(
             self._rows, self.metric, TILE_ROWS, self.memory_limit, _coerce.threads(num_threads)
         )
@@ -162,13 +166,14 @@ class ExactIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         source = self._corpus
         if isinstance(source, np.memmap) and source.filename is not None:
-            layout = (str(source.filename), source.dtype.str, source.offset, source.shape, source.strides)
+            layout = (str(source.filename), source.dtype.str, _place_in_file(source), source.shape, source.strides)
             return _from_memmap, (*layout, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
             f"`corpus` must come from a file for its index to be pickled; got {type(source).__name__} in memory, which "
             "would be copied into every worker. Use numpy.memmap, or build the index where it is used."
         )
 
+    @_coerce.named("plan")
     def plan(self, n_queries: int, k: int, *, num_threads: int | None = None) -> Plan:
         """What a search or a mining call of that size takes, before anything runs.
 
@@ -199,6 +204,7 @@ class ExactIndex:
             operations / (_native.peaks()["int8_gops"] * 1e9 * USUAL_SHARE * threads),
         )
 
+    @_coerce.named("search")
     def search(
         self,
         queries: object,
@@ -229,6 +235,7 @@ class ExactIndex:
         """
         query_rows = _coerce.rows(queries, "queries")
         k = _coerce.integer(k, "k", least=0)
+        _coerce.room_for(query_rows.shape[0], k, "k")
         cap = None if max_score is None else _coerce.real(max_score, "max_score")
         rows, scores, counts = self._native.search(
             self._rows,
@@ -236,9 +243,9 @@ class ExactIndex:
             k,
             exclusions(exclude),
             cap,
-            eligible,
+            eligibility(eligible),
             self.threads(num_threads),
-            progress,
+            _coerce.progress(progress),
         )
         return TopK(rows, self.label(rows), _coerce.public_scores(scores), counts)
 
@@ -262,15 +269,17 @@ def take_labels(ids: Ids | None, rows: npt.NDArray[np.int64]) -> Ids:
 
 def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
     """Exclusions as lists of rows."""
-    if exclude is None or isinstance(exclude, Positives):
-        return exclude
-    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        raise NegmineTypeError(
-            f"`exclude` must be Positives or a list of rows per query; got {type(exclude).__name__}."
-        )
-    return Positives.from_lists(exclude)
+    return None if exclude is None else Positives.read(exclude, "exclude")
 
 
+def eligibility(eligible: Eligibility | None) -> Eligibility | None:
+    """Keys and ranges, if any."""
+    if eligible is not None and not isinstance(eligible, Eligibility):
+        raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
+    return eligible
+
+
+@_coerce.named("score_pairs")
 def score_pairs(
     queries: object,
     documents: object,
@@ -299,7 +308,7 @@ def score_pairs(
     n = query_rows.shape[0]
     if isinstance(pairs, Positives):
         return _native.score_pairs(query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads))
-    array = np.asarray(pairs)
+    array = _coerce.array(pairs, "pairs")
     if array.size == 0:
         array = array.astype(np.int64).reshape(0, 2)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
@@ -317,23 +326,31 @@ def score_pairs(
     return scores
 
 
+def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
+    """Byte of the file at which the first element lies; a slice keeps the ``offset`` of the whole."""
+    whole = mapped._mmap  # type: ignore[attr-defined]
+    start = np.frombuffer(whole, dtype=np.uint8).__array_interface__["data"][0]
+    before = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
+    return int(before + mapped.__array_interface__["data"][0] - start)
+
+
 def _from_memmap(
     path: str,
     dtype: str,
-    offset: int,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
+    place: int,
+    shape: tuple[int, int],
+    strides: tuple[int, int],
     metric: Metric,
     ids: Ids | None,
     num_threads: int | None,
     memory_limit: int | None,
 ) -> ExactIndex:
     """Map the file again and build the index."""
-    size = (
-        offset
-        + int(sum((n - 1) * abs(step) for n, step in zip(shape, strides, strict=True)))
-        + np.dtype(dtype).itemsize
-    )
-    mapped = np.memmap(path, dtype=np.uint8, mode="r", shape=(size,))
-    corpus: npt.NDArray[Any] = np.ndarray(shape, dtype, mapped, offset, strides)
+    reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
+    first = place + sum(min(far, 0) for far in reach)
+    size = sum(abs(far) for far in reach) + np.dtype(dtype).itemsize
+    mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=first, shape=(size,))
+    corpus = np.ndarray.__new__(np.memmap, shape, dtype, mapped, place - first, strides)
+    for name in ("_mmap", "filename", "offset", "mode"):
+        setattr(corpus, name, getattr(mapped, name))
     return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads, memory_limit=memory_limit)

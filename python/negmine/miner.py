@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from negmine import _coerce, policies
 from negmine._coerce import Csr, Progress, Rows
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex, Metric, exclusions, score_pairs
+from negmine.index import ExactIndex, Metric, eligibility, exclusions, score_pairs
 from negmine.negatives import HardNegatives
 from negmine.policies import Sampling
 from negmine.pool import CandidatePool, Origin, Rules
@@ -33,19 +32,6 @@ POOL_DEPTH = 100
 T = TypeVar("T")
 
 
-def _named_options(cls: type[T]) -> type[T]:
-    """Make an unknown option a negmine error that lists the options there are."""
-    init = cls.__init__
-
-    @functools.wraps(init)
-    def __init__(self: T, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        _coerce.check_names(options, (f.name for f in fields(cls)), cls.__name__)  # type: ignore[arg-type]
-        init(self, *args, **options)
-
-    cls.__init__ = __init__  # type: ignore[assignment, method-assign]
-    return cls
-
-
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
     """The first stage as the core takes it."""
@@ -62,7 +48,7 @@ class PoolRequest:
     warm_start: npt.NDArray[np.int64] | None
 
 
-@_named_options
+@_coerce.named_options
 @dataclass(frozen=True, slots=True)
 class HardNegativeMiner:
     """Mines hard negatives, exactly.
@@ -150,6 +136,7 @@ class HardNegativeMiner:
         depth = self.num_negatives if plain else max(POOL_DEPTH, self.num_negatives)
         return self.range_min, self.range_min + depth
 
+    @_coerce.named("candidates")
     def candidates(
         self,
         index: ExactIndex,
@@ -196,16 +183,23 @@ class HardNegativeMiner:
         """
         started = time.perf_counter()
         query_rows = _coerce.rows(queries, "queries")
-        known = _positives(positives)
-        offset = _coerce.integer(query_offset, "query_offset", least=0)
+        if not isinstance(index, ExactIndex):
+            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
+        known = Positives.read(positives, "positives")
+        if len(known) != query_rows.shape[0]:
+            raise NegmineValueError(f"`positives` must have length {query_rows.shape[0]}; got {len(known)}.")
+        offset = _coerce.integer(query_offset, "query_offset", least=0, most=2**62)
+        if not _coerce.flag(exclude_self, "exclude_self") and query_ids is not None:
+            raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
         rules = Rules(
             positives=Csr(known.offsets, known.items),
             exclude=_as_csr(exclusions(exclude)),
-            self_rows=_self_rows(index, queries, query_rows, query_ids, offset) if exclude_self else None,
+            self_rows=_self_rows(index, query_rows, query_ids, offset) if exclude_self else None,
             groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
-            eligible=eligible,
+            eligible=eligibility(eligible),
         )
         range_min, range_max = self.window
+        _coerce.room_for(len(known), range_max - range_min, "range_max")
         request = PoolRequest(
             rules=rules,
             given_scores=_outside_scores(index, queries, known),
@@ -218,7 +212,9 @@ class HardNegativeMiner:
             range_max=range_max,
             warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
         )
-        arrays = index._native.candidates(index._rows, query_rows, request, index.threads(num_threads), progress)
+        arrays = index._native.candidates(
+            index._rows, query_rows, request, index.threads(num_threads), _coerce.progress(progress)
+        )
         lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
         report = Report(
             n_documents=len(index),
@@ -387,16 +383,6 @@ def mine(
     return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
 
-def _positives(positives: Positives | Iterable[Iterable[int]]) -> Positives:
-    if isinstance(positives, Positives):
-        return positives
-    if isinstance(positives, str) or not isinstance(positives, Iterable):
-        raise NegmineTypeError(
-            f"`positives` must be Positives or a list of rows per query; got {type(positives).__name__}."
-        )
-    return Positives.from_lists(positives)
-
-
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
@@ -409,6 +395,11 @@ def _outside_scores(index: ExactIndex, queries: object, positives: Positives) ->
     """Scores of positives outside the corpus, NaN for the others."""
     if positives.vectors is None:
         return positives.scores
+    width = _coerce.rows(queries, "queries").shape[1]
+    if positives.vectors.shape[1] != width:
+        raise NegmineValueError(
+            f"`positive_vectors` must be as wide as the queries, {width}; got width {positives.vectors.shape[1]}."
+        )
     outside = positives.items == -1
     pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
     scores = np.full(len(positives.items), np.nan)
@@ -431,7 +422,7 @@ def _warm_rows(
         side_by_side = np.full((n_queries, int(turn.max(initial=0)) + 1, width), -1, dtype=np.int64)
         side_by_side[query, turn] = rows
         return side_by_side.reshape(n_queries, -1)
-    array = np.asarray(warm)
+    array = _coerce.array(warm, "warm_start")
     if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n_queries:
         raise NegmineValueError(
             f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
@@ -440,7 +431,7 @@ def _warm_rows(
 
 
 def _self_rows(
-    index: ExactIndex, queries: object, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
+    index: ExactIndex, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
     """Document row of every query itself, -1 where it is none."""
     n = query_rows.shape[0]
@@ -452,7 +443,8 @@ def _self_rows(
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
         if len(wanted) and len(index) and wanted.dtype.kind != index.ids.dtype.kind:
             raise NegmineValueError(
-                f"`query_ids` must be of the type of `ids`, {index.ids.dtype.name}; got {wanted.dtype.name}."
+                f"`query_ids` must be of the type of `ids`, {_coerce.kind_of(index.ids)}; "
+                f"got {_coerce.kind_of(wanted)}."
             )
         return _coerce.find(wanted, index.ids)
     if _is_slice(index._rows, query_rows, offset):

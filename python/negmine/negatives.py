@@ -49,7 +49,7 @@ class Suspects:
     rows, columns : int64 (n,)
         Negatives that score above their reference, as places in ``HardNegatives.rows``, largest excess first.
     excess : float64 (n,)
-        By how much.
+        By how much, as far as float32 tells.
     low_positives : int64 (m,)
         Result rows with more than ``rank`` candidates above their cap or their reference: the labelled positive is
         absurdly low. Most first.
@@ -82,6 +82,8 @@ class HardNegatives:
         Why a row is short: :class:`Reason`.
     source : uint8 (n_rows, n + num_random)
         Where each comes from: :class:`Source`.
+    above_reference : bool (n_rows, n + num_random)
+        Whether the canonical score lies above the reference; False for padding and without a reference.
     reference_scores, positive_scores, query_rows, positive_rows, report
         As in :class:`CandidatePool`.
     epoch : int
@@ -94,6 +96,7 @@ class HardNegatives:
     counts: npt.NDArray[np.int32]
     reasons: npt.NDArray[np.uint8]
     source: npt.NDArray[np.uint8]
+    above_reference: npt.NDArray[np.bool_]
     reference_scores: npt.NDArray[np.float64]
     positive_scores: npt.NDArray[np.float64]
     query_rows: npt.NDArray[np.int64]
@@ -120,16 +123,16 @@ class HardNegatives:
         rank
             A result row is suspect where more candidates than this lie above its cap or its reference.
         """
-        excess = np.where(self.source != Source.PADDING, self.scores - self.reference_scores[:, None], -np.inf)
-        rows, columns = np.nonzero(excess > 0)
-        order = np.argsort(-excess[rows, columns], kind="stable")
+        rows, columns = np.nonzero(self.above_reference)
+        excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
+        order = np.argsort(-excess, kind="stable")
         capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
         above = sum((self.report.lines[line] for line in capped), np.zeros(len(self), dtype=np.int64))
         if self.pool is not None:
             above = above + (self.pool.scores > self.reference_scores[:, None]).sum(axis=1)
         low = np.flatnonzero(above > rank)
         low = low[np.argsort(-above[low], kind="stable")]
-        return Suspects(rows[order], columns[order], excess[rows, columns][order], low, above[low])
+        return Suspects(rows[order], columns[order], excess[order], low, above[low])
 
     def to_arrow(self) -> pa.Table:
         """One Arrow row per result row: query_row, positive_row, reference_score, and lists of negatives.
@@ -242,6 +245,7 @@ _ARRAYS = (
     "counts",
     "reasons",
     "source",
+    "above_reference",
     "reference_scores",
     "positive_scores",
     "query_rows",

@@ -11,6 +11,7 @@ from negmine.errors import NegmineValueError
 __all__ = ["Ambiguous", "Sampling", "Softmax", "Stride"]
 
 
+@_coerce.named_options
 @dataclass(frozen=True, slots=True)
 class Softmax:
     """Draw without replacement with weights ``exp(score / temperature)``.
@@ -27,6 +28,7 @@ class Softmax:
         _coerce.real(self.temperature, "temperature", above=0.0)
 
 
+@_coerce.named_options
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
     """Draw without replacement with weights ``exp(-a * ((score - ref + b) / scale) ** 2)``: SimANS.
@@ -58,6 +60,7 @@ class Ambiguous:
         _coerce.choice(self.scale, "scale", ("std", "raw"))
 
 
+@_coerce.named_options
 @dataclass(frozen=True, slots=True)
 class Stride:
     """Take every ``len(pool) // n``-th document, from an offset that moves on by one each epoch.
@@ -107,4 +110,8 @@ def check(sampling: object) -> str:
     """Refuse what is no policy."""
     if isinstance(sampling, Softmax | Ambiguous | Stride):
         return type(sampling).__name__
-    return _coerce.choice(sampling, "sampling", ("top", "random"))
+    if isinstance(sampling, str) and sampling in ("top", "random"):
+        return sampling
+    raise NegmineValueError(
+        f"`sampling` must be 'top', 'random', Softmax(temperature), Ambiguous() or Stride(); got {sampling!r}."
+    )

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from negmine import _archive, _coerce, _native, policies
 from negmine._coerce import Csr, Ids
-from negmine.errors import NegmineValueError
-from negmine.index import take_labels
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.index import ExactIndex, score_pairs, take_labels
 from negmine.negatives import Chosen, HardNegatives
 from negmine.policies import Sampling
 from negmine.positives import Eligibility
@@ -161,16 +161,33 @@ class CandidatePool:
         )
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
-        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them."""
+        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them.
+
+        The best document of every row is scored again, so that other vectors, another order or another metric are
+        noticed.
+        """
+        if not isinstance(index, ExactIndex):
+            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         n = len(self.rules.positives.offsets) - 1
-        rows = _coerce.rows(queries, "queries")
-        if rows.shape != (n, index.width) or len(index) != self.report.n_documents:
+        shape = _coerce.rows(queries, "queries").shape
+        if shape != (n, index.width) or len(index) != self.report.n_documents:
             raise NegmineValueError(
                 f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
-                f"queries; got {len(index)} and {rows.shape[0]}."
+                f"queries; got {len(index)} x {index.width} and {shape[0]} x {shape[1]}."
+            )
+        filled = np.flatnonzero(self.counts > 0)
+        query, document = self.query_rows[filled] - self.query_offset, self.rows[filled, 0]
+        scores = score_pairs(queries, index.corpus, np.stack([query, document], axis=1), metric=index.metric)
+        other = scores != self.scores[filled, 0]
+        if other.any():
+            i = int(np.argmax(other))
+            raise NegmineValueError(
+                f"`index` and `queries` must be those of the pool; document row {document[i]} scores {scores[i]} for "
+                f"query row {query[i]}, which the pool has at {self.scores[filled, 0][i]}."
             )
         return replace(self, origin=Origin(index, queries))
 
+    @_coerce.named("select")
     def select(
         self,
         n: int,
@@ -197,6 +214,7 @@ class CandidatePool:
         chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
         return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("limit_per_document")
     def limit_per_document(
         self,
         cap: int,
@@ -226,9 +244,10 @@ class CandidatePool:
         """Choose in the way that ``chosen`` describes, in another epoch."""
         policy = policies.encode(chosen.sampling)
         _coerce.seed(chosen.seed)
-        epoch = _coerce.integer(epoch, "epoch", least=0)
+        epoch = _coerce.epoch(epoch)
         num_random = _coerce.integer(chosen.num_random, "num_random", least=0)
         threads = _coerce.threads(num_threads)
+        _coerce.room_for(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:
             ranks, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
         else:
@@ -250,6 +269,7 @@ class CandidatePool:
             counts=counts,
             reasons=reasons,
             source=source,
+            above_reference=scores > self.reference_scores[:, None],
             reference_scores=self.reference_scores,
             positive_scores=self.positive_scores,
             query_rows=self.query_rows,

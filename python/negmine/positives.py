@@ -46,6 +46,10 @@ class Positives:
     duplicates: int = 0
     _lower: Positives | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        for name in ("offsets", "items"):
+            object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -55,6 +59,31 @@ class Positives:
             raise IndexError(query)
         query %= len(self)
         return self.items[self.offsets[query] : self.offsets[query + 1]]
+
+    @classmethod
+    def read(cls, value: object, argument: str) -> Positives:
+        """Take what a call got as ``argument``: positives, or one list of document rows per query."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, Mapping) or hasattr(value, "tocoo"):
+            builder = "from_dict" if isinstance(value, Mapping) else "from_scipy"
+            raise NegmineTypeError(
+                f"`{argument}` must be Positives or a list of rows per query; got {type(value).__name__}: "
+                f"`Positives.{builder}` takes it."
+            )
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise NegmineTypeError(
+                f"`{argument}` must be Positives or a list of rows per query; got {type(value).__name__}."
+            )
+        lengths, flat = _flatten(value, argument)
+        rows = _coerce.int64s(_labels(flat, argument), argument)
+        if (rows < 0).any():
+            raise NegmineValueError(
+                f"`{argument}` must hold rows of documents; got {rows.min()}. `Positives.from_lists` takes -1 for "
+                "documents outside the corpus."
+            )
+        query = np.repeat(np.arange(len(lengths)), lengths)
+        return cls._finish(query, rows, len(lengths), None, None, None)
 
     @classmethod
     def from_csr(
@@ -86,8 +115,6 @@ class Positives:
                 f"`offsets` must start at 0, never fall, and end at the number of items, {len(rows)}; got {starts}."
             )
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        if (rows < -1).any():
-            raise NegmineValueError(f"`items` must hold rows, or -1 for outside the corpus; got {rows.min()}.")
         same_query = query[1:] == query[:-1]
         bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
         if bad.any():
@@ -95,7 +122,7 @@ class Positives:
                 f"`items` must rise strictly within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
                 "`from_pairs` and `from_lists` sort."
             )
-        return cls._finish(query, rows, len(starts) - 1, grades, positive_scores, positive_vectors)
+        return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_vectors)
 
     @classmethod
     def from_pairs(
@@ -126,18 +153,16 @@ class Positives:
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
         total = (
-            len(np.asarray(query_ids)) if query_ids is not None else _coerce.integer(n_queries, "n_queries", least=0)
+            _coerce.integer(n_queries, "n_queries", least=0) if query_ids is None else _length(query_ids, "query_ids")
         )
         query = _translate(queries, query_ids, "queries", "query_ids")
-        document = _translate(documents, document_ids, "documents", "document_ids")
+        document = _translate(documents, document_ids, "documents", "document_ids", outside=True)
         if len(query) != len(document):
             raise NegmineValueError(f"`documents` must have length {len(query)}; got {len(document)}.")
         if len(query) and (query.min() < 0 or query.max() >= total):
             bad = query[(query < 0) | (query >= total)][0]
             raise NegmineValueError(f"`queries` must hold rows below {total}; got {bad}.")
-        if len(document) and document.min() < -1:
-            raise NegmineValueError(f"`documents` must hold rows, or -1 for outside the corpus; got {document.min()}.")
-        return cls._finish(query, document, total, grades, positive_scores, positive_vectors)
+        return cls._checked(query, document, total, "documents", grades, positive_scores, positive_vectors)
 
     @classmethod
     def from_lists(
@@ -153,23 +178,10 @@ class Positives:
 
         A string in the place of a list is refused: it would be split into characters.
         """
-        flat: list[Any] = []
-        lengths: list[int] = []
-        for query, documents in enumerate(lists):
-            if isinstance(documents, str | bytes):
-                raise NegmineTypeError(f"`lists` must hold a list per query; got the string {documents!r} at {query}.")
-            before = len(flat)
-            flat.extend(documents)
-            lengths.append(len(flat) - before)
-        return cls.from_pairs(
-            np.repeat(np.arange(len(lengths)), lengths),
-            _labels(flat),
-            n_queries=len(lengths),
-            document_ids=document_ids,
-            grades=grades,
-            positive_scores=positive_scores,
-            positive_vectors=positive_vectors,
-        )
+        lengths, flat = _flatten(lists, "lists")
+        query = np.repeat(np.arange(len(lengths)), lengths)
+        document = _translate(_labels(flat, "lists"), document_ids, "lists", "document_ids", outside=True)
+        return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_vectors)
 
     @classmethod
     def from_dict(
@@ -180,13 +192,12 @@ class Positives:
         document_ids: npt.ArrayLike,
     ) -> Positives:
         """Take query label -> document labels; queries that are not in the mapping have no positives."""
-        pairs = [(query, document) for query, documents in mapping.items() for document in _listed(query, documents)]
-        return cls.from_pairs(
-            _labels([query for query, _ in pairs]),
-            _labels([document for _, document in pairs]),
-            query_ids=query_ids,
-            document_ids=document_ids,
-        )
+        if not isinstance(mapping, Mapping):
+            raise NegmineTypeError(f"`mapping` must be a mapping to lists; got {type(mapping).__name__}.")
+        lengths, flat = _flatten(mapping.values(), "mapping", list(mapping))
+        query = _translate(_labels(list(mapping), "mapping"), query_ids, "mapping", "query_ids")
+        document = _translate(_labels(flat, "mapping"), document_ids, "mapping", "document_ids")
+        return cls._finish(np.repeat(query, lengths), document, _length(query_ids, "query_ids"), None, None, None)
 
     @classmethod
     def from_qrels(
@@ -201,12 +212,21 @@ class Positives:
 
         The rest is available from :meth:`lower_grades`, as an exclusion.
         """
+        if not isinstance(qrels, Mapping):
+            raise NegmineTypeError(f"`qrels` must be a mapping of mappings; got {type(qrels).__name__}.")
+        for label, judged in qrels.items():
+            if not isinstance(judged, Mapping):
+                raise NegmineTypeError(
+                    f"`qrels` must map a query to a mapping of grades; got {type(judged).__name__} for {label!r}."
+                )
+        least = _coerce.integer(min_grade, "min_grade", least=-_coerce.MOST)
         triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
-        query = _translate(_labels([query for query, _, _ in triples]), query_ids, "qrels", "query_ids")
-        document = _translate(_labels([document for _, document, _ in triples]), document_ids, "qrels", "document_ids")
+        query = _translate(_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
+        documents = _labels([document for _, document, _ in triples], "qrels")
+        document = _translate(documents, document_ids, "qrels", "document_ids")
         grade = _coerce.int64s([grade for _, _, grade in triples], "qrels")
-        total = len(np.asarray(query_ids))
-        high = grade >= min_grade
+        total = _length(query_ids, "query_ids")
+        high = grade >= least
         lower = cls._finish(query[~high], document[~high], total, grade[~high], None, None)
         positives = cls._finish(query[high], document[high], total, grade[high], None, None)
         return cls(positives.offsets, positives.items, positives.grades, _lower=lower)
@@ -243,6 +263,22 @@ class Positives:
         )
 
     @classmethod
+    def _checked(
+        cls,
+        query: npt.NDArray[np.int64],
+        document: npt.NDArray[np.int64],
+        total: int,
+        argument: str,
+        grades: npt.ArrayLike | None,
+        scores: npt.ArrayLike | None,
+        vectors: npt.NDArray[Any] | None,
+    ) -> Positives:
+        """Refuse what is neither a row nor -1, then finish."""
+        if len(document) and document.min() < -1:
+            raise NegmineValueError(f"`{argument}` must hold rows, or -1 for outside the corpus; got {document.min()}.")
+        return cls._finish(query, document, total, grades, scores, vectors)
+
+    @classmethod
     def _finish(
         cls,
         query: npt.NDArray[np.int64],
@@ -258,21 +294,26 @@ class Positives:
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
         graded = None if grades is None else _coerce.int64s(grades, "grades", len(order))[order][keep]
+        if scores is not None and vectors is not None:
+            raise NegmineValueError("`positive_scores` and `positive_vectors` must not both be given; got both.")
         scored = None
         if scores is not None:
-            given = np.asarray(scores, dtype=np.float64)
-            if given.shape != (len(order),):
-                raise NegmineValueError(f"`positive_scores` must have shape ({len(order)},); got shape {given.shape}.")
+            given = _coerce.float64s(scores, "positive_scores", len(order))
             scored = np.where(document == -1, given[order], np.nan)[keep]
             if not np.isfinite(scored[document[keep] == -1]).all():
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
         if vectors is not None:
             # The caller's vectors follow the order of the entries -1 as given.
+            vectors = _coerce.vectors(vectors, "positive_vectors")
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
             if len(vectors) != len(wanted):
                 raise NegmineValueError(f"`positive_vectors` must have {len(wanted)} rows; got {len(vectors)}.")
             vectors = vectors[wanted]
+            with np.errstate(over="ignore"):
+                bad = ~np.isfinite(vectors.astype(np.float32)).all(axis=1)
+            if bad.any():
+                raise NegmineValueError(f"`positive_vectors` must be finite; row {wanted[bad][0]} is not.")
         items = np.ascontiguousarray(document[keep])
         if (items == -1).any() and scored is None and vectors is None:
             raise NegmineValueError(
@@ -318,37 +359,48 @@ class Eligibility:
         return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])
 
 
-def _listed(query: object, documents: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(documents, str | bytes):
-        raise NegmineTypeError(f"`mapping` must hold a list per query; got the string {documents!r} for {query!r}.")
-    return documents
+def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = None) -> tuple[list[int], list[Any]]:
+    """Lengths of lists, and their entries one after the other; ``names`` says whose they are."""
+    flat: list[Any] = []
+    lengths: list[int] = []
+    for number, entries in enumerate(lists):
+        if isinstance(entries, str | bytes) or not isinstance(entries, Iterable) or getattr(entries, "ndim", 1) == 0:
+            owner = number if names is None else repr(names[number])
+            got = entries.item() if isinstance(entries, np.generic) else entries
+            raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {got!r} for query {owner}.")
+        before = len(flat)
+        flat.extend(entries)
+        lengths.append(len(flat) - before)
+    return lengths, flat
 
 
-def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
+def _length(ids: npt.ArrayLike | None, argument: str) -> int:
+    """Number of labels."""
+    return len(_coerce.labels(ids, argument))
+
+
+def _labels(values: Sequence[Any], argument: str) -> npt.NDArray[Any]:
     """Integers and strings are never mixed: NumPy would turn the one into the other without a word."""
-    if any(isinstance(value, str) for value in values) and not all(isinstance(value, str) for value in values):
-        raise NegmineTypeError("labels must be all integers or all strings; got both.")
-    return np.asarray(values) if len(values) else np.empty(0, dtype=np.int64)
+    return _coerce.array(values, argument) if len(values) else np.empty(0, dtype=np.int64)
 
 
 def _translate(
-    values: npt.ArrayLike, known: npt.ArrayLike | None, argument: str, known_argument: str
+    values: npt.ArrayLike, known: npt.ArrayLike | None, argument: str, known_argument: str, *, outside: bool = False
 ) -> npt.NDArray[np.int64]:
+    """Rows of labels, or the rows themselves where no labels are known; with ``outside``, -1 stays -1."""
     if known is None:
         return _coerce.int64s(values, argument)
-    labels = _coerce.ids(known, known_argument, len(np.asarray(known)))
+    labels = _coerce.ids(known, known_argument, _length(known, known_argument))
     wanted = _coerce.labels(values, argument)
-    if len(wanted) == 0:
-        return np.empty(0, dtype=np.int64)
-    if wanted.dtype.kind != labels.dtype.kind:
+    if len(wanted) and len(labels) and wanted.dtype.kind != labels.dtype.kind:
         raise NegmineTypeError(
-            f"`{argument}` must hold labels of the type of `{known_argument}`, {labels.dtype.name}; "
-            f"got {wanted.dtype.name}."
+            f"`{argument}` must hold labels of the type of `{known_argument}`, {_coerce.kind_of(labels)}; "
+            f"got {_coerce.kind_of(wanted)}."
         )
     rows = _coerce.find(wanted, labels)
     unknown = rows == -1
-    if argument == "documents" and wanted.dtype.kind == "i":
-        unknown &= wanted != -1  # a positive outside the corpus
+    if outside and wanted.dtype.kind == "i":
+        unknown &= wanted != -1
     if unknown.any():
         raise NegmineValueError(
             f"`{argument}` must hold labels of `{known_argument}`; got {wanted[unknown][0].item()!r}, which is unknown."

@@ -124,8 +124,7 @@ def sweep(
     values = np.sort([_coerce.real(margin, "margins", least=least) for margin in margins])
     if len(values) == 0:
         raise NegmineValueError("`margins` must hold at least one margin; got none.")
-    range_min, range_max = miner.window
-    depth = _coerce.integer(depth, "depth", least=range_max)
+    depth = _coerce.integer(depth, "depth", least=miner.window[1])
     bare = replace(
         miner,
         absolute_margin=None,
@@ -136,27 +135,33 @@ def sweep(
         limit_per_document=None,
     )
     pool = bare.candidates(index, queries, positives, **rules)
-    figures = [_figures(pool, margin, kind, (range_min, range_max), miner.num_negatives, hidden) for margin in values]
+    figures = [_figures(pool, _caps(miner, pool, kind, margin), miner, hidden) for margin in values]
     columns = {name: np.array([row[name] for row in figures]) for name in figures[0]}
     shares = columns.pop("false_negatives")
     return Sweep(kind=kind, margins=values, false_negatives=None if hidden is None else shares, **columns)
 
 
+def _caps(miner: HardNegativeMiner, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
+    """Every row's cap: the miner's own rules, with ``margin`` in the place of its margin of that kind."""
+    reference = pool.reference_scores
+    absolute = margin if kind == "absolute" else miner.absolute_margin
+    relative = margin if kind == "relative" else miner.relative_margin
+    caps = np.full(len(reference), np.inf if miner.max_score is None else miner.max_score)
+    if absolute is not None:
+        caps = np.minimum(caps, reference - absolute)
+    if relative is not None:
+        caps = np.minimum(caps, reference - np.abs(reference) * relative)
+    return caps
+
+
 def _figures(
-    pool: CandidatePool,
-    margin: float,
-    kind: MarginKind,
-    window: tuple[int, int],
-    n: int,
-    hidden: Positives | None,
+    pool: CandidatePool, caps: npt.NDArray[np.float64], miner: HardNegativeMiner, hidden: Positives | None
 ) -> dict[str, Any]:
-    """The figures of one margin."""
-    range_min, range_max = window
+    """The figures of one margin, which gives every row its cap."""
+    (range_min, range_max), n = miner.window, miner.num_negatives
     known = ~np.isnan(pool.reference_scores)
     scores, rows, counts = pool.scores[known], pool.rows[known], pool.counts[known]
-    reference = pool.reference_scores[known]
-    cap = reference - (np.abs(reference) * margin if kind == "relative" else margin)
-    above = (scores > cap[:, None]).sum(axis=1)
+    above = (scores > caps[known, None]).sum(axis=1)
     survivors = counts - above
     # Scores fall, so survivors are a row's last `survivors` documents, and the chosen a run of those.
     first = above + range_min
