@@ -5,49 +5,59 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::avx2::dot_i8::{Found, load};
-use crate::dot_i8::{Block, GROUP_BYTES, Hit, PANEL, Panel, Part, QueryTile};
+use super::avx2::dot_i8::{Scan, load};
+use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
+use crate::query_tile::{Block, QueryTile};
+
+/// Queries that are multiplied together.
+const QUERIES: usize = 3;
 
 /// Vectors of eight documents that are multiplied together; a panel has two such strips.
 const VECTORS: usize = 4;
 
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
-    let mut found = Found::new();
-    for block in queries.blocks() {
-        let n = block.len();
-        for first in (0..n).step_by(3) {
-            match n - first {
-                1 => scan_part::<1>(&block, first, panel, &mut found),
-                2 => scan_part::<2>(&block, first, panel, &mut found),
-                _ => scan_part::<3>(&block, first, panel, &mut found),
+    let mut scan = Scan::new(panel);
+    for block in 0..queries.blocks() {
+        let block = queries.block(block);
+        scan.start(&block);
+        for first in (0..block.len).step_by(QUERIES) {
+            match block.len - first {
+                1 => scan_part::<1>(&block, first, &mut scan),
+                2 => scan_part::<2>(&block, first, &mut scan),
+                _ => scan_part::<QUERIES>(&block, first, &mut scan),
             }
         }
-        found.append(&block, panel.valid, hits);
+        scan.finish(&block, hits);
     }
 }
 
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-fn scan_part<const Q: usize>(block: &Block<'_>, first: usize, panel: &Panel<'_>, found: &mut Found) {
-    let queries = block.part::<Q>(first);
+fn scan_part<const Q: usize>(block: &Block<'_>, first: usize, scan: &mut Scan<'_, VECTORS>) {
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots(&queries, panel, strip);
-        found.judge(&queries, panel, strip, &dots);
+        let dots = dots::<Q>(block, first, scan.panel(), strip);
+        scan.keep(first, strip, &dots);
     }
 }
 
 /// The inner products of `Q` queries with a strip of the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-fn dots<const Q: usize>(queries: &Part<'_, Q>, panel: &Panel<'_>, strip: usize) -> [[__m256i; VECTORS]; Q] {
+fn dots<const Q: usize>(
+    block: &Block<'_>,
+    first: usize,
+    panel: &Panel<'_>,
+    strip: usize,
+) -> [[__m256i; VECTORS]; Q] {
     let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
     for q in 0..Q {
-        sums[q] = [_mm256_set1_epi32(queries.correction[q]); VECTORS];
+        sums[q] = [_mm256_set1_epi32(block.bounds.correction[first + q]); VECTORS];
     }
-    for (words, group) in queries.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+    for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         let mut codes = [_mm256_setzero_si256(); Q];
         for q in 0..Q {
-            codes[q] = _mm256_set1_epi32(words[queries.first + q]);
+            codes[q] = _mm256_set1_epi32(words[first + q]);
         }
         for v in 0..VECTORS {
             let documents = load(group, strip * VECTORS + v);

@@ -14,3 +14,13 @@ pub(crate) mod vnni256;
 /// Rows between the one that is multiplied and the one that is prefetched, for kernels that read scattered rows.
 /// Measured on a Zen 4 processor at width 384 with rows in memory; 4 to 16 are within a few percent.
 const AHEAD: usize = 8;
+
+/// The places of the bits of a mask, rising.
+#[inline]
+fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (mask != 0).then(|| mask.trailing_zeros() as usize);
+        mask &= mask.wrapping_sub(1);
+        place
+    })
+}
