@@ -94,9 +94,7 @@ def main() -> None:
         make, k, labels = CASES[name]
         queries, corpus = make()
         labels = [label for label in labels if homes[harness.PEERS[label].home]]
-        results = harness.measure(
-            labels, arguments.threads, corpus, queries, k, rounds=arguments.rounds, homes=homes
-        )
+        results = harness.measure(labels, arguments.threads, corpus, queries, k, rounds=arguments.rounds, homes=homes)
         everything.append(results)
         print(harness.table(results, {k: v * arguments.threads for k, v in peaks.items()}), end="\n\n", flush=True)
     if arguments.json:

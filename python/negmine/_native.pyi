@@ -8,7 +8,7 @@ from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
-__all__ = ["ExactIndex", "build_info", "limit_per_document", "peaks", "score_pairs", "select"]
+__all__ = ["ExactIndex", "build_info", "int8_gops", "limit_per_document", "peaks", "score_pairs", "select"]
 
 @final
 class ExactIndex:
@@ -57,6 +57,7 @@ class ExactIndex:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 
 def build_info() -> dict[str, Any]: ...
+def int8_gops() -> float: ...
 def peaks() -> dict[str, float]: ...
 def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int

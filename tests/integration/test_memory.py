@@ -20,6 +20,12 @@ corpus = np.lib.format.open_memmap(path, mode="r")
 queries = np.array(corpus[:: max(1, len(corpus) // 64)][:64])
 data = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (data + limit, data + limit))
+try:
+    np.ones(limit, dtype=np.uint8)
+except MemoryError:
+    pass
+else:
+    raise AssertionError("the system does not hold the child to its limit")
 index = negmine.ExactIndex(corpus, memory_limit=limit, num_threads=2)
 plan = index.plan(len(queries), 10)
 assert plan.total_bytes <= limit and plan.passes >= 1, plan
