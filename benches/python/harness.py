@@ -43,7 +43,7 @@ class Runner:
     prepare: float = 0.0
     recall: float = float("nan")
 
-    def ask(self, **message: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, **message: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None

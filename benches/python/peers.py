@@ -199,6 +199,6 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads))
 
 
-def load(path: str) -> Any:  # noqa: ANN401
+def load(path: str) -> Any:
     """An array in memory of its own."""
     return np.ascontiguousarray(np.load(path))
