@@ -20,10 +20,9 @@ from negmine.positives import Positives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["QRELS_SUFFIXES", "RUN_SUFFIXES", "Qrels", "Run", "read_qrels", "read_run"]
+__all__ = ["QRELS_SUFFIXES", "Qrels", "Run", "read_qrels", "read_run"]
 
 QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".qrel", *tables.TABLE_SUFFIXES)
-RUN_SUFFIXES = (".txt", ".tsv", ".run", ".trec")
 
 #: What the columns are called in tables and in headers, the first that is there being taken.
 _QUERY_NAMES = ("query_id", "query-id", "qid")
