@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
-__all__: list[str]
+__all__ = ["ExactIndex", "build_info", "int8_rate", "limit_per_document", "score_pairs", "select"]
 
 @final
 class ExactIndex:

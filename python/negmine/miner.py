@@ -229,7 +229,7 @@ class HardNegativeMiner:
             zero_documents=index._native.zero_rows,
             zero_queries=int(arrays["zero_queries"]),
             duplicate_pairs=known.duplicates,
-            diagnostics={"seconds": time.perf_counter() - started},
+            diagnostics={"seconds": time.perf_counter() - started, **arrays["counters"]},
         )
         return CandidatePool(
             rows=arrays["rows"],

@@ -201,7 +201,7 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
     let run = Run { threads: case.threads, isa, poll: &|_, _| false };
     let layout = Layout { tile_rows: case.tile_rows, resident: case.resident, ..Layout::default() };
     let index = ExactIndex::build(&corpus, case.metric, layout, &run).unwrap();
-    let found = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap();
+    let found = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().found;
     let expected = plain(case.metric, &case.corpus, &case.queries, &candidates, &targets);
     prop_assert_eq!(found, expected);
     Ok(())

@@ -84,10 +84,10 @@ impl ExactIndex {
         let exclude = exclude.as_ref().map(|csr| csr.view(py, "exclude", queries.len())).transpose()?;
         let eligible = eligible.as_ref().map(EligibleArg::view).transpose()?;
         let request = SearchRequest { k, exclude, max_score, eligible };
-        let found = call::run(py, num_threads, progress.as_ref(), |run| {
+        let outcome = call::run(py, num_threads, progress.as_ref(), |run| {
             self.inner.search(&corpus, &queries, &request, run)
         })?;
-        pad(py, k, found.into_iter().map(|found| found.best))
+        pad(py, k, outcome.found.into_iter().map(|found| found.best))
     }
 
     /// The candidate pool, as a dictionary of arrays.

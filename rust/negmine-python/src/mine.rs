@@ -93,6 +93,11 @@ pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict
     out.set_item("cap_scores", PyArray1::from_vec(py, pool.cap_scores))?;
     out.set_item("positive_scores", PyArray1::from_vec(py, pool.positive_scores))?;
     out.set_item("zero_queries", pool.zero_queries)?;
+    let counters = PyDict::new(py);
+    counters.set_item("scanned", pool.counters.scanned)?;
+    counters.set_item("survivors", pool.counters.survivors)?;
+    counters.set_item("rescored", pool.counters.rescored)?;
+    out.set_item("counters", counters)?;
     let report = PyDict::new(py);
     let [max_score, absolute, relative] = pool.report.above;
     let columns = [

@@ -56,6 +56,11 @@ impl Best {
         self.last.map(|last| last.score)
     }
 
+    /// Scores of documents among which the best `k` are.
+    pub fn scores(&self) -> impl Iterator<Item = f64> {
+        self.items.iter().map(|scored| scored.score)
+    }
+
     /// The answer, best first.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Scored> {

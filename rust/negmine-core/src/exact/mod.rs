@@ -14,6 +14,6 @@ pub(crate) mod state;
 pub use bound::Slack;
 pub use index::ExactIndex;
 pub use plan::{Layout, ScanPlan};
-pub use request::{Candidates, Eligible, Found, GroupRule, Targets};
+pub use request::{Candidates, Counters, Eligible, Found, GroupRule, Outcome, Targets};
 pub use score::Metric;
 pub use search::SearchRequest;

@@ -106,3 +106,33 @@ pub struct Found {
     /// Candidates above the cap, all of them counted.
     pub above_cap: u64,
 }
+
+/// How much work a scan was. Depends on the schedule, so it is for people and never part of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// (query, document) pairs scored in int8.
+    pub scanned: u64,
+    /// Pairs that the bound did not rule out.
+    pub survivors: u64,
+    /// Pairs scored canonically.
+    pub rescored: u64,
+}
+
+impl Counters {
+    pub(crate) fn add(&mut self, parts: impl IntoIterator<Item = Self>) {
+        for part in parts {
+            self.scanned += part.scanned;
+            self.survivors += part.survivors;
+            self.rescored += part.rescored;
+        }
+    }
+}
+
+/// The answer of a scan.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What every result row got, in order.
+    pub found: Vec<Found>,
+    /// How much work it was.
+    pub counters: Counters,
+}

@@ -5,7 +5,6 @@
 //! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
 //! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
 
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
@@ -21,15 +20,19 @@ use super::bound::{QueryBound, unit_for};
 use super::index::ExactIndex;
 use super::pack::{Tile, factor};
 use super::plan::{BLOCK, ScanPlan};
-use super::request::{Candidates, Found, Targets};
+use super::request::{Candidates, Counters, Found, Outcome, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
 
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;
 
-/// Panels between two looks at the pending documents while thresholds are still low.
-const FIRST_PANELS: [usize; 4] = [1, 4, 16, 64];
+/// Panels after which every query looks at its pending documents, while thresholds are still low: at first by their
+/// bounds alone.
+const SIFT_AFTER: [usize; 3] = [1, 4, 16];
+
+/// And then by scoring the best of them.
+const SETTLE_AFTER: [usize; 3] = [64, 256, 1024];
 
 /// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
 /// start with low thresholds.
@@ -57,7 +60,7 @@ impl ExactIndex {
         candidates: &Candidates<'_>,
         targets: &Targets,
         run: &Run<'_>,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Outcome> {
         if corpus.len() != self.len() || corpus.width() != self.width() {
             return Err(Error::Length { argument: "corpus", expected: self.len(), got: corpus.len() });
         }
@@ -77,7 +80,7 @@ impl Scan<'_, '_, '_, '_> {
     }
 
     /// All tiles are at hand: a block's state lives only while its piece is worked on.
-    fn resident(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
+    fn resident(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
         // Memory may allow fewer blocks at a time than there are threads.
         let threads = run.threads.min(plan.queries_at_once.div_ceil(BLOCK).max(1));
         let run = &Run {
@@ -85,37 +88,36 @@ impl Scan<'_, '_, '_, '_> {
             ..*run
         };
         let tiles = self.index.tiles();
-        let panels: Vec<(usize, usize)> = tiles
-            .iter()
-            .enumerate()
-            .flat_map(|(t, tile)| (0..tile.panels().len()).map(move |p| (t, p)))
-            .collect();
+        let panels: Vec<(&Tile, usize)> =
+            tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
         let blocks = self.blocks();
         let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
         let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panels.len().max(1));
         let per_run = panels.len().div_ceil(runs).max(1);
-        let found = run.map(
+        let parts = run.map(
             blocks * runs,
             || (),
             |(), item, ticker| {
-                let (block, part) = (item / runs, item % runs);
-                let mut block = self.block(block)?;
-                let own =
-                    &panels[(part * per_run).min(panels.len())..((part + 1) * per_run).min(panels.len())];
-                for tile in own.chunk_by(|a, b| a.0 == b.0) {
-                    let range = tile[0].1..tile[0].1 + tile.len();
-                    block.scan(self, &tiles[tile[0].0], range, ticker)?;
-                }
-                Ok(block.into_found())
+                let mut block = self.block(item / runs)?;
+                let begin = (item % runs * per_run).min(panels.len());
+                let end = (begin + per_run).min(panels.len());
+                block.scan(self, &panels[begin..end], ticker)?;
+                block.finish(self, ticker)?;
+                Ok(block.into_outcome())
             },
         )?;
-        Ok(found.chunks(runs).flat_map(|parts| merge(parts, self.targets.depth)).collect())
+        let mut outcome = Outcome::default();
+        for parts in parts.chunks(runs) {
+            outcome.counters.add(parts.iter().map(|part| part.counters));
+            outcome.found.extend(merge(parts, self.targets.depth));
+        }
+        Ok(outcome)
     }
 
     /// Tiles are packed one after the other, and states live until the last: all of them, or as many as memory holds,
     /// and then the corpus is read once for each such group.
-    fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
+    fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
         let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
         for first in (0..self.blocks()).step_by(group) {
             let blocks = group.min(self.blocks() - first);
@@ -124,27 +126,35 @@ impl Scan<'_, '_, '_, '_> {
             for documents in self.index.tile_ranges() {
                 let (metric, slack) = (self.index.metric(), self.index.layout().slack);
                 let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
+                let panels: Vec<(&Tile, usize)> = (0..tile.panels().len()).map(|p| (&tile, p)).collect();
                 run.map(
                     blocks.len(),
                     || (),
                     |(), item, ticker| {
                         let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
-                        block.scan(self, &tile, 0..tile.panels().len(), ticker)
+                        block.scan(self, &panels, ticker)?;
+                        block.finish(self, ticker)
                     },
                 )?;
             }
             for block in blocks {
-                found.extend(block.into_inner().unwrap_or_else(PoisonError::into_inner).into_found());
+                let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).into_outcome();
+                outcome.counters.add([part.counters]);
+                outcome.found.extend(part.found);
             }
         }
-        Ok(found)
+        Ok(outcome)
     }
 
     /// The queries of block `b`, quantised.
     fn block(&self, b: usize) -> Result<Block> {
         let (metric, slack) = (self.index.metric(), self.index.layout().slack);
-        let mut block =
-            Block { tile: QueryTile::new(self.index.width()), states: Vec::new(), hits: Vec::new() };
+        let mut block = Block {
+            tile: QueryTile::new(self.index.width()),
+            states: Vec::new(),
+            hits: Vec::new(),
+            scanned: 0,
+        };
         let mut codes = vec![0; padded_width(self.index.width())];
         for query in b * BLOCK..((b + 1) * BLOCK).min(self.queries.len()) {
             let mut q = vec![0.0; self.index.width()];
@@ -199,27 +209,29 @@ struct Block {
     tile: QueryTile,
     states: Vec<QueryState>,
     hits: Vec<Hit>,
+    scanned: u64,
 }
 
 impl Block {
-    /// Scans some panels of a tile; nothing is pending afterwards.
+    /// Scans some panels; documents stay pending.
     fn scan(
         &mut self,
         scan: &Scan<'_, '_, '_, '_>,
-        tile: &Tile,
-        panels: Range<usize>,
+        panels: &[(&Tile, usize)],
         ticker: &Ticker<'_>,
     ) -> Result<()> {
         let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
         let mut unit = f64::NAN;
-        for (done, p) in sampled_first(panels).enumerate() {
+        for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if FIRST_PANELS.contains(&done) {
-                for q in 0..self.states.len() {
-                    self.states[q].settle(&mut scorer)?;
-                }
+            if SIFT_AFTER.contains(&done) {
+                self.states.iter_mut().try_for_each(|state| state.sift(&mut scorer))?;
+                unit = f64::NAN;
+            } else if SETTLE_AFTER.contains(&done) {
+                self.states.iter_mut().try_for_each(|state| state.settle(&mut scorer))?;
                 unit = f64::NAN;
             }
+            let (tile, p) = panels[p];
             let panel = &tile.panels()[p];
             if panel.unit != unit {
                 unit = panel.unit;
@@ -227,18 +239,29 @@ impl Block {
             }
             self.hits.clear();
             scan_panel(scan.isa, &self.tile, tile.view(p), &mut self.hits);
+            self.scanned += (panel.len * self.states.len()) as u64;
             for hit in &self.hits {
                 let (query, lane) = (hit.query as usize, hit.lane as usize);
                 let state = &mut self.states[query];
                 let document = panel.document(lane);
                 let interval = state.bound.interval(hit.dot, &document, unit);
                 if state.take((panel.first + lane) as u32, interval, document.dd, scan.candidates) {
-                    state.settle(&mut scorer)?;
+                    state.sift(&mut scorer)?;
                     self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
                 }
             }
         }
-        self.states.iter_mut().try_for_each(|state| state.finish_tile(&mut scorer))
+        Ok(())
+    }
+
+    /// Scores whatever may still be of use; the documents seen so far are not wanted again.
+    fn finish(&mut self, scan: &Scan<'_, '_, '_, '_>, ticker: &Ticker<'_>) -> Result<()> {
+        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        for state in &mut self.states {
+            ticker.check()?;
+            state.finish(&mut scorer)?;
+        }
+        Ok(())
     }
 
     /// Thresholds and offsets as panels of another unit want them.
@@ -249,24 +272,24 @@ impl Block {
         }
     }
 
-    fn into_found(self) -> Vec<Found> {
-        self.states.into_iter().flat_map(QueryState::into_found).collect()
+    fn into_outcome(self) -> Outcome {
+        let mut counters = Counters { scanned: self.scanned, ..Counters::default() };
+        counters.add(self.states.iter().map(QueryState::counters));
+        Outcome { found: self.states.into_iter().flat_map(QueryState::into_found).collect(), counters }
     }
 }
 
-/// Panels in an order that starts with a sample from everywhere.
-fn sampled_first(panels: Range<usize>) -> impl Iterator<Item = usize> {
-    let (begin, end) = (panels.start, panels.end);
-    let sample = (begin..end).step_by(SAMPLE);
-    sample.chain((begin..end).filter(move |p| (p - begin) % SAMPLE != 0))
+/// Places of `n` panels in an order that starts with a sample from everywhere.
+fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }
 
 /// The answers of one block of queries, each part from other documents.
-fn merge(parts: &[Vec<Found>], depth: usize) -> Vec<Found> {
+fn merge(parts: &[Outcome], depth: usize) -> Vec<Found> {
     let [first, rest @ ..] = parts else { return Vec::new() };
-    let mut merged = first.clone();
+    let mut merged = first.found.clone();
     for part in rest {
-        for (all, more) in merged.iter_mut().zip(part) {
+        for (all, more) in merged.iter_mut().zip(&part.found) {
             all.above_cap += more.above_cap;
             all.best.extend(&more.best);
         }

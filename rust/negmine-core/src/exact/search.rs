@@ -7,7 +7,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
 use super::index::ExactIndex;
-use super::request::{Candidates, Eligible, Found, Targets};
+use super::request::{Candidates, Eligible, Outcome, Targets};
 
 /// What a search may leave out.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ impl ExactIndex {
         queries: &Rows<'_>,
         request: &SearchRequest<'_>,
         run: &Run<'_>,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Outcome> {
         let mut banned = Lists::default();
         if let Some(exclude) = request.exclude {
             check_length("exclude", queries.len(), exclude.len())?;

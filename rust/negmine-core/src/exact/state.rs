@@ -1,8 +1,8 @@
 //! What one query keeps while documents stream past.
 //!
-//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then, and at
-//! the end of every tile, pending documents are scored canonically: first those that look best, so that the threshold
-//! rises and rules out the rest. After a tile nothing is pending, so a tile's rows are never wanted again.
+//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then those
+//! that look best are scored canonically, so that the threshold rises and rules others out; what is left is scored at the
+//! end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
 
 use negmine_kernels::isa::Isa;
 
@@ -11,7 +11,7 @@ use crate::base::order::{Best, Scored};
 use crate::base::{Error, Result};
 
 use super::bound::QueryBound;
-use super::request::{Candidates, Found, Targets};
+use super::request::{Candidates, Counters, Found, Targets};
 use super::score::Metric;
 
 /// Fewest pending documents that are worth a look before the tile ends.
@@ -22,6 +22,9 @@ const TOGETHER: usize = 4;
 
 /// Scattered rows come from memory: they are asked for this many documents ahead.
 const AHEAD: usize = 8;
+
+/// Pending documents, as a multiple of the trigger, that are not kept waiting.
+const MANY: usize = 8;
 
 /// Documents scored at the end of a tile before the threshold is looked at again.
 const BATCH: usize = 16;
@@ -107,12 +110,12 @@ pub(crate) struct QueryState {
     straddling: Vec<Pending>,
     trigger: usize,
     scores: Vec<Scored>,
+    counters: Counters,
 }
 
-/// Bytes that one query's state takes: codes, row, pending documents (which may grow beyond their trigger where many
-/// intervals overlap, and are then scored at once), and the best so far.
+/// Bytes that one query's state takes at most: codes, row, pending documents, and the best so far.
 pub(crate) fn bytes(width: usize, depth: usize) -> usize {
-    let pending = 2 * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
+    let pending = 2 * MANY * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
     size_of::<QueryState>() + 6 * width + pending + 4 * depth * size_of::<Scored>()
 }
 
@@ -142,6 +145,7 @@ impl QueryState {
             straddling: Vec::new(),
             trigger: MIN_TRIGGER.max(2 * targets.depth),
             scores: Vec::new(),
+            counters: Counters::default(),
         }
     }
 
@@ -158,6 +162,7 @@ impl QueryState {
         dd: f64,
         candidates: &Candidates<'_>,
     ) -> bool {
+        self.counters.survivors += 1;
         if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
             return false;
         }
@@ -180,37 +185,62 @@ impl QueryState {
         self.pending.len() + self.straddling.len() >= self.trigger
     }
 
-    /// Scores what looks best, so that the threshold rises, and drops what that rules out.
-    pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let straddling = std::mem::take(&mut self.straddling);
-        self.score(&straddling, scorer)?;
-        if self.pending.len() > self.depth && self.depth > 0 {
-            // Twice the middle of an interval orders like the middle.
-            let middle = |document: &Pending| document.low + document.high;
-            self.pending.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
-        }
-        self.score_first(self.depth.min(self.pending.len()), scorer)?;
-        let threshold = self.threshold;
-        self.pending.retain(|document| document.high >= threshold);
-        let trigger = MIN_TRIGGER.max(2 * self.depth);
-        if self.pending.len() > trigger {
-            // A flat distribution: intervals overlap so much that waiting would only use memory.
-            self.score_first(self.pending.len() - trigger / 2, scorer)?;
+    /// Raises the threshold by what is certain without looking at a row, and drops what that rules out; scores documents
+    /// only where too many are left.
+    pub(crate) fn sift(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.raise_by_lows();
+        self.drop_ruled_out();
+        let trigger = self.least_trigger();
+        if self.pending.len() + self.straddling.len() > trigger / 2 {
+            self.settle(scorer)?;
         }
         self.trigger = trigger.max(2 * self.pending.len());
         Ok(())
     }
 
-    /// Scores whatever may still be of use; nothing stays pending.
-    pub(crate) fn finish_tile(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        self.settle(scorer)?;
-        self.pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
-        while !self.pending.is_empty() {
-            self.score_first(BATCH.min(self.pending.len()), scorer)?;
-            let reaches = self.pending.partition_point(|document| document.high >= self.threshold);
-            self.pending.truncate(reaches);
+    /// Scores what looks best, so that the threshold rises, and drops what that rules out.
+    pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let straddling = std::mem::take(&mut self.straddling);
+        self.score(&straddling, scorer)?;
+        // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
+        let middle = |document: &Pending| document.low + document.high;
+        let twice = 2.0 * self.threshold;
+        let mut promising: Vec<Pending> =
+            self.pending.extract_if(.., |document| middle(document) >= twice).collect();
+        if promising.len() > self.depth && self.depth > 0 {
+            promising.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
+            self.pending.extend(promising.drain(self.depth..));
+        }
+        self.score(&promising, scorer)?;
+        self.drop_ruled_out();
+        if self.pending.len() > MANY * self.least_trigger() {
+            // So many intervals overlap that waiting would only use memory.
+            self.finish(scorer)?;
         }
         Ok(())
+    }
+
+    /// Scores whatever may still be of use; nothing stays pending.
+    pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let straddling = std::mem::take(&mut self.straddling);
+        self.score(&straddling, scorer)?;
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|document| document.high >= self.threshold);
+        pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
+        for batch in pending.chunks(BATCH) {
+            if batch[0].high < self.threshold {
+                break;
+            }
+            self.score(batch, scorer)?;
+        }
+        pending.clear();
+        self.pending = pending;
+        Ok(())
+    }
+
+    /// How much work it was; pairs scanned are counted elsewhere.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// What every result row found.
@@ -220,13 +250,38 @@ impl QueryState {
             .map(|target| Found { best: target.best.into_sorted(), above_cap: target.above_cap })
     }
 
-    /// Scores the first `n` pending documents and takes them out.
-    fn score_first(&mut self, n: usize, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let first: Vec<Pending> = self.pending.drain(..n).collect();
-        self.score(&first, scorer)
+    fn least_trigger(&self) -> usize {
+        MIN_TRIGGER.max(2 * self.depth)
+    }
+
+    fn drop_ruled_out(&mut self) {
+        let threshold = self.threshold;
+        self.pending.retain(|document| document.high >= threshold);
+    }
+
+    /// The depth-th best of what a result row holds and of the low ends of pending documents, all of which pass its cap.
+    fn raise_by_lows(&mut self) {
+        if self.depth == 0 {
+            return;
+        }
+        let mut lowest = f64::INFINITY;
+        for target in self.targets.iter().filter(|target| !target.cap.is_nan()) {
+            let mut certain: Vec<f64> = self.pending.iter().map(|document| document.low).collect();
+            certain.extend(target.best.scores());
+            if certain.len() < self.depth {
+                return;
+            }
+            let (_, nth, _) = certain.select_nth_unstable_by(self.depth - 1, |a, b| b.total_cmp(a));
+            lowest = lowest.min(*nth);
+        }
+        // Documents below the floor are among the pending ones, and their low ends are no threshold.
+        if lowest >= self.floor && lowest < f64::INFINITY {
+            self.threshold = self.threshold.max(lowest);
+        }
     }
 
     fn score(&mut self, documents: &[Pending], scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.counters.rescored += documents.len() as u64;
         let mut scores = std::mem::take(&mut self.scores);
         scores.clear();
         scorer.score(&self.q, self.bound.qq, documents, &mut scores)?;

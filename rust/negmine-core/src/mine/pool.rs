@@ -5,7 +5,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 use crate::exact::score::score_pairs;
-use crate::exact::{ExactIndex, Found, Targets};
+use crate::exact::{Counters, ExactIndex, Found, Targets};
 
 use super::caps::{CapRules, Reference};
 use super::eligible::{Ruled, Rules};
@@ -76,6 +76,8 @@ pub struct Pool {
     pub report: ReportColumns,
     /// Queries of norm zero, under cosine.
     pub zero_queries: u64,
+    /// How much work the scan was; not part of the answer.
+    pub counters: Counters,
 }
 
 /// Result rows before the scan: which query and positive they stand for, and their caps.
@@ -106,13 +108,14 @@ pub fn candidates(
     let positive_scores = positive_scores(index, corpus, queries, request, run)?;
     let mut plan = plan(request, &positive_scores);
     plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
-    let found = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
+    let outcome = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
     let mut pool = Pool {
         width: request.range_max - request.range_min,
         zero_queries: zero_queries(index, queries, run),
+        counters: outcome.counters,
         ..Pool::default()
     };
-    for (row, found) in found.into_iter().enumerate() {
+    for (row, found) in outcome.found.into_iter().enumerate() {
         pool.push(row, &found, &plan, &ruled, request, index.len());
     }
     pool.positive_rows = plan.positive_rows;
