@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
+use super::Ahead;
 use super::avx2::dot_i8::{Scan, load};
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
 use crate::query_tile::{Block, QueryTile};
@@ -36,15 +37,19 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 fn scan_part<const Q: usize>(block: &Block<'_>, first: usize, scan: &mut Scan<'_, VECTORS>) {
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots::<Q>(block, first, scan.panel(), strip);
+        let dots = if (first, strip) == (0, 0) {
+            dots::<Q, true>(block, first, scan.panel(), strip)
+        } else {
+            dots::<Q, false>(block, first, scan.panel(), strip)
+        };
         scan.keep(first, strip, &dots);
     }
 }
 
-/// The inner products of `Q` queries with a strip of the panel.
+/// The inner products of `Q` queries with a strip of the panel; `FETCH` requests the next panel meanwhile.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-fn dots<const Q: usize>(
+fn dots<const Q: usize, const FETCH: bool>(
     block: &Block<'_>,
     first: usize,
     panel: &Panel<'_>,
@@ -54,7 +59,11 @@ fn dots<const Q: usize>(
     for q in 0..Q {
         sums[q] = [_mm256_set1_epi32(block.bounds.correction[first + q]); VECTORS];
     }
+    let mut ahead = Ahead::new(panel, block);
     for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        if FETCH {
+            ahead.step();
+        }
         let mut codes = [_mm256_setzero_si256(); Q];
         for q in 0..Q {
             codes[q] = _mm256_set1_epi32(words[first + q]);

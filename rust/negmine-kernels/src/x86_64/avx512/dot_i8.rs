@@ -20,7 +20,7 @@ use std::arch::x86_64::{
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
 use crate::floor::{Range, Summary};
 use crate::query_tile::{BLOCK, Block, Bounds, QueryTile};
-use crate::x86_64::bits;
+use crate::x86_64::{Ahead, bits};
 
 /// Vectors of sixteen documents in a panel.
 const VECTORS: usize = 4;
@@ -132,7 +132,9 @@ fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>) -> [[__m512i; VECT
     for q in 0..Q {
         sums[q] = [_mm512_set1_epi32(block.bounds.correction[q]); VECTORS];
     }
+    let mut ahead = Ahead::new(panel, block);
     for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        ahead.step();
         let documents = load(group);
         for q in 0..Q {
             let codes = _mm512_set1_epi32(words[q]);
