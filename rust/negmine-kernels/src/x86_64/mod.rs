@@ -5,6 +5,10 @@
 // Small arrays of registers are indexed by loops that unroll completely; iterators over several of them at once hide it.
 #![allow(clippy::needless_range_loop)]
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use crate::rows_i8::ROW_ALIGNMENT;
+
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod avxvnni;
@@ -12,8 +16,47 @@ pub(crate) mod peak;
 pub(crate) mod vnni256;
 
 /// Rows between the one that is multiplied and the one that is prefetched, for kernels that read scattered rows.
-/// Measured on a Zen 4 processor at width 384 with rows in memory; 4 to 16 are within a few percent.
-const AHEAD: usize = 8;
+/// Measured on a Zen 4 processor with rows in memory: at width 384 distances of 8 to 32 are alike, at 128 16 is best.
+const AHEAD: usize = 16;
+
+/// A cache line of a row of codes.
+type Line = [i8; ROW_ALIGNMENT];
+
+/// Rows of codes that start at whole cache lines.
+struct Rows<'a> {
+    codes: &'a [Line],
+    /// Lines from one row to the next.
+    stride: usize,
+    /// Lines of a row that hold its codes.
+    lines: usize,
+}
+
+// Always inlined, like everything that a kernel does for each row: a closure, or `map` on an array, may not be, since
+// it lacks the kernel's target features.
+#[expect(clippy::inline_always, reason = "see above")]
+impl<'a> Rows<'a> {
+    fn new(codes: &'a [i8], stride: usize, width: usize) -> Self {
+        let codes = codes.as_chunks::<ROW_ALIGNMENT>().0;
+        Rows { codes, stride: stride / ROW_ALIGNMENT, lines: width.div_ceil(ROW_ALIGNMENT) }
+    }
+
+    #[inline(always)]
+    fn row(&self, row: u32) -> &'a [Line] {
+        &self.codes[row as usize * self.stride..][..self.lines]
+    }
+
+    /// Requests the rows of a list from place `first` to before `last`, as far as the list goes.
+    #[inline(always)]
+    fn prefetch(&self, list: &[u32], first: usize, last: usize) {
+        let last = last.min(list.len());
+        for row in &list[first.min(last)..last] {
+            for line in self.row(*row) {
+                // SAFETY: every x86-64 processor has the instruction, and it accesses nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr()) };
+            }
+        }
+    }
+}
 
 /// The places of the bits of a mask, rising.
 #[inline]
