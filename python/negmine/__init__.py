@@ -19,6 +19,7 @@ from negmine.errors import (
     NegmineWarning,
 )
 from negmine.index import ExactIndex, TopK, score_pairs
+from negmine.job import JobResult, mine_to
 from negmine.miner import HardNegativeMiner, mine
 from negmine.negatives import HardNegatives
 from negmine.policies import Ambiguous, Softmax, Stride
@@ -36,6 +37,7 @@ __all__ = [
     "HardNegativeMiner",
     "HardNegatives",
     "JobError",
+    "JobResult",
     "MemoryLimitError",
     "MissingExtraError",
     "NegmineError",
@@ -53,6 +55,7 @@ __all__ = [
     "Verification",
     "build_info",
     "mine",
+    "mine_to",
     "score_pairs",
     "verify",
 ]

@@ -143,7 +143,10 @@ def with_provenance(table: pa.Table, kind: str, provenance: Mapping[str, Any]) -
 
 def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
     arrow = require("pyarrow", "io", "writing mined negatives")
-    return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), arrow.array(values))
+    entries = arrow.array(values)
+    # Parquet calls the entries of a list so: the type stays what it is when the file is read.
+    kind = arrow.list_(arrow.field("element", entries.type))
+    return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)
 
 
 def _lists(flat: Mapping[str, Any], side: str) -> Lists:
@@ -188,6 +191,7 @@ class MinedRows:
         *,
         positives: CsrLike | None = None,
         query_ids: npt.ArrayLike | None = None,
+        query_offset: int = 0,
         document_ids: npt.ArrayLike | None = None,
         miner: HardNegativeMiner | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -200,7 +204,9 @@ class MinedRows:
         positives
             The positives that were mined with. Default: those of the pool that the negatives refer to.
         query_ids : int64 or str (n_queries,), optional
-            Labels of all queries, counted from row 0. Default: the rows.
+            Labels of all queries. Default: the rows.
+        query_offset
+            Row of the query that the first label belongs to.
         document_ids : int64 or str (n_documents,), optional
             Labels of all documents. Default: those of the pool.
         miner
@@ -220,7 +226,7 @@ class MinedRows:
             "epoch": negatives.epoch,
             "options": _describe_choice(negatives) if miner is None else describe_miner(miner),
         }
-        source = _Source.of(negatives, positives, query_ids, document_ids)
+        source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
 
         def batches() -> Iterator[Records]:
@@ -238,6 +244,7 @@ class _Source:
     each: bool
     positives: CsrLike
     query_ids: Ids | None
+    query_offset: int
     document_ids: Ids | None
 
     @classmethod
@@ -246,6 +253,7 @@ class _Source:
         negatives: HardNegatives,
         positives: CsrLike | None,
         query_ids: npt.ArrayLike | None,
+        query_offset: int,
         document_ids: npt.ArrayLike | None,
     ) -> _Source:
         pool = negatives.pool
@@ -269,12 +277,12 @@ class _Source:
         elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.rows):
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
         labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
-        last = int(negatives.query_rows.max(initial=-1))
+        last = int(negatives.query_rows.max(initial=-1)) - query_offset
         if labels is not None and (labels.ndim != 1 or len(labels) <= last):
             raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
         # Under "each" result rows are (query, positive) pairs, and more than there are queries or as many.
         each = bool((negatives.positive_rows >= 0).any()) if pool is None else pool.each
-        return cls(negatives, each, positives, labels, ids)
+        return cls(negatives, each, positives, labels, query_offset, ids)
 
     def records(self, begin: int, end: int) -> Records:
         """Result rows ``begin`` to ``end``."""
@@ -284,7 +292,7 @@ class _Source:
         queries = negatives.query_rows[begin:end]
         return Records(
             query_rows=queries,
-            query_ids=queries if self.query_ids is None else self.query_ids[queries],
+            query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
             reference_scores=negatives.reference_scores[begin:end],
             reasons=negatives.reasons[begin:end],
             positives=self._positives(begin, end),
