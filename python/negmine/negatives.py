@@ -160,8 +160,11 @@ class HardNegatives:
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line per negative: query_row, positive_row, rank, row, id, score, source. Needs pandas."""
-        pandas = require("pandas", "test", "`to_pandas`")
+        """One line per negative: query_row, positive_row, rank, row, id, score, source.
+
+        Needs the extra ``negmine[pandas]``.
+        """
+        pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
