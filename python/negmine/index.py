@@ -201,7 +201,7 @@ class ExactIndex:
             answer,
             at_once,
             passes,
-            operations / (_native.int8_rate() * USUAL_SHARE * threads),
+            operations / (_native.int8_gops() * 1e9 * USUAL_SHARE * threads),
         )
 
     @_coerce.named("search")

@@ -16,12 +16,15 @@ pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;
+#[cfg(target_arch = "x86_64")]
+mod floor;
 pub mod fpenv;
 pub mod isa;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod peak;
 pub mod quantize;
+mod query_tile;
 pub mod rows_i8;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]

@@ -63,20 +63,25 @@ fn inner(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum()
 }
 
+/// The bound of the definition.
+fn bound((codes, error, norm, offset, _): &Query, documents: &Documents, lane: usize) -> f32 {
+    let mut high = norm * documents.norm[lane];
+    if let Some(offsets) = documents.offset {
+        high = offset.mul_add(offsets[lane], high);
+    }
+    high = error.mul_add(documents.error[lane], high);
+    (inner(codes, &documents.codes[lane]) as f32).mul_add(documents.scale[lane], high)
+}
+
 /// What the definition says, without tiles, panels or vectors.
 fn expected(queries: &[Query], documents: &Documents) -> Vec<Hit> {
     let mut hits = Vec::new();
-    for (query, (codes, error_weight, norm_weight, offset_weight, threshold)) in queries.iter().enumerate() {
+    for (place, query) in queries.iter().enumerate() {
         for lane in (0..PANEL).filter(|lane| documents.valid >> lane & 1 == 1) {
-            let dot = inner(codes, &documents.codes[lane]);
-            let mut high = norm_weight * documents.norm[lane];
-            if let Some(offset) = documents.offset {
-                high = offset_weight.mul_add(offset[lane], high);
-            }
-            high = error_weight.mul_add(documents.error[lane], high);
-            high = (dot as f32).mul_add(documents.scale[lane], high);
-            if high >= *threshold || high.is_nan() || threshold.is_nan() {
-                hits.push(Hit { query: query as u32, lane: lane as u32, dot });
+            let (high, threshold) = (bound(query, documents, lane), query.4);
+            if high >= threshold || high.is_nan() || threshold.is_nan() {
+                let dot = inner(&query.0, &documents.codes[lane]);
+                hits.push(Hit { query: place as u32, lane: lane as u32, dot });
             }
         }
     }
@@ -222,6 +227,101 @@ fn a_panel_of_another_width_is_refused() {
     let documents = Documents::random(&mut Random(6), 8, u64::MAX);
     let packed = documents.packed(Isa::Scalar);
     scan_panel(Isa::best(), &QueryTile::new(12), documents.panel(&packed), &mut Vec::new());
+}
+
+#[test]
+fn one_document_that_is_not_finite_is_found() {
+    let mut random = Random(7);
+    for lane in 0..PANEL {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for array in 0..4 {
+                let mut documents = Documents::random(&mut random, 20, u64::MAX);
+                let mut offset = [0.5; PANEL];
+                let values = [&mut documents.scale, &mut documents.error, &mut documents.norm, &mut offset];
+                values.into_iter().nth(array).unwrap()[lane] = bad;
+                documents.offset = Some(offset);
+                let queries: Vec<Query> = [0.0, 1.0, -1.0, f32::INFINITY]
+                    .map(|weight| (random.codes(20), weight, weight, weight, 1e20))
+                    .into();
+                for_each_isa(|isa| check(isa, &queries, &documents));
+            }
+        }
+    }
+}
+
+#[test]
+fn bounds_that_overflow_are_found() {
+    let mut documents = Documents::random(&mut Random(8), 20, u64::MAX);
+    (documents.error, documents.norm, documents.offset) = ([1.0; PANEL], [1.0; PANEL], Some([1.0; PANEL]));
+    documents.scale = [1e-3; PANEL];
+    let codes = Random(9).codes(20);
+    // The bound is infinite after two terms, whatever the third; in another order it would be finite.
+    let queries = vec![(codes.clone(), -3e38, 3e38, 3e38, 3.3e38), (codes, 3e38, 3e38, -3e38, 3.3e38)];
+    assert!(bound(&queries[0], &documents, 0).is_infinite());
+    for_each_isa(|isa| check(isa, &queries, &documents));
+}
+
+/// A number of a kind: plain, zero, tiny, huge, or any bits, NaN and infinity included.
+fn any_of_kind(random: &mut Random, kind: usize) -> f32 {
+    match kind {
+        0 | 1 => random.signed(),
+        2 => 0.0,
+        3 => random.signed() * 1e-38,
+        4 => random.signed() * 1e-30,
+        5 => random.signed() * 1e30,
+        6 => random.any_finite(),
+        7 => random.signed() * 1e4,
+        _ => f32::from_bits(random.bits() as u32),
+    }
+}
+
+/// Thresholds that one document's bound just meets or just misses: a kernel that looks at anything else before the bound
+/// must not lose it.
+fn check_just_met(seed: u64) {
+    let mut random = Random(seed);
+    let width = random.below(140);
+    let mut documents = Documents::random(&mut random, width, u64::MAX);
+    let kinds: [usize; 7] = std::array::from_fn(|_| random.below(11).saturating_sub(2));
+    for lane in 0..PANEL {
+        documents.scale[lane] = any_of_kind(&mut random, kinds[0]).abs();
+        documents.error[lane] = any_of_kind(&mut random, kinds[1]);
+        documents.norm[lane] = any_of_kind(&mut random, kinds[2]);
+        if let Some(offset) = &mut documents.offset {
+            offset[lane] = any_of_kind(&mut random, kinds[3]);
+        }
+    }
+    if random.bits() & 1 == 1 {
+        // All documents alike: what the panel as a whole can reach, each of them does.
+        let (scale, error, norm) = (documents.scale[0], documents.error[0], documents.norm[0]);
+        (documents.scale, documents.error, documents.norm) = ([scale; PANEL], [error; PANEL], [norm; PANEL]);
+        documents.offset = documents.offset.map(|offset| [offset[0]; PANEL]);
+    }
+    if random.bits() & 3 == 1 {
+        // One document unlike the others.
+        let lane = random.below(PANEL);
+        documents.scale[lane] = f32::from_bits(random.bits() as u32 & 0x7fff_ffff);
+        documents.error[random.below(PANEL)] = f32::from_bits(random.bits() as u32);
+    }
+    let queries: Vec<Query> = (0..random.below(30))
+        .map(|_| {
+            let mut weight = |kind| any_of_kind(&mut random, kind);
+            let (error, norm, offset) = (weight(kinds[4]), weight(kinds[5]), weight(kinds[6]));
+            let mut query = (random.codes(width), error, norm, offset, 0.0);
+            let high = bound(&query, &documents, random.below(PANEL));
+            query.4 = if random.bits() & 1 == 1 { high } else { high.next_up() };
+            query
+        })
+        .collect();
+    for_each_isa(|isa| check(isa, &queries, &documents));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_threshold_that_a_document_just_meets(seed in any::<u64>()) {
+        check_just_met(seed);
+    }
 }
 
 proptest! {

@@ -19,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]
-    use super::info::{build_info, int8_rate};
+    use super::info::{build_info, int8_gops, peaks};
     #[pymodule_export]
     use super::mine::{limit_per_document, select};
 }

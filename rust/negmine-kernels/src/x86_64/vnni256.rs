@@ -6,46 +6,62 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::avx2::dot_i8::{Found, load};
-use crate::dot_i8::{BLOCK, Block, GROUP_BYTES, Hit, PANEL, Panel, Part, QueryTile};
+use super::Ahead;
+use super::avx2::dot_i8::{Scan, load};
+use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
+use crate::query_tile::{BLOCK, Block, QueryTile};
 
 /// Vectors of eight documents that are multiplied together; a panel has two such strips.
 const VECTORS: usize = 4;
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
-    let mut found = Found::new();
-    for block in queries.blocks() {
-        match block.len() {
-            1 => scan_block::<1>(&block, panel, &mut found),
-            2 => scan_block::<2>(&block, panel, &mut found),
-            3 => scan_block::<3>(&block, panel, &mut found),
-            4 => scan_block::<4>(&block, panel, &mut found),
-            5 => scan_block::<5>(&block, panel, &mut found),
-            _ => scan_block::<BLOCK>(&block, panel, &mut found),
+    let mut scan = Scan::new(panel);
+    for block in 0..queries.blocks() {
+        let block = queries.block(block);
+        scan.start(&block);
+        match block.len {
+            1 => scan_part::<1>(&block, &mut scan),
+            2 => scan_part::<2>(&block, &mut scan),
+            3 => scan_part::<3>(&block, &mut scan),
+            4 => scan_part::<4>(&block, &mut scan),
+            5 => scan_part::<5>(&block, &mut scan),
+            _ => scan_part::<BLOCK>(&block, &mut scan),
         }
-        found.append(&block, panel.valid, hits);
+        scan.finish(&block, hits);
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn scan_block<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, found: &mut Found) {
-    let queries = block.part::<Q>(0);
-    for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots(&queries, panel, strip);
-        found.judge(&queries, panel, strip, &dots);
-    }
-}
-
-/// The inner products of `Q` queries with a strip of the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn dots<const Q: usize>(queries: &Part<'_, Q>, panel: &Panel<'_>, strip: usize) -> [[__m256i; VECTORS]; Q] {
+fn scan_part<const Q: usize>(block: &Block<'_>, scan: &mut Scan<'_, VECTORS>) {
+    for strip in 0..PANEL / (8 * VECTORS) {
+        let dots = if strip == 0 {
+            dots::<Q, true>(block, scan.panel(), strip)
+        } else {
+            dots::<Q, false>(block, scan.panel(), strip)
+        };
+        scan.keep(0, strip, &dots);
+    }
+}
+
+/// The inner products of `Q` queries with a strip of the panel; `FETCH` requests the next panel meanwhile.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn dots<const Q: usize, const FETCH: bool>(
+    block: &Block<'_>,
+    panel: &Panel<'_>,
+    strip: usize,
+) -> [[__m256i; VECTORS]; Q] {
     let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
     for q in 0..Q {
-        sums[q] = [_mm256_set1_epi32(queries.correction[q]); VECTORS];
+        sums[q] = [_mm256_set1_epi32(block.bounds.correction[q]); VECTORS];
     }
-    for (words, group) in queries.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+    let mut ahead = Ahead::new(panel, block);
+    for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        if FETCH {
+            ahead.step();
+        }
         let mut documents = [_mm256_setzero_si256(); VECTORS];
         for v in 0..VECTORS {
             documents[v] = load(group, strip * VECTORS + v);
