@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
     # Not `tempfile.mkstemp`, whose files only their owner may read.
-    temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    temporary = path.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
     temporary.touch(exist_ok=False)
     try:
         yield temporary

@@ -36,6 +36,10 @@ class RetrievalSet:
     qrels : Qrels
         The judgements of the split.
     split : str
+    query_rows : int64 (n_queries,)
+        Places of the queries in their file.
+    n_all_queries : int
+        Queries in that file, of all splits.
     corpus_vectors, query_vectors : array (n, width) or None
         Embeddings, aligned with ``corpus`` and ``queries``; None where the folder has none.
     """
@@ -44,6 +48,8 @@ class RetrievalSet:
     queries: Texts
     qrels: Qrels
     split: str
+    query_rows: npt.NDArray[np.int64]
+    n_all_queries: int
     corpus_vectors: npt.NDArray[Any] | None = None
     query_vectors: npt.NDArray[Any] | None = None
 
@@ -92,11 +98,12 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     name = _vectors_name(root, vectors)
     corpus_vectors = None if name is None else _aligned(root, "corpus", name, len(corpus))
     query_vectors = None if name is None else _aligned(root, "queries", name, len(queries))
+    n_all_queries = len(queries)
     rows = np.flatnonzero(qrels.judged(queries.ids))
     if len(rows) < len(queries):
         queries = queries.take(rows)
         query_vectors = None if query_vectors is None else query_vectors[rows]
-    return RetrievalSet(corpus, queries, qrels, split, corpus_vectors, query_vectors)
+    return RetrievalSet(corpus, queries, qrels, split, rows, n_all_queries, corpus_vectors, query_vectors)
 
 
 def _texts_file(root: Path, side: str) -> Path:

@@ -20,7 +20,7 @@ from negmine.positives import Positives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["QRELS_SUFFIXES", "Qrels", "Run", "read_qrels", "read_run"]
+__all__ = ["QRELS_SUFFIXES", "Qrels", "Run", "like", "read_qrels", "read_run"]
 
 QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".qrel", *tables.TABLE_SUFFIXES)
 
@@ -77,8 +77,8 @@ class Qrels:
         """
         _coerce.choice(unknown, "unknown", ("error", "drop"))
         _coerce.integer(min_grade, "min_grade", least=-(2**31))
-        queries = _like(self.query_ids, query_ids, "query_ids")
-        documents = _like(self.document_ids, document_ids, "document_ids")
+        queries = like(self.query_ids, query_ids, "query_ids")
+        documents = like(self.document_ids, document_ids, "document_ids")
         keep = np.ones(len(self), dtype=bool)
         if unknown == "drop":
             keep = np.isin(queries, np.asarray(query_ids)) & np.isin(documents, np.asarray(document_ids))
@@ -91,7 +91,7 @@ class Qrels:
 
     def judged(self, query_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which of ``query_ids`` have at least one judgement: bool (n_queries,)."""
-        return np.isin(np.asarray(query_ids), _like(self.query_ids, query_ids, "query_ids"))
+        return np.isin(np.asarray(query_ids), like(self.query_ids, query_ids, "query_ids"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +130,8 @@ class Run:
             Only the first ``depth`` documents of every query by (score descending, place in the file), as
             trec_eval orders them. Default: all.
         """
-        queries = _like(self.query_ids, query_ids, "query_ids")
-        documents = _like(self.document_ids, document_ids, "document_ids")
+        queries = like(self.query_ids, query_ids, "query_ids")
+        documents = like(self.document_ids, document_ids, "document_ids")
         if depth is not None:
             _coerce.integer(depth, "depth", least=0)
             _, group = np.unique(queries, return_inverse=True)
@@ -142,9 +142,12 @@ class Run:
         return Positives.from_pairs(queries, documents, query_ids=query_ids, document_ids=document_ids)
 
 
-def _like(labels: Ids, known: npt.ArrayLike, argument: str) -> Ids:
-    """Labels as integers where the rows are labelled by integers and all of them read as such."""
-    if np.asarray(known).dtype.kind not in "iu" or labels.dtype.kind != "U":
+def like(labels: Ids, known: npt.ArrayLike, argument: str) -> Ids:
+    """Labels in the kind of those of the rows: files hold strings where rows may have integers, and the reverse."""
+    kind = np.asarray(known).dtype.kind
+    if kind == "U" and labels.dtype.kind != "U":
+        return labels.astype(np.str_)
+    if kind not in "iu" or labels.dtype.kind != "U":
         return labels
     try:
         return labels.astype(np.int64)

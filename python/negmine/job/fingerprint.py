@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,8 @@ def of_rows(rows: Rows, argument: str, num_threads: int) -> dict[str, Any]:
     NegmineValueError
         A value that is NaN, infinite, or too large for float32; row and column are named.
     """
+    from concurrent.futures import ThreadPoolExecutor  # which `import negmine` need not pay for
+
     n, width = rows.shape
     step = max(1, BLOCK_VALUES // max(width, 1))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,7 +228,7 @@ class JobFolder:
                 raise JobError(f"`folder` must lie where files can be locked; got {self.path}: {error}") from error
         try:
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+            os.pwrite(handle, json.dumps({"host": os.uname().nodename, "pid": os.getpid()}).encode(), 0)
             yield
         finally:
             os.ftruncate(handle, 0)

@@ -19,7 +19,7 @@ from negmine.miner import HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.positives import Eligibility, Positives
 
-__all__ = ["Inputs", "check", "check_shard", "check_tile"]
+__all__ = ["Inputs", "check", "check_shard", "check_tile", "refuse_limit"]
 
 #: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining.
 CANONICAL_VERSION = 1
@@ -104,11 +104,6 @@ def check(
     if miner is not None and options:
         raise NegmineTypeError(f"`miner` must be None where options are given; got a miner and {', '.join(options)}.")
     miner = HardNegativeMiner(**options) if miner is None else miner
-    if miner.limit_per_document is not None:
-        raise NegmineValueError(
-            "`limit_per_document` must be None in a job: it looks at all queries at once, and a tile does not; got "
-            f"{miner.limit_per_document}. `HardNegativeMiner.mine` and `CandidatePool.limit_per_document` have it."
-        )
     query_rows, corpus_rows = _coerce.rows(queries, "queries"), _coerce.rows(corpus, "corpus")
     n_queries, width = query_rows.shape
     n_documents, corpus_width = corpus_rows.shape
@@ -150,6 +145,15 @@ def check(
         eligible=eligible,
         epoch=_coerce.integer(epoch, "epoch", least=0),
     )
+
+
+def refuse_limit(miner: HardNegativeMiner) -> None:
+    """Refuse what no tile can do alone."""
+    if miner.limit_per_document is not None:
+        raise NegmineValueError(
+            "`limit_per_document` must be None in a job: it looks at all queries at once, and a tile does not; got "
+            f"{miner.limit_per_document}. `HardNegativeMiner.mine` and `CandidatePool.limit_per_document` have it."
+        )
 
 
 def check_tile(tile_queries: object, miner: HardNegativeMiner) -> int:

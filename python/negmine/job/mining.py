@@ -130,6 +130,7 @@ def mine_to(
         eligible,
         epoch,
     )
+    inputs.refuse_limit(given.miner)
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = _coerce.threads(num_threads)
