@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from negmine import _archive, policies
 from negmine._coerce import Ids
-from negmine.errors import NegmineError, NegmineValueError
+from negmine._extras import require
+from negmine.errors import NegmineValueError
 from negmine.policies import Sampling
 from negmine.report import Report, Source
 
@@ -139,7 +140,7 @@ class HardNegatives:
 
         Needs the extra ``negmine[arrow]``.
         """
-        arrow = _needed("pyarrow", "arrow")
+        arrow = require("pyarrow", "arrow", "`to_arrow`")
         real = self.source != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int32)
         lists = {
@@ -159,8 +160,11 @@ class HardNegatives:
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line per negative: query_row, positive_row, rank, row, id, score, source. Needs pandas."""
-        pandas = _needed("pandas", "test")
+        """One line per negative: query_row, positive_row, rank, row, id, score, source.
+
+        Needs the extra ``negmine[pandas]``.
+        """
+        pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
@@ -179,7 +183,7 @@ class HardNegatives:
 
         Needs the extra ``negmine[torch]``.
         """
-        torch = _needed("torch", "torch")
+        torch = require("torch", "torch", "`to_torch`")
         names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
@@ -225,7 +229,7 @@ class HardNegatives:
 
     def plot(self) -> matplotlib.axes.Axes:
         """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
-        pyplot = _needed("matplotlib.pyplot", "plot")
+        pyplot = require("matplotlib.pyplot", "plot", "`plot`")
         axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
         negatives = self.scores[self.source != Source.PADDING]
         everything = np.concatenate([self.positive_scores, negatives])
@@ -256,13 +260,3 @@ _ARRAYS = (
 def _pool_path(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")
-
-
-def _needed(module: str, extra: str) -> Any:  # noqa: ANN401 (a module)
-    """Import an optional package, or say which extra brings it."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise NegmineError(f"this needs {module.split('.')[0]}: pip install 'negmine[{extra}]'") from error
