@@ -73,6 +73,16 @@ def test_tables_of_embeddings(tmp_path: Path, dtype: Any, kind: str, batch: int,
     assert found.ids.tolist() == table["id"].to_pylist()
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_table_without_rows_has_no_embeddings(tmp_path: Path, kind: str, dtype: Any) -> None:
+    schema = pa.schema([("emb", pa.list_(pa.from_numpy_dtype(dtype), 5))])
+    write_table(schema.empty_table(), tmp_path / f"a.{kind}", 1)
+    rows = io.read_vectors(tmp_path / f"a.{kind}").rows
+    assert rows.shape == (0, 5)
+    assert rows.dtype == dtype
+
+
 def write_table(table: Any, path: Path, batch: int) -> None:
     if path.suffix == ".parquet":
         pq.write_table(table, path, row_group_size=batch)

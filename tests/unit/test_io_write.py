@@ -98,6 +98,18 @@ def test_many_batches_give_all_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert_same(one, other)
 
 
+def test_many_long_labels_stay_one_piece(tmp_path: Path) -> None:
+    # pyarrow cuts NumPy strings into chunks beyond some 16 MB.
+    n = 300
+    labels = [f"{row:05d}" + "x" * 20_000 for row in range(n)]
+    corpus = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
+    negatives = HardNegativeMiner(4).mine(ExactIndex(corpus, ids=labels), corpus, [[row] for row in range(n)])
+    mined = io.MinedRows.from_negatives(negatives, query_ids=labels)
+    io.write_negatives(mined, tmp_path / "a.parquet")
+    assert_same(next(io.read_negatives(tmp_path / "a.parquet").batches()), next(mined.batches()))
+    assert io.write_training_rows(mined, tmp_path / "b.parquet", format="labeled-list").n_rows == n
+
+
 def test_the_table_says_what_the_arrays_say(tmp_path: Path) -> None:
     made = problem(num_random=1)
     io.write_negatives(made.mined, tmp_path / "a.parquet")

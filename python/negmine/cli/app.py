@@ -49,17 +49,22 @@ def _common(
 
 def run(arguments: list[str]) -> int:
     """Run a command and say how it ended."""
-    warnings.showwarning = _show_warning
-    warnings.simplefilter("always", NegmineWarning)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", NegmineWarning)
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         # typer says usage errors in a box of several lines where it is not told to leave them to the caller.
         code = app(arguments, prog_name="negmine", standalone_mode=False)
     except ArgumentError as error:
         return _failed(str(error), 2)
     except (typer.Abort, KeyboardInterrupt):
-        return _failed("stopped; what a job has finished is kept, and --resume goes on", INTERRUPTED)
+        code = INTERRUPTED
     except typer.Exit as exit_:
-        return exit_.exit_code
+        code = exit_.exit_code
     except NegmineError as error:
         return _failed(str(error), 1)
     except (OSError, MemoryError) as error:
@@ -69,6 +74,8 @@ def run(arguments: list[str]) -> int:
         if message is None:
             raise
         return _failed(message() or "no command was given", int(getattr(error, "exit_code", 2)))
+    if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this code
+        return _failed("stopped; what a job has finished is kept, and --resume goes on", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

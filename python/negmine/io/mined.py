@@ -104,7 +104,7 @@ class Records:
         missing = np.isnan(self.reference_scores)
         columns = {
             "query_row": arrow.array(self.query_rows),
-            "query_id": arrow.array(self.query_ids),
+            "query_id": tables.to_array(self.query_ids),
             "positive_rows": _list_array(self.positives.offsets, self.positives.rows),
             "positive_ids": _list_array(self.positives.offsets, self.positives.ids),
             "positive_scores": _list_array(self.positives.offsets, self.positives.scores),
@@ -143,7 +143,7 @@ def with_provenance(table: pa.Table, kind: str, provenance: Mapping[str, Any]) -
 
 def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
     arrow = require("pyarrow", "io", "writing mined negatives")
-    entries = arrow.array(values)
+    entries = tables.to_array(values)
     # Parquet calls the entries of a list so: the type stays what it is when the file is read.
     kind = arrow.list_(arrow.field("element", entries.type))
     return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)

@@ -24,11 +24,16 @@ __all__ = [
     "read_schema",
     "read_table",
     "string_column",
+    "to_array",
     "vector_column",
 ]
 
 #: Suffixes of files that hold a table.
 TABLE_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
+
+
+#: NumPy's names of Arrow's types.
+_DTYPES = {"halffloat": "f2", "float": "f4", "double": "f8", "int8": "i1", "uint8": "u1"}
 
 
 def read_schema(path: Path, argument: str) -> pa.Schema:
@@ -120,7 +125,9 @@ def vector_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDAr
         parts.append(flat.to_numpy(zero_copy_only=True).reshape(len(chunk), width))
     if len(parts) == 1:
         return np.asarray(parts[0])
-    joined: npt.NDArray[Any] = np.empty((len(column), width), dtype=column.type.value_type.to_pandas_dtype())
+    # Not `to_pandas_dtype`, which needs pandas.
+    dtype = parts[0].dtype if parts else _DTYPES[str(column.type.value_type)]
+    joined: npt.NDArray[Any] = np.empty((len(column), width), dtype=dtype)
     row = 0
     for part in parts:
         joined[row : row + len(part)] = part
@@ -179,6 +186,13 @@ def label_column(column: pa.ChunkedArray, argument: str, name: str) -> Ids:
         return np.asarray(column.cast(arrow.int64()).to_numpy())
     except arrow.ArrowInvalid as error:
         raise NegmineValueError(f"`{argument}` must fit into int64; column {name!r}: {error}") from None
+
+
+def to_array(values: npt.NDArray[Any]) -> pa.Array:
+    """An Arrow array, in one piece: pyarrow cuts long arrays of NumPy strings."""
+    arrow = require("pyarrow", "io", "making a table")
+    made = arrow.array(values)
+    return made.combine_chunks() if isinstance(made, arrow.ChunkedArray) else made
 
 
 def string_column(column: pa.ChunkedArray, argument: str, name: str) -> pa.LargeStringArray:

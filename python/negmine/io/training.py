@@ -19,7 +19,7 @@ from negmine import _coerce
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic
+from negmine.io import atomic, tables
 from negmine.io.mined import (
     Lists,
     MinedRows,
@@ -67,7 +67,7 @@ class _Side:
     def values(self, rows: Int64s, ids: Ids) -> pa.Array:
         """One value per row."""
         if self.texts is None:
-            return require("pyarrow", "io", "writing training rows").array(ids)
+            return tables.to_array(ids)
         self.check(rows, ids)
         return self.texts.take(rows).joined()
 
@@ -365,7 +365,7 @@ def _write_table(
 ) -> Written:
     counts = {"rows": 0, "dropped": 0}
 
-    def tables() -> Iterator[pa.Table]:
+    def made() -> Iterator[pa.Table]:
         for records in _steps(mined):
             table, dropped = make(records)
             counts["rows"] += len(table)
@@ -373,10 +373,10 @@ def _write_table(
             yield with_provenance(table, f"training rows, {format_name}", mined.provenance)
 
     if path.suffix == ".parquet":
-        write_tables(path, tables())
+        write_tables(path, made())
     else:
         with atomic.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for table in tables():
+            for table in made():
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in table.to_pylist())
     return Written(path, counts["rows"], counts["dropped"])
 
@@ -425,7 +425,7 @@ def _lists(values: Any, lengths: Int64s) -> pa.ListArray:  # noqa: ANN401 (an Ar
     arrow = require("pyarrow", "io", "writing training rows")
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return arrow.ListArray.from_arrays(
-        arrow.array(offsets), values if isinstance(values, arrow.Array) else arrow.array(values)
+        arrow.array(offsets), values if isinstance(values, arrow.Array) else tables.to_array(values)
     )
 
 
