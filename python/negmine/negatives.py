@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, policies
+from negmine import _archive, _coerce, policies
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineValueError
@@ -110,12 +110,14 @@ class HardNegatives:
     def __len__(self) -> int:
         return len(self.counts)
 
+    @_coerce.named("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
         """Choose again from the same pool in another epoch, without a scan."""
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("suspects")
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
         """Negatives that score above their reference, and positives that rank absurdly low.
 
@@ -125,6 +127,7 @@ class HardNegatives:
             A result row is suspect where more candidates than this lie above its cap or its reference.
         """
         rows, columns = np.nonzero(self.above_reference)
+        _coerce.integer(rank, "rank", least=0)
         excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
         order = np.argsort(-excess, kind="stable")
         capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
