@@ -103,6 +103,19 @@ class Rows:
         """Rows ``begin`` to ``end``."""
         return Rows(self.array[begin:end], self.kind, self.order)
 
+    def values(self) -> npt.NDArray[Any]:
+        """The rows as NumPy's own numbers, bfloat16 widened to float32; the caller's memory where that is possible."""
+        array = self.array
+        if self.order != "native":
+            bits = np.dtype(np.uint16) if self.kind in _BITS else np.dtype(self.kind)
+            stored = bits if self.order == "misaligned" else bits.newbyteorder("S")
+            array = np.ascontiguousarray(array).view(stored)[..., 0].astype(bits)
+        if self.kind == "float16":
+            return array.view(np.float16)
+        if self.kind == "bfloat16":
+            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return array
+
 
 def rows(value: object, argument: str) -> Rows:
     """Read ``value`` as embeddings, one per row.
@@ -203,12 +216,7 @@ def _from_arrow(
 
 def vectors(value: object, argument: str) -> npt.NDArray[Any]:
     """Read embeddings as a NumPy array, bfloat16 widened to float32."""
-    read = rows(value, argument)
-    if read.kind == "float16":
-        return read.array.view(np.float16)
-    if read.kind == "bfloat16":
-        return (read.array.astype(np.uint32) << 16).view(np.float32)
-    return read.array
+    return rows(value, argument).values()
 
 
 def array(value: object, argument: str) -> npt.NDArray[Any]:
