@@ -166,7 +166,7 @@ class ExactIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         source = self._corpus
         if isinstance(source, np.memmap) and source.filename is not None:
-            layout = (str(source.filename), source.dtype.str, _place_in_file(source), source.shape, source.strides)
+            layout = (str(source.filename), source.dtype, _place_in_file(source), source.shape, source.strides)
             return _from_memmap, (*layout, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
             f"`corpus` must come from a file for its index to be pickled; got {type(source).__name__} in memory, which "
@@ -336,7 +336,7 @@ def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
 
 def _from_memmap(
     path: str,
-    dtype: str,
+    dtype: np.dtype[Any],
     place: int,
     shape: tuple[int, int],
     strides: tuple[int, int],
@@ -348,7 +348,7 @@ def _from_memmap(
     """Map the file again and build the index."""
     reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
     first = place + sum(min(far, 0) for far in reach)
-    size = sum(abs(far) for far in reach) + np.dtype(dtype).itemsize
+    size = sum(abs(far) for far in reach) + dtype.itemsize
     mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=first, shape=(size,))
     corpus = np.ndarray.__new__(np.memmap, shape, dtype, mapped, place - first, strides)
     for name in ("_mmap", "filename", "offset", "mode"):
