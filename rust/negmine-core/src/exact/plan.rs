@@ -26,11 +26,32 @@ pub struct Layout {
     pub memory_limit: Option<usize>,
     /// The slack of the bound.
     pub slack: Slack,
+    /// Whether most coordinates of most documents may be left unread.
+    pub pruned: Pruned,
+}
+
+/// Whether a scan may go by leading rotated coordinates first. None of it changes an answer; squared distances and
+/// streamed corpora are scanned at full width whatever it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pruned {
+    /// Where it is predicted to pay, packing included.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// Always, with about that many leading coordinates; full width where the rows have no more.
+    Forced(usize),
 }
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { tile_rows: TILE_ROWS, resident: true, memory_limit: None, slack: Slack::CERTIFIED }
+        Self {
+            tile_rows: TILE_ROWS,
+            resident: true,
+            memory_limit: None,
+            slack: Slack::CERTIFIED,
+            pruned: Pruned::Auto,
+        }
     }
 }
 

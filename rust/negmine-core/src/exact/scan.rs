@@ -5,6 +5,7 @@
 //! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
 //! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
@@ -18,8 +19,10 @@ use crate::base::{Error, Result};
 
 use super::bound::{QueryBound, unit_for};
 use super::index::ExactIndex;
+use super::lead::Lead;
 use super::pack::{Tile, factor};
 use super::plan::{BLOCK, ScanPlan};
+use super::pruned::LeadBlock;
 use super::request::{Candidates, Counters, Found, Outcome, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
@@ -39,13 +42,14 @@ const SETTLE_AFTER: [usize; 3] = [64, 256, 1024];
 const SAMPLE: usize = 16;
 
 /// Everything that the pieces of one scan share.
-struct Scan<'a, 'c, 'q, 'r> {
-    index: &'a ExactIndex,
-    corpus: &'a Rows<'c>,
-    queries: &'a Rows<'q>,
+#[derive(Clone, Copy)]
+pub(crate) struct Scan<'a, 'c, 'q, 'r> {
+    pub(crate) index: &'a ExactIndex,
+    pub(crate) corpus: &'a Rows<'c>,
+    pub(crate) queries: &'a Rows<'q>,
     candidates: &'a Candidates<'r>,
-    targets: &'a Targets,
-    isa: Isa,
+    pub(crate) targets: &'a Targets,
+    pub(crate) isa: Isa,
 }
 
 impl ExactIndex {
@@ -90,18 +94,24 @@ impl Scan<'_, '_, '_, '_> {
         let tiles = self.index.tiles();
         let panels: Vec<(&Tile, usize)> =
             tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
+        let lead = self.index.lead_for(self, run)?;
+        let lead = lead.as_deref();
         let blocks = self.blocks();
         let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
-        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panels.len().max(1));
-        let per_run = panels.len().div_ceil(runs).max(1);
+        let panel_count = lead.map_or(panels.len(), Lead::panels);
+        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
+        let per_run = panel_count.div_ceil(runs).max(1);
         let parts = run.map(
             blocks * runs,
             || (),
             |(), item, ticker| {
                 let mut block = self.block(item / runs)?;
-                let begin = (item % runs * per_run).min(panels.len());
-                let end = (begin + per_run).min(panels.len());
-                block.scan(self, &panels[begin..end], ticker)?;
+                let begin = (item % runs * per_run).min(panel_count);
+                let end = (begin + per_run).min(panel_count);
+                match lead {
+                    Some(lead) => block.scan_pruned(self, lead, begin..end, ticker)?,
+                    None => block.scan(self, &panels[begin..end], ticker)?,
+                }
                 block.finish(self, ticker)?;
                 Ok(block.into_outcome())
             },
@@ -154,6 +164,7 @@ impl Scan<'_, '_, '_, '_> {
             states: Vec::new(),
             hits: Vec::new(),
             scanned: 0,
+            refined: 0,
         };
         let mut codes = vec![0; padded_width(self.index.width())];
         for query in b * BLOCK..((b + 1) * BLOCK).min(self.queries.len()) {
@@ -210,6 +221,7 @@ struct Block {
     states: Vec<QueryState>,
     hits: Vec<Hit>,
     scanned: u64,
+    refined: u64,
 }
 
 impl Block {
@@ -224,11 +236,7 @@ impl Block {
         let mut unit = f64::NAN;
         for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if SIFT_AFTER.contains(&done) {
-                self.states.iter_mut().try_for_each(|state| state.sift(&mut scorer))?;
-                unit = f64::NAN;
-            } else if SETTLE_AFTER.contains(&done) {
-                self.states.iter_mut().try_for_each(|state| state.settle(&mut scorer))?;
+            if Pace::after(done).apply(&mut self.states, &mut scorer)? {
                 unit = f64::NAN;
             }
             let (tile, p) = panels[p];
@@ -254,6 +262,22 @@ impl Block {
         Ok(())
     }
 
+    /// Scans some panels of rotated documents; documents stay pending.
+    fn scan_pruned(
+        &mut self,
+        scan: &Scan<'_, '_, '_, '_>,
+        lead: &Lead,
+        panels: Range<usize>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        let mut rotated = LeadBlock::new(lead, scan.isa, &self.states);
+        let counters = rotated.scan(&mut self.states, scan.candidates, panels, &mut scorer, ticker)?;
+        self.scanned += counters.scanned;
+        self.refined += counters.refined;
+        Ok(())
+    }
+
     /// Scores whatever may still be of use; the documents seen so far are not wanted again.
     fn finish(&mut self, scan: &Scan<'_, '_, '_, '_>, ticker: &Ticker<'_>) -> Result<()> {
         let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
@@ -273,14 +297,45 @@ impl Block {
     }
 
     fn into_outcome(self) -> Outcome {
-        let mut counters = Counters { scanned: self.scanned, ..Counters::default() };
+        let mut counters = Counters { scanned: self.scanned, refined: self.refined, ..Counters::default() };
         counters.add(self.states.iter().map(QueryState::counters));
         Outcome { found: self.states.into_iter().flat_map(QueryState::into_found).collect(), counters }
     }
 }
 
+/// What all queries of a block do before the next panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Go,
+    Sift,
+    Settle,
+}
+
+impl Pace {
+    /// What is due after that many panels.
+    pub(crate) fn after(panels: usize) -> Self {
+        if SIFT_AFTER.contains(&panels) {
+            Self::Sift
+        } else if SETTLE_AFTER.contains(&panels) {
+            Self::Settle
+        } else {
+            Self::Go
+        }
+    }
+
+    /// Does it; true where thresholds may have risen.
+    pub(crate) fn apply(self, states: &mut [QueryState], scorer: &mut Scorer<'_, '_>) -> Result<bool> {
+        match self {
+            Self::Go => return Ok(false),
+            Self::Sift => states.iter_mut().try_for_each(|state| state.sift(scorer))?,
+            Self::Settle => states.iter_mut().try_for_each(|state| state.settle(scorer))?,
+        }
+        Ok(true)
+    }
+}
+
 /// Places of `n` panels in an order that starts with a sample from everywhere.
-fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }
 
