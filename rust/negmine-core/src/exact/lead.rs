@@ -10,9 +10,9 @@
 //! The kernel of the first pass has three terms a document: the error, the norm of the lead and, as its offset, the
 //! tail. Since |c| (1 - r) <= |y| + tail(c), the rotation's term is spread over the last two.
 //!
-//! **Order.** Documents are sorted by the tail that their lead leaves, so that a panel's are alike. The refining rows
-//! of a panel lie together: a block of queries leaves hits on nearly every document of a panel, so they are read as one
-//! stream, once a block, and stay in the first cache.
+//! **Order.** Documents stand by cell (`cells`), and in a cell by the tail that their lead leaves, so that a panel's are
+//! alike: most queries have hits in few panels, and the kernel's floor rules the others out at once. The refining rows of
+//! a panel lie together, are read once a block of queries and stay in the first cache.
 //!
 //! Units: documents by the corpus's power of two (`Axes::unit`), queries by their own. Coordinates are below 2 and 1, so
 //! what underflows in centring and rotating changes a product by less than D times `underflow` of the kernel's units.
@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
+use negmine_kernels::memory::{Aligned, prefetch};
 use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
 use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 
@@ -31,6 +31,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
 use super::bound::{PerLane, QueryBound, Slack};
+use super::cells::Cells;
 use super::pack::factor;
 use super::rotate::{Rotation, Segments, TOGETHER, centre};
 use super::score::Metric;
@@ -86,6 +87,7 @@ pub(crate) struct Lead {
     pub(crate) refine: [Aligned<i8>; 2],
     panels: Vec<PanelBounds>,
     documents: Vec<Document>,
+    pub(crate) cells: Cells,
 }
 
 /// Bytes from one row of a segment to the next.
@@ -136,7 +138,7 @@ impl Lead {
         slack: Slack,
         run: &Run<'_>,
     ) -> Result<Self> {
-        let order = by_tail(corpus, metric, &rotation, segments, run)?;
+        let (order, cells) = by_cell(corpus, metric, &rotation, segments, run)?;
         let panels = order.len().div_ceil(PANEL);
         let lead_bytes = packed_len(segments.lead);
         let strides = [stride(segments.middle), stride(segments.rest)];
@@ -170,6 +172,7 @@ impl Lead {
             refine,
             panels: Vec::with_capacity(panels),
             documents: Vec::with_capacity(order.len()),
+            cells,
         };
         for (panel, documents) in packed {
             all.panels.push(panel);
@@ -198,6 +201,11 @@ impl Lead {
         &self.refine[segment][p * bytes..(p + 1) * bytes]
     }
 
+    /// Asks for what refines panel `p`, which will be read once its lead has been multiplied.
+    pub(crate) fn prefetch(&self, p: usize) {
+        prefetch(self.refining(p, 0));
+    }
+
     /// Panel `p` as the kernel takes it.
     pub(crate) fn view(&self, p: usize) -> Panel<'_> {
         let bytes = packed_len(self.segments.lead);
@@ -213,38 +221,57 @@ impl Lead {
     }
 }
 
-/// Rows in the order of what the lead leaves of them.
-fn by_tail(
+/// Rows by cell, and in a cell in the order of what the lead leaves of them.
+fn by_cell(
     corpus: &Rows<'_>,
     metric: Metric,
     rotation: &Rotation,
     segments: Segments,
     run: &Run<'_>,
-) -> Result<Vec<u32>> {
+) -> Result<(Vec<u32>, Cells)> {
     let width = segments.width();
-    let parts = run.map(
-        corpus.len().div_ceil(TOGETHER),
+    let rotated = |rows: &[usize], buffers: &mut Buffers| -> Result<()> {
+        for (&r, centred) in rows.iter().zip(buffers.centred.chunks_exact_mut(width)) {
+            let row = corpus.finite_row(run.isa, r, &mut buffers.row)?;
+            let factor = factor(metric, metric.squared_norm(run.isa, row), rotation.unit());
+            centre(row, factor, rotation.mean(), centred);
+        }
+        rotation.apply(&buffers.centred[..rows.len() * width], segments.lead, &mut buffers.rotated);
+        Ok(())
+    };
+    let pivots: Vec<usize> = Cells::pivot_rows(corpus.len()).collect();
+    let pivots = run.map(
+        pivots.len().div_ceil(TOGETHER),
         || Buffers::new(segments, TOGETHER),
-        |buffers, item, ticker| {
-            ticker.check()?;
-            let first = item * TOGETHER;
-            let len = TOGETHER.min(corpus.len() - first);
-            for (r, centred) in (first..first + len).zip(buffers.centred.chunks_exact_mut(width)) {
-                let row = corpus.finite_row(run.isa, r, &mut buffers.row)?;
-                let factor = factor(metric, metric.squared_norm(run.isa, row), rotation.unit());
-                centre(row, factor, rotation.mean(), centred);
-            }
-            rotation.apply(&buffers.centred[..len * width], segments.lead, &mut buffers.rotated);
-            let lead = buffers.rotated.chunks_exact(segments.lead);
-            let square = |x: &[f32]| canonical::dot_with(run.isa, x, x);
-            let left = buffers.centred[..len * width].chunks_exact(width).zip(lead);
-            Ok(left.map(|(c, y)| (square(c) - square(y)) as f32).collect::<Vec<f32>>())
+        |buffers, item, _| {
+            let rows = &pivots[item * TOGETHER..((item + 1) * TOGETHER).min(pivots.len())];
+            rotated(rows, buffers)?;
+            Ok(buffers.rotated[..rows.len() * segments.lead].to_vec())
         },
     )?;
-    let tails: Vec<f32> = parts.into_iter().flatten().collect();
-    let mut order: Vec<u32> = (0..tails.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| tails[a as usize].total_cmp(&tails[b as usize]).then(a.cmp(&b)));
-    Ok(order)
+    let mut cells = Cells::new(segments.lead, pivots.concat());
+    let parts = run.map(
+        corpus.len().div_ceil(TOGETHER),
+        || (Buffers::new(segments, TOGETHER), Vec::new()),
+        |(buffers, products), item, ticker| {
+            ticker.check()?;
+            let rows: Vec<usize> = (item * TOGETHER..((item + 1) * TOGETHER).min(corpus.len())).collect();
+            rotated(&rows, buffers)?;
+            let lead = &buffers.rotated[..rows.len() * segments.lead];
+            let square = |x: &[f32]| canonical::dot_with(run.isa, x, x);
+            let left = buffers.centred.chunks_exact(width).zip(lead.chunks_exact(segments.lead));
+            let left = left.map(|(c, y)| (square(c) - square(y)) as f32);
+            Ok(cells.nearest(lead, products).into_iter().zip(left).collect::<Vec<(u16, f32)>>())
+        },
+    )?;
+    let keys: Vec<(u16, f32)> = parts.concat();
+    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+    order.sort_unstable_by(|&a, &b| {
+        let (x, y) = (keys[a as usize], keys[b as usize]);
+        x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)).then(a.cmp(&b))
+    });
+    cells.place(order.iter().map(|&r| keys[r as usize].0));
+    Ok((order, cells))
 }
 
 /// Tails after the lead and after the middle, for either side.

@@ -2,6 +2,7 @@
 //! inside the scan.
 
 pub(crate) mod bound;
+pub(crate) mod cells;
 pub(crate) mod choose;
 pub mod index;
 pub(crate) mod lead;
@@ -16,6 +17,7 @@ pub mod search;
 pub(crate) mod state;
 
 pub use bound::Slack;
+pub use choose::Prediction;
 pub use index::ExactIndex;
 pub use plan::{Layout, Pruned, ScanPlan};
 pub use request::{Candidates, Counters, Eligible, Found, GroupRule, Outcome, Targets};

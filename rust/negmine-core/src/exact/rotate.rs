@@ -140,6 +140,13 @@ impl Axes {
         Ok(widest_first(&covariance).map(|rows| Self { unit, mean, rows }))
     }
 
+    /// The rotation to the axes themselves, to see what each is worth.
+    pub(crate) fn plain(&self, run: &Run<'_>) -> Result<Option<Rotation>> {
+        let width = self.mean.len();
+        let matrix = (0..width * width).map(|i| self.rows[(i / width, i % width)] as f32).collect();
+        Rotation::new(self.unit, self.mean.clone(), matrix, run)
+    }
+
     /// The rotation whose leading coordinates follow the widest axes; `None` where it is no rotation.
     pub(crate) fn rotation(&self, segments: Segments, run: &Run<'_>) -> Result<Option<Rotation>> {
         let width = segments.width();

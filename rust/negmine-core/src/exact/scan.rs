@@ -18,11 +18,12 @@ use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
 
 use super::bound::{QueryBound, unit_for};
+use super::choose::Prediction;
 use super::index::ExactIndex;
 use super::lead::Lead;
 use super::pack::{Tile, factor};
-use super::plan::{BLOCK, ScanPlan};
-use super::pruned::LeadBlock;
+use super::plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
+use super::pruned::{LeadBlock, Shared};
 use super::request::{Candidates, Counters, Found, Outcome, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
@@ -50,6 +51,8 @@ pub(crate) struct Scan<'a, 'c, 'q, 'r> {
     candidates: &'a Candidates<'r>,
     pub(crate) targets: &'a Targets,
     pub(crate) isa: Isa,
+    /// Queries of a block.
+    block: usize,
 }
 
 impl ExactIndex {
@@ -65,22 +68,49 @@ impl ExactIndex {
         targets: &Targets,
         run: &Run<'_>,
     ) -> Result<Outcome> {
+        let scan = self.request(corpus, queries, candidates, targets, run.isa)?;
+        let depth = targets.depth;
+        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
+        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+    }
+
+    /// What a pair of such a scan is predicted to cost at full width and with leading coordinates; it is for people, and
+    /// prepares what a scan would.
+    ///
+    /// # Errors
+    /// As for a scan.
+    pub fn predict(
+        &self,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        candidates: &Candidates<'_>,
+        targets: &Targets,
+        run: &Run<'_>,
+    ) -> Result<Prediction> {
+        self.prediction(&self.request(corpus, queries, candidates, targets, run.isa)?, run)
+    }
+
+    fn request<'a, 'c, 'q, 'r>(
+        &'a self,
+        corpus: &'a Rows<'c>,
+        queries: &'a Rows<'q>,
+        candidates: &'a Candidates<'r>,
+        targets: &'a Targets,
+        isa: Isa,
+    ) -> Result<Scan<'a, 'c, 'q, 'r>> {
         if corpus.len() != self.len() || corpus.width() != self.width() {
             return Err(Error::Length { argument: "corpus", expected: self.len(), got: corpus.len() });
         }
         if queries.width() != self.width() {
             return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
         }
-        let depth = targets.depth;
-        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
-        let scan = Scan { index: self, corpus, queries, candidates, targets, isa: run.isa };
-        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+        Ok(Scan { index: self, corpus, queries, candidates, targets, isa, block: BLOCK })
     }
 }
 
 impl Scan<'_, '_, '_, '_> {
     fn blocks(&self) -> usize {
-        self.queries.len().div_ceil(BLOCK)
+        self.queries.len().div_ceil(self.block)
     }
 
     /// All tiles are at hand: a block's state lives only while its piece is worked on.
@@ -96,7 +126,9 @@ impl Scan<'_, '_, '_, '_> {
             tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
         let lead = self.index.lead_for(self, run)?;
         let lead = lead.as_deref();
-        let blocks = self.blocks();
+        let pruned = lead.is_some() && self.index.layout().memory_limit.is_none();
+        let scan = &Self { block: if pruned { PRUNED_BLOCK } else { BLOCK }, ..*self };
+        let blocks = scan.blocks();
         let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
         let panel_count = lead.map_or(panels.len(), Lead::panels);
         let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
@@ -105,14 +137,14 @@ impl Scan<'_, '_, '_, '_> {
             blocks * runs,
             || (),
             |(), item, ticker| {
-                let mut block = self.block(item / runs)?;
+                let mut block = scan.block(item / runs)?;
                 let begin = (item % runs * per_run).min(panel_count);
                 let end = (begin + per_run).min(panel_count);
                 match lead {
-                    Some(lead) => block.scan_pruned(self, lead, begin..end, ticker)?,
-                    None => block.scan(self, &panels[begin..end], ticker)?,
+                    Some(lead) => block.scan_pruned(scan, lead, begin..end, ticker)?,
+                    None => block.scan(scan, &panels[begin..end], ticker)?,
                 }
-                block.finish(self, ticker)?;
+                block.finish(scan, ticker)?;
                 Ok(block.into_outcome())
             },
         )?;
@@ -158,6 +190,29 @@ impl Scan<'_, '_, '_, '_> {
 
     /// The queries of block `b`, quantised.
     fn block(&self, b: usize) -> Result<Block> {
+        self.block_of(b * self.block..((b + 1) * self.block).min(self.queries.len()))
+    }
+
+    /// The thresholds that some queries end with, scanned at full width.
+    pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
+        let tiles = self.index.tiles();
+        let panels: Vec<(&Tile, usize)> =
+            tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
+        let parts = run.map(
+            queries.len().div_ceil(SAMPLE),
+            || (),
+            |(), item, ticker| {
+                let own = item * SAMPLE..((item + 1) * SAMPLE).min(queries.len());
+                let mut block = self.block_of(queries[own].iter().copied())?;
+                block.scan(self, &panels, ticker)?;
+                block.finish(self, ticker)?;
+                Ok(block.states.iter().map(QueryState::threshold).collect::<Vec<f64>>())
+            },
+        )?;
+        Ok(parts.concat())
+    }
+
+    fn block_of(&self, queries: impl Iterator<Item = usize>) -> Result<Block> {
         let (metric, slack) = (self.index.metric(), self.index.layout().slack);
         let mut block = Block {
             tile: QueryTile::new(self.index.width()),
@@ -167,7 +222,7 @@ impl Scan<'_, '_, '_, '_> {
             refined: 0,
         };
         let mut codes = vec![0; padded_width(self.index.width())];
-        for query in b * BLOCK..((b + 1) * BLOCK).min(self.queries.len()) {
+        for query in queries {
             let mut q = vec![0.0; self.index.width()];
             let row = self.queries.finite_row(self.isa, query, &mut q)?;
             let qq = metric.squared_norm(self.isa, row);
@@ -270,9 +325,10 @@ impl Block {
         panels: Range<usize>,
         ticker: &Ticker<'_>,
     ) -> Result<()> {
-        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        let scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        let mut shared = Shared { scorer, candidates: scan.candidates };
         let mut rotated = LeadBlock::new(lead, scan.isa, &self.states);
-        let counters = rotated.scan(&mut self.states, scan.candidates, panels, &mut scorer, ticker)?;
+        let counters = rotated.scan(&mut self.states, panels, &mut shared, ticker)?;
         self.scanned += counters.scanned;
         self.refined += counters.refined;
         Ok(())
