@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ class How:
     corpus_layout: Callable[[Any], Any] = as_it_is
     query_layout: Callable[[Any], Any] = as_it_is
     tile_rows: int | None = None
-    memory_limit: int | None = None
+    tight: bool = False  # under the least memory that the engine says it needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ def expected_pool(problem: Problem) -> list[oracle.Row]:
 # ---- the product's side
 
 
-def index_of(problem: Problem, how: How) -> negmine.ExactIndex:
+def index_of(problem: Problem, how: How, memory_limit: int | None = None) -> negmine.ExactIndex:
     """Build the index, with the engine's knobs turned."""
     with pytest.MonkeyPatch.context() as patch:
         if how.tile_rows is not None:
@@ -142,8 +143,27 @@ def index_of(problem: Problem, how: How) -> negmine.ExactIndex:
             metric=problem.metric,
             ids=labels(problem.ids),
             num_threads=how.threads,
-            memory_limit=how.memory_limit,
+            memory_limit=memory_limit,
         )
+
+
+T = TypeVar("T")
+
+
+def with_memory(how: How, work: Callable[[int | None], T]) -> T:
+    """Run `work` with the limit that `how` asks for; a refusal names a limit that suffices, at most twice over."""
+    limit = 1 if how.tight else None
+    for _ in range(4):
+        try:
+            return work(limit)
+        except negmine.MemoryLimitError as error:
+            refusal = str(error)
+        named = re.search(r"`memory_limit` must be at least (\d+) bytes", refusal)
+        assert named, refusal
+        assert limit is not None, refusal
+        assert int(named[1]) > limit, refusal
+        limit = int(named[1])
+    raise AssertionError(f"four refusals in a row, the last of {limit} bytes")
 
 
 def labels(values: Sequence[Any] | None) -> NDArray[Any] | None:
@@ -191,15 +211,21 @@ def rules_of(problem: Problem) -> dict[str, Any]:
     }
 
 
-def actual_pool(problem: Problem, how: How) -> negmine.CandidatePool:
+def actual_pool(problem: Problem, how: How, **options: Any) -> negmine.CandidatePool:
     """Run the product's first stage."""
-    index = index_of(problem, how)
-    queries = how.query_layout(problem.queries)
-    if problem.self_is_slice:
-        corpus: Any = index.corpus
-        queries = corpus[problem.query_offset : problem.query_offset + len(problem.queries)]
-    miner = miner_of(problem.limits)
-    return miner.candidates(index, queries, positives_of(problem), num_threads=how.threads, **rules_of(problem))
+
+    def work(memory_limit: int | None) -> negmine.CandidatePool:
+        index = index_of(problem, how, memory_limit)
+        queries = how.query_layout(problem.queries)
+        if problem.self_is_slice:
+            corpus: Any = index.corpus
+            queries = corpus[problem.query_offset : problem.query_offset + len(problem.queries)]
+        rules = rules_of(problem) | options
+        return miner_of(problem.limits).candidates(
+            index, queries, positives_of(problem), num_threads=how.threads, **rules
+        )
+
+    return with_memory(how, work)
 
 
 # ---- the two together

@@ -22,12 +22,16 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from peers import PEERS, load, thread_environment
+from peers import PEERS, thread_environment
 
 #: Scrubbed before a peer sets its own.
 SCRUBBED = ("OPENBLAS_", "OMP_", "MKL_", "RAYON_", "GOTO_", "NEGMINE_")
 
 SHORTEST = 0.15
+
+#: The margin of the mining cases.
+RELATIVE_MARGIN = 0.05
+
 NOISY = 0.05
 
 
@@ -43,7 +47,7 @@ class Runner:
     prepare: float = 0.0
     recall: float = float("nan")
 
-    def ask(self, **message: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, **message: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -79,20 +83,25 @@ def measure(
     *,
     rounds: int,
     homes: dict[str, str],
+    positives: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Measure one case; a dictionary that `table` prints."""
+    """Measure one case; a dictionary that `table` prints. With ``positives`` the work is mining, else search."""
+    arrays = {"corpus": corpus, "queries": queries} | ({} if positives is None else {"positives": positives})
     with tempfile.TemporaryDirectory() as scratch:
-        paths = {"corpus": f"{scratch}/corpus.npy", "queries": f"{scratch}/queries.npy"}
-        np.save(paths["corpus"], corpus)
-        np.save(paths["queries"], queries)
+        paths = {name: f"{scratch}/{name}.npy" for name in arrays}
+        for name, array in arrays.items():
+            np.save(paths[name], array)
         runners, noisy = [], 0
         try:
             for label in labels:
                 runner = start(label, threads, homes)
                 runners.append(runner)
-                runner.prepare = runner.ask(command="prepare", **paths)["seconds"]
-                answer = runner.ask(command="answer", k=k, path=f"{scratch}/answer.npy")
-                runner.recall = recall(corpus, queries, np.load(answer["path"]), k)
+                runner.prepare = runner.ask(command="prepare", paths=paths)["seconds"]
+                answer = np.load(runner.ask(command="answer", k=k, path=f"{scratch}/answer.npy")["path"])
+                if positives is None:
+                    runner.recall = recall(corpus, queries, answer, k)
+                else:
+                    runner.recall = mining_recall(corpus, queries, positives, answer, k)
             order = list(runners)
             for _ in range(rounds):
                 random.shuffle(order)
@@ -137,6 +146,23 @@ def recall(corpus: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, sa
     return right / (k * len(picked))
 
 
+def mining_recall(
+    corpus: np.ndarray, queries: np.ndarray, positives: np.ndarray, rows: np.ndarray, k: int, sample: int = 50
+) -> float:
+    """Share of a sample's (query, negative) pairs that float64 scores and the relative margin of mining.py ask for."""
+    right = wanted = 0
+    for i in np.linspace(0, len(queries) - 1, min(sample, len(queries))).astype(int):
+        scores = corpus.astype(np.float64) @ queries[i].astype(np.float64)
+        cap = scores[positives[i]] * (1 - RELATIVE_MARGIN)
+        scores[scores > cap] = -np.inf
+        scores[positives[i]] = -np.inf
+        threshold = np.partition(scores, -k)[-k]
+        mined = rows[rows[:, 0] == i, 1]
+        right += (scores[mined] >= threshold - 1e-6).sum()
+        wanted += k
+    return right / wanted
+
+
 def busy() -> tuple[float, float]:
     """Busy and total seconds of all processors."""
     fields = [float(x) for x in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]]
@@ -174,12 +200,12 @@ def worker(label: str, threads: int) -> None:
         answer: dict[str, Any] = {}
         match message["command"]:
             case "prepare":
-                corpus, queries = load(message["corpus"]), load(message["queries"])
+                arrays = {name: np.ascontiguousarray(np.load(path)) for name, path in message["paths"].items()}
                 begin = time.perf_counter()
-                peer.prepare(corpus, queries)
+                peer.prepare(**arrays)
                 answer["seconds"] = time.perf_counter() - begin
             case "answer":
-                np.save(message["path"], peer.search(message["k"]))
+                np.save(message["path"], peer.answer(message["k"]))
                 answer["path"] = message["path"]
             case "run":
                 Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

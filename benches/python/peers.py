@@ -35,6 +35,10 @@ class Peer:
         """Document rows of every query, best first."""
         raise NotImplementedError
 
+    def answer(self, k: int) -> np.ndarray:
+        """What is held against float64 scores; not timed."""
+        return self.search(k)
+
     def blocks(self) -> list[slice]:
         """Blocks of queries whose score matrix fits."""
         step = max(1, BLOCK_BYTES // (4 * len(self.corpus)))
@@ -177,6 +181,130 @@ class TurboVec(Peer):
         return np.asarray(self.index.search(self.queries, k)[1], dtype=np.int64)
 
 
+class Miner(Peer):
+    """A library that mines hard negatives and gives a table of (anchor, positive, negative) texts.
+
+    ``prepare`` makes the texts, ``search`` does everything else: search, filter, and the table.
+    """
+
+    def prepare(self, corpus: np.ndarray, queries: np.ndarray, positives: np.ndarray) -> None:
+        super().prepare(corpus, queries)
+        self.positives = positives
+        self.anchors = [f"query {i}" for i in range(len(queries))]
+        self.texts = [f"document {i}" for i in range(len(corpus))]
+
+    def answer(self, k: int) -> np.ndarray:
+        """(query, document) rows of the negatives, read off the texts of the table."""
+        self.search(k)
+        rows = [[int(str(text).split()[1]) for text in self.table[name]] for name in ("anchor", "negative")]
+        return np.stack(rows, axis=1)
+
+
+class NegmineMiner(Miner):
+    """The library of this repository, index included."""
+
+    name = "negmine miner"
+
+    def search(self, k: int) -> np.ndarray:
+        import pyarrow as pa
+
+        import negmine
+
+        positives = negmine.Positives.from_csr(np.arange(len(self.queries) + 1), self.positives)
+        negatives = negmine.mine(
+            self.queries, self.corpus, positives, num_negatives=k, relative_margin=0.05, num_threads=self.threads
+        )
+        query = np.repeat(negatives.query_rows, negatives.counts)
+        document = negatives.rows[negatives.source > 0]
+        anchors, texts = pa.array(self.anchors), pa.array(self.texts)
+        columns = [anchors.take(query), texts.take(self.positives[query]), texts.take(document)]
+        self.table = pa.table(columns, names=["anchor", "positive", "negative"])
+        return document
+
+
+class SentenceTransformers(Miner):
+    """``mine_hard_negatives`` with embeddings that exist already, through its torch branch."""
+
+    name = "sentence-transformers, torch"
+    use_faiss = False
+
+    def search(self, k: int) -> np.ndarray:
+        import contextlib
+        import io
+
+        import datasets
+        import torch
+        from sentence_transformers.util import mine_hard_negatives
+
+        torch.set_num_threads(self.threads)
+        rows = {"anchor": self.anchors, "positive": [self.texts[row] for row in self.positives]}
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            self.table = mine_hard_negatives(
+                datasets.Dataset.from_dict(rows),
+                Precomputed(self),
+                corpus=self.texts,
+                num_negatives=k,
+                relative_margin=0.05,
+                use_faiss=self.use_faiss,
+                verbose=False,
+            )
+        return np.empty(0)
+
+
+class Precomputed:
+    """What ``mine_hard_negatives`` asks of a model, answered from arrays."""
+
+    def __init__(self, miner: Miner) -> None:
+        self.miner = miner
+        self.device = "cpu"
+        self.model_card_data = type("Card", (), {"base_model": "precomputed"})
+
+    def encode_query(self, texts: list[str], **_: Any) -> np.ndarray:
+        """Vectors of queries."""
+        return self.miner.queries[[int(text.split()[1]) for text in texts]]
+
+    def encode_document(self, texts: list[str], **_: Any) -> np.ndarray:
+        """Vectors of documents."""
+        return self.miner.corpus[[int(text.split()[1]) for text in texts]]
+
+    def get_embedding_dimension(self) -> int:
+        """Width of the vectors."""
+        return self.miner.corpus.shape[1]
+
+    def similarity(self, a: Any, b: Any) -> Any:
+        """Cosines of all pairs."""
+        from sentence_transformers.util import cos_sim
+
+        return cos_sim(a, b)
+
+    def similarity_pairwise(self, a: Any, b: Any) -> Any:
+        """Cosines of aligned pairs."""
+        from sentence_transformers.util import pairwise_cos_sim
+
+        return pairwise_cos_sim(a, b)
+
+
+class SentenceTransformersAsInstalled(SentenceTransformers):
+    """The default branch."""
+
+    variant = "as installed"
+
+
+class SentenceTransformersFaiss(SentenceTransformers):
+    """Its faiss branch, told which kernels to use: the best configuration."""
+
+    name = "sentence-transformers, faiss"
+    environment: ClassVar[dict[str, str]] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+    use_faiss = True
+
+
+class SentenceTransformersFaissAsInstalled(SentenceTransformersFaiss):
+    """Without the environment variable."""
+
+    variant = "as installed"
+    environment: ClassVar[dict[str, str]] = {}
+
+
 PEERS: dict[str, type[Peer]] = {
     f"{peer.name} ({peer.variant})": peer
     for peer in (
@@ -189,6 +317,10 @@ PEERS: dict[str, type[Peer]] = {
         ScaNN,
         USearch,
         TurboVec,
+        NegmineMiner,
+        SentenceTransformersAsInstalled,
+        SentenceTransformersFaiss,
+        SentenceTransformersFaissAsInstalled,
     )
 }
 
@@ -197,8 +329,3 @@ def thread_environment(threads: int) -> dict[str, str]:
     """What every pool reads when it starts."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     return dict.fromkeys(names, str(threads))
-
-
-def load(path: str) -> Any:  # noqa: ANN401
-    """An array in memory of its own."""
-    return np.ascontiguousarray(np.load(path))

@@ -12,12 +12,14 @@ from negmine.errors import (
     CorpusChangedError,
     JobError,
     MemoryLimitError,
+    MissingExtraError,
     NegmineError,
     NegmineTypeError,
     NegmineValueError,
     NegmineWarning,
 )
 from negmine.index import ExactIndex, TopK, score_pairs
+from negmine.job import JobResult, mine_to
 from negmine.miner import HardNegativeMiner, mine
 from negmine.negatives import HardNegatives
 from negmine.policies import Ambiguous, Softmax, Stride
@@ -35,7 +37,9 @@ __all__ = [
     "HardNegativeMiner",
     "HardNegatives",
     "JobError",
+    "JobResult",
     "MemoryLimitError",
+    "MissingExtraError",
     "NegmineError",
     "NegmineTypeError",
     "NegmineValueError",
@@ -51,6 +55,7 @@ __all__ = [
     "Verification",
     "build_info",
     "mine",
+    "mine_to",
     "score_pairs",
     "verify",
 ]

@@ -56,7 +56,8 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         The file is no such archive, holds something else, or comes from a later version.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since NumPy leaves a broken archive open.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:

@@ -384,7 +384,7 @@ def named(owner: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters.values()
-        known = [parameter.name for parameter in parameters if parameter.name != "self"]
+        known = [parameter.name for parameter in parameters if parameter.name not in ("self", "cls")]
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

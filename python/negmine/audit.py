@@ -40,6 +40,7 @@ class Verification:
     spurious: npt.NDArray[np.int64]
 
 
+@_coerce.named("verify")
 def verify(
     queries: object,
     corpus: object,

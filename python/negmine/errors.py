@@ -6,6 +6,7 @@ __all__ = [
     "CorpusChangedError",
     "JobError",
     "MemoryLimitError",
+    "MissingExtraError",
     "NegmineError",
     "NegmineTypeError",
     "NegmineValueError",
@@ -35,6 +36,10 @@ class MemoryLimitError(NegmineValueError):
 
 class JobError(NegmineValueError):
     """A job folder cannot be used: it is no job, another process holds it, or its inputs were others."""
+
+
+class MissingExtraError(NegmineError, ImportError):
+    """A package is missing that only some of negmine needs; the message names the extra that brings it."""
 
 
 class NegmineWarning(UserWarning):

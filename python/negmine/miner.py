@@ -418,10 +418,10 @@ def _warm_rows(
         known = (query >= 0) & (query < n_queries)
         query, rows = query[known], warm.rows[known]
         turn = np.arange(len(query)) - np.searchsorted(query, query)
-        width = rows.shape[1]
-        side_by_side = np.full((n_queries, int(turn.max(initial=0)) + 1, width), -1, dtype=np.int64)
+        turns, width = int(turn.max(initial=0)) + 1, rows.shape[1]
+        side_by_side = np.full((n_queries, turns, width), -1, dtype=np.int64)
         side_by_side[query, turn] = rows
-        return side_by_side.reshape(n_queries, -1)
+        return side_by_side.reshape(n_queries, turns * width)
     array = _coerce.array(warm, "warm_start")
     if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n_queries:
         raise NegmineValueError(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, policies
+from negmine import _archive, _coerce, policies
 from negmine._coerce import Ids
-from negmine.errors import NegmineError, NegmineValueError
+from negmine._extras import require
+from negmine.errors import NegmineValueError
 from negmine.policies import Sampling
 from negmine.report import Report, Source
 
@@ -109,12 +110,14 @@ class HardNegatives:
     def __len__(self) -> int:
         return len(self.counts)
 
+    @_coerce.named("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
         """Choose again from the same pool in another epoch, without a scan."""
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("suspects")
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
         """Negatives that score above their reference, and positives that rank absurdly low.
 
@@ -124,6 +127,7 @@ class HardNegatives:
             A result row is suspect where more candidates than this lie above its cap or its reference.
         """
         rows, columns = np.nonzero(self.above_reference)
+        _coerce.integer(rank, "rank", least=0)
         excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
         order = np.argsort(-excess, kind="stable")
         capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
@@ -139,7 +143,7 @@ class HardNegatives:
 
         Needs the extra ``negmine[arrow]``.
         """
-        arrow = _needed("pyarrow", "arrow")
+        arrow = require("pyarrow", "arrow", "`to_arrow`")
         real = self.source != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int32)
         lists = {
@@ -159,8 +163,11 @@ class HardNegatives:
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line per negative: query_row, positive_row, rank, row, id, score, source. Needs pandas."""
-        pandas = _needed("pandas", "test")
+        """One line per negative: query_row, positive_row, rank, row, id, score, source.
+
+        Needs the extra ``negmine[pandas]``.
+        """
+        pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
@@ -179,7 +186,7 @@ class HardNegatives:
 
         Needs the extra ``negmine[torch]``.
         """
-        torch = _needed("torch", "torch")
+        torch = require("torch", "torch", "`to_torch`")
         names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
@@ -225,7 +232,7 @@ class HardNegatives:
 
     def plot(self) -> matplotlib.axes.Axes:
         """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
-        pyplot = _needed("matplotlib.pyplot", "plot")
+        pyplot = require("matplotlib.pyplot", "plot", "`plot`")
         axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
         negatives = self.scores[self.source != Source.PADDING]
         everything = np.concatenate([self.positive_scores, negatives])
@@ -256,13 +263,3 @@ _ARRAYS = (
 def _pool_path(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")
-
-
-def _needed(module: str, extra: str) -> Any:  # noqa: ANN401 (a module)
-    """Import an optional package, or say which extra brings it."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise NegmineError(f"this needs {module.split('.')[0]}: pip install 'negmine[{extra}]'") from error

@@ -86,6 +86,7 @@ class Positives:
         return cls._finish(query, rows, len(lengths), None, None, None)
 
     @classmethod
+    @_coerce.named("from_csr")
     def from_csr(
         cls,
         offsets: npt.ArrayLike,
@@ -125,6 +126,7 @@ class Positives:
         return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_vectors)
 
     @classmethod
+    @_coerce.named("from_pairs")
     def from_pairs(
         cls,
         queries: npt.ArrayLike,
@@ -165,6 +167,7 @@ class Positives:
         return cls._checked(query, document, total, "documents", grades, positive_scores, positive_vectors)
 
     @classmethod
+    @_coerce.named("from_lists")
     def from_lists(
         cls,
         lists: Iterable[Iterable[Any]],
@@ -184,6 +187,7 @@ class Positives:
         return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_vectors)
 
     @classmethod
+    @_coerce.named("from_dict")
     def from_dict(
         cls,
         mapping: Mapping[Any, Iterable[Any]],
@@ -200,6 +204,7 @@ class Positives:
         return cls._finish(np.repeat(query, lengths), document, _length(query_ids, "query_ids"), None, None, None)
 
     @classmethod
+    @_coerce.named("from_qrels")
     def from_qrels(
         cls,
         qrels: Mapping[Any, Mapping[Any, int]],

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import negmine
+from negmine import _coerce
 
 SECONDS = 30  # what one child may take
 
@@ -33,6 +34,17 @@ def report(connection: Any) -> None:
     """Do in a child what the parent did, and send it home."""
     connection.send(search())
     connection.close()
+
+
+class ThreadCounts:
+    """Items of a DataLoader: the threads that a call would use by default, and when it asks for two."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, item: int) -> tuple[int, int]:
+        search()
+        return _coerce.threads(None), _coerce.threads(2)
 
 
 def start(method: str, repeats: int) -> None:

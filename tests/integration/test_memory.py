@@ -21,7 +21,7 @@ queries = np.array(corpus[:: max(1, len(corpus) // 64)][:64])
 data = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (data + limit, data + limit))
 try:
-    np.ones(limit, dtype=np.uint8)
+    np.ones(2 * limit, dtype=np.uint8)
 except MemoryError:
     pass
 else:

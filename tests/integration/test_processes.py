@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import children
 import compare
 import negmine
 from vectors import clusters
@@ -42,6 +43,17 @@ def test_children_search_after_their_parent_searched(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_twenty_children_of_twenty(method: str) -> None:
     assert run_children(method, 20, 280) == "20 of 20"
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_of_a_data_loader_uses_one_thread_unless_told_otherwise(method: str) -> None:
+    data = pytest.importorskip("torch.utils.data")
+    children.search()
+    loader = data.DataLoader(
+        children.ThreadCounts(), num_workers=1, batch_size=None, multiprocessing_context=method, timeout=60
+    )
+    assert [tuple(counts) for counts in loader] == [(1, 2)]
 
 
 @pytest.mark.parametrize("call", ["search", "mine"])

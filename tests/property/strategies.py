@@ -19,6 +19,7 @@ HOWS = st.builds(
     corpus_layout=st.sampled_from(list(LAYOUTS.values())),
     query_layout=st.sampled_from(list(LAYOUTS.values())),
     tile_rows=st.sampled_from(compare.TILE_ROWS),
+    tight=st.booleans(),
 )
 
 SHAPES = st.tuples(
@@ -26,6 +27,9 @@ SHAPES = st.tuples(
     st.one_of(st.integers(0, 12), st.integers(0, 90)),
     st.one_of(st.integers(1, 5), st.integers(1, 70)),
 )
+
+#: Several panels, blocks and tiles, and widths beyond every vector.
+LARGE_SHAPES = st.tuples(st.integers(1, 120), st.integers(200, 3000), st.integers(2, 300))
 
 FEATURES = st.builds(
     Features,
@@ -49,12 +53,12 @@ POLICY = st.sampled_from(POLICIES)
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
+def problems(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, int, int]] = SHAPES) -> Problem:
     """Draw a problem with any of the features."""
     return make_problem(
         np.random.default_rng(draw(SEEDS)),
         draw(st.sampled_from(list(KINDS))),
         draw(st.sampled_from(METRICS)),
-        draw(SHAPES),
+        draw(shapes),
         draw(FEATURES),
     )

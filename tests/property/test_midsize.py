@@ -10,7 +10,7 @@ import negmine
 import oracle
 from compare import How, Problem
 from problems import Features, make_problem
-from vectors import LAYOUTS
+from vectors import LAYOUTS, clusters, queries_for
 
 PLAIN = Features(depth=20)
 MARGINS = Features(exclude=True, absolute=True, lowest=True, groups=True, depth=50, range_min=2)
@@ -49,10 +49,11 @@ def problem_of(kind: str, metric: oracle.Metric, shape: tuple[int, int, int], fe
 def test_candidates(case: tuple[str, oracle.Metric, tuple[int, int, int], Features, int]) -> None:
     problem = problem_of(*case)
     expected = compare.expected_pool(problem)
-    for i, tile_rows in enumerate(compare.TILE_ROWS):
-        for threads in compare.THREADS if i == 0 else (2,):
-            pool = compare.actual_pool(problem, How(threads=threads, tile_rows=tile_rows))
-            compare.assert_same_pool(pool, expected, problem)
+    hows = [How(threads=threads) for threads in compare.THREADS]
+    hows += [How(threads=2, tile_rows=tile_rows) for tile_rows in (1, 100, 1000)]
+    hows += [How(threads=threads, tight=True) for threads in (1, 3)]
+    for how in hows:
+        compare.assert_same_pool(compare.actual_pool(problem, how), expected, problem)
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
@@ -83,6 +84,29 @@ def test_one_query_against_many_documents_and_many_against_one() -> None:
     for shape in ((1, 3000, 64), (300, 1, 64), (300, 2, 5)):
         problem = problem_of("clusters", "ip", shape, PLAIN, 21)
         compare.assert_same_pool(compare.actual_pool(problem, How(threads=3)), compare.expected_pool(problem), problem)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_streamed_corpus_gives_the_same_answers(metric: oracle.Metric) -> None:
+    rng = np.random.default_rng(26)
+    corpus = clusters(rng, 150_000, 64)
+    queries = queries_for(rng, corpus, 250, "clusters")
+    kept = negmine.ExactIndex(corpus, metric=metric)
+    assert kept.nbytes > 11_000_000
+    expected = kept.search(queries, 4)
+    rows, scores, _ = oracle.search(queries[:3], corpus, 4, metric=metric)
+    compare.same(expected.rows[:3], rows, np.int64, "rows")
+    compare.same(expected.scores[:3], scores, np.float32, "scores")
+    passes = set()
+    for limit in (8_000_000, 16_000_000):
+        index = negmine.ExactIndex(corpus, metric=metric, memory_limit=limit)
+        plan = index.plan(len(queries), 4)
+        passes.add(plan.passes)
+        assert index.nbytes == 0
+        assert plan.total_bytes <= limit
+        found = index.search(queries, 4)
+        assert compare.digest(found.rows, found.scores) == compare.digest(expected.rows, expected.scores)
+    assert len(passes) > 1
 
 
 def test_an_index_serves_many_calls_alike() -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compare
@@ -10,7 +18,7 @@ import negmine
 import oracle
 import oracle_draws
 from compare import How, Problem
-from strategies import HOWS, POLICY, problems
+from strategies import HOWS, LARGE_SHAPES, POLICY, problems
 
 EPOCHS = st.sampled_from([0, 1, 2, 7, 2**63])
 SEEDS = st.sampled_from([0, 42, 2**64 - 1])
@@ -18,6 +26,13 @@ SEEDS = st.sampled_from([0, 42, 2**64 - 1])
 
 @given(problems(), HOWS)
 def test_candidates(problem: Problem, how: How) -> None:
+    pool = compare.actual_pool(problem, how)
+    compare.assert_same_pool(pool, compare.expected_pool(problem), problem)
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(problems(LARGE_SHAPES), HOWS)
+def test_candidates_of_larger_problems(problem: Problem, how: How) -> None:
     pool = compare.actual_pool(problem, how)
     compare.assert_same_pool(pool, compare.expected_pool(problem), problem)
 
@@ -97,6 +112,117 @@ def test_two_ways_of_asking_give_one_answer(problem: Problem, how: How) -> None:
     once, again = compare.actual_pool(problem, How()), compare.actual_pool(problem, how)
     assert compare.digest_pool(once) == compare.digest_pool(again)
     assert once.report == again.report
+
+
+WARM = st.sampled_from(["garbage", "itself", "stale", "each", "negatives"])
+
+
+@given(problems(), HOWS, WARM, st.integers(0, 2**32))
+def test_a_warm_start_changes_no_bit(problem: Problem, how: How, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, n_queries = len(problem.corpus), len(problem.queries)
+    cold = compare.actual_pool(problem, How())
+    warm: Any = cold
+    if kind == "garbage":
+        warm = rng.integers(-3, n + 3, (n_queries, int(rng.integers(0, 2 * n + 2))))
+        warm[rng.random(warm.shape) < 0.1] = rng.choice([2**31, 2**32 + 1, 2**62, -(2**63)])
+    elif kind == "stale":
+        # The model has moved: other vectors, other caps, other rules.
+        other = replace(problem, queries=problem.queries[::-1].copy(), self_is_slice=False, limits=oracle.Limits())
+        warm = compare.actual_pool(other, How())
+    elif kind == "each":
+        warm = compare.actual_pool(replace(problem, limits=replace(problem.limits, reference="each")), How())
+    elif kind == "negatives":
+        warm = cold.select(2, sampling="random", num_random=3)
+    again = compare.actual_pool(problem, how, warm_start=warm)
+    assert compare.digest_pool(again) == compare.digest_pool(cold)
+
+
+@given(
+    problems(),
+    st.lists(st.sampled_from([0.0, 0.05, 0.3, 1.0]), min_size=1, max_size=3),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_sweep(problem: Problem, margins: list[float], extra: int, relative: bool) -> None:
+    kind: Literal["relative", "absolute"] = "relative" if relative else "absolute"
+    limits = problem.limits
+    depth = limits.range_max + extra
+    bare = oracle.Limits(min_score=limits.min_score, reference=limits.reference, range_max=depth)
+    rows = [row for row in compare.expected_pool(replace(problem, limits=bare)) if not math.isnan(row.reference)]
+    n = 3
+    miner = compare.miner_of(limits, num_negatives=n)
+    rules = compare.rules_of(problem)
+    swept = miner.sweep(
+        compare.index_of(problem, How()),
+        problem.queries
+        if not problem.self_is_slice
+        else problem.corpus[problem.query_offset :][: len(problem.queries)],
+        compare.positives_of(problem),
+        margins,
+        kind,
+        depth=depth,
+        **rules,
+    )
+    for i, margin in enumerate(sorted(margins)):
+        capped = replace(limits, **{f"{kind}_margin": margin})
+        expected = oracle.sweep(rows, capped, depth)
+        chosen = [survivors_of(row, capped, depth)[limits.range_min : limits.range_max][:n] for row in rows]
+        scores = [row.scores[document] for row, documents in zip(rows, chosen, strict=True) for document in documents]
+        short = [not one.censored and len(two) < n for one, two in zip(expected, chosen, strict=True)]
+        assert swept.margins[i] == margin
+        if rows:
+            rejected = [one.rejected / max(one.listed, 1) for one in expected]
+            assert swept.rejected[i] == pytest.approx(np.mean(rejected), rel=1e-12)
+            assert swept.censored_rows[i] == pytest.approx(np.mean([one.censored for one in expected]), rel=1e-12)
+            assert swept.short_rows[i] == pytest.approx(np.mean(short), rel=1e-12)
+        if scores:
+            assert swept.hardness[i] == pytest.approx(np.mean(scores), rel=1e-9, abs=1e-300)
+            assert swept.hardness_quantiles[i] == pytest.approx(np.quantile(scores, [0.1, 0.5, 0.9]), rel=1e-9)
+        else:
+            assert np.isnan(swept.hardness[i])
+
+
+def survivors_of(row: oracle.Row, limits: oracle.Limits, depth: int) -> list[int]:
+    """List the survivors among a row's best `depth` candidates."""
+    cap = min(limits.caps(row.reference).values(), default=math.inf)
+    return [document for document in row.survivors[:depth] if row.scores[document] <= cap]
+
+
+@given(problems(), POLICY, st.integers(1, 5), st.integers(0, 3))
+def test_suspects(problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int) -> None:
+    rows = compare.expected_pool(problem)
+    expected = oracle.suspects(rows, oracle.select(rows, n, policy, num_random=num_random))
+    sampling = compare.product_policy(policy)
+    negatives = compare.actual_pool(problem, How()).select(n, sampling=sampling, num_random=num_random)
+    found = negatives.suspects()
+    listed = negatives.rows[found.rows, found.columns].tolist()
+    assert sorted(zip(found.rows.tolist(), listed, strict=True)) == sorted(expected)
+    assert (found.excess[1:] <= found.excess[:-1]).all()
+    assert (found.excess >= 0).all()
+
+
+@given(problems(), POLICY, st.integers(1, 4), st.integers(0, 2), st.one_of(st.none(), st.integers(1, 2)))
+def test_what_is_saved_comes_back(
+    problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int, limit: int | None
+) -> None:
+    pool = compare.actual_pool(problem, How())
+    options: dict[str, Any] = {"sampling": compare.product_policy(policy), "num_random": num_random, "seed": 2**64 - 1}
+    negatives = pool.select(n, **options) if limit is None else pool.limit_per_document(limit, n, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "negatives.npz"
+        negatives.save(path, pool=True)
+        loaded = negmine.HardNegatives.load(path)
+    assert compare.digest_negatives(loaded) == compare.digest_negatives(negatives)
+    assert loaded.pool is not None
+    assert compare.digest_pool(loaded.pool) == compare.digest_pool(pool)
+    assert loaded.report == negatives.report
+    assert (loaded.ids == negatives.ids).all()
+    assert (loaded.above_reference == negatives.above_reference).all()
+    assert pool.origin is not None
+    attached = loaded.pool.attach(pool.origin.index, pool.origin.queries)
+    redrawn = replace(loaded, pool=attached).redraw(3)
+    assert compare.digest_negatives(redrawn) == compare.digest_negatives(negatives.redraw(3))
 
 
 @given(problems())

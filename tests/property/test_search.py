@@ -44,9 +44,13 @@ def test_search(
     ranges = make_ranges(rng, n, n_queries) if filters[2] else None
     problem = compare.Problem(queries, corpus, [[]] * n_queries, metric=metric)
     eligible = None if ranges is None else negmine.Eligibility(*(np.array(v, dtype=np.int64) for v in ranges))
-    found = compare.index_of(problem, how).search(
-        how.query_layout(queries), k, exclude=exclude, max_score=cap, eligible=eligible, num_threads=how.threads
-    )
+
+    def work(memory_limit: int | None) -> negmine.TopK:
+        index = compare.index_of(problem, how, memory_limit)
+        asked = how.query_layout(queries)
+        return index.search(asked, k, exclude=exclude, max_score=cap, eligible=eligible, num_threads=how.threads)
+
+    found = compare.with_memory(how, work)
     rows, public, counts = oracle.search(
         queries, corpus, k, metric=metric, exclude=exclude, max_score=cap, eligible=ranges
     )

@@ -280,6 +280,7 @@ POOLS: dict[str, Case] = {
     "option": (lambda: POOL.select(1, temperature=2), Type, "`select` no option 'temperature' sampling"),  # type: ignore[call-arg]
     "cap": (lambda: POOL.limit_per_document(0, 1), Value, "`cap` at least 1 got 0"),
     "redraw": (lambda: POOL.select(1).redraw(-1), Value, "`epoch` at least 0 got -1"),
+    "redraw option": (lambda: POOL.select(1).redraw(1, seed=3), Type, "`redraw` no option 'seed' epoch"),  # type: ignore[call-arg]
     "redraw word": (lambda: POOL.select(1).redraw("a"), Type, "`epoch` integer got 'a'"),  # type: ignore[arg-type]
     "attach": (lambda: POOL.attach(ExactIndex(CORPUS[:3]), QUERIES), Value, "`index` 6 documents got 3 x 3"),
     "attach width": (lambda: POOL.attach(ExactIndex(CORPUS[:, :2]), QUERIES), Value, "`index` got 6 x 2"),
@@ -344,6 +345,11 @@ LISTS: dict[str, Case] = {
         "`document_ids` unique got 'a'",
     ),
     "lists unknown": (lambda: Positives.from_lists([["z"]], document_ids=["a"]), Value, "`lists` `document_ids` 'z'"),
+    "lists option": (
+        lambda: Positives.from_lists([[1]], ids=[1, 2]),  # type: ignore[call-arg]
+        Type,
+        "`from_lists` no option 'ids' document_ids",
+    ),
     "lists mixed": (lambda: Positives.from_lists([["z", 1]], document_ids=["a"]), Type, "`lists` mixture"),
     "lists words": (lambda: Positives.from_lists(["abc"], document_ids=["a"]), Type, "`lists` list got 'abc' query 0"),
     "dict words": (
@@ -394,6 +400,16 @@ PAIRS: dict[str, Case] = {
     "float": (lambda: negmine.score_pairs(QUERIES, CORPUS, [[0.0, 1.0]]), Value, "`pairs` integers float64 (1, 2)"),
     "ragged": (lambda: negmine.score_pairs(QUERIES, CORPUS, [[0, 1], [2]]), Type, "`pairs` flat list"),  # type: ignore[list-item]
     "metric": (lambda: negmine.score_pairs(QUERIES, CORPUS, [], metric="x"), Value, "`metric` 'ip' got 'x'"),  # type: ignore[arg-type]
+    "verify option": (
+        lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 1, top=3),  # type: ignore[call-arg]
+        Type,
+        "`verify` no option 'top' metric",
+    ),
+    "sweep option": (
+        lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, [0.1], max_margin=1),
+        Type,
+        "`sweep` no option 'max_margin'",
+    ),
     "verify shape": (lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 2), Value, "`rows` (2, at least 2) (2, 1)"),
     "verify k": (lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 0), Value, "`k` at least 1 got 0"),
     "sweep kind": (

@@ -205,7 +205,9 @@ def test_a_copied_corpus_still_knows_its_own_rows() -> None:
 
 def test_groups_of_positives_bar_their_members_and_minus_one_bars_nobody() -> None:
     assert found(pool_of([4, 3, 2, 1], [[0]], groups=[5, 5, -1, 6])) == [2, 3]
-    assert found(pool_of([4, 3, 2, 1], [[0]], groups=[-1, -1, -1, 6])) == [1, 2, 3]
+    pool = pool_of([4, 3, 2, 1], [[0]], groups=[-1, -1, -1, 6])
+    assert found(pool) == [1, 2, 3]
+    assert lines(pool) == {"positives": 1, "rest": 3}
 
 
 def test_only_positives_bar_groups() -> None:

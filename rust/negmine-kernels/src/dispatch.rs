@@ -51,7 +51,7 @@ pub(crate) fn dot<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f6
         scalar: rows.map(|row| crate::canonical::dot(q, row)),
         avx2: avx2::canonical::dot(q, rows),
         vnni256: avx2::canonical::dot(q, rows),
-        avx512: avx512::canonical::dot(q, rows),
+        avx512: avx2::canonical::dot(q, rows),
     )
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn squared_distance<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32
         scalar: rows.map(|row| crate::canonical::squared_distance(q, row)),
         avx2: avx2::canonical::squared_distance(q, rows),
         vnni256: avx2::canonical::squared_distance(q, rows),
-        avx512: avx512::canonical::squared_distance(q, rows),
+        avx512: avx2::canonical::squared_distance(q, rows),
     )
 }
 

@@ -22,7 +22,8 @@
 //! group by group, so that a kernel walks two streams and nothing else. Six queries by four vectors of documents are
 //! 24 accumulators: ten loads feed 24 dot products, so the multipliers are what limits.
 //!
-//! Lengths are checked once per call. A panel whose codes start at a multiple of 64 bytes is read fastest.
+//! Lengths are checked once per call. Panels are read fastest where each starts at a multiple of 64 bytes, and where the
+//! next one to be scanned follows in memory: it is fetched while this one is multiplied.
 
 use crate::dispatch;
 use crate::isa::Isa;

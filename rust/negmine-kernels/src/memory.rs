@@ -138,8 +138,8 @@ pub fn prefetch<T: Plain>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let lines = row.chunks(LINE / size_of::<T>()).map(<[T]>::as_ptr);
-        for address in lines.chain(row.last().map(std::ptr::from_ref)) {
+        let last = row.last().map(std::ptr::from_ref);
+        for address in row.iter().step_by(LINE / size_of::<T>()).map(std::ptr::from_ref).chain(last) {
             // SAFETY: every x86-64 processor has the instruction, and it accesses nothing.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
         }

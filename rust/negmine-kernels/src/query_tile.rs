@@ -45,6 +45,9 @@ pub(crate) struct Block<'a> {
     pub(crate) first: usize,
     /// Number of queries, 1 to [`BLOCK`].
     pub(crate) len: usize,
+    /// The block's place in the tile, and number of blocks in the tile.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) place: (usize, usize),
     /// For each group a word of each query.
     pub(crate) words: &'a [[i32; BLOCK]],
     pub(crate) bounds: &'a Bounds,
@@ -167,6 +170,8 @@ impl QueryTile {
         Block {
             first,
             len: BLOCK.min(self.len - first),
+            #[cfg(target_arch = "x86_64")]
+            place: (block, self.bounds.len()),
             words: &self.words[block * self.groups..][..self.groups],
             bounds: &self.bounds[block],
         }

@@ -1,6 +1,9 @@
 //! Which instruction set is used, and how it is forced down.
 
+use std::process::Command;
+
 use negmine_kernels::Isa;
+use negmine_kernels::isa::ENVIRONMENT;
 
 #[test]
 fn names_round_trip() {
@@ -49,4 +52,31 @@ fn the_active_one_is_available_and_stays() {
     let first = Isa::active().unwrap();
     assert!(first.is_available());
     assert_eq!(Isa::active(), Ok(first));
+}
+
+/// Not a test by itself: what the process started by `the_environment_forces_down` runs.
+#[test]
+#[ignore = "run in a process of its own by another test"]
+fn report() {
+    match Isa::active() {
+        Ok(isa) => eprintln!("active: {isa}."),
+        Err(error) => eprintln!("error: {error}"),
+    }
+}
+
+#[test]
+fn the_environment_forces_down() {
+    let report = |value: &str| {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "report", "--ignored", "--nocapture"])
+            .env(ENVIRONMENT, value)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&child.stderr).into_owned()
+    };
+    for isa in Isa::available() {
+        assert!(report(isa.name()).contains(&format!("active: {isa}.")));
+    }
+    assert!(report("").contains(&format!("active: {}.", Isa::best())));
+    assert!(report("altivec").contains("error: `NEGMINE_ISA` must be one of scalar"));
 }

@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
+use super::Ahead;
 use super::avx2::dot_i8::{Scan, load};
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
 use crate::query_tile::{BLOCK, Block, QueryTile};
@@ -35,20 +36,32 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn scan_part<const Q: usize>(block: &Block<'_>, scan: &mut Scan<'_, VECTORS>) {
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots::<Q>(block, scan.panel(), strip);
+        let dots = if strip == 0 {
+            dots::<Q, true>(block, scan.panel(), strip)
+        } else {
+            dots::<Q, false>(block, scan.panel(), strip)
+        };
         scan.keep(0, strip, &dots);
     }
 }
 
-/// The inner products of `Q` queries with a strip of the panel.
+/// The inner products of `Q` queries with a strip of the panel; `FETCH` requests the next panel meanwhile.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn dots<const Q: usize>(block: &Block<'_>, panel: &Panel<'_>, strip: usize) -> [[__m256i; VECTORS]; Q] {
+fn dots<const Q: usize, const FETCH: bool>(
+    block: &Block<'_>,
+    panel: &Panel<'_>,
+    strip: usize,
+) -> [[__m256i; VECTORS]; Q] {
     let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
     for q in 0..Q {
         sums[q] = [_mm256_set1_epi32(block.bounds.correction[q]); VECTORS];
     }
+    let mut ahead = Ahead::new(panel, block);
     for (words, group) in block.words.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        if FETCH {
+            ahead.step();
+        }
         let mut documents = [_mm256_setzero_si256(); VECTORS];
         for v in 0..VECTORS {
             documents[v] = load(group, strip * VECTORS + v);

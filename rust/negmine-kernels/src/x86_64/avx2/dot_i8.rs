@@ -25,7 +25,7 @@ use std::arch::x86_64::{
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
 use crate::floor::{Range, Summary};
 use crate::query_tile::{BLOCK, Block, Bounds, PLACES, Pair, QueryTile};
-use crate::x86_64::bits;
+use crate::x86_64::{Ahead, bits};
 
 /// Queries that are multiplied together.
 const QUERIES: usize = 3;
@@ -59,15 +59,19 @@ fn scan_part<const Q: usize>(
     scan: &mut Scan<'_, VECTORS>,
 ) {
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = dots::<Q>(block, pairs, first, scan.panel(), strip);
+        let dots = if (first, strip) == (0, 0) {
+            dots::<Q, true>(block, pairs, first, scan.panel(), strip)
+        } else {
+            dots::<Q, false>(block, pairs, first, scan.panel(), strip)
+        };
         scan.keep(first, strip, &dots);
     }
 }
 
-/// The inner products of `Q` queries with a strip of the panel.
+/// The inner products of `Q` queries with a strip of the panel; `FETCH` requests the next panel meanwhile.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn dots<const Q: usize>(
+fn dots<const Q: usize, const FETCH: bool>(
     block: &Block<'_>,
     pairs: &[[Pair; BLOCK]],
     first: usize,
@@ -79,7 +83,11 @@ fn dots<const Q: usize>(
     for q in 0..Q {
         sums[q] = [_mm256_set1_epi32(block.bounds.correction[first + q]); VECTORS];
     }
+    let mut ahead = Ahead::new(panel, block);
     for (pairs, group) in pairs.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        if FETCH {
+            ahead.step();
+        }
         let mut documents = [[_mm256_setzero_si256(); 2]; VECTORS];
         for v in 0..VECTORS {
             let bytes = load(group, strip * VECTORS + v);

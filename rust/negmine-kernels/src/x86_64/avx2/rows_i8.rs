@@ -6,15 +6,12 @@
 //! what limits is memory.
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_abs_epi8, _mm256_add_epi32, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8,
-    _mm256_storeu_si256,
+    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_si256,
 };
 
-use super::super::AHEAD;
 use crate::rows_i8::ROW_ALIGNMENT;
-
-type Line = [i8; ROW_ALIGNMENT];
+use crate::x86_64::{AHEAD, Line, Rows};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
@@ -23,19 +20,11 @@ pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32
     last[..tail.len()].copy_from_slice(tail);
     let last = if tail.is_empty() { None } else { Some(&last) };
 
-    let lines = query.len().div_ceil(ROW_ALIGNMENT);
-    let codes = codes.as_chunks::<ROW_ALIGNMENT>().0;
-    let stride = stride / ROW_ALIGNMENT;
-    let lines_of = |row: u32| &codes[row as usize * stride..][..lines];
-
-    for row in rows.iter().take(AHEAD) {
-        prefetch(lines_of(*row));
-    }
+    let codes = Rows::new(codes, stride, query.len());
+    codes.prefetch(rows, 0, AHEAD);
     for (i, (row, out)) in rows.iter().zip(out).enumerate() {
-        if let Some(row) = rows.get(i + AHEAD) {
-            prefetch(lines_of(*row));
-        }
-        *out = dot(blocks.iter().chain(last), lines_of(*row));
+        codes.prefetch(rows, i + AHEAD, i + AHEAD + 1);
+        *out = dot(blocks.iter().chain(last), codes.row(*row));
     }
 }
 
@@ -64,12 +53,4 @@ fn load(line: &Line, half: usize) -> __m256i {
     let half = &line.as_chunks::<32>().0[half];
     // SAFETY: the reference covers the 32 bytes that are read; the load needs no alignment.
     unsafe { _mm256_loadu_si256(half.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn prefetch(row: &[Line]) {
-    for line in row {
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr());
-    }
 }

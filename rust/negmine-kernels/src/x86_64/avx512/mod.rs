@@ -1,6 +1,5 @@
 //! AVX-512 F, BW, DQ, VL and VNNI: 512-bit vectors, thirty-two registers, masks.
 
-pub(crate) mod canonical;
 pub(crate) mod dot_i8;
 pub(crate) mod hits_i8;
 pub(crate) mod pack;

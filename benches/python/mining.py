@@ -1,0 +1,74 @@
+"""Mining end to end against sentence-transformers: search, filters, and a table of texts, from ready embeddings.
+
+    python benches/python/mining.py --peers PYTHON [--threads N] [--json FILE]
+
+The first case is 5,000 queries (the real set's 2,000 and 3,000 documents held back) against the rest of its
+documents; the second 100,000 queries against 2,000 documents, where building the output dominates. Five negatives, a
+relative margin; the positive of a query is one of its twenty nearest documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import harness
+import numpy as np
+from search import real
+
+import negmine
+from negmine import _native
+
+LABELS = [
+    "negmine miner (best)",
+    "sentence-transformers, faiss (best)",
+    "sentence-transformers, faiss (as installed)",
+    "sentence-transformers, torch (as installed)",
+]
+
+
+def case(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Queries, documents, and the positive of every query."""
+    queries, corpus = real()
+    if name == "search":
+        queries, corpus = np.concatenate([queries, corpus[:3000]]), corpus[3000:]
+    else:
+        queries, corpus = corpus, queries
+    near = negmine.ExactIndex(corpus).search(queries, 20).rows
+    place = np.random.default_rng(0).integers(20, size=len(queries))
+    return queries, corpus, near[np.arange(len(queries)), place]
+
+
+def main() -> None:
+    """Measure both cases and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", default=sys.executable)
+    parser.add_argument("--case", action="append", choices=["search", "output"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    peaks = _native.peaks()
+    everything = []
+    for name in arguments.case or ["search", "output"]:
+        queries, corpus, positives = case(name)
+        results = harness.measure(
+            LABELS,
+            arguments.threads,
+            corpus,
+            queries,
+            5,
+            rounds=arguments.rounds,
+            homes={"peers": arguments.peers},
+            positives=positives,
+        )
+        everything.append(results)
+        print(harness.table(results, {k: v * arguments.threads for k, v in peaks.items()}), end="\n\n", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"peaks": peaks, "results": everything}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The commands, and how they end: one clear line and an exit code, never a traceback of ours."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from negmine import _native
+from negmine.cli import audit, demo, info, merge, mine
+from negmine.cli.errors import ArgumentError
+from negmine.errors import NegmineError, NegmineWarning
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="negmine",
+    help="Exact, certified mining of hard negatives.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("mine")(mine.command)
+app.command("merge")(merge.command)
+app.command("audit")(audit.command)
+app.command("demo")(demo.command)
+app.command("info")(info.command)
+
+INTERRUPTED = 130
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"negmine {_native.build_info()['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """Exact, certified mining of hard negatives."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and say how it ended."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", NegmineWarning)
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        # typer says usage errors in a box of several lines where it is not told to leave them to the caller.
+        code = app(arguments, prog_name="negmine", standalone_mode=False)
+    except ArgumentError as error:
+        return _failed(str(error), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except typer.Exit as exit_:
+        code = exit_.exit_code
+    except NegmineError as error:
+        return _failed(str(error), 1)
+    except (OSError, MemoryError) as error:
+        return _failed(f"{type(error).__name__}: {error}", 1)
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # typer's own errors, whose classes moved between versions
+        if message is None:
+            raise
+        return _failed(message() or "no command was given", int(getattr(error, "exit_code", 2)))
+    if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this code
+        return _failed("stopped; what a job has finished is kept, and --resume goes on", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    sys.stderr.write(f"negmine: error: {' '.join(message.split())}\n")
+    return code
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    sys.stderr.write(f"negmine: warning: {message}\n")

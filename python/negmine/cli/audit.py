@@ -1,0 +1,48 @@
+"""``negmine audit``: how many mined negatives are relevant after all, and how hard they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from negmine import io
+from negmine.cli.output import Json, counted, put
+
+__all__ = ["command"]
+
+
+def command(
+    mined: Annotated[
+        Path,
+        typer.Argument(exists=True, help="Parquet of mined negatives, or the folder of a job.", show_default=False),
+    ],
+    qrels: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="Judgements: TSV, TREC or Parquet.", show_default=False)
+    ],
+    split: Annotated[str | None, typer.Option(help="Rows of a table of judgements.")] = None,
+    min_grade: Annotated[int, typer.Option(help="Lowest grade of a relevant document.")] = 1,
+    json: Json = False,
+) -> None:
+    """Count mined negatives that judgements call relevant, with hardness beside it.
+
+    Known positives are those that the row was mined with: a fault. Hidden ones are the others: false negatives.
+    """
+    path = mined / "result.parquet" if mined.is_dir() else mined
+    found = io.judge_negatives(path, io.read_qrels(qrels, split=split, argument="qrels"), min_grade=min_grade)
+    result = {**asdict(found), "hidden_share": found.hidden_share, "known_share": found.known_share}
+    lines = [
+        f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; "
+        f"{found.n_judged_rows:,} of them have a relevant document in {qrels.name}",
+        f"  known positives   {found.n_known:>10,}  {found.known_share:>7.2%}",
+        f"  hidden positives  {found.n_hidden:>10,}  {found.hidden_share:>7.2%}  in {counted(found.n_rows_hit, 'row')}",
+        f"  hardness: mean score {_number(found.hardness)}; of those positives {_number(found.hidden_hardness)}; "
+        f"mean distance below the reference {_number(found.gap)}",
+    ]
+    put(result, "\n".join(lines), as_json=json)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

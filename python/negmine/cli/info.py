@@ -1,0 +1,65 @@
+"""``negmine info``: what runs here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from negmine import _coerce, _native
+from negmine.cli.output import Json, put
+
+__all__ = ["command"]
+
+#: Packages that parts of negmine use.
+PACKAGES = (
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "ml_dtypes",
+    "typer",
+    "rich",
+    "torch",
+    "pandas",
+    "matplotlib",
+    "sentence-transformers",
+)
+
+
+def command(json: Json = False) -> None:
+    """Say version, processor, instruction set, threads and the versions of optional packages."""
+    packages = {name: _version(name) for name in PACKAGES}
+    build = dict(_native.build_info())
+    result = {
+        **build,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+        "threads": _coerce.threads(None),
+        "packages": packages,
+    }
+    lines = [
+        f"negmine {build['version']} ({build['profile']} build), Python {result['python']}, {result['system']}",
+        f"cpu: {result['cpu']}, {result['threads']} usable threads",
+        f"instruction set: {build['isa']}, of {', '.join(build['available_isas'])} (NEGMINE_ISA forces it down)",
+        "packages: " + ", ".join(f"{name} {version or '-'}" for name, version in packages.items()),
+    ]
+    put(result, "\n".join(lines), as_json=json)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "Processor", "cpu model"):
+                return value.strip()
+    return platform.processor() or platform.machine()

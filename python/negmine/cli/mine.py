@@ -1,0 +1,346 @@
+"""``negmine mine``: from files of embeddings and judgements to mined negatives or training rows."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from negmine import _coerce, io
+from negmine.cli import sources
+from negmine.cli.errors import ArgumentError, arguments
+from negmine.cli.output import Json, counted, put
+from negmine.cli.progress import shown
+from negmine.cli.sources import Sources, Task
+from negmine.errors import NegmineValueError
+from negmine.index import METRICS, ExactIndex
+from negmine.io.training import FORMATS
+from negmine.job import fingerprint, inputs, mine_to
+from negmine.miner import HardNegativeMiner
+from negmine.policies import Ambiguous, Sampling, Softmax, Stride
+
+__all__ = ["command"]
+
+INPUTS, RULES, OUTPUT, JOB = "Inputs", "Which negatives", "Output", "Resumable jobs"
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def _file(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401 (typer's own)
+    return typer.Option(*names, exists=True, dir_okay=False, help=text, rich_help_panel=panel)
+
+
+def _option(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401
+    return typer.Option(*names, help=text, rich_help_panel=panel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where the result goes, and in which form."""
+
+    out: Path | None
+    job: Path | None
+    form: str | None
+    with_scores: bool
+    resume: bool
+    shard: tuple[int, int] | None
+    tile_queries: int | None
+
+    def __post_init__(self) -> None:
+        if self.out is None and self.job is None:
+            raise ArgumentError("`--out` or `--job` must say where the result goes; got neither.")
+        if self.job is None:
+            for name in ("resume", "shard", "tile_queries"):
+                if getattr(self, name) not in (None, False):
+                    raise ArgumentError(f"`--{name.replace('_', '-')}` must come with `--job`, which was not given.")
+        if self.form is not None and self.form not in FORMATS:
+            raise ArgumentError(f"`--format` must be one of {', '.join(FORMATS)}; got {self.form!r}.")
+        if self.form is not None and self.out is None:
+            raise ArgumentError("`--format` must come with `--out`, the file of training rows; got none.")
+        if self.with_scores and self.form is None:
+            raise ArgumentError("`--scores` must come with `--format`; mined negatives have scores anyway.")
+        if self.out is not None:
+            self._check_file(self.out)
+
+    def _check_file(self, out: Path) -> None:
+        if self.form is None and self.job is not None:
+            raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
+        suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
+        if self.form in ("flagembedding", "tevatron"):
+            suffixes = (".jsonl",)
+        if out.suffix not in suffixes:
+            raise ArgumentError(f"`--out` must end in {' or '.join(suffixes)}; got {out}.")
+        if not out.resolve().parent.is_dir():
+            raise ArgumentError(f"`--out` must lie in a folder that exists; got {out}.")
+
+
+def command(
+    queries: Annotated[Path | None, _file(INPUTS, "Embeddings: .npy, .safetensors, .parquet, .arrow.")] = None,
+    corpus: Annotated[Path | None, _file(INPUTS, "Embeddings of the documents.")] = None,
+    positives: Annotated[Path | None, _file(INPUTS, "Judgements: BEIR or TREC qrels, or a table.")] = None,
+    beir: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder with all of it.", rich_help_panel=INPUTS),
+    ] = None,
+    split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgements.")] = None,
+    vectors: Annotated[str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy.")] = None,
+    query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
+    corpus_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
+    vector_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
+    id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
+    min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
+    unknown: Annotated[str, _option(INPUTS, "Judgements of labels without a row: error or drop.")] = "error",
+    exclude: Annotated[Path | None, _file(INPUTS, "Judgements, or a run (.run, .trec), to use no document of.")] = None,
+    exclude_lower_grades: Annotated[bool, _option(INPUTS, "Use no document judged below --min-grade.")] = False,
+    exclude_self: Annotated[bool, _option(INPUTS, "A query is no negative of itself (equal labels).")] = False,
+    same_text: Annotated[bool, _option(INPUTS, "Copies of a positive's text are no negatives.")] = True,
+    metric: Annotated[str, _option(RULES, "cosine, ip or l2.")] = "cosine",
+    num_negatives: Annotated[int, _option(RULES, "Negatives per query.", "--num-negatives", "-n")] = 5,
+    absolute_margin: Annotated[float | None, _option(RULES, "At least this much below the reference.")] = None,
+    relative_margin: Annotated[float | None, _option(RULES, "At least this share below it.")] = None,
+    max_score: Annotated[float | None, _option(RULES, "Highest score.")] = None,
+    min_score: Annotated[float | None, _option(RULES, "Lowest score.")] = None,
+    reference: Annotated[str, _option(RULES, "Of the positives' scores: min, max, mean or each.")] = "min",
+    range_min: Annotated[int, _option(RULES, "First rank among what is left.")] = 0,
+    range_max: Annotated[int | None, _option(RULES, "Rank behind the last.")] = None,
+    sampling: Annotated[str, _option(RULES, "top, random, stride, softmax:T or ambiguous[:A[:B]].")] = "top",
+    num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
+    limit_per_document: Annotated[int | None, _option(RULES, "Rows that a document may serve.")] = None,
+    seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
+    epoch: Annotated[int, _option(RULES, "Epoch of the draws.")] = 0,
+    out: Annotated[Path | None, _option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
+    format: Annotated[str | None, _option(OUTPUT, f"Training rows: {', '.join(FORMATS)}.")] = None,
+    scores: Annotated[bool, _option(OUTPUT, "Scores in training rows.", "--scores")] = False,
+    job: Annotated[Path | None, _option(JOB, "Folder of a job that survives being killed.")] = None,
+    resume: Annotated[bool, _option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
+    shard: Annotated[str | None, _option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
+    tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time.")] = None,
+    num_threads: Annotated[int | None, _option(OUTPUT, "Threads. Default: all that there are.")] = None,
+    memory_limit: Annotated[str | None, _option(OUTPUT, "Working memory, such as 512MiB.")] = None,
+    json: Json = False,
+) -> None:
+    """Mine hard negatives from files, exactly."""
+    with arguments():
+        target = _Target(
+            out=out,
+            job=job,
+            form=format,
+            with_scores=scores,
+            resume=resume,
+            shard=_shard(shard),
+            tile_queries=tile_queries,
+        )
+        source = Sources(
+            beir=beir,
+            split=split,
+            vectors=vectors,
+            queries=queries,
+            corpus=corpus,
+            positives=positives,
+            query_texts=query_texts,
+            corpus_texts=corpus_texts,
+            vector_name=vector_name,
+            id_name=id_name,
+            exclude=exclude,
+            min_grade=min_grade,
+            exclude_lower_grades=exclude_lower_grades,
+            unknown=unknown,
+            same_text=same_text,
+        )
+        miner = HardNegativeMiner(
+            num_negatives,
+            absolute_margin=absolute_margin,
+            relative_margin=relative_margin,
+            max_score=max_score,
+            min_score=min_score,
+            reference=reference,  # type: ignore[arg-type]
+            range_min=range_min,
+            range_max=range_max,
+            sampling=_sampling(sampling),
+            num_random=num_random,
+            limit_per_document=limit_per_document,
+            seed=seed,
+        )
+        _coerce.choice(metric, "metric", METRICS)
+        if job is not None:
+            inputs.refuse_limit(miner)
+        options = {
+            "metric": metric,
+            "exclude_self": exclude_self,
+            "epoch": _coerce.integer(epoch, "epoch", least=0),
+            "num_threads": _coerce.threads(num_threads),
+            "memory_limit": _bytes(memory_limit),
+        }
+    task = sources.read(source)
+    result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
+    if task.n_copies:
+        lines.append(f"  {counted(task.n_copies, 'document')} share a text with another; copies of a positive are out")
+    put({**result, "n_same_text": task.n_copies}, "\n".join(lines), as_json=json)
+
+
+def _mine(
+    task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
+) -> tuple[dict[str, Any], list[str]]:
+    """Mine in one go."""
+    assert target.out is not None  # without a job there is a file
+    threads = options["num_threads"]
+    given = inputs.check(
+        task.queries,
+        task.corpus,
+        task.positives,
+        miner,
+        {},
+        options["metric"],
+        task.ids,
+        task.query_ids,
+        task.exclude,
+        options["exclude_self"],
+        task.groups,
+        None,
+        options["epoch"],
+    )
+    digest = fingerprint.of_inputs(given.digests(threads))
+    started = time.perf_counter()
+    with shown("mining", given.n_queries, "queries") as progress:
+        index = ExactIndex(
+            task.corpus,
+            metric=options["metric"],
+            ids=task.ids,
+            num_threads=threads,
+            memory_limit=options["memory_limit"],
+        )
+        negatives = given.mine(index, 0, given.n_queries, threads, progress)
+    seconds = time.perf_counter() - started
+    rows = io.MinedRows.from_negatives(
+        negatives,
+        positives=task.positives,
+        query_ids=task.query_ids,
+        miner=miner,
+        provenance={"fingerprint": digest, "n_queries": given.n_queries},
+    )
+    if target.out.suffix == ".npz":
+        negatives.save(target.out)
+        written = io.Written(target.out, len(negatives))
+    elif target.form is None:
+        written = io.write_negatives(rows, target.out)
+    else:
+        written = _write_training_rows(rows, task, target)
+    report = negatives.report
+    counts = {
+        "n_rows": report.n_rows,
+        "n_negatives": int(negatives.counts.sum()),
+        "short": dict(report.short),
+        "documents": report.totals(),
+    }
+    result = {"out": written.path, "n_written": written.n_rows, "n_dropped": written.n_dropped, **counts}
+    pairs = given.n_queries * len(index)
+    lines = [
+        *_said(counts, written, target.form),
+        f"  {seconds:.2f} s for {pairs:,} pairs, {pairs / max(seconds, 1e-9) / 1e6:,.0f} million a second "
+        f"on {counted(threads, 'thread')}, building the index included",
+    ]
+    return {**result, "fingerprint": digest, "seconds": seconds, "num_threads": threads}, lines
+
+
+def _mine_job(
+    task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
+) -> tuple[dict[str, Any], list[str]]:
+    """Mine into a folder."""
+    with shown("mining", len(task.positives), "queries") as progress:
+        done = mine_to(
+            target.job,
+            task.queries,
+            task.corpus,
+            task.positives,
+            miner=miner,
+            ids=task.ids,
+            query_ids=task.query_ids,
+            exclude=task.exclude,
+            groups=task.groups,
+            tile_queries=target.tile_queries,
+            shard=target.shard,
+            resume=target.resume,
+            progress=progress,
+            **options,
+        )
+    result = {
+        "result": done.path,
+        "was_finished": done.was_finished,
+        "n_tiles": done.n_tiles,
+        "n_tiles_mined": done.n_mined,
+        **done.report,
+    }
+    lines = [str(done), *_said(done.report, io.Written(done.path, done.report["n_rows"]), None)]
+    if target.form is not None:
+        written = _write_training_rows(done.rows(), task, target)
+        result |= {"out": written.path, "n_written": written.n_rows, "n_dropped": written.n_dropped}
+        lines.append(_said_rows(written, target.form))
+    return result, lines
+
+
+def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.Written:
+    return io.write_training_rows(
+        rows,
+        target.out,
+        format=target.form,  # type: ignore[arg-type]
+        queries=task.query_texts,
+        corpus=task.corpus_texts,
+        scores=target.with_scores,
+    )
+
+
+def _said(counts: Any, written: io.Written, form: str | None) -> list[str]:  # noqa: ANN401 (a mapping from JSON)
+    short = sum(counts["short"].values())
+    reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in counts["short"].items())
+    return [
+        _said_rows(written, form),
+        f"  {counted(counts['n_negatives'], 'negative')} for {counted(counts['n_rows'], 'row')}"
+        + (f"; {counted(short, 'row')} short: {reasons}" if short else ""),
+    ]
+
+
+def _said_rows(written: io.Written, form: str | None) -> str:
+    what = "row" if form is None else f"{form} row"
+    dropped = f", {counted(written.n_dropped, 'mined row')} without a place there" if written.n_dropped else ""
+    return f"{written.path}: {counted(written.n_rows, what)}{dropped}"
+
+
+def _sampling(text: str) -> Sampling:
+    """A policy from its name and, after colons, its numbers."""
+    name, *words = text.split(":")
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        raise ArgumentError(f"`--sampling` must hold numbers after its colons; got {text!r}.") from None
+    match name, numbers:
+        case ("top" | "random") as word, []:
+            return word
+        case "stride", []:
+            return Stride()
+        case "softmax", [temperature]:
+            return Softmax(temperature)
+        case "ambiguous", [] | [_] | [_, _]:
+            return Ambiguous(**dict(zip(("a", "b"), numbers, strict=False)))  # type: ignore[arg-type]
+    raise ArgumentError(f"`--sampling` must be top, random, stride, softmax:T or ambiguous[:A[:B]]; got {text!r}.")
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise ArgumentError(f"`--shard` must be I/N, such as 0/4; got {text!r}.")
+    return inputs.check_shard((int(found[1]), int(found[2])))
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)\s*([kmg]i?)?b?", text.strip().lower())
+    if found is None:
+        raise NegmineValueError(f"`--memory-limit` must be a size such as 512MiB or 2GB; got {text!r}.")
+    return int(found[1]) * _UNITS[found[2] or ""]

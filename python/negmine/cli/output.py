@@ -1,0 +1,24 @@
+"""Results on stdout: for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["Json", "counted", "put"]
+
+#: The option that every command has.
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
+
+
+def put(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Write a result to stdout."""
+    typer.echo(json.dumps(result, indent=1, default=str) if as_json else text)
+
+
+def counted(n: int, what: str) -> str:
+    """A number with its noun, which ends in -s unless there is one of them."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

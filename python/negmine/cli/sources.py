@@ -1,0 +1,179 @@
+"""From files to what a miner takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import io
+from negmine._coerce import Ids
+from negmine.cli.errors import ArgumentError
+from negmine.errors import NegmineValueError
+from negmine.positives import Positives
+
+__all__ = ["Sources", "Task", "read"]
+
+#: Suffixes of runs; other files are judgements.
+RUN_SUFFIXES = (".run", ".trec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where queries, documents and judgements come from; as the options of ``negmine mine``."""
+
+    beir: Path | None
+    split: str | None
+    vectors: str | None
+    queries: Path | None
+    corpus: Path | None
+    positives: Path | None
+    query_texts: Path | None
+    corpus_texts: Path | None
+    vector_name: str | None
+    id_name: str | None
+    exclude: Path | None
+    min_grade: int
+    exclude_lower_grades: bool
+    unknown: str
+    same_text: bool
+
+    def __post_init__(self) -> None:
+        if self.beir is None:
+            for name in ("queries", "corpus", "positives"):
+                if getattr(self, name) is None:
+                    raise ArgumentError(f"`--{name}` must be given where `--beir` is not.")
+            if self.vectors is not None:
+                raise ArgumentError(f"`--vectors` must come with `--beir`; got {self.vectors!r} alone.")
+        else:
+            for name in ("positives", "query_texts", "corpus_texts", "id_name"):
+                if getattr(self, name) is not None:
+                    raise ArgumentError(f"`--{name.replace('_', '-')}` must not be given with `--beir`, which has it.")
+            if (self.queries is None) != (self.corpus is None):
+                raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
+        if self.id_name is not None and (self.query_texts is not None or self.corpus_texts is not None):
+            raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
+        if self.unknown not in ("error", "drop"):
+            raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is mined."""
+
+    queries: npt.NDArray[Any]
+    corpus: npt.NDArray[Any]
+    positives: Positives
+    exclude: Positives | None
+    groups: npt.NDArray[np.int64] | None
+    query_ids: Ids | None
+    ids: Ids | None
+    query_texts: io.Texts | None
+    corpus_texts: io.Texts | None
+
+    @property
+    def n_copies(self) -> int:
+        """Documents whose text another document has too."""
+        return 0 if self.groups is None else int((self.groups >= 0).sum())
+
+
+def read(sources: Sources) -> Task:
+    """Read and join all files."""
+    if sources.beir is not None:
+        return _from_beir(sources, sources.beir)
+    queries = io.read_vectors(
+        sources.queries, name=sources.vector_name, id_name=_id_name(sources, sources.queries), argument="queries"
+    )
+    corpus = io.read_vectors(
+        sources.corpus, name=sources.vector_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
+    )
+    query_texts = _texts(sources.query_texts, "query_texts", len(queries))
+    corpus_texts = _texts(sources.corpus_texts, "corpus_texts", len(corpus))
+    qrels = io.read_qrels(sources.positives, split=sources.split, argument="positives")
+    return _task(
+        sources,
+        (queries.rows, corpus.rows),
+        queries.ids if query_texts is None else query_texts.ids,
+        corpus.ids if corpus_texts is None else corpus_texts.ids,
+        qrels,
+        query_texts,
+        corpus_texts,
+    )
+
+
+def _id_name(sources: Sources, path: Path | None) -> str | None:
+    """Only tables have columns of labels."""
+    return None if path is None or path.suffix in (".npy", ".safetensors") else sources.id_name
+
+
+def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
+    if path is None:
+        return None
+    texts = io.read_texts(path, argument=argument)
+    if len(texts) != n:
+        raise NegmineValueError(f"`{argument}` must have a text per row of embeddings, {n}; {path} has {len(texts)}.")
+    return texts
+
+
+def _from_beir(sources: Sources, folder: Path) -> Task:
+    found = io.read_beir(folder, split=sources.split, vectors=sources.vectors)
+    queries, corpus = found.query_vectors, found.corpus_vectors
+    if sources.queries is not None and sources.corpus is not None:
+        all_queries = io.read_vectors(sources.queries, name=sources.vector_name, argument="queries").rows
+        corpus = io.read_vectors(sources.corpus, name=sources.vector_name, argument="corpus").rows
+        if len(corpus) != len(found.corpus):
+            raise NegmineValueError(
+                f"`corpus` must have a row per document of the folder, {len(found.corpus)}; got {len(corpus)}."
+            )
+        n_queries = found.n_all_queries
+        if len(all_queries) != n_queries:
+            raise NegmineValueError(
+                f"`queries` must have a row per query of the folder, {n_queries}; got {len(all_queries)}."
+            )
+        queries = all_queries[found.query_rows]
+    if queries is None or corpus is None:
+        raise ArgumentError(f"`--queries` and `--corpus` must give embeddings; {folder} has none of its own.")
+    return _task(
+        sources, (queries, corpus), found.queries.ids, found.corpus.ids, found.qrels, found.queries, found.corpus
+    )
+
+
+def _task(
+    sources: Sources,
+    embeddings: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    query_ids: Ids | None,
+    ids: Ids | None,
+    qrels: io.Qrels,
+    query_texts: io.Texts | None,
+    corpus_texts: io.Texts | None,
+) -> Task:
+    queries, corpus = embeddings
+    rows: dict[str, Any] = {
+        "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
+        "document_ids": np.arange(len(corpus)) if ids is None else ids,
+    }
+    positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
+    excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
+    if sources.exclude is not None:
+        if sources.exclude.suffix in RUN_SUFFIXES:
+            excluded.append(io.read_run(sources.exclude, argument="exclude").lists(**rows))
+        else:
+            lists = io.read_qrels(sources.exclude, argument="exclude")
+            excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
+    groups = None
+    if sources.same_text and corpus_texts is not None:
+        groups = io.same_text_groups(corpus_texts)
+    return Task(queries, corpus, positives, _joined(excluded), groups, query_ids, ids, query_texts, corpus_texts)
+
+
+def _joined(lists: list[Positives]) -> Positives | None:
+    if not lists:
+        return None
+    return Positives.from_pairs(
+        np.concatenate([one.queries() for one in lists]),
+        np.concatenate([one.items for one in lists]),
+        n_queries=len(lists[0]),
+    )

@@ -1,0 +1,46 @@
+"""Files in and out: embeddings, texts, judgements and runs in; mined negatives and training rows out.
+
+Readers: :func:`read_vectors` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, Parquet, Arrow),
+:func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
+the documents that hold the same text, for ``groups=``.
+
+Writers: :func:`write_negatives` (Parquet, with where the negatives come from), which :func:`read_negatives` reads, and
+:func:`write_training_rows` (triplets, tuples, labelled pairs and lists, FlagEmbedding, Tevatron). Every file appears
+whole or not at all. :func:`judge_negatives` counts the negatives that judgements call relevant, beside how hard they
+are.
+
+What the packages behind the extra ``negmine[io]`` can read, they read: pyarrow and safetensors are imported when a file
+needs them.
+"""
+
+from __future__ import annotations
+
+from negmine.io.beir import RetrievalSet, read_beir
+from negmine.io.judged import JudgedNegatives, judge_negatives
+from negmine.io.judgements import Qrels, Run, read_qrels, read_run
+from negmine.io.mined import MinedRows, Records, Written, read_negatives, write_negatives
+from negmine.io.texts import Texts, read_texts, same_text_groups
+from negmine.io.training import write_training_rows
+from negmine.io.vectors import Vectors, read_vectors
+
+__all__ = [
+    "JudgedNegatives",
+    "MinedRows",
+    "Qrels",
+    "Records",
+    "RetrievalSet",
+    "Run",
+    "Texts",
+    "Vectors",
+    "Written",
+    "judge_negatives",
+    "read_beir",
+    "read_negatives",
+    "read_qrels",
+    "read_run",
+    "read_texts",
+    "read_vectors",
+    "same_text_groups",
+    "write_negatives",
+    "write_training_rows",
+]

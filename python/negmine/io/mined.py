@@ -1,0 +1,452 @@
+"""Mined negatives as a table: one row per result row, in Parquet, with where they come from in its metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native, policies
+from negmine._coerce import CsrLike, Ids
+from negmine._extras import require
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.index import take_labels
+from negmine.io import atomic, tables
+from negmine.miner import HardNegativeMiner
+from negmine.negatives import HardNegatives
+from negmine.report import Reason, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Lists", "MinedRows", "Records", "Written", "describe_miner", "read_negatives", "write_negatives"]
+
+#: Key of the schema's metadata under which the provenance lies, as JSON.
+METADATA_KEY = b"negmine"
+
+#: What these tables call themselves.
+KIND = "mined negatives"
+
+#: Result rows of a batch, unless they are wide.
+BATCH_ROWS = 65_536
+
+#: Entries of a batch at most: Arrow's lists count them in 31 bits.
+BATCH_ENTRIES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Lists of documents.
+
+    Attributes
+    ----------
+    offsets : int64 (n + 1,)
+        The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
+    rows : int64 (m,)
+    ids : int64 or str (m,)
+    scores : float64 or float32 (m,)
+    """
+
+    offsets: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    ids: Ids
+    scores: npt.NDArray[np.float64] | npt.NDArray[np.float32]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Documents per result row: int64 (n,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Some result rows, without padding.
+
+    Attributes
+    ----------
+    query_rows : int64 (n,)
+    query_ids : int64 or str (n,)
+        Labels of the queries; the rows where there are none.
+    reference_scores : float64 (n,)
+        What margins refer to; NaN without positives.
+    reasons : uint8 (n,)
+        Why a row is short: :class:`Reason`.
+    positives : Lists
+        The query's positives (under ``reference="each"`` the row's own), scores in float64. Row -1 is outside the
+        corpus.
+    negatives : Lists
+        Mined ones best first, then random ones, scores in float32.
+    sources : uint8 (m,)
+        Where each negative comes from: :class:`Source`.
+    """
+
+    query_rows: npt.NDArray[np.int64]
+    query_ids: Ids
+    reference_scores: npt.NDArray[np.float64]
+    reasons: npt.NDArray[np.uint8]
+    positives: Lists
+    negatives: Lists
+    sources: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.query_rows)
+
+    def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
+        """The rows as a table whose schema carries the provenance."""
+        arrow = require("pyarrow", "io", "writing mined negatives")
+        reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
+        names = np.array([source.name.lower() for source in Source])
+        missing = np.isnan(self.reference_scores)
+        columns = {
+            "query_row": arrow.array(self.query_rows),
+            "query_id": tables.to_array(self.query_ids),
+            "positive_rows": _list_array(self.positives.offsets, self.positives.rows),
+            "positive_ids": _list_array(self.positives.offsets, self.positives.ids),
+            "positive_scores": _list_array(self.positives.offsets, self.positives.scores),
+            "reference_score": arrow.array(self.reference_scores, mask=missing),
+            "reason": arrow.array(reasons, arrow.string()),
+            "negative_rows": _list_array(self.negatives.offsets, self.negatives.rows),
+            "negative_ids": _list_array(self.negatives.offsets, self.negatives.ids),
+            "negative_scores": _list_array(self.negatives.offsets, self.negatives.scores),
+            "negative_sources": _list_array(self.negatives.offsets, names[self.sources]),
+        }
+        return with_provenance(arrow.table(columns), KIND, provenance)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> Records:
+        """The rows of a table that :meth:`to_table` made."""
+        flat = {name: table[name].combine_chunks() for name in table.column_names}
+        reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
+        sources = {source.name.lower(): int(source) for source in Source}
+        names = flat["negative_sources"].flatten().to_pylist()
+        return cls(
+            query_rows=np.asarray(flat["query_row"]),
+            query_ids=tables.label_column(table["query_id"], "path", "query_id"),
+            reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
+            reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
+            positives=_lists(flat, "positive"),
+            negatives=_lists(flat, "negative"),
+            sources=np.array([sources[name] for name in names], dtype=np.uint8),
+        )
+
+
+def with_provenance(table: pa.Table, kind: str, provenance: Mapping[str, Any]) -> pa.Table:
+    """The table with what it is and where it comes from in the metadata of its schema."""
+    text = json.dumps({**provenance, "kind": kind}, sort_keys=True)
+    return table.replace_schema_metadata({METADATA_KEY: text.encode()})
+
+
+def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
+    arrow = require("pyarrow", "io", "writing mined negatives")
+    entries = tables.to_array(values)
+    # Parquet calls the entries of a list so: the type stays what it is when the file is read.
+    kind = arrow.list_(arrow.field("element", entries.type))
+    return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)
+
+
+def _lists(flat: Mapping[str, Any], side: str) -> Lists:
+    lengths = flat[f"{side}_rows"].value_lengths().to_numpy()
+    ids = flat[f"{side}_ids"].flatten()
+    text = ids.type.equals(require("pyarrow", "io", "reading mined negatives").string())
+    return Lists(
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        flat[f"{side}_rows"].flatten().to_numpy(),
+        np.array(ids.to_pylist(), dtype=np.str_) if text else ids.to_numpy(),
+        flat[f"{side}_scores"].flatten().to_numpy(),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MinedRows:
+    """Mined negatives as they go to files: batches of :class:`Records`, and where they come from.
+
+    Attributes
+    ----------
+    n_rows : int
+        Result rows.
+    provenance : dict
+        What is known about where they come from; "width" is the number of negatives of a full row.
+    """
+
+    n_rows: int
+    provenance: Mapping[str, Any]
+    _batches: Callable[[], Iterator[Records]]
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def batches(self) -> Iterator[Records]:
+        """The rows in order, some at a time; at least one batch, which may be empty."""
+        return self._batches()
+
+    @classmethod
+    def from_negatives(
+        cls,
+        negatives: HardNegatives,
+        *,
+        positives: CsrLike | None = None,
+        query_ids: npt.ArrayLike | None = None,
+        query_offset: int = 0,
+        document_ids: npt.ArrayLike | None = None,
+        miner: HardNegativeMiner | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> MinedRows:
+        """Take what a miner returned.
+
+        Parameters
+        ----------
+        negatives
+        positives
+            The positives that were mined with. Default: those of the pool that the negatives refer to.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of all queries. Default: the rows.
+        query_offset
+            Row of the query that the first label belongs to.
+        document_ids : int64 or str (n_documents,), optional
+            Labels of all documents. Default: those of the pool.
+        miner
+            The miner, whose options then are part of the provenance.
+        provenance
+            More of it.
+        """
+        if not isinstance(negatives, HardNegatives):
+            raise NegmineTypeError(f"`negatives` must be HardNegatives; got {type(negatives).__name__}.")
+        width = negatives.rows.shape[1]
+        origin = None if negatives.pool is None else negatives.pool.origin
+        known: dict[str, Any] = {
+            "negmine": str(_native.build_info()["version"]),
+            "metric": None if origin is None else origin.index.metric,
+            "n_documents": negatives.report.n_documents,
+            "width": width,
+            "epoch": negatives.epoch,
+            "options": _describe_choice(negatives) if miner is None else describe_miner(miner),
+        }
+        source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
+        step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
+
+        def batches() -> Iterator[Records]:
+            for begin in range(0, max(len(negatives), 1), step):
+                yield source.records(begin, min(begin + step, len(negatives)))
+
+        return cls(len(negatives), {**known, **(provenance or {})}, batches)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """Negatives, and the positives and labels that belong to them."""
+
+    negatives: HardNegatives
+    each: bool
+    positives: CsrLike
+    query_ids: Ids | None
+    query_offset: int
+    document_ids: Ids | None
+
+    @classmethod
+    def of(
+        cls,
+        negatives: HardNegatives,
+        positives: CsrLike | None,
+        query_ids: npt.ArrayLike | None,
+        query_offset: int,
+        document_ids: npt.ArrayLike | None,
+    ) -> _Source:
+        pool = negatives.pool
+        if positives is None:
+            if pool is None:
+                raise NegmineValueError(
+                    "`positives` must be given for negatives without their pool; got None. Give those they were "
+                    "mined with."
+                )
+            positives = pool.rules.positives
+        entries = len(positives.items)
+        if entries != len(negatives.positive_scores):
+            raise NegmineValueError(
+                f"`positives` must be those that were mined with, {len(negatives.positive_scores)}; got {entries}."
+            )
+        ids: Ids | None = None
+        if document_ids is not None:
+            ids = _coerce.ids(document_ids, "document_ids", negatives.report.n_documents)
+        elif pool is not None:
+            ids = pool.document_ids
+        elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.rows):
+            raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
+        labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
+        last = int(negatives.query_rows.max(initial=-1)) - query_offset
+        if labels is not None and (labels.ndim != 1 or len(labels) <= last):
+            raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
+        # Under "each" result rows are (query, positive) pairs, and more than there are queries or as many.
+        each = bool((negatives.positive_rows >= 0).any()) if pool is None else pool.each
+        return cls(negatives, each, positives, labels, query_offset, ids)
+
+    def records(self, begin: int, end: int) -> Records:
+        """Result rows ``begin`` to ``end``."""
+        negatives = self.negatives
+        real = negatives.source[begin:end] != Source.PADDING
+        offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
+        queries = negatives.query_rows[begin:end]
+        return Records(
+            query_rows=queries,
+            query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
+            reference_scores=negatives.reference_scores[begin:end],
+            reasons=negatives.reasons[begin:end],
+            positives=self._positives(begin, end),
+            negatives=Lists(
+                offsets,
+                negatives.rows[begin:end][real],
+                negatives.ids[begin:end][real],
+                negatives.scores[begin:end][real],
+            ),
+            sources=negatives.source[begin:end][real],
+        )
+
+    def _positives(self, begin: int, end: int) -> Lists:
+        if self.each:
+            scores = self.negatives.reference_scores[begin:end]
+            there = ~np.isnan(scores)
+            offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int64)
+            rows, scores = self.negatives.positive_rows[begin:end][there], scores[there]
+        else:
+            offsets = self.positives.offsets[begin : end + 1]
+            first, last = int(offsets[0]), int(offsets[-1])
+            rows = self.positives.items[first:last]
+            scores = self.negatives.positive_scores[first:last]
+            offsets = offsets - first
+        return Lists(offsets, rows, take_labels(self.document_ids, rows), scores)
+
+
+def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
+    """All options of a miner as JSON can hold them."""
+    options = {field.name: getattr(miner, field.name) for field in fields(miner) if field.name != "_"}
+    return {name: _plain(value) for name, value in options.items()} | {"sampling": _policy(miner.sampling)}
+
+
+def _describe_choice(negatives: HardNegatives) -> dict[str, Any]:
+    chosen = negatives.chosen
+    return {
+        "num_negatives": chosen.n,
+        "sampling": _policy(chosen.sampling),
+        "num_random": chosen.num_random,
+        "seed": chosen.seed,
+        "limit_per_document": chosen.limit,
+    }
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _policy(sampling: policies.Sampling) -> object:
+    if isinstance(sampling, str):
+        return sampling
+    options = {name: _plain(value) for name, value in asdict(sampling).items()}
+    return {"name": type(sampling).__name__, **options}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a writer did.
+
+    Attributes
+    ----------
+    path : Path
+    n_rows : int
+        Rows or lines of the file.
+    n_dropped : int
+        Result rows that gave none, because the format needs more negatives or positives than they have.
+    """
+
+    path: Path
+    n_rows: int
+    n_dropped: int = 0
+
+
+def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Written:
+    """Write mined negatives as Parquet, one row per result row; short and empty rows are kept.
+
+    Columns: query_row, query_id, positive_rows, positive_ids, positive_scores, reference_score (null without
+    positives), reason (null where the row is full), negative_rows, negative_ids, negative_scores, negative_sources
+    ("mined" or "random"). The schema's metadata holds the provenance as JSON, under "negmine". The same negatives give
+    the same bytes.
+
+    Parameters
+    ----------
+    negatives
+        :class:`MinedRows` carry labels of queries and more provenance than :class:`HardNegatives` know of.
+    path : path
+        Written to the side and renamed: it is whole, or what it was before.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    NegmineValueError
+        ``path`` does not end in ".parquet" or its folder does not exist.
+    """
+    mined = as_mined(negatives)
+    target = atomic.as_path(path, "path")
+    if target.suffix != ".parquet":
+        raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
+    write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
+    return Written(target, len(mined))
+
+
+def read_negatives(path: object) -> MinedRows:
+    """Open what :func:`write_negatives` or a job wrote; rows are read as they are asked for.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    NegmineValueError
+        The file is no such file.
+    """
+    file = atomic.input_file(path, "path")
+    if file.suffix != ".parquet":
+        raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
+    metadata = tables.read_schema(file, "path").metadata or {}
+    provenance = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    if provenance.pop("kind", None) != KIND:
+        raise NegmineValueError(f"`path` must be a file of mined negatives; {file} does not say that it is one.")
+    parquet = require("pyarrow.parquet", "io", "reading mined negatives")
+    with parquet.ParquetFile(file) as opened:
+        n_rows, groups = opened.metadata.num_rows, opened.num_row_groups
+
+    def batches() -> Iterator[Records]:
+        with parquet.ParquetFile(file) as opened:
+            for group in range(groups):
+                yield Records.from_table(opened.read_row_group(group))
+            if groups == 0:
+                yield Records.from_table(opened.schema_arrow.empty_table())
+
+    return MinedRows(n_rows, provenance, batches)
+
+
+def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
+    """Mined rows from either."""
+    return negatives if isinstance(negatives, MinedRows) else MinedRows.from_negatives(negatives)
+
+
+def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
+    """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all."""
+    parquet = require("pyarrow.parquet", "io", "writing Parquet")
+    with atomic.atomic_file(path) as temporary:
+        writer = None
+        try:
+            for part in parts:
+                if writer is None:
+                    writer = parquet.ParquetWriter(temporary, part.schema, compression="zstd")
+                # One chunk per column, so that the bytes do not depend on how the table came about.
+                writer.write_table(part.combine_chunks(), row_group_size=max(len(part), 1))
+        finally:
+            if writer is not None:
+                writer.close()

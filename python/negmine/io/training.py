@@ -1,0 +1,435 @@
+"""Training rows: mined negatives in the forms that trainers read.
+
+The rows of sentence-transformers have the columns that its ``mine_hard_negatives`` gives them; FlagEmbedding and
+Tevatron read JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine._coerce import Ids
+from negmine._extras import require
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.io import atomic, tables
+from negmine.io.mined import (
+    Lists,
+    MinedRows,
+    Records,
+    Written,
+    as_mined,
+    read_negatives,
+    with_provenance,
+    write_tables,
+)
+from negmine.io.texts import Texts
+from negmine.negatives import HardNegatives
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FORMATS", "Format", "write_training_rows"]
+
+#: Forms of training rows.
+Format = Literal["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"]
+
+FORMATS: tuple[str, ...] = get_args(Format)
+
+#: Result rows that are turned into training rows at once.
+STEP = 4096
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the two columns of texts are called."""
+
+    anchor: str
+    positive: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """Looks up what stands for a query or a document: its text, or its label where there are no texts."""
+
+    texts: Texts | None
+    argument: str
+
+    def values(self, rows: Int64s, ids: Ids) -> pa.Array:
+        """One value per row."""
+        if self.texts is None:
+            return tables.to_array(ids)
+        self.check(rows, ids)
+        return self.texts.take(rows).joined()
+
+    def check(self, rows: Int64s, ids: Ids) -> None:
+        """Refuse texts of another set: rows that do not exist, or labels that are others."""
+        assert self.texts is not None
+        n = len(self.texts)
+        if len(rows) and rows.max() >= n:
+            raise NegmineValueError(
+                f"`{self.argument}` must hold a text for every row; got {n} texts, and row {rows.max()} is needed."
+            )
+        known = self.texts.ids[rows]
+        labelled = ids.dtype.kind == "U" or not np.array_equal(ids, rows)
+        if labelled and known.dtype.kind == ids.dtype.kind and (known != ids).any():
+            place = int((known != ids).argmax())
+            raise NegmineValueError(
+                f"`{self.argument}` must be the texts of what was mined; row {rows[place]} is {ids[place].item()!r} "
+                f"there and {known[place].item()!r} here."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Maker:
+    """Turns result rows into training rows."""
+
+    queries: _Side
+    corpus: _Side
+    scores: bool
+    names: _Names
+    width: int
+
+    def anchors(self, records: Records, rows: Int64s) -> pa.Array:
+        return self.queries.values(records.query_rows[rows], records.query_ids[rows])
+
+    def documents(self, lists: Lists, places: Int64s) -> pa.Array:
+        return self.corpus.values(lists.rows[places], lists.ids[places])
+
+    def table(self, columns: Mapping[str, Any]) -> pa.Table:
+        return require("pyarrow", "io", "writing training rows").table(columns)
+
+    def triplets(self, records: Records) -> tuple[pa.Table, int]:
+        """Every positive with every negative."""
+        n_positives, n_negatives = records.positives.counts, records.negatives.counts
+        row, within = _enumerate(n_positives * n_negatives)
+        positive = records.positives.offsets[row] + within // np.maximum(n_negatives[row], 1)
+        negative = records.negatives.offsets[row] + within % np.maximum(n_negatives[row], 1)
+        columns = {
+            self.names.anchor: self.anchors(records, row),
+            self.names.positive: self.documents(records.positives, positive),
+            "negative": self.documents(records.negatives, negative),
+        }
+        if self.scores:
+            pairs = np.stack([records.positives.scores[positive], records.negatives.scores[negative]], axis=1)
+            columns["scores"] = _lists(pairs.reshape(-1), np.full(len(row), 2))
+        return self.table(columns), int((n_positives * n_negatives == 0).sum())
+
+    def tuples(self, records: Records) -> tuple[pa.Table, int]:
+        """Every positive with all negatives of a full row."""
+        full = records.negatives.counts == self.width
+        row, within = _enumerate(np.where(full, records.positives.counts, 0))
+        positive = records.positives.offsets[row] + within
+        negatives = records.negatives.offsets[row][:, None] + np.arange(self.width)
+        columns = {
+            self.names.anchor: self.anchors(records, row),
+            self.names.positive: self.documents(records.positives, positive),
+        }
+        for number in range(self.width):
+            columns[f"negative_{number + 1}"] = self.documents(records.negatives, negatives[:, number])
+        if self.scores:
+            scores = np.column_stack([records.positives.scores[positive], records.negatives.scores[negatives]])
+            columns["scores"] = _lists(scores.reshape(-1), np.full(len(row), self.width + 1))
+        return self.table(columns), int((~full | (records.positives.counts == 0)).sum())
+
+    def labeled_pairs(self, records: Records) -> tuple[pa.Table, int]:
+        """The positives of a row, labelled 1, then its negatives, labelled 0."""
+        row, is_positive, place = _interleave(records.positives.counts, records.negatives.counts)
+        both = _joined(records)
+        columns = {
+            self.names.anchor: self.anchors(records, row),
+            self.names.positive: self.documents(both, place),
+        }
+        if self.scores:
+            columns["score"] = both.scores[place]
+        else:
+            columns["label"] = is_positive.astype(np.int64)
+        return self.table(columns), int((records.positives.counts + records.negatives.counts == 0).sum())
+
+    def labeled_lists(self, records: Records) -> tuple[pa.Table, int]:
+        """Every positive followed by the negatives that there are."""
+        n_negatives = records.negatives.counts
+        row, within = _enumerate(np.where(n_negatives > 0, records.positives.counts, 0))
+        positive = records.positives.offsets[row] + within
+        lengths = n_negatives[row] + 1
+        entry, number = _enumerate(lengths)
+        both = _joined(records)
+        negatives_begin = len(records.positives.rows) + records.negatives.offsets[row]
+        place = np.where(number == 0, positive[entry], negatives_begin[entry] + number - 1)
+        columns = {
+            self.names.anchor: self.anchors(records, row),
+            self.names.positive: _lists(self.documents(both, place), lengths),
+        }
+        if self.scores:
+            columns["scores"] = _lists(both.scores[place], lengths)
+        else:
+            columns["labels"] = _lists((number == 0).astype(np.int64), lengths)
+        return self.table(columns), int(((n_negatives == 0) | (records.positives.counts == 0)).sum())
+
+    def flagembedding(self, records: Records) -> Iterator[dict[str, Any] | None]:
+        """One line per result row that has positives and negatives."""
+        everyone = np.arange(len(records))
+        queries = self.anchors(records, everyone).to_pylist()
+        positives = self.documents(records.positives, np.arange(len(records.positives.rows))).to_pylist()
+        negatives = self.documents(records.negatives, np.arange(len(records.negatives.rows))).to_pylist()
+        for row, (own, mined) in enumerate(_slices(records)):
+            if own.start == own.stop or mined.start == mined.stop:
+                yield None
+                continue
+            line = {"query": queries[row], "pos": positives[own], "neg": negatives[mined]}
+            if self.scores:
+                line["pos_scores"] = records.positives.scores[own].tolist()
+                line["neg_scores"] = records.negatives.scores[mined].astype(np.float64).tolist()
+            yield line
+
+    def tevatron(self, records: Records) -> Iterator[dict[str, Any] | None]:
+        """One line per result row that has positives and negatives."""
+        assert self.queries.texts is not None  # checked at the start
+        queries = self.anchors(records, np.arange(len(records))).to_pylist()
+        query_ids = self.queries.texts.ids[records.query_rows].tolist()
+        positives, negatives = self._passages(records.positives), self._passages(records.negatives)
+        for row, (own, mined) in enumerate(_slices(records)):
+            if own.start == own.stop or mined.start == mined.stop:
+                yield None
+                continue
+            yield {
+                "query_id": str(query_ids[row]),
+                "query": queries[row],
+                "positive_passages": positives[own],
+                "negative_passages": negatives[mined],
+            }
+
+    def _passages(self, lists: Lists) -> list[dict[str, Any]]:
+        assert self.corpus.texts is not None
+        self.corpus.check(lists.rows, lists.ids)
+        found = self.corpus.texts.take(lists.rows)
+        titles = [""] * len(found) if found.titles is None else found.titles.to_pylist()
+        lines = zip(found.ids.tolist(), titles, found.texts.to_pylist(), strict=True)
+        passages = [{"docid": str(label), "title": title, "text": text} for label, title, text in lines]
+        if self.scores:
+            for passage, score in zip(passages, lists.scores.tolist(), strict=True):
+                passage["score"] = score
+        return passages
+
+
+def write_training_rows(
+    negatives: HardNegatives | MinedRows | str | Path,
+    path: object,
+    *,
+    format: Format,
+    queries: Texts | None = None,
+    corpus: Texts | None = None,
+    scores: bool = False,
+    anchor_name: str = "anchor",
+    positive_name: str = "positive",
+) -> Written:
+    """Write mined negatives as rows that trainers read.
+
+    ============== =============================================== ======================================
+    format         columns or keys                                 with ``scores``
+    ============== =============================================== ======================================
+    triplet        anchor, positive, negative                      + scores: [positive's, negative's]
+    n-tuple        anchor, positive, negative_1 to negative_n      + scores: [positive's, negatives' ...]
+    labeled-pair   anchor, positive (any document), label          score instead of label
+    labeled-list   anchor, positive (a list), labels (a list)      scores instead of labels
+    flagembedding  query, pos, neg                                 + pos_scores, neg_scores
+    tevatron       query_id, query, positive_passages,             + a score in every passage
+                   negative_passages (docid, title, text)
+    ============== =============================================== ======================================
+
+    A query with several positives gives every one of them the same negatives. Rows that the format has no place for
+    are left out and counted: those without a negative or without a positive, under "n-tuple" also those that are not
+    full; "labeled-pair" keeps all.
+
+    Parameters
+    ----------
+    negatives
+        What a miner returned, or what :func:`read_negatives` reads or the path of it.
+    path : path
+        ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. Written to the side and renamed.
+    format
+        One of the above.
+    queries, corpus
+        Texts of all queries and documents, in the order of their rows; a title goes before its text. Without them the
+        labels are written, which the last two formats do not allow.
+    scores
+        Whether scores are written.
+    anchor_name, positive_name
+        Names of the two columns, for the first four formats.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    NegmineValueError
+        An unknown format, a suffix that does not fit, texts of another set, names that clash, a positive outside the
+        corpus, which has no text.
+    """
+    _coerce.choice(format, "format", FORMATS)
+    target = atomic.as_path(path, "path")
+    lines_only = format in ("flagembedding", "tevatron")
+    suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
+    if target.suffix not in suffixes:
+        raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
+    for side, argument in ((queries, "queries"), (corpus, "corpus")):
+        if side is not None and not isinstance(side, Texts):
+            raise NegmineTypeError(
+                f"`{argument}` must be Texts; got {type(side).__name__}. `Texts.from_lists` makes them."
+            )
+        if side is None and lines_only:
+            raise NegmineValueError(f"`{argument}` must hold texts for {format!r}; got None.")
+    mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
+    width = int(mined.provenance["width"])
+    _check_names(format, anchor_name, positive_name, width)
+    maker = _Maker(
+        _Side(queries, "queries"), _Side(corpus, "corpus"), scores, _Names(anchor_name, positive_name), width
+    )
+    if lines_only:
+        make_lines = maker.flagembedding if format == "flagembedding" else maker.tevatron
+        return _write_lines(target, mined, make_lines)
+    makers: dict[str, Callable[[Records], tuple[pa.Table, int]]] = {
+        "triplet": maker.triplets,
+        "n-tuple": maker.tuples,
+        "labeled-pair": maker.labeled_pairs,
+        "labeled-list": maker.labeled_lists,
+    }
+    return _write_table(target, mined, makers[format], format)
+
+
+def _check_names(format_name: str, anchor: str, positive: str, width: int) -> None:
+    taken = {
+        "triplet": {"negative", "scores"},
+        "n-tuple": {f"negative_{number + 1}" for number in range(width)} | {"scores"},
+        "labeled-pair": {"label", "score"},
+        "labeled-list": {"labels", "scores"},
+    }.get(format_name, set())
+    for argument, name in (("anchor_name", anchor), ("positive_name", positive)):
+        if not isinstance(name, str):
+            raise NegmineTypeError(f"`{argument}` must be a string; got {name!r}.")
+        if name in taken:
+            raise NegmineValueError(
+                f"`{argument}` must differ from the other columns of {format_name!r}; got {name!r}."
+            )
+    if anchor == positive:
+        raise NegmineValueError(f"`positive_name` must differ from `anchor_name`; got {positive!r} for both.")
+
+
+def _steps(mined: MinedRows) -> Iterator[Records]:
+    """Batches cut small, since texts are long; positives outside the corpus are refused."""
+    for batch in mined.batches():
+        outside = batch.positives.rows == -1
+        if outside.any():
+            row = int(np.searchsorted(batch.positives.offsets, outside.argmax(), side="right")) - 1
+            raise NegmineValueError(
+                "`negatives` must have their positives in the corpus to become training rows; the query of row "
+                f"{batch.query_rows[row]} has one outside it, which has no text."
+            )
+        for begin in range(0, max(len(batch), 1), STEP):
+            yield _cut(batch, begin, min(begin + STEP, len(batch)))
+
+
+def _cut(batch: Records, begin: int, end: int) -> Records:
+    if begin == 0 and end == len(batch):
+        return batch
+
+    def lists(whole: Lists) -> Lists:
+        offsets = whole.offsets[begin : end + 1]
+        own = slice(int(offsets[0]), int(offsets[-1]))
+        return Lists(offsets - offsets[0], whole.rows[own], whole.ids[own], whole.scores[own])
+
+    mined = slice(int(batch.negatives.offsets[begin]), int(batch.negatives.offsets[end]))
+    return Records(
+        batch.query_rows[begin:end],
+        batch.query_ids[begin:end],
+        batch.reference_scores[begin:end],
+        batch.reasons[begin:end],
+        lists(batch.positives),
+        lists(batch.negatives),
+        batch.sources[mined],
+    )
+
+
+def _write_table(
+    path: Path, mined: MinedRows, make: Callable[[Records], tuple[pa.Table, int]], format_name: str
+) -> Written:
+    counts = {"rows": 0, "dropped": 0}
+
+    def made() -> Iterator[pa.Table]:
+        for records in _steps(mined):
+            table, dropped = make(records)
+            counts["rows"] += len(table)
+            counts["dropped"] += dropped
+            yield with_provenance(table, f"training rows, {format_name}", mined.provenance)
+
+    if path.suffix == ".parquet":
+        write_tables(path, made())
+    else:
+        with atomic.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for table in made():
+                file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in table.to_pylist())
+    return Written(path, counts["rows"], counts["dropped"])
+
+
+def _write_lines(path: Path, mined: MinedRows, make: Callable[[Records], Iterator[dict[str, Any] | None]]) -> Written:
+    written = dropped = 0
+    with atomic.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for records in _steps(mined):
+            for line in make(records):
+                if line is None:
+                    dropped += 1
+                    continue
+                written += 1
+                file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+    return Written(path, written, dropped)
+
+
+def _enumerate(counts: Int64s) -> tuple[Int64s, Int64s]:
+    """For rows of so many entries: the row of every entry, and its place within the row."""
+    row = np.repeat(np.arange(len(counts)), counts)
+    starts = np.cumsum(counts) - counts
+    return row, np.arange(len(row)) - starts[row]
+
+
+def _interleave(first: Int64s, second: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_], Int64s]:
+    """Entries of two lists per row, first those of the first: row, whether of the first, place in both joined."""
+    row, within = _enumerate(first + second)
+    of_first = within < first[row]
+    first_begin, second_begin = np.cumsum(first) - first, int(first.sum()) + np.cumsum(second) - second
+    place = np.where(of_first, first_begin[row] + within, second_begin[row] + within - first[row])
+    return row, of_first, place
+
+
+def _joined(records: Records) -> Lists:
+    """All positives, then all negatives."""
+    positives, negatives = records.positives, records.negatives
+    return Lists(
+        np.empty(0, dtype=np.int64),
+        np.concatenate([positives.rows, negatives.rows]),
+        np.concatenate([positives.ids, negatives.ids]),
+        np.concatenate([positives.scores, negatives.scores]).astype(np.float64),
+    )
+
+
+def _lists(values: Any, lengths: Int64s) -> pa.ListArray:  # noqa: ANN401 (an Arrow or a NumPy array)
+    arrow = require("pyarrow", "io", "writing training rows")
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return arrow.ListArray.from_arrays(
+        arrow.array(offsets), values if isinstance(values, arrow.Array) else tables.to_array(values)
+    )
+
+
+def _slices(records: Records) -> Iterator[tuple[slice, slice]]:
+    own, mined = records.positives.offsets.tolist(), records.negatives.offsets.tolist()
+    for row in range(len(records)):
+        yield slice(own[row], own[row + 1]), slice(mined[row], mined[row + 1])

@@ -1,0 +1,172 @@
+"""Embeddings from files: npy, Parquet, Arrow, Feather, safetensors. What can be mapped is mapped, not loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine._coerce import Ids
+from negmine._extras import require
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.io import atomic, tables
+
+__all__ = ["VECTOR_SUFFIXES", "Vectors", "read_vectors"]
+
+#: Suffixes of files that hold embeddings.
+VECTOR_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
+
+#: Element types of safetensors that negmine reads, as NumPy names them.
+_SAFETENSORS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I8": "i1", "U8": "u1"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """Embeddings from a file.
+
+    Attributes
+    ----------
+    rows : array (n, width)
+        float32, float16, bfloat16, float64, int8 or uint8; a ``numpy.memmap`` for npy and safetensors.
+    ids : int64 or str (n,) or None
+        Labels, where a column of them was asked for.
+    """
+
+    rows: npt.NDArray[Any]
+    ids: Ids | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_vectors(
+    path: object, *, name: str | None = None, id_name: str | None = None, argument: str = "path"
+) -> Vectors:
+    """Read embeddings, one per row.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy`` and ``.safetensors`` are memory-mapped; ``.arrow``, ``.feather`` and ``.ipc`` too where they are not
+        compressed and lie in one batch; ``.parquet`` is decoded into memory.
+    name
+        The column of a table, or the tensor of a safetensors file. Default: the only one that can hold embeddings.
+    id_name
+        A column of unique labels, integers or strings; only tables have columns.
+    argument
+        The name that errors use.
+
+    Returns
+    -------
+    Vectors
+
+    Raises
+    ------
+    NegmineValueError
+        No such file, a file of another kind, several columns or tensors to choose from, rows of different lengths,
+        or nulls.
+    NegmineTypeError
+        Elements that are no floats, int8 or uint8.
+    MissingExtraError
+        pyarrow, safetensors or ml_dtypes (for bfloat16) is needed and not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "corpus.npy"
+    >>> np.save(path, np.eye(3, dtype=np.float16))
+    >>> read_vectors(path).rows.shape
+    (3, 3)
+    """
+    file = atomic.input_file(path, argument)
+    if file.suffix not in VECTOR_SUFFIXES:
+        raise NegmineValueError(f"`{argument}` must end in one of {', '.join(VECTOR_SUFFIXES)}; got {file}.")
+    if file.suffix in tables.TABLE_SUFFIXES:
+        return _from_table(file, name, id_name, argument)
+    if id_name is not None:
+        raise NegmineValueError(f"`id_name` must be None where the file has no columns; got {id_name!r} for {file}.")
+    if file.suffix == ".safetensors":
+        return _two_dimensional(_from_safetensors(file, name, argument), file, argument)
+    if name is not None:
+        raise NegmineValueError(f"`name` must be None for a npy file, which holds one array; got {name!r} for {file}.")
+    return _two_dimensional(_from_npy(file, argument), file, argument)
+
+
+def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Vectors:
+    if rows.ndim != 2:
+        raise NegmineValueError(f"`{argument}` must hold an array of shape (n, width); {path} has shape {rows.shape}.")
+    if rows.dtype.name not in _coerce.KINDS:
+        raise NegmineTypeError(
+            f"`{argument}` must hold one of {', '.join(_coerce.KINDS)}; {path} holds {rows.dtype.name}."
+        )
+    return Vectors(rows)
+
+
+def _from_npy(path: Path, argument: str) -> npt.NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise NegmineValueError(f"`{argument}` must be a readable npy file; got {path}: {error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise NegmineValueError(f"`{argument}` must be a npy file; got {path}, which is a npz archive.")
+    return array
+
+
+def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArray[Any]:
+    """Map one tensor. The package checks the file but copies tensors, so where one lies is read from the header."""
+    package = require("safetensors", "io", "reading safetensors")
+    try:
+        with package.safe_open(path, framework="numpy") as file:
+            kinds = {key: file.get_slice(key).get_dtype() for key in sorted(file.keys())}
+    except (package.SafetensorError, OSError) as error:
+        raise NegmineValueError(f"`{argument}` must be a readable safetensors file; got {path}: {error}") from error
+    name = _only(name, list(kinds), f"tensor of {path}", argument)
+    if kinds[name] not in _SAFETENSORS:
+        raise NegmineTypeError(
+            f"`{argument}` must hold one of {', '.join(_coerce.KINDS)}; tensor {name!r} of {path} is {kinds[name]}."
+        )
+    if kinds[name] == "BF16":
+        dtype = np.dtype(require("ml_dtypes", "io", "reading bfloat16").bfloat16)
+    else:
+        dtype = np.dtype(_SAFETENSORS[kinds[name]])
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    shape = tuple(entry["shape"])
+    if 0 in shape:
+        return np.empty(shape, dtype=dtype)
+    return np.memmap(path, mode="r", dtype=dtype, shape=shape, offset=8 + length + entry["data_offsets"][0])
+
+
+def _from_table(path: Path, name: str | None, id_name: str | None, argument: str) -> Vectors:
+    schema = tables.read_schema(path, argument)
+    fitting = [field.name for field in schema if tables.is_vector_type(field.type)]
+    name = _only(name, fitting, f"column of embeddings of {path}", argument, schema.names)
+    columns = [name] if id_name is None else [name, id_name]
+    table = tables.read_table(path, argument, columns)
+    rows = tables.vector_column(table[name], argument, name)
+    ids = None if id_name is None else tables.id_column(table[id_name], argument, id_name)
+    return Vectors(rows, ids)
+
+
+def _only(name: str | None, fitting: list[str], what: str, argument: str, known: list[str] | None = None) -> str:
+    """The name asked for, or the only one that fits."""
+    known = fitting if known is None else known
+    if name is not None:
+        if name not in known:
+            raise NegmineValueError(
+                f"`{argument}` must hold what `name` says; there is no {what} called {name!r}, but "
+                f"{', '.join(map(repr, known)) or 'none at all'}."
+            )
+        return name
+    if len(fitting) != 1:
+        raise NegmineValueError(
+            f"`name` must say which {what} to read; there are {', '.join(map(repr, fitting)) or 'none'}."
+        )
+    return fitting[0]

@@ -1,0 +1,176 @@
+"""What a job is made of: arguments checked before anything is written, and their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine._coerce import CsrLike, Ids, Progress, Rows
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.index import METRICS, ExactIndex, Metric, exclusions
+from negmine.io.mined import describe_miner
+from negmine.job import fingerprint
+from negmine.miner import HardNegativeMiner
+from negmine.negatives import HardNegatives
+from negmine.positives import Eligibility, Positives
+
+__all__ = ["Inputs", "check", "check_shard", "check_tile", "refuse_limit"]
+
+#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining.
+CANONICAL_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """All that a job is made of, checked."""
+
+    queries: Any
+    corpus: object
+    query_rows: Rows
+    corpus_rows: Rows
+    positives: Positives
+    miner: HardNegativeMiner
+    metric: Metric
+    ids: Ids | None
+    query_ids: Ids | None
+    exclude: Positives | None
+    exclude_self: bool
+    groups: npt.NDArray[np.int64] | None
+    eligible: Eligibility | None
+    epoch: int
+
+    @property
+    def n_queries(self) -> int:
+        """Queries of the whole set."""
+        return len(self.positives)
+
+    def digests(self, num_threads: int) -> dict[str, Any]:
+        """What the answer depends on; reads all values once, and refuses NaN and infinity."""
+        options = describe_miner(self.miner)
+        options |= {"metric": self.metric, "exclude_self": self.exclude_self, "epoch": self.epoch}
+        return {
+            "canonical_version": CANONICAL_VERSION,
+            "queries": fingerprint.of_rows(self.query_rows, "queries", num_threads),
+            "corpus": fingerprint.of_rows(self.corpus_rows, "corpus", num_threads),
+            "positives": fingerprint.of_lists(self.positives, num_threads),
+            "ids": fingerprint.of_labels(self.ids),
+            "query_ids": fingerprint.of_labels(self.query_ids),
+            "exclude": fingerprint.of_lists(self.exclude),
+            "groups": fingerprint.of_integers(self.groups),
+            "eligible": fingerprint.of_eligibility(self.eligible),
+            "options": options,
+        }
+
+    def mine(self, index: ExactIndex, begin: int, end: int, num_threads: int, progress: Progress) -> HardNegatives:
+        """Queries ``begin`` to ``end``."""
+        by_label = self.exclude_self and self.ids is not None and self.query_ids is not None
+        return self.miner.mine(
+            index,
+            self.queries[begin:end],
+            self.positives.slice(begin, end),
+            epoch=self.epoch,
+            num_threads=num_threads,
+            progress=progress,
+            exclude=None if self.exclude is None else self.exclude.slice(begin, end),
+            exclude_self=self.exclude_self,
+            query_ids=self.query_ids[begin:end] if by_label and self.query_ids is not None else None,
+            groups=self.groups,
+            eligible=None if self.eligible is None else self.eligible.slice(begin, end),
+            query_offset=begin,
+        )
+
+
+def check(
+    queries: Any,  # noqa: ANN401 (arrays of several libraries)
+    corpus: object,
+    positives: Positives | Iterable[Iterable[int]],
+    miner: HardNegativeMiner | None,
+    options: dict[str, Any],
+    metric: Metric,
+    ids: npt.ArrayLike | None,
+    query_ids: npt.ArrayLike | None,
+    exclude: Positives | Iterable[Iterable[int]] | None,
+    exclude_self: bool,
+    groups: npt.ArrayLike | None,
+    eligible: Eligibility | None,
+    epoch: int,
+) -> Inputs:
+    """Check all that does not need the values: a mistake must not turn up in the middle of a job."""
+    if miner is not None and options:
+        raise NegmineTypeError(f"`miner` must be None where options are given; got a miner and {', '.join(options)}.")
+    miner = HardNegativeMiner(**options) if miner is None else miner
+    query_rows, corpus_rows = _coerce.rows(queries, "queries"), _coerce.rows(corpus, "corpus")
+    n_queries, width = query_rows.shape
+    n_documents, corpus_width = corpus_rows.shape
+    if width != corpus_width:
+        raise NegmineValueError(f"`queries` must have the width of `corpus`, {corpus_width}; got {width}.")
+    known = exclusions(positives)
+    assert known is not None
+    lists: list[tuple[str, CsrLike]] = [("positives", known)]
+    excluded = exclusions(exclude)
+    lists += [] if excluded is None else [("exclude", excluded)]
+    for argument, rows in lists:
+        if len(rows.offsets) - 1 != n_queries:
+            raise NegmineValueError(
+                f"`{argument}` must have a list per query, {n_queries}; got {len(rows.offsets) - 1}."
+            )
+        if len(rows.items) and rows.items.max() >= n_documents:
+            raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {rows.items.max()}.")
+    if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
+        raise NegmineValueError(
+            f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
+            f"{len(eligible.lowest)}."
+        )
+    labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
+    if labels is not None and labels.shape != (n_queries,):
+        raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
+    return Inputs(
+        queries=queries,
+        corpus=corpus,
+        query_rows=query_rows,
+        corpus_rows=corpus_rows,
+        positives=known,
+        miner=miner,
+        metric=_coerce.choice(metric, "metric", METRICS),  # type: ignore[arg-type]
+        ids=None if ids is None else _coerce.ids(ids, "ids", n_documents),
+        query_ids=labels,
+        exclude=excluded,
+        exclude_self=bool(exclude_self),
+        groups=None if groups is None else _coerce.int64s(groups, "groups", n_documents),
+        eligible=eligible,
+        epoch=_coerce.integer(epoch, "epoch", least=0),
+    )
+
+
+def refuse_limit(miner: HardNegativeMiner) -> None:
+    """Refuse what no tile can do alone."""
+    if miner.limit_per_document is not None:
+        raise NegmineValueError(
+            "`limit_per_document` must be None in a job: it looks at all queries at once, and a tile does not; got "
+            f"{miner.limit_per_document}. `HardNegativeMiner.mine` and `CandidatePool.limit_per_document` have it."
+        )
+
+
+def check_tile(tile_queries: object, miner: HardNegativeMiner) -> int:
+    """Read the size of a tile, whose negatives must fit into one Arrow list."""
+    tile = _coerce.integer(tile_queries, "tile_queries", least=1)
+    most = (2**31 - 1) // (miner.num_negatives + miner.num_random)
+    if tile > most:
+        raise NegmineValueError(f"`tile_queries` must be at most {most} for so many negatives; got {tile}.")
+    return tile
+
+
+def check_shard(shard: object) -> tuple[int, int]:
+    """Read a shard: (i, n), counted from 0."""
+    if not isinstance(shard, tuple | list) or len(shard) != 2:
+        raise NegmineTypeError(f"`shard` must be a pair (i, n); got {shard!r}.")
+    n = _coerce.integer(shard[1], "shard", least=1)
+    i = _coerce.integer(shard[0], "shard", least=0)
+    if i >= n:
+        raise NegmineValueError(f"`shard` must be (i, n) with i below n, counted from 0; got ({i}, {n}).")
+    return i, n

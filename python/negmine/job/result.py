@@ -1,0 +1,158 @@
+"""From parts to a result and a report, which say the same whoever mined them and however often they were stopped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from negmine.io import atomic, mined
+from negmine.job.folder import JobFolder, Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["JobResult", "Part", "finish", "provenance", "result"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A finished job.
+
+    Attributes
+    ----------
+    folder : Path
+    path : Path
+        The result: Parquet, as :func:`negmine.io.read_negatives` reads it.
+    report : dict
+        What ``report.json`` holds: counts that are equal on every machine.
+    fingerprint : str
+        Digest of the inputs.
+    n_tiles : int
+        Tiles of this job.
+    n_mined : int
+        Those of them that this call mined; the others were there.
+    was_finished : bool
+        Whether the job was finished before, so that this call did nothing.
+    """
+
+    folder: Path
+    path: Path
+    report: Mapping[str, Any]
+    fingerprint: str
+    n_tiles: int
+    n_mined: int
+    was_finished: bool
+
+    def rows(self) -> mined.MinedRows:
+        """Open the result."""
+        return mined.read_negatives(self.path)
+
+    def __str__(self) -> str:
+        if self.was_finished:
+            return f"the job in {self.folder} was finished before; nothing was done"
+        found = self.n_tiles - self.n_mined
+        return f"the job in {self.folder} is finished: {self.n_mined} tiles mined now, {found} found there"
+
+
+def provenance(manifest: Manifest) -> dict[str, Any]:
+    """Where the result comes from, as the schema of its file and the report say."""
+    options = dict(manifest.inputs["options"])
+    random = int(options["num_random"])
+    return {
+        "negmine": manifest.version,
+        "fingerprint": manifest.fingerprint,
+        "metric": options.pop("metric"),
+        "epoch": options.pop("epoch"),
+        "n_documents": manifest.inputs["corpus"]["shape"][0],
+        "n_queries": manifest.n_queries,
+        "tile_queries": manifest.tile_queries,
+        "width": int(options["num_negatives"]) + random,
+        "options": options,
+    } | ({} if manifest.shard is None else {"shard": list(manifest.shard)})
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Sums of tiles' or shards' reports."""
+
+    numbers: Counter[str] = field(default_factory=Counter)
+    documents: Counter[str] = field(default_factory=Counter)
+    short: Counter[str] = field(default_factory=Counter)
+    same: dict[str, int] = field(default_factory=dict)
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Add one."""
+        for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries"):
+            self.numbers[name] += report[name]
+        self.documents.update(report["documents"])
+        self.short.update(report["short"])
+        for name in ("zero_documents", "duplicate_pairs"):
+            # Known to every part that mined anything; a shard without tiles says 0.
+            self.same[name] = max(report[name], self.same.get(name, 0))
+
+    def finish(self, manifest: Manifest) -> dict[str, Any]:
+        """The report of the whole."""
+        numbers = {name: self.numbers[name] for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries")}
+        same = {name: self.same.get(name, 0) for name in ("zero_documents", "duplicate_pairs")}
+        return {
+            **provenance(manifest),
+            **numbers,
+            **same,
+            "documents": dict(sorted(self.documents.items())),
+            "short": dict(sorted(self.short.items())),
+        }
+
+
+#: A table, and the report that belongs to it where it is the first of several.
+Part = tuple["pa.Table", Mapping[str, Any] | None]
+
+
+def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[str, Any]:
+    """Join the parts, write the report, and remove the parts: in this order, each whole or not at all.
+
+    Parameters
+    ----------
+    job, manifest
+    parts
+        In the order of the queries; at least one, which may be empty.
+    """
+    total, source = _Sum(), provenance(manifest)
+
+    def tables() -> Iterator[pa.Table]:
+        empty = None
+        n_tables = 0
+        for table, report in parts:
+            if report is not None:
+                total.add(report)
+            if len(table):
+                n_tables += 1
+                yield mined.with_provenance(table, mined.KIND, source)
+            else:
+                empty = table
+        if n_tables == 0 and empty is not None:
+            yield mined.with_provenance(empty, mined.KIND, source)
+
+    mined.write_tables(job.result_path, tables())
+    report = total.finish(manifest)
+    atomic.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    job.clean(finished=True)
+    return report
+
+
+def result(
+    job: JobFolder, manifest: Manifest, report: Mapping[str, Any], n_mined: int, *, was_finished: bool
+) -> JobResult:
+    """What the caller gets."""
+    return JobResult(
+        folder=job.path,
+        path=job.result_path,
+        report=report,
+        fingerprint=manifest.fingerprint,
+        n_tiles=len(manifest.tiles),
+        n_mined=n_mined,
+        was_finished=was_finished,
+    )

@@ -1,0 +1,340 @@
+"""The index: what it takes, what it keeps, how it prints, plans and travels."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import ExactIndex
+
+ROWS = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
+
+
+def test_searching_for_nothing_or_nowhere_is_a_search() -> None:
+    index, nowhere = ExactIndex(ROWS), ExactIndex(np.empty((0, 7), np.float32))
+    found = index.search(ROWS[:3], 0)
+    assert (found.rows.shape, found.scores.shape, found.counts.tolist()) == ((3, 0), (3, 0), [0, 0, 0])
+    found = index.search(ROWS[:0], 4)
+    assert (found.rows.shape, found.counts.shape) == ((0, 4), (0,))
+    found = nowhere.search(ROWS[:2], 3)
+    assert found.rows.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(found.scores).all()
+    assert len(nowhere) == 0
+
+
+def test_more_than_there_is_is_padded() -> None:
+    found = ExactIndex(ROWS[:2], ids=["a", "b"]).search(ROWS[:1], 4)
+    assert found.rows[0, 2:].tolist() == [-1, -1]
+    assert found.ids[0, 2:].tolist() == ["", ""]
+    assert found.counts.tolist() == [2]
+    assert (found.rows.dtype, found.scores.dtype, found.counts.dtype) == (np.int64, np.float32, np.int32)
+
+
+def test_the_index_keeps_a_reference_and_says_so() -> None:
+    index = ExactIndex(ROWS, metric="l2")
+    assert index.corpus is ROWS
+    assert (len(index), index.width, index.metric) == (50, 7, "l2")
+    assert "50 x 7 float32" in repr(index)
+    assert "'l2'" in repr(index)
+    assert f"{index.nbytes} bytes" in repr(index)
+    assert "copied" not in repr(index)
+    assert "copied because it is big-endian" in repr(ExactIndex(ROWS.astype(">f4")))
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (range(50), "i"),
+        (np.arange(50, dtype=np.uint8), "i"),
+        ([f"d{i}" for i in range(50)], "U"),
+        (np.array([f"d{i}" for i in range(50)], dtype=object), "U"),
+        (np.array(list(range(50)), dtype=object), "i"),
+        (tuple(str(i) for i in range(50)), "U"),
+    ],
+)
+def test_labels_are_int64_or_str(ids: Any, kind: str) -> None:
+    found = ExactIndex(ROWS, ids=ids).search(ROWS[:4], 2)
+    assert found.ids.dtype.kind == kind
+    assert [str(label) for label in found.ids[:, 0]] == [str(list(ids)[i]) for i in range(4)]
+
+
+def test_pandas_labels_are_taken() -> None:
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series([f"d{i}" for i in range(50)])
+    assert ExactIndex(ROWS, ids=series).search(ROWS[:1], 1).ids.tolist() == [["d0"]]
+    assert ExactIndex(ROWS, ids=pandas.Index(range(50))).search(ROWS[:1], 1).ids.tolist() == [[0]]
+
+
+def test_memory_is_planned() -> None:
+    index = ExactIndex(ROWS)
+    plan = index.plan(1000, 10)
+    assert plan.total_bytes == plan.packed_bytes + plan.query_bytes + plan.answer_bytes
+    assert plan.passes == 0
+    assert plan.seconds > 0
+    assert index.plan(0, 0).answer_bytes == 0
+
+
+# ---- travelling
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.npy"
+    np.save(path, ROWS)
+    return path
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda a: a,
+        lambda a: a[10:],
+        lambda a: a[5:6],
+        lambda a: a[::-1],
+        lambda a: a[::3, ::-2],
+        lambda a: a[:, 3:],
+        lambda a: a.T[:3].T,
+        lambda a: a[10:][5:],
+    ],
+)
+def test_an_index_on_a_file_is_pickled_by_its_place(file: Path, part: Any) -> None:
+    view = part(np.load(file, mmap_mode="r"))
+    index = ExactIndex(view, metric="ip", ids=np.arange(len(view)) + 7)
+    data = pickle.dumps(index)
+    assert len(data) < 2000
+    once = pickle.loads(data)
+    twice = pickle.loads(pickle.dumps(once))
+    for other in (once, twice, copy.copy(index)):
+        assert isinstance(other.corpus, np.memmap)
+        assert (other.corpus == view).all()
+        found, expected = other.search(view[:3], 2), index.search(view[:3], 2)
+        assert (found.ids == expected.ids).all()
+        assert (found.scores == expected.scores).all()
+
+
+def test_raw_memory_maps_with_an_offset_are_pickled_too(tmp_path: Path) -> None:
+    path = tmp_path / "rows.bin"
+    path.write_bytes(bytes(5000) + ROWS.astype(np.float16).tobytes())
+    mapped = np.memmap(path, dtype=np.float16, mode="r", offset=5000, shape=ROWS.shape)
+    other = pickle.loads(pickle.dumps(ExactIndex(mapped[20:])))
+    assert (other.corpus == mapped[20:]).all()
+
+
+def test_copies_in_memory_are_refused_with_the_reason() -> None:
+    with pytest.raises(negmine.NegmineTypeError, match="memmap"):
+        pickle.dumps(ExactIndex(ROWS))
+    with pytest.raises(negmine.NegmineTypeError, match="memmap"):
+        copy.deepcopy(ExactIndex(ROWS))
+
+
+# ---- torch and Arrow
+
+
+def test_tensors_are_read_where_they_lie() -> None:
+    torch = pytest.importorskip("torch")
+    rows = torch.from_numpy(ROWS)
+    expected = ExactIndex(ROWS).search(ROWS[:3], 5)
+    forms = [rows, rows.clone().requires_grad_(), rows.t().contiguous().t(), torch.cat([rows, rows])[::2][:0]]
+    for tensor in forms[:3]:
+        found = ExactIndex(tensor).search(tensor[:3], 5)
+        assert (found.rows == expected.rows).all()
+        assert (found.scores == expected.scores).all()
+    assert ExactIndex(rows)._rows.array.ctypes.data == rows.data_ptr()
+    assert len(ExactIndex(forms[3])) == 0
+    # A lazily negated view has no NumPy form of its own.
+    negated = torch.complex(rows, rows).conj().imag
+    assert (ExactIndex(negated).search(negated[:3], 5).rows == expected.rows).all()
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float64", "int8", "uint8"])
+def test_tensors_of_every_kind(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    whole = torch.from_numpy(ROWS * 20).abs().to(getattr(torch, name))
+    widened = whole.to(torch.float32).numpy()
+    for tensor, array in ((whole, widened), (whole[::2, 1:], widened[::2, 1:])):
+        found = ExactIndex(tensor, metric="ip").search(tensor[:4], 6)
+        expected = ExactIndex(array, metric="ip").search(array[:4], 6)
+        assert (found.rows == expected.rows).all()
+        assert (found.scores == expected.scores).all()
+
+
+def test_exclude_self_knows_a_slice_of_a_tensor() -> None:
+    torch = pytest.importorskip("torch")
+    rows = torch.from_numpy(ROWS).to(torch.bfloat16)
+    negatives = negmine.mine(rows[10:20], rows, [[]] * 10, exclude_self=True, query_offset=10)
+    assert negatives.report.totals()["self"] == 10
+
+
+def test_tensors_flushing_denormals_change_nothing() -> None:
+    torch = pytest.importorskip("torch")
+    tiny = (np.random.default_rng(1).integers(-9, 9, (40, 6)) * 2.0**-149).astype(np.float32)
+    expected = ExactIndex(tiny).search(tiny[:5], 9)
+    before = torch.tensor([1e-310], dtype=torch.float64)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush denormals")
+    try:
+        found = ExactIndex(tiny).search(tiny[:5], 9)
+    finally:
+        torch.set_flush_denormal(False)
+    assert before.item() != 0.0
+    assert (found.rows == expected.rows).all()
+    assert (found.scores == expected.scores).all()
+
+
+def test_arrow_lists_are_read_where_they_lie() -> None:
+    pa = pytest.importorskip("pyarrow")
+    expected = ExactIndex(ROWS).search(ROWS[3:6], 5)
+    whole = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.ravel()), 7)
+    chunked = pa.chunked_array([whole[:20], whole[20:]])
+    queries = whole[3:6]
+    for corpus in (whole, chunked):
+        found = ExactIndex(corpus).search(queries, 5)
+        assert (found.rows == expected.rows).all()
+        assert (found.scores == expected.scores).all()
+    assert len(ExactIndex(pa.chunked_array([], whole.type))) == 0
+    halves = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.astype(np.float16).ravel()), 7)
+    wanted = ExactIndex(ROWS.astype(np.float16)).search(ROWS.astype(np.float16)[:2], 3)
+    assert (ExactIndex(halves).search(halves[:2], 3).rows == wanted.rows).all()
+    outside = negmine.Positives.from_lists([[-1]], positive_vectors=whole[:1])
+    assert negmine.HardNegativeMiner(1).candidates(ExactIndex(whole), whole[1:2], outside).counts.tolist() == [1]
+
+
+# ---- auditing others
+
+
+def test_verify_finds_what_is_missing_and_what_is_spurious() -> None:
+    exact = ExactIndex(ROWS).search(ROWS[:6], 4).rows
+    right = negmine.verify(ROWS[:6], ROWS, exact, 4)
+    assert (right.equal_share, right.recall, right.first_difference) == (1.0, 1.0, None)
+    assert (len(right.missing), len(right.spurious)) == (0, 0)
+    answer = exact.copy()
+    other = next(row for row in range(50) if row not in exact[2])
+    answer[2, 3] = other
+    answer[4, [0, 1]] = answer[4, [1, 0]]
+    wrong = negmine.verify(ROWS[:6], ROWS, answer, 4)
+    assert wrong.equal_share == pytest.approx(4 / 6)
+    assert wrong.recall == pytest.approx(23 / 24)
+    assert wrong.first_difference == (2, 3)
+    assert wrong.missing.tolist() == [[2, exact[2, 3]]]
+    assert wrong.spurious.tolist() == [[2, other]]
+    some = negmine.verify(ROWS[:6], ROWS, answer, 4, sample=3, seed=1)
+    assert len(some.queries) == 3
+    assert negmine.verify(ROWS[:0], ROWS, exact[:0], 4).recall == 1.0
+
+
+def test_build_info_says_what_runs() -> None:
+    info = negmine.build_info()
+    assert info["isa"] in info["available_isas"]
+    assert info["available_isas"][0] == "scalar"
+    assert info["version"]
+
+
+def test_threads_default_to_what_the_process_may_use() -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("no affinity here")
+    code = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from negmine import _coerce
+print(_coerce.threads(None), _coerce.threads(5))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["1", "5"]
+
+
+# ---- files
+
+
+def test_saving_is_atomic_repeatable_and_readable_by_others(tmp_path: Path) -> None:
+    negatives = negmine.mine(
+        ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", ids=[f"d{i}" for i in range(50)]
+    )
+    path = tmp_path / "negatives.npz"
+    before = os.umask(0o022)
+    try:
+        negatives.save(path, pool=True)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+    first = path.read_bytes()
+    negatives.save(path, pool=True)
+    assert path.read_bytes() == first
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["negatives.npz", "negatives.pool.npz"]
+    with pytest.raises(OSError, match="missing"):
+        negatives.save(tmp_path / "missing" / "negatives.npz")
+
+
+def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:
+    negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", num_random=1)
+    negatives.save(tmp_path / "alone.npz")
+    alone = negmine.HardNegatives.load(tmp_path / "alone.npz")
+    with pytest.raises(negmine.NegmineValueError, match="`redraw` must have the pool"):
+        alone.redraw(1)
+    negatives.save(tmp_path / "both.npz", pool=True)
+    both = negmine.HardNegatives.load(tmp_path / "both.npz")
+    with pytest.raises(negmine.NegmineValueError, match=r"attach\(index, queries\)"):
+        both.redraw(1)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken", b"\x93NUMPY broken"])
+def test_files_of_another_kind_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.npz"
+    path.write_bytes(content)
+    with pytest.raises(negmine.NegmineValueError, match=r"`path` must be .* file of negmine; got '.*other.npz'"):
+        negmine.CandidatePool.load(path)
+
+
+def test_arrays_and_other_archives_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", ROWS)
+    np.savez(tmp_path / "arrays.npz", rows=ROWS)
+    pool = negmine.HardNegativeMiner(2).candidates(ExactIndex(ROWS), ROWS[:1], [[0]])
+    pool.save(tmp_path / "pool.npz")
+    for name in ("array.npy", "arrays.npz"):
+        with pytest.raises(negmine.NegmineValueError, match="`path` must be a candidate pool file"):
+            negmine.CandidatePool.load(tmp_path / name)
+    with pytest.raises(negmine.NegmineValueError, match="got 'candidate pool'"):
+        negmine.HardNegatives.load(tmp_path / "pool.npz")
+
+
+# ---- what results turn into
+
+
+def test_tables_hold_every_negative_once() -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    negatives = negmine.mine(
+        ROWS[:5],
+        ROWS,
+        [[i] for i in range(5)],
+        num_negatives=3,
+        num_random=2,
+        max_score=0.2,
+        range_max=2,
+        query_offset=9,
+    )
+    frame = negatives.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert len(frame) == negatives.counts.sum()
+    assert frame["query_row"].unique().tolist() == [9, 10, 11, 12, 13]
+    table = negatives.to_arrow()
+    assert table.num_rows == 5
+    assert [len(row) for row in table["negative_rows"].to_pylist()] == negatives.counts.tolist()
+    flat = [document for row in table["negative_rows"].to_pylist() for document in row]
+    assert flat == frame["row"].tolist() == negatives.rows[negatives.rows >= 0].tolist()
+
+
+def test_tensors_share_the_memory_of_results() -> None:
+    torch = pytest.importorskip("torch")
+    negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)])
+    tensors = negatives.to_torch()
+    assert tensors["rows"].data_ptr() == negatives.rows.ctypes.data
+    assert tensors["rows"].dtype == torch.int64

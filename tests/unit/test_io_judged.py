@@ -1,0 +1,110 @@
+"""Mined negatives are held against judgements: known and hidden positives, hardness beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from negmine import ExactIndex, HardNegativeMiner, Positives, errors, io
+from negmine.io.mined import Lists, Records
+
+pytest.importorskip("pyarrow")
+
+
+def qrels(pairs: list[tuple[Any, Any, int]]) -> io.Qrels:
+    queries, documents, grades = (list(column) for column in zip(*pairs, strict=True))
+    return io.Qrels(np.array(queries), np.array(documents), np.array(grades, dtype=np.int64))
+
+
+def mined(positives: list[list[int]], negatives: list[list[int]], *, labels: bool = True) -> io.MinedRows:
+    """Rows as somebody else might have mined them: a negative may be a positive."""
+
+    def lists(rows: list[list[int]], dtype: type) -> Lists:
+        flat = np.array([row for of_query in rows for row in of_query], dtype=np.int64)
+        ids: Any = np.array([f"d{row}" for row in flat], dtype=np.str_) if labels else flat
+        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+        return Lists(offsets, flat, ids, (1.0 / (1 + flat)).astype(dtype))
+
+    n = len(positives)
+    queries = np.arange(n, dtype=np.int64)
+    records = Records(
+        query_rows=queries,
+        query_ids=np.array([f"q{row}" for row in queries], dtype=np.str_) if labels else queries,
+        reference_scores=np.array([1.0 if of_query else np.nan for of_query in positives]),
+        reasons=np.zeros(n, dtype=np.uint8),
+        positives=lists(positives, np.float64),
+        negatives=lists(negatives, np.float32),
+        sources=np.ones(sum(map(len, negatives)), dtype=np.uint8),
+    )
+    return io.MinedRows(n, {"width": 5}, lambda: iter([records]))
+
+
+def test_known_and_hidden_positives_are_told_apart() -> None:
+    judged = qrels([("q0", "d1", 1), ("q0", "d2", 1), ("q0", "d3", 0), ("q1", "d4", 1), ("q9", "d9", 1)])
+    found = io.judge_negatives(mined([[1], [4], []], [[1, 2, 3], [5], [1]]), judged)
+    assert (found.n_rows, found.n_judged_rows, found.n_negatives) == (3, 2, 5)
+    assert (found.n_known, found.n_hidden, found.n_rows_hit) == (1, 1, 1)
+    assert found.hidden_share == found.known_share == 1 / 5
+    scores = np.array([1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 2]).astype(np.float32)
+    assert found.hardness == pytest.approx(scores.mean())
+    assert found.hidden_hardness == pytest.approx(scores[:2].mean())
+    assert found.gap == pytest.approx(1 - scores[:4].mean())
+
+
+def test_grades_decide_who_is_relevant() -> None:
+    judged = qrels([("q0", "d1", 2), ("q0", "d2", 1)])
+    rows = mined([[1]], [[2, 3]])
+    assert [io.judge_negatives(rows, judged, min_grade=grade).n_hidden for grade in (1, 2)] == [1, 0]
+    with pytest.raises(errors.NegmineValueError, match="`qrels` must judge queries that were mined"):
+        io.judge_negatives(rows, judged, min_grade=3)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("strings", [True, False])
+def test_labels_are_read_as_the_rows_have_them(*, labels: bool, strings: bool) -> None:
+    if labels:
+        pairs: list[tuple[Any, Any, int]] = [("q0", "d2", 1)]
+    else:
+        pairs = [("0", "2", 1)] if strings else [(0, 2, 1)]
+    assert io.judge_negatives(mined([[1]], [[2, 3]], labels=labels), qrels(pairs)).n_hidden == 1
+
+
+def test_no_negatives_have_no_hardness() -> None:
+    found = io.judge_negatives(mined([[1]], [[]]), qrels([("q0", "d1", 1)]))
+    assert (found.hardness, found.hidden_hardness, found.gap, found.hidden_share) == (None, None, None, 0.0)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 8), max_size=3, unique=True), min_size=1, max_size=5),
+    st.lists(st.lists(st.integers(0, 8), max_size=4, unique=True), min_size=5, max_size=5),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.integers(0, 2)), max_size=20),
+)
+def test_counts_against_a_plain_loop(
+    positives: list[list[int]], negatives: list[list[int]], pairs: list[tuple[int, int, int]]
+) -> None:
+    relevant = {(query, document) for query, document, grade in pairs if grade >= 1}
+    judged = qrels([(f"q{query}", f"d{document}", grade) for query, document, grade in pairs] or [("q0", "d0", 0)])
+    known = hidden = rows = 0
+    for query, own in enumerate(positives):
+        of_row = [row in own for row in negatives[query]]
+        unseen = [row not in own and (query, row) in relevant for row in negatives[query]]
+        known, hidden, rows = known + sum(of_row), hidden + sum(unseen), rows + any(of_row + unseen)
+    if not any(query < len(positives) for query, _ in relevant):
+        return
+    found = io.judge_negatives(mined(positives, negatives[: len(positives)]), judged)
+    assert (found.n_known, found.n_hidden, found.n_rows_hit) == (known, hidden, rows)
+
+
+def test_what_a_miner_returns_is_judged_directly(tmp_path: Path) -> None:
+    corpus = np.eye(4, dtype=np.float32)
+    negatives = HardNegativeMiner(3).mine(ExactIndex(corpus), corpus[:1], Positives.from_lists([[0]]))
+    judged = qrels([("0", "0", 1), ("0", "3", 1)])
+    io.write_negatives(negatives, tmp_path / "a.parquet")
+    for source in (negatives, tmp_path / "a.parquet", str(tmp_path / "a.parquet")):
+        found = io.judge_negatives(source, judged)
+        assert (found.n_known, found.n_hidden) == (0, 1)

@@ -1,0 +1,174 @@
+"""Positives: every way in ends in the same sorted, duplicate-free lists."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import Eligibility, Positives
+
+
+def lists(positives: Positives) -> list[list[int]]:
+    return [positives[i].tolist() for i in range(len(positives))]
+
+
+WANTED = [[0, 2], [], [1]]
+
+WAYS: dict[str, Positives] = {
+    "csr": Positives.from_csr([0, 2, 2, 3], [0, 2, 1]),
+    "csr int32": Positives.from_csr(np.array([0, 2, 2, 3], "i4"), np.array([0, 2, 1], ">i2")),
+    "csr strided": Positives.from_csr(np.array([0, 9, 2, 9, 2, 9, 3])[::2], np.array([1, 2, 0])[::-1]),
+    "lists": Positives.from_lists([[2, 0, 2], [], [1]]),
+    "tuples and arrays": Positives.from_lists(((0, 2), np.array([], int), np.array([1]))),
+    "sets": Positives.from_lists(iter([{0, 2}, set(), {1}])),
+    "pairs": Positives.from_pairs([2, 0, 0, 0], [1, 2, 0, 2], n_queries=3),
+    "labels": Positives.from_pairs(
+        ["z", "x", "x"], ["b", "c", "a"], query_ids=["x", "y", "z"], document_ids=["a", "b", "c"]
+    ),
+    "label lists": Positives.from_lists([["c", "a"], [], ["b"]], document_ids=["a", "b", "c"]),
+    "number labels": Positives.from_lists([[30, 10], [], [20]], document_ids=[10, 20, 30]),
+    "mixed labels": Positives.from_pairs([0, 0, 2], ["c", "a", "b"], n_queries=3, document_ids=["a", "b", "c"]),
+    "dict": Positives.from_dict({7: ["b"], 5: ["a", "c"]}, query_ids=[5, 6, 7], document_ids=["a", "b", "c"]),
+    "qrels": Positives.from_qrels(
+        {5: {"c": 1, "a": 2, "b": 0}, 7: {"b": 3, "a": 0}}, query_ids=[5, 6, 7], document_ids=["a", "b", "c"]
+    ),
+    "object labels": Positives.from_lists(
+        [np.array(["c", "a"], object), [], ["b"]], document_ids=np.array(["a", "b", "c"], object)
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_in_gives_the_same_lists(way: str) -> None:
+    positives = WAYS[way]
+    assert lists(positives) == WANTED
+    assert (positives.offsets.dtype, positives.items.dtype) == (np.int64, np.int64)
+    assert positives.offsets.flags.c_contiguous
+    assert positives.items.flags.c_contiguous
+    assert positives.queries().tolist() == [0, 0, 2]
+
+
+def test_repeats_are_dropped_and_counted() -> None:
+    assert Positives.from_lists([[2, 0, 2, 2], [1, 1]]).duplicates == 3
+    assert Positives.from_pairs([0, 0], [1, 1], n_queries=1).duplicates == 1
+    assert WAYS["csr"].duplicates == 0
+
+
+def test_scipy_matrices_give_their_stored_entries() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix = sparse.csr_matrix(([1, 1, 0, 1], ([0, 0, 1, 2], [2, 0, 1, 1])), shape=(3, 3))
+    for form in (matrix, matrix.tocsc(), matrix.tocoo()):
+        assert lists(Positives.from_scipy(form)) == WANTED
+    with pytest.raises(negmine.NegmineTypeError, match="from_scipy"):
+        negmine.mine(np.ones((3, 2)), np.ones((3, 2)), matrix)
+
+
+def test_qrels_keep_grades_and_the_lower_ones_apart() -> None:
+    qrels = {"q": {"a": 3, "b": 0, "c": 1, "d": 2}}
+    positives = Positives.from_qrels(qrels, query_ids=["q"], document_ids=list("abcd"), min_grade=2)
+    assert lists(positives) == [[0, 3]]
+    assert positives.grades is not None
+    assert positives.grades.tolist() == [3, 2]
+    lower = positives.lower_grades()
+    assert lists(lower) == [[1, 2]]
+    assert lower.grades is not None
+    assert lower.grades.tolist() == [0, 1]
+    corpus = np.array([[1.0], [0.9], [0.8], [0.7]])
+    pool = negmine.HardNegativeMiner(4).candidates(
+        negmine.ExactIndex(corpus, metric="ip"), np.ones((1, 1)), positives, exclude=lower
+    )
+    assert pool.counts.tolist() == [0]
+
+
+def test_grades_follow_their_entries() -> None:
+    positives = Positives.from_pairs([0, 0, 0], [5, 3, 4], n_queries=1, grades=[50, 30, 40])
+    assert positives.grades is not None
+    assert positives.grades.tolist() == [30, 40, 50]
+
+
+def test_scores_of_those_outside_follow_them_and_others_are_not_used() -> None:
+    positives = Positives.from_lists([[4, -1, 2, -1], [-1]], positive_scores=[9.0, 0.5, math.nan, 0.25, 0.75])
+    assert positives.items.tolist() == [-1, -1, 2, 4, -1]
+    assert positives.scores is not None
+    assert positives.scores.tolist()[:2] == [0.5, 0.25]
+    assert np.isnan(positives.scores[2:4]).all()
+    assert positives.scores[4] == 0.75
+
+
+def test_vectors_of_those_outside_follow_them() -> None:
+    vectors = np.array([[1.0], [2.0], [3.0]])
+    positives = Positives.from_pairs([1, 0, 0, 1], [-1, 3, -1, -1], n_queries=2, positive_vectors=vectors)
+    assert positives.items.tolist() == [-1, 3, -1, -1]
+    assert positives.vectors is not None
+    assert positives.vectors.ravel().tolist() == [2.0, 1.0, 3.0]
+
+
+def test_an_outside_positive_among_labels_is_minus_one() -> None:
+    positives = Positives.from_lists([[20, -1]], document_ids=[10, 20], positive_scores=[math.nan, 0.5])
+    assert positives.items.tolist() == [-1, 1]
+
+
+def test_slices_are_what_the_queries_have() -> None:
+    positives = Positives.from_lists(
+        [[4, -1], [], [-1, 2], [1]], positive_scores=[9, 0.5, 0.25, 9, 9], grades=[1, 2, 3, 4, 5]
+    )
+    part = positives.slice(2, 4)
+    assert lists(part) == [[-1, 2], [1]]
+    assert part.scores is not None
+    assert part.grades is not None
+    assert part.scores[0] == 0.25
+    assert part.grades.tolist() == [3, 4, 5]
+    vectors = Positives.from_lists([[-1], [3, -1], [-1]], positive_vectors=np.array([[1.0], [2.0], [3.0]]))
+    cut = vectors.slice(1, 3).vectors
+    assert cut is not None
+    assert cut.ravel().tolist() == [2.0, 3.0]
+
+
+def test_indexing_is_pythons() -> None:
+    positives = WAYS["lists"]
+    assert positives[-1].tolist() == [1]
+    assert len(list(positives)) == 3  # type: ignore[call-overload]
+    with pytest.raises(IndexError):
+        positives[3]
+
+
+def test_nobody_has_positives() -> None:
+    for empty in (Positives.from_lists([]), Positives.from_csr([0], []), Positives.from_pairs([], [], n_queries=0)):
+        assert len(empty) == 0
+    assert lists(Positives.from_lists([[], []])) == [[], []]
+    assert lists(Positives.from_dict({}, query_ids=["a", "b"], document_ids=["x"])) == [[], []]
+    assert lists(Positives.from_qrels({}, query_ids=["a"], document_ids=[])) == [[]]
+
+
+def test_lists_of_mining_calls_are_read_alike() -> None:
+    corpus = np.eye(3)
+    known: list[Any] = [
+        [[0], [1], [2]],
+        np.array([[0], [1], [2]]),
+        Positives.from_lists([[0], [1], [2]]),
+        ({0}, {1}, {2}),
+    ]
+    pools = [negmine.mine(corpus, corpus, lists).rows.tolist() for lists in known]
+    assert all(pool == pools[0] for pool in pools)
+
+
+# ---- eligibility
+
+
+def test_equal_is_a_range_of_one_value() -> None:
+    eligible = Eligibility.equal([1, 2, 1], [1, 2])
+    assert eligible.lowest.tolist() == eligible.highest.tolist() == [1, 2]
+    assert eligible.keys.dtype == np.int64
+    part = Eligibility(np.arange(3), np.array([0, 1]), np.array([1, 2])).slice(1, 2)
+    assert (part.keys.tolist(), part.lowest.tolist(), part.highest.tolist()) == ([0, 1, 2], [1], [2])
+
+
+def test_keys_reach_to_the_ends_of_int64() -> None:
+    low, high = -(2**63), 2**63 - 1
+    eligible = Eligibility(np.array([low, 0, high]), np.array([low, high, 1]), np.array([high, high, 0]))
+    found = negmine.ExactIndex(np.ones((3, 1))).search(np.ones((3, 1)), 3, eligible=eligible)
+    assert found.rows.tolist() == [[0, 1, 2], [2, -1, -1], [-1, -1, -1]]

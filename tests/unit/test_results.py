@@ -1,0 +1,122 @@
+"""What results turn into: Arrow, pandas, torch and a picture; and audits of anybody's answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import HardNegativeMiner, HardNegatives, Source
+
+DRAW = np.random.default_rng(0)
+CORPUS = DRAW.standard_normal((60, 8)).astype(np.float32)
+QUERIES = DRAW.standard_normal((9, 8)).astype(np.float32)
+IDS = [f"d{i}" for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def negatives() -> HardNegatives:
+    """Some rows are short, and every row has a random negative."""
+    index = negmine.ExactIndex(CORPUS, ids=IDS)
+    miner = HardNegativeMiner(4, absolute_margin=0.9, num_random=1)
+    found = miner.mine(index, QUERIES, [[i] for i in range(9)])
+    assert len(set(found.counts.tolist())) > 1
+    return found
+
+
+def real(negatives: HardNegatives, row: int) -> list[tuple[int, str, float, int]]:
+    columns = (negatives.rows[row], negatives.ids[row], negatives.scores[row], negatives.source[row])
+    return [entry for entry in zip(*(c.tolist() for c in columns), strict=True) if entry[3] != Source.PADDING]
+
+
+def test_arrow_has_a_row_per_result_row(negatives: HardNegatives) -> None:
+    pytest.importorskip("pyarrow")
+    table = negatives.to_arrow().to_pylist()
+    assert [row["query_row"] for row in table] == negatives.query_rows.tolist()
+    for i, row in enumerate(table):
+        lists = (row["negative_rows"], row["negative_ids"], row["scores"], row["source"])
+        assert list(zip(*lists, strict=True)) == real(negatives, i)
+        assert row["reference_score"] == negatives.reference_scores[i]
+        assert row["reason"] == negatives.reasons[i]
+
+
+def test_pandas_has_a_line_per_negative(negatives: HardNegatives) -> None:
+    pytest.importorskip("pandas")
+    frame = negatives.to_pandas()
+    assert len(frame) == negatives.counts.sum()
+    for i in range(len(negatives)):
+        lines = frame[frame.query_row == i]
+        assert lines["rank"].tolist() == list(range(negatives.counts[i]))
+        columns = (lines["row"], lines["id"], lines["score"], lines["source"])
+        assert list(zip(*(c.tolist() for c in columns), strict=True)) == real(negatives, i)
+
+
+def test_torch_shares_the_memory(negatives: HardNegatives) -> None:
+    pytest.importorskip("torch")
+    tensors = negatives.to_torch()
+    for name, tensor in tensors.items():
+        array = getattr(negatives, name)
+        assert tensor.data_ptr() == array.__array_interface__["data"][0]
+        assert tensor.numpy().dtype == array.dtype
+
+
+def test_a_missing_package_names_its_extra(negatives: HardNegatives, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(negmine.NegmineError, match=r"negmine\[arrow\]"):
+        negatives.to_arrow()
+
+
+def test_the_picture_shows_both_sides(negatives: HardNegatives) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    axes = negatives.plot()
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["positives", "negatives"]
+    assert str(negatives.counts.sum()) in axes.get_title()
+    __import__("matplotlib.pyplot").pyplot.close(axes.figure)
+
+
+def test_the_exact_answer_passes_its_audit() -> None:
+    exact = negmine.ExactIndex(CORPUS, metric="l2").search(QUERIES, 7).rows
+    audit = negmine.verify(QUERIES, CORPUS, exact, 5, metric="l2")
+    assert (audit.equal_share, audit.recall, audit.first_difference) == (1.0, 1.0, None)
+    assert len(audit.missing) == len(audit.spurious) == 0
+    assert audit.queries.tolist() == list(range(9))
+
+
+def test_an_audit_names_what_differs() -> None:
+    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 4).rows.copy()
+    lost = answer[3, 2]
+    strange = next(j for j in range(60) if j not in answer[3])
+    answer[3, 2] = strange
+    answer[5, [0, 1]] = answer[5, [1, 0]]
+    audit = negmine.verify(QUERIES, CORPUS, answer, 4)
+    assert audit.equal_share == pytest.approx(7 / 9)
+    assert audit.recall == pytest.approx(1 - 1 / 36)
+    assert audit.first_difference == (3, 2)
+    assert audit.missing.tolist() == [[3, lost]]
+    assert audit.spurious.tolist() == [[3, strange]]
+
+
+def test_an_audit_of_a_sample_depends_on_the_seed_alone() -> None:
+    exact = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows
+    picked = [negmine.verify(QUERIES, CORPUS, exact, 3, sample=4, seed=seed).queries.tolist() for seed in (1, 1, 2)]
+    assert picked[0] == picked[1] != picked[2]
+    assert all(len(set(queries)) == 4 for queries in picked)
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "words"),
+    [
+        (np.zeros((9, 2), dtype=np.int64), 3, ["rows", "(9, at least 3)", "(9, 2)"]),
+        (np.zeros((8, 3), dtype=np.int64), 3, ["rows", "(8, 3)"]),
+        (np.zeros((9, 3)), 3, ["rows", "float64"]),
+        (np.zeros((9, 3), dtype=np.int64), 0, ["k", "at least 1"]),
+    ],
+)
+def test_an_audit_refuses_what_is_no_answer(rows: Any, k: int, words: list[str]) -> None:
+    with pytest.raises(negmine.NegmineValueError) as caught:
+        negmine.verify(QUERIES, CORPUS, rows, k)
+    assert all(word in str(caught.value) for word in words)
