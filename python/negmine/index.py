@@ -103,7 +103,8 @@ class ExactIndex:
         Threads of every call on this index unless the call says otherwise. Default: every core this process may use,
         1 inside a DataLoader worker. Answers never depend on it.
     memory_limit
-        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes;
+        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes,
+        and as much again once calls are large enough for most coordinates of most documents to be left unread;
         where the limit cannot hold that, the corpus is streamed tile by tile in every call. Answers never depend on
         it. Default: no limit.
 

@@ -103,7 +103,7 @@ fn canonical() {
 
 /// An orthogonal matrix of entries that f32 holds exactly.
 fn hadamard(width: usize) -> Vec<f32> {
-    let sign = |i: usize, j: usize| if (i & j).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |i: usize, j: usize| if (i & j).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
     let norm = (width as f32).sqrt();
     (0..width * width).map(|i| sign(i / width, i % width) / norm).collect()
 }

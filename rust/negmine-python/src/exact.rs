@@ -73,7 +73,8 @@ impl ExactIndex {
             .layout()
             .plan(rows, width, n_queries, k, num_threads)
             .map_err(|error| errors::raise(py, &error))?;
-        let ScanPlan { packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes } = plan;
+        let ScanPlan { packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes } =
+            plan;
         Ok((packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes))
     }
 
