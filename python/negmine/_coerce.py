@@ -86,14 +86,13 @@ class Csr:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A two-dimensional array whose elements the core can read in place."""
+    """The caller's own memory, as the core reads it."""
 
+    #: (n, width), or (n, width, bytes) where elements can only be read byte by byte.
     array: npt.NDArray[Any]
     kind: str
-    #: Why the array is not the caller's own memory; "" where it is.
-    copied: str
-    #: The caller's own memory.
-    source: npt.NDArray[Any]
+    #: "native", or why elements are read byte by byte: "misaligned" or "big-endian".
+    order: str = "native"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,8 +100,21 @@ class Rows:
         return self.array.shape[0], self.array.shape[1]
 
     def slice(self, begin: int, end: int) -> Rows:
-        """Rows ``begin`` to ``end``, without a copy."""
-        return Rows(self.array[begin:end], self.kind, self.copied, self.source[begin:end])
+        """Rows ``begin`` to ``end``."""
+        return Rows(self.array[begin:end], self.kind, self.order)
+
+    def values(self) -> npt.NDArray[Any]:
+        """The rows as NumPy's own numbers, bfloat16 widened to float32; the caller's memory where that is possible."""
+        array = self.array
+        if self.order != "native":
+            bits = np.dtype(np.uint16) if self.kind in _BITS else np.dtype(self.kind)
+            stored = bits if self.order == "misaligned" else bits.newbyteorder("S")
+            array = np.ascontiguousarray(array).view(stored)[..., 0].astype(bits)
+        if self.kind == "float16":
+            return array.view(np.float16)
+        if self.kind == "bfloat16":
+            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return array
 
 
 def rows(value: object, argument: str) -> Rows:
@@ -130,13 +142,12 @@ def rows(value: object, argument: str) -> Rows:
         raise NegmineValueError(f"`{argument}` must have shape (n, width); got shape {array.shape}.")
     if array.size == 0:
         # NumPy calls an empty array aligned wherever it points.
-        return Rows(np.empty(array.shape, dtype=array.dtype.newbyteorder("=")), kind, "", array)
-    if not array.dtype.isnative or not array.flags.aligned:
-        why = "big-endian" if not array.dtype.isnative else "misaligned"
-        # Not `ascontiguousarray`, which returns a contiguous array as it is, however it is aligned.
-        native = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-        return Rows(native, kind, why, array)
-    return Rows(array, kind, "", array)
+        return Rows(np.empty(array.shape, dtype=array.dtype.newbyteorder("=")), kind)
+    if array.dtype.isnative and array.flags.aligned:
+        return Rows(array, kind)
+    size = array.dtype.itemsize
+    elements = array.view(np.dtype([("bytes", np.uint8, (size,))]))["bytes"]
+    return Rows(elements, kind, "misaligned" if array.dtype.isnative else "big-endian")
 
 
 def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
@@ -205,12 +216,7 @@ def _from_arrow(
 
 def vectors(value: object, argument: str) -> npt.NDArray[Any]:
     """Read embeddings as a NumPy array, bfloat16 widened to float32."""
-    read = rows(value, argument)
-    if read.kind == "float16":
-        return read.array.view(np.float16)
-    if read.kind == "bfloat16":
-        return (read.array.astype(np.uint32) << 16).view(np.float32)
-    return read.array
+    return rows(value, argument).values()
 
 
 def array(value: object, argument: str) -> npt.NDArray[Any]:

@@ -165,8 +165,8 @@ class ExactIndex:
 
     def __repr__(self) -> str:
         n, width = self._rows.shape
-        copied = f", copied because it is {self._rows.copied}" if self._rows.copied else ""
-        return f"ExactIndex({n} x {width} {self._rows.kind}, metric={self.metric!r}, {self.nbytes} bytes{copied})"
+        order = "" if self._rows.order == "native" else f" {self._rows.order}"
+        return f"ExactIndex({n} x {width}{order} {self._rows.kind}, metric={self.metric!r}, {self.nbytes} bytes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self._corpus

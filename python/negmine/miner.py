@@ -457,7 +457,7 @@ def _self_rows(
 
 def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
-    a, b = corpus.source, queries.source
+    a, b = corpus.array, queries.array
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]

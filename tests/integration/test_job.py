@@ -14,7 +14,7 @@ from jobs import MINER, N_DOCUMENTS, N_QUERIES, TILE, WIDTH, arrays, files, opti
 from negmine import ExactIndex, HardNegativeMiner, Positives, Softmax, errors, io
 from negmine.job import merge, mine_to
 
-pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow")
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +92,16 @@ def test_bfloat16_has_the_fingerprint_of_its_values(tmp_path: Path) -> None:
     run(tmp_path / "short", **given)
     wide = {name: given[name].astype(np.float32) for name in ("queries", "corpus")}
     assert run(tmp_path / "short", **wide).was_finished
+
+
+def test_tensors_and_arrow_arrays_have_the_fingerprint_of_their_values(tmp_path: Path, undisturbed: Path) -> None:
+    given = arrays()
+    lists = {name: pa.array(given[name].tolist(), pa.list_(pa.float32(), WIDTH)) for name in ("queries", "corpus")}
+    run(tmp_path / "arrow", **lists)
+    assert files(tmp_path / "arrow") == files(undisturbed)
+    torch = pytest.importorskip("torch")
+    run(tmp_path / "torch", **{name: torch.from_numpy(given[name]).half() for name in ("queries", "corpus")})
+    assert files(tmp_path / "torch") == files(undisturbed)
 
 
 def test_each_positive_may_have_rows_of_its_own(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def command(
     found = io.judge_negatives(path, io.read_qrels(qrels, split=split, argument="qrels"), min_grade=min_grade)
     result = {**asdict(found), "hidden_share": found.hidden_share, "known_share": found.known_share}
     lines = [
-        f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; "
-        f"{found.n_judged_rows:,} of them have a relevant document in {qrels.name}",
+        f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; {qrels.name} judges "
+        f"{counted(found.n_judged_rows, 'row')} with {counted(found.n_judged_negatives, 'negative')}:",
         f"  known positives   {found.n_known:>10,}  {found.known_share:>7.2%}",
         f"  hidden positives  {found.n_hidden:>10,}  {found.hidden_share:>7.2%}  in {counted(found.n_rows_hit, 'row')}",
         f"  hardness: mean score {_number(found.hardness)}; of those positives {_number(found.hidden_hardness)}; "

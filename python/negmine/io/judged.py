@@ -28,8 +28,9 @@ class JudgedNegatives:
     ----------
     n_rows, n_judged_rows : int
         Result rows, and those of them whose query has a relevant document in the judgements.
-    n_negatives : int
-        Negatives of all rows.
+    n_negatives, n_judged_negatives : int
+        Negatives of all rows, and of the judged ones: shares and hardness are over the latter, since nothing is known
+        of the others.
     n_known : int
         Negatives that are positives of their own row, as they were mined with: a fault, whoever mined.
     n_hidden : int
@@ -37,16 +38,17 @@ class JudgedNegatives:
     n_rows_hit : int
         Rows with at least one of either.
     hardness : float or None
-        Mean score of the negatives; None without any.
+        Mean score of the negatives of judged rows; None without any.
     hidden_hardness : float or None
         Mean score of those that are known or hidden positives.
     gap : float or None
-        Mean of reference minus score, over rows that have a reference.
+        Mean of reference minus score, over judged rows that have a reference.
     """
 
     n_rows: int
     n_judged_rows: int
     n_negatives: int
+    n_judged_negatives: int
     n_known: int
     n_hidden: int
     n_rows_hit: int
@@ -56,13 +58,13 @@ class JudgedNegatives:
 
     @property
     def hidden_share(self) -> float:
-        """Share of the negatives that are hidden positives; 0 without negatives."""
-        return self.n_hidden / max(self.n_negatives, 1)
+        """Share of the judged rows' negatives that are hidden positives; 0 without negatives."""
+        return self.n_hidden / max(self.n_judged_negatives, 1)
 
     @property
     def known_share(self) -> float:
-        """Share of the negatives that are known positives; 0 without negatives."""
-        return self.n_known / max(self.n_negatives, 1)
+        """Share of the judged rows' negatives that are known positives; 0 without negatives."""
+        return self.n_known / max(self.n_judged_negatives, 1)
 
 
 def judge_negatives(
@@ -92,7 +94,7 @@ def judge_negatives(
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
     relevant = qrels.grades >= min_grade
     judged: _Pairs | None = None
-    counts = dict.fromkeys(("judged_rows", "negatives", "known", "hidden", "rows_hit", "with_reference"), 0)
+    counts = dict.fromkeys(("judged_rows", "negatives", "judged", "known", "hidden", "rows_hit", "with_reference"), 0)
     sums = dict.fromkeys(("scores", "hit_scores", "gaps"), 0.0)
     for records in mined.batches():
         if judged is None:
@@ -101,17 +103,20 @@ def judge_negatives(
                 like(qrels.document_ids[relevant], records.negatives.ids, "document_ids"),
             )
         row = np.repeat(np.arange(len(records)), records.negatives.counts)
-        known = _in_lists(records, records.positives)
+        is_judged = judged.has_query(records.query_ids)
+        counted = is_judged[row]
+        known = counted & _in_lists(records, records.positives)
         hit = known | judged.hold(records.query_ids[row], records.negatives.ids)
         scores = records.negatives.scores.astype(np.float64)
-        gaps = records.reference_scores[row] - scores
-        counts["judged_rows"] += int(judged.has_query(records.query_ids).sum())
+        gaps = (records.reference_scores[row] - scores)[counted]
+        counts["judged_rows"] += int(is_judged.sum())
         counts["negatives"] += len(row)
+        counts["judged"] += int(counted.sum())
         counts["known"] += int(known.sum())
         counts["hidden"] += int((hit & ~known).sum())
         counts["rows_hit"] += len(np.unique(row[hit]))
         counts["with_reference"] += int((~np.isnan(gaps)).sum())
-        sums["scores"] += float(scores.sum())
+        sums["scores"] += float(scores[counted].sum())
         sums["hit_scores"] += float(scores[hit].sum())
         sums["gaps"] += float(np.nansum(gaps))
     if len(mined) and not counts["judged_rows"]:
@@ -123,10 +128,11 @@ def judge_negatives(
         n_rows=len(mined),
         n_judged_rows=counts["judged_rows"],
         n_negatives=counts["negatives"],
+        n_judged_negatives=counts["judged"],
         n_known=counts["known"],
         n_hidden=counts["hidden"],
         n_rows_hit=counts["rows_hit"],
-        hardness=_mean(sums["scores"], counts["negatives"]),
+        hardness=_mean(sums["scores"], counts["judged"]),
         hidden_hardness=_mean(sums["hit_scores"], counts["known"] + counts["hidden"]),
         gap=_mean(sums["gaps"], counts["with_reference"]),
     )

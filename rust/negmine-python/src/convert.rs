@@ -3,15 +3,15 @@
 
 use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
-use negmine_core::base::matrix::{Elements, Rows};
+use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
 use negmine_core::base::order::Scored;
 use negmine_core::exact::{Eligible, Metric};
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 
 use crate::errors;
 
-/// `negmine._coerce.Rows`: a two-dimensional array and what its elements are.
+/// `negmine._coerce.Rows`: an array, what its elements are, and how they lie.
 pub(crate) enum RowsArg<'py> {
     F32(PyReadonlyArray2<'py, f32>),
     F64(PyReadonlyArray2<'py, f64>),
@@ -19,6 +19,7 @@ pub(crate) enum RowsArg<'py> {
     Bf16(PyReadonlyArray2<'py, u16>),
     I8(PyReadonlyArray2<'py, i8>),
     U8(PyReadonlyArray2<'py, u8>),
+    Bytes(PyReadonlyArray3<'py, u8>, Wide, ByteOrder),
 }
 
 impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
@@ -27,6 +28,27 @@ impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let array = object.getattr("array")?;
         let kind: String = object.getattr("kind")?.extract()?;
+        let order: String = object.getattr("order")?.extract()?;
+        let order = match order.as_str() {
+            "native" => None,
+            "misaligned" => Some(ByteOrder::Native),
+            _ => Some(ByteOrder::Swapped),
+        };
+        if let Some(order) = order {
+            let wide = match kind.as_str() {
+                "float32" => Wide::F32,
+                "float64" => Wide::F64,
+                "float16" => Wide::F16,
+                "bfloat16" => Wide::Bf16,
+                other => {
+                    return Err(errors::value_error(
+                        object.py(),
+                        format!("unknown kind of elements: {other}"),
+                    ));
+                }
+            };
+            return Ok(Self::Bytes(array.extract()?, wide, order));
+        }
         Ok(match kind.as_str() {
             "float32" => Self::F32(array.extract()?),
             "float64" => Self::F64(array.extract()?),
@@ -50,6 +72,7 @@ impl RowsArg<'_> {
             Self::Bf16(a) => Elements::Bf16(view(a)),
             Self::I8(a) => Elements::I8(view(a)),
             Self::U8(a) => Elements::U8(view(a)),
+            Self::Bytes(a, wide, order) => Elements::Bytes(a.as_array(), *wide, *order),
         };
         Rows::new(argument, elements).map_err(|error| errors::raise(py, &error))
     }

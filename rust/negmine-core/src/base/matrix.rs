@@ -3,7 +3,7 @@
 //! Nothing is widened ahead of time: a float16 memmap larger than memory is read row by row. f16, bf16, int8 and uint8
 //! widen exactly; f64 is rounded to f32 once, here.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, ArrayView3};
 use negmine_kernels::isa::Isa;
 use negmine_kernels::memory::{Plain, prefetch};
 use negmine_kernels::{quantize, widen};
@@ -31,6 +31,64 @@ pub enum Elements<'a> {
     I8(ArrayView2<'a, i8>),
     /// uint8
     U8(ArrayView2<'a, u8>),
+    /// Elements that lie misaligned, or in the other byte order: (rows, width, bytes of an element).
+    Bytes(ArrayView3<'a, u8>, Wide, ByteOrder),
+}
+
+/// An element type of more than one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wide {
+    /// float32
+    F32,
+    /// float64
+    F64,
+    /// float16
+    F16,
+    /// bfloat16
+    Bf16,
+}
+
+/// The order of an element's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// This machine's.
+    Native,
+    /// The other one.
+    Swapped,
+}
+
+impl Wide {
+    /// Bytes of an element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// An element from its bytes in this machine's order, missing ones being 0.
+    fn read(self, bytes: [u8; 8]) -> f64 {
+        let [a, b, c, d, ..] = bytes;
+        match self {
+            Self::F64 => f64::from_ne_bytes(bytes),
+            Self::F32 => f64::from(f32::from_ne_bytes([a, b, c, d])),
+            Self::F16 => half::f16::from_ne_bytes([a, b]).to_f64(),
+            Self::Bf16 => half::bf16::from_ne_bytes([a, b]).to_f64(),
+        }
+    }
+}
+
+/// Element `(r, c)` of such a matrix.
+fn element(a: &ArrayView3<'_, u8>, wide: Wide, order: ByteOrder, r: usize, c: usize) -> f64 {
+    let mut bytes = [0; 8];
+    let size = wide.size();
+    for (place, byte) in bytes[..size].iter_mut().enumerate() {
+        let from = if order == ByteOrder::Native { place } else { size - 1 - place };
+        *byte = a[(r, c, from)];
+    }
+    wide.read(bytes)
 }
 
 /// A matrix that somebody else owns, with the name that errors use.
@@ -53,6 +111,12 @@ impl<'a> Rows<'a> {
             Elements::F16(a) | Elements::Bf16(a) => a.dim(),
             Elements::I8(a) => a.dim(),
             Elements::U8(a) => a.dim(),
+            Elements::Bytes(a, wide, _) => {
+                if a.dim().2 != wide.size() {
+                    return Err(Error::Length { argument, expected: wide.size(), got: a.dim().2 });
+                }
+                (a.dim().0, a.dim().1)
+            }
         };
         if shape.1 == 0 || shape.1 > MAX_WIDTH {
             return Err(Error::Width { argument, width: shape.1 });
@@ -103,6 +167,9 @@ impl<'a> Rows<'a> {
             Elements::Bf16(a) => widen_row(a, r, buffer, |bits, out| widen::widen_bf16(isa, bits, out)),
             Elements::I8(a) => fill(buffer, a.row(r).iter().map(|&x| f32::from(x))),
             Elements::U8(a) => fill(buffer, a.row(r).iter().map(|&x| f32::from(x))),
+            Elements::Bytes(a, wide, order) => {
+                fill(buffer, (0..self.width()).map(|c| element(a, *wide, *order, r, c) as f32));
+            }
         }
         buffer
     }
@@ -115,6 +182,8 @@ impl<'a> Rows<'a> {
             Elements::F16(a) | Elements::Bf16(a) => prefetch_row(a, r),
             Elements::I8(a) => prefetch_row(a, r),
             Elements::U8(a) => prefetch_row(a, r),
+            // Read so rarely that nothing is won.
+            Elements::Bytes(..) => {}
         }
     }
 
