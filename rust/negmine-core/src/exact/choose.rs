@@ -47,8 +47,10 @@ const VERDICTS: usize = 64;
 mod cycles {
     /// Sixty-four coordinates.
     pub(super) const COORDINATES: f64 = 1.06;
-    /// The start, and rotating queries.
-    pub(super) const PRUNED: f64 = 0.8;
+    /// Hits that are found, seen already, or spoil the floor of a panel.
+    pub(super) const PRUNED: f64 = 0.3;
+    /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
+    pub(super) const START: f64 = 50_000.0;
     /// A pair that is left above the threshold that its query ends with; about as many again are left before.
     pub(super) const SURVIVOR: f64 = 90.0;
     /// What both ways share: selection, and scoring canonically, a document of the depth.
@@ -238,8 +240,8 @@ impl ExactIndex {
         for (i, &left) in left.iter().enumerate() {
             let width = (i + 1) * STEP;
             if width < self.width() {
-                let lead = cost(width, left as f64 / pairs, shared) + cycles::PRUNED;
-                prediction.pruned.push((width, lead));
+                let start = cycles::PRUNED + cycles::START / self.len() as f64;
+                prediction.pruned.push((width, cost(width, left as f64 / pairs, shared) + start));
             }
         }
         Ok(prediction)
