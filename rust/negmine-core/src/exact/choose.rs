@@ -212,7 +212,7 @@ impl ExactIndex {
         Ok(parts.axes.clone())
     }
 
-    /// What a pair of this call costs; a resident index of a metric that may be pruned is asked.
+    /// What a pair of this call costs; at full width only where nothing can be pruned.
     pub(crate) fn prediction(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
         let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
         self.estimate(&mut parts, scan, run)
@@ -221,6 +221,12 @@ impl ExactIndex {
     fn estimate(&self, parts: &mut Parts, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
         let shared = scan.targets.depth as f64 / self.len() as f64;
         let mut prediction = Prediction { full: cost(self.width(), 0.0, shared), pruned: Vec::new() };
+        if self.metric() == Metric::L2
+            || self.tiles().is_empty()
+            || Segments::new(self.width(), STEP).is_none()
+        {
+            return Ok(prediction);
+        }
         let axes = self.axes(parts, scan.corpus, run)?;
         let Some(axes) = axes else { return Ok(prediction) };
         let Some(rotation) = axes.plain(run)? else { return Ok(prediction) };
