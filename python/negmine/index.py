@@ -65,6 +65,9 @@ class Plan:
         Queries whose states are held at a time.
     passes : int
         How often the corpus is read and packed; 0 where it is kept packed.
+    pruned_bytes : int
+        Bytes of rotated documents at most, which are kept as well once calls are large enough for most coordinates of
+        most documents to be left unread; 0 where the memory limit leaves no room for them.
     seconds : float
         Predicted from this machine's int8 rate, measured on the spot; queries without near ties.
     """
@@ -74,12 +77,13 @@ class Plan:
     answer_bytes: int
     queries_at_once: int
     passes: int
+    pruned_bytes: int
     seconds: float
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.packed_bytes + self.query_bytes + self.answer_bytes
+        return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
 
 
 class ExactIndex:
@@ -99,7 +103,8 @@ class ExactIndex:
         Threads of every call on this index unless the call says otherwise. Default: every core this process may use,
         1 inside a DataLoader worker. Answers never depend on it.
     memory_limit
-        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes;
+        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes,
+        and as much again once calls are large enough for most coordinates of most documents to be left unread;
         where the limit cannot hold that, the corpus is streamed tile by tile in every call. Answers never depend on
         it. Default: no limit.
 
@@ -193,7 +198,7 @@ class ExactIndex:
         """
         n_queries, k = _coerce.integer(n_queries, "n_queries", least=0), _coerce.integer(k, "k", least=0)
         threads = self.threads(num_threads)
-        packed, states, answer, at_once, passes = self._native.plan(n_queries, k, threads)
+        packed, states, answer, at_once, passes, pruned = self._native.plan(n_queries, k, threads)
         operations = 2.0 * n_queries * len(self) * self.width
         return Plan(
             packed,
@@ -201,6 +206,7 @@ class ExactIndex:
             answer,
             at_once,
             passes,
+            pruned,
             operations / (_native.int8_gops() * 1e9 * USUAL_SHARE * threads),
         )
 
