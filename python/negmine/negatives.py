@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, policies
+from negmine import _archive, _coerce, _files, policies
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineValueError
@@ -261,5 +261,5 @@ _ARRAYS = (
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
+    target = _files.as_path(path, "path")
     return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")

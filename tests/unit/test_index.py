@@ -268,7 +268,7 @@ def test_saving_is_atomic_repeatable_and_readable_by_others(tmp_path: Path) -> N
     negatives.save(path, pool=True)
     assert path.read_bytes() == first
     assert sorted(found.name for found in tmp_path.iterdir()) == ["negatives.npz", "negatives.pool.npz"]
-    with pytest.raises(OSError, match="missing"):
+    with pytest.raises(negmine.NegmineValueError, match=r"`path` must lie in a folder that exists; got .*missing"):
         negatives.save(tmp_path / "missing" / "negatives.npz")
 
 
@@ -302,6 +302,10 @@ def test_arrays_and_other_archives_are_refused(tmp_path: Path) -> None:
             negmine.CandidatePool.load(tmp_path / name)
     with pytest.raises(negmine.NegmineValueError, match="got 'candidate pool'"):
         negmine.HardNegatives.load(tmp_path / "pool.npz")
+    with pytest.raises(
+        negmine.NegmineValueError, match=r"`path` must be a file; got .*none.npz, where there is nothing"
+    ):
+        negmine.HardNegatives.load(tmp_path / "none.npz")
 
 
 # ---- what results turn into

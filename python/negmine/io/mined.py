@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native, policies
+from negmine import _coerce, _files, _native, policies
 from negmine._coerce import CsrLike, Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import take_labels
-from negmine.io import atomic, tables
+from negmine.io import tables
 from negmine.miner import HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.report import Reason, Source
@@ -391,7 +391,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
         ``path`` does not end in ".parquet" or its folder does not exist.
     """
     mined = as_mined(negatives)
-    target = atomic.as_path(path, "path")
+    target = _files.as_path(path, "path")
     if target.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
     write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
@@ -410,7 +410,7 @@ def read_negatives(path: object) -> MinedRows:
     NegmineValueError
         The file is no such file.
     """
-    file = atomic.input_file(path, "path")
+    file = _files.input_file(path, "path")
     if file.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
     metadata = tables.read_schema(file, "path").metadata or {}
@@ -439,7 +439,7 @@ def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
 def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
     """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all."""
     parquet = require("pyarrow.parquet", "io", "writing Parquet")
-    with atomic.atomic_file(path) as temporary:
+    with _files.atomic_file(path) as temporary:
         writer = None
         try:
             for part in parts:

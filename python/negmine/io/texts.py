@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine import _coerce, _files
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,7 +125,7 @@ def read_texts(
     NegmineTypeError
         Texts that are no strings, labels that are neither integers nor strings.
     """
-    file = atomic.input_file(path, argument)
+    file = _files.input_file(path, argument)
     if file.suffix not in TEXT_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(TEXT_SUFFIXES)}; got {file}.")
     id_names = ID_NAMES if id_name is None else (id_name,)

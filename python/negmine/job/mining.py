@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _coerce, _files, _native
 from negmine._coerce import Progress
 from negmine._extras import require
 from negmine.errors import JobError, NegmineError
 from negmine.index import ExactIndex, Metric
-from negmine.io import atomic, mined
+from negmine.io import mined
 from negmine.job import fingerprint, inputs, result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.inputs import Inputs
@@ -134,7 +134,7 @@ def mine_to(
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = _coerce.threads(num_threads)
-    job = JobFolder(atomic.as_path(folder, "folder"))
+    job = JobFolder(_files.as_path(folder, "folder"))
     job.refuse_other_folders()
     made = job.make()
     with job.lock():
@@ -175,7 +175,7 @@ def _begin(
     if found is None:
         version = str(_native.build_info()["version"])
         manifest = Manifest(version, digests, given.n_queries, tile_queries or TILE_QUERIES, shard)
-        atomic.write_text(job.manifest_path, manifest.to_json())
+        _files.write_text(job.manifest_path, manifest.to_json())
         return manifest
     changed = fingerprint.differences(found.inputs, digests)
     if tile_queries is not None and tile_queries != found.tile_queries:

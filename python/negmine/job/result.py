@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from negmine.io import atomic, mined
+from negmine import _files
+from negmine.io import mined
 from negmine.job.folder import JobFolder, Manifest
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
 
     mined.write_tables(job.result_path, tables())
     report = total.finish(manifest)
-    atomic.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    _files.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
     job.clean(finished=True)
     return report
 
