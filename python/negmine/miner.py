@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ Reference = Literal["min", "max", "mean", "each"]
 #: Depth of the pool beyond ``range_min`` for policies that choose within it.
 POOL_DEPTH = 100
 
-T = TypeVar("T")
+#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
+RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,7 @@ class HardNegativeMiner:
             origin=Origin(index, queries),
         )
 
+    @_coerce.named("mine", RULES)
     def mine(
         self,
         index: ExactIndex,
@@ -267,10 +269,10 @@ class HardNegativeMiner:
         epoch
             Epoch of the draws.
         """
-        _coerce.check_names(rules, RULES, "mine")
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("sweep", RULES)
     def sweep(
         self,
         index: ExactIndex,
@@ -303,7 +305,6 @@ class HardNegativeMiner:
         Sweep
             Figures per margin, and ``.recommend()``.
         """
-        _coerce.check_names(rules, RULES, "sweep")
         return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
 
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
@@ -328,10 +329,11 @@ class HardNegativeMiner:
         )
 
 
-#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
-RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
+#: Options of `HardNegativeMiner`.
+OPTIONS = tuple(field.name for field in fields(HardNegativeMiner) if field.name != "_")
 
 
+@_coerce.named("mine", (*OPTIONS, *RULES))
 def mine(
     queries: object,
     corpus: object,
@@ -375,8 +377,6 @@ def mine(
     >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).rows.tolist()
     [[1, 2]]
     """
-    miner_options = {f.name for f in fields(HardNegativeMiner)} - {"num_negatives"}
-    _coerce.check_names(options, miner_options | set(RULES), "mine")
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)

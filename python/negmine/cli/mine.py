@@ -171,7 +171,7 @@ def command(
         options = {
             "metric": metric,
             "exclude_self": exclude_self,
-            "epoch": _coerce.integer(epoch, "epoch", least=0),
+            "epoch": _coerce.epoch(epoch),
             "num_threads": _coerce.threads(num_threads),
             "memory_limit": _bytes(memory_limit),
         }
@@ -192,16 +192,14 @@ def _mine(
         task.queries,
         task.corpus,
         task.positives,
-        miner,
-        {},
-        options["metric"],
-        task.ids,
-        task.query_ids,
-        task.exclude,
-        options["exclude_self"],
-        task.groups,
-        None,
-        options["epoch"],
+        miner=miner,
+        metric=options["metric"],
+        ids=task.ids,
+        query_ids=task.query_ids,
+        exclude=task.exclude,
+        exclude_self=options["exclude_self"],
+        groups=task.groups,
+        epoch=options["epoch"],
     )
     digest = fingerprint.of_inputs(given.digests(threads))
     started = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import take_labels
 from negmine.io import tables
-from negmine.miner import HardNegativeMiner
+from negmine.miner import OPTIONS, HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.report import Reason, Source
 
@@ -322,7 +322,7 @@ class _Source:
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
     """All options of a miner as JSON can hold them."""
-    options = {field.name: getattr(miner, field.name) for field in fields(miner) if field.name != "_"}
+    options = {name: getattr(miner, name) for name in OPTIONS}
     return {name: _plain(value) for name, value in options.items()} | {"sampling": _policy(miner.sampling)}
 
 

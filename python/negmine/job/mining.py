@@ -19,7 +19,7 @@ from negmine.job import fingerprint, inputs, result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.inputs import Inputs
 from negmine.job.result import JobResult
-from negmine.miner import HardNegativeMiner
+from negmine.miner import OPTIONS, HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.positives import Eligibility, Positives
 
@@ -34,6 +34,7 @@ TILE_QUERIES = 8192
 _TILE_KEY = b"negmine.tile"
 
 
+@_coerce.named("mine_to", OPTIONS)
 def mine_to(
     folder: object,
     queries: object,
@@ -119,18 +120,19 @@ def mine_to(
         queries,
         corpus,
         positives,
-        miner,
-        options,
-        metric,
-        ids,
-        query_ids,
-        exclude,
-        exclude_self,
-        groups,
-        eligible,
-        epoch,
+        miner=miner,
+        options=options,
+        metric=metric,
+        ids=ids,
+        query_ids=query_ids,
+        exclude=exclude,
+        exclude_self=exclude_self,
+        groups=groups,
+        eligible=eligible,
+        epoch=epoch,
     )
     inputs.refuse_limit(given.miner)
+    _coerce.flag(resume, "resume")
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = _coerce.threads(num_threads)
