@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal
 
@@ -199,46 +199,18 @@ class HardNegativeMiner:
             groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
-        range_min, range_max = self.window
-        _coerce.room_for(len(known), range_max - range_min, "range_max")
-        request = PoolRequest(
-            rules=rules,
-            given_scores=_outside_scores(index, queries, known),
-            max_score=_float(self.max_score),
-            absolute_margin=_float(self.absolute_margin),
-            relative_margin=_float(self.relative_margin),
-            reference=self.reference,
-            min_score=_float(self.min_score),
-            range_min=range_min,
-            range_max=range_max,
-            warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
-        )
+        _coerce.room_for(len(known), self.window[1] - self.window[0], "range_max")
+        warm_rows = _warm_rows(warm_start, query_rows.shape[0], offset)
+        request = self._request(rules, _outside_scores(index, queries, known), warm_rows)
         arrays = index._native.candidates(
             index._rows, query_rows, request, index.threads(num_threads), _coerce.progress(progress)
         )
-        lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
-        report = Report(
-            n_documents=len(index),
-            n_rows=len(arrays["counts"]),
-            n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
-            lines=lines,
-            short=count_reasons(arrays["reasons"]),
-            zero_documents=index._native.zero_rows,
-            zero_queries=int(arrays["zero_queries"]),
-            duplicate_pairs=known.duplicates,
-            diagnostics={"seconds": time.perf_counter() - started, **arrays["counters"]},
-        )
+        names = ("rows", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_rows")
         return CandidatePool(
-            rows=arrays["rows"],
+            **{name: arrays[name] for name in names},
             ids=index.label(arrays["rows"]),
-            scores=arrays["scores"],
-            counts=arrays["counts"],
-            reasons=arrays["reasons"],
-            reference_scores=arrays["reference_scores"],
-            positive_scores=arrays["positive_scores"],
             query_rows=arrays["query_rows"] + offset,
-            positive_rows=arrays["positive_rows"],
-            report=report,
+            report=_report(index, arrays, known.duplicates, time.perf_counter() - started),
             each=self.reference == "each",
             cap_scores=arrays["cap_scores"],
             min_score=_float(self.min_score),
@@ -246,6 +218,27 @@ class HardNegativeMiner:
             document_ids=index.ids,
             rules=rules,
             origin=Origin(index, queries),
+        )
+
+    def _request(
+        self,
+        rules: Rules,
+        given_scores: npt.NDArray[np.float64] | None,
+        warm_rows: npt.NDArray[np.int64] | None,
+    ) -> PoolRequest:
+        """The miner's options and a call's rules, as the core takes them."""
+        range_min, range_max = self.window
+        return PoolRequest(
+            rules=rules,
+            given_scores=given_scores,
+            max_score=_float(self.max_score),
+            absolute_margin=_float(self.absolute_margin),
+            relative_margin=_float(self.relative_margin),
+            reference=self.reference,
+            min_score=_float(self.min_score),
+            range_min=range_min,
+            range_max=range_max,
+            warm_start=warm_rows,
         )
 
     @_coerce.named("mine", RULES)
@@ -385,6 +378,21 @@ def mine(
 
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
+
+
+def _report(index: ExactIndex, arrays: Mapping[str, Any], duplicates: int, seconds: float) -> Report:
+    """The report of a scan from what the core gave."""
+    return Report(
+        n_documents=len(index),
+        n_rows=len(arrays["counts"]),
+        n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
+        lines={line: arrays["report"][line].astype(np.int64) for line in LINES},
+        short=count_reasons(arrays["reasons"]),
+        zero_documents=index._native.zero_rows,
+        zero_queries=int(arrays["zero_queries"]),
+        duplicate_pairs=duplicates,
+        diagnostics={"seconds": seconds, **arrays["counters"]},
+    )
 
 
 def _as_csr(lists: Positives | None) -> Csr | None:

@@ -115,7 +115,7 @@ class HardNegatives:
         """Choose again from the same pool in another epoch, without a scan."""
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
-        return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
+        return self.pool._redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
     @_coerce.named("suspects")
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
@@ -212,8 +212,7 @@ class HardNegatives:
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        lines = {f"report_{line}": column for line, column in self.report.lines.items()}
-        _archive.write(path, "hard negatives", header, arrays | lines)
+        _archive.write(path, "hard negatives", header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HardNegatives:

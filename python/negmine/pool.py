@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from negmine.negatives import Chosen, HardNegatives
 from negmine.policies import Sampling
 from negmine.positives import Eligibility
 from negmine.report import Reason, Report, Source, count_reasons
-
-if TYPE_CHECKING:
-    from negmine.index import ExactIndex
 
 __all__ = ["CandidatePool"]
 
@@ -104,15 +101,6 @@ class CandidatePool:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pool to one ``.npz`` file, atomically; the vectors stay where they are."""
-        _archive.write(path, "candidate pool", *self.encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
-        """Read what :meth:`save` wrote; ``num_random`` then needs :meth:`attach`."""
-        return cls.decode(*_archive.read(path, "candidate pool"))
-
-    def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The pool as a header and arrays."""
         header = {
             "each": self.each,
             "min_score": self.min_score,
@@ -133,11 +121,12 @@ class CandidatePool:
             "eligible_lowest": None if eligible is None else eligible.lowest,
             "eligible_highest": None if eligible is None else eligible.highest,
         }
-        return header, arrays | {f"report_{line}": column for line, column in self.report.lines.items()}
+        _archive.write(path, "candidate pool", header, arrays | self.report.arrays())
 
     @classmethod
-    def decode(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> CandidatePool:
-        """The pool from what :meth:`encode` gave."""
+    def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
+        """Read what :meth:`save` wrote; ``num_random`` then needs :meth:`attach`."""
+        header, arrays = _archive.read(path, "candidate pool")
         rules = Rules(
             positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
             exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,
@@ -212,7 +201,7 @@ class CandidatePool:
             What draws depend on, beside the query and the document.
         """
         chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
-        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
     @_coerce.named("limit_per_document")
     def limit_per_document(
@@ -238,9 +227,9 @@ class CandidatePool:
             seed=seed,
             limit=_coerce.integer(cap, "cap", least=1),
         )
-        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
-    def redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
+    def _redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
         """Choose in the way that ``chosen`` describes, in another epoch."""
         policy = policies.encode(chosen.sampling)
         _coerce.seed(chosen.seed)
