@@ -61,35 +61,45 @@ class HardNegativeMiner:
 
     Parameters
     ----------
-    num_negatives
-        Mined negatives per result row, at least 1.
-    absolute_margin
+    num_negatives : int
+        Mined negatives per result row, at least 1. Default: 5.
+    absolute_margin : float, optional
         A negative scores at least this much below the reference; negative values allow it to score above.
-    relative_margin
+    relative_margin : float, optional
         A negative scores at least this share of the reference's magnitude below it; at least 0.
-    max_score, min_score
-        Highest and lowest score of a negative.
-    reference
-        What margins refer to: the "min" (default), "max" or "mean" of the query's positive scores, or "each", which
-        makes one result row per (query, positive).
-    range_min
-        First rank, counted among survivors.
-    range_max
+    max_score, min_score : float, optional
+        Highest and lowest score of a negative. Default: neither.
+    reference : "min" (default), "max", "mean" or "each"
+        What margins refer to: the lowest, highest or mean score of the query's positives, or each positive by itself,
+        which makes one result row per (query, positive).
+    range_min : int
+        First rank, counted from 0 among survivors. Default: 0.
+    range_max : int, optional
         Rank behind the last. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``, else
         ``range_min + max(100, num_negatives)``.
-    sampling
-        "top", "random", :class:`Softmax`, :class:`Ambiguous` or :class:`Stride`.
-    num_random
-        Further negatives, uniform over all candidates.
-    limit_per_document
+    sampling : "top" (default), "random", Softmax, Ambiguous or Stride
+        How negatives are chosen from the pool.
+    num_random : int
+        Further negatives, uniform over all candidates. Default: 0.
+    limit_per_document : int, optional
         No document serves more result rows than this (random ones aside).
-    seed
-        Seed of every draw, in [0, 2**64).
+    seed : int
+        Seed of every draw, in [0, 2**64). Default: 0.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
         An option that breaks its rule; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    >>> index = negmine.ExactIndex(corpus)
+    >>> miner = negmine.HardNegativeMiner(2, relative_margin=0.2)
+    >>> negatives = miner.mine(index, corpus[:1], [[0]])
+    >>> negatives.rows.tolist(), negatives.report.totals()["above_relative_margin"]
+    ([[2, 3]], 1)
     """
 
     num_negatives: int = 5
@@ -158,29 +168,46 @@ class HardNegativeMiner:
 
         Parameters
         ----------
-        index
+        index : ExactIndex
             The documents.
         queries : array (n_queries, width)
-        positives
-            Known relevant documents; lists of rows are taken too.
-        exclude
+            Types as for :class:`ExactIndex`.
+        positives : Positives or one list of document rows per query
+            Known relevant documents: never negatives, and what margins refer to.
+        exclude : Positives or one list of document rows per query, optional
             More documents that are never used.
-        exclude_self
+        exclude_self : bool
             A query is no candidate of itself: needs ``query_ids`` and an index with labels, or queries that are the
-            corpus or a slice of its rows that begins at ``query_offset``.
+            corpus or a slice of its rows that begins at ``query_offset``. Default: False.
         query_ids : int64 or str (n_queries,), optional
             Labels of the queries, for ``exclude_self``.
         groups : int64 (n_documents,), optional
             Documents that share a group with a positive are no candidates; -1 is no group.
-        eligible
-            Keys and ranges.
-        warm_start : pool, negatives or int64 (n_queries, any)
+        eligible : Eligibility, optional
+            A key per document and a range per query: documents outside it are no candidates.
+        warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
             What earlier mining found for the same queries, say before the model was trained on. It only gives the scan
             thresholds to start from: stale or wrong rows change no answer.
-        query_offset
-            Row of the first query in the whole set: draws then do not depend on how queries are cut.
-        num_threads, progress
-            Threads, and a function called as ``progress(done, total)``.
+        query_offset : int
+            Row of the first query in the whole set: draws then do not depend on how queries are cut. Default: 0.
+        num_threads : int, optional
+            Default: the index's.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity (the row is named), arrays that do not fit each other, rows out of range, a pool that does
+            not fit memory.
+        NegmineTypeError
+            A type or dtype that is not accepted.
+        CorpusChangedError
+            The corpus is not what it was when the index was built.
         """
         started = time.perf_counter()
         query_rows = _coerce.rows(queries, "queries")
@@ -258,9 +285,20 @@ class HardNegativeMiner:
         Parameters
         ----------
         index, queries, positives, num_threads, progress
-            As in :meth:`candidates`, whose other options are taken too.
-        epoch
-            Epoch of the draws.
+            As in :meth:`candidates`.
+        epoch : int
+            Epoch of the draws, in [0, 2**64). Default: 0.
+        **rules
+            Any other option of :meth:`candidates`.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            As :meth:`candidates`.
         """
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
@@ -283,25 +321,35 @@ class HardNegativeMiner:
         Parameters
         ----------
         index, queries, positives
-            As in :meth:`candidates`, whose other options are taken too.
-        margins
-            The margins to compare.
-        kind
-            "relative" or "absolute".
-        depth
-            Candidates per result row that the scan keeps; at least ``range_max``.
-        hidden
+            As in :meth:`candidates`.
+        margins : sequence of float
+            The margins to compare, at least one, in any order.
+        kind : "relative" (default) or "absolute"
+            Which margin of the miner they stand in for.
+        depth : int
+            Candidates per result row that the scan keeps; at least ``range_max``. Default: 1000.
+        hidden : Positives, optional
             Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
+        **rules
+            Any other option of :meth:`candidates`.
 
         Returns
         -------
         Sweep
             Figures per margin, and ``.recommend()``.
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            No margin, one that breaks its rule, and as :meth:`candidates`.
         """
         return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
 
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
-        """Choose from a pool by the miner's policy."""
+        """Choose from a ``pool`` by the miner's policy, without a scan; draws are those of ``epoch``.
+
+        ``num_threads`` is every core that this process may use unless it says otherwise.
+        """
         if self.limit_per_document is not None:
             return pool.limit_per_document(
                 self.limit_per_document,
@@ -348,10 +396,10 @@ def mine(
         Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list.
     corpus : array (n_documents, width)
         Embeddings of the documents.
-    positives
-        Known relevant document rows per query: :class:`Positives` or one list per query.
-    num_negatives
-        Negatives per result row.
+    positives : Positives or one list of document rows per query
+        Known relevant documents.
+    num_negatives : int
+        Negatives per result row, at least 1. Default: 5.
     metric, ids, num_threads
         As for :class:`ExactIndex`.
     epoch, progress
@@ -362,6 +410,11 @@ def mine(
     Returns
     -------
     HardNegatives
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An argument that breaks its rule or does not exist; the message names it, the rule and the value.
 
     Examples
     --------

@@ -116,7 +116,7 @@ class Report:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
-        """The report from what :meth:`header` and :meth:`arrays` gave."""
+        """The report from the ``header`` and the ``arrays`` that :meth:`header` and :meth:`arrays` gave."""
         return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
 
     def __str__(self) -> str:

@@ -55,7 +55,7 @@ class RetrievalSet:
     query_vectors: npt.NDArray[Any] | None = None
 
     def positives(self, *, min_grade: int = 1, unknown: Unknown = "error") -> Positives:
-        """Positives as rows; see :meth:`Qrels.positives`."""
+        """Positives as rows; ``min_grade`` and ``unknown`` are those of :meth:`Qrels.positives`."""
         return self.qrels.positives(
             query_ids=self.queries.ids, document_ids=self.corpus.ids, min_grade=min_grade, unknown=unknown
         )

@@ -97,7 +97,7 @@ class Records:
         return len(self.query_rows)
 
     def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
-        """The rows as a table whose schema carries the provenance."""
+        """The rows as a table whose schema carries the ``provenance``."""
         arrow = require("pyarrow", "io", "writing mined negatives")
         reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
         names = np.array([source.name.lower() for source in Source])
@@ -119,7 +119,7 @@ class Records:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Records:
-        """The rows of a table that :meth:`to_table` made."""
+        """The rows of a ``table`` that :meth:`to_table` made."""
         flat = {name: table[name].combine_chunks() for name in table.column_names}
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
         sources = {source.name.lower(): int(source) for source in Source}

@@ -59,7 +59,7 @@ class Texts:
     def from_lists(
         cls, texts: Sequence[str], *, ids: npt.ArrayLike | None = None, titles: Sequence[str] | None = None
     ) -> Texts:
-        """Take lists of strings; without ``ids`` the labels are the rows."""
+        """Take lists of strings: ``texts``, ``titles`` where there are any, and unique ``ids``, by default the rows."""
         arrow = require("pyarrow", "io", "holding texts")
         for argument, strings in (("texts", texts), ("titles", titles)):
             if isinstance(strings, str):
@@ -90,7 +90,7 @@ class Texts:
         return compute.utf8_trim_whitespace(compute.binary_join_element_wise(self.titles, self.texts, space))
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
-        """Some rows, in the order given."""
+        """Some ``rows``, in the order given."""
         return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
 
 
