@@ -289,7 +289,7 @@ class _Source:
         negatives = self.negatives
         real = negatives.source[begin:end] != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
-        queries = negatives.query_rows[begin:end]
+        queries, rows = negatives.query_rows[begin:end], negatives.rows[begin:end][real]
         return Records(
             query_rows=queries,
             query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
@@ -298,8 +298,8 @@ class _Source:
             positives=self._positives(begin, end),
             negatives=Lists(
                 offsets,
-                negatives.rows[begin:end][real],
-                negatives.ids[begin:end][real],
+                rows,
+                take_labels(self.document_ids, rows),
                 negatives.scores[begin:end][real],
             ),
             sources=negatives.source[begin:end][real],
