@@ -55,6 +55,12 @@ class JobResult:
     def __str__(self) -> str:
         if self.was_finished:
             return f"the job in {self.folder} was finished before; nothing was done"
+        if self.n_tiles == 0 and "shard" in self.report:
+            (i, n), n_queries, size = (self.report[name] for name in ("shard", "n_queries", "tile_queries"))
+            return (
+                f"the job in {self.folder} is finished: no tile falls to shard {i} of {n}, since {n_queries:,} queries "
+                f"make too few tiles of {size:,}; `tile_queries` makes them smaller"
+            )
         found = self.n_tiles - self.n_mined
         return f"the job in {self.folder} is finished: {self.n_mined} tiles mined now, {found} found there"
 
