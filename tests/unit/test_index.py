@@ -120,6 +120,16 @@ def test_an_index_on_a_file_is_pickled_by_its_place(file: Path, part: Any) -> No
         assert (found.scores == expected.scores).all()
 
 
+def test_a_mapped_bfloat16_corpus_is_pickled_too(tmp_path: Path) -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    path = tmp_path / "rows.bin"
+    path.write_bytes(ROWS.astype(bfloat16).tobytes())
+    mapped = np.memmap(path, dtype=bfloat16, mode="r", shape=ROWS.shape)
+    index = ExactIndex(mapped)
+    other = pickle.loads(pickle.dumps(index))
+    assert (other.search(ROWS, 3).scores == index.search(ROWS, 3).scores).all()
+
+
 def test_raw_memory_maps_with_an_offset_are_pickled_too(tmp_path: Path) -> None:
     path = tmp_path / "rows.bin"
     path.write_bytes(bytes(5000) + ROWS.astype(np.float16).tobytes())

@@ -19,6 +19,7 @@ pub mod dot_i8;
 #[cfg(target_arch = "x86_64")]
 mod floor;
 pub mod fpenv;
+pub mod hits_i8;
 pub mod isa;
 #[allow(unsafe_code)]
 pub mod memory;

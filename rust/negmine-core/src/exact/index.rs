@@ -4,6 +4,7 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
+use super::choose::Prepared;
 use super::pack::Tile;
 use super::plan::Layout;
 use super::score::Metric;
@@ -18,6 +19,8 @@ pub struct ExactIndex {
     /// Empty unless the layout is resident.
     tiles: Vec<Tile>,
     zero_rows: usize,
+    /// What pruned scans have prepared.
+    prepared: Prepared,
 }
 
 impl ExactIndex {
@@ -33,6 +36,7 @@ impl ExactIndex {
             layout: Layout { tile_rows: layout.tile_rows.max(1), ..layout },
             tiles: Vec::new(),
             zero_rows: 0,
+            prepared: Prepared::default(),
         };
         for documents in index.tile_ranges() {
             let tile = Tile::pack(corpus, documents, metric, layout.slack, run)?;
@@ -83,11 +87,16 @@ impl ExactIndex {
     /// Bytes that the index keeps beside the caller's rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 }
+        let tiles = if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 };
+        tiles + self.prepared.bytes()
     }
 
     pub(crate) fn tiles(&self) -> &[Tile] {
         &self.tiles
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// The documents of every tile.
