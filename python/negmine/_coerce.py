@@ -22,7 +22,6 @@ __all__ = [
     "Progress",
     "Rows",
     "array",
-    "check_names",
     "choice",
     "epoch",
     "find",
@@ -385,16 +384,27 @@ def room_for(n_rows: int, width: int, argument: str) -> None:
 _BYTES_PER_ANSWER = 16
 
 
-def named(owner: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make an unknown option of a function a negmine error that lists the options there are."""
+def named(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make an unknown option of a function a negmine error that lists the options there are.
+
+    Parameters
+    ----------
+    owner
+        What the message calls the function.
+    others
+        Options that the function hands on, beside its own.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters.values()
-        known = [parameter.name for parameter in parameters if parameter.name not in ("self", "cls")]
+        own = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+        known = sorted({*own, *others} - {"self", "cls"})
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            check_names(kwargs, known, owner)
+            for name in kwargs:
+                if name not in known:
+                    raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
             return function(*args, **kwargs)
 
         return wrapper
@@ -406,14 +416,6 @@ def named_options(cls: type[T]) -> type[T]:
     """:func:`named` for the options of a class."""
     cls.__init__ = named(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
     return cls
-
-
-def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:
-    """Refuse option names that do not exist, and say which do."""
-    known = sorted(known)
-    for name in given:
-        if name not in known:
-            raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
 
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

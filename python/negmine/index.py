@@ -184,12 +184,16 @@ class ExactIndex:
 
         Parameters
         ----------
-        n_queries
+        n_queries : int
             Result rows, one per query.
-        k
+        k : int
             Documents per query; for mining, ``range_max``.
-        num_threads
-            As for the call.
+        num_threads : int, optional
+            As for the call. Default: the index's.
+
+        Returns
+        -------
+        Plan
 
         Raises
         ------
@@ -228,16 +232,32 @@ class ExactIndex:
         ----------
         queries : array (n_queries, width)
             Types as for ``corpus``.
-        k
-            Documents per query; fewer come back only where fewer exist.
-        exclude
+        k : int
+            Documents per query, at least 0; fewer come back only where fewer exist.
+        exclude : Positives or one list of rows per query, optional
             Document rows per query that are never an answer.
-        max_score
-            No document that scores above this; equal is kept.
-        eligible
+        max_score : float, optional
+            No document that scores above this; equal is kept. Default: no cap.
+        eligible : Eligibility, optional
             Keys and ranges: documents outside a query's range are no answer.
-        num_threads, progress
-            Threads, and a function called as ``progress(done, total)``.
+        num_threads : int, optional
+            Default: the index's.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+
+        Returns
+        -------
+        TopK
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity (the row is named), another width than the corpus's, rows out of range, an answer that
+            does not fit memory.
+        NegmineTypeError
+            A type or dtype that is not accepted.
+        CorpusChangedError
+            The corpus is not what it was when the index was built.
         """
         query_rows = _coerce.rows(queries, "queries")
         k = _coerce.integer(k, "k", least=0)
@@ -256,11 +276,11 @@ class ExactIndex:
         return TopK(rows, self.label(rows), _coerce.public_scores(scores), counts)
 
     def threads(self, num_threads: int | None) -> int:
-        """Threads of a call: its own, else the index's, else the default."""
+        """Threads of a call: its own ``num_threads``, else the index's, else the default."""
         return _coerce.threads(self._num_threads if num_threads is None else num_threads)
 
     def label(self, rows: npt.NDArray[np.int64]) -> Ids:
-        """Labels of document rows, padded with -1 or '' where a row is -1; the rows themselves without labels."""
+        """Labels of document ``rows``, padded with -1 or '' where a row is -1; the rows themselves without labels."""
         return take_labels(self.ids, rows)
 
 
@@ -299,15 +319,31 @@ def score_pairs(
     Parameters
     ----------
     queries : array (n_queries, width)
+        Types as for :class:`ExactIndex`.
     documents : array (n_documents, width)
+        Likewise.
     pairs : int64 (n_pairs, 2) or Positives
         Rows of queries and documents, in any order, repeats allowed; the scores come in the same order.
-    metric
+    metric : "cosine" (default), "ip" or "l2"
         As for :class:`ExactIndex`.
+    num_threads : int, optional
+        Default: every core this process may use.
 
     Returns
     -------
     float64 (n_pairs,)
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An argument that breaks its rule, a row out of range; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [3, 4]], dtype=np.float32)
+    >>> negmine.score_pairs(corpus, corpus, [[0, 0], [0, 1]]).tolist()
+    [1.0, 0.6]
     """
     query_rows, document_rows = _coerce.rows(queries, "queries"), _coerce.rows(documents, "documents")
     metric_name = _coerce.choice(metric, "metric", METRICS)
