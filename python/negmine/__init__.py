@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from negmine._native import build_info
 from negmine.audit import Verification, verify
+from negmine.batches import epoch_permutation
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -54,6 +55,7 @@ __all__ = [
     "TopK",
     "Verification",
     "build_info",
+    "epoch_permutation",
     "mine",
     "mine_to",
     "score_pairs",

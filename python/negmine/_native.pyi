@@ -8,7 +8,16 @@ from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
-__all__ = ["ExactIndex", "build_info", "int8_gops", "limit_per_document", "peaks", "score_pairs", "select"]
+__all__ = [
+    "ExactIndex",
+    "build_info",
+    "epoch_permutation",
+    "int8_gops",
+    "limit_per_document",
+    "peaks",
+    "score_pairs",
+    "select",
+]
 
 @final
 class ExactIndex:
@@ -57,6 +66,7 @@ class ExactIndex:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 
 def build_info() -> dict[str, Any]: ...
+def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...
 def peaks() -> dict[str, float]: ...
 def score_pairs(
