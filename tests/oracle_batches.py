@@ -48,3 +48,20 @@ def order(n: int, seed: int, epoch: int, positions: range) -> list[int]:
                 return x
 
     return [walk(x) for x in positions]
+
+
+def conflicting(rows: list[int], anchors: list, positives: list, negatives: list, *, strict: bool) -> list:
+    """List the pairs of these rows that may not stand together."""
+
+    def meet(a: list, b: list) -> bool:
+        return bool({x for x in a if x not in (-1, "")} & set(b))
+
+    pairs = []
+    for i, a in enumerate(rows):
+        for b in rows[:i]:
+            documents = [*positives[a], *negatives[a]], [*positives[b], *negatives[b]]
+            same = a == b or meet([anchors[a]], [anchors[b]])
+            mixed = meet(positives[a], documents[1]) or meet(positives[b], documents[0])
+            if same or mixed or (strict and meet(*documents)):
+                pairs.append((b, a))
+    return pairs
