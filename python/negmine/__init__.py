@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from negmine._native import build_info
 from negmine.audit import Verification, verify
+from negmine.batches import NoDuplicatePlan, epoch_permutation, no_duplicate_plan
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -44,6 +45,7 @@ __all__ = [
     "NegmineTypeError",
     "NegmineValueError",
     "NegmineWarning",
+    "NoDuplicatePlan",
     "Positives",
     "Reason",
     "Report",
@@ -54,8 +56,10 @@ __all__ = [
     "TopK",
     "Verification",
     "build_info",
+    "epoch_permutation",
     "mine",
     "mine_to",
+    "no_duplicate_plan",
     "score_pairs",
     "verify",
 ]

@@ -4,11 +4,22 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._coerce import CsrLike, Progress, Rows
+from negmine.batches import Columns
 from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
 
-__all__ = ["ExactIndex", "build_info", "int8_gops", "limit_per_document", "peaks", "score_pairs", "select"]
+__all__ = [
+    "ExactIndex",
+    "NoDuplicatePlan",
+    "build_info",
+    "epoch_permutation",
+    "int8_gops",
+    "limit_per_document",
+    "peaks",
+    "score_pairs",
+    "select",
+]
 
 @final
 class ExactIndex:
@@ -62,7 +73,19 @@ class ExactIndex:
         num_threads: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 
+@final
+class NoDuplicatePlan:
+    def __new__(cls, columns: Columns, size: int, drop_remainder: bool, seed: int) -> NoDuplicatePlan: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def emitted(self) -> int: ...
+    @property
+    def bound(self) -> tuple[int, tuple[str, int] | None, int, int]: ...
+    def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
+
 def build_info() -> dict[str, Any]: ...
+def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...
 def peaks() -> dict[str, float]: ...
 def score_pairs(

@@ -1,9 +1,11 @@
 //! The core of negmine: exact, certified search and hard-negative mining, without Python.
 //!
 //! `base` holds what every part uses; `exact` answers "which documents score highest" with certainty; `mine` gives
-//! the answer its meaning: who is a candidate, which caps apply, which of the pool is chosen.
+//! the answer its meaning: who is a candidate, which caps apply, which of the pool is chosen; `batch` puts rows into
+//! batches.
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod batch;
 pub mod exact;
 pub mod mine;

@@ -4,6 +4,7 @@
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
+use crate::feistel::{ROUNDS, rounds_inline};
 use crate::hits_i8::dot_hits_i8_scalar;
 use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
@@ -156,6 +157,22 @@ pub(crate) fn dot_hits_i8(
         avx2: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         vnni256: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         avx512: avx512::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
+    );
+}
+
+pub(crate) fn feistel_rounds(
+    isa: Isa,
+    keys: &[u32; ROUNDS],
+    radices: [u32; 2],
+    left: &mut [u32],
+    right: &mut [u32],
+) {
+    by_isa!(
+        isa,
+        scalar: rounds_inline(keys, radices, left, right),
+        avx2: avx2::feistel::rounds(keys, radices, left, right),
+        vnni256: avx2::feistel::rounds(keys, radices, left, right),
+        avx512: avx512::feistel::rounds(keys, radices, left, right),
     );
 }
 

@@ -16,6 +16,7 @@ pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;
+pub mod feistel;
 #[cfg(target_arch = "x86_64")]
 mod floor;
 pub mod fpenv;

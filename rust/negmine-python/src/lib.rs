@@ -4,6 +4,7 @@
 // What PyO3 extracts arrives by value, and one crossing of the border takes all that a call needs.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
+mod batch;
 mod call;
 mod convert;
 mod errors;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// The compiled core of negmine.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::batch::{NoDuplicatePlan, epoch_permutation};
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]

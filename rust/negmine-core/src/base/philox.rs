@@ -15,6 +15,8 @@ pub enum Stream {
     Select = 1,
     /// Random negatives beside the mined ones.
     NumRandom = 2,
+    /// The order of an epoch.
+    Order = 3,
 }
 
 /// Draws of one seed and stream.
@@ -43,6 +45,12 @@ impl Draws {
     pub fn by_number(&self, epoch: u64, query: u64, positive: Option<i64>, t: u64) -> u64 {
         let e = positive.map_or(0, |row| row.wrapping_add(1) as u64);
         philox(self.key, [1 + t / 4, e, query, epoch])[(t % 4) as usize]
+    }
+
+    /// The four numbers of one counter, which is `NumPy`'s after it has counted up.
+    #[must_use]
+    pub fn block(&self, counter: [u64; 4]) -> [u64; 4] {
+        philox(self.key, counter)
     }
 }
 

@@ -1,6 +1,7 @@
 //! AVX-512 F, BW, DQ, VL and VNNI: 512-bit vectors, thirty-two registers, masks.
 
 pub(crate) mod dot_i8;
+pub(crate) mod feistel;
 pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;

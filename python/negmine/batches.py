@@ -1,0 +1,354 @@
+"""Batches as pure functions of (data, options, seed, epoch)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["NoDuplicatePlan", "epoch_permutation", "no_duplicate_plan"]
+
+#: Row numbers are int64.
+_MOST_ROWS = 2**63 - 1
+
+#: Of the digest: raised when the same arguments come to give other batches.
+_FORMAT = "negmine no_duplicate_plan 1"
+
+
+@_coerce.named("epoch_permutation")
+def epoch_permutation(
+    n: int, *, seed: int, epoch: int, start: int = 0, stop: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Order of ``n`` rows in one epoch: a permutation of which any part costs only itself.
+
+    Position ``x`` depends on ``(n, seed, epoch, x)`` alone, so a resumed run, a second rank or a worker asks for the
+    positions that it needs and nothing is kept.
+
+    Parameters
+    ----------
+    n
+        Number of rows, at least 0.
+    seed, epoch
+        Integers in [0, 2**64); each pair has an order of its own.
+    start, stop
+        Positions wanted, ``0 <= start <= stop <= n``; by default all of them.
+
+    Returns
+    -------
+    int64 (stop - start,)
+        The rows at these positions.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        An argument that is no integer, or out of range.
+    MemoryLimitError
+        More positions than this machine has memory for.
+
+    Notes
+    -----
+    A two-radix Feistel cipher of eight rounds with cycle walking (Black and Rogaway, CT-RSA 2002), keyed by Philox;
+    Fisher and Yates's shuffle up to 256 rows.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> negmine.epoch_permutation(10, seed=42, epoch=0).tolist()
+    [8, 6, 3, 4, 7, 2, 0, 1, 9, 5]
+    >>> negmine.epoch_permutation(10**12, seed=42, epoch=3, start=5 * 10**11, stop=5 * 10**11 + 2).shape
+    (2,)
+    """
+    rows = _coerce.integer(n, "n", least=0, most=_MOST_ROWS)
+    last = rows if stop is None else _coerce.integer(stop, "stop", least=0, most=_MOST_ROWS)
+    if last > rows:
+        raise NegmineValueError(f"`stop` must be at most `n`; got stop={last}, n={rows}.")
+    first = _coerce.integer(start, "start", least=0, most=_MOST_ROWS)
+    if first > last:
+        raise NegmineValueError(f"`start` must be at most `stop`; got start={first}, stop={last}.")
+    _coerce.room_for(last - first, 1, "stop" if stop is not None else "n")
+    return _native.epoch_permutation(rows, _coerce.seed(seed), _coerce.epoch(epoch), first, last)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Ids of all rows as numbers from 0, -1 where there is none: what the core takes."""
+
+    anchors: npt.NDArray[np.int64]
+    positives: npt.NDArray[np.int64]
+    negatives: npt.NDArray[np.int64]
+    n_anchors: int
+    n_documents: int
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoDuplicatePlan:
+    """Batches without duplicates, made by :func:`no_duplicate_plan`: a pure function of the epoch.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the data.
+    batch_size : int or None
+        Rows of every batch; None under ``conflicts="extend"``, where sizes may differ by one.
+    batches_per_step : int
+        Batches that together hold no conflict.
+    steps : int
+        Steps that hold all rows; the same for every epoch.
+    lower_bound : int
+        Steps that single ids and the number of rows need at least.
+    bound_id : int, str or None
+        The id that needs that many; None where the number of rows decides.
+    batches_per_epoch : int
+        Batches of an epoch, also ``len(plan)``: a multiple of ``batches_per_step``.
+    digest : str
+        Hexadecimal digest of ids, options, seed and number of steps: plans of one digest give the same batches.
+    report : dict
+        ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, and the
+        ``exclusive`` and ``shared`` holders of ``bound_id``.
+    """
+
+    n_rows: int
+    batch_size: int | None
+    batches_per_step: int
+    steps: int
+    lower_bound: int
+    bound_id: int | str | None
+    batches_per_epoch: int
+    digest: str
+    report: dict[str, int]
+    _plan: _native.NoDuplicatePlan = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.batches_per_epoch
+
+    def epoch(self, epoch: int) -> npt.NDArray[np.int64] | list[npt.NDArray[np.int64]]:
+        """Batches of one epoch, in order.
+
+        Parameters
+        ----------
+        epoch
+            An integer in [0, 2**64). Packing takes time about linear in the occurrences of ids; afterwards a batch is
+            a row of the array.
+
+        Returns
+        -------
+        int64 (n_batches, batch_size), or a list of int64 (n,)
+            Rows of the data. The list is that of ``conflicts="extend"``.
+        """
+        rows, offsets, _ = self._plan.epoch(_coerce.epoch(epoch))
+        if self.batch_size is not None:
+            return rows.reshape(-1, self.batch_size)
+        sizes = np.diff(offsets)
+        place = np.arange(self.batches_per_step, dtype=np.int64)
+        first = offsets[:-1, None] + (sizes[:, None] * place + self.batches_per_step - 1) // self.batches_per_step
+        return np.split(rows, first.ravel()[1:])
+
+    def uses_base(self, epoch: int) -> bool:
+        """Whether an epoch's own order could not be packed, so that the packing of the build was shuffled instead.
+
+        Parameters
+        ----------
+        epoch
+            An integer in [0, 2**64).
+        """
+        return self._plan.epoch(_coerce.epoch(epoch))[2]
+
+
+@_coerce.named("no_duplicate_plan")
+def no_duplicate_plan(
+    anchors: npt.ArrayLike,
+    positives: npt.ArrayLike,
+    negatives: npt.ArrayLike | None = None,
+    *,
+    batch_size: int,
+    batches_per_step: int = 1,
+    strict: bool = False,
+    conflicts: Literal["error", "extend"] = "error",
+    remainder: Literal["pad", "drop", "error"] = "pad",
+    seed: int = 0,
+) -> NoDuplicatePlan:
+    """Plan batches in which no document is by accident another row's negative, using every row.
+
+    A step is ``batches_per_step`` consecutive batches. Two rows conflict if they share an anchor, or if a positive of
+    one is any document of the other. No step holds two rows that conflict; every row is in one step of an epoch.
+    Nothing is promised across the borders of steps.
+
+    Parameters
+    ----------
+    anchors : int64 or str (n,)
+        Anchor id of each row. Anchors are compared with anchors alone.
+    positives : int64 or str (n,) or (n, p)
+        Document ids of each row's positives. -1 or ``""`` is none, here and below.
+    negatives : int64 or str (n,) or (n, k), optional
+        Document ids of each row's negatives.
+    batch_size
+        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``.
+    batches_per_step
+        Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
+    strict
+        Whether two rows also conflict by sharing a negative.
+    conflicts
+        What to do where ids need more steps than ``ceil(n / (batch_size * batches_per_step))``. ``"error"`` says which
+        id and how many; ``"extend"`` takes that many steps, of sizes that differ by at most one: batches are a list.
+    remainder
+        What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``
+        leaves it out, ``"error"``.
+    seed
+        An integer in [0, 2**64).
+
+    Returns
+    -------
+    NoDuplicatePlan
+        Its batches depend on the arguments and the epoch alone.
+
+    Raises
+    ------
+    NegmineTypeError
+        An argument of a type that is not accepted, or ids of which only some are strings.
+    NegmineValueError
+        Ids of different lengths, a batch larger than the data, ids that need more steps, a remainder that is refused
+        or cannot be padded.
+
+    Notes
+    -----
+    An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by
+    a search through conflicts (min-conflicts with a tabu list). The number of steps is the first, from the lower
+    bound up, for which that succeeds. The least number is NP-hard to find: data of a few dozen rows are searched
+    through, larger ones may get more steps than they need.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> plan = negmine.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
+    >>> plan.steps, plan.lower_bound, plan.epoch(0).shape
+    (2, 2, (2, 2))
+    """
+    flag = _coerce.flag(strict, "strict")
+    mode = _coerce.choice(conflicts, "conflicts", ("error", "extend"))
+    rest = _coerce.choice(remainder, "remainder", ("pad", "drop", "error"))
+    size = _coerce.integer(batch_size, "batch_size", least=1)
+    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
+    start = _coerce.seed(seed)
+    anchor_ids = _coerce.labels(anchors, "anchors").reshape(-1, 1)
+    n = len(anchor_ids)
+    tables = [_table(positives, "positives", n)]
+    tables.append(tables[0][:, :0] if negatives is None else _table(negatives, "negatives", n))
+    if tables[1].size and tables[0].size and tables[0].dtype.kind != tables[1].dtype.kind:
+        raise NegmineTypeError(
+            f"`negatives` must be of the kind of `positives`; got {_coerce.kind_of(tables[1])} "
+            f"against {_coerce.kind_of(tables[0])}."
+        )
+    step = size * per_step
+    if step > n:
+        raise NegmineValueError(
+            f"`batch_size` x `batches_per_step` must be at most the number of rows, {n}; got {size} x {per_step}."
+        )
+    (anchor_numbers,), anchor_names = _numbered([anchor_ids])
+    (positive_numbers, negative_numbers), document_names = _numbered(tables)
+    names = {"anchors": anchor_names, "documents": document_names}
+    columns = Columns(anchor_numbers, positive_numbers, negative_numbers, len(anchor_names), len(document_names), flag)
+    plan = _native.NoDuplicatePlan(columns, step, rest != "pad", start)
+    lower, place, exclusive, shared = plan.bound
+    bound_id = None if place is None else _label(names[place[0]], place[1])
+    steps, least = plan.steps, -(-n // step)
+    if steps > least and mode == "error":
+        kind = "" if place is None else place[0].removesuffix("s")
+        why = (
+            "none of fewer steps was found"
+            if place is None
+            else f"{kind} {bound_id!r} is in {exclusive + shared} rows"
+            + (f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}" if shared else "")
+        )
+        raise NegmineValueError(
+            f"`batch_size` x `batches_per_step` must be at most {n // steps} for these ids; got {size} x {per_step}: "
+            f"{why}, so {n} rows need {steps} steps without conflict, and {least} steps of {step} rows do not exist. "
+            "`conflicts='extend'` takes the steps that are needed."
+        )
+    short = n % step if steps == least else 0
+    if short and rest == "error":
+        raise NegmineValueError(
+            f"`remainder` must be 'pad' or 'drop' where the last step is short; got 'error' with {short} rows left "
+            f"after {n // step} steps of {step}."
+        )
+    if n // steps < per_step:
+        raise NegmineValueError(
+            f"`batches_per_step` must be at most the rows of a step; got {per_step} where these ids need {steps} "
+            f"steps, of {n // steps} rows."
+        )
+    repeated = step - short if short and rest == "pad" else 0
+    left_out = short if rest == "drop" else 0
+    return NoDuplicatePlan(
+        n_rows=n,
+        batch_size=size if mode == "error" else None,
+        batches_per_step=per_step,
+        steps=steps,
+        lower_bound=lower,
+        bound_id=bound_id,
+        batches_per_epoch=plan.emitted * per_step,
+        digest=_digest([anchor_ids, *tables], [size, per_step, flag, mode, rest, start, steps]),
+        report={
+            "rows": n,
+            "rows_per_epoch": n + repeated - left_out,
+            "repeated": repeated,
+            "left_out": left_out,
+            "exclusive": exclusive,
+            "shared": shared,
+        },
+        _plan=plan,
+    )
+
+
+def _table(value: object, argument: str, n: int) -> _coerce.Ids:
+    """Read ids of ``n`` rows as a matrix."""
+    read = _coerce.array(value, argument)
+    if read.ndim not in (1, 2) or len(read) != n:
+        raise NegmineValueError(
+            f"`{argument}` must have shape ({n},) or ({n}, k), as there are {n} anchors; got shape {read.shape}."
+        )
+    return _coerce.labels(read.ravel(), argument).reshape(n, -1 if n else 0)
+
+
+def _numbered(tables: list[_coerce.Ids]) -> tuple[list[npt.NDArray[np.int64]], _coerce.Ids | range]:
+    """Number ids from 0, and what each number stands for."""
+    flat = np.concatenate([table.ravel() for table in tables if table.size] or [np.empty(0, dtype=np.int64)])
+    names: _coerce.Ids | range
+    if flat.dtype.kind == "U":
+        absent = flat == ""
+        names, numbers = np.unique(flat, return_inverse=True)
+    else:
+        absent = flat == -1
+        low, high = (int(flat.min()), int(flat.max())) if flat.size else (0, -1)
+        if high - low < 4 * flat.size:
+            names, numbers = range(low, high + 1), flat - low
+        else:
+            names, numbers = np.unique(flat, return_inverse=True)
+    numbers = np.where(absent, -1, numbers).astype(np.int64)
+    ends = np.cumsum([table.size for table in tables])[:-1]
+    parts = [part.reshape(table.shape) for part, table in zip(np.split(numbers, ends), tables, strict=True)]
+    return parts, names
+
+
+def _label(names: _coerce.Ids | range, number: int) -> int | str:
+    name = names[number]
+    label: int | str = name if isinstance(name, int) else name.item()
+    return label
+
+
+def _digest(tables: list[_coerce.Ids], options: list[object]) -> str:
+    """Digest what a plan depends on."""
+    digest = hashlib.sha256(repr([_FORMAT, *options]).encode())
+    for table in tables:
+        if table.dtype.kind == "U":
+            # The width of a string array is no part of its strings.
+            longest = np.char.str_len(table.astype(np.str_)).max(initial=1)
+            table = table.astype(f"<U{longest}")
+        digest.update(repr([table.shape, table.dtype.kind]).encode())
+        digest.update(np.ascontiguousarray(table).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,206 @@
+//! From a shuffled order to steps without conflicts: swaps for the most frequent id first, then a search that goes
+//! through conflicts where none is free.
+
+use super::packing::Packing;
+use crate::base::philox::below;
+
+/// Random partners that a row is tried with where free steps are common.
+const TRIES: usize = 256;
+
+/// Free steps that are tried for a row of a frequent id, and rows of each.
+const STEPS: usize = 64;
+const ROWS: usize = 16;
+
+/// Partners that one move of the search compares.
+const PARTNERS: usize = 96;
+
+const NOBODY: u32 = u32::MAX;
+
+/// Splitmix64 from a seed that Philox made: moves need many cheap numbers in one order.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    /// A number below `n`.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        below(z ^ (z >> 31), n as u64) as usize
+    }
+}
+
+/// Moves every row that repeats an id of its step, the most frequent id first; the rows that no swap helped.
+pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice) -> Vec<u32> {
+    let conflicts = packing.conflicts;
+    let steps = packing.shape.steps;
+    // The last id that was seen in a step, plus 1.
+    let mut seen = vec![0_u32; steps];
+    let mut left = Vec::new();
+    let mut bad = Vec::new();
+    for id in 0..conflicts.ids() as u32 {
+        let (exclusive, shared) = conflicts.holders(id);
+        for row in exclusive {
+            let mark = &mut seen[packing.step(*row) as usize];
+            if *mark == id + 1 {
+                bad.push(*row);
+            }
+            *mark = id + 1;
+        }
+        if !bad.is_empty() {
+            // Shared holders make way below.
+            let lenient = if shared.is_empty() { NOBODY } else { id };
+            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, dice);
+        }
+        bad.extend(shared.iter().filter(|row| seen[packing.step(**row) as usize] == id + 1));
+        if !bad.is_empty() {
+            place(packing, &mut bad, &mut seen, (id, NOBODY), &mut left, dice);
+        }
+    }
+    left
+}
+
+/// Swaps the rows of `bad` into steps that are not marked with the id; exclusive rows mark theirs.
+fn place(
+    packing: &mut Packing<'_>,
+    bad: &mut Vec<u32>,
+    seen: &mut [u32],
+    (id, lenient): (u32, u32),
+    left: &mut Vec<u32>,
+    dice: &mut Dice,
+) {
+    let n = packing.rows().len();
+    let exclusives = packing.conflicts.holders(id).0;
+    let marks = lenient != NOBODY || exclusives.len() == packing.conflicts.frequency(id);
+    let frequent = 4 * exclusives.len() > seen.len();
+    let mut free: Vec<u32> = if frequent {
+        (0..seen.len() as u32).filter(|step| seen[*step as usize] != id + 1).collect()
+    } else {
+        Vec::new()
+    };
+    for row in bad.drain(..) {
+        let mut partner = None;
+        if frequent {
+            for _ in 0..STEPS.min(free.len()) {
+                let place = dice.below(free.len());
+                let range = packing.shape.range(free[place] as usize);
+                partner = (0..ROWS)
+                    .map(|_| packing.row_at(range.start + dice.below(range.len())))
+                    .find(|other| packing.swaps(row, *other, lenient));
+                if partner.is_some() {
+                    if marks {
+                        free.swap_remove(place);
+                    }
+                    break;
+                }
+            }
+        } else {
+            partner = (0..TRIES).map(|_| packing.row_at(dice.below(n))).find(|other| {
+                packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient)
+            });
+        }
+        match partner {
+            Some(other) => {
+                packing.swap(row, other);
+                if marks {
+                    seen[packing.step(row) as usize] = id + 1;
+                }
+            }
+            None => left.push(row),
+        }
+    }
+}
+
+/// Min-conflicts with a tabu list (Minton et al. 1992; Hertz and de Werra 1987) on the rows in conflict, until there is
+/// none or the moves are used up; whether it succeeded.
+pub(super) fn search(
+    packing: &mut Packing<'_>,
+    mut waiting: Vec<u32>,
+    moves: usize,
+    dice: &mut Dice,
+) -> bool {
+    let n = packing.rows().len();
+    if packing.shape.steps < 2 {
+        return waiting.iter().all(|row| trouble(packing, *row) == 0);
+    }
+    let mut rested = vec![0_u32; n];
+    let mut done = 0;
+    while !waiting.is_empty() {
+        let pick = dice.below(waiting.len());
+        let row = waiting.swap_remove(pick);
+        let own = trouble(packing, row);
+        if own == 0 {
+            continue;
+        }
+        done += 1;
+        if done > moves {
+            return false;
+        }
+        let mut best = (i64::MAX, NOBODY);
+        let everyone = n <= PARTNERS;
+        for place in 0..n.min(PARTNERS) {
+            let other = packing.row_at(if everyone { place } else { dice.below(n) });
+            let [from, to] = [row, other].map(|row| packing.step(row));
+            if from == to {
+                continue;
+            }
+            let before = own + trouble(packing, other);
+            let after = packing.conflicts(row, to, other, NOBODY, NOBODY)
+                + packing.conflicts(other, from, row, NOBODY, NOBODY);
+            let gain = i64::from(after) - i64::from(before);
+            let tabu = rested[row as usize].max(rested[other as usize]) as usize > done;
+            // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
+            let value = (gain + if tabu && after > 0 { 1 << 20 } else { 0 }) * 1024 + dice.below(1024) as i64;
+            if value < best.0 {
+                best = (value, other);
+            }
+        }
+        let other = best.1;
+        if other == NOBODY {
+            waiting.push(row);
+            continue;
+        }
+        let rest = (done + 3 + dice.below(8 + waiting.len().min(16))) as u32;
+        packing.swap(row, other);
+        rested[row as usize] = rest;
+        rested[other as usize] = rest;
+        for row in [row, other] {
+            rivals(packing, row, &mut waiting);
+        }
+    }
+    true
+}
+
+/// Conflicts of a row with its own step.
+fn trouble(packing: &Packing<'_>, row: u32) -> u32 {
+    packing.conflicts(row, packing.step(row), row, NOBODY, NOBODY)
+}
+
+/// Adds a row and all that conflict with it in its step.
+fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
+    let step = packing.step(row);
+    let before = waiting.len();
+    for (id, exclusive) in packing.conflicts.of_row(row) {
+        let (holding, sharing) = packing.conflicts.holders(id);
+        let here = |other: &&u32| **other != row && packing.step(**other) == step;
+        waiting.extend(holding.iter().filter(here));
+        if exclusive {
+            waiting.extend(sharing.iter().filter(here));
+        }
+    }
+    if waiting.len() > before {
+        waiting.push(row);
+    }
+}
+
+/// Whether no step holds a conflict, by looking at every id of every step anew.
+pub(super) fn verified(packing: &Packing<'_>) -> bool {
+    let mut seen = vec![0_u32; packing.shape.steps];
+    (0..packing.conflicts.ids() as u32).all(|id| {
+        let (exclusive, shared) = packing.conflicts.holders(id);
+        exclusive
+            .iter()
+            .all(|row| std::mem::replace(&mut seen[packing.step(*row) as usize], id + 1) != id + 1)
+            && shared.iter().all(|row| seen[packing.step(*row) as usize] != id + 1)
+    })
+}

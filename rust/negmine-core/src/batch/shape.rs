@@ -1,0 +1,46 @@
+//! Sizes of the steps: `first` steps of `large` rows, then steps of `small` ones.
+
+/// How rows are cut into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) steps: usize,
+    first: usize,
+    large: usize,
+    small: usize,
+}
+
+impl Shape {
+    /// `steps` steps of `n` rows: full ones and a rest where that many suffice, else as equal as they can be.
+    pub(super) fn new(n: usize, size: usize, steps: usize) -> Self {
+        if steps <= n.div_ceil(size) {
+            Self { steps, first: n / size, large: size, small: (n % size).max(1) }
+        } else {
+            Self { steps, first: n % steps, large: n / steps + 1, small: n / steps }
+        }
+    }
+
+    /// Where step `s` begins and ends among the positions.
+    pub(super) fn range(&self, s: usize) -> std::ops::Range<usize> {
+        let begin = |s: usize| s.min(self.first) * self.large + s.saturating_sub(self.first) * self.small;
+        begin(s)..begin(s + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let sizes = |n, size, steps| -> Vec<usize> {
+            let shape = Shape::new(n, size, steps);
+            (0..steps).map(|s| shape.range(s).len()).collect()
+        };
+        assert_eq!(sizes(10, 4, 3), [4, 4, 2]);
+        assert_eq!(sizes(12, 4, 3), [4, 4, 4]);
+        assert_eq!(sizes(10, 4, 4), [3, 3, 2, 2]);
+        assert_eq!(sizes(8, 4, 4), [2, 2, 2, 2]);
+        assert_eq!(sizes(3, 4, 1), [3]);
+        assert_eq!(sizes(3, 4, 3), [1, 1, 1]);
+    }
+}

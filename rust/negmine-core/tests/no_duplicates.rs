@@ -1,0 +1,320 @@
+//! Plans without duplicates, held to code of its own: every epoch is verified from the columns alone, the number of
+//! steps of small data is compared with the least there is, and packings without slack are planted and found again.
+
+use negmine_core::base::parallel::Run;
+use negmine_core::batch::{Column, Columns, Epoch, NoDuplicates, Remainder};
+use negmine_kernels::Isa;
+use proptest::prelude::*;
+
+/// Rows of (anchors, positives, negatives).
+#[derive(Clone, Debug, Default)]
+struct Data {
+    anchors: Vec<i64>,
+    positives: Vec<Vec<i64>>,
+    negatives: Vec<Vec<i64>>,
+    strict: bool,
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        self.positives.len()
+    }
+
+    fn plan(&self, size: usize, remainder: Remainder) -> negmine_core::base::Result<NoDuplicates> {
+        self.plan_of_seed(size, remainder, 1)
+    }
+
+    fn plan_of_seed(
+        &self,
+        size: usize,
+        remainder: Remainder,
+        seed: u64,
+    ) -> negmine_core::base::Result<NoDuplicates> {
+        let widest = |lists: &[Vec<i64>]| lists.iter().map(Vec::len).max().unwrap_or(0);
+        let flat = |lists: &[Vec<i64>]| -> Vec<i64> {
+            let width = widest(lists);
+            lists
+                .iter()
+                .flat_map(|list| list.iter().copied().chain(std::iter::repeat_n(-1, width - list.len())))
+                .collect()
+        };
+        let (positives, negatives) = (flat(&self.positives), flat(&self.negatives));
+        let column = |argument, ids, width| Column { argument, ids, width };
+        let columns = Columns {
+            rows: self.len(),
+            anchors: column("anchors", &self.anchors, usize::from(!self.anchors.is_empty())),
+            positives: column("positives", &positives, widest(&self.positives)),
+            negatives: column("negatives", &negatives, widest(&self.negatives)),
+            n_anchors: 1_000_000,
+            n_documents: 1_000_000,
+            strict: self.strict,
+        };
+        NoDuplicates::new(&columns, size, remainder, seed, &run())
+    }
+
+    /// The definition, for two rows.
+    fn conflict(&self, a: usize, b: usize) -> bool {
+        let documents = |row: usize| -> Vec<i64> {
+            self.positives[row].iter().chain(self.negatives.get(row).into_iter().flatten()).copied().collect()
+        };
+        let meet = |x: &[i64], y: &[i64]| x.iter().any(|id| y.contains(id));
+        let anchors = !self.anchors.is_empty() && self.anchors[a] == self.anchors[b];
+        let (all_a, all_b) = (documents(a), documents(b));
+        anchors
+            || if self.strict {
+                meet(&all_a, &all_b)
+            } else {
+                meet(&self.positives[a], &all_b) || meet(&self.positives[b], &all_a)
+            }
+    }
+
+    /// Whether the rows fit `steps` steps: sizes as the contract fixes them.
+    fn fits(&self, size: usize, steps: usize) -> bool {
+        let n = self.len();
+        let room: Vec<usize> = if steps == n.div_ceil(size) {
+            (0..steps).map(|s| size.min(n - s * size)).collect()
+        } else {
+            (0..steps).map(|s| n / steps + usize::from(s < n % steps)).collect()
+        };
+        self.assign(0, &mut vec![Vec::new(); steps], &room)
+    }
+
+    fn assign(&self, row: usize, steps: &mut [Vec<usize>], room: &[usize]) -> bool {
+        if row == self.len() {
+            return true;
+        }
+        for s in 0..steps.len() {
+            if s > 0 && steps[s].is_empty() && steps[s - 1].is_empty() && room[s] == room[s - 1] {
+                continue;
+            }
+            if steps[s].len() < room[s] && steps[s].iter().all(|other| !self.conflict(row, *other)) {
+                steps[s].push(row);
+                if self.assign(row + 1, steps, room) {
+                    return true;
+                }
+                steps[s].pop();
+            }
+        }
+        false
+    }
+
+    fn least(&self, size: usize) -> usize {
+        let n = self.len();
+        (n.div_ceil(size)..n).find(|steps| self.fits(size, *steps)).unwrap_or(n)
+    }
+
+    /// Checks an epoch against the contract.
+    fn verify(&self, plan: &NoDuplicates, epoch: &Epoch, size: usize, remainder: Remainder) {
+        let n = self.len();
+        let mut times = vec![0; n];
+        assert_eq!(epoch.offsets.len(), plan.emitted() + 1);
+        assert_eq!(epoch.offsets[plan.emitted()] as usize, epoch.rows.len());
+        for ends in epoch.offsets.windows(2) {
+            let step = &epoch.rows[ends[0] as usize..ends[1] as usize];
+            if plan.is_full() {
+                assert_eq!(step.len(), size);
+            } else {
+                assert!(step.len() == n / plan.steps() || step.len() == n / plan.steps() + 1);
+            }
+            for (i, a) in step.iter().enumerate() {
+                times[*a as usize] += 1;
+                for b in &step[..i] {
+                    assert!(a != b && !self.conflict(*a as usize, *b as usize), "rows {a} and {b}");
+                }
+            }
+        }
+        let rest = if plan.is_full() { n % size } else { 0 };
+        match remainder {
+            Remainder::Drop => {
+                assert!(times.iter().all(|count| *count <= 1));
+                assert_eq!(times.iter().sum::<usize>(), n - rest);
+            }
+            Remainder::Pad => {
+                assert!(times.iter().all(|count| *count >= 1));
+                assert_eq!(times.iter().sum::<usize>(), n + if rest > 0 { size - rest } else { 0 });
+            }
+        }
+    }
+}
+
+fn run() -> Run<'static> {
+    Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+}
+
+/// Splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+}
+
+#[test]
+fn small_data_need_the_least_number_of_steps() {
+    let mut random = Random(1);
+    for case in 0..6_000 {
+        let n = 2 + random.below(7);
+        let ids = 1 + random.below(6);
+        let mut data = Data { strict: case % 2 == 0, ..Data::default() };
+        for _ in 0..n {
+            let mut list = |most: usize| -> Vec<i64> {
+                let count = random.below(most + 1);
+                (0..count).map(|_| random.below(ids) as i64).collect()
+            };
+            let positives = list(2);
+            let negatives = list(3 - positives.len());
+            data.positives.push(positives);
+            data.negatives.push(negatives);
+        }
+        if case % 3 == 0 {
+            data.anchors = (0..n).map(|_| random.below(n) as i64).collect();
+        }
+        let size = 1 + random.below(n);
+        let least = data.least(size);
+        let plan = data.plan(size, Remainder::Drop).unwrap();
+        assert_eq!(plan.steps(), least, "case {case}: {data:?}, size {size}");
+        assert!(plan.bound().steps <= least);
+        for epoch in 0..3 {
+            data.verify(&plan, &plan.epoch(epoch, &run()).unwrap(), size, Remainder::Drop);
+        }
+        if let Ok(padded) = data.plan(size, Remainder::Pad) {
+            for epoch in 0..3 {
+                data.verify(&padded, &padded.epoch(epoch, &run()).unwrap(), size, Remainder::Pad);
+            }
+        }
+    }
+}
+
+/// Steps without conflict and without slack, their rows shuffled.
+fn planted(random: &mut Random, strict: bool) -> (Data, usize, usize) {
+    let steps = 2 + random.below(30);
+    let size = 2 + random.below(24);
+    let width = 1 + random.below(3);
+    let ids = size * width + random.below(3 * size * width);
+    let mut rows: Vec<Vec<i64>> = Vec::new();
+    for _ in 0..steps {
+        let mut pool: Vec<i64> = (0..ids as i64).collect();
+        for i in (1..pool.len()).rev() {
+            pool.swap(i, random.below(i + 1));
+        }
+        for _ in 0..size {
+            let count = 1 + random.below(width);
+            rows.push(pool.split_off(pool.len() - count));
+        }
+    }
+    for i in (1..rows.len()).rev() {
+        rows.swap(i, random.below(i + 1));
+    }
+    let mut data = Data { strict, ..Data::default() };
+    for mut row in rows {
+        let shared = if strict { 0 } else { random.below(row.len()) };
+        data.negatives.push(row.split_off(row.len() - shared));
+        data.positives.push(row);
+    }
+    (data, size, steps)
+}
+
+#[test]
+fn planted_packings_without_slack_are_found() {
+    let mut random = Random(7);
+    let (mut missed, mut from_base) = (0, 0);
+    for case in 0..1_000 {
+        let (data, size, steps) = planted(&mut random, case % 2 == 0);
+        let plan = data.plan(size, Remainder::Pad).unwrap();
+        missed += usize::from(plan.steps() != steps);
+        if plan.steps() != steps {
+            eprintln!("case {case}: {} steps for {steps} of {size}", plan.steps());
+        }
+        let epoch = plan.epoch(5, &run()).unwrap();
+        from_base += usize::from(epoch.from_base);
+        data.verify(&plan, &epoch, size, Remainder::Pad);
+    }
+    eprintln!("{missed} missed, {from_base} from the base");
+    assert_eq!(missed, 0);
+}
+
+#[test]
+fn many_copies_of_one_document_force_as_many_steps() {
+    let mut data = Data::default();
+    for row in 0..3_000_i64 {
+        data.anchors.push(row);
+        data.positives.push(vec![if row % 10 == 0 { 0 } else { row }]);
+        data.negatives.push(if row % 4 == 1 { vec![0] } else { vec![3_000 + row % 7] });
+    }
+    // Document 0: a positive of 300 rows and a negative of 750, in steps of at most 9.
+    let plan = data.plan(100, Remainder::Pad).unwrap();
+    assert_eq!((plan.bound().exclusive, plan.bound().shared), (300, 750));
+    assert_eq!(plan.bound().steps, 300 + 94);
+    assert!(!plan.is_full());
+    eprintln!("{} steps against {}", plan.steps(), plan.bound().steps);
+    for epoch in 0..3 {
+        data.verify(&plan, &plan.epoch(epoch, &run()).unwrap(), 100, Remainder::Pad);
+    }
+}
+
+#[test]
+fn every_epoch_and_seed_has_an_order_of_its_own_and_the_same_number_of_steps() {
+    let mut random = Random(3);
+    let mut data = Data { strict: true, ..Data::default() };
+    for _ in 0..5_000 {
+        data.positives.push(vec![random.below(4_000) as i64, random.below(4_000) as i64]);
+    }
+    data.negatives = vec![Vec::new(); 5_000];
+    let plan = data.plan(128, Remainder::Pad).unwrap();
+    assert!(plan.is_full());
+    let first = plan.epoch(0, &run()).unwrap();
+    assert!(!first.from_base);
+    assert_eq!(first, plan.epoch(0, &run()).unwrap());
+    assert_ne!(first.rows, plan.epoch(1, &run()).unwrap().rows);
+    let other = data.plan_of_seed(128, Remainder::Pad, 2).unwrap();
+    assert_ne!(first.rows, other.epoch(0, &run()).unwrap().rows);
+    for epoch in 0..5 {
+        data.verify(&plan, &plan.epoch(epoch, &run()).unwrap(), 128, Remainder::Pad);
+    }
+}
+
+#[test]
+fn a_last_step_that_cannot_be_filled_is_an_error() {
+    // Two steps of 2 and a rest of 1, and one anchor in every step: nobody may stand beside the rest.
+    let data = Data {
+        anchors: vec![0, 1, 2, 3, 4],
+        positives: vec![vec![5], vec![5], vec![5], vec![9], vec![9]],
+        negatives: vec![vec![9], vec![9], vec![9], vec![], vec![]],
+        strict: false,
+    };
+    assert!(data.plan(2, Remainder::Drop).is_ok());
+    let padded = data.plan(3, Remainder::Pad);
+    assert!(padded.is_ok() || padded.unwrap_err().to_string().contains("remainder"));
+    assert!(data.plan(6, Remainder::Pad).unwrap_err().to_string().contains("batch_size"));
+    assert!(data.plan(0, Remainder::Pad).unwrap_err().to_string().contains("batch_size"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn epochs_keep_the_contract(
+        rows in prop::collection::vec(
+            (0..40_i64, prop::collection::vec(0..60_i64, 0..3), prop::collection::vec(0..60_i64, 0..4)),
+            1..150,
+        ),
+        strict: bool,
+        size in 1..20_usize,
+        epoch: u64,
+    ) {
+        let mut data = Data { strict, ..Data::default() };
+        for (anchor, positives, negatives) in rows {
+            data.anchors.push(anchor);
+            data.positives.push(positives);
+            data.negatives.push(negatives);
+        }
+        let size = size.min(data.len());
+        let plan = data.plan(size, Remainder::Drop).unwrap();
+        prop_assert!(plan.steps() >= plan.bound().steps);
+        data.verify(&plan, &plan.epoch(epoch, &run()).unwrap(), size, Remainder::Drop);
+    }
+}

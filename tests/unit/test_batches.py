@@ -1,0 +1,304 @@
+"""Orders and plans of batches: golden values, options, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import MemoryLimitError, NegmineTypeError, NegmineValueError, epoch_permutation, no_duplicate_plan
+from oracle_batches import conflicting
+
+# ---- the order of an epoch
+
+GOLDEN: list[tuple[int, int, list[int]]] = [
+    (10, 0, [8, 6, 3, 4, 7, 2, 0, 1, 9, 5]),
+    (10, 1, [0, 1, 5, 7, 4, 9, 8, 2, 3, 6]),
+    (256, 0, [35, 61, 252, 12, 110, 64, 132, 95]),
+    (257, 0, [52, 74, 57, 229, 0, 214, 185, 248]),
+    (1_000, 0, [877, 530, 361, 508, 11, 654, 123, 144]),
+    (1_000, 1, [176, 752, 901, 687, 696, 489, 692, 113]),
+    (10**7, 0, [7710586, 9300707, 7513638, 8667129, 2679846, 497531, 2242327, 7277831]),
+    (2**40 - 87, 0, [618836057590, 245919858884, 300886781232, 967326761627]),
+]
+
+
+@pytest.mark.parametrize(("n", "epoch", "expected"), GOLDEN)
+def test_golden_orders(n: int, epoch: int, expected: list[int]) -> None:
+    got = epoch_permutation(n, seed=42, epoch=epoch, stop=len(expected))
+    assert got.dtype == np.int64
+    assert got.tolist() == expected
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 255, 256, 257, 258, 4_096, 100_003])
+def test_every_row_once(n: int) -> None:
+    order = epoch_permutation(n, seed=0, epoch=0)
+    assert order.shape == (n,)
+    assert (np.sort(order) == np.arange(n)).all()
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = {tuple(epoch_permutation(300, seed=s, epoch=e)) for s in (0, 1, 2**64 - 1) for e in (0, 1, 2**64 - 1)}
+    assert len(orders) == 9
+
+
+def test_one_position_is_that_of_the_whole() -> None:
+    order = epoch_permutation(1_000_003, seed=5, epoch=1)
+    for x in (0, 1, 511, 512, 513, 999_999, 1_000_002):
+        assert epoch_permutation(1_000_003, seed=5, epoch=1, start=x, stop=x + 1)[0] == order[x]
+
+
+def test_partners_of_a_batch_meet_again_as_by_chance() -> None:
+    # Pairs that share a batch of 50 in both epochs: n (b - 1)^2 / (2 (n - 1)) expected, close to Poisson.
+    n, b = 20_000, 50
+    batches = [np.empty(n, dtype=np.int64) for _ in range(2)]
+    for epoch, batch in enumerate(batches):
+        batch[epoch_permutation(n, seed=9, epoch=epoch)] = np.arange(n) // b
+    cells = np.unique(batches[0] * (n // b) + batches[1], return_counts=True)[1]
+    again = int((cells * (cells - 1) // 2).sum())
+    expected = n * (b - 1) ** 2 / (2 * (n - 1))
+    assert abs(again - expected) < 5 * expected**0.5
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "error", "words"),
+    [
+        (-1, {}, NegmineValueError, "`n` must be at least 0; got -1"),
+        (2**63, {}, NegmineValueError, "`n` must be at most"),
+        (1.5, {}, NegmineTypeError, "`n` must be an integer; got 1.5"),
+        (True, {}, NegmineTypeError, "`n` must be an integer; got True"),
+        (5, {"seed": -1}, NegmineValueError, "`seed` must be at least 0; got -1"),
+        (5, {"seed": 2**64}, NegmineValueError, "`seed` must be at most"),
+        (5, {"epoch": "1"}, NegmineTypeError, "`epoch` must be an integer; got '1'"),
+        (5, {"stop": 6}, NegmineValueError, "`stop` must be at most `n`; got stop=6, n=5"),
+        (5, {"start": 4, "stop": 3}, NegmineValueError, "`start` must be at most `stop`; got start=4, stop=3"),
+        (5, {"start": -1}, NegmineValueError, "`start` must be at least 0; got -1"),
+        (5, {"begin": 1}, NegmineTypeError, "`epoch_permutation` has no option 'begin'"),
+        (2**50, {}, MemoryLimitError, "`n` must leave an answer that fits memory"),
+    ],
+)
+def test_bad_input_of_the_order(n: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        epoch_permutation(n, **{"seed": 0, "epoch": 0, **options})
+    assert words in str(caught.value)
+    assert isinstance(caught.value, negmine.NegmineError)
+
+
+# ---- batches without duplicates
+
+
+def check(
+    plan: negmine.NoDuplicatePlan, epoch: int, anchors: Any, positives: Any, negatives: Any, *, strict: bool = False
+) -> np.ndarray:
+    """Hold an epoch against the definition; how often each row is in it."""
+    n = len(anchors)
+    lists = [[list(np.ravel(row)) for row in column] for column in (positives, negatives)]
+    batches = list(plan.epoch(epoch))
+    assert len(batches) == len(plan) == plan.batches_per_epoch
+    if plan.batch_size is not None:
+        assert {len(batch) for batch in batches} == {plan.batch_size}
+    for begin in range(0, len(batches), plan.batches_per_step):
+        step = np.concatenate(batches[begin : begin + plan.batches_per_step]).tolist()
+        assert not conflicting(step, list(anchors), *lists, strict=strict)
+    times = np.bincount(np.concatenate(batches), minlength=n)
+    assert times.sum() == plan.report["rows_per_epoch"]
+    return times
+
+
+def triplets(n: int, documents: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return np.arange(n), random.integers(0, documents, n), random.integers(0, documents, (n, 2))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("batches_per_step", [1, 3])
+def test_a_plan_uses_every_row_once(strict: bool, batches_per_step: int) -> None:
+    data = triplets(1_200, 4_000)
+    plan = no_duplicate_plan(*data, batch_size=20, batches_per_step=batches_per_step, strict=strict)
+    assert plan.steps == plan.lower_bound == 1_200 // (20 * batches_per_step)
+    assert plan.bound_id is None
+    for epoch in range(3):
+        assert plan.epoch(epoch).shape == (60, 20)
+        assert (check(plan, epoch, *data, strict=strict) == 1).all()
+        assert not plan.uses_base(epoch)
+    assert (plan.epoch(0) == plan.epoch(0)).all()
+    assert (plan.epoch(0) != plan.epoch(1)).any()
+
+
+def test_without_negatives_only_anchors_and_positives_count() -> None:
+    anchors, positives, _ = triplets(300, 200)
+    plan = no_duplicate_plan(anchors // 2, positives, batch_size=10)
+    assert (check(plan, 0, anchors // 2, positives, [[]] * 300) == 1).all()
+
+
+def test_strings_are_ids_and_give_the_batches_of_their_numbers() -> None:
+    data = triplets(300, 900)
+    words = [np.char.mod("id %05d", column) for column in data]
+    numbers = no_duplicate_plan(*data, batch_size=10)
+    named = no_duplicate_plan(words[0].tolist(), words[1].astype(object), words[2], batch_size=10)
+    assert (numbers.epoch(3) == named.epoch(3)).all()
+    assert numbers.digest != named.digest
+    assert named.digest == no_duplicate_plan(*words, batch_size=10).digest
+    assert named.digest == no_duplicate_plan(*[column.astype("<U99") for column in words], batch_size=10).digest
+
+
+def test_far_apart_and_negative_ids_are_ids() -> None:
+    data = [column.astype(np.int64) for column in triplets(300, 900)]
+    far = [np.where(column % 2 == 0, column - 2**62, column + 2**62) for column in data]
+    plan = no_duplicate_plan(*far, batch_size=10)
+    assert (check(plan, 0, *far) == 1).all()
+    low = [column - 5_000 for column in data]
+    assert (no_duplicate_plan(*low, batch_size=10).epoch(0) == no_duplicate_plan(*data, batch_size=10).epoch(0)).all()
+
+
+def test_padding_is_no_id() -> None:
+    negatives = np.full((40, 3), -1)
+    plan = no_duplicate_plan(np.arange(40), np.arange(40), negatives, batch_size=20, strict=True)
+    assert plan.steps == 2
+    empty = [[""] * 2 for _ in range(40)]
+    words = [str(i) for i in range(40)]
+    assert no_duplicate_plan(words, words, empty, batch_size=20, strict=True).steps == 2
+
+
+@pytest.mark.parametrize(("remainder", "batches", "repeated"), [("pad", 12, 20), ("drop", 10, 0)])
+def test_a_short_last_step(remainder: Any, batches: int, repeated: int) -> None:
+    data = triplets(220, 600)
+    plan = no_duplicate_plan(*data, batch_size=20, batches_per_step=2, remainder=remainder)
+    assert (plan.steps, len(plan)) == (6, batches)
+    assert plan.report["repeated"] == repeated
+    missing = set()
+    for epoch in range(4):
+        times = check(plan, epoch, *data)
+        assert (times > 1).sum() == repeated
+        assert (times == 0).sum() == plan.report["left_out"] == (20 if remainder == "drop" else 0)
+        missing.add(tuple(np.flatnonzero(times == 0)))
+    assert len(missing) == (4 if remainder == "drop" else 1)
+
+
+def test_a_giant_group_says_how_many_steps_it_forces() -> None:
+    anchors = np.arange(100)
+    positives = np.where(anchors < 30, 7_000, anchors)
+    with pytest.raises(NegmineValueError) as caught:
+        no_duplicate_plan(anchors, positives, batch_size=10)
+    message = str(caught.value)
+    for part in ("document 7000 is in 30 rows", "need 30 steps", "must be at most 3", "10 x 1", "'extend'"):
+        assert part in message
+    plan = no_duplicate_plan(anchors, positives, batch_size=10, conflicts="extend")
+    assert (plan.steps, plan.lower_bound, plan.bound_id, plan.batch_size) == (30, 30, 7_000, None)
+    for epoch in range(3):
+        batches = plan.epoch(epoch)
+        assert isinstance(batches, list)
+        assert {len(batch) for batch in batches} == {3, 4}
+        assert (check(plan, epoch, anchors, positives, [[]] * 100) == 1).all()
+
+
+def test_what_fits_says_so() -> None:
+    anchors = np.arange(90)
+    positives = np.where(anchors < 30, 7_000, anchors)
+    assert no_duplicate_plan(anchors, positives, batch_size=3).steps == 30
+
+
+def test_a_weak_bound_counts_positives_alone_and_negatives_by_the_step() -> None:
+    anchors = np.arange(200)
+    positives = np.where(anchors < 20, 999, anchors)
+    negatives = np.where((anchors >= 20) & (anchors < 120), 999, 500 + anchors)
+    with pytest.raises(NegmineValueError, match="document 999 is in 120 rows, in 20 of them as a positive"):
+        no_duplicate_plan(anchors, positives, negatives, batch_size=25)
+    plan = no_duplicate_plan(anchors, positives, negatives, batch_size=25, conflicts="extend")
+    # 20 steps hold it as a positive; steps of 200 / T rows hold the 100 that share it.
+    assert plan.lower_bound <= plan.steps <= plan.lower_bound + 4
+    for epoch in range(3):
+        assert (check(plan, epoch, anchors, positives, negatives) == 1).all()
+
+
+def test_extended_steps_are_cut_into_batches_of_like_size() -> None:
+    anchors = np.arange(100)
+    positives = np.where(anchors < 14, 7_000, anchors)
+    plan = no_duplicate_plan(anchors, positives, batch_size=5, batches_per_step=2, conflicts="extend")
+    assert (plan.steps, len(plan)) == (14, 28)
+    assert {len(batch) for batch in plan.epoch(0)} == {3, 4}
+    assert (check(plan, 0, anchors, positives, [[]] * 100) == 1).all()
+
+
+def test_extend_without_need_is_full_batches_in_a_list() -> None:
+    data = triplets(100, 900)
+    plan = no_duplicate_plan(*data, batch_size=10, conflicts="extend")
+    batches = plan.epoch(1)
+    assert isinstance(batches, list)
+    assert (np.stack(batches) == no_duplicate_plan(*data, batch_size=10).epoch(1)).all()
+
+
+def test_the_digest_tells_plans_apart() -> None:
+    data = triplets(120, 900)
+    other = (data[0], data[1], data[2][::-1])
+    plans = [
+        no_duplicate_plan(*data, batch_size=10),
+        no_duplicate_plan(*other, batch_size=10),
+        no_duplicate_plan(*data, batch_size=20),
+        no_duplicate_plan(*data, batch_size=10, batches_per_step=2),
+        no_duplicate_plan(*data, batch_size=10, strict=True),
+        no_duplicate_plan(*data, batch_size=10, remainder="drop"),
+        no_duplicate_plan(*data, batch_size=10, conflicts="extend"),
+        no_duplicate_plan(*data, batch_size=10, seed=1),
+    ]
+    assert len({plan.digest for plan in plans}) == len(plans)
+    assert plans[0].digest == no_duplicate_plan(*data, batch_size=10).digest
+
+
+def test_an_epoch_that_cannot_be_padded_in_its_own_order_uses_the_base() -> None:
+    # One positive in every step but half of one: only some rows may fill up the last one.
+    anchors = np.arange(11)
+    positives = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3])
+    plan = no_duplicate_plan(anchors, positives, batch_size=4)
+    for epoch in range(30):
+        check(plan, epoch, anchors, positives, [[]] * 11)
+
+
+A = np.arange(10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "words"),
+    [
+        ((A, A), {"batch_size": 11}, NegmineValueError, "at most the number of rows, 10; got 11 x 1"),
+        ((A, A), {"batch_size": 5, "batches_per_step": 3}, NegmineValueError, "number of rows, 10; got 5 x 3"),
+        ((A, A), {"batch_size": 0}, NegmineValueError, "`batch_size` must be at least 1; got 0"),
+        ((A, A), {"batches_per_step": 0}, NegmineValueError, "`batches_per_step` must be at least 1; got 0"),
+        ((A[:0], A[:0]), {}, NegmineValueError, "at most the number of rows, 0"),
+        ((A, A[:9]), {}, NegmineValueError, "`positives` must have shape (10,) or (10, k)"),
+        ((A, A, A[:9]), {}, NegmineValueError, "`negatives` must have shape (10,) or (10, k)"),
+        ((A, np.zeros((10, 1, 1), int)), {}, NegmineValueError, "`positives` must have shape"),
+        ((A.reshape(5, 2), A), {}, NegmineValueError, "`anchors` must have shape (n,)"),
+        ((A, A * 1.5), {}, NegmineTypeError, "`positives` must hold integers or strings"),
+        ((A, A, A.astype(str)), {}, NegmineTypeError, "`negatives` must be of the kind of `positives`; got strings"),
+        ((A, [1, "a"] * 5), {}, NegmineTypeError, "`positives` must be all strings or none"),
+        ((A, A), {"strict": 1}, NegmineTypeError, "`strict` must be True or False; got 1"),
+        ((A, A), {"conflicts": "ignore"}, NegmineValueError, "`conflicts` must be one of 'error', 'extend'"),
+        ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'error'"),
+        ((A, A), {"batch_size": 4, "remainder": "error"}, NegmineValueError, "got 'error' with 2 rows left after 2"),
+        ((A, A), {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
+        ((A, A), {"drop_last": True}, NegmineTypeError, "`no_duplicate_plan` has no option 'drop_last'"),
+        ((A * 0, A), {}, NegmineValueError, "anchor 0 is in 10 rows, so 10 rows need 10 steps"),
+        (
+            (A * 0, A),
+            {"batches_per_step": 2, "conflicts": "extend"},
+            NegmineValueError,
+            "`batches_per_step` must be at most the rows of a step; got 2 where these ids need 10 steps, of 1 rows",
+        ),
+        (
+            (A[:5], np.array([0, 0, 1, 1, 2]), np.array([2, 2, 2, 2, 3])),
+            {"batch_size": 2, "batches_per_step": 2},
+            NegmineValueError,
+            "need",
+        ),
+    ],
+)
+def test_bad_input_of_a_plan(
+    arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        no_duplicate_plan(*arguments, **{"batch_size": 2, **options})
+    assert words in str(caught.value)
+    assert isinstance(caught.value, negmine.NegmineError)
