@@ -78,6 +78,12 @@ struct Parts {
 }
 
 impl Prepared {
+    /// Gives back what is kept, for a call whose memory limit leaves no room for it.
+    pub(crate) fn forget(&self) {
+        *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Parts::default();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
     /// Bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -110,10 +116,7 @@ impl ExactIndex {
     /// The rotated form of the corpus that a scan should use, if any.
     pub(crate) fn lead_for(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Option<Arc<Lead>>> {
         let layout = self.layout();
-        if self.metric() == Metric::L2
-            || self.is_empty()
-            || layout.pruned_bytes(self.len(), self.width()) == 0
-        {
+        if self.is_empty() || layout.pruned == Pruned::Off {
             return Ok(None);
         }
         if let Pruned::Forced(width) = layout.pruned {

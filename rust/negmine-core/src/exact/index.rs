@@ -6,7 +6,7 @@ use crate::base::parallel::Run;
 
 use super::choose::Prepared;
 use super::pack::Tile;
-use super::plan::Layout;
+use super::plan::{Layout, Pruned};
 use super::score::Metric;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
@@ -29,11 +29,13 @@ impl ExactIndex {
     /// # Errors
     /// A value that is not finite, or an interrupt.
     pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
+        // Squared distances are scanned at full width.
+        let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
         let mut index = Self {
             metric,
             rows: corpus.len(),
             width: corpus.width(),
-            layout: Layout { tile_rows: layout.tile_rows.max(1), ..layout },
+            layout: Layout { tile_rows: layout.tile_rows.max(1), pruned, ..layout },
             tiles: Vec::new(),
             zero_rows: 0,
             prepared: Prepared::default(),

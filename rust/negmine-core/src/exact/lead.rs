@@ -95,6 +95,11 @@ pub(crate) fn stride(width: usize) -> usize {
     width.next_multiple_of(ROW_ALIGNMENT)
 }
 
+/// Bytes that a query takes beside its state: as it is rotated, and its codes.
+pub(crate) fn query_bytes(width: usize) -> usize {
+    2 * width * size_of::<f32>() + stride(width) + 2 * ROW_ALIGNMENT + size_of::<LeadQuery>()
+}
+
 struct Buffers {
     row: Vec<f32>,
     centred: Vec<f32>,

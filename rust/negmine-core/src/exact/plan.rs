@@ -3,7 +3,7 @@
 use crate::base::{Error, Result};
 
 use super::bound::Slack;
-use super::lead::Lead;
+use super::lead::{self, Lead};
 use super::pack::Tile;
 use super::rotate::Segments;
 use super::state;
@@ -107,17 +107,15 @@ impl Layout {
         Ok(Self { tile_rows, resident: false, ..kept })
     }
 
-    /// Bytes of the rotated form of a corpus, at most; 0 where the layout leaves no room for it.
-    pub(crate) fn pruned_bytes(&self, rows: usize, width: usize) -> usize {
+    /// Bytes of the rotated form of a corpus, at most; 0 where the layout has none.
+    fn rotated_bytes(&self, rows: usize, width: usize) -> usize {
         let lead = match self.pruned {
             Pruned::Off => None,
             Pruned::Forced(lead) => Segments::new(width, lead),
             // Rounding to cache lines takes most after a short lead.
             Pruned::Auto => Segments::new(width, 16),
         };
-        let bytes = lead.map_or(0, |segments| Lead::bytes(rows, segments));
-        let room = self.memory_limit.is_none_or(|limit| Tile::bytes(rows, width) + bytes <= limit / 4 * 3);
-        if self.resident && room { bytes } else { 0 }
+        if self.resident { lead.map_or(0, |segments| Lead::bytes(rows, segments)) } else { 0 }
     }
 
     /// What a scan takes: `depth` documents for each of `queries`.
@@ -135,17 +133,24 @@ impl Layout {
         let tile = Tile::bytes(self.tile_rows.min(rows), width);
         let packed_bytes = if self.resident { Tile::bytes(rows, width) } else { tile };
         let answer_bytes = queries * depth.min(rows) * BYTES_PER_ANSWER;
-        let pruned_bytes = self.pruned_bytes(rows, width);
-        let wide = pruned_bytes > 0 && self.memory_limit.is_none();
+        let rotated_bytes = self.rotated_bytes(rows, width);
+        let wide = rotated_bytes > 0 && self.memory_limit.is_none();
         let block = if wide { PRUNED_BLOCK.min(queries.next_multiple_of(BLOCK)).max(BLOCK) } else { BLOCK };
-        let block_bytes = block * state::bytes(width, depth.min(rows));
+        let per_query = state::bytes(width, depth.min(rows));
+        let fixed_bytes = packed_bytes + answer_bytes;
+        // What a limit leaves goes to one block of queries first, and to the rotated form only where both fit.
+        let room = |limit: usize| {
+            limit >= fixed_bytes + rotated_bytes + block * (per_query + lead::query_bytes(width))
+        };
+        let pruned = rotated_bytes > 0 && self.memory_limit.is_none_or(room);
+        let pruned_bytes = if pruned { rotated_bytes } else { 0 };
+        let block_bytes = block * (per_query + if pruned { lead::query_bytes(width) } else { 0 });
         let blocks = queries.div_ceil(block);
         let mut at_once = if self.resident { threads.min(blocks) } else { blocks };
         if let Some(limit) = self.memory_limit {
-            let left = limit.saturating_sub(packed_bytes + pruned_bytes + answer_bytes);
-            at_once = at_once.min(left / block_bytes);
+            at_once = at_once.min(limit.saturating_sub(fixed_bytes + pruned_bytes) / block_bytes);
             if at_once == 0 && blocks > 0 {
-                return Err(Error::MemoryLimit { needed: packed_bytes + answer_bytes + block_bytes, limit });
+                return Err(Error::MemoryLimit { needed: fixed_bytes + block_bytes, limit });
             }
         }
         Ok(ScanPlan {

@@ -124,7 +124,12 @@ impl Scan<'_, '_, '_, '_> {
         let tiles = self.index.tiles();
         let panels: Vec<(&Tile, usize)> =
             tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
-        let lead = self.index.lead_for(self, run)?;
+        let lead = if plan.pruned_bytes > 0 {
+            self.index.lead_for(self, run)?
+        } else {
+            self.index.prepared().forget();
+            None
+        };
         let lead = lead.as_deref();
         let pruned = lead.is_some() && self.index.layout().memory_limit.is_none();
         let scan = &Self { block: if pruned { PRUNED_BLOCK } else { BLOCK }, ..*self };
