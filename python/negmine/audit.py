@@ -1,4 +1,7 @@
-"""Auditing anybody's answer against the canonical definition."""
+"""Auditing anybody's answer against the canonical definition.
+
+It compares rows, not scores: libraries round scores in their own ways, and rows are what training reads.
+"""
 
 from __future__ import annotations
 

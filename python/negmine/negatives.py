@@ -1,4 +1,8 @@
-"""Hard negatives: the arrays that training code reads."""
+"""Hard negatives: the arrays that training code reads.
+
+Rectangles with padding and a count per row, not ragged lists: a loader indexes them, tensors share their memory, and a
+row that is short says so instead of being filled up.
+"""
 
 from __future__ import annotations
 

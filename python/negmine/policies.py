@@ -1,4 +1,8 @@
-"""Selection policies: how negatives are chosen from a pool."""
+"""Selection policies: how negatives are chosen from a pool.
+
+A policy is data, and the core turns it into an order on the pool. Callables were not taken: NumPy's exponentials
+differ between processors in the last bit, which decides a draw, and a function cannot be saved with the result.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The candidate pool: what one scan found, from which negatives are chosen as often as one likes."""
+"""The candidate pool: what one scan found, from which negatives are chosen as often as one likes.
+
+Choosing is a pure function of the pool, the policy, the seed and the epoch, and reads no vector. Random negatives are
+the exception: they come from all candidates, so a pool refers to its index and its rules, and a loaded one is attached
+to them first. Scores stay float64 here, since they decide; they are rounded where they leave as negatives.
+"""
 
 from __future__ import annotations
 

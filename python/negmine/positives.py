@@ -1,4 +1,9 @@
-"""Known relevant documents per query, and who else may be a negative at all."""
+"""Known relevant documents per query, and who else may be a negative at all.
+
+One sorted CSR form, whatever it came from: the scan asks for membership all the time, and lists in the order of a file
+would make repeats and ties depend on that order. Labels are translated here, so that the core knows rows only; a label
+that is unknown is an error, because a positive that is lost becomes a negative.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What every margin would do, from one scan without caps."""
+"""What every margin would do, from one scan without caps.
+
+A margin is a trade: it takes out false negatives and hard ones alike. Mining once per margin would show that too, at
+the price of a scan each. The figures inform a choice and decide no negative; a row whose list was too short to tell is
+counted as such, not guessed.
+"""
 
 from __future__ import annotations
 

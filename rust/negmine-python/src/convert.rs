@@ -82,7 +82,7 @@ fn view<'a, T: numpy::Element>(array: &'a PyReadonlyArray2<'_, T>) -> ArrayView2
     array.as_array()
 }
 
-/// `negmine._coerce.Csr`.
+/// `negmine._coerce.CsrLike`: whatever has offsets and items.
 #[derive(FromPyObject)]
 pub(crate) struct CsrArg<'py> {
     offsets: PyReadonlyArray1<'py, i64>,
@@ -96,7 +96,7 @@ impl CsrArg<'_> {
     }
 }
 
-/// `negmine._coerce.KeyRanges`.
+/// `negmine.positives.Eligibility`.
 #[derive(FromPyObject)]
 pub(crate) struct EligibleArg<'py> {
     keys: PyReadonlyArray1<'py, i64>,

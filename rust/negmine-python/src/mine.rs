@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use crate::convert::{CsrArg, EligibleArg, matrix};
 use crate::{call, errors};
 
-/// `negmine._coerce.Rules`.
+/// `negmine.pool.Rules`.
 #[derive(FromPyObject)]
 pub(crate) struct RulesArg<'py> {
     positives: CsrArg<'py>,
@@ -33,7 +33,7 @@ impl RulesArg<'_> {
     }
 }
 
-/// `negmine.miner._PoolRequest`.
+/// `negmine.miner.PoolRequest`.
 #[derive(FromPyObject)]
 pub(crate) struct PoolArg<'py> {
     rules: RulesArg<'py>,

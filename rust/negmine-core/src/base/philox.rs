@@ -36,15 +36,13 @@ impl Draws {
     /// `reference="each"`, else `None`.
     #[must_use]
     pub fn by_document(&self, epoch: u64, query: u64, document: u64, positive: Option<i64>) -> u64 {
-        let e = positive.map_or(0, |row| row.wrapping_add(1) as u64);
-        philox(self.key, [e.wrapping_add(1), document, query, epoch])[0]
+        philox(self.key, [entry(positive).wrapping_add(1), document, query, epoch])[0]
     }
 
     /// Draw number `t` of one query in one epoch.
     #[must_use]
     pub fn by_number(&self, epoch: u64, query: u64, positive: Option<i64>, t: u64) -> u64 {
-        let e = positive.map_or(0, |row| row.wrapping_add(1) as u64);
-        philox(self.key, [1 + t / 4, e, query, epoch])[(t % 4) as usize]
+        philox(self.key, [1 + t / 4, entry(positive), query, epoch])[(t % 4) as usize]
     }
 
     /// The four numbers of one counter, which is `NumPy`'s after it has counted up.
@@ -52,6 +50,11 @@ impl Draws {
     pub fn block(&self, counter: [u64; 4]) -> [u64; 4] {
         philox(self.key, counter)
     }
+}
+
+/// What a positive adds to a counter: 0 without one, so that -1, outside the corpus, has 0 too.
+fn entry(positive: Option<i64>) -> u64 {
+    positive.map_or(0, |row| row.wrapping_add(1) as u64)
 }
 
 /// A draw as a number strictly between 0 and 1, in [2^-53, 1 - 2^-53].

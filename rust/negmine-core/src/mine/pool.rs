@@ -1,6 +1,7 @@
 //! The candidate pool: per result row, the best candidates that pass the caps, in rank order.
 
 use crate::base::csr::{CsrView, Lists};
+use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
@@ -101,8 +102,10 @@ pub fn candidates(
     run: &Run<'_>,
 ) -> Result<Pool> {
     let positives = request.rules.positives;
-    if positives.len() != queries.len() {
-        return Err(Error::Length { argument: "positives", expected: queries.len(), got: positives.len() });
+    check_length("positives", queries.len(), positives.len())?;
+    if let Some(rows) = request.warm_start {
+        let width = rows.len().checked_div(queries.len()).unwrap_or(0);
+        check_length("warm_start", queries.len() * width, rows.len())?;
     }
     let ruled = request.rules.resolve(index.len())?;
     let positive_scores = positive_scores(index, corpus, queries, request, run)?;
@@ -135,13 +138,7 @@ fn positive_scores(
     let positives: CsrView<'_> = request.rules.positives;
     let mut scores = score_pairs(index.metric(), queries, corpus, positives, run)?;
     if let Some(given) = request.given_scores {
-        if given.len() != scores.len() {
-            return Err(Error::Length {
-                argument: "positive_scores",
-                expected: scores.len(),
-                got: given.len(),
-            });
-        }
+        check_length("positive_scores", scores.len(), given.len())?;
         for (score, &given) in scores.iter_mut().zip(given) {
             if !given.is_nan() {
                 *score = given;

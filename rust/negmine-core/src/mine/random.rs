@@ -1,6 +1,7 @@
 //! Random negatives beside the mined ones: uniform over the candidates of rules 1 to 5 (STAR's static and random mix,
 //! Zhan et al., SIGIR 2021).
 
+use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::order::Scored;
 use crate::base::parallel::Run;
@@ -51,13 +52,15 @@ pub fn random_negatives(
 ) -> Result<Vec<Vec<Scored>>> {
     let ruled = request.rules.resolve(index.len())?;
     let rows = request.query_rows.len();
-    if request.cap_scores.len() != rows {
-        return Err(Error::Length { argument: "cap_scores", expected: rows, got: request.cap_scores.len() });
+    check_length("cap_scores", rows, request.cap_scores.len())?;
+    if let Some(positive_rows) = request.positive_rows {
+        check_length("positive_rows", rows, positive_rows.len())?;
     }
     if let Some(&row) = request.query_rows.iter().find(|&&i| i < 0 || i >= queries.len() as i64) {
         return Err(Error::RowOutOfRange { argument: "query_rows", row, rows: queries.len() });
     }
     let chosen_width = request.chosen.len().checked_div(rows).unwrap_or(0);
+    check_length("chosen", rows * chosen_width, request.chosen.len())?;
     let draws = Draws::new(request.seed, Stream::NumRandom);
     let width = index.width();
     run.map(

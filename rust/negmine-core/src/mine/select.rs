@@ -1,5 +1,6 @@
 //! Selection: from a pool to negatives, a pure function of the pool, the policy, the seed and the epoch.
 
+use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
@@ -71,9 +72,7 @@ impl<'a> PoolView<'a> {
             ("reference_scores", rows, self.reference_scores.len()),
         ];
         for (argument, expected, got) in lengths {
-            if expected != got {
-                return Err(Error::Length { argument, expected, got });
-            }
+            check_length(argument, expected, got)?;
         }
         match self.counts.iter().find(|&&count| count < 0 || count as usize > self.width) {
             Some(count) => Err(Error::Value {
