@@ -69,27 +69,27 @@ impl Data {
     }
 
     /// Whether the rows fit `steps` steps: sizes as the contract fixes them.
-    fn fits(&self, size: usize, steps: usize) -> bool {
-        let n = self.len();
+    fn fits(rivals: &[Vec<bool>], size: usize, steps: usize) -> bool {
+        let n = rivals.len();
         let room: Vec<usize> = if steps == n.div_ceil(size) {
             (0..steps).map(|s| size.min(n - s * size)).collect()
         } else {
             (0..steps).map(|s| n / steps + usize::from(s < n % steps)).collect()
         };
-        self.assign(0, &mut vec![Vec::new(); steps], &room)
+        Self::assign(rivals, 0, &mut vec![Vec::new(); steps], &room)
     }
 
-    fn assign(&self, row: usize, steps: &mut [Vec<usize>], room: &[usize]) -> bool {
-        if row == self.len() {
+    fn assign(rivals: &[Vec<bool>], row: usize, steps: &mut [Vec<usize>], room: &[usize]) -> bool {
+        if row == rivals.len() {
             return true;
         }
         for s in 0..steps.len() {
             if s > 0 && steps[s].is_empty() && steps[s - 1].is_empty() && room[s] == room[s - 1] {
                 continue;
             }
-            if steps[s].len() < room[s] && steps[s].iter().all(|other| !self.conflict(row, *other)) {
+            if steps[s].len() < room[s] && steps[s].iter().all(|other| !rivals[row][*other]) {
                 steps[s].push(row);
-                if self.assign(row + 1, steps, room) {
+                if Self::assign(rivals, row + 1, steps, room) {
                     return true;
                 }
                 steps[s].pop();
@@ -100,7 +100,8 @@ impl Data {
 
     fn least(&self, size: usize) -> usize {
         let n = self.len();
-        (n.div_ceil(size)..n).find(|steps| self.fits(size, *steps)).unwrap_or(n)
+        let rivals: Vec<Vec<bool>> = (0..n).map(|a| (0..n).map(|b| self.conflict(a, b)).collect()).collect();
+        (n.div_ceil(size)..n).find(|steps| Self::fits(&rivals, size, *steps)).unwrap_or(n)
     }
 
     /// Checks an epoch against the contract.
