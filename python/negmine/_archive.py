@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _files
 from negmine.errors import NegmineValueError
 
 __all__ = ["read", "write"]
@@ -24,27 +23,24 @@ _HEADER = "header"
 
 
 def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write ``arrays`` (those that are None are left out) and a JSON header; nothing half-written remains.
+    """Write ``arrays`` (those that are None are left out) and a JSON header, whole or not at all.
 
     The same content gives the same bytes.
+
+    Raises
+    ------
+    NegmineTypeError
+        ``path`` is no path.
+    NegmineValueError
+        Its folder does not exist, or it is a folder.
     """
-    target = Path(path)
     text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
     contents = {
         _HEADER: np.array(text),
         **{name: array for name, array in arrays.items() if array is not None},
     }
-    # Not `tempfile`, whose files only their owner may read.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **contents)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _files.atomic_file(_files.as_path(path, "path")) as temporary, temporary.open("wb") as file:
+        np.savez(file, **contents)
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -53,11 +49,12 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     Raises
     ------
     NegmineValueError
-        The file is no such archive, holds something else, or comes from a later version.
+        There is no such file, it is no such archive, holds something else, or comes from a later version.
     """
+    source = _files.input_file(path, "path")
     try:
         # Opened here, since NumPy leaves a broken archive open.
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with source.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:

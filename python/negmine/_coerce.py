@@ -22,7 +22,6 @@ __all__ = [
     "Progress",
     "Rows",
     "array",
-    "check_names",
     "choice",
     "epoch",
     "find",
@@ -102,6 +101,19 @@ class Rows:
     def slice(self, begin: int, end: int) -> Rows:
         """Rows ``begin`` to ``end``."""
         return Rows(self.array[begin:end], self.kind, self.order)
+
+    def values(self) -> npt.NDArray[Any]:
+        """The rows as NumPy's own numbers, bfloat16 widened to float32; the caller's memory where that is possible."""
+        array = self.array
+        if self.order != "native":
+            bits = np.dtype(np.uint16) if self.kind in _BITS else np.dtype(self.kind)
+            stored = bits if self.order == "misaligned" else bits.newbyteorder("S")
+            array = np.ascontiguousarray(array).view(stored)[..., 0].astype(bits)
+        if self.kind == "float16":
+            return array.view(np.float16)
+        if self.kind == "bfloat16":
+            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return array
 
 
 def rows(value: object, argument: str) -> Rows:
@@ -203,12 +215,7 @@ def _from_arrow(
 
 def vectors(value: object, argument: str) -> npt.NDArray[Any]:
     """Read embeddings as a NumPy array, bfloat16 widened to float32."""
-    read = rows(value, argument)
-    if read.kind == "float16":
-        return read.array.view(np.float16)
-    if read.kind == "bfloat16":
-        return (read.array.astype(np.uint32) << 16).view(np.float32)
-    return read.array
+    return rows(value, argument).values()
 
 
 def array(value: object, argument: str) -> npt.NDArray[Any]:
@@ -377,16 +384,27 @@ def room_for(n_rows: int, width: int, argument: str) -> None:
 _BYTES_PER_ANSWER = 16
 
 
-def named(owner: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make an unknown option of a function a negmine error that lists the options there are."""
+def named(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make an unknown option of a function a negmine error that lists the options there are.
+
+    Parameters
+    ----------
+    owner
+        What the message calls the function.
+    others
+        Options that the function hands on, beside its own.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters.values()
-        known = [parameter.name for parameter in parameters if parameter.name not in ("self", "cls")]
+        own = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+        known = sorted({*own, *others} - {"self", "cls"})
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            check_names(kwargs, known, owner)
+            for name in kwargs:
+                if name not in known:
+                    raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
             return function(*args, **kwargs)
 
         return wrapper
@@ -398,14 +416,6 @@ def named_options(cls: type[T]) -> type[T]:
     """:func:`named` for the options of a class."""
     cls.__init__ = named(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
     return cls
-
-
-def check_names(given: Iterable[str], known: Iterable[str], owner: str) -> None:
-    """Refuse option names that do not exist, and say which do."""
-    known = sorted(known)
-    for name in given:
-        if name not in known:
-            raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
 
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -24,11 +24,17 @@ __all__ = [
 @final
 class ExactIndex:
     def __new__(
-        cls, corpus: Rows, metric_name: str, tile_rows: int, memory_limit: int | None, num_threads: int
+        cls,
+        corpus: Rows,
+        metric_name: str,
+        tile_rows: int,
+        memory_limit: int | None,
+        num_threads: int,
+        pruned: int | None = None,
     ) -> ExactIndex: ...
     @property
     def nbytes(self) -> int: ...
-    def plan(self, n_queries: int, k: int, num_threads: int) -> tuple[int, int, int, int, int]: ...
+    def plan(self, n_queries: int, k: int, num_threads: int) -> tuple[int, int, int, int, int, int]: ...
     @property
     def zero_rows(self) -> int: ...
     def search(

@@ -57,15 +57,38 @@ def verify(
     Parameters
     ----------
     queries : array (n_queries, width)
+        Types as for :class:`ExactIndex`.
     corpus : array (n_documents, width)
+        Likewise.
     rows : int (n_queries, at least k)
         Document rows per query, best first; -1 for none. Places beyond ``k`` are not looked at.
-    k
-        Documents per query.
-    metric
-        As for :class:`ExactIndex`.
-    sample
-        Check this many queries, drawn by ``seed``; all by default.
+    k : int
+        Documents per query, at least 1.
+    metric : "cosine" (default), "ip" or "l2"
+        What the answer was ranked by.
+    sample : int, optional
+        Check only this many queries, drawn by ``seed``. Default: all.
+    seed : int
+        Seed of the draw, in [0, 2**64). Default: 0.
+    num_threads : int, optional
+        Default: every core this process may use.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An argument that breaks its rule; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0, 1]], dtype=np.float32)
+    >>> found = negmine.verify(corpus[:1], corpus, [[0, 2]], k=2)
+    >>> found.recall, found.first_difference, found.missing.tolist()
+    (0.5, (0, 1), [[0, 1]])
 
     Notes
     -----

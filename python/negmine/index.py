@@ -65,6 +65,9 @@ class Plan:
         Queries whose states are held at a time.
     passes : int
         How often the corpus is read and packed; 0 where it is kept packed.
+    pruned_bytes : int
+        Bytes of rotated documents at most, which are kept as well once calls are large enough for most coordinates of
+        most documents to be left unread; 0 where the memory limit leaves no room for them.
     seconds : float
         Predicted from this machine's int8 rate, measured on the spot; queries without near ties.
     """
@@ -74,12 +77,13 @@ class Plan:
     answer_bytes: int
     queries_at_once: int
     passes: int
+    pruned_bytes: int
     seconds: float
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.packed_bytes + self.query_bytes + self.answer_bytes
+        return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
 
 
 class ExactIndex:
@@ -99,7 +103,8 @@ class ExactIndex:
         Threads of every call on this index unless the call says otherwise. Default: every core this process may use,
         1 inside a DataLoader worker. Answers never depend on it.
     memory_limit
-        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes;
+        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes,
+        and as much again once calls are large enough for most coordinates of most documents to be left unread;
         where the limit cannot hold that, the corpus is streamed tile by tile in every call. Answers never depend on
         it. Default: no limit.
 
@@ -166,7 +171,7 @@ class ExactIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         source = self._corpus
         if isinstance(source, np.memmap) and source.filename is not None:
-            layout = (str(source.filename), source.dtype.str, _place_in_file(source), source.shape, source.strides)
+            layout = (str(source.filename), source.dtype, _place_in_file(source), source.shape, source.strides)
             return _from_memmap, (*layout, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
             f"`corpus` must come from a file for its index to be pickled; got {type(source).__name__} in memory, which "
@@ -179,12 +184,16 @@ class ExactIndex:
 
         Parameters
         ----------
-        n_queries
+        n_queries : int
             Result rows, one per query.
-        k
+        k : int
             Documents per query; for mining, ``range_max``.
-        num_threads
-            As for the call.
+        num_threads : int, optional
+            As for the call. Default: the index's.
+
+        Returns
+        -------
+        Plan
 
         Raises
         ------
@@ -193,7 +202,7 @@ class ExactIndex:
         """
         n_queries, k = _coerce.integer(n_queries, "n_queries", least=0), _coerce.integer(k, "k", least=0)
         threads = self.threads(num_threads)
-        packed, states, answer, at_once, passes = self._native.plan(n_queries, k, threads)
+        packed, states, answer, at_once, passes, pruned = self._native.plan(n_queries, k, threads)
         operations = 2.0 * n_queries * len(self) * self.width
         return Plan(
             packed,
@@ -201,6 +210,7 @@ class ExactIndex:
             answer,
             at_once,
             passes,
+            pruned,
             operations / (_native.int8_gops() * 1e9 * USUAL_SHARE * threads),
         )
 
@@ -222,16 +232,32 @@ class ExactIndex:
         ----------
         queries : array (n_queries, width)
             Types as for ``corpus``.
-        k
-            Documents per query; fewer come back only where fewer exist.
-        exclude
+        k : int
+            Documents per query, at least 0; fewer come back only where fewer exist.
+        exclude : Positives or one list of rows per query, optional
             Document rows per query that are never an answer.
-        max_score
-            No document that scores above this; equal is kept.
-        eligible
+        max_score : float, optional
+            No document that scores above this; equal is kept. Default: no cap.
+        eligible : Eligibility, optional
             Keys and ranges: documents outside a query's range are no answer.
-        num_threads, progress
-            Threads, and a function called as ``progress(done, total)``.
+        num_threads : int, optional
+            Default: the index's.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+
+        Returns
+        -------
+        TopK
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity (the row is named), another width than the corpus's, rows out of range, an answer that
+            does not fit memory.
+        NegmineTypeError
+            A type or dtype that is not accepted.
+        CorpusChangedError
+            The corpus is not what it was when the index was built.
         """
         query_rows = _coerce.rows(queries, "queries")
         k = _coerce.integer(k, "k", least=0)
@@ -250,11 +276,11 @@ class ExactIndex:
         return TopK(rows, self.label(rows), _coerce.public_scores(scores), counts)
 
     def threads(self, num_threads: int | None) -> int:
-        """Threads of a call: its own, else the index's, else the default."""
+        """Threads of a call: its own ``num_threads``, else the index's, else the default."""
         return _coerce.threads(self._num_threads if num_threads is None else num_threads)
 
     def label(self, rows: npt.NDArray[np.int64]) -> Ids:
-        """Labels of document rows, padded with -1 or '' where a row is -1; the rows themselves without labels."""
+        """Labels of document ``rows``, padded with -1 or '' where a row is -1; the rows themselves without labels."""
         return take_labels(self.ids, rows)
 
 
@@ -293,15 +319,31 @@ def score_pairs(
     Parameters
     ----------
     queries : array (n_queries, width)
+        Types as for :class:`ExactIndex`.
     documents : array (n_documents, width)
+        Likewise.
     pairs : int64 (n_pairs, 2) or Positives
         Rows of queries and documents, in any order, repeats allowed; the scores come in the same order.
-    metric
+    metric : "cosine" (default), "ip" or "l2"
         As for :class:`ExactIndex`.
+    num_threads : int, optional
+        Default: every core this process may use.
 
     Returns
     -------
     float64 (n_pairs,)
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An argument that breaks its rule, a row out of range; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [3, 4]], dtype=np.float32)
+    >>> negmine.score_pairs(corpus, corpus, [[0, 0], [0, 1]]).tolist()
+    [1.0, 0.6]
     """
     query_rows, document_rows = _coerce.rows(queries, "queries"), _coerce.rows(documents, "documents")
     metric_name = _coerce.choice(metric, "metric", METRICS)
@@ -336,7 +378,7 @@ def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
 
 def _from_memmap(
     path: str,
-    dtype: str,
+    dtype: np.dtype[Any],
     place: int,
     shape: tuple[int, int],
     strides: tuple[int, int],
@@ -348,7 +390,7 @@ def _from_memmap(
     """Map the file again and build the index."""
     reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
     first = place + sum(min(far, 0) for far in reach)
-    size = sum(abs(far) for far in reach) + np.dtype(dtype).itemsize
+    size = sum(abs(far) for far in reach) + dtype.itemsize
     mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=first, shape=(size,))
     corpus = np.ndarray.__new__(np.memmap, shape, dtype, mapped, place - first, strides)
     for name in ("_mmap", "filename", "offset", "mode"):

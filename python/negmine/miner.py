@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ Reference = Literal["min", "max", "mean", "each"]
 #: Depth of the pool beyond ``range_min`` for policies that choose within it.
 POOL_DEPTH = 100
 
-T = TypeVar("T")
+#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
+RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +61,45 @@ class HardNegativeMiner:
 
     Parameters
     ----------
-    num_negatives
-        Mined negatives per result row, at least 1.
-    absolute_margin
+    num_negatives : int
+        Mined negatives per result row, at least 1. Default: 5.
+    absolute_margin : float, optional
         A negative scores at least this much below the reference; negative values allow it to score above.
-    relative_margin
+    relative_margin : float, optional
         A negative scores at least this share of the reference's magnitude below it; at least 0.
-    max_score, min_score
-        Highest and lowest score of a negative.
-    reference
-        What margins refer to: the "min" (default), "max" or "mean" of the query's positive scores, or "each", which
-        makes one result row per (query, positive).
-    range_min
-        First rank, counted among survivors.
-    range_max
+    max_score, min_score : float, optional
+        Highest and lowest score of a negative. Default: neither.
+    reference : "min" (default), "max", "mean" or "each"
+        What margins refer to: the lowest, highest or mean score of the query's positives, or each positive by itself,
+        which makes one result row per (query, positive).
+    range_min : int
+        First rank, counted from 0 among survivors. Default: 0.
+    range_max : int, optional
         Rank behind the last. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``, else
         ``range_min + max(100, num_negatives)``.
-    sampling
-        "top", "random", :class:`Softmax`, :class:`Ambiguous` or :class:`Stride`.
-    num_random
-        Further negatives, uniform over all candidates.
-    limit_per_document
+    sampling : "top" (default), "random", Softmax, Ambiguous or Stride
+        How negatives are chosen from the pool.
+    num_random : int
+        Further negatives, uniform over all candidates. Default: 0.
+    limit_per_document : int, optional
         No document serves more result rows than this (random ones aside).
-    seed
-        Seed of every draw, in [0, 2**64).
+    seed : int
+        Seed of every draw, in [0, 2**64). Default: 0.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
         An option that breaks its rule; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    >>> index = negmine.ExactIndex(corpus)
+    >>> miner = negmine.HardNegativeMiner(2, relative_margin=0.2)
+    >>> negatives = miner.mine(index, corpus[:1], [[0]])
+    >>> negatives.rows.tolist(), negatives.report.totals()["above_relative_margin"]
+    ([[2, 3]], 1)
     """
 
     num_negatives: int = 5
@@ -157,29 +168,46 @@ class HardNegativeMiner:
 
         Parameters
         ----------
-        index
+        index : ExactIndex
             The documents.
         queries : array (n_queries, width)
-        positives
-            Known relevant documents; lists of rows are taken too.
-        exclude
+            Types as for :class:`ExactIndex`.
+        positives : Positives or one list of document rows per query
+            Known relevant documents: never negatives, and what margins refer to.
+        exclude : Positives or one list of document rows per query, optional
             More documents that are never used.
-        exclude_self
+        exclude_self : bool
             A query is no candidate of itself: needs ``query_ids`` and an index with labels, or queries that are the
-            corpus or a slice of its rows that begins at ``query_offset``.
+            corpus or a slice of its rows that begins at ``query_offset``. Default: False.
         query_ids : int64 or str (n_queries,), optional
             Labels of the queries, for ``exclude_self``.
         groups : int64 (n_documents,), optional
             Documents that share a group with a positive are no candidates; -1 is no group.
-        eligible
-            Keys and ranges.
-        warm_start : pool, negatives or int64 (n_queries, any)
+        eligible : Eligibility, optional
+            A key per document and a range per query: documents outside it are no candidates.
+        warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
             What earlier mining found for the same queries, say before the model was trained on. It only gives the scan
             thresholds to start from: stale or wrong rows change no answer.
-        query_offset
-            Row of the first query in the whole set: draws then do not depend on how queries are cut.
-        num_threads, progress
-            Threads, and a function called as ``progress(done, total)``.
+        query_offset : int
+            Row of the first query in the whole set: draws then do not depend on how queries are cut. Default: 0.
+        num_threads : int, optional
+            Default: the index's.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity (the row is named), arrays that do not fit each other, rows out of range, a pool that does
+            not fit memory.
+        NegmineTypeError
+            A type or dtype that is not accepted.
+        CorpusChangedError
+            The corpus is not what it was when the index was built.
         """
         started = time.perf_counter()
         query_rows = _coerce.rows(queries, "queries")
@@ -198,46 +226,18 @@ class HardNegativeMiner:
             groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
-        range_min, range_max = self.window
-        _coerce.room_for(len(known), range_max - range_min, "range_max")
-        request = PoolRequest(
-            rules=rules,
-            given_scores=_outside_scores(index, queries, known),
-            max_score=_float(self.max_score),
-            absolute_margin=_float(self.absolute_margin),
-            relative_margin=_float(self.relative_margin),
-            reference=self.reference,
-            min_score=_float(self.min_score),
-            range_min=range_min,
-            range_max=range_max,
-            warm_start=_warm_rows(warm_start, query_rows.shape[0], offset),
-        )
+        _coerce.room_for(len(known), self.window[1] - self.window[0], "range_max")
+        warm_rows = _warm_rows(warm_start, query_rows.shape[0], offset)
+        request = self._request(rules, _outside_scores(index, queries, known), warm_rows)
         arrays = index._native.candidates(
             index._rows, query_rows, request, index.threads(num_threads), _coerce.progress(progress)
         )
-        lines = {line: arrays["report"][line].astype(np.int64) for line in LINES}
-        report = Report(
-            n_documents=len(index),
-            n_rows=len(arrays["counts"]),
-            n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
-            lines=lines,
-            short=count_reasons(arrays["reasons"]),
-            zero_documents=index._native.zero_rows,
-            zero_queries=int(arrays["zero_queries"]),
-            duplicate_pairs=known.duplicates,
-            diagnostics={"seconds": time.perf_counter() - started, **arrays["counters"]},
-        )
+        names = ("rows", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_rows")
         return CandidatePool(
-            rows=arrays["rows"],
+            **{name: arrays[name] for name in names},
             ids=index.label(arrays["rows"]),
-            scores=arrays["scores"],
-            counts=arrays["counts"],
-            reasons=arrays["reasons"],
-            reference_scores=arrays["reference_scores"],
-            positive_scores=arrays["positive_scores"],
             query_rows=arrays["query_rows"] + offset,
-            positive_rows=arrays["positive_rows"],
-            report=report,
+            report=_report(index, arrays, known.duplicates, time.perf_counter() - started),
             each=self.reference == "each",
             cap_scores=arrays["cap_scores"],
             min_score=_float(self.min_score),
@@ -247,6 +247,28 @@ class HardNegativeMiner:
             origin=Origin(index, queries),
         )
 
+    def _request(
+        self,
+        rules: Rules,
+        given_scores: npt.NDArray[np.float64] | None,
+        warm_rows: npt.NDArray[np.int64] | None,
+    ) -> PoolRequest:
+        """The miner's options and a call's rules, as the core takes them."""
+        range_min, range_max = self.window
+        return PoolRequest(
+            rules=rules,
+            given_scores=given_scores,
+            max_score=_float(self.max_score),
+            absolute_margin=_float(self.absolute_margin),
+            relative_margin=_float(self.relative_margin),
+            reference=self.reference,
+            min_score=_float(self.min_score),
+            range_min=range_min,
+            range_max=range_max,
+            warm_start=warm_rows,
+        )
+
+    @_coerce.named("mine", RULES)
     def mine(
         self,
         index: ExactIndex,
@@ -263,14 +285,25 @@ class HardNegativeMiner:
         Parameters
         ----------
         index, queries, positives, num_threads, progress
-            As in :meth:`candidates`, whose other options are taken too.
-        epoch
-            Epoch of the draws.
+            As in :meth:`candidates`.
+        epoch : int
+            Epoch of the draws, in [0, 2**64). Default: 0.
+        **rules
+            Any other option of :meth:`candidates`.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            As :meth:`candidates`.
         """
-        _coerce.check_names(rules, RULES, "mine")
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
 
+    @_coerce.named("sweep", RULES)
     def sweep(
         self,
         index: ExactIndex,
@@ -288,26 +321,35 @@ class HardNegativeMiner:
         Parameters
         ----------
         index, queries, positives
-            As in :meth:`candidates`, whose other options are taken too.
-        margins
-            The margins to compare.
-        kind
-            "relative" or "absolute".
-        depth
-            Candidates per result row that the scan keeps; at least ``range_max``.
-        hidden
+            As in :meth:`candidates`.
+        margins : sequence of float
+            The margins to compare, at least one, in any order.
+        kind : "relative" (default) or "absolute"
+            Which margin of the miner they stand in for.
+        depth : int
+            Candidates per result row that the scan keeps; at least ``range_max``. Default: 1000.
+        hidden : Positives, optional
             Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
+        **rules
+            Any other option of :meth:`candidates`.
 
         Returns
         -------
         Sweep
             Figures per margin, and ``.recommend()``.
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            No margin, one that breaks its rule, and as :meth:`candidates`.
         """
-        _coerce.check_names(rules, RULES, "sweep")
         return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
 
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
-        """Choose from a pool by the miner's policy."""
+        """Choose from a ``pool`` by the miner's policy, without a scan; draws are those of ``epoch``.
+
+        ``num_threads`` is every core that this process may use unless it says otherwise.
+        """
         if self.limit_per_document is not None:
             return pool.limit_per_document(
                 self.limit_per_document,
@@ -328,10 +370,11 @@ class HardNegativeMiner:
         )
 
 
-#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
-RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
+#: Options of `HardNegativeMiner`.
+OPTIONS = tuple(field.name for field in fields(HardNegativeMiner) if field.name != "_")
 
 
+@_coerce.named("mine", (*OPTIONS, *RULES))
 def mine(
     queries: object,
     corpus: object,
@@ -353,10 +396,10 @@ def mine(
         Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list.
     corpus : array (n_documents, width)
         Embeddings of the documents.
-    positives
-        Known relevant document rows per query: :class:`Positives` or one list per query.
-    num_negatives
-        Negatives per result row.
+    positives : Positives or one list of document rows per query
+        Known relevant documents.
+    num_negatives : int
+        Negatives per result row, at least 1. Default: 5.
     metric, ids, num_threads
         As for :class:`ExactIndex`.
     epoch, progress
@@ -368,6 +411,11 @@ def mine(
     -------
     HardNegatives
 
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An argument that breaks its rule or does not exist; the message names it, the rule and the value.
+
     Examples
     --------
     >>> import numpy as np, negmine
@@ -375,8 +423,6 @@ def mine(
     >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).rows.tolist()
     [[1, 2]]
     """
-    miner_options = {f.name for f in fields(HardNegativeMiner)} - {"num_negatives"}
-    _coerce.check_names(options, miner_options | set(RULES), "mine")
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
@@ -385,6 +431,21 @@ def mine(
 
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
+
+
+def _report(index: ExactIndex, arrays: Mapping[str, Any], duplicates: int, seconds: float) -> Report:
+    """The report of a scan from what the core gave."""
+    return Report(
+        n_documents=len(index),
+        n_rows=len(arrays["counts"]),
+        n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
+        lines={line: arrays["report"][line].astype(np.int64) for line in LINES},
+        short=count_reasons(arrays["reasons"]),
+        zero_documents=index._native.zero_rows,
+        zero_queries=int(arrays["zero_queries"]),
+        duplicate_pairs=duplicates,
+        diagnostics={"seconds": seconds, **arrays["counters"]},
+    )
 
 
 def _as_csr(lists: Positives | None) -> Csr | None:

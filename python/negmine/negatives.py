@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, policies
+from negmine import _archive, _coerce, _files, policies
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineValueError
@@ -32,7 +32,19 @@ ABSURD_RANK = 100
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """How negatives were chosen from their pool, the epoch aside."""
+    """How negatives were chosen from their pool, the epoch aside.
+
+    Attributes
+    ----------
+    n : int
+        Mined negatives per row.
+    sampling : str or policy
+    num_random : int
+        Random ones beside them.
+    seed : int
+    limit : int or None
+        Result rows that a document may serve.
+    """
 
     n: int
     sampling: Sampling = "top"
@@ -89,6 +101,18 @@ class HardNegatives:
         As in :class:`CandidatePool`.
     epoch : int
         Epoch of the draws.
+    chosen : Chosen
+        How they were chosen, which :meth:`redraw` does again: ``n``, ``sampling``, ``num_random``, ``seed``, ``limit``.
+    pool : CandidatePool or None
+        What they were chosen from; None after :meth:`load` of a file without it.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.eye(4, dtype=np.float32)
+    >>> negatives = negmine.mine(corpus[:2], corpus, [[0], [1]], num_negatives=2, sampling="random")
+    >>> negatives.rows.shape, negatives.counts.tolist(), negatives.redraw(epoch=1).epoch
+    ((2, 2), [2, 2], 1)
     """
 
     rows: npt.NDArray[np.int64]
@@ -112,10 +136,23 @@ class HardNegatives:
 
     @_coerce.named("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
-        """Choose again from the same pool in another epoch, without a scan."""
+        """Choose again from the same pool in another epoch, without a scan.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch of the draws, in [0, 2**64).
+        num_threads : int, optional
+            Default: every core this process may use.
+
+        Raises
+        ------
+        NegmineValueError
+            The pool is not at hand: save it with ``pool=True``.
+        """
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
-        return self.pool.redraw(self.chosen, epoch=epoch, num_threads=num_threads)
+        return self.pool._redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
     @_coerce.named("suspects")
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
@@ -123,8 +160,12 @@ class HardNegatives:
 
         Parameters
         ----------
-        rank
-            A result row is suspect where more candidates than this lie above its cap or its reference.
+        rank : int
+            A result row is suspect where more candidates than this lie above its cap or its reference. Default: 100.
+
+        Returns
+        -------
+        Suspects
         """
         rows, columns = np.nonzero(self.above_reference)
         _coerce.integer(rank, "rank", least=0)
@@ -195,10 +236,16 @@ class HardNegatives:
 
         Parameters
         ----------
-        path
-            The file.
-        pool
+        path : path
+            The file; its folder must exist.
+        pool : bool
             Whether the pool is saved beside it, as ``<name>.pool.npz``, so that ``redraw`` works after ``load``.
+            Default: False.
+
+        Raises
+        ------
+        NegmineValueError
+            The folder does not exist, or the pool is not at hand.
         """
         if pool:
             if self.pool is None:
@@ -212,12 +259,17 @@ class HardNegatives:
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        lines = {f"report_{line}": column for line, column in self.report.lines.items()}
-        _archive.write(path, "hard negatives", header, arrays | lines)
+        _archive.write(path, "hard negatives", header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HardNegatives:
-        """Read what :meth:`save` wrote, with its pool where that was saved."""
+        """Read what :meth:`save` wrote to ``path``, with its pool where that was saved.
+
+        Raises
+        ------
+        NegmineValueError
+            There is no such file, or it holds something else.
+        """
         from negmine.pool import CandidatePool
 
         header, arrays = _archive.read(path, "hard negatives")
@@ -261,5 +313,5 @@ _ARRAYS = (
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
+    target = _files.as_path(path, "path")
     return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")

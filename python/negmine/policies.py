@@ -18,8 +18,19 @@ class Softmax:
 
     Parameters
     ----------
-    temperature
+    temperature : float
         In score units, finite, above 0. Small values tend to ``"top"``, large ones to ``"random"``.
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        A temperature that is no finite number above 0.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> negmine.HardNegativeMiner(5, sampling=negmine.Softmax(0.05), seed=1).window
+    (0, 100)
     """
 
     temperature: float
@@ -38,12 +49,17 @@ class Ambiguous:
 
     Parameters
     ----------
-    a
-        Sharpness, finite, at least 0; 0 is uniform.
-    b
-        Shift in score units, its sign as in the released code.
-    scale
-        ``"std"`` divides by the population standard deviation of the pool's scores, ``"raw"`` by 1.
+    a : float
+        Sharpness, finite, at least 0; 0 is uniform. Default: 0.5.
+    b : float
+        Shift in score units, its sign as in the released code. Default: 0.
+    scale : "std" (default) or "raw"
+        "std" divides by the population standard deviation of the pool's scores, "raw" by 1.
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        A number that is not finite or below 0, an unknown scale.
 
     References
     ----------

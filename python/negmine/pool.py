@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from negmine.negatives import Chosen, HardNegatives
 from negmine.policies import Sampling
 from negmine.positives import Eligibility
 from negmine.report import Reason, Report, Source, count_reasons
-
-if TYPE_CHECKING:
-    from negmine.index import ExactIndex
 
 __all__ = ["CandidatePool"]
 
@@ -79,6 +76,19 @@ class CandidatePool:
         Row of the first query in the whole set.
     document_ids : int64 or str (n_documents,) or None
         Labels of all documents.
+    rules : Rules
+        Who was a candidate, for random negatives: the lists, groups and ranges of the call.
+    origin : Origin or None
+        The index and the queries; None after :meth:`load`, until :meth:`attach`.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    >>> miner = negmine.HardNegativeMiner(1, range_max=3)
+    >>> pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
+    >>> pool.rows.tolist(), pool.select(2).rows.tolist()
+    ([[1, 2, 3]], [[1, 2]])
     """
 
     rows: npt.NDArray[np.int64]
@@ -103,16 +113,13 @@ class CandidatePool:
         return len(self.counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the pool to one ``.npz`` file, atomically; the vectors stay where they are."""
-        _archive.write(path, "candidate pool", *self.encode())
+        """Write the pool to ``path``, one ``.npz`` file, atomically; the vectors stay where they are.
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
-        """Read what :meth:`save` wrote; ``num_random`` then needs :meth:`attach`."""
-        return cls.decode(*_archive.read(path, "candidate pool"))
-
-    def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The pool as a header and arrays."""
+        Raises
+        ------
+        NegmineValueError
+            The folder of ``path`` does not exist.
+        """
         header = {
             "each": self.each,
             "min_score": self.min_score,
@@ -133,11 +140,18 @@ class CandidatePool:
             "eligible_lowest": None if eligible is None else eligible.lowest,
             "eligible_highest": None if eligible is None else eligible.highest,
         }
-        return header, arrays | {f"report_{line}": column for line, column in self.report.lines.items()}
+        _archive.write(path, "candidate pool", header, arrays | self.report.arrays())
 
     @classmethod
-    def decode(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> CandidatePool:
-        """The pool from what :meth:`encode` gave."""
+    def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
+        """Read what :meth:`save` wrote to ``path``; ``num_random`` then needs :meth:`attach`.
+
+        Raises
+        ------
+        NegmineValueError
+            There is no such file, or it holds something else.
+        """
+        header, arrays = _archive.read(path, "candidate pool")
         rules = Rules(
             positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
             exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,
@@ -165,6 +179,18 @@ class CandidatePool:
 
         The best document of every row is scored again, so that other vectors, another order or another metric are
         noticed.
+
+        Parameters
+        ----------
+        index : ExactIndex
+            Over the same documents.
+        queries : array (n_queries, width)
+            The same queries.
+
+        Raises
+        ------
+        NegmineValueError
+            They are others: of another shape, or a score differs, and its rows are named.
         """
         if not isinstance(index, ExactIndex):
             raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
@@ -202,17 +228,34 @@ class CandidatePool:
 
         Parameters
         ----------
-        n
+        n : int
             Mined negatives per row, at least 1.
-        sampling
-            "top", "random", :class:`Softmax`, :class:`Ambiguous` or :class:`Stride`.
-        num_random
+        sampling : "top" (default), "random", Softmax, Ambiguous or Stride
+            How they are chosen.
+        num_random : int
             Further negatives, uniform over all candidates: distinct, not among the chosen, within cap and floor.
-        seed, epoch
-            What draws depend on, beside the query and the document.
+            Default: 0.
+        seed, epoch : int
+            What draws depend on, beside the query and the document; in [0, 2**64). Default: 0.
+        num_threads : int, optional
+            Default: every core this process may use.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            An argument that breaks its rule; ``num_random`` on a loaded pool without :meth:`attach`.
         """
-        chosen = Chosen(n=_coerce.integer(n, "n", least=1), sampling=sampling, num_random=num_random, seed=seed)
-        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+        chosen = Chosen(
+            n=_coerce.integer(n, "n", least=1),
+            sampling=sampling,
+            num_random=_coerce.integer(num_random, "num_random", least=0),
+            seed=_coerce.seed(seed),
+        )
+        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
     @_coerce.named("limit_per_document")
     def limit_per_document(
@@ -230,22 +273,37 @@ class CandidatePool:
 
         Rows propose in their policy's order, a document keeps its best ``cap`` proposals by (score, lower row): the
         row-optimal stable assignment, which is unique. It need not serve the most rows. Random negatives are exempt.
+
+        Parameters
+        ----------
+        cap : int
+            Result rows that a document may serve, at least 1.
+        n, sampling, num_random, seed, epoch, num_threads
+            As in :meth:`select`.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            As :meth:`select`.
         """
         chosen = Chosen(
             n=_coerce.integer(n, "n", least=1),
             sampling=sampling,
-            num_random=num_random,
-            seed=seed,
+            num_random=_coerce.integer(num_random, "num_random", least=0),
+            seed=_coerce.seed(seed),
             limit=_coerce.integer(cap, "cap", least=1),
         )
-        return self.redraw(chosen, epoch=epoch, num_threads=num_threads)
+        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
-    def redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
+    def _redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
         """Choose in the way that ``chosen`` describes, in another epoch."""
         policy = policies.encode(chosen.sampling)
-        _coerce.seed(chosen.seed)
         epoch = _coerce.epoch(epoch)
-        num_random = _coerce.integer(chosen.num_random, "num_random", least=0)
+        num_random = chosen.num_random
         threads = _coerce.threads(num_threads)
         _coerce.room_for(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:

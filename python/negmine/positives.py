@@ -36,6 +36,17 @@ class Positives:
         Vectors of the entries outside the corpus, in CSR order.
     duplicates : int
         Repeated (query, document) pairs that were dropped.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> positives = negmine.Positives.from_pairs([1, 0, 1], [7, 3, 2], n_queries=2)
+    >>> positives[1].tolist(), len(positives)
+    ([2, 7], 2)
+    >>> labels = {"query_ids": ["q1", "q2"], "document_ids": ["d1", "d2", "d3"]}
+    >>> judged = negmine.Positives.from_qrels({"q2": {"d1": 2, "d3": 0}}, **labels)
+    >>> judged[1].tolist(), judged.lower_grades()[1].tolist()
+    ([0], [2])
     """
 
     offsets: npt.NDArray[np.int64]
@@ -62,7 +73,7 @@ class Positives:
 
     @classmethod
     def read(cls, value: object, argument: str) -> Positives:
-        """Take what a call got as ``argument``: positives, or one list of document rows per query."""
+        """Take the ``value`` that a call got as ``argument``: positives, or one list of document rows per query."""
         if isinstance(value, cls):
             return value
         if isinstance(value, Mapping) or hasattr(value, "tocoo"):
@@ -180,6 +191,15 @@ class Positives:
         """Take one list of documents per query.
 
         A string in the place of a list is refused: it would be split into characters.
+
+        Parameters
+        ----------
+        lists : one list per query
+            Rows, or labels where ``document_ids`` says what they stand for.
+        document_ids : int64 or str (n_documents,), optional
+            The labels of all documents, in row order. A label that is not among them is an error that names it.
+        grades, positive_scores, positive_vectors
+            As in :meth:`from_csr`, aligned with the entries of all lists.
         """
         lengths, flat = _flatten(lists, "lists")
         query = np.repeat(np.arange(len(lengths)), lengths)
@@ -195,7 +215,16 @@ class Positives:
         query_ids: npt.ArrayLike,
         document_ids: npt.ArrayLike,
     ) -> Positives:
-        """Take query label -> document labels; queries that are not in the mapping have no positives."""
+        """Take query label -> document labels; queries that are not in the mapping have no positives.
+
+        Parameters
+        ----------
+        mapping : mapping to lists
+        query_ids : int64 or str (n_queries,)
+            The labels of all queries, in row order. A label that is not among them is an error that names it.
+        document_ids : int64 or str (n_documents,)
+            Likewise for the documents.
+        """
         if not isinstance(mapping, Mapping):
             raise NegmineTypeError(f"`mapping` must be a mapping to lists; got {type(mapping).__name__}.")
         lengths, flat = _flatten(mapping.values(), "mapping", list(mapping))
@@ -216,6 +245,14 @@ class Positives:
         """Take query label -> {document label: grade}; grades of at least ``min_grade`` make a positive.
 
         The rest is available from :meth:`lower_grades`, as an exclusion.
+
+        Parameters
+        ----------
+        qrels : mapping to mappings of int
+        query_ids, document_ids
+            As in :meth:`from_dict`.
+        min_grade : int
+            Lowest grade of a positive. Default: 1.
         """
         if not isinstance(qrels, Mapping):
             raise NegmineTypeError(f"`qrels` must be a mapping of mappings; got {type(qrels).__name__}.")
@@ -238,7 +275,7 @@ class Positives:
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> Positives:  # noqa: ANN401 (scipy is not a dependency)
-        """Take a scipy sparse matrix, queries x documents; stored zeros are no positives."""
+        """Take a scipy sparse ``matrix``, queries x documents; stored zeros are no positives."""
         if not (hasattr(matrix, "tocoo") and hasattr(matrix, "shape")):
             raise NegmineTypeError(f"`matrix` must be a scipy sparse matrix; got {type(matrix).__name__}.")
         entries = matrix.tocoo()
@@ -341,6 +378,15 @@ class Eligibility:
     keys : int64 (n_documents,)
     lowest, highest : int64 (n_queries,)
         An empty range (``lowest > highest``) admits nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> dates, asked = np.array([10, 20, 30]), np.array([25])
+    >>> before = negmine.Eligibility(dates, lowest=np.array([0]), highest=asked - 1)
+    >>> corpus = np.ones((3, 2), dtype=np.float32)
+    >>> negmine.ExactIndex(corpus).search(corpus[:1], 3, eligible=before).rows.tolist()
+    [[0, 1, -1]]
     """
 
     keys: npt.NDArray[np.int64]
@@ -355,7 +401,7 @@ class Eligibility:
 
     @classmethod
     def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
-        """Documents whose key equals the query's."""
+        """Documents whose key, of ``keys``, equals the query's, of ``query_keys``: tenants, languages."""
         wanted = _coerce.int64s(query_keys, "query_keys")
         return cls(_coerce.int64s(keys, "keys"), wanted, wanted)
 

@@ -110,9 +110,13 @@ class Report:
             "duplicate_pairs": self.duplicate_pairs,
         }
 
+    def arrays(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The lines as a file keeps them, called ``report_<line>``."""
+        return {f"report_{line}": column for line, column in self.lines.items()}
+
     @classmethod
     def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
-        """The report from :meth:`header` and arrays called ``report_<line>``."""
+        """The report from the ``header`` and the ``arrays`` that :meth:`header` and :meth:`arrays` gave."""
         return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
 
     def __str__(self) -> str:

@@ -61,6 +61,18 @@ class Sweep:
         short in a deeper scan.
     false_negatives : float64 (m,) or None
         Share of the chosen that are hidden positives, where those were given.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> from negmine import demo
+    >>> data = demo.load()
+    >>> index = negmine.ExactIndex(data.document_vectors)
+    >>> known = data.labeled[:, None].tolist()
+    >>> miner = negmine.HardNegativeMiner(5)
+    >>> sweep = miner.sweep(index, data.query_vectors, known, [0.0, 0.1, 0.2], hidden=data.positives)
+    >>> sweep.false_negatives.round(3).tolist(), sweep.recommend().margin
+    ([0.039, 0.026, 0.02], 0.2)
     """
 
     kind: MarginKind
@@ -73,7 +85,7 @@ class Sweep:
     false_negatives: npt.NDArray[np.float64] | None
 
     def recommend(self) -> Recommendation:
-        """Name a margin: few rows short, and then as clean as the figures can tell.
+        """Name a margin, and why: few rows short, and then as clean as the figures can tell.
 
         With hidden positives: the smallest margin within a tenth of the best false-negative share. Without: the
         smallest margin that rejects 5 % of the top candidates.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +132,7 @@ def test_mine_says_and_writes_what_the_library_finds(data: Path, tmp_path: Path)
     text = negmine(*plain(data), *options, "--out", tmp_path / "a.parquet").stdout
     assert f"a.parquet: {N_QUERIES} rows" in text
     assert "pairs" in text
+    assert f"documents that rules took out, over all rows: positives {N_QUERIES}" in text
 
 
 def test_all_sources_say_the_same(data: Path, tmp_path: Path) -> None:
@@ -214,6 +218,12 @@ def test_jobs_shards_and_merge(data: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_shard_that_no_tile_falls_to_says_so(data: Path, tmp_path: Path) -> None:
+    text = negmine(*labelled(data), "--job", tmp_path / "job", "--shard", "0/2").stdout
+    assert "no tile falls to shard 0 of 2" in text
+    assert "`tile_queries`" in text
+
+
 def test_a_job_gives_training_rows_too(data: Path, tmp_path: Path) -> None:
     rows = ["--format", "labeled-list", "--out", tmp_path / "rows.jsonl"]
     said = spoken(*with_texts(data), "--job", tmp_path / "job", *rows)
@@ -273,6 +283,19 @@ def test_audit_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -
 
 
 # ---- the others
+
+
+def test_the_readmes_commands_run(data: Path, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## On the command line")[2].partition("\n## ")[0]
+    lines = re.findall(r"^negmine (.*)$", section, re.MULTILINE)
+    assert len(lines) == section.count("\nnegmine ") >= 3
+    shutil.copytree(data / "beir", tmp_path / "scifact")
+    for side in ("corpus", "queries"):
+        shutil.copy(data / f"{side}.npy", tmp_path / "scifact" / f"{side}.minilm.npy")
+    for line in lines:
+        negmine(*shlex.split(line, comments=True), folder=tmp_path)
+    assert (tmp_path / "triplets.jsonl").stat().st_size > 0
 
 
 def test_info_says_what_runs_here() -> None:

@@ -166,7 +166,7 @@ MINERS: dict[str, Case] = {
     "option of mine": (
         lambda: negmine.mine(QUERIES, CORPUS, POSITIVES, num_negative=3),
         Type,
-        "`mine` no option 'num_negative'",
+        "`mine` no option 'num_negative' metric progress",
     ),
     "option of miner.mine": (lambda: MINER.mine(INDEX, QUERIES, POSITIVES, groop=3), Type, "`mine` no option 'groop'"),
     "option of candidates": (lambda: candidates(bogus=1), Type, "`candidates` no option 'bogus' exclude"),

@@ -120,6 +120,16 @@ def test_an_index_on_a_file_is_pickled_by_its_place(file: Path, part: Any) -> No
         assert (found.scores == expected.scores).all()
 
 
+def test_a_mapped_bfloat16_corpus_is_pickled_too(tmp_path: Path) -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    path = tmp_path / "rows.bin"
+    path.write_bytes(ROWS.astype(bfloat16).tobytes())
+    mapped = np.memmap(path, dtype=bfloat16, mode="r", shape=ROWS.shape)
+    index = ExactIndex(mapped)
+    other = pickle.loads(pickle.dumps(index))
+    assert (other.search(ROWS, 3).scores == index.search(ROWS, 3).scores).all()
+
+
 def test_raw_memory_maps_with_an_offset_are_pickled_too(tmp_path: Path) -> None:
     path = tmp_path / "rows.bin"
     path.write_bytes(bytes(5000) + ROWS.astype(np.float16).tobytes())
@@ -268,8 +278,17 @@ def test_saving_is_atomic_repeatable_and_readable_by_others(tmp_path: Path) -> N
     negatives.save(path, pool=True)
     assert path.read_bytes() == first
     assert sorted(found.name for found in tmp_path.iterdir()) == ["negatives.npz", "negatives.pool.npz"]
-    with pytest.raises(OSError, match="missing"):
+    with pytest.raises(negmine.NegmineValueError, match=r"`path` must lie in a folder that exists; got .*missing"):
         negatives.save(tmp_path / "missing" / "negatives.npz")
+
+
+def test_numbers_of_numpy_are_saved_like_pythons(tmp_path: Path) -> None:
+    pool = negmine.HardNegativeMiner(2, range_max=9).candidates(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]])
+    for name, integer in (("a", int), ("b", np.int64)):
+        options = {"num_random": integer(1), "seed": integer(3), "epoch": integer(4)}
+        for choose in (pool.select, lambda n, **given: pool.limit_per_document(np.int64(2), n, **given)):
+            choose(integer(2), sampling=negmine.Softmax(np.float32(0.5)), **options).save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:
@@ -302,6 +321,10 @@ def test_arrays_and_other_archives_are_refused(tmp_path: Path) -> None:
             negmine.CandidatePool.load(tmp_path / name)
     with pytest.raises(negmine.NegmineValueError, match="got 'candidate pool'"):
         negmine.HardNegatives.load(tmp_path / "pool.npz")
+    with pytest.raises(
+        negmine.NegmineValueError, match=r"`path` must be a file; got .*none.npz, where there is nothing"
+    ):
+        negmine.HardNegatives.load(tmp_path / "none.npz")
 
 
 # ---- what results turn into

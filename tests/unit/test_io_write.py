@@ -155,6 +155,15 @@ def test_negatives_without_their_pool_need_what_it_knew(tmp_path: Path) -> None:
     assert_same(next(again.batches()), next(made.mined.batches()))
 
 
+def test_labels_that_come_late_are_those_of_positives_and_negatives() -> None:
+    made = problem(labels=False)
+    names = [f"late {row}" for row in range(made.negatives.report.n_documents)]
+    rows = next(io.MinedRows.from_negatives(made.negatives, document_ids=names).batches())
+    for lists in (rows.positives, rows.negatives):
+        assert len(lists.rows) > 0
+        assert lists.ids.tolist() == [names[row] for row in lists.rows]
+
+
 @pytest.mark.parametrize(
     ("change", "error", "part"),
     [

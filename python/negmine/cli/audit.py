@@ -36,12 +36,22 @@ def command(
     lines = [
         f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; {qrels.name} judges "
         f"{counted(found.n_judged_rows, 'row')} with {counted(found.n_judged_negatives, 'negative')}:",
-        f"  known positives   {found.n_known:>10,}  {found.known_share:>7.2%}",
-        f"  hidden positives  {found.n_hidden:>10,}  {found.hidden_share:>7.2%}  in {counted(found.n_rows_hit, 'row')}",
-        f"  hardness: mean score {_number(found.hardness)}; of those positives {_number(found.hidden_hardness)}; "
-        f"mean distance below the reference {_number(found.gap)}",
+        f"  known positives   {found.n_known:>10,}  {found.known_share:>7.2%}  mined with and yet taken: a fault",
+        f"  hidden positives  {found.n_hidden:>10,}  {found.hidden_share:>7.2%}  false negatives",
+        f"  rows with either  {found.n_rows_hit:>10,}",
+        f"  hardness          {_number(found.hardness):>10}  mean score of the negatives{_beside(found.gap)}",
     ]
+    if found.hidden_hardness is not None:
+        lines.append(
+            f"                    {_number(found.hidden_hardness):>10}  mean score of those that are positives"
+        )
     put(result, "\n".join(lines), as_json=json)
+
+
+def _beside(gap: float | None) -> str:
+    if gap is None:
+        return ""
+    return f", on average {abs(gap):.4f} {'below' if gap >= 0 else 'above'} what margins refer to"
 
 
 def _number(value: float | None) -> str:

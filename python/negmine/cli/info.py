@@ -42,8 +42,11 @@ def command(json: Json = False) -> None:
         f"negmine {build['version']} ({build['profile']} build), Python {result['python']}, {result['system']}",
         f"cpu: {result['cpu']}, {result['threads']} usable threads",
         f"instruction set: {build['isa']}, of {', '.join(build['available_isas'])} (NEGMINE_ISA forces it down)",
-        "packages: " + ", ".join(f"{name} {version or '-'}" for name, version in packages.items()),
+        "packages: " + ", ".join(f"{name} {version}" for name, version in packages.items() if version),
     ]
+    missing = [name for name, version in packages.items() if version is None]
+    if missing:
+        lines.append(f"not installed: {', '.join(missing)}")
     put(result, "\n".join(lines), as_json=json)
 
 

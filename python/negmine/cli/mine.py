@@ -25,7 +25,7 @@ from negmine.policies import Ambiguous, Sampling, Softmax, Stride
 
 __all__ = ["command"]
 
-INPUTS, RULES, OUTPUT, JOB = "Inputs", "Which negatives", "Output", "Resumable jobs"
+INPUTS, RULES, OUTPUT, JOB, MACHINE = "Inputs", "Which negatives", "Output", "Resumable jobs", "Machine"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -79,15 +79,24 @@ class _Target:
 
 
 def command(
-    queries: Annotated[Path | None, _file(INPUTS, "Embeddings: .npy, .safetensors, .parquet, .arrow.")] = None,
-    corpus: Annotated[Path | None, _file(INPUTS, "Embeddings of the documents.")] = None,
+    queries: Annotated[
+        Path | None, _file(INPUTS, "Embeddings of the queries: .npy, .safetensors, .parquet, .arrow.")
+    ] = None,
+    corpus: Annotated[Path | None, _file(INPUTS, "Embeddings of the documents, likewise.")] = None,
     positives: Annotated[Path | None, _file(INPUTS, "Judgements: BEIR or TREC qrels, or a table.")] = None,
     beir: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder with all of it.", rich_help_panel=INPUTS),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A folder in BEIR's layout: texts, judgements, embeddings.",
+            rich_help_panel=INPUTS,
+        ),
     ] = None,
     split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgements.")] = None,
-    vectors: Annotated[str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy.")] = None,
+    vectors: Annotated[
+        str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
+    ] = None,
     query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
     corpus_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
     vector_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
@@ -100,16 +109,20 @@ def command(
     same_text: Annotated[bool, _option(INPUTS, "Copies of a positive's text are no negatives.")] = True,
     metric: Annotated[str, _option(RULES, "cosine, ip or l2.")] = "cosine",
     num_negatives: Annotated[int, _option(RULES, "Negatives per query.", "--num-negatives", "-n")] = 5,
-    absolute_margin: Annotated[float | None, _option(RULES, "At least this much below the reference.")] = None,
-    relative_margin: Annotated[float | None, _option(RULES, "At least this share below it.")] = None,
-    max_score: Annotated[float | None, _option(RULES, "Highest score.")] = None,
-    min_score: Annotated[float | None, _option(RULES, "Lowest score.")] = None,
-    reference: Annotated[str, _option(RULES, "Of the positives' scores: min, max, mean or each.")] = "min",
-    range_min: Annotated[int, _option(RULES, "First rank among what is left.")] = 0,
-    range_max: Annotated[int | None, _option(RULES, "Rank behind the last.")] = None,
+    absolute_margin: Annotated[float | None, _option(RULES, "Score at least this much below the reference.")] = None,
+    relative_margin: Annotated[float | None, _option(RULES, "Score at least this share below it: 0.05 is 5 %.")] = None,
+    max_score: Annotated[float | None, _option(RULES, "Highest score of a negative.")] = None,
+    min_score: Annotated[float | None, _option(RULES, "Lowest score of a negative.")] = None,
+    reference: Annotated[
+        str, _option(RULES, "What margins refer to: the positives' min, max or mean score, or each.")
+    ] = "min",
+    range_min: Annotated[int, _option(RULES, "First rank among what the rules leave, from 0.")] = 0,
+    range_max: Annotated[
+        int | None, _option(RULES, "Rank behind the last. Default: as far as --num-negatives needs.")
+    ] = None,
     sampling: Annotated[str, _option(RULES, "top, random, stride, softmax:T or ambiguous[:A[:B]].")] = "top",
     num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
-    limit_per_document: Annotated[int | None, _option(RULES, "Rows that a document may serve.")] = None,
+    limit_per_document: Annotated[int | None, _option(RULES, "Queries that a document may serve at most.")] = None,
     seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
     epoch: Annotated[int, _option(RULES, "Epoch of the draws.")] = 0,
     out: Annotated[Path | None, _option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
@@ -118,12 +131,15 @@ def command(
     job: Annotated[Path | None, _option(JOB, "Folder of a job that survives being killed.")] = None,
     resume: Annotated[bool, _option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
     shard: Annotated[str | None, _option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
-    tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time.")] = None,
-    num_threads: Annotated[int | None, _option(OUTPUT, "Threads. Default: all that there are.")] = None,
-    memory_limit: Annotated[str | None, _option(OUTPUT, "Working memory, such as 512MiB.")] = None,
+    tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time. Default: 8192.")] = None,
+    num_threads: Annotated[int | None, _option(MACHINE, "Threads. Default: all that there are.")] = None,
+    memory_limit: Annotated[str | None, _option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
     json: Json = False,
 ) -> None:
-    """Mine hard negatives from files, exactly."""
+    """Mine hard negatives from files, exactly.
+
+    negmine mine --beir scifact --split train --relative-margin 0.05 --out negatives.parquet
+    """
     with arguments():
         target = _Target(
             out=out,
@@ -171,7 +187,7 @@ def command(
         options = {
             "metric": metric,
             "exclude_self": exclude_self,
-            "epoch": _coerce.integer(epoch, "epoch", least=0),
+            "epoch": _coerce.epoch(epoch),
             "num_threads": _coerce.threads(num_threads),
             "memory_limit": _bytes(memory_limit),
         }
@@ -192,16 +208,14 @@ def _mine(
         task.queries,
         task.corpus,
         task.positives,
-        miner,
-        {},
-        options["metric"],
-        task.ids,
-        task.query_ids,
-        task.exclude,
-        options["exclude_self"],
-        task.groups,
-        None,
-        options["epoch"],
+        miner=miner,
+        metric=options["metric"],
+        ids=task.ids,
+        query_ids=task.query_ids,
+        exclude=task.exclude,
+        exclude_self=options["exclude_self"],
+        groups=task.groups,
+        epoch=options["epoch"],
     )
     digest = fingerprint.of_inputs(given.digests(threads))
     started = time.perf_counter()
@@ -296,10 +310,12 @@ def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.
 def _said(counts: Any, written: io.Written, form: str | None) -> list[str]:  # noqa: ANN401 (a mapping from JSON)
     short = sum(counts["short"].values())
     reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in counts["short"].items())
+    taken = [f"{line.replace('_', ' ')} {n:,}" for line, n in counts["documents"].items() if n and line != "rest"]
     return [
         _said_rows(written, form),
         f"  {counted(counts['n_negatives'], 'negative')} for {counted(counts['n_rows'], 'row')}"
         + (f"; {counted(short, 'row')} short: {reasons}" if short else ""),
+        f"  documents that rules took out, over all rows: {', '.join(taken) or 'none'}",
     ]
 
 

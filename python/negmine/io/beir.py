@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _files
 from negmine._extras import require
 from negmine.errors import NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 from negmine.io.judgements import Qrels, Unknown, read_qrels
 from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.vectors import read_vectors
@@ -54,7 +55,7 @@ class RetrievalSet:
     query_vectors: npt.NDArray[Any] | None = None
 
     def positives(self, *, min_grade: int = 1, unknown: Unknown = "error") -> Positives:
-        """Positives as rows; see :meth:`Qrels.positives`."""
+        """Positives as rows; ``min_grade`` and ``unknown`` are those of :meth:`Qrels.positives`."""
         return self.qrels.positives(
             query_ids=self.queries.ids, document_ids=self.corpus.ids, min_grade=min_grade, unknown=unknown
         )
@@ -89,7 +90,7 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     NegmineValueError
         A file is missing, there are several splits or embeddings to choose from, or rows do not align.
     """
-    root = atomic.as_path(folder, "folder")
+    root = _files.as_path(folder, "folder")
     if not root.is_dir():
         raise NegmineValueError(f"`folder` must be a folder; got {root}.")
     corpus = read_texts(_texts_file(root, "corpus"), argument="corpus")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine import _coerce, _files
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 from negmine.positives import Positives
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def read_qrels(path: object, *, split: str | None = None, argument: str = "path"
     NegmineValueError
         No such file, a line with another number of fields or a grade that is no integer (the line is named).
     """
-    file = atomic.input_file(path, argument)
+    file = _files.input_file(path, argument)
     if file.suffix in tables.TABLE_SUFFIXES:
         return _qrels_from_table(file, split, argument)
     if file.suffix not in QRELS_SUFFIXES:
@@ -207,7 +207,7 @@ def read_run(path: object, *, argument: str = "path") -> Run:
     NegmineValueError
         No such file, or a line that is not of this form (it is named).
     """
-    file = atomic.input_file(path, argument)
+    file = _files.input_file(path, argument)
     fields = _fields(file, 6, argument)
     return Run(
         _strings([line[0] for line in fields]),

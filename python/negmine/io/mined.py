@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native, policies
+from negmine import _coerce, _files, _native, policies
 from negmine._coerce import CsrLike, Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import take_labels
-from negmine.io import atomic, tables
-from negmine.miner import HardNegativeMiner
+from negmine.io import tables
+from negmine.miner import OPTIONS, HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.report import Reason, Source
 
@@ -97,7 +97,7 @@ class Records:
         return len(self.query_rows)
 
     def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
-        """The rows as a table whose schema carries the provenance."""
+        """The rows as a table whose schema carries the ``provenance``."""
         arrow = require("pyarrow", "io", "writing mined negatives")
         reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
         names = np.array([source.name.lower() for source in Source])
@@ -119,7 +119,7 @@ class Records:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Records:
-        """The rows of a table that :meth:`to_table` made."""
+        """The rows of a ``table`` that :meth:`to_table` made."""
         flat = {name: table[name].combine_chunks() for name in table.column_names}
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
         sources = {source.name.lower(): int(source) for source in Source}
@@ -289,7 +289,7 @@ class _Source:
         negatives = self.negatives
         real = negatives.source[begin:end] != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
-        queries = negatives.query_rows[begin:end]
+        queries, rows = negatives.query_rows[begin:end], negatives.rows[begin:end][real]
         return Records(
             query_rows=queries,
             query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
@@ -298,8 +298,8 @@ class _Source:
             positives=self._positives(begin, end),
             negatives=Lists(
                 offsets,
-                negatives.rows[begin:end][real],
-                negatives.ids[begin:end][real],
+                rows,
+                take_labels(self.document_ids, rows),
                 negatives.scores[begin:end][real],
             ),
             sources=negatives.source[begin:end][real],
@@ -322,7 +322,7 @@ class _Source:
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
     """All options of a miner as JSON can hold them."""
-    options = {field.name: getattr(miner, field.name) for field in fields(miner) if field.name != "_"}
+    options = {name: getattr(miner, name) for name in OPTIONS}
     return {name: _plain(value) for name, value in options.items()} | {"sampling": _policy(miner.sampling)}
 
 
@@ -391,7 +391,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
         ``path`` does not end in ".parquet" or its folder does not exist.
     """
     mined = as_mined(negatives)
-    target = atomic.as_path(path, "path")
+    target = _files.as_path(path, "path")
     if target.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
     write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
@@ -410,7 +410,7 @@ def read_negatives(path: object) -> MinedRows:
     NegmineValueError
         The file is no such file.
     """
-    file = atomic.input_file(path, "path")
+    file = _files.input_file(path, "path")
     if file.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
     metadata = tables.read_schema(file, "path").metadata or {}
@@ -439,7 +439,7 @@ def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
 def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
     """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all."""
     parquet = require("pyarrow.parquet", "io", "writing Parquet")
-    with atomic.atomic_file(path) as temporary:
+    with _files.atomic_file(path) as temporary:
         writer = None
         try:
             for part in parts:

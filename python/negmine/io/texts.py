@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine import _coerce, _files
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ class Texts:
     def from_lists(
         cls, texts: Sequence[str], *, ids: npt.ArrayLike | None = None, titles: Sequence[str] | None = None
     ) -> Texts:
-        """Take lists of strings; without ``ids`` the labels are the rows."""
+        """Take lists of strings: ``texts``, ``titles`` where there are any, and unique ``ids``, by default the rows."""
         arrow = require("pyarrow", "io", "holding texts")
         for argument, strings in (("texts", texts), ("titles", titles)):
             if isinstance(strings, str):
@@ -90,7 +90,7 @@ class Texts:
         return compute.utf8_trim_whitespace(compute.binary_join_element_wise(self.titles, self.texts, space))
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
-        """Some rows, in the order given."""
+        """Some ``rows``, in the order given."""
         return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
 
 
@@ -125,7 +125,7 @@ def read_texts(
     NegmineTypeError
         Texts that are no strings, labels that are neither integers nor strings.
     """
-    file = atomic.input_file(path, argument)
+    file = _files.input_file(path, argument)
     if file.suffix not in TEXT_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(TEXT_SUFFIXES)}; got {file}.")
     id_names = ID_NAMES if id_name is None else (id_name,)

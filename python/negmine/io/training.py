@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine import _coerce, _files
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 from negmine.io.mined import (
     Lists,
     MinedRows,
@@ -277,7 +277,7 @@ def write_training_rows(
         corpus, which has no text.
     """
     _coerce.choice(format, "format", FORMATS)
-    target = atomic.as_path(path, "path")
+    target = _files.as_path(path, "path")
     lines_only = format in ("flagembedding", "tevatron")
     suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
     if target.suffix not in suffixes:
@@ -375,7 +375,7 @@ def _write_table(
     if path.suffix == ".parquet":
         write_tables(path, made())
     else:
-        with atomic.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with _files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for table in made():
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in table.to_pylist())
     return Written(path, counts["rows"], counts["dropped"])
@@ -383,7 +383,7 @@ def _write_table(
 
 def _write_lines(path: Path, mined: MinedRows, make: Callable[[Records], Iterator[dict[str, Any] | None]]) -> Written:
     written = dropped = 0
-    with atomic.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with _files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for records in _steps(mined):
             for line in make(records):
                 if line is None:

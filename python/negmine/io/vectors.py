@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine import _coerce, _files
 from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import atomic, tables
+from negmine.io import tables
 
 __all__ = ["VECTOR_SUFFIXES", "Vectors", "read_vectors"]
 
@@ -83,7 +83,7 @@ def read_vectors(
     >>> read_vectors(path).rows.shape
     (3, 3)
     """
-    file = atomic.input_file(path, argument)
+    file = _files.input_file(path, argument)
     if file.suffix not in VECTOR_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(VECTOR_SUFFIXES)}; got {file}.")
     if file.suffix in tables.TABLE_SUFFIXES:

@@ -58,14 +58,8 @@ def of_rows(rows: Rows, argument: str, num_threads: int) -> dict[str, Any]:
 
 def _as_float32(rows: Rows) -> npt.NDArray[np.float32]:
     """The values, contiguous and little-endian."""
-    array = rows.array
-    if rows.kind == "bfloat16":
-        bits = array.astype(np.uint32) << np.uint32(16)
-        return np.ascontiguousarray(bits.view(np.float32), dtype="<f4")
-    if rows.kind == "float16":
-        array = array.view(np.float16)
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype="<f4")
+        return np.ascontiguousarray(rows.values(), dtype="<f4")
 
 
 def of_labels(labels: Ids | None) -> str | None:

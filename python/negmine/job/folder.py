@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from negmine import _files
 from negmine.errors import JobError, NegmineValueError
-from negmine.io import atomic
 from negmine.job import fingerprint
 
 __all__ = ["JobFolder", "Manifest"]
@@ -123,7 +123,7 @@ class JobFolder:
             others = sorted(
                 entry.name
                 for entry in self.path.iterdir()
-                if entry.name != self.lock_path.name and not atomic.is_leftover(entry)
+                if entry.name != self.lock_path.name and not _files.is_leftover(entry)
             )
             if others:
                 raise JobError(
@@ -170,11 +170,11 @@ class JobFolder:
         parts = self.path / "parts"
         for folder in (self.path, parts):
             for entry in folder.iterdir() if folder.is_dir() else ():
-                if atomic.is_leftover(entry) or (finished and folder == parts):
+                if _files.is_leftover(entry) or (finished and folder == parts):
                     entry.unlink()
         if finished and parts.is_dir():
             parts.rmdir()
-            atomic.sync_folder(self.path)
+            _files.sync_folder(self.path)
 
     def make(self) -> bool:
         """Make the folder; False where it was there."""
@@ -182,7 +182,7 @@ class JobFolder:
             self.path.mkdir(parents=True)
         except FileExistsError:
             return False
-        atomic.sync_folder(self.path.parent)
+        _files.sync_folder(self.path.parent)
         return True
 
     def has_parts(self) -> bool:
@@ -194,7 +194,7 @@ class JobFolder:
         parts = self.path / "parts"
         if not parts.is_dir():
             parts.mkdir()
-            atomic.sync_folder(self.path)
+            _files.sync_folder(self.path)
 
     def undo(self, *, folder: bool) -> None:
         """Remove what beginning a job made, and the folder if that is part of it; only under the lock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from negmine import _coerce
 from negmine._coerce import CsrLike, Ids, Progress, Rows
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import METRICS, ExactIndex, Metric, exclusions
+from negmine.index import METRICS, ExactIndex, Metric, eligibility, exclusions
 from negmine.io.mined import describe_miner
 from negmine.job import fingerprint
 from negmine.miner import HardNegativeMiner
@@ -89,28 +89,33 @@ def check(
     queries: Any,  # noqa: ANN401 (arrays of several libraries)
     corpus: object,
     positives: Positives | Iterable[Iterable[int]],
-    miner: HardNegativeMiner | None,
-    options: dict[str, Any],
-    metric: Metric,
-    ids: npt.ArrayLike | None,
-    query_ids: npt.ArrayLike | None,
-    exclude: Positives | Iterable[Iterable[int]] | None,
-    exclude_self: bool,
-    groups: npt.ArrayLike | None,
-    eligible: Eligibility | None,
-    epoch: int,
+    *,
+    miner: HardNegativeMiner | None = None,
+    options: Mapping[str, Any] | None = None,
+    metric: Metric = "cosine",
+    ids: npt.ArrayLike | None = None,
+    query_ids: npt.ArrayLike | None = None,
+    exclude: Positives | Iterable[Iterable[int]] | None = None,
+    exclude_self: bool = False,
+    groups: npt.ArrayLike | None = None,
+    eligible: Eligibility | None = None,
+    epoch: int = 0,
 ) -> Inputs:
-    """Check all that does not need the values: a mistake must not turn up in the middle of a job."""
+    """Check all that does not need the values: a mistake must not turn up in the middle of a job.
+
+    ``options`` are those of a miner, where ``miner`` is None; the others are as :func:`mine_to` takes them.
+    """
     if miner is not None and options:
         raise NegmineTypeError(f"`miner` must be None where options are given; got a miner and {', '.join(options)}.")
-    miner = HardNegativeMiner(**options) if miner is None else miner
+    miner = HardNegativeMiner(**(options or {})) if miner is None else miner
+    if not isinstance(miner, HardNegativeMiner):
+        raise NegmineTypeError(f"`miner` must be a HardNegativeMiner; got {type(miner).__name__}.")
     query_rows, corpus_rows = _coerce.rows(queries, "queries"), _coerce.rows(corpus, "corpus")
     n_queries, width = query_rows.shape
     n_documents, corpus_width = corpus_rows.shape
     if width != corpus_width:
         raise NegmineValueError(f"`queries` must have the width of `corpus`, {corpus_width}; got {width}.")
-    known = exclusions(positives)
-    assert known is not None
+    known = Positives.read(positives, "positives")
     lists: list[tuple[str, CsrLike]] = [("positives", known)]
     excluded = exclusions(exclude)
     lists += [] if excluded is None else [("exclude", excluded)]
@@ -121,6 +126,7 @@ def check(
             )
         if len(rows.items) and rows.items.max() >= n_documents:
             raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {rows.items.max()}.")
+    eligible = eligibility(eligible)
     if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
         raise NegmineValueError(
             f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
@@ -140,10 +146,10 @@ def check(
         ids=None if ids is None else _coerce.ids(ids, "ids", n_documents),
         query_ids=labels,
         exclude=excluded,
-        exclude_self=bool(exclude_self),
+        exclude_self=_coerce.flag(exclude_self, "exclude_self"),
         groups=None if groups is None else _coerce.int64s(groups, "groups", n_documents),
         eligible=eligible,
-        epoch=_coerce.integer(epoch, "epoch", least=0),
+        epoch=_coerce.epoch(epoch),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from negmine import _files
 from negmine._extras import require
 from negmine.errors import JobError, NegmineTypeError
-from negmine.io import atomic
 from negmine.job import fingerprint, result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.result import JobResult, Part
@@ -39,10 +39,10 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     if isinstance(folders, str | Path) or not isinstance(folders, Sequence) or not folders:
         raise NegmineTypeError(f"`folders` must be a list of at least one path; got {folders!r}.")
     require("pyarrow", "io", "a job")
-    shards = _shards([JobFolder(atomic.as_path(folder, "folders")) for folder in folders])
+    shards = _shards([JobFolder(_files.as_path(folder, "folders")) for folder in folders])
     first = shards[0][1]
     manifest = Manifest(first.version, first.inputs, first.n_queries, first.tile_queries, None)
-    job = JobFolder(atomic.as_path(out, "out"))
+    job = JobFolder(_files.as_path(out, "out"))
     job.refuse_other_folders()
     job.make()
     with job.lock():
@@ -56,7 +56,7 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
             if report is not None:
                 return result.result(job, manifest, report, 0, was_finished=True)
         else:
-            atomic.write_text(job.manifest_path, manifest.to_json())
+            _files.write_text(job.manifest_path, manifest.to_json())
         job.clean(finished=False)
         report = result.finish(
             job, manifest, _shard_parts([shard for shard, _, _ in shards], [r for _, _, r in shards])

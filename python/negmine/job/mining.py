@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _coerce, _files, _native
 from negmine._coerce import Progress
 from negmine._extras import require
 from negmine.errors import JobError, NegmineError
 from negmine.index import ExactIndex, Metric
-from negmine.io import atomic, mined
+from negmine.io import mined
 from negmine.job import fingerprint, inputs, result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.inputs import Inputs
 from negmine.job.result import JobResult
-from negmine.miner import HardNegativeMiner
+from negmine.miner import OPTIONS, HardNegativeMiner
 from negmine.negatives import HardNegatives
 from negmine.positives import Eligibility, Positives
 
@@ -34,6 +34,7 @@ TILE_QUERIES = 8192
 _TILE_KEY = b"negmine.tile"
 
 
+@_coerce.named("mine_to", OPTIONS)
 def mine_to(
     folder: object,
     queries: object,
@@ -119,22 +120,23 @@ def mine_to(
         queries,
         corpus,
         positives,
-        miner,
-        options,
-        metric,
-        ids,
-        query_ids,
-        exclude,
-        exclude_self,
-        groups,
-        eligible,
-        epoch,
+        miner=miner,
+        options=options,
+        metric=metric,
+        ids=ids,
+        query_ids=query_ids,
+        exclude=exclude,
+        exclude_self=exclude_self,
+        groups=groups,
+        eligible=eligible,
+        epoch=epoch,
     )
     inputs.refuse_limit(given.miner)
+    _coerce.flag(resume, "resume")
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = _coerce.threads(num_threads)
-    job = JobFolder(atomic.as_path(folder, "folder"))
+    job = JobFolder(_files.as_path(folder, "folder"))
     job.refuse_other_folders()
     made = job.make()
     with job.lock():
@@ -175,7 +177,7 @@ def _begin(
     if found is None:
         version = str(_native.build_info()["version"])
         manifest = Manifest(version, digests, given.n_queries, tile_queries or TILE_QUERIES, shard)
-        atomic.write_text(job.manifest_path, manifest.to_json())
+        _files.write_text(job.manifest_path, manifest.to_json())
         return manifest
     changed = fingerprint.differences(found.inputs, digests)
     if tile_queries is not None and tile_queries != found.tile_queries:

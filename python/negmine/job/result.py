@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from negmine.io import atomic, mined
+from negmine import _files
+from negmine.io import mined
 from negmine.job.folder import JobFolder, Manifest
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class JobResult:
     def __str__(self) -> str:
         if self.was_finished:
             return f"the job in {self.folder} was finished before; nothing was done"
+        if self.n_tiles == 0 and "shard" in self.report:
+            (i, n), n_queries, size = (self.report[name] for name in ("shard", "n_queries", "tile_queries"))
+            return (
+                f"the job in {self.folder} is finished: no tile falls to shard {i} of {n}, since {n_queries:,} queries "
+                f"make too few tiles of {size:,}; `tile_queries` makes them smaller"
+            )
         found = self.n_tiles - self.n_mined
         return f"the job in {self.folder} is finished: {self.n_mined} tiles mined now, {found} found there"
 
@@ -138,7 +145,7 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
 
     mined.write_tables(job.result_path, tables())
     report = total.finish(manifest)
-    atomic.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    _files.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
     job.clean(finished=True)
     return report
 

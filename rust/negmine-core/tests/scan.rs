@@ -6,7 +6,9 @@ use negmine_core::base::csr::Lists;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::order::Scored;
 use negmine_core::base::parallel::Run;
-use negmine_core::exact::{Candidates, Eligible, ExactIndex, Found, GroupRule, Layout, Metric, Targets};
+use negmine_core::exact::{
+    Candidates, Eligible, ExactIndex, Found, GroupRule, Layout, Metric, Pruned, Targets,
+};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 use proptest::prelude::*;
@@ -70,6 +72,7 @@ struct Case {
     threads: usize,
     tile_rows: usize,
     resident: bool,
+    pruned: Pruned,
 }
 
 fn value(kind: u8) -> BoxedStrategy<f32> {
@@ -125,11 +128,21 @@ fn case() -> impl Strategy<Value = Case> {
                 prop::sample::select(vec![1_usize, 2, 3, 8]),
                 prop_oneof![1_usize..130, Just(16_384)],
                 any::<bool>(),
+                // The rows are up to 69 wide: some of these leave nothing out.
+                prop::sample::select(vec![
+                    Pruned::Auto,
+                    Pruned::Off,
+                    Pruned::Forced(0),
+                    Pruned::Forced(4),
+                    Pruned::Forced(17),
+                    Pruned::Forced(64),
+                    Pruned::Forced(usize::MAX),
+                ]),
             );
             (Just(metric), data, options)
         })
         .prop_map(|(metric, (corpus, queries, banned, groups, keys), options)| {
-            let (caps, floor, depth, warm, threads, tile_rows, resident) = options;
+            let (caps, floor, depth, warm, threads, tile_rows, resident, pruned) = options;
             let banned = banned
                 .into_iter()
                 .map(|rows| rows.into_iter().filter(|&r| (r as usize) < corpus.nrows()).collect())
@@ -148,6 +161,7 @@ fn case() -> impl Strategy<Value = Case> {
                 threads,
                 tile_rows,
                 resident,
+                pruned,
             }
         })
 }
@@ -199,7 +213,12 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
     let corpus = Rows::new("corpus", Elements::F32(case.corpus.view())).unwrap();
     let queries = Rows::new("queries", Elements::F32(case.queries.view())).unwrap();
     let run = Run { threads: case.threads, isa, poll: &|_, _| false };
-    let layout = Layout { tile_rows: case.tile_rows, resident: case.resident, ..Layout::default() };
+    let layout = Layout {
+        tile_rows: case.tile_rows,
+        resident: case.resident,
+        pruned: case.pruned,
+        ..Layout::default()
+    };
     let index = ExactIndex::build(&corpus, case.metric, layout, &run).unwrap();
     let found = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().found;
     let expected = plain(case.metric, &case.corpus, &case.queries, &candidates, &targets);
@@ -228,11 +247,14 @@ fn clustered(rows: usize, width: usize, seed: u64) -> Array2<f32> {
 #[test]
 fn larger_sets_equal_a_plain_scan_on_every_instruction_set() {
     for isa in Isa::available() {
-        for (metric, threads, resident) in [
-            (Metric::Cosine, 1, true),
-            (Metric::Ip, 2, true),
-            (Metric::L2, 3, false),
-            (Metric::Cosine, 2, false),
+        for (metric, threads, resident, pruned) in [
+            (Metric::Cosine, 1, true, Pruned::Off),
+            (Metric::Cosine, 1, true, Pruned::Forced(16)),
+            (Metric::Cosine, 2, true, Pruned::Forced(80)),
+            (Metric::Ip, 2, true, Pruned::Auto),
+            (Metric::Ip, 2, true, Pruned::Forced(40)),
+            (Metric::L2, 3, false, Pruned::Auto),
+            (Metric::Cosine, 2, false, Pruned::Forced(40)),
         ] {
             let (corpus, queries) = (clustered(3_000, 96, 1), clustered(130, 96, 2));
             let case = Case {
@@ -249,6 +271,7 @@ fn larger_sets_equal_a_plain_scan_on_every_instruction_set() {
                 threads,
                 tile_rows: 700,
                 resident,
+                pruned,
             };
             check(&case, isa).unwrap();
         }
@@ -261,7 +284,15 @@ fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
         [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 127, 128, 129, 384, 768, 1000, 4097];
     for isa in Isa::available() {
         for width in widths {
-            for metric in [Metric::Cosine, Metric::Ip, Metric::L2] {
+            // A rotation of the widest would take seconds.
+            let lead = if width > 1000 { width } else { width / 3 };
+            for (metric, pruned) in [
+                (Metric::Cosine, Pruned::Off),
+                (Metric::Cosine, Pruned::Forced(lead)),
+                (Metric::Ip, Pruned::Off),
+                (Metric::Ip, Pruned::Forced(lead)),
+                (Metric::L2, Pruned::Auto),
+            ] {
                 let case = Case {
                     metric,
                     corpus: clustered(150, width, 3),
@@ -276,6 +307,7 @@ fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
                     threads: 1,
                     tile_rows: 64,
                     resident: true,
+                    pruned,
                 };
                 check(&case, isa).unwrap();
             }

@@ -5,6 +5,7 @@
 
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::feistel::{ROUNDS, rounds_inline};
+use crate::hits_i8::dot_hits_i8_scalar;
 use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
@@ -139,6 +140,23 @@ pub(crate) fn dot_rows_i8(
         avx2: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         vnni256: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         avx512: avx512::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
+    );
+}
+
+pub(crate) fn dot_hits_i8(
+    isa: Isa,
+    queries: &[i8],
+    rows: &[i8],
+    stride: usize,
+    hits: &[Hit],
+    out: &mut [i32],
+) {
+    by_isa!(
+        isa,
+        scalar: dot_hits_i8_scalar(queries, rows, stride, hits, out),
+        avx2: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
+        vnni256: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
+        avx512: avx512::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
     );
 }
 

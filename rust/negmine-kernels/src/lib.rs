@@ -20,6 +20,7 @@ pub mod feistel;
 #[cfg(target_arch = "x86_64")]
 mod floor;
 pub mod fpenv;
+pub mod hits_i8;
 pub mod isa;
 #[allow(unsafe_code)]
 pub mod memory;

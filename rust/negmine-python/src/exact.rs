@@ -1,6 +1,6 @@
 //! The exact index: build, search, mine.
 
-use negmine_core::exact::{self, SearchRequest};
+use negmine_core::exact::{self, ScanPlan, SearchRequest};
 use negmine_core::mine::pool;
 use negmine_core::mine::random::{self, RandomRequest};
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
@@ -19,7 +19,9 @@ pub(crate) struct ExactIndex {
 
 #[pymethods]
 impl ExactIndex {
+    /// `pruned` forces that many leading coordinates, or full width with 0; tests and benchmarks use it.
     #[new]
+    #[pyo3(signature = (corpus, metric_name, tile_rows, memory_limit, num_threads, pruned=None))]
     fn new(
         py: Python<'_>,
         corpus: RowsArg<'_>,
@@ -27,11 +29,18 @@ impl ExactIndex {
         tile_rows: usize,
         memory_limit: Option<usize>,
         num_threads: usize,
+        pruned: Option<usize>,
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
         let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
             .map_err(|error| errors::raise(py, &error))?;
+        let pruned = match pruned {
+            None => exact::Pruned::Auto,
+            Some(0) => exact::Pruned::Off,
+            Some(lead) => exact::Pruned::Forced(lead),
+        };
+        let layout = exact::Layout { pruned, ..layout };
         let inner =
             call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
         Ok(Self { inner })
@@ -49,21 +58,24 @@ impl ExactIndex {
         self.inner.bytes()
     }
 
-    /// What a scan takes: bytes packed, of queries, of the answer; queries at once; passes.
+    /// What a scan takes: bytes packed, of queries, of the answer; queries at once; passes; bytes
+    /// of rotated documents at most.
     fn plan(
         &self,
         py: Python<'_>,
         n_queries: usize,
         k: usize,
         num_threads: usize,
-    ) -> PyResult<(usize, usize, usize, usize, usize)> {
+    ) -> PyResult<(usize, usize, usize, usize, usize, usize)> {
         let (rows, width) = (self.inner.len(), self.inner.width());
         let plan = self
             .inner
             .layout()
             .plan(rows, width, n_queries, k, num_threads)
             .map_err(|error| errors::raise(py, &error))?;
-        Ok((plan.packed_bytes, plan.query_bytes, plan.answer_bytes, plan.queries_at_once, plan.passes))
+        let ScanPlan { packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes } =
+            plan;
+        Ok((packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes))
     }
 
     /// The best `k` of every query: rows, f64 scores, counts.

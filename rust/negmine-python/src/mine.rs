@@ -95,6 +95,7 @@ pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict
     out.set_item("zero_queries", pool.zero_queries)?;
     let counters = PyDict::new(py);
     counters.set_item("scanned", pool.counters.scanned)?;
+    counters.set_item("refined", pool.counters.refined)?;
     counters.set_item("survivors", pool.counters.survivors)?;
     counters.set_item("rescored", pool.counters.rescored)?;
     out.set_item("counters", counters)?;

@@ -29,6 +29,7 @@
 use negmine_kernels::dot_i8::PANEL;
 use negmine_kernels::quantize::{RowCode, round_down, round_up};
 
+use super::pack::factor;
 use super::score::Metric;
 
 /// The slack terms of the bound. Anything but [`Slack::CERTIFIED`] is for tests that show that a term is needed.
@@ -40,6 +41,10 @@ pub struct Slack {
     pub underflow: f64,
     /// Relative to ||q|| ||d||, for the rounding of the canonical score.
     pub canonical: f64,
+    /// Relative, one rounding of the f32 arithmetic that rotates rows.
+    pub gamma: f64,
+    /// How much of what the rotation lacks of being orthogonal is allowed for: all of it, 1, or nothing, 0.
+    pub eta: f64,
 }
 
 impl Slack {
@@ -49,6 +54,8 @@ impl Slack {
         rounding: 1.0 / (1_u64 << 20) as f64,
         underflow: 1.0 / (1_u128 << 120) as f64,
         canonical: 1.0 / (1_u64 << 34) as f64,
+        gamma: 1.0 / (1_u64 << 24) as f64,
+        eta: 1.0,
     };
 }
 
@@ -93,6 +100,21 @@ impl QueryBound {
         let scale = if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) };
         let (norm, error) = (f64::from(code.norm), f64::from(code.error));
         Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, qq }
+    }
+
+    /// At least the norm, in the query's unit.
+    pub(crate) fn norm(&self) -> f64 {
+        self.norm
+    }
+
+    /// What coordinates are multiplied with before anything else.
+    pub(crate) fn factor(&self) -> f64 {
+        factor(self.metric, self.qq, self.unit)
+    }
+
+    /// What coordinates were multiplied with (1 under cosine, where rows are normed).
+    pub(crate) fn unit(&self) -> f64 {
+        self.unit
     }
 
     /// Whether every document scores exactly zero.

@@ -4,8 +4,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
+use super::choose::Prepared;
 use super::pack::Tile;
-use super::plan::Layout;
+use super::plan::{Layout, Pruned};
 use super::score::Metric;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
@@ -18,6 +19,8 @@ pub struct ExactIndex {
     /// Empty unless the layout is resident.
     tiles: Vec<Tile>,
     zero_rows: usize,
+    /// What pruned scans have prepared.
+    prepared: Prepared,
 }
 
 impl ExactIndex {
@@ -26,13 +29,16 @@ impl ExactIndex {
     /// # Errors
     /// A value that is not finite, or an interrupt.
     pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
+        // Squared distances are scanned at full width.
+        let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
         let mut index = Self {
             metric,
             rows: corpus.len(),
             width: corpus.width(),
-            layout: Layout { tile_rows: layout.tile_rows.max(1), ..layout },
+            layout: Layout { tile_rows: layout.tile_rows.max(1), pruned, ..layout },
             tiles: Vec::new(),
             zero_rows: 0,
+            prepared: Prepared::default(),
         };
         for documents in index.tile_ranges() {
             let tile = Tile::pack(corpus, documents, metric, layout.slack, run)?;
@@ -83,11 +89,16 @@ impl ExactIndex {
     /// Bytes that the index keeps beside the caller's rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 }
+        let tiles = if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 };
+        tiles + self.prepared.bytes()
     }
 
     pub(crate) fn tiles(&self) -> &[Tile] {
         &self.tiles
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// The documents of every tile.

@@ -112,6 +112,8 @@ pub struct Found {
 pub struct Counters {
     /// (query, document) pairs scored in int8.
     pub scanned: u64,
+    /// Pairs that the leading coordinates of a pruned scan did not rule out.
+    pub refined: u64,
     /// Pairs that the bound did not rule out.
     pub survivors: u64,
     /// Pairs scored canonically.
@@ -122,6 +124,7 @@ impl Counters {
     pub(crate) fn add(&mut self, parts: impl IntoIterator<Item = Self>) {
         for part in parts {
             self.scanned += part.scanned;
+            self.refined += part.refined;
             self.survivors += part.survivors;
             self.rescored += part.rescored;
         }

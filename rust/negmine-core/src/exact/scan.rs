@@ -5,6 +5,7 @@
 //! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
 //! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
@@ -17,9 +18,12 @@ use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
 
 use super::bound::{QueryBound, unit_for};
+use super::choose::Prediction;
 use super::index::ExactIndex;
+use super::lead::Lead;
 use super::pack::{Tile, factor};
-use super::plan::{BLOCK, ScanPlan};
+use super::plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
+use super::pruned::{LeadBlock, Shared};
 use super::request::{Candidates, Counters, Found, Outcome, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
@@ -39,13 +43,16 @@ const SETTLE_AFTER: [usize; 3] = [64, 256, 1024];
 const SAMPLE: usize = 16;
 
 /// Everything that the pieces of one scan share.
-struct Scan<'a, 'c, 'q, 'r> {
-    index: &'a ExactIndex,
-    corpus: &'a Rows<'c>,
-    queries: &'a Rows<'q>,
+#[derive(Clone, Copy)]
+pub(crate) struct Scan<'a, 'c, 'q, 'r> {
+    pub(crate) index: &'a ExactIndex,
+    pub(crate) corpus: &'a Rows<'c>,
+    pub(crate) queries: &'a Rows<'q>,
     candidates: &'a Candidates<'r>,
-    targets: &'a Targets,
-    isa: Isa,
+    pub(crate) targets: &'a Targets,
+    pub(crate) isa: Isa,
+    /// Queries of a block.
+    block: usize,
 }
 
 impl ExactIndex {
@@ -61,22 +68,49 @@ impl ExactIndex {
         targets: &Targets,
         run: &Run<'_>,
     ) -> Result<Outcome> {
+        let scan = self.request(corpus, queries, candidates, targets, run.isa)?;
+        let depth = targets.depth;
+        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
+        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+    }
+
+    /// What a pair of such a scan is predicted to cost at full width and with leading coordinates; it is for people, and
+    /// prepares what a scan would.
+    ///
+    /// # Errors
+    /// As for a scan.
+    pub fn predict(
+        &self,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        candidates: &Candidates<'_>,
+        targets: &Targets,
+        run: &Run<'_>,
+    ) -> Result<Prediction> {
+        self.prediction(&self.request(corpus, queries, candidates, targets, run.isa)?, run)
+    }
+
+    fn request<'a, 'c, 'q, 'r>(
+        &'a self,
+        corpus: &'a Rows<'c>,
+        queries: &'a Rows<'q>,
+        candidates: &'a Candidates<'r>,
+        targets: &'a Targets,
+        isa: Isa,
+    ) -> Result<Scan<'a, 'c, 'q, 'r>> {
         if corpus.len() != self.len() || corpus.width() != self.width() {
             return Err(Error::Length { argument: "corpus", expected: self.len(), got: corpus.len() });
         }
         if queries.width() != self.width() {
             return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
         }
-        let depth = targets.depth;
-        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
-        let scan = Scan { index: self, corpus, queries, candidates, targets, isa: run.isa };
-        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+        Ok(Scan { index: self, corpus, queries, candidates, targets, isa, block: BLOCK })
     }
 }
 
 impl Scan<'_, '_, '_, '_> {
     fn blocks(&self) -> usize {
-        self.queries.len().div_ceil(BLOCK)
+        self.queries.len().div_ceil(self.block)
     }
 
     /// All tiles are at hand: a block's state lives only while its piece is worked on.
@@ -90,19 +124,32 @@ impl Scan<'_, '_, '_, '_> {
         let tiles = self.index.tiles();
         let panels: Vec<(&Tile, usize)> =
             tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
-        let blocks = self.blocks();
+        let lead = if plan.pruned_bytes > 0 {
+            self.index.lead_for(self, run)?
+        } else {
+            self.index.prepared().forget();
+            None
+        };
+        let lead = lead.as_deref();
+        let pruned = lead.is_some() && self.index.layout().memory_limit.is_none();
+        let scan = &Self { block: if pruned { PRUNED_BLOCK } else { BLOCK }, ..*self };
+        let blocks = scan.blocks();
         let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
-        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panels.len().max(1));
-        let per_run = panels.len().div_ceil(runs).max(1);
+        let panel_count = lead.map_or(panels.len(), Lead::panels);
+        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
+        let per_run = panel_count.div_ceil(runs).max(1);
         let parts = run.map(
             blocks * runs,
             || (),
             |(), item, ticker| {
-                let mut block = self.block(item / runs)?;
-                let begin = (item % runs * per_run).min(panels.len());
-                let end = (begin + per_run).min(panels.len());
-                block.scan(self, &panels[begin..end], ticker)?;
-                block.finish(self, ticker)?;
+                let mut block = scan.block(item / runs)?;
+                let begin = (item % runs * per_run).min(panel_count);
+                let end = (begin + per_run).min(panel_count);
+                match lead {
+                    Some(lead) => block.scan_pruned(scan, lead, begin..end, ticker)?,
+                    None => block.scan(scan, &panels[begin..end], ticker)?,
+                }
+                block.finish(scan, ticker)?;
                 Ok(block.into_outcome())
             },
         )?;
@@ -148,15 +195,39 @@ impl Scan<'_, '_, '_, '_> {
 
     /// The queries of block `b`, quantised.
     fn block(&self, b: usize) -> Result<Block> {
+        self.block_of(b * self.block..((b + 1) * self.block).min(self.queries.len()))
+    }
+
+    /// The thresholds that some queries end with, scanned at full width.
+    pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
+        let tiles = self.index.tiles();
+        let panels: Vec<(&Tile, usize)> =
+            tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
+        let parts = run.map(
+            queries.len().div_ceil(SAMPLE),
+            || (),
+            |(), item, ticker| {
+                let own = item * SAMPLE..((item + 1) * SAMPLE).min(queries.len());
+                let mut block = self.block_of(queries[own].iter().copied())?;
+                block.scan(self, &panels, ticker)?;
+                block.finish(self, ticker)?;
+                Ok(block.states.iter().map(QueryState::threshold).collect::<Vec<f64>>())
+            },
+        )?;
+        Ok(parts.concat())
+    }
+
+    fn block_of(&self, queries: impl Iterator<Item = usize>) -> Result<Block> {
         let (metric, slack) = (self.index.metric(), self.index.layout().slack);
         let mut block = Block {
             tile: QueryTile::new(self.index.width()),
             states: Vec::new(),
             hits: Vec::new(),
             scanned: 0,
+            refined: 0,
         };
         let mut codes = vec![0; padded_width(self.index.width())];
-        for query in b * BLOCK..((b + 1) * BLOCK).min(self.queries.len()) {
+        for query in queries {
             let mut q = vec![0.0; self.index.width()];
             let row = self.queries.finite_row(self.isa, query, &mut q)?;
             let qq = metric.squared_norm(self.isa, row);
@@ -210,6 +281,7 @@ struct Block {
     states: Vec<QueryState>,
     hits: Vec<Hit>,
     scanned: u64,
+    refined: u64,
 }
 
 impl Block {
@@ -224,11 +296,7 @@ impl Block {
         let mut unit = f64::NAN;
         for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if SIFT_AFTER.contains(&done) {
-                self.states.iter_mut().try_for_each(|state| state.sift(&mut scorer))?;
-                unit = f64::NAN;
-            } else if SETTLE_AFTER.contains(&done) {
-                self.states.iter_mut().try_for_each(|state| state.settle(&mut scorer))?;
+            if Pace::after(done).apply(&mut self.states, &mut scorer)? {
                 unit = f64::NAN;
             }
             let (tile, p) = panels[p];
@@ -254,6 +322,23 @@ impl Block {
         Ok(())
     }
 
+    /// Scans some panels of rotated documents; documents stay pending.
+    fn scan_pruned(
+        &mut self,
+        scan: &Scan<'_, '_, '_, '_>,
+        lead: &Lead,
+        panels: Range<usize>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        let scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+        let mut shared = Shared { scorer, candidates: scan.candidates };
+        let mut rotated = LeadBlock::new(lead, scan.isa, &self.states);
+        let counters = rotated.scan(&mut self.states, panels, &mut shared, ticker)?;
+        self.scanned += counters.scanned;
+        self.refined += counters.refined;
+        Ok(())
+    }
+
     /// Scores whatever may still be of use; the documents seen so far are not wanted again.
     fn finish(&mut self, scan: &Scan<'_, '_, '_, '_>, ticker: &Ticker<'_>) -> Result<()> {
         let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
@@ -273,14 +358,45 @@ impl Block {
     }
 
     fn into_outcome(self) -> Outcome {
-        let mut counters = Counters { scanned: self.scanned, ..Counters::default() };
+        let mut counters = Counters { scanned: self.scanned, refined: self.refined, ..Counters::default() };
         counters.add(self.states.iter().map(QueryState::counters));
         Outcome { found: self.states.into_iter().flat_map(QueryState::into_found).collect(), counters }
     }
 }
 
+/// What all queries of a block do before the next panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Go,
+    Sift,
+    Settle,
+}
+
+impl Pace {
+    /// What is due after that many panels.
+    pub(crate) fn after(panels: usize) -> Self {
+        if SIFT_AFTER.contains(&panels) {
+            Self::Sift
+        } else if SETTLE_AFTER.contains(&panels) {
+            Self::Settle
+        } else {
+            Self::Go
+        }
+    }
+
+    /// Does it; true where thresholds may have risen.
+    pub(crate) fn apply(self, states: &mut [QueryState], scorer: &mut Scorer<'_, '_>) -> Result<bool> {
+        match self {
+            Self::Go => return Ok(false),
+            Self::Sift => states.iter_mut().try_for_each(|state| state.sift(scorer))?,
+            Self::Settle => states.iter_mut().try_for_each(|state| state.settle(scorer))?,
+        }
+        Ok(true)
+    }
+}
+
 /// Places of `n` panels in an order that starts with a sample from everywhere.
-fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }
 

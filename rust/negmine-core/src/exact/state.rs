@@ -149,6 +149,11 @@ impl QueryState {
         }
     }
 
+    /// The query as the caller has it.
+    pub(crate) fn row(&self) -> &[f32] {
+        &self.q
+    }
+
     /// A document that scores below this is of no use.
     pub(crate) fn threshold(&self) -> f64 {
         self.threshold

@@ -3,6 +3,7 @@
 pub(crate) mod canonical;
 pub(crate) mod dot_i8;
 pub(crate) mod feistel;
+pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;

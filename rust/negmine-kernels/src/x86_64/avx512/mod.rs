@@ -2,6 +2,7 @@
 
 pub(crate) mod dot_i8;
 pub(crate) mod feistel;
+pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;

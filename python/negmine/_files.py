@@ -1,4 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: the one writer of archives, tables, training rows and jobs.
+
+A reader sees the old file or the new one, and after a crash of the machine too. What is not protected: two writers of
+one path at a time, of which the later wins; jobs have a lock for that.
+"""
 
 from __future__ import annotations
 

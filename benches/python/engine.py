@@ -1,0 +1,108 @@
+"""The engine against itself and the machine: pruned against full width, two threads against one, packing, memory.
+
+    python benches/python/engine.py [--rounds N] [--queries N]
+
+Real vectors come from the folder that NEGMINE_DATA names, and isotropic ones are made. Ratios are medians over rounds
+in which both sides take turns. A pruned index is warmed by one call, which packs; what that costs is a row of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from search import isotropic, real, synthetic
+
+import negmine
+from negmine import _native
+from negmine.index import TILE_ROWS
+
+Side = Callable[[], object]
+
+
+def forced(index: negmine.ExactIndex, pruned: int | None) -> negmine.ExactIndex:
+    """The same index with the pruned pass off (0), forced to so many leading coordinates, or left to the chooser."""
+    other = object.__new__(negmine.ExactIndex)
+    other.__dict__.update(index.__dict__)
+    other._native = _native.ExactIndex(index._rows, index.metric, TILE_ROWS, None, 1, pruned)
+    return other
+
+
+def seconds(side: Side) -> float:
+    """Wall time of one call."""
+    begin = time.perf_counter()
+    side()
+    return time.perf_counter() - begin
+
+
+def turns(sides: list[Side], rounds: int) -> list[list[float]]:
+    """Times of every side, taken in turn."""
+    times: list[list[float]] = [[] for _ in sides]
+    for round_number in range(rounds):
+        for i in range(len(sides)):
+            place = (i + round_number) % len(sides)
+            times[place].append(seconds(sides[place]))
+    return times
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """Median of the rounds' ratios."""
+    return median(x / y for x, y in zip(a, b, strict=True))
+
+
+def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> None:
+    """Rows of the table of k."""
+    operations = 2.0 * queries.shape[0] * corpus.shape[0] * corpus.shape[1]
+    for k in (1, 10, 100):
+        peak = _native.int8_gops() * 1e9
+        index = negmine.ExactIndex(corpus, num_threads=1)
+        full, chosen = forced(index, 0), forced(index, None)
+        packing = seconds(lambda chosen=chosen, k=k: chosen.search(queries, k))
+        # Calls add up until packing is predicted to pay.
+        for _ in range(4):
+            packing = max(packing, seconds(lambda chosen=chosen, k=k: chosen.search(queries, k)))
+        assert (full.search(queries, k).rows == chosen.search(queries, k).rows).all()
+        sides = [lambda full=full, k=k: full.search(queries, k), lambda chosen=chosen, k=k: chosen.search(queries, k)]
+        a, b = turns(sides, rounds)
+        packed = (chosen.nbytes + 0.0) / (4.0 * corpus.size)
+        print(
+            f"| {name} | {k} | {operations / median(a) / 1e9:.0f} ({operations / median(a) / peak:.2f}) | "
+            f"{operations / median(b) / 1e9:.0f} ({operations / median(b) / peak:.2f}) | {ratio(a, b):.2f} | "
+            f"{max(packing - median(b), 0.0):.2f} | {packed:.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    peaks = _native.peaks()
+    print(f"{negmine.build_info()['isa']}, one core: {peaks}\n")
+
+    print("2,000 queries x 100,000 documents x 384, one thread, Gop/s (share of the int8 peak)\n")
+    print("| data | k | full width | as chosen | times full | packing s | bytes / float32 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    pruning("real", *real(), rounds)
+    pruning("isotropic", *isotropic(2_000, 100_000, 384), rounds)
+
+    queries, corpus = synthetic(2_000, 100_000, 768)
+    pack = median(seconds(lambda: negmine.ExactIndex(corpus, num_threads=1)) for _ in range(3))
+    index = forced(negmine.ExactIndex(corpus, num_threads=1), 0)
+    one, two = turns(
+        [lambda: index.search(queries, 10, num_threads=1), lambda: index.search(queries, 10, num_threads=2)], rounds
+    )
+    rate = 2.0 * len(queries) * corpus.size / median(one) / 1e9
+    print(f"\nclustered, 2,000 x 100,000 x 768, top-10: full width {rate:.0f} Gop/s on one thread,")
+    print(f"{rate / peaks['int8_gops']:.2f} of the int8 peak, {rate / peaks['f32_gflops']:.2f} of the float32 peak;")
+    print(
+        f"two threads are {ratio(one, two):.2f} times one; packing is {pack / (5 * median(one)):.3f} of 10,000 queries"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,338 @@
+//! Whether to prune, and with how many leading coordinates.
+//!
+//! Pruning pays where few axes hold most of what tells documents apart: twice the full-width rate on sentence
+//! embeddings, a loss on isotropic data. So it is estimated, on the call's own queries under the call's own rules: some
+//! queries are scanned at full width, which gives the thresholds that they end with; then the share of pairs that the
+//! bound leaves above them, s(d'), is counted on a sample of documents for every d' of a grid, and what a pair costs is
+//! predicted.
+//!
+//! Packing costs as much as scanning some thousands of queries. It happens in the call in which what pruning
+//! would have saved so far, this call included, exceeds it: whatever comes after, that is at most twice the least
+//! possible. What was prepared and decided is kept; a second caller meanwhile scans at full width and does not wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::Result;
+use crate::base::error::check_length;
+use crate::base::matrix::Rows;
+use crate::base::parallel::Run;
+
+use super::index::ExactIndex;
+use super::lead::Lead;
+use super::pack::{Tile, factor};
+use super::plan::Pruned;
+use super::rotate::{Axes, Rotation, Segments, centre};
+use super::scan::Scan;
+use super::score::Metric;
+
+/// Queries and documents of an estimate.
+const QUERIES: usize = 64;
+const DOCUMENTS: usize = 2_048;
+
+/// Steps of the grid.
+const STEP: usize = 16;
+
+/// Below this predicted share of the full width's cost a pruned scan is used: predictions are good to a tenth.
+const CLEARLY: f64 = 0.85;
+
+/// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
+const LEAST_WIDTH: usize = 96;
+const LEAST_ROWS: usize = 16_384;
+
+/// Decisions that are kept.
+const VERDICTS: usize = 64;
+
+/// What a pair costs, in cycles of 512-bit products, by least squares over the grid on 100,000 sentence embeddings.
+mod cycles {
+    /// Sixty-four coordinates.
+    pub(super) const COORDINATES: f64 = 1.06;
+    /// Hits that are found, seen already, or spoil the floor of a panel.
+    pub(super) const PRUNED: f64 = 0.3;
+    /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
+    pub(super) const START: f64 = 50_000.0;
+    /// A pair that is left above the threshold that its query ends with; about as many again are left before.
+    pub(super) const SURVIVOR: f64 = 90.0;
+    /// What both ways share: selection, and scoring canonically, a document of the depth.
+    pub(super) const SHARED: f64 = 1.9;
+    pub(super) const DEPTH: f64 = 5_500.0;
+}
+
+/// What pruned scans of an index have prepared; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prepared {
+    /// Held while something is prepared, which may call back into the caller: nobody may wait for it who holds what
+    /// the caller needs.
+    parts: Arc<Mutex<Parts>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    axes: Option<Arc<Axes>>,
+    lead: Option<Arc<Lead>>,
+    /// Pairs that were scanned at full width so far.
+    pairs: f64,
+    /// Predictions by depth.
+    verdicts: Vec<(usize, Arc<Prediction>)>,
+}
+
+impl Prepared {
+    /// Gives back what is kept, for a call whose memory limit leaves no room for it.
+    pub(crate) fn forget(&self) {
+        *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Parts::default();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What a pair is predicted to cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// At full width.
+    pub full: f64,
+    /// With so many leading coordinates.
+    pub pruned: Vec<(usize, f64)>,
+}
+
+impl Prediction {
+    /// The cheapest number of leading coordinates and its cost.
+    #[must_use]
+    pub fn best(&self) -> Option<(usize, f64)> {
+        self.pruned.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    fn at(&self, lead: usize) -> f64 {
+        let cost = self.pruned.iter().filter(|(width, _)| width.abs_diff(lead) < STEP).map(|(_, cost)| *cost);
+        cost.min_by(f64::total_cmp).unwrap_or(f64::INFINITY)
+    }
+}
+
+impl ExactIndex {
+    /// The rotated form of the corpus that a scan should use, if any.
+    pub(crate) fn lead_for(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Option<Arc<Lead>>> {
+        let layout = self.layout();
+        if self.is_empty() || layout.pruned == Pruned::Off {
+            return Ok(None);
+        }
+        if let Pruned::Forced(width) = layout.pruned {
+            let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
+            return self.packed(&mut parts, scan, width, run);
+        }
+        if self.width() < LEAST_WIDTH || self.len() < LEAST_ROWS || scan.queries.len() < QUERIES {
+            return Ok(None);
+        }
+        let Ok(mut parts) = self.prepared().parts.try_lock() else { return Ok(None) };
+        let verdict = parts.verdicts.iter().find(|(depth, _)| *depth == scan.targets.depth);
+        let mut verdict = verdict.map(|(_, prediction)| Arc::clone(prediction));
+        if parts.lead.is_none() {
+            parts.pairs += scan.queries.len() as f64 * self.len() as f64;
+            // As if everything but the quarter were saved.
+            let most = verdict.as_ref().map_or(0.75 * cost(self.width(), 0.0, 0.0), |v| saving(v));
+            if most * parts.pairs < self.packing_cycles() {
+                return Ok(None);
+            }
+        }
+        if verdict.is_none() {
+            let prediction = Arc::new(self.estimate(&mut parts, scan, run)?);
+            parts.verdicts.truncate(VERDICTS - 1);
+            parts.verdicts.insert(0, (scan.targets.depth, Arc::clone(&prediction)));
+            verdict = Some(prediction);
+        }
+        let Some(verdict) = verdict else { return Ok(None) };
+        if let Some(lead) = &parts.lead {
+            let pays = verdict.at(lead.segments.lead) <= CLEARLY * verdict.full;
+            return Ok(pays.then(|| Arc::clone(lead)));
+        }
+        match verdict.best() {
+            Some((width, cost))
+                if cost <= CLEARLY * verdict.full
+                    && saving(&verdict) * parts.pairs >= self.packing_cycles() =>
+            {
+                self.packed(&mut parts, scan, width, run)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Packs the corpus by a rotation that somebody else made, for scans that are forced to prune; false where the rows
+    /// have no more than `lead` coordinates.
+    ///
+    /// # Errors
+    /// A value that is not finite, an interrupt, or a rotation of another width.
+    pub fn rotate_by(
+        &self,
+        corpus: &Rows<'_>,
+        rotation: Rotation,
+        lead: usize,
+        run: &Run<'_>,
+    ) -> Result<bool> {
+        check_length("rotation", self.width(), rotation.width())?;
+        let Some(segments) = Segments::new(self.width(), lead) else { return Ok(false) };
+        let lead = Lead::pack(corpus, self.metric(), rotation, segments, self.layout().slack, run)?;
+        let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.prepared().bytes.store(lead.own_bytes(), Ordering::Relaxed);
+        parts.lead = Some(Arc::new(lead));
+        Ok(true)
+    }
+
+    /// What packing costs, in cycles: 0.6 to 0.8 s for 100,000 rows of width 384, and the axes' cube.
+    fn packing_cycles(&self) -> f64 {
+        let width = self.width() as f64;
+        self.len() as f64 * width * (0.11 * width + 25.0) + 20.0 * width.powi(3)
+    }
+
+    fn packed(
+        &self,
+        parts: &mut Parts,
+        scan: &Scan<'_, '_, '_, '_>,
+        width: usize,
+        run: &Run<'_>,
+    ) -> Result<Option<Arc<Lead>>> {
+        if let Some(lead) = &parts.lead {
+            return Ok(Some(Arc::clone(lead)));
+        }
+        let Some(segments) = Segments::new(self.width(), width) else { return Ok(None) };
+        let Some(axes) = self.axes(parts, scan.corpus, run)? else { return Ok(None) };
+        let Some(rotation) = axes.rotation(segments, run)? else { return Ok(None) };
+        let lead = Lead::pack(scan.corpus, self.metric(), rotation, segments, self.layout().slack, run)?;
+        let lead = Arc::new(lead);
+        self.prepared().bytes.store(lead.own_bytes(), Ordering::Relaxed);
+        parts.lead = Some(Arc::clone(&lead));
+        Ok(Some(lead))
+    }
+
+    fn axes(&self, parts: &mut Parts, corpus: &Rows<'_>, run: &Run<'_>) -> Result<Option<Arc<Axes>>> {
+        if parts.axes.is_none() {
+            let panels = self.tiles().iter().flat_map(Tile::panels);
+            let unit = panels.map(|panel| panel.unit).fold(f64::INFINITY, f64::min);
+            parts.axes = Axes::of(corpus, self.metric(), unit, run)?.map(Arc::new);
+        }
+        Ok(parts.axes.clone())
+    }
+
+    /// What a pair of this call costs; at full width only where nothing can be pruned.
+    pub(crate) fn prediction(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
+        let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.estimate(&mut parts, scan, run)
+    }
+
+    fn estimate(&self, parts: &mut Parts, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
+        let shared = scan.targets.depth as f64 / self.len() as f64;
+        let mut prediction = Prediction { full: cost(self.width(), 0.0, shared), pruned: Vec::new() };
+        if self.metric() == Metric::L2
+            || self.tiles().is_empty()
+            || Segments::new(self.width(), STEP).is_none()
+        {
+            return Ok(prediction);
+        }
+        let axes = self.axes(parts, scan.corpus, run)?;
+        let Some(axes) = axes else { return Ok(prediction) };
+        let Some(rotation) = axes.plain(run)? else { return Ok(prediction) };
+        let queries: Vec<usize> = spread(scan.queries.len(), QUERIES);
+        let thresholds = scan.thresholds(&queries, run)?;
+        let documents = spread(self.len(), DOCUMENTS);
+        let y = rotated(scan.corpus, &documents, self.metric(), &rotation, true, run)?;
+        let z = rotated(scan.queries, &queries, self.metric(), &rotation, false, run)?;
+        let mut left = vec![0_usize; self.width() / STEP];
+        for (z, &threshold) in z.iter().zip(&thresholds) {
+            let least = threshold * rotation.unit() * z.unit - z.mean;
+            for y in &y {
+                count_left(&mut left, z, y, least);
+            }
+        }
+        let pairs = (y.len() * z.len()).max(1) as f64;
+        for (i, &left) in left.iter().enumerate() {
+            let width = (i + 1) * STEP;
+            if width < self.width() {
+                let start = cycles::PRUNED + cycles::START / self.len() as f64;
+                prediction.pruned.push((width, cost(width, left as f64 / pairs, shared) + start));
+            }
+        }
+        Ok(prediction)
+    }
+}
+
+/// Cycles of a pair.
+fn cost(width: usize, survivors: f64, depth_share: f64) -> f64 {
+    cycles::COORDINATES * width as f64 / 64.0
+        + cycles::SURVIVOR * survivors
+        + cycles::SHARED
+        + cycles::DEPTH * depth_share
+}
+
+/// Cycles that pruning saves of a pair.
+fn saving(prediction: &Prediction) -> f64 {
+    prediction.best().map_or(0.0, |(_, cost)| prediction.full - cost)
+}
+
+/// About `n` of `all` numbers, at equal steps.
+fn spread(all: usize, n: usize) -> Vec<usize> {
+    let n = n.min(all);
+    (0..n).map(|i| i * all / n).collect()
+}
+
+/// A row along the axes.
+struct Along {
+    coordinates: Vec<f32>,
+    /// Inner product with the mean, of queries.
+    mean: f64,
+    unit: f64,
+    norm: f32,
+}
+
+fn rotated(
+    rows: &Rows<'_>,
+    which: &[usize],
+    metric: Metric,
+    rotation: &Rotation,
+    centred: bool,
+    run: &Run<'_>,
+) -> Result<Vec<Along>> {
+    let width = rows.width();
+    let zeros = vec![0.0; width];
+    let mean = if centred { rotation.mean() } else { &zeros };
+    run.map(
+        which.len(),
+        || vec![0.0; width],
+        |buffer, item, _| {
+            let row = rows.finite_row(run.isa, which[item], buffer)?;
+            let largest = negmine_kernels::quantize::largest_magnitude(run.isa, row);
+            let own = if metric == Metric::Cosine { 1.0 } else { super::bound::unit_for(largest) };
+            let unit = if centred { rotation.unit() } else { own };
+            let factor = factor(metric, metric.squared_norm(run.isa, row), unit);
+            let mut x = vec![0.0; width];
+            centre(row, factor, mean, &mut x);
+            let mut coordinates = vec![0.0; width];
+            rotation.apply(&x, width, &mut coordinates);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+            let mean = f64::from(dot(&x, rotation.mean()));
+            let norm = dot(&coordinates, &coordinates);
+            Ok(Along { coordinates, mean, unit, norm })
+        },
+    )
+}
+
+/// Of the norms of both sides, what quantising a segment costs: a random rotation gives each coordinate the same range,
+/// some three standard deviations, of which a step is 1/127; a rounding error's is 1/sqrt(12) of a step; on both sides.
+const QUANTISATION: f32 = 0.0136;
+
+/// Adds one where a pair is left after each step of leading coordinates.
+fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
+    let (mut dot, mut zz, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
+    let chunks = z.coordinates.chunks_exact(STEP).zip(y.coordinates.chunks_exact(STEP));
+    for (left, (z_part, y_part)) in left.iter_mut().zip(chunks) {
+        for (z, y) in z_part.iter().zip(y_part) {
+            dot += z * y;
+            zz += z * z;
+            yy += y * y;
+        }
+        let tails = (z.norm - zz).max(0.0) * (y.norm - yy).max(0.0);
+        let high = dot + QUANTISATION * (zz * yy).sqrt() + tails.sqrt();
+        *left += usize::from(f64::from(high) >= least);
+    }
+}
