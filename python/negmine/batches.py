@@ -32,12 +32,12 @@ def epoch_permutation(
 
     Parameters
     ----------
-    n
+    n : int
         Number of rows, at least 0.
-    seed, epoch
+    seed, epoch : int
         Integers in [0, 2**64); each pair has an order of its own.
-    start, stop
-        Positions wanted, ``0 <= start <= stop <= n``; by default all of them.
+    start, stop : int, default 0 and ``n``
+        Positions wanted, ``0 <= start <= stop <= n``.
 
     Returns
     -------
@@ -133,8 +133,8 @@ class NoDuplicatePlan:
 
         Parameters
         ----------
-        epoch
-            An integer in [0, 2**64). Packing takes time about linear in the occurrences of ids; afterwards a batch is
+        epoch : int
+            In [0, 2**64). Packing takes time about linear in the occurrences of ids; afterwards a batch is
             a row of the array.
 
         Returns
@@ -155,8 +155,8 @@ class NoDuplicatePlan:
 
         Parameters
         ----------
-        epoch
-            An integer in [0, 2**64).
+        epoch : int
+            In [0, 2**64).
         """
         return self._plan.epoch(_coerce.epoch(epoch))[2]
 
@@ -188,20 +188,20 @@ def no_duplicate_plan(
         Document ids of each row's positives. -1 or ``""`` is none, here and below.
     negatives : int64 or str (n,) or (n, k), optional
         Document ids of each row's negatives.
-    batch_size
+    batch_size : int
         Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``.
-    batches_per_step
+    batches_per_step : int, default 1
         Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
-    strict
+    strict : bool, default False
         Whether two rows also conflict by sharing a negative.
-    conflicts
+    conflicts : str, default "error"
         What to do where ids need more steps than ``ceil(n / (batch_size * batches_per_step))``. ``"error"`` says which
         id and how many; ``"extend"`` takes that many steps, of sizes that differ by at most one: batches are a list.
-    remainder
+    remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``
         leaves it out, ``"error"``.
-    seed
-        An integer in [0, 2**64).
+    seed : int, default 0
+        In [0, 2**64).
 
     Returns
     -------

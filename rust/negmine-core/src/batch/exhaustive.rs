@@ -17,11 +17,21 @@ struct Search<'a> {
     nodes: usize,
 }
 
-/// Rows in step order without conflict, if there are any and they are found.
-pub(super) fn exhaustive(conflicts: &Conflicts, shape: &Shape) -> Option<Vec<u32>> {
+/// What a search came to.
+pub(super) enum Outcome {
+    /// Rows in step order, without conflict.
+    Found(Vec<u32>),
+    /// There is no such order.
+    Impossible,
+    /// The data are too large, or the nodes were used up.
+    Unknown,
+}
+
+/// Looks through the ways to fill the steps.
+pub(super) fn exhaustive(conflicts: &Conflicts, shape: &Shape) -> Outcome {
     let n = conflicts.rows();
     if n > MOST_ROWS {
-        return None;
+        return Outcome::Unknown;
     }
     let mut rivals = vec![0_u64; n];
     for id in 0..conflicts.ids() as u32 {
@@ -35,7 +45,13 @@ pub(super) fn exhaustive(conflicts: &Conflicts, shape: &Shape) -> Option<Vec<u32
     }
     let mut search = Search { shape, rivals, steps: vec![0; shape.steps], nodes: NODES };
     let all = if n == MOST_ROWS { u64::MAX } else { (1 << n) - 1 };
-    search.fill(all).then(|| search.steps.iter().flat_map(|step| rows(*step)).map(|row| row as u32).collect())
+    if search.fill(all) {
+        Outcome::Found(search.steps.iter().flat_map(|step| rows(*step)).map(|row| row as u32).collect())
+    } else if search.nodes > 0 {
+        Outcome::Impossible
+    } else {
+        Outcome::Unknown
+    }
 }
 
 fn rows(mut mask: u64) -> impl Iterator<Item = usize> {

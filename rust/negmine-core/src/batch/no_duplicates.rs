@@ -11,7 +11,7 @@
 //! ones may get a step more than they need. Nothing is promised across the borders of steps.
 
 use super::conflicts::{Bound, Columns, Conflicts};
-use super::exhaustive::exhaustive;
+use super::exhaustive::{Outcome, exhaustive};
 use super::packing::Packing;
 use super::permute::Permutation;
 use super::repair::{Dice, repair, search, verified};
@@ -99,9 +99,13 @@ impl NoDuplicates {
                 }
             }
             let shape = Shape::new(n, size, steps);
-            // The number of steps is the data's and not the seed's.
-            if let Some(base) = pack(&conflicts, shape, 0, 0, run)?.or_else(|| exhaustive(&conflicts, &shape))
-            {
+            let base = match exhaustive(&conflicts, &shape) {
+                Outcome::Found(rows) => Some(rows),
+                Outcome::Impossible => None,
+                // The number of steps is the data's and not the seed's.
+                Outcome::Unknown => pack(&conflicts, shape, 0, 0, run)?,
+            };
+            if let Some(base) = base {
                 let plan = Self { conflicts, shape, bound, size, remainder, seed, base };
                 plan.check_padding()?;
                 return Ok(plan);

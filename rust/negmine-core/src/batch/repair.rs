@@ -160,7 +160,7 @@ pub(super) fn search(
             waiting.push(row);
             continue;
         }
-        let rest = (done + 3 + dice.below(8 + waiting.len().min(16))) as u32;
+        let rest = (done + 2 + dice.below((n / 4).clamp(1, 8 + waiting.len().min(16)))) as u32;
         packing.swap(row, other);
         rested[row as usize] = rest;
         rested[other as usize] = rest;
