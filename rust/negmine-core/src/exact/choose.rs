@@ -33,12 +33,16 @@ const DOCUMENTS: usize = 2_048;
 /// Steps of the grid.
 const STEP: usize = 16;
 
-/// Below this predicted share of the full width's cost a pruned scan is used: predictions are good to a tenth.
-const CLEARLY: f64 = 0.85;
+/// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
+/// embeddings and up to a third too hopeful on clustered data, where a scan at .85 lost.
+const CLEARLY: f64 = 0.75;
 
 /// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
 const LEAST_WIDTH: usize = 96;
 const LEAST_ROWS: usize = 16_384;
+
+/// Pairs of a scan whose time means something.
+const LEAST_MEASURED: f64 = 1e7;
 
 /// Decisions that are kept.
 const VERDICTS: usize = 64;
@@ -75,9 +79,34 @@ struct Parts {
     pairs: f64,
     /// Predictions by depth.
     verdicts: Vec<(usize, Arc<Prediction>)>,
+    /// Seconds a pair by depth, of the last scan at full width and of the last pruned one.
+    measured: Vec<(usize, [Option<f64>; 2])>,
+}
+
+impl Parts {
+    /// Whether pruning was tried at that depth and did not pay: predictions can be too hopeful.
+    fn disappointed(&self, depth: usize) -> bool {
+        let own = self.measured.iter().find(|(other, _)| *other == depth);
+        own.is_some_and(|(_, times)| matches!(times, [Some(full), Some(pruned)] if pruned > full))
+    }
 }
 
 impl Prepared {
+    /// Notes what a scan took, in seconds of one thread; it decides how later ones go, never what they answer.
+    pub(crate) fn note(&self, depth: usize, pruned: bool, pairs: f64, seconds: f64) {
+        let Ok(mut parts) = self.parts.try_lock() else { return };
+        if pairs < LEAST_MEASURED {
+            return;
+        }
+        let place = parts.measured.iter().position(|(other, _)| *other == depth);
+        let place = place.unwrap_or_else(|| {
+            parts.measured.truncate(VERDICTS - 1);
+            parts.measured.insert(0, (depth, [None; 2]));
+            0
+        });
+        parts.measured[place].1[usize::from(pruned)] = Some(seconds / pairs);
+    }
+
     /// Gives back what is kept, for a call whose memory limit leaves no room for it.
     pub(crate) fn forget(&self) {
         *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Parts::default();
@@ -127,6 +156,9 @@ impl ExactIndex {
             return Ok(None);
         }
         let Ok(mut parts) = self.prepared().parts.try_lock() else { return Ok(None) };
+        if parts.disappointed(scan.targets.depth) {
+            return Ok(None);
+        }
         let verdict = parts.verdicts.iter().find(|(depth, _)| *depth == scan.targets.depth);
         let mut verdict = verdict.map(|(_, prediction)| Arc::clone(prediction));
         if parts.lead.is_none() {

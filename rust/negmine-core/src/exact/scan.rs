@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
 use negmine_kernels::isa::Isa;
@@ -138,6 +139,7 @@ impl Scan<'_, '_, '_, '_> {
         let panel_count = lead.map_or(panels.len(), Lead::panels);
         let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
         let per_run = panel_count.div_ceil(runs).max(1);
+        let begun = Instant::now();
         let parts = run.map(
             blocks * runs,
             || (),
@@ -153,6 +155,9 @@ impl Scan<'_, '_, '_, '_> {
                 Ok(block.into_outcome())
             },
         )?;
+        let pairs = self.queries.len() as f64 * self.index.len() as f64;
+        let seconds = begun.elapsed().as_secs_f64() * run.threads as f64;
+        self.index.prepared().note(self.targets.depth, lead.is_some(), pairs, seconds);
         let mut outcome = Outcome::default();
         for parts in parts.chunks(runs) {
             outcome.counters.add(parts.iter().map(|part| part.counters));

@@ -6,13 +6,16 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::base::Result;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
+use crate::base::{Error, Result};
 
 use super::policy::Order;
 use super::reason::Reason;
 use super::select::{Choice, Chosen, PoolView};
+
+/// Rows that get their turn between two looks at whether the call should stop.
+const TURNS_PER_POLL: usize = 1 << 14;
 
 /// A proposal that a document holds; greater is better for the document.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +59,12 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
     let mut holds = vec![0_usize; pool.len()];
     let mut refused = vec![false; pool.len()];
     let mut waiting: Vec<usize> = (0..pool.len()).rev().collect();
+    let mut turns = 0_usize;
     while let Some(r) = waiting.pop() {
+        turns += 1;
+        if turns.is_multiple_of(TURNS_PER_POLL) && (run.poll)(turns.min(pool.len()), pool.len()) {
+            return Err(Error::Interrupted);
+        }
         let Order::Ranks(ranks) = &orders[r] else { continue };
         let row = pool.row(r);
         while holds[r] < choice.n && next[r] < ranks.len() {
