@@ -93,6 +93,11 @@ impl Tile {
         &self.panels
     }
 
+    /// Every panel, as this tile and a number, in order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Self, usize)> {
+        (0..self.panels.len()).map(move |p| (self, p))
+    }
+
     /// Panel `p` as the kernel takes it.
     pub(crate) fn view(&self, p: usize) -> Panel<'_> {
         let bytes = packed_len(self.width);

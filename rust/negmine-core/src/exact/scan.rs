@@ -122,9 +122,7 @@ impl Scan<'_, '_, '_, '_> {
             threads: if self.index.layout().memory_limit.is_some() { threads } else { run.threads },
             ..*run
         };
-        let tiles = self.index.tiles();
-        let panels: Vec<(&Tile, usize)> =
-            tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
+        let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
         let lead = if plan.pruned_bytes > 0 {
             self.index.lead_for(self, run)?
         } else {
@@ -178,7 +176,7 @@ impl Scan<'_, '_, '_, '_> {
             for documents in self.index.tile_ranges() {
                 let (metric, slack) = (self.index.metric(), self.index.layout().slack);
                 let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
-                let panels: Vec<(&Tile, usize)> = (0..tile.panels().len()).map(|p| (&tile, p)).collect();
+                let panels: Vec<(&Tile, usize)> = tile.places().collect();
                 run.map(
                     blocks.len(),
                     || (),
@@ -205,9 +203,7 @@ impl Scan<'_, '_, '_, '_> {
 
     /// The thresholds that some queries end with, scanned at full width.
     pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
-        let tiles = self.index.tiles();
-        let panels: Vec<(&Tile, usize)> =
-            tiles.iter().flat_map(|tile| (0..tile.panels().len()).map(move |p| (tile, p))).collect();
+        let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
         let parts = run.map(
             queries.len().div_ceil(SAMPLE),
             || (),
