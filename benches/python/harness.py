@@ -137,10 +137,9 @@ def measure(
 
 def recall(corpus: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, sample: int = 50) -> float:
     """Share of a sample's rows that score at least the k-th best in float64."""
-    picked = np.linspace(0, len(queries) - 1, min(sample, len(queries))).astype(int)
+    picked = sampled(queries, sample)
     right = 0
-    for i in picked:
-        scores = corpus.astype(np.float64) @ queries[i].astype(np.float64)
+    for i, scores in zip(picked, float64_scores(corpus, queries[picked]), strict=True):
         threshold = np.partition(scores, -k)[-k]
         right += (scores[np.unique(rows[i, :k])] >= threshold).sum()
     return right / (k * len(picked))
@@ -151,8 +150,8 @@ def mining_recall(
 ) -> float:
     """Share of a sample's (query, negative) pairs that float64 scores and the relative margin of mining.py ask for."""
     right = wanted = 0
-    for i in np.linspace(0, len(queries) - 1, min(sample, len(queries))).astype(int):
-        scores = corpus.astype(np.float64) @ queries[i].astype(np.float64)
+    picked = sampled(queries, sample)
+    for i, scores in zip(picked, float64_scores(corpus, queries[picked]), strict=True):
         cap = scores[positives[i]] * (1 - RELATIVE_MARGIN)
         scores[scores > cap] = -np.inf
         scores[positives[i]] = -np.inf
@@ -161,6 +160,17 @@ def mining_recall(
         right += (scores[mined] >= threshold - 1e-6).sum()
         wanted += k
     return right / wanted
+
+
+def sampled(queries: np.ndarray, n: int) -> np.ndarray:
+    """Rows of at most ``n`` queries, evenly spread."""
+    return np.linspace(0, len(queries) - 1, min(n, len(queries))).astype(int)
+
+
+def float64_scores(corpus: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Scores of some queries against all documents; the corpus is widened a block at a time."""
+    wide = queries.astype(np.float64)
+    return np.concatenate([wide @ corpus[i : i + 8192].astype(np.float64).T for i in range(0, len(corpus), 8192)], 1)
 
 
 def busy() -> tuple[float, float]:
