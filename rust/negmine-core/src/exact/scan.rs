@@ -25,7 +25,7 @@ use super::lead::Lead;
 use super::pack::{Tile, factor};
 use super::plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
 use super::pruned::{LeadBlock, Shared};
-use super::request::{Candidates, Counters, Found, Outcome, Targets};
+use super::request::{Candidates, Counters, Outcome, Targets};
 use super::score::Metric;
 use super::state::{QueryState, Scorer};
 
@@ -157,9 +157,13 @@ impl Scan<'_, '_, '_, '_> {
         let seconds = begun.elapsed().as_secs_f64() * run.threads as f64;
         self.index.prepared().note(self.targets.depth, lead.is_some(), pairs, seconds);
         let mut outcome = Outcome::default();
-        for parts in parts.chunks(runs) {
-            outcome.counters.add(parts.iter().map(|part| part.counters));
-            outcome.found.extend(merge(parts, self.targets.depth));
+        let mut parts = parts.into_iter();
+        while let Some(mut all) = parts.next() {
+            for more in parts.by_ref().take(runs - 1) {
+                merge(&mut all, more, self.targets.depth);
+            }
+            outcome.counters.add([all.counters]);
+            outcome.found.append(&mut all.found);
         }
         Ok(outcome)
     }
@@ -401,21 +405,13 @@ pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }
 
-/// The answers of one block of queries, each part from other documents.
-fn merge(parts: &[Outcome], depth: usize) -> Vec<Found> {
-    let [first, rest @ ..] = parts else { return Vec::new() };
-    let mut merged = first.found.clone();
-    for part in rest {
-        for (all, more) in merged.iter_mut().zip(&part.found) {
-            all.above_cap += more.above_cap;
-            all.best.extend(&more.best);
-        }
+/// Joins the answers of one block of queries from further documents to those it has.
+fn merge(all: &mut Outcome, more: Outcome, depth: usize) {
+    all.counters.add([more.counters]);
+    for (all, mut more) in all.found.iter_mut().zip(more.found) {
+        all.above_cap += more.above_cap;
+        all.best.append(&mut more.best);
+        all.best.sort_unstable_by(Scored::rank);
+        all.best.truncate(depth);
     }
-    if !rest.is_empty() {
-        for found in &mut merged {
-            found.best.sort_unstable_by(Scored::rank);
-            found.best.truncate(depth);
-        }
-    }
-    merged
 }

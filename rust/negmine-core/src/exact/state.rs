@@ -46,15 +46,28 @@ pub(crate) struct Scorer<'a, 'c> {
     corpus: &'a Rows<'c>,
     /// One row buffer for each document scored together.
     buffers: [Vec<f32>; TOGETHER],
+    // What a query needs for a moment; kept here, as queries are many and short-lived.
+    scores: Vec<Scored>,
+    promising: Vec<Pending>,
+    certain: Vec<f64>,
 }
 
 impl<'a, 'c> Scorer<'a, 'c> {
     pub(crate) fn new(isa: Isa, metric: Metric, corpus: &'a Rows<'c>) -> Self {
-        Self { isa, metric, corpus, buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]) }
+        Self {
+            isa,
+            metric,
+            corpus,
+            buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]),
+            scores: Vec::new(),
+            promising: Vec::new(),
+            certain: Vec::new(),
+        }
     }
 
     /// Canonical scores of documents, each held to its certified interval.
-    fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], scores: &mut Vec<Scored>) -> Result<()> {
+    fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending]) -> Result<&[Scored]> {
+        self.scores.clear();
         for ahead in documents.iter().take(AHEAD) {
             self.corpus.prefetch(ahead.row as usize);
         }
@@ -76,10 +89,10 @@ impl<'a, 'c> Scorer<'a, 'c> {
                 if !(document.low <= score && score <= document.high) {
                     return Err(Error::CorpusChanged { row: document.row as usize });
                 }
-                scores.push(Scored { score, row: document.row });
+                self.scores.push(Scored { score, row: document.row });
             }
         }
-        Ok(())
+        Ok(&self.scores)
     }
 }
 
@@ -109,7 +122,6 @@ pub(crate) struct QueryState {
     /// May lie above a cap: must be scored, and cannot raise the threshold before.
     straddling: Vec<Pending>,
     trigger: usize,
-    scores: Vec<Scored>,
     counters: Counters,
 }
 
@@ -144,7 +156,6 @@ impl QueryState {
             pending: Vec::new(),
             straddling: Vec::new(),
             trigger: MIN_TRIGGER.max(2 * targets.depth),
-            scores: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -185,6 +196,9 @@ impl QueryState {
         if high > self.lowest_cap {
             self.straddling.push(document);
         } else {
+            if self.pending.capacity() == 0 {
+                self.pending.reserve_exact(MIN_TRIGGER);
+            }
             self.pending.push(document);
         }
         self.pending.len() + self.straddling.len() >= self.trigger
@@ -193,7 +207,7 @@ impl QueryState {
     /// Raises the threshold by what is certain without looking at a row, and drops what that rules out; scores documents
     /// only where too many are left.
     pub(crate) fn sift(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        self.raise_by_lows();
+        self.raise_by_lows(&mut scorer.certain);
         self.drop_ruled_out();
         let trigger = self.least_trigger();
         if self.pending.len() + self.straddling.len() > trigger / 2 {
@@ -205,18 +219,19 @@ impl QueryState {
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
     pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let straddling = std::mem::take(&mut self.straddling);
-        self.score(&straddling, scorer)?;
+        self.score_straddling(scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
         let middle = |document: &Pending| document.low + document.high;
         let twice = 2.0 * self.threshold;
-        let mut promising: Vec<Pending> =
-            self.pending.extract_if(.., |document| middle(document) >= twice).collect();
+        let mut promising = std::mem::take(&mut scorer.promising);
+        promising.clear();
+        promising.extend(self.pending.extract_if(.., |document| middle(document) >= twice));
         if promising.len() > self.depth && self.depth > 0 {
             promising.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
             self.pending.extend(promising.drain(self.depth..));
         }
         self.score(&promising, scorer)?;
+        scorer.promising = promising;
         self.drop_ruled_out();
         if self.pending.len() > MANY * self.least_trigger() {
             // So many intervals overlap that waiting would only use memory.
@@ -227,8 +242,7 @@ impl QueryState {
 
     /// Scores whatever may still be of use; nothing stays pending.
     pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let straddling = std::mem::take(&mut self.straddling);
-        self.score(&straddling, scorer)?;
+        self.score_straddling(scorer)?;
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain(|document| document.high >= self.threshold);
         pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
@@ -265,13 +279,14 @@ impl QueryState {
     }
 
     /// The depth-th best of what a result row holds and of the low ends of pending documents, all of which pass its cap.
-    fn raise_by_lows(&mut self) {
+    fn raise_by_lows(&mut self, certain: &mut Vec<f64>) {
         if self.depth == 0 {
             return;
         }
         let mut lowest = f64::INFINITY;
         for target in self.targets.iter().filter(|target| !target.cap.is_nan()) {
-            let mut certain: Vec<f64> = self.pending.iter().map(|document| document.low).collect();
+            certain.clear();
+            certain.extend(self.pending.iter().map(|document| document.low));
             certain.extend(target.best.scores());
             if certain.len() < self.depth {
                 return;
@@ -285,15 +300,19 @@ impl QueryState {
         }
     }
 
+    fn score_straddling(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let mut straddling = std::mem::take(&mut self.straddling);
+        self.score(&straddling, scorer)?;
+        straddling.clear();
+        self.straddling = straddling;
+        Ok(())
+    }
+
     fn score(&mut self, documents: &[Pending], scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.counters.rescored += documents.len() as u64;
-        let mut scores = std::mem::take(&mut self.scores);
-        scores.clear();
-        scorer.score(&self.q, self.bound.qq, documents, &mut scores)?;
-        for &scored in &scores {
+        for &scored in scorer.score(&self.q, self.bound.qq, documents)? {
             self.add(scored);
         }
-        self.scores = scores;
         self.raise_threshold();
         Ok(())
     }
