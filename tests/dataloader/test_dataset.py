@@ -95,6 +95,29 @@ def test_numbers_come_as_tensors_with_zeros_for_padding(kind: str, tmp_path: Pat
     assert batch["negatives"].is_contiguous()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.complex64, torch.int8])
+def test_tensors_keep_their_type(dtype: Any) -> None:
+    values = (torch.arange(N_DOCUMENTS) % 7).to(dtype)
+    batch = collate(NegativesDataset(None, values, NEGATIVES, positives=FIRST).__getitems__([1, 0]))
+    rows = batch["negative_rows"]
+    assert batch["negatives"].dtype == batch["positive"].dtype == dtype
+    expected = torch.where(batch["mask"], values.to(torch.complex64)[rows], 0)
+    assert torch.equal(batch["negatives"].to(torch.complex64), expected)
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 3), dtype=np.float32), torch.zeros((0, 3), dtype=torch.bfloat16), []])
+def test_a_corpus_may_be_empty(values: Any) -> None:
+    corpus = np.zeros((0, 2), dtype=np.float32)
+    negatives = negmine.mine(np.ones((2, 2), dtype=np.float32), corpus, [[], []], num_negatives=2)
+    batch = collate(NegativesDataset(None, values, negatives).__getitems__([0, 1]))
+    assert not batch["mask"].any()
+    if isinstance(values, list):
+        assert (batch["positive"], batch["negatives"]) == ([None, None], [[], []])
+    else:
+        assert batch["negatives"].shape == (2, 2, 3)
+        assert not batch["negatives"].any()
+
+
 @pytest.mark.parametrize("form", [list, tuple, np.array, Together])
 def test_texts_come_as_lists_without_padding(form: Any) -> None:
     dataset = NegativesDataset(form(QUERIES), form(TEXTS), NEGATIVES)
@@ -205,6 +228,7 @@ def test_samples_are_a_sequence() -> None:
         ((None, np.zeros((), dtype=np.float32), NEGATIVES), None, ["documents", "one entry per row"]),
         ((None, torch.zeros(()), NEGATIVES), None, ["documents", "one entry per row"]),
         ((None, torch.zeros(97, device="meta"), NEGATIVES), None, ["documents", "CPU memory", "meta"]),
+        ((None, torch.zeros(97, 2).to_sparse(), NEGATIVES), None, ["documents", "a dense tensor", "sparse"]),
         ((None, np.zeros(97, dtype=">f4"), NEGATIVES), None, ["documents", "torch has a type", ">f4"]),
         ((None, np.zeros(97, dtype="M8[s]"), NEGATIVES), None, ["documents", "torch has a type", "datetime64"]),
         ((None, None, NEGATIVES.pool), None, ["negatives", "NegativesTable", "CandidatePool"]),

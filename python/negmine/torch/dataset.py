@@ -9,7 +9,7 @@ nothing native runs that a fork could hurt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import compress, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -205,15 +205,16 @@ def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 class _Numbers:
-    """Rows of an array or a tensor."""
+    """Rows of an array or a tensor, which NumPy looks up in half of torch's time."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_array", "_values")
 
     def __init__(self, values: npt.NDArray[Any] | torch.Tensor) -> None:
         self._values = values
+        self._array = _memory(values) if isinstance(values, torch.Tensor) else values
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._array)
 
     def __reduce__(self) -> tuple[Any, ...]:
         place = _memmap.layout(self._values)
@@ -221,26 +222,30 @@ class _Numbers:
 
     def take(self, rows: Rows) -> Column:
         """Values at ``rows`` of any shape, zeros where a row is -1."""
-        if not (rows < 0).any():
-            return self._gather(rows)
-        real = rows >= 0
-        found = self._gather(rows[real])
-        shape = (*rows.shape, *found.shape[1:])
-        if isinstance(found, torch.Tensor):
-            padded = found.new_zeros(shape)
-            padded[torch.from_numpy(real)] = found
-            return padded
-        array = np.zeros(shape, dtype=found.dtype)
-        array[real] = found
-        return array
+        array, padding = self._array, rows < 0
+        if len(array) == 0:
+            found = np.empty((*rows.shape, *array.shape[1:]), dtype=array.dtype)
+        elif array.flags.c_contiguous:
+            found = np.asarray(array.take(rows, axis=0, mode="clip"))
+        else:  # what is not contiguous, `take` would copy whole
+            found = array[np.maximum(rows, 0)]
+        if padding.any():
+            found[padding] = 0
+        return torch.from_numpy(found).view(self._values.dtype) if isinstance(self._values, torch.Tensor) else found
 
     def take_ragged(self, rows: Rows) -> Column:
         """Values at ``rows``, as a rectangle."""
         return self.take(rows)
 
-    def _gather(self, rows: Rows) -> Column:
-        # Not `take`, which copies an array that is not contiguous before it looks.
-        return self._values[torch.from_numpy(rows) if isinstance(self._values, torch.Tensor) else rows]
+
+def _memory(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    """A tensor's memory; integers of its size where NumPy has no type for it, of which 0 is zero as well."""
+    try:
+        array: npt.NDArray[Any] = tensor.numpy()
+    except TypeError:
+        bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        array = tensor.view(bits[tensor.element_size()]).numpy()
+    return array
 
 
 def _map_again(place: _memmap.Layout) -> _Numbers:
@@ -252,8 +257,11 @@ class _Things:
 
     __slots__ = ("_values",)
 
-    def __init__(self, values: Sequence[Any]) -> None:
-        self._values = values
+    def __init__(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        # What a look-up costs is memory that is not in the cache: NumPy's loop waits for several entries at a time, and
+        # takes half as long as one over a list.
+        plain = type(values) in (list, tuple)
+        self._values = np.fromiter(values, dtype=object, count=len(values)) if plain else values
 
     def __len__(self) -> int:
         return len(self._values)
@@ -262,18 +270,32 @@ class _Things:
         """Entries at ``rows`` (B,), None where a row is -1."""
         real = rows >= 0
         entries = self._gather(rows[real])
-        return [next(entries) if here else None for here in real.tolist()]
+        if len(entries) == len(rows):
+            return entries
+        waiting = iter(entries)
+        return [next(waiting) if here else None for here in real.tolist()]
 
     def take_ragged(self, rows: Rows) -> list[list[Any]]:
         """The entries of every row of ``rows`` (B, n), without padding."""
         real = rows >= 0
+        if isinstance(self._values, np.ndarray) and len(self):
+            # Rectangle first: few rows are short, and this loop is NumPy's.
+            lines: list[list[Any]] = self._values[np.maximum(rows, 0)].tolist()
+            for short in np.flatnonzero(~real.all(axis=1)).tolist():
+                lines[short] = list(compress(lines[short], real[short].tolist()))
+            return lines
         entries = self._gather(rows[real])
-        return [list(islice(entries, count)) for count in real.sum(axis=1).tolist()]
+        ends = real.sum(axis=1).cumsum().tolist()
+        return [entries[begin:end] for begin, end in pairwise([0, *ends])]
 
-    def _gather(self, rows: Rows) -> Iterator[Any]:
+    def _gather(self, rows: Rows) -> list[Any]:
         """Entries at ``rows``, in one call where the sequence has one for it, as those of Hugging Face have."""
-        together = getattr(self._values, "__getitems__", None)
-        return iter(together(rows.tolist())) if together else map(self._values.__getitem__, rows.tolist())
+        values = self._values
+        if isinstance(values, np.ndarray):
+            entries: list[Any] = values[rows].tolist()
+            return entries
+        together = getattr(values, "__getitems__", None)
+        return list(together(rows.tolist())) if together else [values[row] for row in rows.tolist()]
 
 
 def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable]:
@@ -297,7 +319,9 @@ def _payload(values: object, argument: str, n: int, *, exactly: bool = False) ->
                 f"`{argument}` must lie in CPU memory; got a tensor on device {values.device}. Pass None and look the "
                 "rows up there."
             )
-        payload = _Numbers(values.detach())
+        if values.layout is not torch.strided or values.is_quantized:
+            raise NegmineTypeError(f"`{argument}` must be a dense tensor; got {values.layout} of {values.dtype}.")
+        payload = _Numbers(values.detach().resolve_conj().resolve_neg())
     elif isinstance(values, np.ndarray) and values.dtype.kind not in "OUST":
         try:
             torch.from_numpy(np.empty(0, dtype=values.dtype))
