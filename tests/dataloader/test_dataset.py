@@ -20,6 +20,7 @@ import negmine
 from negmine.torch import NegativesDataset, NegativesTable, Samples, collate
 from refreshed import N_DOCUMENTS, N_QUERIES, mined
 
+FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 NEGATIVES = mined()
 EACH = mined(reference="each")
 FIRST = np.arange(N_QUERIES)
@@ -171,6 +172,43 @@ def test_wrapped_and_loaded_it_gives_the_same(wrap: Any) -> None:
         expected = collate(dataset.__getitems__(range(20 * start, 20 * start + 20)))
         assert batch["negatives"] == expected["negatives"]
         assert torch.equal(batch["negative_rows"], expected["negative_rows"])
+
+
+def with_lengths(samples: Any) -> dict[str, Any]:
+    """Collate, and do in the worker what users do there."""
+    batch = collate(samples)
+    batch["lengths"] = torch.tensor([len(text) for text in batch["query"]])
+    batch["trained"] = torch.zeros(2, requires_grad=True)
+    return batch
+
+
+@FORKING
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_batches_leave_workers_as_plain_dictionaries_of_few_files(dtype: Any) -> None:
+    wide = torch.arange(N_DOCUMENTS * 4096).reshape(N_DOCUMENTS, -1).to(dtype)
+    dataset = NegativesDataset(QUERIES, wide, NEGATIVES, positives=FIRST)
+    loader = DataLoader(
+        dataset,
+        batch_size=30,
+        collate_fn=with_lengths,
+        num_workers=2,
+        multiprocessing_context="fork",
+        timeout=60,
+    )
+    for start, batch in enumerate(loader):
+        expected = with_lengths(dataset.__getitems__(range(30 * start, 30 * start + 30)))
+        assert type(batch) is dict
+        assert list(batch) == list(expected)
+        for name, column in expected.items():
+            if isinstance(column, torch.Tensor):
+                assert torch.equal(batch[name], column), name
+                assert batch[name].dtype == column.dtype
+                batch[name].detach().zero_()  # the batch is the trainer's to change
+            else:
+                assert batch[name] == column
+        in_files = {name for name, column in batch.items() if isinstance(column, torch.Tensor) and column.is_shared()}
+        assert in_files >= {"negatives", "trained"}
+        assert not in_files & {"query_row", "positive_row", "negative_rows", "scores", "count", "mask", "lengths"}
 
 
 def test_positives_may_be_lists_of_which_the_first_counts() -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from negmine import _coerce, _memmap
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -28,6 +28,10 @@ __all__ = ["NegativesDataset", "Samples", "collate"]
 #: A column of samples: an array or a tensor whose first axis they are, or a list.
 Column = Any
 Rows = npt.NDArray[np.int64]
+
+#: A copy through a pipe and a file in shared memory cost the process that trains the same at 0.3 MB, and at 1.3 MB the
+#: copy costs a third more (two loaded cores, November 2026).
+_LIGHT_BYTES = 256 << 10
 
 
 class Samples(Sequence[dict[str, Any]]):
@@ -181,9 +185,38 @@ def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         Samples of different names or widths.
     """
     columns = samples.columns if isinstance(samples, Samples) else _columns(samples)
-    return {
-        name: torch.from_numpy(column) if isinstance(column, np.ndarray) else column for name, column in columns.items()
-    }
+    batch = {name: torch.from_numpy(of) if isinstance(of, np.ndarray) else of for name, of in columns.items()}
+    return batch if get_worker_info() is None else _Parcel(batch)
+
+
+class _Parcel(dict[str, Any]):
+    """A batch that is to leave a worker; where it arrives, it is a plain dictionary.
+
+    Torch sends each tensor as a file in shared memory, whose handle is asked for over a socket of its own: half a
+    millisecond of the process that trains, for every tensor. Light ones travel in the message instead.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        light = {name: array for name, value in self.items() if (array := _light(value)) is not None}
+        heavy = {name: value for name, value in self.items() if name not in light}
+        return _unpack, (list(self), light, heavy)
+
+
+def _light(value: object) -> npt.NDArray[Any] | None:
+    """The memory of a tensor that is not worth a file of its own."""
+    if not isinstance(value, torch.Tensor) or value.numel() * value.element_size() > _LIGHT_BYTES:
+        return None
+    try:
+        array: npt.NDArray[Any] = value.numpy()
+    except (TypeError, RuntimeError):
+        return None
+    return array
+
+
+def _unpack(names: list[str], light: dict[str, npt.NDArray[Any]], heavy: dict[str, Any]) -> dict[str, Any]:
+    return {name: torch.from_numpy(light[name]) if name in light else heavy[name] for name in names}
 
 
 def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
