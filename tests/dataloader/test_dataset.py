@@ -138,6 +138,14 @@ def test_sequences_that_can_are_read_in_one_call() -> None:
     assert documents.calls == 2
 
 
+def test_documents_may_be_a_dataset_of_hugging_face() -> None:
+    documents = pytest.importorskip("datasets").Dataset.from_dict({"title": TEXTS, "row": range(N_DOCUMENTS)})
+    batch = collate(NegativesDataset(None, documents, NEGATIVES, positives=FIRST).__getitems__([1, 0]))
+    expected = [[{"title": TEXTS[row], "row": row} for row in NEGATIVES.rows[i] if row >= 0] for i in (1, 0)]
+    assert batch["negatives"] == expected
+    assert batch["positive"] == [{"title": "d1", "row": 1}, {"title": "d0", "row": 0}]
+
+
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 def test_samples_one_by_one_are_those_of_the_batch(kind: str, tmp_path: Path) -> None:
     dataset = NegativesDataset(QUERIES, payload(kind, tmp_path), NEGATIVES, positives=FIRST)
@@ -269,6 +277,7 @@ def test_samples_are_a_sequence() -> None:
         ((None, torch.zeros(97, 2).to_sparse(), NEGATIVES), None, ["documents", "a dense tensor", "sparse"]),
         ((None, np.zeros(97, dtype=">f4"), NEGATIVES), None, ["documents", "torch has a type", ">f4"]),
         ((None, np.zeros(97, dtype="M8[s]"), NEGATIVES), None, ["documents", "torch has a type", "datetime64"]),
+        ((None, np.ma.masked_array(VECTORS), NEGATIVES), None, ["documents", "every value", "masked"]),
         ((None, None, NEGATIVES.pool), None, ["negatives", "NegativesTable", "CandidatePool"]),
         ((None, None, NEGATIVES), FIRST[:59], ["positives", "(60,)", "(59,)"]),
         ((None, None, NEGATIVES), FIRST + 40, ["positives", "97 documents", "got 97 at result row 57"]),
@@ -283,6 +292,15 @@ def test_what_does_not_fit_is_refused(arguments: tuple[Any, ...], positives: Any
         NegativesDataset(*arguments, positives=positives)
     assert str(caught.value).startswith(f"`{words[0]}` must")
     assert all(word in str(caught.value) for word in words)
+
+
+def test_lists_that_are_asked_in_another_way_are_refused() -> None:
+    series = pytest.importorskip("pandas").Series(TEXTS, index=range(N_DOCUMENTS, 0, -1))
+    with pytest.raises(negmine.NegmineTypeError, match=r"`documents` must be .* Series: pass its `.tolist\(\)`"):
+        NegativesDataset(None, series, NEGATIVES)
+    array = pytest.importorskip("pyarrow").array(TEXTS)
+    with pytest.raises(negmine.NegmineTypeError, match=r"`documents` must .* StringArray: pass its `.to_pylist\(\)`"):
+        NegativesDataset(None, array, NEGATIVES)
 
 
 def test_samples_that_do_not_fit_each_other_are_refused() -> None:

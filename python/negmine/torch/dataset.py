@@ -9,25 +9,22 @@ nothing native runs that a fork could hurt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress, pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from negmine import _coerce, _memmap
+from negmine import _coerce
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.negatives import HardNegatives
 from negmine.positives import Positives
+from negmine.torch import _payload
+from negmine.torch._payload import Column, Rows
 from negmine.torch.table import NegativesTable, TableRows
 
 __all__ = ["NegativesDataset", "Samples", "collate"]
-
-#: A column of samples: an array or a tensor whose first axis they are, or a list.
-Column = Any
-Rows = npt.NDArray[np.int64]
 
 #: A copy through a pipe and a file in shared memory cost the process that trains the same at 0.3 MB, and at 1.3 MB the
 #: copy costs a third more (two loaded cores, November 2026).
@@ -125,8 +122,8 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     ) -> None:
         rows, n_documents, self._source = _open(negatives)
         self._n_rows = len(rows)
-        self._queries = _payload(queries, "queries", int(rows.query_rows.max(initial=-1)) + 1)
-        self._documents = _payload(documents, "documents", n_documents, exactly=True)
+        self._queries = _payload.read(queries, "queries", int(rows.query_rows.max(initial=-1)) + 1)
+        self._documents = _payload.read(documents, "documents", n_documents, exactly=True)
         self._positives = None if positives is None else _positive_rows(positives, rows, n_documents)
 
     def __len__(self) -> int:
@@ -237,100 +234,6 @@ def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     return columns
 
 
-class _Numbers:
-    """Rows of an array or a tensor, which NumPy looks up in half of torch's time."""
-
-    __slots__ = ("_array", "_values")
-
-    def __init__(self, values: npt.NDArray[Any] | torch.Tensor) -> None:
-        self._values = values
-        self._array = _memory(values) if isinstance(values, torch.Tensor) else values
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        place = _memmap.layout(self._values)
-        return (_Numbers, (self._values,)) if place is None else (_map_again, (place,))
-
-    def take(self, rows: Rows) -> Column:
-        """Values at ``rows`` of any shape, zeros where a row is -1."""
-        array, padding = self._array, rows < 0
-        if len(array) == 0:
-            found = np.empty((*rows.shape, *array.shape[1:]), dtype=array.dtype)
-        elif array.flags.c_contiguous:
-            found = np.asarray(array.take(rows, axis=0, mode="clip"))
-        else:  # what is not contiguous, `take` would copy whole
-            found = array[np.maximum(rows, 0)]
-        if padding.any():
-            found[padding] = 0
-        return torch.from_numpy(found).view(self._values.dtype) if isinstance(self._values, torch.Tensor) else found
-
-    def take_ragged(self, rows: Rows) -> Column:
-        """Values at ``rows``, as a rectangle."""
-        return self.take(rows)
-
-
-def _memory(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    """A tensor's memory; integers of its size where NumPy has no type for it, of which 0 is zero as well."""
-    try:
-        array: npt.NDArray[Any] = tensor.numpy()
-    except TypeError:
-        bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-        array = tensor.view(bits[tensor.element_size()]).numpy()
-    return array
-
-
-def _map_again(place: _memmap.Layout) -> _Numbers:
-    return _Numbers(_memmap.map_again(*place))
-
-
-class _Things:
-    """Entries of any other sequence."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
-        # What a look-up costs is memory that is not in the cache: NumPy's loop waits for several entries at a time, and
-        # takes half as long as one over a list.
-        plain = type(values) in (list, tuple)
-        self._values = np.fromiter(values, dtype=object, count=len(values)) if plain else values
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def take(self, rows: Rows) -> list[Any]:
-        """Entries at ``rows`` (B,), None where a row is -1."""
-        real = rows >= 0
-        entries = self._gather(rows[real])
-        if len(entries) == len(rows):
-            return entries
-        waiting = iter(entries)
-        return [next(waiting) if here else None for here in real.tolist()]
-
-    def take_ragged(self, rows: Rows) -> list[list[Any]]:
-        """The entries of every row of ``rows`` (B, n), without padding."""
-        real = rows >= 0
-        if isinstance(self._values, np.ndarray) and len(self):
-            # Rectangle first: few rows are short, and this loop is NumPy's.
-            lines: list[list[Any]] = self._values[np.maximum(rows, 0)].tolist()
-            for short in np.flatnonzero(~real.all(axis=1)).tolist():
-                lines[short] = list(compress(lines[short], real[short].tolist()))
-            return lines
-        entries = self._gather(rows[real])
-        ends = real.sum(axis=1).cumsum().tolist()
-        return [entries[begin:end] for begin, end in pairwise([0, *ends])]
-
-    def _gather(self, rows: Rows) -> list[Any]:
-        """Entries at ``rows``, in one call where the sequence has one for it, as those of Hugging Face have."""
-        values = self._values
-        if isinstance(values, np.ndarray):
-            entries: list[Any] = values[rows].tolist()
-            return entries
-        together = getattr(values, "__getitems__", None)
-        return list(together(rows.tolist())) if together else [values[row] for row in rows.tolist()]
-
-
 def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable]:
     """All rows as they are now, the number of documents, and what is asked for batches."""
     if isinstance(negatives, NegativesTable):
@@ -339,45 +242,6 @@ def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable
         rows = TableRows.of(negatives)
         return rows, negatives.report.n_documents, rows
     raise NegmineTypeError(f"`negatives` must be HardNegatives or a NegativesTable; got {type(negatives).__name__}.")
-
-
-def _payload(values: object, argument: str, n: int, *, exactly: bool = False) -> _Numbers | _Things | None:
-    """Read what rows stand for: one entry for each of ``n`` rows, or more unless ``exactly``."""
-    if values is None:
-        return None
-    payload: _Numbers | _Things
-    if isinstance(values, torch.Tensor):
-        if values.device.type != "cpu":
-            raise NegmineValueError(
-                f"`{argument}` must lie in CPU memory; got a tensor on device {values.device}. Pass None and look the "
-                "rows up there."
-            )
-        if values.layout is not torch.strided or values.is_quantized:
-            raise NegmineTypeError(f"`{argument}` must be a dense tensor; got {values.layout} of {values.dtype}.")
-        payload = _Numbers(values.detach().resolve_conj().resolve_neg())
-    elif isinstance(values, np.ndarray) and values.dtype.kind not in "OUST":
-        try:
-            torch.from_numpy(np.empty(0, dtype=values.dtype))
-        except (TypeError, ValueError):
-            raise NegmineTypeError(
-                f"`{argument}` must hold numbers that torch has a type for; got dtype {values.dtype}."
-            ) from None
-        payload = _Numbers(values)
-    elif isinstance(values, str | bytes | Mapping) or not (
-        hasattr(values, "__len__") and hasattr(values, "__getitem__")
-    ):
-        raise NegmineTypeError(
-            f"`{argument}` must be a sequence, an array, a CPU tensor or None; got {type(values).__name__}."
-        )
-    else:
-        payload = _Things(cast("Sequence[Any]", values))
-    if getattr(values, "ndim", 1) == 0:
-        raise NegmineValueError(f"`{argument}` must have one entry per row; got a single number.")
-    if len(payload) < n or (exactly and len(payload) != n):
-        raise NegmineValueError(
-            f"`{argument}` must have {n} entries{'' if exactly else ' or more'}; got {len(payload)}."
-        )
-    return payload
 
 
 def _positive_rows(positives: Positives | npt.ArrayLike, rows: TableRows, n_documents: int) -> Rows:

@@ -14,7 +14,7 @@ With several ranks, one process of every folder publishes, and the others wait f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,7 @@ def refresh(
     """
     _refuse_other_types(table, miner=(miner, HardNegativeMiner))
     batch_size = _coerce.integer(batch_size, "batch_size", least=1)
+    _refuse_other_lengths(table, queries, documents)
     query_vectors = _encode(encode, queries, "encode", batch_size)
     named = "encode" if encode_documents is None else "encode_documents"
     document_vectors = _encode(encode_documents or encode, documents, named, batch_size)
@@ -179,24 +180,34 @@ def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
             raise NegmineTypeError(f"`{name}` must be a {wanted.__name__}; got {type(value).__name__}.")
 
 
+def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
+    """Refuse what the table would refuse, before all of it is embedded."""
+    for name, entries in {"queries": queries, "documents": documents}.items():
+        if not isinstance(entries, Sized):
+            raise NegmineTypeError(f"`{name}` must be a sequence, an array or a tensor; got {type(entries).__name__}.")
+        if len(entries) == 0:
+            raise NegmineValueError(f"`{name}` must have entries to embed; got none.")
+        if name == "documents" and len(entries) != table.n_documents:
+            raise NegmineValueError(f"`documents` must be the {table.n_documents} of the table; got {len(entries)}.")
+
+
 def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt.NDArray[Any]:  # noqa: ANN401
     """Embeddings of all entries, in memory of this process."""
     if not callable(encode):
         raise NegmineTypeError(f"`{argument}` must be callable; got {type(encode).__name__}.")
-    if len(entries) == 0:
-        raise NegmineValueError("`queries` and `documents` must have entries to embed; got none.")
+    n = len(entries)
     embeddings = np.empty((0, 0))
-    for begin in range(0, len(entries), batch_size):
-        part = entries[begin : begin + batch_size]
+    for begin in range(0, n, batch_size):
+        end = min(begin + batch_size, n)
         with torch.no_grad():
-            found = encode(part)
+            found = encode(entries[begin:end])
         vectors = _coerce.vectors(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
         if begin == 0:
-            embeddings = np.empty((len(entries), vectors.shape[1]), dtype=vectors.dtype)
-        if vectors.shape != (len(part), embeddings.shape[1]):
+            embeddings = np.empty((n, vectors.shape[1]), dtype=vectors.dtype)
+        if vectors.shape != (end - begin, embeddings.shape[1]):
             raise NegmineValueError(
                 f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {vectors.shape} "
-                f"for the {len(part)} entries from {begin} on."
+                f"for the {end - begin} entries from {begin} on."
             )
-        embeddings[begin : begin + len(part)] = vectors
+        embeddings[begin:end] = vectors
     return embeddings
