@@ -53,7 +53,7 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
         let node = nodes.swap_remove(large);
         splitter.start(&node, &draws);
         while splitter.round_by_all(&node, run)? {}
-        nodes.extend(splitter.parts(node));
+        nodes.extend(splitter.parts(&node));
     }
     // Large leaves first, so that threads end together.
     nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.rows.len()), node.number));
@@ -136,7 +136,7 @@ impl<'a> Splitter<'a> {
             }
             self.start(&node, draws);
             while self.round(&node) {}
-            waiting.extend(self.parts(node));
+            waiting.extend(self.parts(&node));
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// Both parts of a node, the right one first, as it is the later one in a stack.
-    fn parts(&self, node: Node) -> [Node; 2] {
+    fn parts(&self, node: &Node) -> [Node; 2] {
         let (clusters, n_left) = left_part(node.clusters, node.rows.len());
         let mut left = Vec::with_capacity(n_left);
         let mut right = Vec::with_capacity(node.rows.len() - n_left);

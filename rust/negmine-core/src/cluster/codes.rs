@@ -33,7 +33,7 @@ const ROWS_PER_ITEM: usize = 256;
 pub(crate) struct Codes {
     width: usize,
     stride: usize,
-    codes: Aligned<i8>,
+    all: Aligned<i8>,
     factors: Vec<i16>,
     /// What one stands for.
     pub(crate) unit: f64,
@@ -66,7 +66,7 @@ impl Codes {
         let unit = scales.iter().copied().fold(0.0, f64::max) / LARGEST;
         let factor = |scale: &f64| if unit == 0.0 { 0 } else { (scale / unit).round_ties_even() as i16 };
         let factors = scales.iter().map(factor).collect();
-        Ok(Self { width: rows.width(), stride, codes, factors, unit })
+        Ok(Self { width: rows.width(), stride, all: codes, factors, unit })
     }
 
     /// Number of rows.
@@ -86,12 +86,12 @@ impl Codes {
 
     /// The codes of all rows, at the stride; beyond the width they are 0.
     pub(crate) fn all(&self) -> &[i8] {
-        &self.codes
+        &self.all
     }
 
     /// The codes of row `r`.
     pub(crate) fn row(&self, r: u32) -> &[i8] {
-        &self.codes[r as usize * self.stride..][..self.width]
+        &self.all[r as usize * self.stride..][..self.width]
     }
 
     /// The factor of row `r`.

@@ -128,8 +128,9 @@ pub(crate) fn inertia(
         |buffer, item, ticker| {
             ticker.check()?;
             let mut sum = 0.0;
-            for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(rows.len()) {
-                let j = labels[r] as usize;
+            let first = item * ROWS_PER_ITEM;
+            for (r, &label) in (first..).zip(labels[first..].iter().take(ROWS_PER_ITEM)) {
+                let j = label as usize;
                 let row = rows.row(run.isa, r, buffer);
                 let centroid = &centroids[j * width..(j + 1) * width];
                 sum += squared_distance(run.isa, metric, row, centroid, (lengths.factors[r], norms[j]));
