@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from negmine._native import build_info
 from negmine.audit import Verification, verify
-from negmine.batches import NoDuplicatePlan, epoch_permutation, no_duplicate_plan
+from negmine.batches import BatchPlan, NoDuplicatePlan, epoch_permutation, no_duplicate_plan
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -31,6 +31,7 @@ from negmine.sweep import Sweep
 
 __all__ = [
     "Ambiguous",
+    "BatchPlan",
     "CandidatePool",
     "CorpusChangedError",
     "Eligibility",

@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._coerce import CsrLike, Progress, Rows
-from negmine.batches import Columns
+from negmine.batches.no_duplicates import Columns
 from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
@@ -17,6 +18,7 @@ __all__ = [
     "int8_gops",
     "limit_per_document",
     "peaks",
+    "restore_no_duplicate_plan",
     "score_pairs",
     "select",
 ]
@@ -83,7 +85,17 @@ class NoDuplicatePlan:
     @property
     def bound(self) -> tuple[int, tuple[str, int] | None, int, int]: ...
     def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
+    def __reduce__(self) -> tuple[Callable[..., NoDuplicatePlan], tuple[Any, ...]]: ...
 
+def restore_no_duplicate_plan(
+    row_offsets: npt.NDArray[np.uint32],
+    row_ids: npt.NDArray[np.uint32],
+    base: npt.NDArray[np.uint32],
+    steps: int,
+    size: int,
+    drop_remainder: bool,
+    seed: int,
+) -> NoDuplicatePlan: ...
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...

@@ -1,7 +1,7 @@
 //! Batches: orders and plans out.
 
-use negmine_core::batch::{Column, Columns, Id, NoDuplicates, Permutation, Remainder};
-use numpy::{PyArray1, PyReadonlyArray2};
+use negmine_core::batch::{Column, Columns, Id, NoDuplicates, Parts, Permutation, Remainder};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::call;
@@ -40,7 +40,7 @@ fn column<'a>(argument: &'static str, array: &'a PyReadonlyArray2<'_, i64>) -> P
 }
 
 /// A plan of batches without duplicates.
-#[pyclass(frozen)]
+#[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct NoDuplicatePlan(NoDuplicates);
 
 /// The rows of an epoch, where its steps begin, and whether the packing of the build was used.
@@ -96,4 +96,48 @@ impl NoDuplicatePlan {
         let found = call::run(py, 1, None, |run| self.0.epoch(epoch, run))?;
         Ok((PyArray1::from_vec(py, found.rows), PyArray1::from_vec(py, found.offsets), found.from_base))
     }
+
+    /// Pickles as the ids that can conflict and the packing of the build, about 8 bytes a row and 4 an occurrence.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
+        let parts = self.0.parts();
+        let restore = py.import("negmine._native")?.getattr("restore_no_duplicate_plan")?;
+        let arrays = [parts.row_offsets, parts.row_ids, parts.base].map(|part| PyArray1::from_vec(py, part));
+        let [row_offsets, row_ids, base] = arrays;
+        let drop_remainder = parts.remainder == Remainder::Drop;
+        Ok((restore, (row_offsets, row_ids, base, parts.steps, parts.size, drop_remainder, parts.seed)))
+    }
+}
+
+type State<'py> = (
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    usize,
+    usize,
+    bool,
+    u64,
+);
+
+/// The plan that was pickled.
+#[pyfunction]
+pub(crate) fn restore_no_duplicate_plan(
+    py: Python<'_>,
+    row_offsets: PyReadonlyArray1<'_, u32>,
+    row_ids: PyReadonlyArray1<'_, u32>,
+    base: PyReadonlyArray1<'_, u32>,
+    steps: usize,
+    size: usize,
+    drop_remainder: bool,
+    seed: u64,
+) -> PyResult<NoDuplicatePlan> {
+    let parts = Parts {
+        row_offsets: row_offsets.as_slice()?.to_vec(),
+        row_ids: row_ids.as_slice()?.to_vec(),
+        base: base.as_slice()?.to_vec(),
+        steps,
+        size,
+        remainder: if drop_remainder { Remainder::Drop } else { Remainder::Pad },
+        seed,
+    };
+    call::run(py, 1, None, |_| NoDuplicates::restored(parts)).map(NoDuplicatePlan)
 }

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::batch::{NoDuplicatePlan, epoch_permutation};
+    use super::batch::{NoDuplicatePlan, epoch_permutation, restore_no_duplicate_plan};
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]

@@ -9,5 +9,5 @@ mod repair;
 mod shape;
 
 pub use conflicts::{Bound, Column, Columns, Id};
-pub use no_duplicates::{Epoch, NoDuplicates, Remainder};
+pub use no_duplicates::{Epoch, NoDuplicates, Parts, Remainder};
 pub use permute::Permutation;
