@@ -17,6 +17,14 @@ pub enum Stream {
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
+    /// The order of clusters in an epoch.
+    Clusters = 16,
+    /// Topics of batches.
+    Topics = 17,
+    /// Classes of batches, and their rows.
+    Classes = 18,
+    /// Pairs by margin.
+    Pairs = 19,
 }
 
 /// Draws of one seed and stream.
