@@ -15,7 +15,7 @@ import pytest
 
 import negmine
 
-for package in ("pyarrow", "typer", "rich"):
+for package in ("pyarrow", "typer", "rich", "torch"):
     pytest.importorskip(package)
 
 MODULES = ["negmine", *(found.name for found in pkgutil.walk_packages(negmine.__path__, "negmine."))]
@@ -30,9 +30,13 @@ def test_examples_run(name: str) -> None:
     assert failed == 0, "the differences stand above"
 
 
+#: Modules that users import from.
+FACES = ("negmine", "negmine.demo", "negmine.io", "negmine.torch", "negmine.torch.testing")
+
+
 def public() -> Iterator[tuple[str, Any, str]]:
     """Everything that a user calls or reads: its name, the object, and the text that must tell its names."""
-    for module in (negmine, importlib.import_module("negmine.io"), importlib.import_module("negmine.demo")):
+    for module in map(importlib.import_module, FACES):
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing) and not issubclass(thing, Exception):
