@@ -65,6 +65,9 @@ class RaggedPlan(ShuffledPlan):
         return negmine.epoch_permutation(self.n_rows, seed=self.seed, epoch=epoch, start=start, stop=stop)
 
 
+PLAN = ShuffledPlan()
+
+
 def make(num_replicas: int = 1, rank: int = 0) -> PlanBatchSampler:
     """Make a sampler of one rank."""
-    return PlanBatchSampler(ShuffledPlan(), num_replicas=num_replicas, rank=rank)
+    return PlanBatchSampler(PLAN, num_replicas=num_replicas, rank=rank)
