@@ -13,9 +13,11 @@ from negmine.positives import Eligibility
 __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
+    "balanced_clusters",
     "build_info",
     "epoch_permutation",
     "int8_gops",
+    "kmeans",
     "limit_per_document",
     "peaks",
     "restore_no_duplicate_plan",
@@ -87,6 +89,14 @@ class NoDuplicatePlan:
     def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
     def __reduce__(self) -> tuple[Callable[..., NoDuplicatePlan], tuple[Any, ...]]: ...
 
+def balanced_clusters(
+    embeddings: Rows,
+    n_clusters: int,
+    quality: str,
+    seed: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def restore_no_duplicate_plan(
     row_offsets: npt.NDArray[np.uint32],
     row_ids: npt.NDArray[np.uint32],
@@ -99,6 +109,15 @@ def restore_no_duplicate_plan(
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...
+def kmeans(
+    embeddings: Rows,
+    n_clusters: int,
+    metric_name: str,
+    iterations: int,
+    seed: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def peaks() -> dict[str, float]: ...
 def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
