@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._coerce import CsrLike, Progress, Rows
+from negmine.batches.masks import Rules as MaskRules
 from negmine.batches.no_duplicates import Columns
 from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
@@ -14,8 +15,14 @@ __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
     "balanced_clusters",
+    "balanced_pairs",
     "build_info",
+    "class_batches",
+    "cluster_batches",
     "epoch_permutation",
+    "group_rows",
+    "in_batch_lists",
+    "in_batch_mask",
     "int8_gops",
     "kmeans",
     "limit_per_document",
@@ -23,6 +30,7 @@ __all__ = [
     "restore_no_duplicate_plan",
     "score_pairs",
     "select",
+    "topic_batches",
 ]
 
 @final
@@ -106,6 +114,51 @@ def restore_no_duplicate_plan(
     drop_remainder: bool,
     seed: int,
 ) -> NoDuplicatePlan: ...
+def group_rows(labels: npt.NDArray[np.int64], groups: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+def cluster_batches(
+    labels: npt.NDArray[np.int64],
+    clusters: int,
+    batch: int,
+    batches_per_step: int,
+    random: int,
+    tree: bool,
+    emitted: int,
+    seed: int,
+    epoch: int,
+) -> npt.NDArray[np.int64]: ...
+def topic_batches(
+    clusters: CsrLike,
+    n_clusters: int,
+    batch: int,
+    share: int,
+    by_size: bool,
+    seed: int,
+    epoch: int,
+    start: int,
+    stop: int,
+) -> npt.NDArray[np.int64]: ...
+def class_batches(
+    classes: CsrLike,
+    n_classes: int,
+    per_batch: int,
+    per_class: int,
+    batches: int,
+    seed: int,
+    epoch: int,
+    start: int,
+    stop: int,
+) -> npt.NDArray[np.int64]: ...
+def balanced_pairs(
+    margins: npt.NDArray[np.float64],
+    pairs: CsrLike,
+    n_queries: int,
+    bins: int,
+    binning: str,
+    seed: int,
+    epoch: int,
+) -> npt.NDArray[np.int64]: ...
+def in_batch_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
+def in_batch_lists(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...

@@ -319,7 +319,34 @@ def ragged(**options: Any) -> negmine.BatchPlan:
     return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="extend", **options)
 
 
-PLANS = {"no_duplicates": no_duplicates, "ragged": ragged}
+def clusters(**options: Any) -> negmine.BatchPlan:
+    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
+
+
+def tree(**options: Any) -> negmine.BatchPlan:
+    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
+
+
+def topics(**options: Any) -> negmine.BatchPlan:
+    return negmine.topic_plan(np.arange(300) // 7, batch_size=10, **options)
+
+
+def classes(**options: Any) -> negmine.BatchPlan:
+    return negmine.class_balanced_plan(np.arange(300) % 17, batch_size=12, per_class=3, **options)
+
+
+def mixture(**options: Any) -> negmine.BatchPlan:
+    return negmine.mixture_plan([60, 240], batch_size=10, **options)
+
+
+def mixture_of_plans(batches_per_step: int = 1, seed: int = 0) -> negmine.BatchPlan:
+    plans = [no_duplicates(batches_per_step=batches_per_step), classes(batches_per_step=batches_per_step)]
+    return negmine.mixture_plan(plans, weights=[1, 2], seed=seed)
+
+
+PLANS = {
+    make.__name__: make for make in (no_duplicates, ragged, clusters, tree, topics, classes, mixture, mixture_of_plans)
+}
 
 
 @pytest.mark.parametrize("make", PLANS.values(), ids=PLANS)

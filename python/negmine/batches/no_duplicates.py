@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce, _native
-from negmine.batches.protocol import Array, Plan, digest
+from negmine.batches.protocol import Array, PackedPlan, digest
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
@@ -31,7 +31,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class NoDuplicatePlan(Plan):
+class NoDuplicatePlan(PackedPlan):
     """Batches without duplicates, made by :func:`no_duplicate_plan`: a pure function of the epoch.
 
     Attributes

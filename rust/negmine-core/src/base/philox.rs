@@ -18,7 +18,15 @@ pub enum Stream {
     /// The order of an epoch.
     Order = 3,
     /// Where clusterings start.
-    Cluster = 16,
+    Cluster = 20,
+    /// The order of clusters in an epoch.
+    Clusters = 16,
+    /// Topics of batches.
+    Topics = 17,
+    /// Classes of batches, and their rows.
+    Classes = 18,
+    /// Pairs by margin.
+    Pairs = 19,
 }
 
 /// Draws of one seed and stream.
