@@ -11,8 +11,16 @@ import pytest
 from shuffled import RaggedPlan, ShuffledPlan, make
 from torch.utils.data import BatchSampler, SequentialSampler
 
+import negmine
 from negmine.errors import NegmineTypeError
-from negmine.torch import NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch import (
+    ClassBalancedBatchSampler,
+    ClusterBatchSampler,
+    NoDuplicateBatchSampler,
+    PlanBatchSampler,
+    RaggedBatchSampler,
+    TopicBatchSampler,
+)
 from negmine.torch.testing import CONTRACTS, ConformanceError, check_batch_sampler
 
 QUICK = [name for name in CONTRACTS if name != "workers"]
@@ -29,7 +37,42 @@ def no_duplicates(num_replicas: int, rank: int) -> NoDuplicateBatchSampler:
     )
 
 
-OURS: dict[str, Callable[[int, int], Any]] = {"plan": make, "ragged": ragged, "no duplicates": no_duplicates}
+#: The class of each of 96 rows; clusters of unequal sizes.
+CLASSES = [row % 7 for row in range(96)]
+
+
+def clusters(num_replicas: int, rank: int) -> ClusterBatchSampler:
+    return ClusterBatchSampler(
+        CLASSES, batch_size=4, batches_per_step=6, random_share=0.25, num_replicas=num_replicas, rank=rank
+    )
+
+
+def topics(num_replicas: int, rank: int) -> TopicBatchSampler:
+    return TopicBatchSampler(
+        CLASSES, batch_size=4, clusters_per_batch=2, batches_per_step=6, num_replicas=num_replicas, rank=rank
+    )
+
+
+def classes(num_replicas: int, rank: int) -> ClassBalancedBatchSampler:
+    return ClassBalancedBatchSampler(
+        CLASSES, batch_size=4, per_class=2, batches_per_step=6, num_replicas=num_replicas, rank=rank
+    )
+
+
+def mixture(num_replicas: int, rank: int) -> PlanBatchSampler:
+    plan = negmine.mixture_plan([60, 40], batch_size=4, batches_per_step=6)
+    return PlanBatchSampler(plan, num_replicas=num_replicas, rank=rank)
+
+
+OURS: dict[str, Callable[[int, int], Any]] = {
+    "plan": make,
+    "ragged": ragged,
+    "no duplicates": no_duplicates,
+    "clusters": clusters,
+    "topics": topics,
+    "classes": classes,
+    "mixture": mixture,
+}
 
 
 @pytest.mark.parametrize("name", OURS)

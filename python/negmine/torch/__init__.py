@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from negmine.torch.samplers import NoDuplicateBatchSampler
+from negmine.torch.samplers import (
+    ClassBalancedBatchSampler,
+    ClusterBatchSampler,
+    NoDuplicateBatchSampler,
+    TopicBatchSampler,
+)
 from negmine.torch.schedule import PlanBatchSampler, RaggedBatchSampler
 
-__all__ = ["NoDuplicateBatchSampler", "PlanBatchSampler", "RaggedBatchSampler"]
+__all__ = [
+    "ClassBalancedBatchSampler",
+    "ClusterBatchSampler",
+    "NoDuplicateBatchSampler",
+    "PlanBatchSampler",
+    "RaggedBatchSampler",
+    "TopicBatchSampler",
+]

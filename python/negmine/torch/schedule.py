@@ -230,11 +230,11 @@ class PlanBatches(Sampler[list[int]]):
 
     def _replace_plan(self, plan: BatchPlan, argument: str) -> None:
         """Use another plan of the same lengths from the next start of an epoch."""
-        for name in ("batches_per_epoch", "batches_per_step", "batch_size"):
+        for name in ("n_rows", "batches_per_epoch", "batches_per_step", "batch_size"):
             before, after = getattr(self._plan, name), getattr(plan, name)
             if before != after:
                 raise NegmineValueError(
-                    f"`{argument}` must leave {name} as it is, since trainers fix their schedules by it; "
+                    f"`{argument}` must leave {name} as it is, since loaders and trainers rely on it; "
                     f"got {after} after {before}."
                 )
         self._next_plan = plan
@@ -292,13 +292,24 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     def __init__(
         self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0, sampler: None = None, **_replaced: object
     ) -> None:
-        refuse_replacement(type(self).__name__, sampler, _replaced)
+        self._refuse(sampler, **_replaced)
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
         if plan.batch_size is None:
             raise NegmineValueError(
                 "`plan` must have batches of one size, as torch's BatchSampler promises; got a ragged plan. "
                 "`RaggedBatchSampler` takes it."
             )
+
+    def _refuse(self, sampler: object, **others: object) -> None:
+        """Refuse what a trainer passes when it makes a batch sampler anew around a sampler of its own."""
+        if sampler is not None or others.keys() & {"batch_size", "drop_last"}:
+            raise NegmineTypeError(
+                f"`sampler` must be None: {type(self).__name__} draws batches from its plan; got a sampler to draw "
+                "rows from. In Lightning, pass Trainer(use_distributed_sampler=False) and give the batch sampler "
+                "`num_replicas` and `rank`."
+            )
+        for name in others:
+            raise NegmineTypeError(f"`{type(self).__name__}` has no option {name!r}.")
 
 
 class RaggedBatchSampler(PlanBatches):
@@ -328,18 +339,6 @@ class RaggedBatchSampler(PlanBatches):
     def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
         self.batch_size = None
-
-
-def refuse_replacement(owner: str, sampler: object, others: Mapping[str, object]) -> None:
-    """Refuse what a trainer passes when it makes a batch sampler anew around a sampler of its own."""
-    if sampler is not None or others.keys() & {"batch_size", "drop_last"}:
-        raise NegmineTypeError(
-            f"`sampler` must be None: {owner} draws batches from its plan; got a sampler to draw rows from. "
-            "In Lightning, pass Trainer(use_distributed_sampler=False) and give the batch sampler "
-            "`num_replicas` and `rank`."
-        )
-    for name in others:
-        raise NegmineTypeError(f"`{owner}` has no option {name!r}.")
 
 
 def _check_plan(plan: object) -> None:
