@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from shuffled import make
+from torch.utils.data import DataLoader
 
 import negmine
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
@@ -64,6 +67,30 @@ def test_the_callback_reaches_what_it_is_given_or_finds() -> None:
     several = type("Loader", (), {"batch_sampler": type("Several", (), {"batch_samplers": parts})()})()
     callbacks.SetEpochCallback().on_epoch_begin(None, state, None, train_dataloader=several)
     assert [part.epoch for part in parts] == [2, 2]
+
+
+# ---- Lightning
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("in_a_hook", [False, True])
+def test_lightning_is_told_not_to_replace_the_sampler(tmp_path: Path, in_a_hook: bool) -> None:
+    # It puts a sampler of its own into every batch sampler to predict, and to train on several devices.
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def predict_step(self, batch: Any, index: int) -> Any:
+            return batch
+
+        def predict_dataloader(self) -> Any:
+            return DataLoader(torch.arange(48), batch_sampler=make())
+
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path, devices=1
+    )
+    module = Module()
+    with pytest.raises(NegmineTypeError, match=r"`sampler` must be None: PlanBatch.*use_distributed_sampler=False"):
+        trainer.predict(module, None if in_a_hook else module.predict_dataloader())
 
 
 # ---- sentence-transformers
