@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -185,3 +187,11 @@ def test_no_duplicates_as_the_plan_has_them() -> None:
     plan = negmine.no_duplicate_plan(ids, range(8), batch_size=2, batches_per_step=2, seed=4)
     assert list(sampler) == plan.epoch(0).tolist()
     assert list(sampler) == plan.epoch(1).tolist()
+
+
+def test_importing_it_imports_torch_and_no_trainer() -> None:
+    code = "import sys, negmine.torch, negmine.torch.testing; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    loaded = set(done.stdout.split())
+    assert "torch" in loaded
+    assert not loaded & {"accelerate", "datasets", "lightning", "pyarrow", "sentence_transformers", "transformers"}

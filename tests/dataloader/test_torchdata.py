@@ -17,9 +17,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWa
 EPOCHS = [[PLAN.batch(epoch, index).tolist() for index in range(len(PLAN))] for epoch in range(3)]
 
 
-def loader(workers: int, persistent: bool = False) -> Any:
+def loader(workers: int, persistent: bool = False, num_replicas: int = 1, rank: int = 0) -> Any:
     return stateful.StatefulDataLoader(
-        torch.arange(PLAN.n_rows), batch_sampler=make(), num_workers=workers, persistent_workers=persistent
+        torch.arange(PLAN.n_rows),
+        batch_sampler=make(num_replicas, rank),
+        num_workers=workers,
+        persistent_workers=persistent,
     )
 
 
@@ -77,3 +80,20 @@ def test_the_epoch_may_be_set_by_whoever_resumes() -> None:
     source = iter(second)  # torchdata loads the state here
     second.batch_sampler.set_epoch(1)
     assert seen + read(source) == EPOCHS[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("world", [1, 3, 6])
+def test_it_resumes_on_other_ranks(workers: int, world: int) -> None:
+    first = loader(workers, num_replicas=2, rank=1)
+    iterator = iter(first)
+    for _ in range(6):  # of both ranks: two steps
+        next(iterator)
+    state = first.state_dict()
+    del iterator, first
+    shares = []
+    for rank in range(world):
+        resumed = loader(workers, num_replicas=world, rank=rank)
+        resumed.load_state_dict(state)
+        shares.append(read(resumed))
+    assert [batch for turn in zip(*shares, strict=True) for batch in turn] == EPOCHS[0][12:]
