@@ -39,6 +39,7 @@ def test_between_epochs_they_are_taken_at_once() -> None:
     sampler = make()
     sampler.refresh(NEW)
     assert sampler.plan.digest == make(NEW).plan.digest
+    assert sampler.state_dict_at(0, 2) == make(NEW).state_dict_at(0, 2)
     assert list(sampler) == expected(NEW, 0)
     sampler.refresh(OLD)
     assert sampler.state_dict() == {**make(OLD).state_dict(), "epoch": 1}
@@ -63,6 +64,21 @@ def test_workers_that_read_ahead_keep_one_plan_within_an_epoch() -> None:
         seen.append(batch.tolist())
     assert seen == expected(OLD, 0)
     assert [batch.tolist() for batch in loader] == expected(NEW, 1)
+
+
+def test_the_state_of_batches_trained_on_is_of_their_clusters_though_all_were_read() -> None:
+    sampler = make()
+    loader = DataLoader(torch.arange(48), batch_sampler=sampler, num_workers=2, prefetch_factor=8)
+    iterator = iter(loader)
+    seen = [next(iterator).tolist() for _ in range(2)]
+    assert sampler.epoch == 1  # the workers have the whole epoch
+    sampler.refresh(NEW)
+    state = sampler.state_dict_at(0, 2)
+    del iterator
+    resumed = make(OLD)
+    resumed.load_state_dict(state)
+    assert seen + list(resumed) == expected(OLD, 0)
+    assert sampler.state_dict_at(0, len(sampler)) == make(NEW).state_dict_at(1, 0)
 
 
 def test_a_state_inside_an_epoch_is_of_the_clusters_that_it_uses() -> None:

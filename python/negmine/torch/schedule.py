@@ -58,6 +58,8 @@ class PlanBatches(Sampler[list[int]]):
         self._begin = 0
         #: Number of the iterator that moves the position, so that an abandoned one does not.
         self._reader = 0
+        #: Epoch and plan of the iterator that moves it: with workers the plan may be replaced before the epoch is over.
+        self._read_last: tuple[int, BatchPlan] | None = None
         self.batch_size = plan.batch_size
         #: Whether a short batch is left out is the plan's ``remainder``; wrappers only want the attribute.
         self.drop_last = False
@@ -96,7 +98,7 @@ class PlanBatches(Sampler[list[int]]):
         self._settle_plan(at_start=self._begin == 0)
         self._reader += 1
         reader, plan, epoch, begin = self._reader, self._plan, self._epoch, self._begin
-        self._position, self._begin = begin, 0
+        self._position, self._begin, self._read_last = begin, 0, (epoch, plan)
         if self._num_replicas > 1:
             _warn_if_sharded_again(self._num_replicas)
         for first in range(begin, plan.batches_per_epoch, self._num_replicas):
@@ -140,7 +142,7 @@ class PlanBatches(Sampler[list[int]]):
             ``format``, ``epoch``, ``position`` (batches of all ranks behind, in [0, batches of an epoch)), ``seed``,
             ``batch_size``, ``digest`` of the plan; ``num_replicas`` and ``rank`` are for the reader only.
         """
-        return self._state(self._epoch, self._position)
+        return self._state(self._epoch, self._position, self._plan)
 
     def state_dict_at(self, epoch: int, n_batches: int) -> dict[str, Any]:
         """Make the state of a sampler that has handed out so many batches of an epoch.
@@ -160,8 +162,10 @@ class PlanBatches(Sampler[list[int]]):
         number = _coerce.epoch(epoch)
         count = _coerce.integer(n_batches, "n_batches", least=0, most=len(self))
         if count == len(self):
-            return self._state(number + 1, 0)
-        return self._state(number, count * self._num_replicas)
+            return self._state(number + 1, 0, self._plan)
+        read = self._read_last
+        plan = read[1] if read is not None and read[0] == number else self._plan
+        return self._state(number, count * self._num_replicas, plan)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where a sampler of the same plan stood, on this or another number of ranks.
@@ -181,14 +185,14 @@ class PlanBatches(Sampler[list[int]]):
         self._reader += 1
         self._epoch, self._position, self._begin = epoch, position, position
 
-    def _state(self, epoch: int, position: int) -> dict[str, Any]:
+    def _state(self, epoch: int, position: int, plan: BatchPlan) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "epoch": epoch,
             "position": position,
-            "seed": self._plan.seed,
+            "seed": plan.seed,
             "batch_size": self.batch_size,
-            "digest": self._plan.digest,
+            "digest": plan.digest,
             "num_replicas": self._num_replicas,
             "rank": self._rank,
         }
@@ -197,7 +201,7 @@ class PlanBatches(Sampler[list[int]]):
         """Read the epoch and the position of a state that is this sampler's."""
         if not isinstance(state, Mapping):
             raise NegmineTypeError(f"`state_dict` must be a mapping; got {type(state).__name__}.")
-        own = self._state(0, 0)
+        own = self._state(0, 0, self._plan)
         missing = sorted(own.keys() - state.keys() - {"num_replicas", "rank"})
         if missing:
             raise NegmineValueError(f"`state_dict` must hold {', '.join(map(repr, missing))}; got {sorted(state)}.")
