@@ -37,6 +37,13 @@ def no_duplicates(num_replicas: int, rank: int) -> NoDuplicateBatchSampler:
     )
 
 
+def left_out(num_replicas: int, rank: int) -> NoDuplicateBatchSampler:
+    ids = [0] * 20 + list(range(1, 101))
+    return NoDuplicateBatchSampler(
+        ids, range(120), batch_size=2, batches_per_step=6, conflicts="drop", num_replicas=num_replicas, rank=rank
+    )
+
+
 #: The class of each of 96 rows; clusters of unequal sizes.
 CLASSES = [row % 7 for row in range(96)]
 
@@ -68,6 +75,7 @@ OURS: dict[str, Callable[[int, int], Any]] = {
     "plan": make,
     "ragged": ragged,
     "no duplicates": no_duplicates,
+    "left out": left_out,
     "clusters": clusters,
     "topics": topics,
     "classes": classes,
