@@ -23,6 +23,9 @@ from negmine.torch import (
 )
 from negmine.torch.testing import CONTRACTS, ConformanceError, check_batch_sampler
 
+#: Seconds for a worker to start on a machine that has much else to do.
+LOADED = 180.0
+
 QUICK = [name for name in CONTRACTS if name != "workers"]
 
 
@@ -90,13 +93,15 @@ def test_our_samplers_keep_every_contract(name: str) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_our_samplers_serve_workers(method: str) -> None:
-    check_batch_sampler(make, contracts=["workers"], start_methods=[method], persistent_workers=[True])
+    check_batch_sampler(
+        make, contracts=["workers"], start_methods=[method], persistent_workers=[True], time_limit=LOADED
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_our_samplers_serve_workers_of_every_kind(name: str) -> None:
-    check_batch_sampler(OURS[name], contracts=["workers"])
+    check_batch_sampler(OURS[name], contracts=["workers"], time_limit=LOADED)
 
 
 # ---- samplers that break one contract each, in ways that published ones do
