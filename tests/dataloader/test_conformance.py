@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -332,3 +334,8 @@ def test_torchs_own_batch_sampler_is_no_such_thing() -> None:
 def test_an_unknown_contract_is_named() -> None:
     with pytest.raises(NegmineTypeError, match=r"`contracts` must be of lists of int, .*; got 'speed'"):
         check_batch_sampler(make, contracts=["speed"])
+
+
+def test_every_contract_is_told() -> None:
+    told = re.findall(r"^- ``([\w ]+)``:", inspect.getdoc(check_batch_sampler) or "", re.MULTILINE)
+    assert told == list(CONTRACTS)
