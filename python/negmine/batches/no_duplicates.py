@@ -179,6 +179,9 @@ def no_duplicate_plan(
     The number of steps is the first, from the lower bound up, for which that succeeds. The least number is NP-hard to
     find: data of a few dozen rows are searched through, larger ones may get more steps than they need.
 
+    A plan holds about 8 bytes a row, and 8 an occurrence and 24 for each of the ids that can conflict; an epoch that a
+    batch was asked of is kept, in 8 bytes a row.
+
     Examples
     --------
     >>> import negmine
