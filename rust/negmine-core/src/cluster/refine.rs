@@ -11,6 +11,7 @@ use crate::base::{Error, Result};
 use super::auction::{Sold, auction};
 use super::balanced::Quality;
 use super::codes::Codes;
+use super::groups::Groups;
 use super::lists::{Centres, Lists, best_free};
 use super::prices::balance;
 use super::stages::stage;
@@ -36,8 +37,8 @@ fn steps(quality: Quality) -> &'static [Step] {
 }
 
 /// Rounds of prices in a step, and in the last.
-const ROUNDS: usize = 6;
-const LAST_ROUNDS: usize = 20;
+const ROUNDS: usize = 4;
+const LAST_ROUNDS: usize = 12;
 
 /// Stages that progress counts.
 pub(crate) fn stages(quality: Quality) -> usize {
@@ -45,7 +46,46 @@ pub(crate) fn stages(quality: Quality) -> usize {
 }
 
 /// Better labels of the same sizes; `first` is the number of its first stage, of `all`.
+///
+/// More copies of one row than a cluster holds would bid against each other for ever. Bisection fills whole clusters with
+/// them; these stay, and the others are refined.
 pub(crate) fn refine(
+    codes: &Codes,
+    clusters: usize,
+    mut labels: Vec<u32>,
+    quality: Quality,
+    stages: (usize, usize),
+    run: &Run<'_>,
+) -> Result<Vec<u32>> {
+    let groups = Groups::new(&labels, clusters);
+    let mixed = |j: &u32| {
+        let own = groups.rows(*j as usize);
+        own.iter()
+            .any(|&row| codes.factor(row) != codes.factor(own[0]) || codes.row(row) != codes.row(own[0]))
+    };
+    let open: Vec<u32> = (0..clusters as u32).filter(mixed).collect();
+    if open.len() == clusters {
+        return refine_all(codes, clusters, labels, quality, stages, run);
+    }
+    if open.len() < 2 {
+        return Ok(labels);
+    }
+    let mut place = vec![u32::MAX; clusters];
+    for (i, &j) in open.iter().enumerate() {
+        place[j as usize] = i as u32;
+    }
+    let rows: Vec<u32> =
+        (0..labels.len() as u32).filter(|&row| place[labels[row as usize] as usize] != u32::MAX).collect();
+    let own = rows.iter().map(|&row| place[labels[row as usize] as usize]).collect();
+    let refined = refine_all(&codes.only(&rows), open.len(), own, quality, stages, run)?;
+    for (&row, &label) in rows.iter().zip(&refined) {
+        labels[row as usize] = open[label as usize];
+    }
+    Ok(labels)
+}
+
+/// Better labels of the same sizes, where no cluster is all copies of one row; `first` is the number of its first stage, of `all`.
+fn refine_all(
     codes: &Codes,
     clusters: usize,
     mut labels: Vec<u32>,
