@@ -3,8 +3,7 @@
 //!
 //! **Bound.** With z, y the rotated query and document, a hat for what int8 codes stand for, `u` at least |z^|, `v` at
 //! least |z - z^|, `e` at least |y - y^| and `n` at least |y|, each segment that has been multiplied costs `u e + v n`,
-//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `(2 r + 3 r^2) |q| |c|` (`rotate` derives
-//! both). The constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical`
+//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotate` derives both). The constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical`
 //! of |q| |d|, and |d| <= |c| + |mean|.
 //!
 //! The kernel of the first pass has three terms a document: the error, the norm of the lead and, as its offset, the
@@ -285,12 +284,15 @@ pub(crate) struct Tails {
     segments: Segments,
     /// r after the lead, after the middle, and after all.
     deviations: [f64; 3],
+    /// What the rotation costs a product in each step, over |q| |c|.
+    rho: [f64; 3],
 }
 
 impl Tails {
     pub(crate) fn new(rotation: &Rotation, segments: Segments, slack: Slack) -> Self {
         let ends = [segments.lead, segments.lead + segments.middle, segments.width()];
-        Self { segments, deviations: ends.map(|m| rotation.deviation(m, slack)) }
+        let deviations = ends.map(|m| rotation.deviation(m, slack));
+        Self { segments, deviations, rho: ends.map(|m| rotation.rho(m, slack)) }
     }
 
     /// From |x|, at least, and the squared norms of its segments; f64 sums lose nothing beside the f32 of `norm`.
@@ -309,11 +311,6 @@ impl Tails {
     /// Whether no coordinate is left after the lead or after the middle.
     fn done_after(&self, i: usize) -> bool {
         i == 1 && self.segments.rest == 0
-    }
-
-    /// What the rotation costs in each step, over |q| |c|.
-    fn rotation(&self) -> [f64; 3] {
-        self.deviations.map(|r| 2.0 * r + 3.0 * r * r)
     }
 }
 
@@ -425,7 +422,7 @@ impl LeadQuery {
             *coded = quantize_row(isa, z, 1.0, codes);
         }
         let means = canonical::dot_with(isa, rotation.mean(), rotation.mean()).sqrt();
-        let costs = tails.rotation().map(|cost| (cost + slack.canonical) * norm);
+        let costs = tails.rho.map(|cost| (cost + slack.canonical) * norm);
         let scales = coded.map(|code| if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) });
         Self {
             scales,
