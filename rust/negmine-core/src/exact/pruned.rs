@@ -18,7 +18,7 @@ use crate::base::parallel::Ticker;
 use super::lead::{Lead, LeadQuery, stride};
 use super::request::{Candidates, Counters};
 use super::rotate::centre;
-use super::scan::{Pace, sampled_first};
+use super::scan::{pause, sampled_first};
 use super::state::{QueryState, Scorer};
 
 /// Panels that a query starts with. Measured at 100,000 documents and k = 10: with 8, 16, 24 and 40 of them 449, 461, 461
@@ -97,7 +97,7 @@ impl<'a> LeadBlock<'a> {
         self.renew(states);
         for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if Pace::after(done).apply(states, &mut shared.scorer)? {
+            if pause(done, states, &mut shared.scorer)? {
                 self.renew(states);
             }
             let p = panels.start + p;
@@ -167,7 +167,7 @@ impl<'a> LeadBlock<'a> {
                 }
             }
         }
-        states.iter_mut().try_for_each(|state| state.settle(&mut shared.scorer))?;
+        states.iter_mut().try_for_each(|state| state.sift(&mut shared.scorer))?;
         Ok(refined)
     }
 

@@ -1,8 +1,8 @@
 //! What one query keeps while documents stream past.
 //!
-//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then those
-//! that look best are scored canonically, so that the threshold rises and rules others out; what is left is scored at the
-//! end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
+//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then the low
+//! ends of the best intervals raise the threshold and rule others out; where too many are left, as in flat distributions,
+//! those that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
 
 use negmine_kernels::isa::Isa;
 
@@ -159,7 +159,7 @@ impl QueryState {
         self.threshold
     }
 
-    /// Takes a document that the kernel could not rule out. True where it is time to settle.
+    /// Takes a document that the kernel could not rule out. True where it is time to sift.
     pub(crate) fn take(
         &mut self,
         row: u32,
@@ -196,7 +196,7 @@ impl QueryState {
         self.raise_by_lows();
         self.drop_ruled_out();
         let trigger = self.least_trigger();
-        if self.pending.len() + self.straddling.len() > trigger / 2 {
+        if self.pending.len() + self.straddling.len() > 2 * trigger {
             self.settle(scorer)?;
         }
         self.trigger = trigger.max(2 * self.pending.len());
@@ -204,7 +204,7 @@ impl QueryState {
     }
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
-    pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         let straddling = std::mem::take(&mut self.straddling);
         self.score(&straddling, scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
