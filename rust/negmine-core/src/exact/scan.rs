@@ -312,7 +312,7 @@ impl Block {
                 let state = &mut self.states[query];
                 let document = panel.document(lane);
                 let interval = state.bound.interval(hit.dot, &document, unit);
-                if state.take((panel.first + lane) as u32, interval, document.dd, scan.candidates) {
+                if state.take((panel.first + lane) as u32, interval, scan.candidates) {
                     state.sift(&mut scorer)?;
                     self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
                 }

@@ -35,8 +35,6 @@ pub(crate) struct Pending {
     row: u32,
     low: f64,
     high: f64,
-    /// Squared norm, as the metric wants it.
-    dd: f64,
 }
 
 /// The documents that a query's rows are scored from.
@@ -71,8 +69,11 @@ impl<'a, 'c> Scorer<'a, 'c> {
                 self.corpus.row(self.isa, row(3), d),
             ];
             let sums = self.metric.sum_many(self.isa, q, rows);
-            for (document, sum) in together.iter().zip(sums) {
-                let score = self.metric.finish(sum, qq, document.dd);
+            for ((document, row), sum) in together.iter().zip(rows).zip(sums) {
+                // Only cosine needs the norm, and the row is at hand.
+                let dd =
+                    if self.metric == Metric::Cosine { self.metric.squared_norm(self.isa, row) } else { 0.0 };
+                let score = self.metric.finish(sum, qq, dd);
                 if !(document.low <= score && score <= document.high) {
                     return Err(Error::CorpusChanged { row: document.row as usize });
                 }
@@ -160,13 +161,7 @@ impl QueryState {
     }
 
     /// Takes a document that the kernel could not rule out. True where it is time to sift.
-    pub(crate) fn take(
-        &mut self,
-        row: u32,
-        (low, high): (f64, f64),
-        dd: f64,
-        candidates: &Candidates<'_>,
-    ) -> bool {
+    pub(crate) fn take(&mut self, row: u32, (low, high): (f64, f64), candidates: &Candidates<'_>) -> bool {
         self.counters.survivors += 1;
         if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
             return false;
@@ -181,7 +176,7 @@ impl QueryState {
             }
             return false;
         }
-        let document = Pending { row, low, high, dd };
+        let document = Pending { row, low, high };
         if high > self.lowest_cap {
             self.straddling.push(document);
         } else {
@@ -196,17 +191,24 @@ impl QueryState {
         self.raise_by_lows();
         self.drop_ruled_out();
         let trigger = self.least_trigger();
-        if self.pending.len() + self.straddling.len() > 2 * trigger {
+        if self.pending.len() > 2 * trigger {
             self.settle(scorer)?;
+        } else if self.straddling.len() > trigger / 2 {
+            self.score_straddling(scorer)?;
         }
-        self.trigger = trigger.max(2 * self.pending.len());
+        self.trigger = trigger.max(2 * (self.pending.len() + self.straddling.len()));
         Ok(())
+    }
+
+    /// Scores what may lie above a cap. That is never in vain: whether it does must be known in the end.
+    fn score_straddling(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let straddling = std::mem::take(&mut self.straddling);
+        self.score(&straddling, scorer)
     }
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
     fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let straddling = std::mem::take(&mut self.straddling);
-        self.score(&straddling, scorer)?;
+        self.score_straddling(scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
         let middle = |document: &Pending| document.low + document.high;
         let twice = 2.0 * self.threshold;
@@ -227,8 +229,7 @@ impl QueryState {
 
     /// Scores whatever may still be of use; nothing stays pending.
     pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
-        let straddling = std::mem::take(&mut self.straddling);
-        self.score(&straddling, scorer)?;
+        self.score_straddling(scorer)?;
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain(|document| document.high >= self.threshold);
         pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
