@@ -193,9 +193,7 @@ def _said(guarantee: object, count: int) -> dict[str, float | None]:
     if guarantee is None:
         return {}
     if not isinstance(guarantee, ClusterGuarantee):
-        raise NegmineTypeError(
-            f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}."
-        )
+        raise NegmineTypeError(f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}.")
     if len(guarantee.delta) != count:
         raise NegmineValueError(
             f"`guarantee` must be of these clusters, of which there are {count}; got one of {len(guarantee.delta)}."
