@@ -10,6 +10,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use crate::base::Result;
+use crate::base::parallel::{Run, Ticker};
 
 use super::lists::Lists;
 use super::prices::two_best;
@@ -19,6 +23,9 @@ const LEAST_RISE: f32 = 1.0 / (1 << 14) as f32;
 
 /// Bids a row, on average, before those that are left take what there is.
 const BIDS_PER_ROW: usize = 2;
+
+/// Bids between two looks at the clock.
+const BIDS_PER_LOOK: usize = 1_024;
 
 /// A bid, ordered as its value, and the row.
 type Bid = (Reverse<u32>, u32);
@@ -42,12 +49,39 @@ fn value(bits: u32) -> f32 {
 }
 
 /// Sells places; `labels` is what rows take under the prices.
-pub(crate) fn auction(lists: &Lists, prices: &mut [f32], capacities: &[usize], mut labels: Vec<u32>) -> Sold {
+pub(crate) fn auction(
+    lists: &Lists,
+    prices: Vec<f32>,
+    capacities: &[usize],
+    labels: Vec<u32>,
+    run: &Run<'_>,
+) -> Result<Sold> {
+    // One piece, for every bid depends on those before it; it can be interrupted all the same.
+    let start = Mutex::new(Some((prices, labels)));
+    let mut sold = run.map(
+        1,
+        || (),
+        |(), _, ticker| {
+            let start = start.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (prices, labels) = start.unwrap_or_default();
+            sell(lists, prices, capacities, labels, ticker)
+        },
+    )?;
+    Ok(sold.remove(0))
+}
+
+fn sell(
+    lists: &Lists,
+    mut prices: Vec<f32>,
+    capacities: &[usize],
+    mut labels: Vec<u32>,
+    ticker: &Ticker<'_>,
+) -> Result<Sold> {
     let mut held: Vec<BinaryHeap<Bid>> =
         capacities.iter().map(|&n| BinaryHeap::with_capacity(n + 1)).collect();
     let mut waiting = VecDeque::new();
     for (row, list) in lists.iter().enumerate() {
-        let (_, place, second) = two_best(list, prices);
+        let (_, place, second) = two_best(list, &prices);
         held[list[place].cluster as usize].push((Reverse(ordered(list[place].score - second)), row as u32));
     }
     for (j, held) in held.iter_mut().enumerate() {
@@ -61,8 +95,11 @@ pub(crate) fn auction(lists: &Lists, prices: &mut [f32], capacities: &[usize], m
         && let Some(row) = waiting.pop_front()
     {
         bids -= 1;
+        if bids.is_multiple_of(BIDS_PER_LOOK) {
+            ticker.check()?;
+        }
         let list = lists.row(row);
-        let (_, place, second) = two_best(list, prices);
+        let (_, place, second) = two_best(list, &prices);
         let j = list[place].cluster as usize;
         labels[row as usize] = j as u32;
         held[j].push((Reverse(ordered(list[place].score - second + LEAST_RISE)), row));
@@ -74,7 +111,7 @@ pub(crate) fn auction(lists: &Lists, prices: &mut [f32], capacities: &[usize], m
     let mut left = Vec::from(waiting);
     left.sort_unstable();
     let free = held.iter().zip(capacities).map(|(held, &n)| n - held.len()).collect();
-    Sold { labels, left, free }
+    Ok(Sold { labels, left, free })
 }
 
 /// A full cluster costs as much as its lowest bid.

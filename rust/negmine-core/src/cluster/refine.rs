@@ -37,8 +37,8 @@ fn steps(quality: Quality) -> &'static [Step] {
 }
 
 /// Rounds of prices in a step, and in the last.
-const ROUNDS: usize = 4;
-const LAST_ROUNDS: usize = 12;
+const ROUNDS: usize = 3;
+const LAST_ROUNDS: usize = 11;
 
 /// Stages that progress counts.
 pub(crate) fn stages(quality: Quality) -> usize {
@@ -112,11 +112,12 @@ fn refine_all(
             if *step == Full {
                 lists.search(codes, &centres, &prices, &labels, run)?;
             }
-            labels = balance(&lists, &mut prices, &capacities, if last { LAST_ROUNDS } else { ROUNDS });
+            let rounds = if last { LAST_ROUNDS } else { ROUNDS };
+            labels = balance(&lists, &mut prices, &capacities, rounds, run)?;
             Ok::<(), Error>(())
         })?;
     }
-    let Sold { mut labels, left, mut free } = auction(&lists, &mut prices, &capacities, labels);
+    let Sold { mut labels, left, mut free } = auction(&lists, prices, &capacities, labels, run)?;
     for row in left {
         let cluster = best_free(codes, &centres, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
