@@ -18,8 +18,10 @@ use crate::base::parallel::{Run, Ticker};
 use super::lists::Lists;
 use super::prices::two_best;
 
-/// What a bid is higher than it must be.
+/// What a bid is higher than it must be, at first. It doubles a few times while bids are used up: rows that are alike raise
+/// a price by little more than that each time, and a few steps must take them past what others would pay.
 const LEAST_RISE: f32 = 1.0 / (1 << 14) as f32;
+const DOUBLINGS: usize = 10;
 
 /// Bids a row, on average, before those that are left take what there is.
 const BIDS_PER_ROW: usize = 2;
@@ -90,10 +92,12 @@ fn sell(
         }
         raise(&mut prices[j], held, capacities[j]);
     }
-    let mut bids = BIDS_PER_ROW * labels.len();
+    let all_bids = BIDS_PER_ROW * labels.len();
+    let mut bids = all_bids;
     while bids > 0
         && let Some(row) = waiting.pop_front()
     {
+        let rise = LEAST_RISE * (1_u32 << (DOUBLINGS * (all_bids - bids) / all_bids)) as f32;
         bids -= 1;
         if bids.is_multiple_of(BIDS_PER_LOOK) {
             ticker.check()?;
@@ -102,7 +106,7 @@ fn sell(
         let (_, place, second) = two_best(list, &prices);
         let j = list[place].cluster as usize;
         labels[row as usize] = j as u32;
-        held[j].push((Reverse(ordered(list[place].score - second + LEAST_RISE)), row));
+        held[j].push((Reverse(ordered(list[place].score - second + rise)), row));
         if held[j].len() > capacities[j] {
             waiting.extend(held[j].pop().map(|(_, row)| row));
         }
