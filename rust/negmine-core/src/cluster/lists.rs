@@ -52,6 +52,11 @@ impl Lists {
         Self { depth, entries }
     }
 
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() / self.depth
+    }
+
     /// The lists, one a row.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[Entry]> {
         self.entries.chunks_exact(self.depth)

@@ -5,6 +5,7 @@ pub(crate) mod auction;
 pub mod balanced;
 pub(crate) mod bisect;
 pub(crate) mod codes;
+pub(crate) mod copies;
 pub(crate) mod groups;
 pub mod kmeans;
 pub(crate) mod lists;

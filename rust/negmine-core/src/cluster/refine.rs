@@ -11,7 +11,7 @@ use crate::base::{Error, Result};
 use super::auction::{Sold, auction};
 use super::balanced::Quality;
 use super::codes::Codes;
-use super::groups::Groups;
+use super::copies::{gather, mixed};
 use super::lists::{Centres, Lists, best_free};
 use super::prices::balance;
 use super::stages::stage;
@@ -37,8 +37,8 @@ fn steps(quality: Quality) -> &'static [Step] {
 }
 
 /// Rounds of prices in a step, and in the last.
-const ROUNDS: usize = 4;
-const LAST_ROUNDS: usize = 12;
+const ROUNDS: usize = 3;
+const LAST_ROUNDS: usize = 11;
 
 /// Stages that progress counts.
 pub(crate) fn stages(quality: Quality) -> usize {
@@ -47,8 +47,7 @@ pub(crate) fn stages(quality: Quality) -> usize {
 
 /// Better labels of the same sizes; `first` is the number of its first stage, of `all`.
 ///
-/// More copies of one row than a cluster holds would bid against each other for ever. Bisection fills whole clusters with
-/// them; these stay, and the others are refined.
+/// Clusters that are all copies of one row are set aside, and the others are refined.
 pub(crate) fn refine(
     codes: &Codes,
     clusters: usize,
@@ -57,16 +56,12 @@ pub(crate) fn refine(
     stages: (usize, usize),
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
-    let groups = Groups::new(&labels, clusters);
-    let mixed = |j: &u32| {
-        let own = groups.rows(*j as usize);
-        own.iter()
-            .any(|&row| codes.factor(row) != codes.factor(own[0]) || codes.row(row) != codes.row(own[0]))
-    };
-    let open: Vec<u32> = (0..clusters as u32).filter(mixed).collect();
+    let mut open = mixed(codes, &labels, clusters);
     if open.len() == clusters {
         return refine_all(codes, clusters, labels, quality, stages, run);
     }
+    gather(codes, &mut labels, &open, clusters);
+    open = mixed(codes, &labels, clusters);
     if open.len() < 2 {
         return Ok(labels);
     }
@@ -112,11 +107,12 @@ fn refine_all(
             if *step == Full {
                 lists.search(codes, &centres, &prices, &labels, run)?;
             }
-            labels = balance(&lists, &mut prices, &capacities, if last { LAST_ROUNDS } else { ROUNDS });
+            let rounds = if last { LAST_ROUNDS } else { ROUNDS };
+            labels = balance(&lists, &mut prices, &capacities, rounds, run)?;
             Ok::<(), Error>(())
         })?;
     }
-    let Sold { mut labels, left, mut free } = auction(&lists, &mut prices, &capacities, labels);
+    let Sold { mut labels, left, mut free } = auction(&lists, prices, &capacities, labels, run)?;
     for row in left {
         let cluster = best_free(codes, &centres, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
