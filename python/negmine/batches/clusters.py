@@ -145,7 +145,7 @@ def batch_plan(
     >>> import numpy as np, negmine
     >>> plan = negmine.batch_plan(np.repeat(np.arange(4), 3), batch_size=6)
     >>> len(plan), sorted(set((plan.batch(0, 0) // 3).tolist()))
-    (2, [1, 3])
+    (2, [0, 2])
     """
     labels, count = read_clusters(clusters)
     mode = _coerce.choice(order, "order", ("shuffled", "tree"))

@@ -18,15 +18,15 @@ pub enum Stream {
     /// The order of an epoch.
     Order = 3,
     /// Where clusterings start.
-    Cluster = 20,
+    Cluster = 16,
     /// The order of clusters in an epoch.
-    Clusters = 16,
+    ClusterOrder = 24,
     /// Topics of batches.
-    Topics = 17,
+    Topics = 25,
     /// Classes of batches, and their rows.
-    Classes = 18,
+    Classes = 26,
     /// Pairs by margin.
-    Pairs = 19,
+    Pairs = 27,
 }
 
 /// Draws of one seed and stream.
