@@ -3,6 +3,7 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+use crate::buckets::{Shape, Signatures, gather_inline, scatter_inline};
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::feistel::{ROUNDS, rounds_inline};
 use crate::hits_i8::dot_hits_i8_scalar;
@@ -10,6 +11,7 @@ use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
 use crate::rows_i8::dot_rows_i8_scalar;
+use crate::simhash::{Projections, ROWS, signatures_scalar};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
@@ -173,6 +175,50 @@ pub(crate) fn feistel_rounds(
         avx2: avx2::feistel::rounds(keys, radices, left, right),
         vnni256: avx2::feistel::rounds(keys, radices, left, right),
         avx512: avx512::feistel::rounds(keys, radices, left, right),
+    );
+}
+
+pub(crate) fn signatures(isa: Isa, projections: &Projections, rows: [&[f32]; ROWS], out: &mut [u32]) {
+    by_isa!(
+        isa,
+        scalar: signatures_scalar(projections, rows, out),
+        avx2: avx2::simhash::signatures(projections, rows, out),
+        vnni256: avx2::simhash::signatures(projections, rows, out),
+        avx512: avx512::simhash::signatures(projections, rows, out),
+    );
+}
+
+pub(crate) fn scatter(
+    isa: Isa,
+    shape: Shape,
+    signatures: Signatures<'_>,
+    values: &[f32],
+    factors: Option<&[f32]>,
+    table: &mut [f32],
+) {
+    by_isa!(
+        isa,
+        scalar: scatter_inline(shape, signatures, values, factors, table),
+        avx2: avx2::buckets::scatter(shape, signatures, values, factors, table),
+        vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table),
+        avx512: avx512::buckets::scatter(shape, signatures, values, factors, table),
+    );
+}
+
+pub(crate) fn gather(
+    isa: Isa,
+    shape: Shape,
+    signatures: Signatures<'_>,
+    table: &[f32],
+    factors: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    by_isa!(
+        isa,
+        scalar: gather_inline(shape, signatures, table, factors, out),
+        avx2: avx2::buckets::gather(shape, signatures, table, factors, out),
+        vnni256: avx2::buckets::gather(shape, signatures, table, factors, out),
+        avx512: avx512::buckets::gather(shape, signatures, table, factors, out),
     );
 }
 
