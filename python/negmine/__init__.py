@@ -9,6 +9,7 @@ from __future__ import annotations
 from negmine._native import build_info
 from negmine.audit import Verification, verify
 from negmine.batches import NoDuplicatePlan, epoch_permutation, no_duplicate_plan
+from negmine.behavior import BehaviorTable, SimHash
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -31,6 +32,7 @@ from negmine.sweep import Sweep
 
 __all__ = [
     "Ambiguous",
+    "BehaviorTable",
     "CandidatePool",
     "CorpusChangedError",
     "Eligibility",
@@ -49,6 +51,7 @@ __all__ = [
     "Positives",
     "Reason",
     "Report",
+    "SimHash",
     "Softmax",
     "Source",
     "Stride",

@@ -76,9 +76,10 @@ impl<'a> Signatures<'a> {
         self.words.is_empty()
     }
 
+    /// The first `groups` signatures that are looked at of each row.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-    fn rows(&self, groups: usize) -> impl Iterator<Item = &'a [u32]> {
+    pub fn rows(&self, groups: usize) -> impl Iterator<Item = &'a [u32]> {
         self.words.chunks(self.stride).map(move |row| &row[..groups])
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
 mod batch;
+mod behavior;
 mod call;
 mod convert;
 mod errors;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::batch::{NoDuplicatePlan, epoch_permutation};
+    #[pymodule_export]
+    use super::behavior::{SimHash, nearest, sdim_backward, sdim_forward, table_query, table_update};
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]

@@ -17,6 +17,8 @@ pub enum Stream {
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
+    /// Random projections.
+    Projections = 32,
 }
 
 /// Draws of one seed and stream.
