@@ -4,10 +4,12 @@
 //! each of its signatures names; [`gather`] adds up, for every row, the cells that its signatures name, and multiplies
 //! by the row's factor. A signature that is no bucket is passed over. Columns are independent and every sum has one
 //! accumulator: rows rising in [`scatter`], groups rising in [`gather`], never fused, so vectors of any length give the
-//! same bits and the instruction sets share one text. NaN and infinity follow IEEE arithmetic.
+//! same bits. NaN and infinity follow IEEE arithmetic.
 //!
 //! Why this shape: a table of 16 groups, 8 buckets and 64 columns fills the first cache, and a row touches one cell of
 //! each group, so the work is one load, one addition and one store a vector, with nothing to wait for.
+
+use std::ops::Range;
 
 use crate::dispatch;
 use crate::isa::Isa;
@@ -96,7 +98,7 @@ pub fn scatter(
     factors: Option<&[f32]>,
     table: &mut [f32],
 ) {
-    assert_eq!(table.len(), shape.len(), "a table of the shape");
+    assert!(!shape.is_empty() && table.len() == shape.len(), "a table of the shape");
     assert_eq!(values.len(), signatures.len() * shape.width, "a value for each row of signatures");
     assert!(factors.is_none_or(|factors| factors.len() == signatures.len()), "a factor for each row");
     dispatch::scatter(isa, shape, signatures, values, factors, table);
@@ -114,69 +116,58 @@ pub fn gather(
     factors: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    assert_eq!(table.len(), shape.len(), "a table of the shape");
+    assert!(!shape.is_empty() && table.len() == shape.len(), "a table of the shape");
     assert_eq!(out.len(), signatures.len() * shape.width, "a place for each row of signatures");
     assert!(factors.is_none_or(|factors| factors.len() == signatures.len()), "a factor for each row");
     dispatch::gather(isa, shape, signatures, table, factors, out);
 }
 
-/// The text that every instruction set compiles.
+/// [`scatter`] for some of the columns: the definition, and what vector bodies do with columns that fill no block.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-pub(crate) fn scatter_inline(
+pub(crate) fn scatter_columns(
     shape: Shape,
+    columns: Range<usize>,
     signatures: Signatures<'_>,
     values: &[f32],
     factors: Option<&[f32]>,
     table: &mut [f32],
 ) {
     let Shape { groups, buckets, width } = shape;
-    if width == 0 {
-        return;
-    }
-    let mut scaled = vec![0.0; if factors.is_some() { width } else { 0 }];
     for (i, (signatures, row)) in signatures.rows(groups).zip(values.chunks_exact(width)).enumerate() {
-        let row = match factors {
-            None => row,
-            Some(factors) => {
-                for (to, x) in scaled.iter_mut().zip(row) {
-                    *to = x * factors[i];
-                }
-                &scaled
-            }
-        };
+        let row = &row[columns.clone()];
         for (group, &signature) in table.chunks_exact_mut(buckets * width).zip(signatures) {
             if (signature as usize) < buckets {
-                let cell = &mut group[signature as usize * width..][..width];
-                for (to, x) in cell.iter_mut().zip(row) {
-                    *to += x;
+                let cell = &mut group[signature as usize * width..][columns.clone()];
+                let lanes = cell.iter_mut().zip(row);
+                match factors {
+                    None => lanes.for_each(|(to, x)| *to += x),
+                    Some(factors) => lanes.for_each(|(to, x)| *to += x * factors[i]),
                 }
             }
         }
     }
 }
 
-/// The text that every instruction set compiles.
+/// [`gather`] for some of the columns, likewise.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-pub(crate) fn gather_inline(
+pub(crate) fn gather_columns(
     shape: Shape,
+    columns: Range<usize>,
     signatures: Signatures<'_>,
     table: &[f32],
     factors: Option<&[f32]>,
     out: &mut [f32],
 ) {
     let Shape { groups, buckets, width } = shape;
-    if width == 0 {
-        return;
-    }
     for (i, (signatures, out)) in signatures.rows(groups).zip(out.chunks_exact_mut(width)).enumerate() {
+        let out = &mut out[columns.clone()];
         out.fill(0.0);
         for (group, &signature) in table.chunks_exact(buckets * width).zip(signatures) {
             if (signature as usize) < buckets {
-                for (to, x) in out.iter_mut().zip(&group[signature as usize * width..][..width]) {
-                    *to += x;
-                }
+                let cell = &group[signature as usize * width..][columns.clone()];
+                out.iter_mut().zip(cell).for_each(|(to, x)| *to += x);
             }
         }
         if let Some(factors) = factors {

@@ -3,7 +3,7 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
-use crate::buckets::{Shape, Signatures, gather_inline, scatter_inline};
+use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::feistel::{ROUNDS, rounds_inline};
 use crate::hits_i8::dot_hits_i8_scalar;
@@ -198,7 +198,7 @@ pub(crate) fn scatter(
 ) {
     by_isa!(
         isa,
-        scalar: scatter_inline(shape, signatures, values, factors, table),
+        scalar: scatter_columns(shape, 0..shape.width, signatures, values, factors, table),
         avx2: avx2::buckets::scatter(shape, signatures, values, factors, table),
         vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table),
         avx512: avx512::buckets::scatter(shape, signatures, values, factors, table),
@@ -215,7 +215,7 @@ pub(crate) fn gather(
 ) {
     by_isa!(
         isa,
-        scalar: gather_inline(shape, signatures, table, factors, out),
+        scalar: gather_columns(shape, 0..shape.width, signatures, table, factors, out),
         avx2: avx2::buckets::gather(shape, signatures, table, factors, out),
         vnni256: avx2::buckets::gather(shape, signatures, table, factors, out),
         avx512: avx512::buckets::gather(shape, signatures, table, factors, out),
