@@ -86,7 +86,8 @@ impl<'a> Signatures<'a> {
     }
 }
 
-/// Adds row `i` of `values`, times `factors[i]` where there are factors, to its cells.
+/// Adds row `i` of `values`, times `factors[i]` where there are factors, to its cells, and 1 to their counts, unless
+/// `counts` is empty.
 ///
 /// # Panics
 /// Where lengths do not fit the shape, or this processor lacks `isa`.
@@ -97,11 +98,13 @@ pub fn scatter(
     values: &[f32],
     factors: Option<&[f32]>,
     table: &mut [f32],
+    counts: &mut [u32],
 ) {
     assert!(!shape.is_empty() && table.len() == shape.len(), "a table of the shape");
     assert_eq!(values.len(), signatures.len() * shape.width, "a value for each row of signatures");
     assert!(factors.is_none_or(|factors| factors.len() == signatures.len()), "a factor for each row");
-    dispatch::scatter(isa, shape, signatures, values, factors, table);
+    assert!(counts.is_empty() || counts.len() == shape.cells(), "a count for each cell");
+    dispatch::scatter(isa, shape, signatures, values, factors, table, counts);
 }
 
 /// Writes the sum of the cells of row `i`, times `factors[i]`, for all rows.
@@ -132,12 +135,18 @@ pub(crate) fn scatter_columns(
     values: &[f32],
     factors: Option<&[f32]>,
     table: &mut [f32],
+    counts: &mut [u32],
 ) {
     let Shape { groups, buckets, width } = shape;
     for (i, (signatures, row)) in signatures.rows(groups).zip(values.chunks_exact(width)).enumerate() {
         let row = &row[columns.clone()];
-        for (group, &signature) in table.chunks_exact_mut(buckets * width).zip(signatures) {
+        let cells = (0..).step_by(buckets);
+        for ((group, &signature), cell) in table.chunks_exact_mut(buckets * width).zip(signatures).zip(cells)
+        {
             if (signature as usize) < buckets {
+                if let Some(count) = counts.get_mut(cell + signature as usize) {
+                    *count = count.wrapping_add(1);
+                }
                 let cell = &mut group[signature as usize * width..][columns.clone()];
                 let lanes = cell.iter_mut().zip(row);
                 match factors {

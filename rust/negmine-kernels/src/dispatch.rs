@@ -195,13 +195,14 @@ pub(crate) fn scatter(
     values: &[f32],
     factors: Option<&[f32]>,
     table: &mut [f32],
+    counts: &mut [u32],
 ) {
     by_isa!(
         isa,
-        scalar: scatter_columns(shape, 0..shape.width, signatures, values, factors, table),
-        avx2: avx2::buckets::scatter(shape, signatures, values, factors, table),
-        vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table),
-        avx512: avx512::buckets::scatter(shape, signatures, values, factors, table),
+        scalar: scatter_columns(shape, 0..shape.width, signatures, values, factors, table, counts),
+        avx2: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
+        vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
+        avx512: avx512::buckets::scatter(shape, signatures, values, factors, table, counts),
     );
 }
 

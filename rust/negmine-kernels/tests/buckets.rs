@@ -17,10 +17,12 @@ fn check(random: &mut Random, shape: Shape, rows: usize, first: usize, factored:
     let start = random.row(shape.len(), 1.0);
     let cell =
         |i: usize, g: usize| Some(words[i * stride + first + g] as usize).filter(|cell| *cell < buckets);
+    let mut counts = vec![3; shape.cells()];
     let (mut table, mut read) = (start.clone(), vec![0.0; rows * width]);
     for i in 0..rows {
         for g in 0..groups {
             let Some(cell) = cell(i, g) else { continue };
+            counts[g * buckets + cell] += 1;
             for c in 0..width {
                 let x = values[i * width + c];
                 table[(g * buckets + cell) * width + c] += if factored { x * factors[i] } else { x };
@@ -36,8 +38,10 @@ fn check(random: &mut Random, shape: Shape, rows: usize, first: usize, factored:
     let factors = factored.then_some(&factors[..]);
     for_each_isa(|isa| {
         let mut got = start.clone();
-        scatter(isa, shape, signatures, &values, factors, &mut got);
+        let mut counted = vec![3; if factored { 0 } else { shape.cells() }];
+        scatter(isa, shape, signatures, &values, factors, &mut got, &mut counted);
         assert_eq!(got, table, "{isa} {shape:?}");
+        assert!(factored || counted == counts, "{isa} {shape:?}");
         let mut got = vec![9.0; rows * width];
         gather(isa, shape, signatures, &start, factors, &mut got);
         assert_eq!(got, read, "{isa} {shape:?}");
@@ -64,8 +68,7 @@ fn a_table_of_another_shape_is_refused() {
         signatures,
         &[1.0; 2],
         None,
-        &mut [0.0; 2],
-    );
+        &mut [0.0; 2], &mut []);
 }
 
 proptest! {

@@ -101,14 +101,8 @@ impl Histories<'_> {
                     hasher.hash(self.keys, self.mask, tile.clone(), run, words)?;
                     let values = &self.values[start * self.width..tile.end * self.width];
                     check_values(shape, words, values, start, run.isa)?;
-                    scatter(run.isa, shape, Signatures::new(words, shape.groups, 0), values, None, item.sums);
-                    for row in words.chunks_exact(shape.groups) {
-                        for (counts, word) in item.counts.chunks_exact_mut(shape.buckets).zip(row) {
-                            if let Some(count) = counts.get_mut(*word as usize) {
-                                *count += 1;
-                            }
-                        }
-                    }
+                    let words = Signatures::new(words, shape.groups, 0);
+                    scatter(run.isa, shape, words, values, None, item.sums, item.counts);
                 }
                 hasher.hash(self.candidates, None, self.of_candidates.list(list), run, item.candidates)?;
                 let table = UserTable { shape, sums: item.sums, counts: Counts::Whole(item.counts) };
@@ -210,7 +204,15 @@ impl Backward<'_> {
         let gradient = &self.gradient[rows.start * shape.width..rows.end * shape.width];
         let factors = table.factors(words, pooling);
         cells.fill(0.0);
-        scatter(isa, shape, Signatures::new(words, shape.groups, 0), gradient, Some(&factors), cells);
+        scatter(
+            isa,
+            shape,
+            Signatures::new(words, shape.groups, 0),
+            gradient,
+            Some(&factors),
+            cells,
+            &mut [],
+        );
         for (cell, gradient) in cells.chunks_exact_mut(shape.width).enumerate() {
             through_cell(&table, cell, pooling.0, isa, gradient);
         }

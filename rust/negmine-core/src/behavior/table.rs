@@ -179,8 +179,16 @@ impl<'a> TableMut<'a> {
             let values = &values[rows.start * shape.width..rows.end * shape.width];
             let negative = update == Update::Remove;
             negated.resize(if negative { rows.len() } else { 0 }, -1.0);
-            scatter(run.isa, part, words, values, negative.then_some(&negated[..]), sums);
-            count(part, words, negative, sums, counts);
+            let factors = negative.then_some(&negated[..]);
+            match counts {
+                CountsMut::Whole(counts) if !negative => {
+                    scatter(run.isa, part, words, values, factors, sums, counts);
+                }
+                counts => {
+                    scatter(run.isa, part, words, values, factors, sums, &mut []);
+                    count(part, words, sums, counts);
+                }
+            }
             Ok(())
         })?;
         Ok(())
@@ -246,31 +254,19 @@ pub(super) fn check_values(
     Ok(())
 }
 
-/// Counts what was scattered.
-fn count(shape: Shape, words: Signatures<'_>, negative: bool, sums: &mut [f32], counts: CountsMut<'_>) {
+/// Counts what was taken away from whole counts, or added to decayed ones.
+fn count(shape: Shape, words: Signatures<'_>, sums: &mut [f32], counts: CountsMut<'_>) {
+    let hits = words.rows(shape.groups).flat_map(|row| cells(shape, row));
     match counts {
         CountsMut::Whole(counts) => {
-            for row in words.rows(shape.groups) {
-                for cell in cells(shape, row) {
-                    // Checked beforehand when taking away; 2^32 rows do not fit a call, and wrapping is no worse then.
-                    counts[cell] = if negative { counts[cell] - 1 } else { counts[cell].saturating_add(1) };
-                }
-            }
-            if negative {
-                for (sum, count) in sums.chunks_exact_mut(shape.width).zip(counts) {
-                    if *count == 0 {
-                        sum.fill(0.0);
-                    }
+            hits.for_each(|cell| counts[cell] -= 1);
+            for (sum, count) in sums.chunks_exact_mut(shape.width).zip(counts) {
+                if *count == 0 {
+                    sum.fill(0.0);
                 }
             }
         }
-        CountsMut::Decayed(counts) => {
-            for row in words.rows(shape.groups) {
-                for cell in cells(shape, row) {
-                    counts[cell] += 1.0;
-                }
-            }
-        }
+        CountsMut::Decayed(counts) => hits.for_each(|cell| counts[cell] += 1.0),
     }
 }
 

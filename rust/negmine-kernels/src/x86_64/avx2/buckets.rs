@@ -27,6 +27,7 @@ pub(crate) fn scatter(
     values: &[f32],
     factors: Option<&[f32]>,
     table: &mut [f32],
+    counts: &mut [u32],
 ) {
     let Shape { groups, buckets, width } = shape;
     let whole = width / BLOCK * BLOCK;
@@ -42,21 +43,29 @@ pub(crate) fn scatter(
                     row[v] = _mm256_mul_ps(row[v], _mm256_set1_ps(factors[i]));
                 }
             }
-            let mut group = first;
+            let (mut group, mut cell) = (first, 0);
             for &signature in signatures {
                 if (signature as usize) < buckets {
-                    let cell = block_mut(table, group + signature as usize * width);
+                    if first == 0
+                        && let Some(count) = counts.get_mut(cell + signature as usize)
+                    {
+                        *count = count.wrapping_add(1);
+                    }
+                    let lanes = block_mut(table, group + signature as usize * width);
                     for v in 0..VECTORS {
-                        let sum = _mm256_add_ps(load(&cell[v]), row[v]);
-                        store(&mut cell[v], sum);
+                        let sum = _mm256_add_ps(load(&lanes[v]), row[v]);
+                        store(&mut lanes[v], sum);
                     }
                 }
                 group += buckets * width;
+                cell += buckets;
             }
         }
     }
     if whole < width {
-        scatter_columns(shape, whole..width, signatures, values, factors, table);
+        // What was counted with the first block is not counted again.
+        let counts = if whole == 0 { counts } else { &mut [] };
+        scatter_columns(shape, whole..width, signatures, values, factors, table, counts);
     }
 }
 
