@@ -70,7 +70,7 @@ def load(folder: Path, length: int = 100) -> Clicks:
 class Model(nn.Module):
     """A small deep interest network."""
 
-    def __init__(self, clicks: Clicks, pooling: str, dim: int = 16, seed: int = 0) -> None:
+    def __init__(self, clicks: Clicks, pooling: str, dim: int = 16, seed: int = 0, scale: float | None = None) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.items = nn.Embedding(clicks.n_items, dim, padding_idx=0)
@@ -80,9 +80,9 @@ class Model(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(4 * dim, 64), nn.ReLU(), nn.Linear(64, 1))
         self.pooling = pooling
         if pooling in ("short", "full"):
-            self.pool: nn.Module = TargetAttention(dim)
+            self.pool: nn.Module = TargetAttention(dim, scale=scale)
         elif pooling == "eta":
-            self.pool = ETA(dim, top_k=SHORT, seed=seed)
+            self.pool = ETA(dim, top_k=SHORT, seed=seed, scale=scale)
         elif pooling == "sdim":
             self.pool = SDIM(dim, seed=seed)
 
@@ -109,9 +109,16 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def run(clicks: Clicks, pooling: str, seed: int = 0, rate: float = 3e-3, epochs: int = 2) -> tuple[float, float, float]:
-    """Train and test: AUC, seconds of training and of inference."""
-    model = Model(clicks, pooling, seed=seed)
+def run(
+    clicks: Clicks,
+    pooling: str,
+    seed: int = 0,
+    rate: float = 3e-3,
+    epochs: int = 2,
+    scale: float | None = None,
+) -> tuple[float, float, float]:
+    """Train and test: AUC, seconds of training and of inference; ``scale`` is that of softmax attention."""
+    model = Model(clicks, pooling, seed=seed, scale=scale)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-5)
     order = torch.Generator().manual_seed(seed)
     begin = time.process_time()

@@ -68,7 +68,9 @@ fn a_table_of_another_shape_is_refused() {
         signatures,
         &[1.0; 2],
         None,
-        &mut [0.0; 2], &mut []);
+        &mut [0.0; 2],
+        &mut [],
+    );
 }
 
 proptest! {
