@@ -28,6 +28,7 @@ from negmine.batches import (
     no_duplicate_plan,
     topic_plan,
 )
+from negmine.behavior import BehaviorTable, SimHash
 from negmine.clusters import Clusters, balanced_clusters, kmeans
 from negmine.errors import (
     CorpusChangedError,
@@ -52,6 +53,7 @@ from negmine.sweep import Sweep
 __all__ = [
     "Ambiguous",
     "BatchPlan",
+    "BehaviorTable",
     "CandidatePool",
     "ClassBalancedPlan",
     "ClusterGuarantee",
@@ -76,6 +78,7 @@ __all__ = [
     "Positives",
     "Reason",
     "Report",
+    "SimHash",
     "Softmax",
     "Source",
     "Stride",

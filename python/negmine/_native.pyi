@@ -14,6 +14,7 @@ from negmine.positives import Eligibility
 __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
+    "SimHash",
     "balanced_clusters",
     "balanced_pairs",
     "build_info",
@@ -26,10 +27,15 @@ __all__ = [
     "int8_gops",
     "kmeans",
     "limit_per_document",
+    "nearest",
     "peaks",
     "restore_no_duplicate_plan",
     "score_pairs",
+    "sdim_backward",
+    "sdim_forward",
     "select",
+    "table_query",
+    "table_update",
     "topic_batches",
 ]
 
@@ -164,6 +170,16 @@ def balanced_pairs(
 ) -> npt.NDArray[np.int64]: ...
 def in_batch_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
 def in_batch_lists(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+
+@final
+class SimHash:
+    def __new__(cls, m: int, tau: int, dim: int, seed: int, center: npt.NDArray[np.float32] | None) -> SimHash: ...
+    @property
+    def projections(self) -> npt.NDArray[np.float32]: ...
+    def signatures(
+        self, rows: Rows, argument: str, mask: npt.NDArray[np.bool_] | None, num_threads: int
+    ) -> npt.NDArray[np.uint32]: ...
+
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...
@@ -192,3 +208,55 @@ def limit_per_document(
     epoch: int,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
+def nearest(
+    candidates: npt.NDArray[np.uint32], behaviours: npt.NDArray[np.uint32], n_lists: int, k: int, num_threads: int
+) -> npt.NDArray[np.int64]: ...
+def sdim_forward(
+    hash: SimHash,
+    behaviours: Rows,
+    mask: npt.NDArray[np.bool_] | None,
+    values: npt.NDArray[np.float32],
+    candidates: Rows,
+    n_lists: int,
+    normalize_name: str,
+    skip_empty: bool,
+    num_threads: int,
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.uint32],
+]: ...
+def sdim_backward(
+    hash: SimHash,
+    of_behaviours: npt.NDArray[np.uint32],
+    of_candidates: npt.NDArray[np.uint32],
+    sums: npt.NDArray[np.float32],
+    counts: npt.NDArray[np.uint32],
+    gradient: npt.NDArray[np.float32],
+    n_lists: int,
+    normalize_name: str,
+    skip_empty: bool,
+    num_threads: int,
+) -> npt.NDArray[np.float32]: ...
+def table_query(
+    sums: npt.NDArray[np.float32],
+    counts: npt.NDArray[np.uint32] | npt.NDArray[np.float32],
+    signatures: npt.NDArray[np.uint32],
+    offsets: npt.NDArray[np.int64],
+    users: npt.NDArray[np.int64],
+    normalize_name: str,
+    skip_empty: bool,
+    num_threads: int,
+) -> npt.NDArray[np.float32]: ...
+def table_update(
+    sums: npt.NDArray[np.float32],
+    counts: npt.NDArray[np.uint32] | npt.NDArray[np.float32],
+    signatures: npt.NDArray[np.uint32],
+    values: npt.NDArray[np.float32],
+    offsets: npt.NDArray[np.int64],
+    users: npt.NDArray[np.int64],
+    remove: bool,
+    num_threads: int,
+) -> None: ...

@@ -1,10 +1,11 @@
-"""Training with PyTorch: datasets of mined negatives, tables that hand fresh ones to running workers, batch samplers.
+"""Training with PyTorch: batch samplers, datasets of mined negatives and tables that hand fresh ones to workers, SDIM.
 
 `negmine.torch.testing` holds any sampler to the contracts of loaders, trainers and checkpoints.
 """
 
 from __future__ import annotations
 
+from negmine.torch.attention import ETA, TargetAttention
 from negmine.torch.dataset import NegativesDataset, Samples, collate
 from negmine.torch.refresh import redraw, refresh
 from negmine.torch.samplers import (
@@ -14,9 +15,12 @@ from negmine.torch.samplers import (
     TopicBatchSampler,
 )
 from negmine.torch.schedule import PlanBatchSampler, RaggedBatchSampler
+from negmine.torch.sdim import SDIM
 from negmine.torch.table import NegativesTable, TableRows
 
 __all__ = [
+    "ETA",
+    "SDIM",
     "ClassBalancedBatchSampler",
     "ClusterBatchSampler",
     "NegativesDataset",
@@ -26,6 +30,7 @@ __all__ = [
     "RaggedBatchSampler",
     "Samples",
     "TableRows",
+    "TargetAttention",
     "TopicBatchSampler",
     "collate",
     "redraw",

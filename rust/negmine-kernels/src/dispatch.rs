@@ -3,6 +3,7 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::feistel::{ROUNDS, rounds_inline};
 use crate::hits_i8::dot_hits_i8_scalar;
@@ -10,6 +11,7 @@ use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
 use crate::rows_i8::dot_rows_i8_scalar;
+use crate::simhash::{Projections, ROWS, signatures_scalar};
 use crate::sums::{add_codes_inline, add_row_inline};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
@@ -194,6 +196,51 @@ pub(crate) fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
         avx2: avx2::sums::add_codes(sums, codes, factor),
         vnni256: avx2::sums::add_codes(sums, codes, factor),
         avx512: avx512::sums::add_codes(sums, codes, factor),
+    );
+}
+
+pub(crate) fn signatures(isa: Isa, projections: &Projections, rows: [&[f32]; ROWS], out: &mut [u32]) {
+    by_isa!(
+        isa,
+        scalar: signatures_scalar(projections, rows, out),
+        avx2: avx2::simhash::signatures(projections, rows, out),
+        vnni256: avx2::simhash::signatures(projections, rows, out),
+        avx512: avx512::simhash::signatures(projections, rows, out),
+    );
+}
+
+pub(crate) fn scatter(
+    isa: Isa,
+    shape: Shape,
+    signatures: Signatures<'_>,
+    values: &[f32],
+    factors: Option<&[f32]>,
+    table: &mut [f32],
+    counts: &mut [u32],
+) {
+    by_isa!(
+        isa,
+        scalar: scatter_columns(shape, 0..shape.width, signatures, values, factors, table, counts),
+        avx2: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
+        vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
+        avx512: avx512::buckets::scatter(shape, signatures, values, factors, table, counts),
+    );
+}
+
+pub(crate) fn gather(
+    isa: Isa,
+    shape: Shape,
+    signatures: Signatures<'_>,
+    table: &[f32],
+    factors: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    by_isa!(
+        isa,
+        scalar: gather_columns(shape, 0..shape.width, signatures, table, factors, out),
+        avx2: avx2::buckets::gather(shape, signatures, table, factors, out),
+        vnni256: avx2::buckets::gather(shape, signatures, table, factors, out),
+        avx512: avx512::buckets::gather(shape, signatures, table, factors, out),
     );
 }
 

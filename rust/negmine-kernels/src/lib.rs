@@ -12,6 +12,7 @@
 //! sure of it holds a [`fpenv::DefaultFloatEnv`] meanwhile.
 #![deny(unsafe_code)]
 
+pub mod buckets;
 pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
@@ -28,6 +29,7 @@ pub mod peak;
 pub mod quantize;
 mod query_tile;
 pub mod rows_i8;
+pub mod simhash;
 pub mod sums;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
 mod batch;
+mod behavior;
 mod call;
 mod cluster;
 mod convert;
@@ -23,6 +24,8 @@ mod _native {
         NoDuplicatePlan, balanced_pairs, class_batches, cluster_batches, epoch_permutation, group_rows,
         in_batch_lists, in_batch_mask, restore_no_duplicate_plan, topic_batches,
     };
+    #[pymodule_export]
+    use super::behavior::{SimHash, nearest, sdim_backward, sdim_forward, table_query, table_update};
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]

@@ -27,6 +27,8 @@ pub enum Stream {
     Classes = 26,
     /// Pairs by margin.
     Pairs = 27,
+    /// Random projections.
+    Projections = 32,
 }
 
 /// Draws of one seed and stream.

@@ -1,10 +1,12 @@
 //! AVX-512 F, BW, DQ, VL and VNNI: 512-bit vectors, thirty-two registers, masks.
 
+pub(crate) mod buckets;
 pub(crate) mod dot_i8;
 pub(crate) mod feistel;
 pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;
+pub(crate) mod simhash;
 pub(crate) mod sums;
 pub(crate) mod widen;

@@ -1,0 +1,158 @@
+"""Signs of random projections."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["SimHash", "bools"]
+
+
+class SimHash:
+    """Signatures of vectors: signs of random projections, ``tau`` to a signature.
+
+    Two vectors at angle ``a`` share any one signature with probability ``(1 - a / pi) ** tau``. Every bit is the sign
+    of the canonical float64 product, so signatures are the same on every machine and for any number of threads.
+
+    Parameters
+    ----------
+    m : int, default 48
+        Bits in all, at most 65,536.
+    tau : int, default 3
+        Bits of a signature, 1 to 31; it divides ``m``. SDIM's authors use 48 and 3 (section 4).
+    dim : int
+        Width of the vectors.
+    seed : int, default 0
+        In [0, 2**64). Bit ``i`` depends on the seed and ``i`` alone, so a smaller hash gives the first bits of a
+        larger one.
+    center : float32 (dim,), optional
+        Subtracted from vectors, in float32, before they are hashed. Embeddings with a large common mean agree in nearly
+        all bits; pass their mean.
+
+    Attributes
+    ----------
+    groups : int
+        Signatures of a vector, ``m // tau``.
+    buckets : int
+        Signatures that there are, ``2 ** tau``.
+    MASKED : int
+        What stands for the signatures of a vector that is zero or masked. It matches nothing.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        A size that is no integer or out of range, ``tau`` that does not divide ``m``, a centre of another width.
+
+    Notes
+    -----
+    Charikar, STOC 2002; for behaviours: Cao et al., "Sampling is all you need on modeling long-term user behaviors for
+    CTR prediction", CIKM 2022, arXiv 2205.10249, section 3. Projections are normal numbers from Philox.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> hasher = negmine.SimHash(m=6, tau=3, dim=2)
+    >>> hasher.signatures(np.array([[1.0, 0.5], [2.0, 1.0], [-1.0, -0.5]]))
+    array([[2, 6],
+           [2, 6],
+           [5, 1]], dtype=uint32)
+    """
+
+    MASKED = 2**32 - 1
+
+    def __init__(
+        self, m: int = 48, tau: int = 3, *, dim: int, seed: int = 0, center: npt.ArrayLike | None = None
+    ) -> None:
+        self.m = _coerce.integer(m, "m", least=1)
+        self.tau = _coerce.integer(tau, "tau", least=1)
+        self.dim = _coerce.integer(dim, "dim", least=1)
+        self.seed = _coerce.seed(seed)
+        self.center = None if center is None else _center(center)
+        self._native = _native.SimHash(self.m, self.tau, self.dim, self.seed, self.center)
+        self.groups = self.m // self.tau
+        self.buckets = 2**self.tau
+
+    @property
+    def projections(self) -> npt.NDArray[np.float32]:
+        """The projections, float32 (m, dim)."""
+        return self._native.projections
+
+    def signatures(
+        self, x: npt.ArrayLike, *, mask: npt.ArrayLike | None = None, num_threads: int | None = None
+    ) -> npt.NDArray[np.uint32]:
+        """Hash vectors.
+
+        Parameters
+        ----------
+        x : (n, dim)
+            Of any dtype and any strides that :class:`ExactIndex` takes, NumPy, torch on the CPU, or Arrow.
+        mask : bool (n,), optional
+            Vectors that are there; the others are not read.
+        num_threads : int, optional
+            By default every core, and one inside a DataLoader worker.
+
+        Returns
+        -------
+        uint32 (n, groups)
+            Below ``buckets``, bit ``k`` of group ``g`` being bit ``g * tau + k`` of the hash; ``MASKED`` for vectors
+            that are zero or masked.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            Another width, a mask of another length, NaN or infinity.
+        """
+        return self.hash_rows(_coerce.rows(x, "x"), "x", mask, _coerce.threads(num_threads))
+
+    def hash_rows(self, rows: _coerce.Rows, argument: str, mask: object, threads: int) -> npt.NDArray[np.uint32]:
+        """:meth:`signatures` of ``rows`` that errors call ``argument``, with ``mask``, on ``threads``."""
+        there = None if mask is None else bools(mask, "mask", len(rows.array))
+        return self._native.signatures(rows, argument, there, threads)
+
+    def identity(self) -> tuple[int, int, int, int, bytes]:
+        """Everything that decides a signature."""
+        center = (
+            bytes(hashlib.sha256().digest_size)
+            if self.center is None
+            else hashlib.sha256(self.center.tobytes()).digest()
+        )
+        return self.m, self.tau, self.dim, self.seed, center
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimHash) and self.identity() == other.identity()
+
+    def __hash__(self) -> int:
+        return hash(self.identity())
+
+    def __repr__(self) -> str:
+        center = "" if self.center is None else ", center=..."
+        return f"SimHash(m={self.m}, tau={self.tau}, dim={self.dim}, seed={self.seed}{center})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("m", "tau", "dim", "seed", "center")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+def bools(value: object, argument: str, n: int) -> npt.NDArray[np.bool_]:
+    """Read ``n`` yeses and noes."""
+    read = _coerce.array(value, argument)
+    if read.dtype != np.bool_ and read.size:
+        raise NegmineTypeError(f"`{argument}` must hold True and False; got {_coerce.kind_of(read)}.")
+    if read.shape != (n,):
+        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
+    return np.ascontiguousarray(read, dtype=np.bool_)
+
+
+def _center(value: object) -> npt.NDArray[np.float32]:
+    read = _coerce.array(value, "center")
+    if read.dtype.kind not in "iuf" or read.ndim != 1:
+        raise NegmineValueError(f"`center` must be numbers of shape (dim,); got {_coerce.kind_of(read)} {read.shape}.")
+    return np.ascontiguousarray(read, dtype=np.float32)

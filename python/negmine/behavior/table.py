@@ -1,0 +1,462 @@
+"""Sums and counts of behaviours in hash buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine.behavior import storage
+from negmine.behavior.simhash import SimHash
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["BehaviorTable", "Normalize"]
+
+Normalize = Literal["l2", "mean", "sum", "ratio"]
+
+#: How a candidate's buckets are read.
+NORMALIZE = ("l2", "mean", "sum", "ratio")
+
+
+@dataclass(eq=False, repr=False)
+class BehaviorTable:
+    """What users did, as sums and counts in hash buckets, and what a candidate reads from it.
+
+    A table has ``groups * buckets * width`` sums for each user, however long the history is, and candidates read
+    ``groups`` cells each. Sums are normalised when they are read, so behaviours can be appended and removed. Made by
+    :meth:`build` or :meth:`from_bytes`.
+
+    Attributes
+    ----------
+    hasher : SimHash
+        What it was built with.
+    sums : float32 (n_users, groups, buckets, width)
+        Sums of values. Not to be written.
+    counts : uint32 (n_users, groups, buckets)
+        Behaviours in each bucket; float32 once the table was decayed. Not to be written.
+    removals : int64 (n_users,)
+        Behaviours removed since a user was built: see :meth:`rebuild_due`.
+
+    Notes
+    -----
+    The "behaviour sequence encoding" of SDIM, arXiv 2205.10249, section 3.3.
+
+    Examples
+    --------
+    One history and two candidates:
+
+    >>> import numpy as np, negmine
+    >>> rng = np.random.default_rng(0)
+    >>> history, candidates = rng.standard_normal((200, 8)), rng.standard_normal((2, 8))
+    >>> table = negmine.BehaviorTable.build(negmine.SimHash(dim=8), history)
+    >>> table.query(candidates).shape
+    (2, 8)
+    >>> table.append(rng.standard_normal((1, 8)))
+    >>> int(table.counts[0, 0].sum())
+    201
+    >>> again = negmine.BehaviorTable.from_bytes(table.to_bytes(), table.hasher)
+    >>> bool((again.query(candidates) == table.query(candidates)).all())
+    True
+    """
+
+    hasher: SimHash
+    sums: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.uint32] | npt.NDArray[np.float32]
+    removals: npt.NDArray[np.int64]
+
+    @property
+    def n_users(self) -> int:
+        """Users in the table."""
+        return len(self.sums)
+
+    @property
+    def width(self) -> int:
+        """Columns of a value."""
+        return int(self.sums.shape[3])
+
+    @property
+    def decayed(self) -> bool:
+        """Whether counts are no longer whole numbers."""
+        return self.counts.dtype == np.float32
+
+    @classmethod
+    def build(
+        cls,
+        hasher: SimHash,
+        behaviours: npt.ArrayLike,
+        *,
+        values: npt.ArrayLike | None = None,
+        offsets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> BehaviorTable:
+        """Build the tables of one user or of many.
+
+        Parameters
+        ----------
+        hasher : SimHash
+            The hash.
+        behaviours : (n, dim)
+            What is hashed, the users' behaviours one after the other. Their order within a user changes rounding only.
+        values : (n, width), optional
+            What is pooled, by default ``behaviours``; read as contiguous float32, copied where it is not.
+        offsets : int64 (n_users + 1,), optional
+            User ``u`` did ``behaviours[offsets[u]:offsets[u + 1]]``. By default there is one user.
+        mask : bool (n,), optional
+            Behaviours that are there; padding is not read. Behaviours that are zero have no direction and count as
+            masked.
+        num_threads : int, optional
+            By default every core, and one inside a DataLoader worker. It changes no bit.
+
+        Returns
+        -------
+        BehaviorTable
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            Widths or lengths that do not fit, NaN or infinity, or offsets that fall.
+        MemoryLimitError
+            Tables that this machine has no memory for.
+        """
+        if not isinstance(hasher, SimHash):
+            raise NegmineTypeError(f"`hasher` must be a SimHash; got {type(hasher).__name__}.")
+        keys = _coerce.rows(behaviours, "behaviours")
+        pooled = _values(behaviours if values is None else values, keys.shape[0])
+        ends = _offsets(offsets, keys.shape[0])
+        n_users, width = len(ends) - 1, pooled.shape[1]
+        cells = (n_users, hasher.groups, hasher.buckets)
+        _coerce.room_for(n_users * hasher.groups * hasher.buckets, width // 4 + 1, "tau")
+        table = cls(
+            hasher,
+            np.zeros((*cells, width), dtype=np.float32),
+            np.zeros(cells, dtype=np.uint32),
+            np.zeros(n_users, dtype=np.int64),
+        )
+        table._update(keys, pooled, ends, np.arange(n_users), mask, False, num_threads)
+        return table
+
+    def append(
+        self,
+        behaviours: npt.ArrayLike,
+        *,
+        values: npt.ArrayLike | None = None,
+        offsets: npt.ArrayLike | None = None,
+        users: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Add behaviours.
+
+        Parameters
+        ----------
+        behaviours, values, offsets, mask, num_threads
+            As in :meth:`build`.
+        users : int64 (k,), optional
+            The users that the lists of ``offsets`` belong to, strictly rising. By default all of them in order.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            As :meth:`build`, and users that do not exist. The table is as it was.
+        """
+        self._change(behaviours, values, offsets, users, mask, False, num_threads)
+
+    def remove(
+        self,
+        behaviours: npt.ArrayLike,
+        *,
+        values: npt.ArrayLike | None = None,
+        offsets: npt.ArrayLike | None = None,
+        users: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Take away behaviours that were appended with the same values.
+
+        Parameters
+        ----------
+        behaviours, values, offsets, users, mask, num_threads
+            As in :meth:`append`.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            As :meth:`append`; more behaviours than a bucket holds; a decayed table. The table is as it was.
+
+        Notes
+        -----
+        A bucket that becomes empty is exactly zero. What is left in others is off by at most 2**-24 of the greatest sum
+        that was there, for each removal: :meth:`rebuild_due` says when that is worth mending.
+        """
+        self._change(behaviours, values, offsets, users, mask, True, num_threads)
+
+    def rebuild_due(self, removals: int = 128) -> npt.NDArray[np.int64]:
+        """Users of whom at least ``removals`` behaviours were removed since they were built.
+
+        Parameters
+        ----------
+        removals : int, default 128
+            128 removals leave at most 128 * 2**-24 = 8e-6 of the greatest sum behind.
+
+        Returns
+        -------
+        int64 (k,)
+            Rising.
+        """
+        least = _coerce.integer(removals, "removals", least=1)
+        due: npt.NDArray[np.int64] = np.flatnonzero(self.removals >= least)
+        return due
+
+    def rebuild(
+        self,
+        behaviours: npt.ArrayLike,
+        *,
+        values: npt.ArrayLike | None = None,
+        offsets: npt.ArrayLike | None = None,
+        users: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Replace users' tables by ones built from what they did.
+
+        Parameters
+        ----------
+        behaviours, values, offsets, users, mask, num_threads
+            As in :meth:`append`.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            As :meth:`append`. The table is as it was.
+        """
+        keys = _coerce.rows(behaviours, "behaviours")
+        ends = _offsets(offsets, keys.shape[0])
+        rows = self._users(users, len(ends) - 1)
+        fresh = BehaviorTable.build(
+            self.hasher, behaviours, values=values, offsets=ends, mask=mask, num_threads=num_threads
+        )
+        self._check_width(fresh.width)
+        self.sums[rows], self.counts[rows], self.removals[rows] = fresh.sums, fresh.counts, 0
+
+    def decay(self, rate: float) -> None:
+        """Multiply all sums and counts, so that what comes later weighs more.
+
+        Parameters
+        ----------
+        rate : float
+            In (0, 1]. Counts are float32 from now on, and nothing can be removed any more; 1 changes nothing.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            A rate that is no number or outside.
+        """
+        factor = _coerce.real(rate, "rate", above=0.0)
+        if factor > 1.0:
+            raise NegmineValueError(f"`rate` must be at most 1; got {factor}.")
+        if factor < 1.0:
+            self.sums *= np.float32(factor)
+            self.counts = self.counts.astype(np.float32) * np.float32(factor)
+
+    def merge(self, other: BehaviorTable) -> None:
+        """Add another table of the same users: the behaviours of both.
+
+        Parameters
+        ----------
+        other : BehaviorTable
+            Of the same hash, users and width.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            No table, or one of another hash, number of users or width.
+        """
+        if not isinstance(other, BehaviorTable):
+            raise NegmineTypeError(f"`other` must be a BehaviorTable; got {type(other).__name__}.")
+        storage.same_hash(other.hasher.identity(), self.hasher, "other")
+        if other.sums.shape != self.sums.shape:
+            raise NegmineValueError(
+                f"`other` must have the same users and width; got {other.n_users} x {other.width} "
+                f"against {self.n_users} x {self.width}."
+            )
+        self.sums += other.sums
+        decayed = self.decayed or other.decayed
+        self.counts = self.counts + other.counts if not decayed else np.add(self.counts, other.counts, dtype=np.float32)
+        self.removals += other.removals
+
+    def query(
+        self,
+        candidates: npt.ArrayLike,
+        *,
+        offsets: npt.ArrayLike | None = None,
+        users: npt.ArrayLike | None = None,
+        normalize: Normalize = "l2",
+        skip_empty: bool = False,
+        num_threads: int | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Read the table for candidates.
+
+        Parameters
+        ----------
+        candidates : (n, dim)
+            The users' candidates one after the other. A candidate that is zero reads zeros.
+        offsets : int64 (k + 1,), optional
+            List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. By default there is one list, of one user.
+        users : int64 (k,), optional
+            Whose tables the lists read, strictly rising. By default all of them in order.
+        normalize : str, default "l2"
+            What a candidate reads of its bucket in each group, before the average over groups: ``"l2"`` the sum over
+            its norm (the paper's form; its direction is that of attention, its length is not), ``"mean"`` the sum over
+            the count, ``"sum"`` the sum. ``"ratio"``: all sums over all counts, a consistent estimate of attention with
+            weights ``(1 - angle / pi) ** tau``.
+        skip_empty : bool, default False
+            Whether the average is over the groups whose bucket is not empty. An empty bucket is zero.
+        num_threads : int, optional
+            As in :meth:`build`.
+
+        Returns
+        -------
+        float32 (n, width)
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            Another width, NaN or infinity, users that do not exist, an unknown ``normalize``.
+        """
+        mode = _coerce.choice(normalize, "normalize", NORMALIZE)
+        skip = _coerce.flag(skip_empty, "skip_empty")
+        threads = _coerce.threads(num_threads)
+        rows = _coerce.rows(candidates, "candidates")
+        ends = _offsets(offsets, rows.shape[0])
+        who = self._users(users, len(ends) - 1)
+        words = self.hasher.hash_rows(rows, "candidates", None, threads)
+        return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
+
+    def to_bytes(self) -> bytes:
+        """Everything but the hash's projections, little-endian, with a version and a SHA-256 checksum.
+
+        Returns
+        -------
+        bytes
+            For :meth:`from_bytes`.
+        """
+        return storage.write(self.hasher, self.removals, self.sums, self.counts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, hasher: SimHash) -> BehaviorTable:
+        """Read what :meth:`to_bytes` wrote.
+
+        Parameters
+        ----------
+        data : bytes
+            All of it.
+        hasher : SimHash
+            The hash that the table was built with.
+
+        Returns
+        -------
+        BehaviorTable
+            With memory of its own.
+
+        Raises
+        ------
+        NegmineTypeError
+            Neither bytes nor a hash.
+        NegmineValueError
+            Bytes that are cut off, changed, of another format, or of a table of another hash.
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise NegmineTypeError(f"`data` must be bytes; got {type(data).__name__}.")
+        if not isinstance(hasher, SimHash):
+            raise NegmineTypeError(f"`hasher` must be a SimHash; got {type(hasher).__name__}.")
+        removals, sums, counts = storage.read(bytes(data), hasher)
+        return cls(hasher, sums, counts, removals)
+
+    def __repr__(self) -> str:
+        return f"BehaviorTable({self.hasher!r}, n_users={self.n_users}, width={self.width})"
+
+    def __getstate__(self) -> tuple[SimHash, bytes]:
+        return self.hasher, self.to_bytes()
+
+    def __setstate__(self, state: tuple[SimHash, bytes]) -> None:
+        hasher, data = state
+        read = BehaviorTable.from_bytes(data, hasher)
+        self.__init__(hasher, read.sums, read.counts, read.removals)  # type: ignore[misc]
+
+    def _change(
+        self,
+        behaviours: npt.ArrayLike,
+        values: npt.ArrayLike | None,
+        offsets: npt.ArrayLike | None,
+        users: npt.ArrayLike | None,
+        mask: npt.ArrayLike | None,
+        remove: bool,
+        num_threads: int | None,
+    ) -> None:
+        keys = _coerce.rows(behaviours, "behaviours")
+        pooled = _values(behaviours if values is None else values, keys.shape[0])
+        ends = _offsets(offsets, keys.shape[0])
+        who = self._users(users, len(ends) - 1)
+        self._check_width(pooled.shape[1])
+        removed = self._update(keys, pooled, ends, who, mask, remove, num_threads)
+        if remove:
+            self.removals[who] += removed
+
+    def _update(
+        self,
+        keys: _coerce.Rows,
+        values: npt.NDArray[np.float32],
+        ends: npt.NDArray[np.int64],
+        who: npt.NDArray[np.int64],
+        mask: npt.ArrayLike | None,
+        remove: bool,
+        num_threads: int | None,
+    ) -> npt.NDArray[np.int64]:
+        threads = _coerce.threads(num_threads)
+        words = self.hasher.hash_rows(keys, "behaviours", mask, threads)
+        _native.table_update(self.sums, self.counts, words, values, ends, who, remove, threads)
+        there = np.zeros(len(words) + 1, dtype=np.int64)
+        np.cumsum(words[:, 0] != SimHash.MASKED, out=there[1:])
+        return np.diff(there[ends])
+
+    def _users(self, users: npt.ArrayLike | None, n_lists: int) -> npt.NDArray[np.int64]:
+        if users is not None:
+            who = _coerce.int64s(users, "users")
+            if len(who) != n_lists:
+                raise NegmineValueError(f"`users` must have shape ({n_lists},), one for each list; got {who.shape}.")
+            # The core checks them too; assignments in Python would take negative ones.
+            if len(who) and (who.min() < 0 or who.max() >= self.n_users):
+                raise NegmineValueError(
+                    f"`users` must be below {self.n_users}; got {who[(who < 0) | (who >= self.n_users)][0]}."
+                )
+            return who
+        if n_lists != self.n_users:
+            raise NegmineValueError(
+                f"`offsets` must have one list for each of {self.n_users} users, or `users` say whose lists they are; "
+                f"got {n_lists} lists."
+            )
+        return np.arange(n_lists, dtype=np.int64)
+
+    def _check_width(self, width: int) -> None:
+        if width != self.width:
+            raise NegmineValueError(f"`values` must be {self.width} wide, as the table is; got width {width}.")
+
+
+def _values(value: object, n: int) -> npt.NDArray[np.float32]:
+    read = _coerce.vectors(value, "values")
+    if len(read) != n:
+        raise NegmineValueError(f"`values` must have {n} rows, one for each behaviour; got {len(read)}.")
+    return np.ascontiguousarray(read, dtype=np.float32)
+
+
+def _offsets(value: object, n: int) -> npt.NDArray[np.int64]:
+    if value is None:
+        return np.array([0, n])
+    ends = _coerce.int64s(value, "offsets")
+    if len(ends) == 0 or ends[0] != 0 or ends[-1] != n or (np.diff(ends) < 0).any():
+        raise NegmineValueError(f"`offsets` must rise from 0 to the number of rows, {n}; got {ends}.")
+    return ends

@@ -1,0 +1,161 @@
+"""What attention to histories has in common: the shapes of a call, softmax attention, and a hash in a module.
+
+SDIM, ETA and TargetAttention have one call, ``module(candidates, behaviours, mask=None, values=None)``, with the shapes
+of one of these rows::
+
+    candidates (U, d)     behaviours (U, L, d)   ->  (U, dv)       one candidate for each history
+    candidates (U, C, d)  behaviours (U, L, d)   ->  (U, C, dv)    several
+    candidates (C, d)     behaviours (L, d)      ->  (C, dv)       one history
+
+``mask`` (U, L) or (L,) is True where a behaviour is there; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
+behaviours themselves. What is padded is neither read nor given a gradient, and a history without any behaviour gives
+zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from negmine.behavior.simhash import SimHash
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["Hashed", "Histories", "attend", "read_histories"]
+
+
+class Histories(NamedTuple):
+    """Candidates (U, C, d), behaviours (U, L, d), mask (U, L) or None, values (U, L, dv), and the output's shape."""
+
+    candidates: Tensor
+    behaviours: Tensor
+    mask: Tensor | None
+    values: Tensor
+    shape: tuple[int, ...]
+
+
+def read_histories(
+    candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor | None, dim: int
+) -> Histories:
+    """Bring the three shapes of a call to one, and refuse what is none of them."""
+    named = {"candidates": candidates, "behaviours": behaviours, "mask": mask, "values": values}
+    for name, tensor in named.items():
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise NegmineTypeError(f"`{name}` must be a tensor; got {type(tensor).__name__}.")
+        if tensor is not None and tensor.device != candidates.device:
+            raise NegmineValueError(
+                f"`{name}` must be on {candidates.device}, as `candidates` are; got {tensor.device}."
+            )
+    pooled = behaviours if values is None else values
+    for name in ("candidates", "behaviours", "values"):
+        tensor = named[name]
+        if tensor is not None and not tensor.is_floating_point():
+            raise NegmineTypeError(f"`{name}` must hold floating-point numbers; got {tensor.dtype}.")
+    if behaviours.ndim not in (2, 3) or behaviours.shape[-1] != dim:
+        raise NegmineValueError(
+            f"`behaviours` must have shape (U, L, {dim}) or (L, {dim}); got {tuple(behaviours.shape)}."
+        )
+    lead = behaviours.shape[:-1]
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != lead):
+        raise NegmineValueError(f"`mask` must be bool of shape {tuple(lead)}; got {mask.dtype} {tuple(mask.shape)}.")
+    if pooled.ndim != behaviours.ndim or pooled.shape[:-1] != lead or pooled.shape[-1] == 0:
+        raise NegmineValueError(f"`values` must have shape {(*lead, 'dv')}; got {tuple(pooled.shape)}.")
+    users = behaviours.shape[0] if behaviours.ndim == 3 else None
+    shapes = [("C", dim)] if users is None else [(users, dim), (users, "C", dim)]
+    fits = candidates.ndim in [len(shape) for shape in shapes] and candidates.shape[-1] == dim
+    if not fits or (users is not None and candidates.shape[0] != users):
+        told = " or ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
+        raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(candidates.shape)}.")
+    shape = (*candidates.shape[:-1], pooled.shape[-1])
+    if users is None:
+        behaviours, pooled, candidates = behaviours[None], pooled[None], candidates[None]
+        mask = None if mask is None else mask[None]
+    elif candidates.ndim == 2:
+        candidates = candidates[:, None]
+    return Histories(candidates, behaviours, mask, pooled, shape)
+
+
+def attend(read: Histories, scale: float) -> Tensor:
+    """Softmax attention, zero where there is nothing; padding may hold anything."""
+    query, keys, values, mask = read.candidates, read.behaviours, read.values, read.mask
+    if keys.shape[1] == 0:
+        return values.new_zeros(*query.shape[:2], values.shape[-1])
+    if mask is None:
+        return functional.scaled_dot_product_attention(query, keys, values, scale=scale)
+    keys, values = (
+        torch.where(mask[..., None], x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in (keys, values)
+    )
+    # A row that may attend to nothing is NaN: it attends to zeros instead.
+    nothing = ~mask.any(dim=1)
+    allowed = (mask | nothing[:, None])[:, None].expand(-1, query.shape[1], -1)
+    return functional.scaled_dot_product_attention(query, keys, values, attn_mask=allowed, scale=scale)
+
+
+class Hashed(nn.Module):
+    """A module with a hash: its state is the seed, not the projections."""
+
+    def __init__(self, dim: int, m: int, tau: int, seed: int, center: object) -> None:
+        super().__init__()
+        if isinstance(center, Tensor):
+            center = center.detach().cpu().numpy()
+        self.hasher = SimHash(m, tau, dim=dim, seed=seed, center=center)  # type: ignore[arg-type]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What the signatures depend on; part of ``state_dict()``."""
+        hasher = self.hasher
+        center = None if hasher.center is None else torch.from_numpy(hasher.center.copy())
+        # A state dict holds integers of 64 bits with a sign at most where it is read safely: the seed goes as text.
+        return {
+            "format": 1,
+            "m": hasher.m,
+            "tau": hasher.tau,
+            "dim": hasher.dim,
+            "seed": str(hasher.seed),
+            "center": center,
+        }
+
+    def set_extra_state(self, state: Any) -> None:  # noqa: ANN401 (torch's signature)
+        """Take the hash of a ``state_dict()``: its seed and centre are adopted, another size is refused.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`get_extra_state` gave.
+        """
+        if not isinstance(state, dict) or state.get("format") != 1:
+            raise NegmineValueError(f"`state` must be that of a hash, of format 1; got {state!r}.")
+        for name in ("m", "tau", "dim"):
+            if state[name] != getattr(self.hasher, name):
+                raise NegmineValueError(
+                    f"`state` must be of a hash with {name}={getattr(self.hasher, name)}; got {name}={state[name]}."
+                )
+        center = None if state["center"] is None else state["center"].cpu().numpy()
+        seed = int(state["seed"])
+        self.hasher = SimHash(self.hasher.m, self.hasher.tau, dim=self.hasher.dim, seed=seed, center=center)
+
+    def extra_repr(self) -> str:
+        """How the hash is made."""
+        return f"dim={self.hasher.dim}, m={self.hasher.m}, tau={self.hasher.tau}, seed={self.hasher.seed}"
+
+    def bits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Bits of rows by torch operations, on any device.
+
+        Parameters
+        ----------
+        x : (..., dim)
+            Rows.
+
+        Returns
+        -------
+        bool (..., m), bool (...)
+            The bits, and which rows have a direction.
+        """
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            exact = torch.float32 if x.device.type == "mps" else torch.float64
+            r = torch.from_numpy(self.hasher.projections).to(x.device, exact)
+            x = x.detach().float()
+            if self.hasher.center is not None:
+                x = x - torch.from_numpy(self.hasher.center).to(x.device)
+            return x.to(exact) @ r.T > 0, (x != 0).any(dim=-1)

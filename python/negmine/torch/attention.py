@@ -1,0 +1,177 @@
+"""What attention by hashing is compared with: attention to all behaviours, and to the nearest ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from negmine import _coerce, _native
+from negmine.torch._attention import Hashed, Histories, attend, read_histories
+
+__all__ = ["ETA", "TargetAttention"]
+
+
+class TargetAttention(nn.Module):
+    """Softmax attention of candidates to whole histories: what the others are compared with.
+
+    Weights are ``softmax(candidate . behaviour * scale)`` over the behaviours that are there. It has no parameters.
+
+    Parameters
+    ----------
+    dim : int
+        Width of candidates and behaviours.
+    scale : float, optional
+        By default ``dim ** -0.5``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from negmine.torch import TargetAttention
+    >>> TargetAttention(16)(torch.randn(5, 16), torch.randn(100, 16)).shape
+    torch.Size([5, 16])
+    """
+
+    def __init__(self, dim: int, *, scale: float | None = None) -> None:
+        super().__init__()
+        self.dim = _coerce.integer(dim, "dim", least=1)
+        self.scale = self.dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+
+    def forward(
+        self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+    ) -> Tensor:
+        """Pool each history for each of its candidates; shapes as in :meth:`SDIM.forward`.
+
+        Parameters
+        ----------
+        candidates, behaviours, mask, values : Tensor
+            As in :meth:`SDIM.forward`.
+
+        Returns
+        -------
+        (U, dv), (U, C, dv) or (C, dv)
+        """
+        read = read_histories(candidates, behaviours, mask, values, self.dim)
+        return attend(read, self.scale).reshape(read.shape)
+
+
+class ETA(Hashed):
+    """End-to-end target attention: softmax attention to the behaviours nearest by Hamming distance.
+
+    Parameters
+    ----------
+    dim : int
+        Width of candidates and behaviours.
+    top_k : int
+        Behaviours that a candidate attends to; ties go to the earlier one.
+    m : int, default 48
+        Bits of the hash.
+    seed : int, default 0
+        Of the projections.
+    scale : float, optional
+        As in :class:`TargetAttention`.
+    center : float (dim,), optional
+        As in :class:`negmine.SimHash`.
+
+    Notes
+    -----
+    Chen et al., arXiv 2108.04468. The distance is the number of bits that differ (XOR and population count), not a
+    difference of packed integers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from negmine.torch import ETA
+    >>> ETA(16, top_k=10)(torch.randn(5, 16), torch.randn(100, 16)).shape
+    torch.Size([5, 16])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        top_k: int,
+        m: int = 48,
+        seed: int = 0,
+        scale: float | None = None,
+        center: object = None,
+    ) -> None:
+        # The widest signatures of which a whole number makes m: fewer words to compare.
+        bits = _coerce.integer(m, "m", least=1)
+        super().__init__(dim, bits, next(tau for tau in range(31, 0, -1) if bits % tau == 0), seed, center)
+        self.top_k = _coerce.integer(top_k, "top_k", least=1)
+        self.scale = dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+
+    def forward(
+        self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+    ) -> Tensor:
+        """Pool the nearest behaviours of each candidate; shapes as in :meth:`SDIM.forward`.
+
+        Parameters
+        ----------
+        candidates, behaviours, mask, values : Tensor
+            As in :meth:`SDIM.forward`.
+
+        Returns
+        -------
+        (U, dv), (U, C, dv) or (C, dv)
+        """
+        read = read_histories(candidates, behaviours, mask, values, self.hasher.dim)
+        users, n, dim = read.candidates.shape
+        if read.behaviours.shape[1] == 0:
+            return read.values.new_zeros(read.shape)
+        rows = _native_nearest(read, self) if read.candidates.device.type == "cpu" else self.nearest(read)
+        near = rows.shape[-1]
+        found = rows >= 0
+        rows = rows.clamp(min=0).reshape(users, n * near)
+        keys, values = (
+            x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1])).reshape(users * n, near, x.shape[-1])
+            for x in (read.behaviours, read.values)
+        )
+        nearest = Histories(
+            read.candidates.reshape(users * n, 1, dim), keys, found.reshape(users * n, near), values, ()
+        )
+        return attend(nearest, self.scale).reshape(read.shape)
+
+    def nearest(self, read: Histories) -> Tensor:
+        """The nearest behaviours by torch operations, on any device.
+
+        Parameters
+        ----------
+        read : tuple
+            Candidates (U, C, d), behaviours (U, L, d), mask (U, L) or None.
+
+        Returns
+        -------
+        int64 (U, C, k)
+            Nearest first, ties by row, -1 beyond the end.
+        """
+        (wanted, wanting), (known, there) = self.bits(read.candidates), self.bits(read.behaviours)
+        there = there if read.mask is None else there & read.mask
+        # With bits as -1 and 1, m minus the product is twice the distance; exact in float32.
+        signs = [2.0 * bits.float() - 1.0 for bits in (wanted, known)]
+        distance = (self.hasher.m - signs[0] @ signs[1].transpose(1, 2)).long() // 2
+        length = known.shape[1]
+        allowed = there[:, None] & wanting[..., None]
+        order = torch.where(allowed, distance, self.hasher.m + 1) * length + torch.arange(length, device=known.device)
+        best = order.topk(min(self.top_k, length), dim=-1, largest=False, sorted=True).values
+        return torch.where(best < (self.hasher.m + 1) * length, best % length, -1)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _native_nearest(read: Histories, module: ETA) -> Tensor:
+    """The nearest behaviours (U, C, k) from Rust; a graph break under ``torch.compile``."""
+    users, length, dim = read.behaviours.shape
+    threads = torch.get_num_threads()
+    mask = None if read.mask is None else read.mask.reshape(-1).numpy()
+    hasher = module.hasher
+    known = hasher.hash_rows(
+        _coerce.rows(read.behaviours.reshape(-1, dim).detach(), "behaviours"), "behaviours", mask, threads
+    )
+    wanted = hasher.hash_rows(
+        _coerce.rows(read.candidates.reshape(-1, dim).detach(), "candidates"), "candidates", None, threads
+    )
+    rows = _native.nearest(wanted, known, users, min(module.top_k, length), threads)
+    first = np.repeat(np.arange(users) * length, len(wanted) // max(users, 1))[:, None]
+    near = torch.from_numpy(np.where(rows < 0, -1, rows - first))
+    return near.reshape(*read.candidates.shape[:2], rows.shape[1])

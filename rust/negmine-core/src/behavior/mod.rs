@@ -1,0 +1,22 @@
+//! Behaviour sequences: signatures of what a user did, the table that they fill, and what a candidate reads from it.
+//!
+//! Sampling-based deep interest modelling (SDIM: Cao and others, arXiv 2205.10249, CIKM 2022): a candidate attends to
+//! the behaviours that share its bucket in each of several hash groups. A table is built once for a history
+//! and read at a cost that depends neither on the history's length nor on the other candidates.
+//!
+//! A table knows no hash: it takes signatures, u32 below a number of buckets, one for each row and group. Whatever is
+//! no bucket, like [`MASKED`], matches nothing.
+
+mod hamming;
+mod ragged;
+mod sdim;
+mod simhash;
+mod table;
+
+pub use hamming::nearest;
+pub use negmine_kernels::buckets::Shape;
+pub use negmine_kernels::simhash::MASKED;
+pub use ragged::Ragged;
+pub use sdim::{Backward, Forward, Histories, Pooling};
+pub use simhash::SimHash;
+pub use table::{Counts, CountsMut, Normalize, Table, TableMut, Update};

@@ -1,0 +1,258 @@
+//! Behaviour sequences: signatures, tables, and attention by hashing.
+
+use negmine_core::behavior::{
+    self, Backward, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
+};
+use numpy::{
+    PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4,
+    PyReadwriteArray3, PyReadwriteArray4,
+};
+use pyo3::prelude::*;
+
+use crate::convert::{RowsArg, matrix};
+use crate::{call, errors};
+
+/// Signs of random projections.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct SimHash {
+    inner: behavior::SimHash,
+}
+
+#[pymethods]
+impl SimHash {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        m: usize,
+        tau: usize,
+        dim: usize,
+        seed: u64,
+        center: Option<PyReadonlyArray1<'_, f32>>,
+    ) -> PyResult<Self> {
+        let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
+        let inner =
+            behavior::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
+        Ok(Self { inner })
+    }
+
+    /// The projections, (m, dim).
+    #[getter]
+    fn projections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let rows = self.inner.projections().to_vec();
+        let bits = rows.len() / self.inner.dim();
+        matrix(py, rows, bits, self.inner.dim())
+    }
+
+    fn signatures<'py>(
+        &self,
+        py: Python<'py>,
+        rows: RowsArg<'_>,
+        argument: &str,
+        mask: Option<PyReadonlyArray1<'_, bool>>,
+        num_threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let rows = rows.rows(py, name(argument))?;
+        let mask = mask.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let words = call::run(py, num_threads, None, |run| self.inner.signatures(&rows, mask, run))?;
+        matrix(py, words, rows.len(), self.inner.groups())
+    }
+}
+
+/// The names of arguments that the core may have to name.
+fn name(argument: &str) -> &'static str {
+    match argument {
+        "behaviours" => "behaviours",
+        "candidates" => "candidates",
+        _ => "x",
+    }
+}
+
+fn normalize(py: Python<'_>, name: &str) -> PyResult<Normalize> {
+    Ok(match name {
+        "l2" => Normalize::L2,
+        "mean" => Normalize::Mean,
+        "sum" => Normalize::Sum,
+        "ratio" => Normalize::Ratio,
+        other => {
+            return Err(errors::value_error(
+                py,
+                format!("`normalize` must be 'l2', 'mean', 'sum' or 'ratio'; got {other:?}."),
+            ));
+        }
+    })
+}
+
+fn lists(py: Python<'_>, offsets: &PyReadonlyArray1<'_, i64>, rows: usize) -> PyResult<Ragged> {
+    Ragged::new("offsets", offsets.as_slice()?, rows).map_err(|error| errors::raise(py, &error))
+}
+
+fn shape(dim: &[usize]) -> Shape {
+    Shape { groups: dim[1], buckets: dim[2], width: dim[3] }
+}
+
+/// Counts of a table, whole or decayed.
+#[derive(FromPyObject)]
+pub(crate) enum CountsArg<'py> {
+    Whole(PyReadonlyArray3<'py, u32>),
+    Decayed(PyReadonlyArray3<'py, f32>),
+}
+
+/// Counts that are written.
+#[derive(FromPyObject)]
+pub(crate) enum CountsMutArg<'py> {
+    Whole(PyReadwriteArray3<'py, u32>),
+    Decayed(PyReadwriteArray3<'py, f32>),
+}
+
+/// Adds rows to tables, or takes them away, in place.
+#[pyfunction]
+pub(crate) fn table_update(
+    py: Python<'_>,
+    mut sums: PyReadwriteArray4<'_, f32>,
+    mut counts: CountsMutArg<'_>,
+    signatures: PyReadonlyArray2<'_, u32>,
+    values: PyReadonlyArray2<'_, f32>,
+    offsets: PyReadonlyArray1<'_, i64>,
+    users: PyReadonlyArray1<'_, i64>,
+    remove: bool,
+    num_threads: usize,
+) -> PyResult<()> {
+    let lists = lists(py, &offsets, signatures.as_array().nrows())?;
+    let (n, shape) = (sums.as_array().shape()[0], shape(sums.as_array().shape()));
+    let counts = match &mut counts {
+        CountsMutArg::Whole(counts) => CountsMut::Whole(counts.as_slice_mut()?),
+        CountsMutArg::Decayed(counts) => CountsMut::Decayed(counts.as_slice_mut()?),
+    };
+    let table = TableMut::new(shape, n, sums.as_slice_mut()?, counts);
+    let table = table.map_err(|error| errors::raise(py, &error))?;
+    let update = if remove { Update::Remove } else { Update::Append };
+    let (signatures, values, users) = (signatures.as_slice()?, values.as_slice()?, users.as_slice()?);
+    call::run(py, num_threads, None, |run| table.update(update, signatures, values, &lists, users, run))
+}
+
+/// What candidates read from tables, (candidates, width).
+#[pyfunction]
+pub(crate) fn table_query<'py>(
+    py: Python<'py>,
+    sums: PyReadonlyArray4<'_, f32>,
+    counts: CountsArg<'_>,
+    signatures: PyReadonlyArray2<'_, u32>,
+    offsets: PyReadonlyArray1<'_, i64>,
+    users: PyReadonlyArray1<'_, i64>,
+    normalize_name: &str,
+    skip_empty: bool,
+    num_threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let rows = signatures.as_array().nrows();
+    let lists = lists(py, &offsets, rows)?;
+    let (n, shape) = (sums.as_array().shape()[0], shape(sums.as_array().shape()));
+    let counts = match &counts {
+        CountsArg::Whole(counts) => Counts::Whole(counts.as_slice()?),
+        CountsArg::Decayed(counts) => Counts::Decayed(counts.as_slice()?),
+    };
+    let table = Table::new(shape, n, sums.as_slice()?, counts).map_err(|error| errors::raise(py, &error))?;
+    let pooling = (normalize(py, normalize_name)?, skip_empty);
+    let (signatures, users) = (signatures.as_slice()?, users.as_slice()?);
+    let out = call::run(py, num_threads, None, |run| table.query(signatures, &lists, users, pooling, run))?;
+    matrix(py, out, rows, shape.width)
+}
+
+/// Output (candidates, width), signatures of behaviours and of candidates, sums and counts of the tables.
+type ForwardArrays<'py> = (
+    Bound<'py, PyArray2<f32>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<u32>>,
+);
+
+/// Attention of candidates to `n_lists` histories of one length each.
+#[pyfunction]
+pub(crate) fn sdim_forward<'py>(
+    py: Python<'py>,
+    hash: &SimHash,
+    behaviours: RowsArg<'_>,
+    mask: Option<PyReadonlyArray1<'_, bool>>,
+    values: PyReadonlyArray2<'_, f32>,
+    candidates: RowsArg<'_>,
+    n_lists: usize,
+    normalize_name: &str,
+    skip_empty: bool,
+    num_threads: usize,
+) -> PyResult<ForwardArrays<'py>> {
+    let keys = behaviours.rows(py, "behaviours")?;
+    let candidates = candidates.rows(py, "candidates")?;
+    let pooling = (normalize(py, normalize_name)?, skip_empty);
+    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let histories = Histories {
+        keys: &keys,
+        mask: mask.as_ref().map(|mask| mask.as_slice()).transpose()?,
+        values: values.as_slice()?,
+        width: values.as_array().ncols(),
+        behaviors: &per_list(keys.len()),
+        candidates: &candidates,
+        of_candidates: &per_list(candidates.len()),
+    };
+    let found = call::run(py, num_threads, None, |run| histories.forward(&hash.inner, pooling, run))?;
+    let [of_keys, of_candidates] = found.signatures;
+    Ok((
+        matrix(py, found.output, candidates.len(), histories.width)?,
+        PyArray1::from_vec(py, of_keys),
+        PyArray1::from_vec(py, of_candidates),
+        PyArray1::from_vec(py, found.sums),
+        PyArray1::from_vec(py, found.counts),
+    ))
+}
+
+/// The gradient of the values, (behaviours, width), from that of the output and what `sdim_forward` gave.
+#[pyfunction]
+pub(crate) fn sdim_backward<'py>(
+    py: Python<'py>,
+    hash: &SimHash,
+    of_behaviours: PyReadonlyArray1<'_, u32>,
+    of_candidates: PyReadonlyArray1<'_, u32>,
+    sums: PyReadonlyArray1<'_, f32>,
+    counts: PyReadonlyArray1<'_, u32>,
+    gradient: PyReadonlyArray2<'_, f32>,
+    n_lists: usize,
+    normalize_name: &str,
+    skip_empty: bool,
+    num_threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let pooling = (normalize(py, normalize_name)?, skip_empty);
+    let width = gradient.as_array().ncols();
+    let groups = hash.inner.groups();
+    let per_list =
+        |words: usize| Ragged::uniform(n_lists, (words / groups).checked_div(n_lists).unwrap_or(0));
+    let signatures = [of_behaviours.as_slice()?, of_candidates.as_slice()?];
+    let backward = Backward {
+        shape: Shape { groups, buckets: hash.inner.buckets(), width },
+        signatures,
+        sums: sums.as_slice()?,
+        counts: counts.as_slice()?,
+        behaviors: &per_list(signatures[0].len()),
+        of_candidates: &per_list(signatures[1].len()),
+        gradient: gradient.as_slice()?,
+    };
+    let out = call::run(py, num_threads, None, |run| backward.values(pooling, run))?;
+    matrix(py, out, signatures[0].len() / groups, width)
+}
+
+/// The `k` nearest behaviours of each candidate's list by Hamming distance, (candidates, k), -1 beyond the end.
+#[pyfunction]
+pub(crate) fn nearest<'py>(
+    py: Python<'py>,
+    candidates: PyReadonlyArray2<'_, u32>,
+    behaviours: PyReadonlyArray2<'_, u32>,
+    n_lists: usize,
+    k: usize,
+    num_threads: usize,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let (n, groups) = candidates.as_array().dim();
+    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let (of_candidates, of_behaviours) = (per_list(n), per_list(behaviours.as_array().nrows()));
+    let wanted = (candidates.as_slice()?, &of_candidates);
+    let known = (behaviours.as_slice()?, &of_behaviours);
+    let rows = call::run(py, num_threads, None, |run| behavior::nearest(groups, wanted, known, k, run))?;
+    matrix(py, rows, n, k)
+}

@@ -1,0 +1,233 @@
+"""Signatures and tables of behaviours: golden values, and every wrong call by name."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import BehaviorTable, NegmineTypeError, NegmineValueError, SimHash
+
+X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+HASHER = SimHash(12, 3, dim=4)
+
+
+def table() -> BehaviorTable:
+    return BehaviorTable.build(HASHER, X, offsets=[0, 4, 6])
+
+
+GOLDEN_ROW = [0.14163107, -0.59304065, 2.200861]
+GOLDEN_DIGEST = "a9500ed8a7014a62"
+GOLDEN_LAST = 0.2840559
+GOLDEN_SIGNATURES = [1, 1, 4, 6, 7, 1, 2, 7, 7, 2, 3, 5, 0, 7, 0, 1]
+
+
+def test_golden_projections_and_signatures() -> None:
+    """These values are part of every table that was ever written: they never change."""
+    projections = SimHash(dim=64).projections
+    np.testing.assert_array_equal(projections[0, :3], np.array(GOLDEN_ROW, dtype=np.float32))
+    assert hashlib.sha256(projections.astype("<f4").tobytes()).hexdigest()[:16] == GOLDEN_DIGEST
+    assert SimHash(dim=64, seed=2**64 - 1).projections[47, 63] == np.float32(GOLDEN_LAST)
+    x = np.arange(64, dtype=np.float32) - 31
+    assert SimHash(dim=64).signatures(x[None]).tolist() == [GOLDEN_SIGNATURES]
+
+
+def test_projections_are_normal() -> None:
+    draws = SimHash(600, 3, dim=500).projections.astype(np.float64).ravel()
+    n = len(draws)
+    for power, mean, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs((draws**power).mean() - mean) < 4 * np.sqrt(variance / n)
+    assert abs((draws[1:] * draws[:-1]).mean()) < 4 / np.sqrt(n)
+
+
+def test_a_zero_row_is_masked_on_both_sides() -> None:
+    zeros = np.zeros((2, 4), dtype=np.float32)
+    assert (HASHER.signatures(zeros) == SimHash.MASKED).all()
+    assert (HASHER.signatures(-zeros) == SimHash.MASKED).all()
+    assert (table().query(np.concatenate([zeros, zeros]), offsets=[0, 2, 4]) == 0).all()
+    assert BehaviorTable.build(HASHER, zeros).counts.sum() == 0
+
+
+def test_empty_and_fully_masked_histories_read_zeros() -> None:
+    nothing = BehaviorTable.build(HASHER, X, mask=np.zeros(6, dtype=bool))
+    empty = BehaviorTable.build(HASHER, X[:0], offsets=[0, 0, 0])
+    for normalize in ("l2", "mean", "sum", "ratio"):
+        for skip in (False, True):
+            assert (nothing.query(X, normalize=normalize, skip_empty=skip) == 0).all()  # type: ignore[arg-type]
+            got = empty.query(X, offsets=[0, 3, 6], normalize=normalize, skip_empty=skip)  # type: ignore[arg-type]
+            assert got.shape == (6, 4)
+            assert (got == 0).all()
+
+
+def test_no_users_and_no_candidates_are_fine() -> None:
+    assert BehaviorTable.build(HASHER, X[:0], offsets=[0]).query(X[:0], offsets=[0]).shape == (0, 4)
+    assert table().query(X[:0], offsets=[0, 0, 0]).shape == (0, 4)
+
+
+def test_hashes_compare_and_pickle() -> None:
+    assert pickle.loads(pickle.dumps(HASHER)) == HASHER
+    assert hash(pickle.loads(pickle.dumps(HASHER))) == hash(HASHER)
+    others = [
+        SimHash(12, 3, dim=5),
+        SimHash(12, 4, dim=4),
+        SimHash(12, 3, dim=4, seed=1),
+        SimHash(12, 3, dim=4, center=X[0]),
+    ]
+    assert all(other != HASHER for other in others)
+    assert "seed=0" in repr(HASHER)
+    assert "n_users=2" in repr(table())
+
+
+BAD: list[tuple[str, Callable[[], Any], str]] = [
+    ("tau that does not divide m", lambda: SimHash(10, 3, dim=4), r"`m` must be a multiple of `tau`; got m=10, tau=3"),
+    ("no bits", lambda: SimHash(0, 1, dim=4), "`m` must be at least 1; got 0"),
+    ("too many bits", lambda: SimHash(2**20, 1, dim=4), "`m` must be from 1 to 65536; got 1048576"),
+    ("a long signature", lambda: SimHash(64, 32, dim=4), "`tau` must be from 1 to 31; got 32"),
+    ("no width", lambda: SimHash(dim=0), "`dim` must be at least 1; got 0"),
+    ("a wide row", lambda: SimHash(dim=70_000), "`dim` must be between 1 and 65536 wide; got width 70000"),
+    ("a seed", lambda: SimHash(dim=4, seed=-1), "`seed` must be at least 0; got -1"),
+    ("a centre of another width", lambda: SimHash(dim=4, center=X[0, :3]), "`center` must have length 4; got 3"),
+    ("a centre with NaN", lambda: SimHash(dim=2, center=[0, np.nan]), "`center` must be finite"),
+    ("a centre that overflows", lambda: far_center(), "`center` must be so near that rows minus it fit float32"),
+    (
+        "another width",
+        lambda: HASHER.signatures(X[:, :3]),
+        "`x` must be as wide as the hash; got width 3 against dim=4",
+    ),
+    ("NaN", lambda: HASHER.signatures(spoiled()), "`x` must be finite; row 2 holds NaN or infinity at column 1"),
+    ("a short mask", lambda: HASHER.signatures(X, mask=[True]), r"`mask` must have shape \(6,\); got shape \(1,\)"),
+    ("candidates' width", lambda: table().query(X[:, :2]), "`candidates` must be as wide|`offsets` must have one list"),
+    ("keys' width", lambda: BehaviorTable.build(HASHER, X[:, :2]), "`behaviours` must be as wide as the hash"),
+    ("values' rows", lambda: BehaviorTable.build(HASHER, X, values=X[:5]), "`values` must have 6 rows"),
+    ("values with NaN", lambda: BehaviorTable.build(HASHER, X, values=spoiled()), "`values` must be finite; row 2"),
+    ("values' width", lambda: table().append(X[:4], values=X[:4, :2], users=[0]), "`values` must be 4 wide"),
+    ("falling offsets", lambda: BehaviorTable.build(HASHER, X, offsets=[0, 4, 3, 6]), "`offsets` must rise from 0"),
+    ("a negative length", lambda: BehaviorTable.build(HASHER, X, offsets=[0, -1, 6]), "`offsets` must rise from 0"),
+    (
+        "offsets that end early",
+        lambda: BehaviorTable.build(HASHER, X, offsets=[0, 4]),
+        "`offsets` must rise from 0 to the",
+    ),
+    ("no lists", lambda: table().query(X), "`offsets` must have one list for each of 2 users"),
+    ("a user that is not there", lambda: table().query(X, users=[2]), "`users` must be below 2; got 2"),
+    ("a negative user", lambda: table().append(X, users=[-1]), "`users` must be below 2; got -1"),
+    ("repeated users", lambda: table().append(X, offsets=[0, 3, 6], users=[1, 1]), "`users` must be strictly rising"),
+    ("normalize", lambda: table().query(X, users=[0], normalize="l1"), "`normalize` must be one of 'l2'"),  # type: ignore[arg-type]
+    (
+        "what is not there",
+        lambda: table().remove(X[4:], users=[0]),
+        "`behaviours` must be behaviours that the table holds",
+    ),
+    ("removal after decay", lambda: decayed().remove(X[:1], users=[0]), "`table` must be one that was never decayed"),
+    ("a rate of 0", lambda: table().decay(0.0), "`rate` must be greater than 0"),
+    ("a rate above 1", lambda: table().decay(1.5), "`rate` must be at most 1; got 1.5"),
+    (
+        "another hash's table",
+        lambda: table().merge(other_table()),
+        "`other` must be of the table's hash, seed=0; got seed=5",
+    ),
+    (
+        "other users",
+        lambda: table().merge(BehaviorTable.build(HASHER, X)),
+        "`other` must have the same users and width",
+    ),
+    ("another seed's bytes", lambda: read(SimHash(12, 3, dim=4, seed=5)), "`data` must be of the table's hash, seed=5"),
+    ("another m's bytes", lambda: read(SimHash(24, 3, dim=4)), "`data` must be of the table's hash, m=24; got m=12"),
+    ("another tau's bytes", lambda: read(SimHash(12, 4, dim=4)), "`data` must be of the table's hash, tau=4"),
+    ("another width's bytes", lambda: read(SimHash(12, 3, dim=5)), "`data` must be of the table's hash, dim=5"),
+    ("another centre's bytes", lambda: read(SimHash(12, 3, dim=4, center=X[0])), "one with another `center`"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_a_wrong_call_is_told(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(NegmineValueError, match=message):
+        call()
+
+
+def test_wrong_types_are_told() -> None:
+    with pytest.raises(NegmineTypeError, match="`hasher` must be a SimHash; got str"):
+        BehaviorTable.build("simhash", X)  # type: ignore[arg-type]
+    with pytest.raises(NegmineTypeError, match="`mask` must hold True and False; got dtype int64"):
+        HASHER.signatures(X, mask=[1, 0, 1, 1, 1, 1])
+    with pytest.raises(NegmineTypeError, match="`other` must be a BehaviorTable; got int"):
+        table().merge(1)  # type: ignore[arg-type]
+    with pytest.raises(NegmineTypeError, match="`data` must be bytes; got str"):
+        BehaviorTable.from_bytes("", HASHER)  # type: ignore[arg-type]
+
+
+def test_a_failed_change_leaves_the_table_as_it_was() -> None:
+    changed = table()
+    before = changed.to_bytes()
+    for fail in (
+        lambda: changed.remove(np.concatenate([X[:1], X[4:]]), users=[0]),
+        lambda: changed.append(X, values=spoiled(), offsets=[0, 1, 6]),
+        lambda: changed.append(spoiled(), offsets=[0, 1, 6]),
+    ):
+        with pytest.raises(NegmineValueError):
+            fail()
+        assert changed.to_bytes() == before
+
+
+def test_every_changed_byte_and_every_cut_is_refused() -> None:
+    data = table().to_bytes()
+    for place in range(0, len(data), 7):
+        changed = bytearray(data)
+        changed[place] ^= 0x10
+        with pytest.raises(NegmineValueError, match="`data` must be"):
+            BehaviorTable.from_bytes(bytes(changed), HASHER)
+    for length in [*range(0, 160, 9), len(data) - 1]:
+        with pytest.raises(NegmineValueError, match="`data` must be"):
+            BehaviorTable.from_bytes(data[:length], HASHER)
+    with pytest.raises(NegmineValueError, match="`data` must be as it was written"):
+        BehaviorTable.from_bytes(data + b"\0", HASHER)
+
+
+def test_sizes_that_lie_under_a_right_checksum_are_refused() -> None:
+    data = bytearray(table().to_bytes()[:-32])
+    for place, number in ((48, 2**60), (56, 2**60), (48, 1), (56, 3)):
+        lie = data.copy()
+        lie[place : place + 8] = number.to_bytes(8, "little")
+        with pytest.raises(NegmineValueError, match="`data` must"):
+            BehaviorTable.from_bytes(bytes(lie) + hashlib.sha256(lie).digest(), HASHER)
+
+
+def test_another_format_is_refused() -> None:
+    data = bytearray(table().to_bytes()[:-32])
+    data[8] = 9
+    with pytest.raises(NegmineValueError, match="`data` must be of format 1; got format 9"):
+        BehaviorTable.from_bytes(bytes(data) + hashlib.sha256(data).digest(), HASHER)
+
+
+def spoiled() -> np.ndarray:
+    rows = X.copy()
+    rows[2, 1] = np.nan
+    return rows
+
+
+def far_center() -> np.ndarray:
+    return SimHash(dim=1, center=[3e38]).signatures(np.array([[-3e38]], dtype=np.float32))
+
+
+def decayed() -> BehaviorTable:
+    found = table()
+    found.decay(0.5)
+    return found
+
+
+def other_table() -> BehaviorTable:
+    return BehaviorTable.build(SimHash(12, 3, dim=4, seed=5), X, offsets=[0, 4, 6])
+
+
+def read(hasher: SimHash) -> BehaviorTable:
+    return BehaviorTable.from_bytes(table().to_bytes(), hasher)
+
+
+def test_the_names_are_exported() -> None:
+    assert negmine.SimHash is SimHash
+    assert negmine.BehaviorTable is BehaviorTable

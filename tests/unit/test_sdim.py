@@ -1,0 +1,264 @@
+"""SDIM, ETA and TargetAttention: Rust against torch operations, gradients against autograd, wrong calls by name."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+import oracle_behavior as oracle
+
+torch = pytest.importorskip("torch")
+
+from negmine.torch import ETA, SDIM, TargetAttention  # noqa: E402
+
+NORMALIZE = ("l2", "mean", "sum", "ratio")
+
+
+def problem(seed: int = 0, users: int = 3, length: int = 40, n: int = 5, dim: int = 16, width: int = 7) -> Any:
+    """Candidates, behaviours, mask and values, some behaviours zero and the last user without any."""
+    rng = torch.Generator().manual_seed(seed)
+    behaviours = torch.randn(users, length, dim, generator=rng)
+    behaviours[0, 3] = 0.0
+    mask = torch.rand(users, length, generator=rng) < 0.8
+    mask[-1] = False
+    candidates, values = (torch.randn(users, k, w, generator=rng) for k, w in ((n, dim), (length, width)))
+    return candidates, behaviours, mask, values
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("normalize", NORMALIZE)
+@pytest.mark.parametrize("masked", [False, True])
+def test_rust_and_torch_agree_and_so_do_their_gradients(masked: bool, normalize: str, skip: bool) -> None:
+    module = SDIM(16, m=24, tau=3, seed=1, normalize=normalize, skip_empty=skip)  # type: ignore[arg-type]
+    for seed in range(5):
+        candidates, behaviours, mask, values = problem(seed)
+        mask = mask if masked else None
+        found = []
+        for pool in (module, module.pool):
+            leaf = values.clone().requires_grad_()
+            out = pool(candidates, behaviours, mask, leaf)
+            out.backward(torch.arange(out.numel()).reshape(out.shape) / out.numel())
+            found.append((out.detach(), leaf.grad))
+        for ours, theirs in zip(*found, strict=True):
+            scale = max(1.0, float(theirs.abs().max()))
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * scale)
+        there = mask[1].numpy() if masked else None
+        known = oracle.signatures(module.hasher.projections, 3, behaviours[1].numpy(), there)
+        wanted = oracle.signatures(module.hasher.projections, 3, candidates[1].numpy())
+        expected = oracle.attention(wanted, known, values[1].numpy(), normalize, skip)
+        np.testing.assert_allclose(found[0][0][1], expected, atol=1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
+    candidates, behaviours, mask, values = problem()
+    module = SDIM(16)
+    leaf = values.clone().requires_grad_()
+    weights = torch.randn(3, 5, 7)
+    (module(candidates, behaviours, mask, leaf) * weights).sum().backward()
+    step = torch.randn(values.shape)
+    ends = [(module(candidates, behaviours, mask, values + h * step) * weights).sum().double() for h in (1e-2, -1e-2)]
+    assert abs((ends[0] - ends[1]) / 2e-2 - (leaf.grad * step).sum()) < 2e-2
+
+
+def test_gradients_flow_behind_values_and_to_nothing_else() -> None:
+    candidates, _, mask, _ = problem()
+    embedding = torch.nn.Embedding(50, 16)
+    items = torch.randint(0, 50, (3, 40))
+    module = SDIM(16)
+    assert not list(module.parameters())
+    candidates.requires_grad_()
+    module(candidates, embedding(items), mask).sum().backward()
+    assert embedding.weight.grad.abs().sum() > 0
+    assert candidates.grad is None
+    unseen = torch.ones(50, dtype=torch.bool)
+    unseen[items[mask]] = False
+    assert (embedding.weight.grad[unseen] == 0).all()
+
+
+def test_padding_may_hold_anything() -> None:
+    candidates, behaviours, mask, values = problem()
+    for module in (SDIM(16), TargetAttention(16), ETA(16, top_k=4)):
+        expected = module(candidates, behaviours, mask, values)
+        spoiled = [torch.where(mask[..., None], x, torch.nan) for x in (behaviours, values)]
+        leaf = spoiled[1].requires_grad_()
+        got = module(candidates, spoiled[0], mask, leaf)
+        torch.testing.assert_close(got, expected)
+        got.sum().backward()
+        assert (leaf.grad[~mask] == 0).all()
+        assert (got[-1] == 0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
+    before = torch.get_num_threads()
+    outs = []
+    try:
+        for n in (2, threads):
+            torch.set_num_threads(n)
+            candidates, behaviours, mask, values = problem(length=300)
+            leaf = values.requires_grad_()
+            out = SDIM(16)(candidates, behaviours, mask, leaf)
+            out.square().sum().backward()
+            outs.append((out.detach(), leaf.grad))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*outs, strict=True))
+
+
+def test_the_module_reads_what_the_table_reads() -> None:
+    candidates, behaviours, _, values = problem()
+    table = negmine.BehaviorTable.build(negmine.SimHash(dim=16), behaviours[0], values=values[0])
+    got = SDIM(16)(candidates[0], behaviours[0], None, values[0])
+    np.testing.assert_array_equal(got.numpy(), table.query(candidates[0]))
+
+
+@pytest.mark.parametrize("make", [lambda: SDIM(16), lambda: TargetAttention(16), lambda: ETA(16, top_k=3)])
+def test_the_three_shapes_are_one(make: Callable[[], Any]) -> None:
+    candidates, behaviours, mask, values = problem()
+    module = make()
+    full = module(candidates, behaviours, mask, values)
+    assert full.shape == (3, 5, 7)
+    torch.testing.assert_close(module(candidates[:, 0], behaviours, mask, values), full[:, 0])
+    torch.testing.assert_close(module(candidates[1], behaviours[1], mask[1], values[1]), full[1])
+    assert module(candidates, behaviours).shape == (3, 5, 16)
+    assert module(candidates, behaviours[:, :0]).abs().sum() == 0
+    assert module(candidates[:, :0], behaviours).shape == (3, 0, 16)
+
+
+def test_rows_in_memory_of_any_kind() -> None:
+    candidates, behaviours, mask, values = problem()
+    module = SDIM(16)
+    expected = module(candidates, behaviours, mask, values)
+    turned = behaviours.transpose(0, 1).contiguous().transpose(0, 1)
+    torch.testing.assert_close(module(candidates, turned, mask, values), expected)
+    doubles = module(candidates.double(), behaviours.double(), mask, values.double())
+    assert doubles.dtype == torch.float64
+    torch.testing.assert_close(doubles.float(), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_float32(dtype: Any) -> None:
+    candidates, behaviours, mask, values = (x.to(dtype) if x.is_floating_point() else x for x in problem())
+    module = SDIM(16)
+    expected = module(candidates.float(), behaviours.float(), mask, values.float()).to(dtype)
+    leaf = values.clone().requires_grad_()
+    got = module(candidates, behaviours, mask, leaf)
+    assert got.dtype == dtype
+    torch.testing.assert_close(got, expected)
+    got.sum().backward()
+    assert leaf.grad.dtype == dtype
+    for pool in (module, module.pool):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            inside = pool(candidates, behaviours, mask, values)
+        torch.testing.assert_close(inside.to(dtype), expected)
+
+
+def test_the_state_is_the_seed() -> None:
+    candidates, behaviours, mask, values = problem()
+    center = torch.full((16,), 0.25)
+    for source in (SDIM(16, seed=2**64 - 1), SDIM(16, seed=7, center=center), ETA(16, top_k=3, seed=3)):
+        target = SDIM(16) if isinstance(source, SDIM) else ETA(16, top_k=3)
+        file = io.BytesIO()
+        torch.save(source.state_dict(), file)
+        assert file.tell() < 4000
+        target.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+        assert target.hasher == source.hasher
+        expected = source(candidates, behaviours, mask, values)
+        for same in (target, copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
+            torch.testing.assert_close(same(candidates, behaviours, mask, values), expected, rtol=0, atol=0)
+    with pytest.raises(negmine.NegmineValueError, match="`state` must be of a hash with tau=2; got tau=3"):
+        SDIM(16, tau=2).load_state_dict(SDIM(16).state_dict())
+
+
+def test_compile_breaks_the_graph_and_gives_the_same() -> None:
+    candidates, behaviours, mask, values = problem()
+    module = SDIM(16)
+
+    def twice(x: Any) -> Any:
+        return module(candidates, behaviours, mask, 2 * x) + 1
+
+    compiled = torch.compile(twice, backend="eager")
+    torch.testing.assert_close(compiled(values), twice(values))
+    torch._dynamo.reset()
+    with pytest.raises(Exception, match="disable"):
+        torch.compile(twice, backend="eager", fullgraph=True)(values)
+
+
+def test_full_attention_is_softmax() -> None:
+    candidates, behaviours, mask, values = problem()
+    scores = (candidates @ behaviours.transpose(1, 2) / 4).masked_fill(~mask[:, None], -torch.inf)
+    expected = torch.nan_to_num(scores.softmax(dim=-1)) @ values
+    torch.testing.assert_close(TargetAttention(16)(candidates, behaviours, mask, values), expected)
+
+
+def test_retrieval_is_by_hamming_distance() -> None:
+    candidates, behaviours, mask, values = problem(length=60)
+    module = ETA(16, top_k=9, m=32, seed=2)
+    bits = [module.bits(x)[0] for x in (candidates, behaviours)]
+    distance = (bits[0][:, :, None] != bits[1][:, None]).sum(dim=-1)
+    there = mask & (behaviours != 0).any(dim=-1)
+    out = module(candidates, behaviours, mask, values)
+    for user in range(3):
+        allowed = torch.nonzero(there[user])[:, 0]
+        for i in range(5):
+            order = np.lexsort((allowed.numpy(), distance[user, i, allowed].numpy()))[:9]
+            near = allowed[order]
+            keys = behaviours[user, near]
+            expected = (candidates[user, i] @ keys.T / 4).softmax(dim=-1) @ values[user, near]
+            torch.testing.assert_close(out[user, i], expected)
+
+
+def test_retrieval_by_torch_operations_finds_the_same() -> None:
+    from negmine.torch._attention import read_histories
+    from negmine.torch.attention import _native_nearest
+
+    for seed in range(5):
+        candidates, behaviours, mask, _ = problem(seed)
+        candidates[0, 0] = 0.0
+        module = ETA(16, top_k=35, m=8, seed=seed)
+        read = read_histories(candidates, behaviours, mask, None, 16)
+        assert torch.equal(_native_nearest(read, module), module.nearest(read))
+
+
+X, H = torch.randn(2, 3, 4), torch.randn(2, 9, 4)
+BAD: list[tuple[str, Callable[[], Any], str]] = [
+    ("tau", lambda: SDIM(4, m=10), "`m` must be a multiple of `tau`"),
+    ("normalize", lambda: SDIM(4, normalize="max"), "`normalize` must be one of"),  # type: ignore[arg-type]
+    ("top_k", lambda: ETA(4, top_k=0), "`top_k` must be at least 1"),
+    ("scale", lambda: TargetAttention(4, scale=-1.0), "`scale` must be greater than 0"),
+    ("width", lambda: SDIM(5)(X, H), r"`behaviours` must have shape \(U, L, 5\) or \(L, 5\); got \(2, 9, 4\)"),
+    ("candidates", lambda: SDIM(4)(X[..., :3], H), r"`candidates` must have shape \(2, 4\) or \(2, C, 4\); got"),
+    ("other users", lambda: SDIM(4)(X[:1], H), r"`candidates` must have shape \(2, 4\) or"),
+    (
+        "mask's shape",
+        lambda: SDIM(4)(X, H, torch.ones(2, 8, dtype=torch.bool)),
+        r"`mask` must be bool of shape \(2, 9\)",
+    ),
+    ("mask's dtype", lambda: SDIM(4)(X, H, torch.ones(2, 9)), "`mask` must be bool of shape"),
+    ("values", lambda: SDIM(4)(X, H, None, H[:, :3]), "`values` must have shape"),
+    ("NaN", lambda: SDIM(4)(X, torch.full_like(H, torch.nan)), "`behaviours` must be finite; row 0"),
+    ("NaN candidates", lambda: SDIM(4)(torch.full_like(X, torch.nan), H), "`candidates` must be finite; row 0"),
+    ("NaN values", lambda: SDIM(4)(X, H, None, torch.full_like(H, torch.inf)), "`values` must be finite; row 0"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_a_wrong_call_is_told(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(negmine.NegmineValueError, match=message):
+        call()
+
+
+def test_wrong_types_are_told() -> None:
+    with pytest.raises(negmine.NegmineTypeError, match="`behaviours` must be a tensor; got ndarray"):
+        SDIM(4)(X, H.numpy())
+    with pytest.raises(negmine.NegmineTypeError, match="`candidates` must hold floating-point numbers"):
+        SDIM(4)(X.long(), H)
+    with pytest.raises(negmine.NegmineValueError, match="`values` must be on cpu, as `candidates` are; got meta"):
+        SDIM(4)(X, H, None, H.to("meta"))
