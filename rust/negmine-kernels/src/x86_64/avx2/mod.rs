@@ -7,5 +7,6 @@ pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;
+pub(crate) mod sketch;
 pub(crate) mod sums;
 pub(crate) mod widen;
