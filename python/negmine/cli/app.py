@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import audit, demo, info, merge, mine
+from negmine.cli import audit, dedup, demo, info, merge, mine
 from negmine.cli.errors import ArgumentError
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("mine")(mine.command)
 app.command("merge")(merge.command)
 app.command("audit")(audit.command)
+app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
 app.command("info")(info.command)
 

@@ -2,11 +2,12 @@
 //!
 //! `base` holds what every part uses; `exact` answers "which documents score highest" with certainty; `mine` gives
 //! the answer its meaning: who is a candidate, which caps apply, which of the pool is chosen; `batch` puts rows into
-//! batches; `cluster` groups rows that are alike.
+//! batches; `cluster` groups rows that are alike; `behavior` holds signatures of sets, and what is found with them.
 #![forbid(unsafe_code)]
 
 pub mod base;
 pub mod batch;
+pub mod behavior;
 pub mod cluster;
 pub mod exact;
 pub mod mine;

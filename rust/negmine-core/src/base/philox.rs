@@ -27,6 +27,8 @@ pub enum Stream {
     Pairs = 19,
     /// Where clusterings start.
     Seeding = 20,
+    /// Hash functions of sketches.
+    Sketches = 33,
 }
 
 /// Draws of one seed and stream.
