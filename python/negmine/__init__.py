@@ -30,6 +30,7 @@ from negmine.batches import (
 )
 from negmine.behavior import BehaviorTable, SimHash
 from negmine.clusters import Clusters, balanced_clusters, kmeans
+from negmine.duplicates import NearDuplicates, near_duplicates
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -48,6 +49,7 @@ from negmine.policies import Ambiguous, Softmax, Stride
 from negmine.pool import CandidatePool
 from negmine.positives import Eligibility, Positives
 from negmine.report import Reason, Report, Source
+from negmine.sketches import MinHash
 from negmine.sweep import Sweep
 
 __all__ = [
@@ -67,8 +69,10 @@ __all__ = [
     "JobError",
     "JobResult",
     "MemoryLimitError",
+    "MinHash",
     "MissingExtraError",
     "MixturePlan",
+    "NearDuplicates",
     "NegmineError",
     "NegmineTypeError",
     "NegmineValueError",
@@ -99,6 +103,7 @@ __all__ = [
     "mine",
     "mine_to",
     "mixture_plan",
+    "near_duplicates",
     "no_duplicate_plan",
     "score_pairs",
     "topic_plan",

@@ -10,6 +10,7 @@ from negmine.batches.no_duplicates import Columns
 from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
+from negmine.sketches import MinHash, Sets
 
 __all__ = [
     "ExactIndex",
@@ -20,13 +21,19 @@ __all__ = [
     "build_info",
     "class_batches",
     "cluster_batches",
+    "connected_groups",
     "epoch_permutation",
     "group_rows",
+    "hash_strings",
     "in_batch_lists",
     "in_batch_mask",
     "int8_gops",
     "kmeans",
     "limit_per_document",
+    "lsh_bands",
+    "lsh_duplicates",
+    "minhash_definition",
+    "minhash_signatures",
     "nearest",
     "peaks",
     "restore_no_duplicate_plan",
@@ -34,6 +41,7 @@ __all__ = [
     "sdim_backward",
     "sdim_forward",
     "select",
+    "shingle_sets",
     "table_query",
     "table_update",
     "topic_batches",
@@ -260,3 +268,29 @@ def table_update(
     remove: bool,
     num_threads: int,
 ) -> None: ...
+def minhash_signatures(
+    minhash: MinHash, sets: Sets, prehashed: bool, num_threads: int, progress: Progress | None
+) -> npt.NDArray[Any]: ...
+def minhash_definition(minhash: MinHash, tokens: npt.NDArray[np.uint64], prehashed: bool) -> npt.NDArray[np.uint32]: ...
+def hash_strings(offsets: npt.NDArray[np.int64], bytes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]: ...
+def shingle_sets(
+    offsets: npt.NDArray[np.int64],
+    bytes: npt.NDArray[np.uint8],
+    words: bool,
+    width: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]: ...
+def lsh_bands(threshold: float, words: int) -> tuple[int, int]: ...
+def lsh_duplicates(
+    signatures: npt.NDArray[np.uint32],
+    bands: int,
+    rows: int,
+    threshold: float,
+    sets: Sets | None,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], int]: ...
+def connected_groups(
+    rows: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]: ...

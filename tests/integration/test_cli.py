@@ -472,3 +472,25 @@ def test_elsewhere_lines_say_rate_and_time_left(capsys: pytest.CaptureFixture[st
             now[0] += 6
             report(done, 1000)
     assert capsys.readouterr().err.splitlines() == ["mining: 1,400 of 2,000 queries, 33/s, 18 s left"]
+
+
+def test_dedup_groups_texts_and_vectors(tmp_path: Path) -> None:
+    texts = ["the cat sat on the mat", "a dog ran far away", "The cat sat on the mat.", "nothing like it"]
+    source = tmp_path / "texts.jsonl"
+    source.write_text("".join(json.dumps({"_id": f"d{i}", "text": text}) + "\n" for i, text in enumerate(texts)))
+    said = spoken("dedup", "--texts", source, "--threshold", 0.7, "--out", tmp_path / "groups.parquet")
+    assert (said["n_rows"], said["n_groups"], said["n_redundant"], said["largest_group"]) == (4, 1, 1, 2)
+    assert said["bands"] * said["band_rows"] <= 128
+    table = pq.read_table(tmp_path / "groups.parquet").to_pydict()
+    assert table == {"id": ["d0", "d1", "d2", "d3"], "group": [0, -1, 0, -1], "keep": [True, True, False, True]}
+
+    np.save(tmp_path / "v.npy", np.array([[1, 0], [0, 1], [1, 0.01]], np.float32))
+    done = negmine("dedup", "--vectors", tmp_path / "v.npy", "--threshold", 0.9, "--out", tmp_path / "groups.npy")
+    assert "3 rows: 1 group of near-duplicates, the largest of 2; 1 row beyond the first of a group" in done.stdout
+    assert np.load(tmp_path / "groups.npy").tolist() == [0, -1, 0]
+
+    assert "only one of them; got neither" in negmine("dedup", code=2).stderr
+    assert (
+        "`threshold` must be at most 1; got 2.0" in negmine("dedup", "--texts", source, "--threshold", 2, code=2).stderr
+    )
+    assert "`--out` must end in" in negmine("dedup", "--texts", source, "--out", "a.csv", code=2).stderr

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import audit, cluster, demo, info, merge, mine
+from negmine.cli import audit, cluster, dedup, demo, info, merge, mine
 from negmine.cli.errors import ArgumentError
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -27,6 +27,7 @@ app.command("mine")(mine.command)
 app.command("merge")(merge.command)
 app.command("cluster")(cluster.command)
 app.command("audit")(audit.command)
+app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
 app.command("info")(info.command)
 

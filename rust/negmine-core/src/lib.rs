@@ -2,7 +2,8 @@
 //!
 //! `base` holds what every part uses; `exact` answers "which documents score highest" with certainty; `mine` gives
 //! the answer its meaning: who is a candidate, which caps apply, which of the pool is chosen; `batch` puts rows into
-//! batches; `cluster` groups rows that are alike; `behavior` hashes histories and pools them by candidate.
+//! batches; `cluster` groups rows that are alike; `behavior` hashes histories and sets, pools histories by candidate, and
+//! finds near-duplicates.
 #![forbid(unsafe_code)]
 
 pub mod base;

@@ -12,6 +12,7 @@ use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
 use crate::rows_i8::dot_rows_i8_scalar;
 use crate::simhash::{Projections, ROWS, signatures_scalar};
+use crate::sketch::{Job as SketchJob, Portable, sketch_sets_inline};
 use crate::sums::{add_codes_inline, add_row_inline};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
@@ -176,6 +177,16 @@ pub(crate) fn feistel_rounds(
         avx2: avx2::feistel::rounds(keys, radices, left, right),
         vnni256: avx2::feistel::rounds(keys, radices, left, right),
         avx512: avx512::feistel::rounds(keys, radices, left, right),
+    );
+}
+
+pub(crate) fn sketch_sets(isa: Isa, job: &SketchJob<'_>, out: &mut [u32]) {
+    by_isa!(
+        isa,
+        scalar: sketch_sets_inline(Portable, job, out),
+        avx2: avx2::sketch::sketch_sets(job, out),
+        vnni256: avx2::sketch::sketch_sets(job, out),
+        avx512: avx512::sketch::sketch_sets(job, out),
     );
 }
 

@@ -30,6 +30,7 @@ pub mod quantize;
 mod query_tile;
 pub mod rows_i8;
 pub mod simhash;
+pub mod sketch;
 pub mod sums;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,7 @@ mod errors;
 mod exact;
 mod info;
 mod mine;
+mod sketch;
 
 use pyo3::prelude::*;
 
@@ -34,4 +35,9 @@ mod _native {
     use super::info::{build_info, int8_gops, peaks};
     #[pymodule_export]
     use super::mine::{limit_per_document, select};
+    #[pymodule_export]
+    use super::sketch::{
+        connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,
+        shingle_sets,
+    };
 }

@@ -4,17 +4,17 @@ use super::{Error, Result};
 
 /// Borrowed CSR as it comes over the border: entries of row `i` are `items[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Copy, Debug)]
-pub struct CsrView<'a> {
+pub struct CsrView<'a, T = i64> {
     offsets: &'a [i64],
-    items: &'a [i64],
+    items: &'a [T],
 }
 
-impl<'a> CsrView<'a> {
+impl<'a, T> CsrView<'a, T> {
     /// Checks the offsets; the entries may be anything.
     ///
     /// # Errors
     /// A wrong number of rows, or offsets that do not start at 0, fall, or do not end at the number of entries.
-    pub fn new(argument: &'static str, offsets: &'a [i64], items: &'a [i64], rows: usize) -> Result<Self> {
+    pub fn new(argument: &'static str, offsets: &'a [i64], items: &'a [T], rows: usize) -> Result<Self> {
         if offsets.len() != rows + 1 {
             return Err(Error::Length { argument, expected: rows, got: offsets.len().saturating_sub(1) });
         }
@@ -28,27 +28,6 @@ impl<'a> CsrView<'a> {
             return Err(Error::RaggedCsr { argument, row: rows.saturating_sub(1) });
         }
         Ok(Self { offsets, items })
-    }
-
-    /// Checks that the entries of every row rise strictly and are row numbers below `limit`; with `outside`, a row may
-    /// begin with any number of -1.
-    ///
-    /// # Errors
-    /// The first row that is unsorted, repeats a number, or holds one out of range.
-    pub fn check_rows(&self, argument: &'static str, limit: usize, outside: bool) -> Result<()> {
-        for i in 0..self.len() {
-            let row = self.row(i);
-            let inside = if outside { row.partition_point(|&j| j == -1) } else { 0 };
-            for (position, &j) in row.iter().enumerate().skip(inside) {
-                if j < 0 || j >= limit as i64 {
-                    return Err(Error::RowOutOfRange { argument, row: j, rows: limit });
-                }
-                if position > inside && row[position - 1] >= j {
-                    return Err(Error::UnsortedCsr { argument, row: i });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Number of rows.
@@ -83,8 +62,43 @@ impl<'a> CsrView<'a> {
 
     /// The entries of row `i`.
     #[must_use]
-    pub fn row(&self, i: usize) -> &'a [i64] {
+    pub fn row(&self, i: usize) -> &'a [T] {
         &self.items[self.range(i)]
+    }
+
+    /// Where rows begin, and where the last one ends.
+    #[must_use]
+    pub fn offsets(&self) -> &'a [i64] {
+        self.offsets
+    }
+
+    /// All entries, row after row.
+    #[must_use]
+    pub fn items(&self) -> &'a [T] {
+        self.items
+    }
+}
+
+impl CsrView<'_> {
+    /// Checks that the entries of every row rise strictly and are row numbers below `limit`; with `outside`, a row may
+    /// begin with any number of -1.
+    ///
+    /// # Errors
+    /// The first row that is unsorted, repeats a number, or holds one out of range.
+    pub fn check_rows(&self, argument: &'static str, limit: usize, outside: bool) -> Result<()> {
+        for i in 0..self.len() {
+            let row = self.row(i);
+            let inside = if outside { row.partition_point(|&j| j == -1) } else { 0 };
+            for (position, &j) in row.iter().enumerate().skip(inside) {
+                if j < 0 || j >= limit as i64 {
+                    return Err(Error::RowOutOfRange { argument, row: j, rows: limit });
+                }
+                if position > inside && row[position - 1] >= j {
+                    return Err(Error::UnsortedCsr { argument, row: i });
+                }
+            }
+        }
+        Ok(())
     }
 }
 

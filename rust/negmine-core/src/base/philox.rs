@@ -29,6 +29,8 @@ pub enum Stream {
     Pairs = 27,
     /// Random projections.
     Projections = 32,
+    /// Hash functions of sketches.
+    Sketches = 33,
 }
 
 /// Draws of one seed and stream.

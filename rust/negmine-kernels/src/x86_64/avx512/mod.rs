@@ -8,5 +8,6 @@ pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;
 pub(crate) mod simhash;
+pub(crate) mod sketch;
 pub(crate) mod sums;
 pub(crate) mod widen;

@@ -1,0 +1,245 @@
+//! `MinHash` signatures by fast similarity sketching; `negmine_kernels::sketch` defines the words.
+//!
+//! A signature of k minima takes them from families of hash functions that differ in their draws: as many of 256 bins as k
+//! holds, and one of the next power of two for the rest, of which the first bins are taken. Constants come from Philox
+//! by (seed, family), so a signature is a pure function of (k, tau, bits, seed) and the set.
+//!
+//! **Words of tau minima** agree where all of theirs do: with probability J^tau, up to the repulsion of bins, which takes
+//! less than 1 / k from it. They are folded by splitmix64, in which 2^-64 of the unequal ones meet.
+//!
+//! **Words of a few bits** (Li and König, "b-bit minwise hashing", WWW 2010) agree with probability
+//! `2^-b + (1 - 2^-b) J`. The bits are not those of the minimum itself: tie-breaks of different bins are multiples of one
+//! another's, so if the low bits of two elements agreed they would in every bin, and two sets of one element each would with
+//! probability 2^-b look alike. A mixer of 32 bits is taken first.
+
+use std::sync::{Mutex, PoisonError};
+
+use negmine_kernels::feistel::mix;
+use negmine_kernels::sketch::{self, EMPTY, Family, MAX_BINS, MIN_BINS, splitmix};
+
+use crate::base::csr::CsrView;
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream};
+use crate::base::{Error, Result};
+
+/// The most minima of a signature.
+pub const MAX_MINIMA: usize = 4096;
+
+/// The most bits of a word that is cut to a few bits of each minimum.
+const MAX_BITS: usize = 16;
+
+/// Sets between two looks at whether to stop.
+const SETS_PER_ITEM: usize = 64;
+
+/// What a signature is.
+#[derive(Clone, Copy, Debug)]
+pub struct MinHash {
+    /// Minima: 1 to [`MAX_MINIMA`].
+    pub minima: usize,
+    /// Minima of a word; it divides them.
+    pub tau: usize,
+    /// Bits that are kept of every minimum.
+    pub bits: Option<usize>,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// Signatures of many sets, `minima / tau` words each. A set is empty where every word is the largest of its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signatures {
+    /// At most 8 bits a word.
+    U8(Vec<u8>),
+    /// 9 to 16 bits.
+    U16(Vec<u16>),
+    /// The minima themselves.
+    U32(Vec<u32>),
+    /// Words of several minima.
+    U64(Vec<u64>),
+}
+
+/// A word of a signature, made of `tau` minima.
+trait Word: Copy + Default + Send {
+    const EMPTY: Self;
+    fn of(minima: &[u32], bits: usize) -> Self;
+}
+
+fn low_bits(minima: &[u32], bits: usize) -> u32 {
+    minima.iter().rev().fold(0, |word, minimum| (word << bits) | (mix(*minimum) & ((1 << bits) - 1)))
+}
+
+impl Word for u8 {
+    const EMPTY: Self = u8::MAX;
+    fn of(minima: &[u32], bits: usize) -> Self {
+        low_bits(minima, bits) as u8
+    }
+}
+
+impl Word for u16 {
+    const EMPTY: Self = u16::MAX;
+    fn of(minima: &[u32], bits: usize) -> Self {
+        low_bits(minima, bits) as u16
+    }
+}
+
+impl Word for u64 {
+    const EMPTY: Self = u64::MAX;
+    fn of(minima: &[u32], _: usize) -> Self {
+        minima.iter().fold(minima.len() as u64, |word, minimum| splitmix(word ^ u64::from(*minimum)))
+    }
+}
+
+impl MinHash {
+    /// Refuses what is no signature.
+    ///
+    /// # Errors
+    /// The argument and its rule.
+    pub fn check(&self) -> Result<()> {
+        let value = |argument, rule, got: usize| Err(Error::Value { argument, rule, got: got.to_string() });
+        if self.minima == 0 || self.minima > MAX_MINIMA {
+            return value("k", "between 1 and 4096", self.minima);
+        }
+        if self.tau == 0 || !self.minima.is_multiple_of(self.tau) {
+            return value("tau", "a divisor of k", self.tau);
+        }
+        match self.bits {
+            Some(bits) if bits == 0 || bits * self.tau > MAX_BITS => {
+                value("b", "at least 1, and b * tau at most 16", bits)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Words of a signature.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.minima / self.tau
+    }
+
+    /// The hash functions, and how many bins are taken of each family.
+    #[must_use]
+    pub fn families(&self) -> Vec<(Family, usize)> {
+        let draws = Draws::new(self.seed, Stream::Sketches);
+        (0..self.minima.div_ceil(MAX_BINS))
+            .map(|number| {
+                let taken = MAX_BINS.min(self.minima - number * MAX_BINS);
+                let draw = |t: u64| draws.by_number(number as u64, 0, None, t);
+                let constants = |j: usize| draw(8 + j as u64);
+                let family = Family {
+                    bins: taken.next_power_of_two().max(MIN_BINS),
+                    multiplier: draw(0) | 1,
+                    addend: draw(1),
+                    odd: [1, draw(2) as u32 | 1, draw(3) as u32 | 1, draw(4) as u32 | 1],
+                    scale: std::array::from_fn(|j| (constants(j) >> 32) as u32 | 1),
+                    shift: std::array::from_fn(|j| constants(j) as u32),
+                };
+                (family, taken)
+            })
+            .collect()
+    }
+
+    /// Signatures of sets of tokens. Tokens that are not `prehashed`, that is, uniform over u64, go through
+    /// splitmix64 first.
+    ///
+    /// # Errors
+    /// What [`MinHash::check`] refuses, or an interrupt.
+    pub fn signatures(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Signatures> {
+        self.check()?;
+        Ok(match (self.bits, self.tau) {
+            (None, 1) => Signatures::U32(self.minima(sets, prehashed, run)?),
+            (None, _) => Signatures::U64(self.folded(sets, prehashed, run)?),
+            (Some(bits), tau) if bits * tau <= 8 => Signatures::U8(self.folded(sets, prehashed, run)?),
+            (Some(_), _) => Signatures::U16(self.folded(sets, prehashed, run)?),
+        })
+    }
+
+    fn minima(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Vec<u32>> {
+        let families = self.families();
+        let mut all = vec![0; sets.len() * self.minima];
+        let slots: Vec<_> = all.chunks_mut(SETS_PER_ITEM * self.minima).map(Mutex::new).collect();
+        run.map(
+            slots.len(),
+            || (),
+            |(), item, _| {
+                let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+                self.sketch(&families, sets, prehashed, item, &mut slot, run);
+                Ok(())
+            },
+        )?;
+        drop(slots);
+        Ok(all)
+    }
+
+    fn folded<W: Word>(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Vec<W>> {
+        let families = self.families();
+        let mut all = vec![W::default(); sets.len() * self.words()];
+        let slots: Vec<_> = all.chunks_mut(SETS_PER_ITEM * self.words()).map(Mutex::new).collect();
+        let bits = self.bits.unwrap_or(0);
+        run.map(slots.len(), Vec::new, |minima: &mut Vec<u32>, item, _| {
+            let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+            minima.resize(slot.len() * self.tau, EMPTY);
+            self.sketch(&families, sets, prehashed, item, minima, run);
+            let each = slot.chunks_exact_mut(self.words()).zip(minima.chunks_exact(self.minima)).enumerate();
+            for (i, (words, minima)) in each {
+                if sets.range(item * SETS_PER_ITEM + i).is_empty() {
+                    words.fill(W::EMPTY);
+                } else {
+                    for (word, minima) in words.iter_mut().zip(minima.chunks_exact(self.tau)) {
+                        *word = W::of(minima, bits);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        drop(slots);
+        Ok(all)
+    }
+
+    /// The minima of the sets of one item.
+    fn sketch(
+        &self,
+        families: &[(Family, usize)],
+        sets: CsrView<'_, u64>,
+        prehashed: bool,
+        item: usize,
+        out: &mut [u32],
+        run: &Run<'_>,
+    ) {
+        let begin = item * SETS_PER_ITEM;
+        let end = sets.len().min(begin + SETS_PER_ITEM);
+        let offsets = &sets.offsets()[begin..=end];
+        if let [(family, taken)] = families {
+            sketch::sketch_sets(run.isa, family, prehashed, offsets, sets.items(), out, self.minima, *taken);
+            return;
+        }
+        // The stride of a family's words is that of the whole signature, except after the last one's end.
+        let mut words = Vec::new();
+        for (number, (family, taken)) in families.iter().enumerate() {
+            words.resize((end - begin) * taken, 0);
+            sketch::sketch_sets(
+                run.isa,
+                family,
+                prehashed,
+                offsets,
+                sets.items(),
+                &mut words,
+                *taken,
+                *taken,
+            );
+            for (out, words) in out.chunks_exact_mut(self.minima).zip(words.chunks_exact(*taken)) {
+                out[number * MAX_BINS..][..*taken].copy_from_slice(words);
+            }
+        }
+    }
+
+    /// The minima of one set, straight from the formula: what [`MinHash::signatures`] is held to.
+    #[must_use]
+    pub fn definition(&self, prehashed: bool, tokens: &[u64]) -> Vec<u32> {
+        let families = self.families();
+        families
+            .iter()
+            .flat_map(|(family, taken)| {
+                sketch::definition(family, prehashed, tokens).into_iter().take(*taken).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,181 @@
+//! Sets: tokens in, signatures and groups out.
+
+use negmine_core::base::csr::CsrView;
+use negmine_core::behavior::{
+    Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates, spanning,
+};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use crate::convert::matrix;
+use crate::{call, errors};
+
+/// `negmine.sketches.Sets`: where each set begins, and the tokens of all.
+#[derive(FromPyObject)]
+pub(crate) struct SetsArg<'py> {
+    offsets: PyReadonlyArray1<'py, i64>,
+    tokens: PyReadonlyArray1<'py, u64>,
+}
+
+impl SetsArg<'_> {
+    fn view(&self, py: Python<'_>) -> PyResult<CsrView<'_, u64>> {
+        view(py, "sets", &self.offsets, &self.tokens)
+    }
+}
+
+fn view<'a, T: numpy::Element>(
+    py: Python<'_>,
+    argument: &'static str,
+    offsets: &'a PyReadonlyArray1<'_, i64>,
+    items: &'a PyReadonlyArray1<'_, T>,
+) -> PyResult<CsrView<'a, T>> {
+    let (offsets, items) = (offsets.as_slice()?, items.as_slice()?);
+    CsrView::new(argument, offsets, items, offsets.len().saturating_sub(1))
+        .map_err(|error| errors::raise(py, &error))
+}
+
+/// `negmine.sketches.MinHash`.
+#[derive(FromPyObject)]
+pub(crate) struct MinHashArg {
+    k: usize,
+    tau: usize,
+    b: Option<usize>,
+    seed: u64,
+}
+
+impl MinHashArg {
+    fn core(&self) -> MinHash {
+        MinHash { minima: self.k, tau: self.tau, bits: self.b, seed: self.seed }
+    }
+}
+
+/// Signatures of sets.
+#[pyfunction]
+pub(crate) fn minhash_signatures<'py>(
+    py: Python<'py>,
+    minhash: MinHashArg,
+    sets: SetsArg<'_>,
+    prehashed: bool,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (core, sets) = (minhash.core(), sets.view(py)?);
+    let (n, words) = (sets.len(), core.words());
+    let found = call::run(py, num_threads, progress.as_ref(), |run| core.signatures(sets, prehashed, run))?;
+    Ok(match found {
+        Signatures::U8(all) => matrix(py, all, n, words)?.into_any(),
+        Signatures::U16(all) => matrix(py, all, n, words)?.into_any(),
+        Signatures::U32(all) => matrix(py, all, n, words)?.into_any(),
+        Signatures::U64(all) => matrix(py, all, n, words)?.into_any(),
+    })
+}
+
+/// The minima of one set, straight from the formula.
+#[pyfunction]
+pub(crate) fn minhash_definition<'py>(
+    py: Python<'py>,
+    minhash: MinHashArg,
+    tokens: PyReadonlyArray1<'_, u64>,
+    prehashed: bool,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    Ok(PyArray1::from_vec(py, minhash.core().definition(prehashed, tokens.as_slice()?)))
+}
+
+/// The stable hash of strings in UTF-8.
+#[pyfunction]
+pub(crate) fn hash_strings<'py>(
+    py: Python<'py>,
+    offsets: PyReadonlyArray1<'_, i64>,
+    bytes: PyReadonlyArray1<'_, u8>,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let text = view(py, "sets", &offsets, &bytes)?;
+    Ok(PyArray1::from_vec(py, call::run(py, 1, None, |run| strings(text, run))?))
+}
+
+/// Where sets begin, and their tokens.
+type SetArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u64>>);
+
+/// Texts as sets of shingles, rising and without repeats.
+#[pyfunction]
+pub(crate) fn shingle_sets<'py>(
+    py: Python<'py>,
+    offsets: PyReadonlyArray1<'_, i64>,
+    bytes: PyReadonlyArray1<'_, u8>,
+    words: bool,
+    width: usize,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<SetArrays<'py>> {
+    let texts = view(py, "texts", &offsets, &bytes)?;
+    let shingles = Shingles { unit: if words { Unit::Words } else { Unit::Characters }, width };
+    let (offsets, tokens) = call::run(py, num_threads, progress.as_ref(), |run| shingles.sets(texts, run))?;
+    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, tokens)))
+}
+
+/// Bands, and words of a band, for a threshold.
+#[pyfunction]
+pub(crate) fn lsh_bands(threshold: f64, words: usize) -> (usize, usize) {
+    let cut = Bands::choose(threshold, words);
+    (cut.bands, cut.rows)
+}
+
+/// Group keys, the two sides of the pairs that hold groups together, their similarities, and pairs that were verified.
+type DuplicateArrays<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
+    u64,
+);
+
+/// Near-duplicates among signatures, judged by their sets where those are given.
+#[pyfunction]
+pub(crate) fn lsh_duplicates<'py>(
+    py: Python<'py>,
+    signatures: PyReadonlyArray2<'_, u32>,
+    bands: usize,
+    rows: usize,
+    threshold: f64,
+    sets: Option<SetsArg<'_>>,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<DuplicateArrays<'py>> {
+    let words = signatures.as_array().ncols();
+    if bands.saturating_mul(rows) > words {
+        return Err(errors::value_error(
+            py,
+            format!("`bands` must fit the signature; got {bands} of {rows} in {words}."),
+        ));
+    }
+    let all = signatures.as_slice()?;
+    let evidence = match &sets {
+        Some(sets) => Evidence::Sets(sets.view(py)?),
+        None => Evidence::Signatures,
+    };
+    let cut = Bands { bands, rows };
+    let found = call::run(py, num_threads, progress.as_ref(), |run| {
+        near_duplicates(all, words, cut, threshold, evidence, run)
+    })?;
+    let side = |row: fn(&negmine_core::behavior::Link) -> u32| {
+        PyArray1::from_iter(py, found.links.iter().map(|link| i64::from(row(link))))
+    };
+    let (left, right) = (side(|link| link.a), side(|link| link.b));
+    let similarities = PyArray1::from_iter(py, found.links.iter().map(|link| link.similarity));
+    Ok((PyArray1::from_vec(py, found.groups), left, right, similarities, found.verified))
+}
+
+/// Group keys, and which pairs joined two groups.
+type GroupArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<bool>>);
+
+/// Group keys of rows that pairs connect, and which pairs joined two groups.
+#[pyfunction]
+pub(crate) fn connected_groups<'py>(
+    py: Python<'py>,
+    rows: usize,
+    left: PyReadonlyArray1<'_, i64>,
+    right: PyReadonlyArray1<'_, i64>,
+) -> PyResult<GroupArrays<'py>> {
+    let (left, right) = (left.as_slice()?, right.as_slice()?);
+    let (groups, joined) = call::run(py, 1, None, |_| spanning(rows, left, right))?;
+    Ok((PyArray1::from_vec(py, groups), PyArray1::from_vec(py, joined)))
+}
