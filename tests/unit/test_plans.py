@@ -409,3 +409,60 @@ def test_a_plan_refuses_what_is_no_guarantee_of_its_clusters() -> None:
     other = negmine.cluster_guarantee([0], np.zeros((1, 2), np.float32))
     with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
         negmine.batch_plan(LABELS, batch_size=4, guarantee=other)
+
+
+def test_a_guarantee_is_of_its_own_clusters() -> None:
+    points = np.array([[0, 0], [3, 4], [9, 9], [9, 9]], np.float32)
+    held = negmine.cluster_guarantee([0, 0, 1, 1], points)
+    with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
+        negmine.batch_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
+
+
+def test_a_guarantee_is_not_given_for_what_is_not_finite() -> None:
+    with pytest.raises(NegmineValueError, match="`embeddings` must be finite; row 1"):
+        negmine.cluster_guarantee([0, 0], np.array([[0, 1], [np.nan, 1]], np.float32))
+
+
+def test_a_plan_stays_when_its_clusters_are_edited() -> None:
+    labels = np.array([0, 0, 1, 1])
+
+    class Held:
+        offsets = np.array([0, 2, 4])
+
+    held = Held()
+    held.labels = labels  # type: ignore[attr-defined]
+    plan = negmine.batch_plan(held, batch_size=2)  # type: ignore[arg-type]
+    before = plan.epoch(0)
+    labels[:] = [0, 1, 0, 1]
+    np.testing.assert_array_equal(plan.epoch(0), before)
+    plan.report.clear()
+    np.testing.assert_array_equal(plan.epoch(1).shape, before.shape)
+
+
+@pytest.mark.parametrize("offsets", [5, [], ["a", "b"], [5, 7]])
+def test_offsets_of_clusters_are_checked(offsets: object) -> None:
+    class Held:
+        labels = np.array([0, 0])
+
+    held = Held()
+    held.offsets = offsets  # type: ignore[attr-defined]
+    with pytest.raises((NegmineTypeError, NegmineValueError), match="`clusters`"):
+        negmine.batch_plan(held, batch_size=1)  # type: ignore[arg-type]
+
+
+def test_large_weights_are_shared_out() -> None:
+    assert len(negmine.mixture_plan([100, 100], batch_size=10, weights=[1e308, 1e308])) == 20
+
+
+def test_an_epoch_that_fits_no_memory_is_refused() -> None:
+    plan = negmine.topic_plan(np.zeros(10, dtype=int), batch_size=10, batches_per_epoch=2**31 - 1)
+    with pytest.raises(negmine.MemoryLimitError, match="`batches_per_epoch`"):
+        plan.epoch(0)
+    with pytest.raises(negmine.MemoryLimitError, match="`batch_size`"):
+        negmine.class_balanced_plan(np.zeros(10, dtype=int), batch_size=2**31 - 1, per_class=2**31 - 1)
+
+
+def test_a_schedule_reads_its_epoch() -> None:
+    with pytest.raises(NegmineTypeError, match="`epoch`"):
+        negmine.NgameSchedule().refresh("3")  # type: ignore[arg-type]
+    assert negmine.NgameSchedule().n_clusters(3, 2**40) == 2**40

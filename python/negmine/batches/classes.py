@@ -48,8 +48,8 @@ class ClassBalancedPlan(StreamPlan):
     def _batches(self, epoch: int, start: int, stop: int) -> Array:
         return _native.class_batches(
             self._classes,
-            self.report["classes"],
-            self.report["classes_per_batch"],
+            len(self._classes.offsets) - 1,
+            (self.batch_size or 0) // self.per_class,
             self.per_class,
             self.batches_per_epoch,
             self.seed,
@@ -128,6 +128,7 @@ def class_balanced_plan(
             f"`batch_size` must be at most {each * len(names)}, `per_class` rows of each of {len(names)} classes; "
             f"got {size}."
         )
+    _coerce.room_for(1, size, "batch_size")
     start = _coerce.seed(seed)
     batches = steps_of_stream(len(read), size, batches_per_step, batches_per_epoch)
     offsets, rows = _native.group_rows(numbers.astype(np.int64), len(names))

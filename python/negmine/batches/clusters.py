@@ -27,6 +27,7 @@ __all__ = [
 
 #: Of the digest: raised when the same arguments come to give other batches.
 _FORMAT = "negmine batch_plan 1"
+_GUARANTEE = "negmine cluster_guarantee 1"
 
 
 class ClusterLike(Protocol):
@@ -68,6 +69,7 @@ class ClusterPlan(PackedPlan):
 
     _labels: Array = field(repr=False)
     _clusters: int = field(repr=False)
+    _random: int = field(repr=False)
     _tree: bool = field(repr=False)
 
     def _pack(self, epoch: int) -> tuple[Array, Array | None]:
@@ -76,7 +78,7 @@ class ClusterPlan(PackedPlan):
             self._clusters,
             self.batch_size or 0,
             self.batches_per_step,
-            self.report["random_per_batch"],
+            self._random,
             self._tree,
             self.batches_per_epoch,
             self.seed,
@@ -180,23 +182,24 @@ def batch_plan(
             "largest": int(sizes.max()),
             "cut": int((sizes > max(1, size - random)).sum()),
             "random_per_batch": random,
-            **_said(guarantee, count),
+            **_said(guarantee, labels),
         },
         _labels=labels,
         _clusters=count,
+        _random=random,
         _tree=mode == "tree",
     )
 
 
-def _said(guarantee: object, count: int) -> dict[str, float | None]:
+def _said(guarantee: object, labels: Array) -> dict[str, float | None]:
     """What a guarantee adds to a report."""
     if guarantee is None:
         return {}
     if not isinstance(guarantee, ClusterGuarantee):
         raise NegmineTypeError(f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}.")
-    if len(guarantee.delta) != count:
+    if guarantee.digest != digest(_GUARANTEE, [], [labels]):
         raise NegmineValueError(
-            f"`guarantee` must be of these clusters, of which there are {count}; got one of {len(guarantee.delta)}."
+            f"`guarantee` must be of these clusters; got that of others, {len(guarantee.delta)} of them."
         )
     widest = float(guarantee.delta.max())
     return {"delta": widest, "epsilon": guarantee.epsilon, "distance": guarantee.distance}
@@ -213,8 +216,9 @@ def random_rows(random_share: object, size: int) -> int:
 def read_clusters(clusters: object) -> tuple[Array, int]:
     """Read clusters as the cluster of every row and how many there are: none is empty, and every row is in one."""
     given = getattr(clusters, "labels", None)
-    labels = _coerce.int64s(clusters if given is None else given, "clusters")
-    if given is None and np.shares_memory(labels, np.asarray(clusters)):
+    source = clusters if given is None else given
+    labels = _coerce.int64s(source, "clusters")
+    if np.shares_memory(labels, np.asarray(source)):
         labels = labels.copy()  # the caller may change it, and the plan may not change
     if len(labels) == 0:
         raise NegmineValueError("`clusters` must hold the cluster of every row; got no rows.")
@@ -224,6 +228,10 @@ def read_clusters(clusters: object) -> tuple[Array, int]:
             f"`clusters` must cover every row with a label from 0; got {labels[row]} for row {row}."
         )
     offsets = getattr(clusters, "offsets", None)
+    if offsets is not None:
+        offsets = _coerce.int64s(offsets, "clusters")
+        if len(offsets) == 0 or offsets[0] != 0:
+            raise NegmineValueError(f"`clusters` must have offsets that start at 0; got {offsets[:1].tolist()}.")
     count = int(labels.max()) + 1 if offsets is None else len(offsets) - 1
     if count > len(labels):
         raise NegmineValueError(
@@ -236,7 +244,7 @@ def read_clusters(clusters: object) -> tuple[Array, int]:
             f"`clusters` must have no empty cluster; got no row of cluster {int(np.argmax(sizes == 0))}. "
             "`numpy.unique(labels, return_inverse=True)` numbers them without a gap."
         )
-    if offsets is not None and (len(sizes) != count or (np.diff(np.asarray(offsets)) != sizes).any()):
+    if offsets is not None and (len(sizes) != count or (np.diff(offsets) != sizes).any()):
         raise NegmineValueError(
             "`clusters` must have offsets that agree with its labels, every row in one cluster; got clusters that "
             "overlap or leave rows out."
@@ -315,11 +323,12 @@ class NgameSchedule:
 
     def n_clusters(self, epoch: int, n_rows: int) -> int:
         """How many clusters ``n_rows`` rows make in ``epoch``: as many as there are rows at most."""
-        rows = _coerce.integer(n_rows, "n_rows", least=1)
+        rows = _coerce.integer(n_rows, "n_rows", least=1, most=2**63 - 1)
         return -(-rows // self.cluster_size(epoch))
 
     def refresh(self, epoch: int) -> bool:
         """Whether rows are clustered in ``epoch``; clusters of single rows are not worth it."""
+        epoch = _coerce.epoch(epoch)
         first = self.first_epoch
         if first is None:
             first = self.curriculum[0] if self.curriculum else 0
@@ -341,10 +350,13 @@ class ClusterGuarantee:
         Largest distance of two rows of each cluster.
     epsilon : float or None
         Largest distance of a row from one of its positives; None where they were not given.
+    digest : str
+        Hexadecimal digest of the cluster of every row.
     """
 
     delta: npt.NDArray[np.float64]
     epsilon: float | None
+    digest: str
 
     @property
     def distance(self) -> float | None:
@@ -403,8 +415,9 @@ def cluster_guarantee(
     delta = np.zeros(count)
     for cluster in range(count):
         rows = points[order[offsets[cluster] : offsets[cluster + 1]]].astype(np.float64)
-        for begin in range(0, len(rows), _BLOCK):
-            delta[cluster] = max(delta[cluster], _distances(rows[begin : begin + _BLOCK], rows).max())
+        rows -= rows.mean(axis=0)  # distances stay, and less of them cancels
+        blocks = [rows[begin : begin + _BLOCK] for begin in range(0, len(rows), _BLOCK)]
+        delta[cluster] = max(_distances(one, other).max() for one in blocks for other in blocks)
     epsilon = None
     if label_embeddings is not None and positives is not None:
         lists = Positives.read(positives, "positives")
@@ -422,7 +435,7 @@ def cluster_guarantee(
             pairs = slice(begin, begin + _BLOCK)
             gap = points[queries[pairs]].astype(np.float64) - targets[lists.items[pairs]].astype(np.float64)
             epsilon = max(epsilon, float(np.sqrt((gap**2).sum(axis=1)).max()))
-    return ClusterGuarantee(delta, epsilon)
+    return ClusterGuarantee(delta, epsilon, digest(_GUARANTEE, [], [labels]))
 
 
 #: Rows whose distances are taken together.
@@ -433,6 +446,9 @@ def _vectors(value: object, argument: str, n: int | None) -> npt.NDArray[np.floa
     vectors = _coerce.vectors(value, argument)
     if n is not None and len(vectors) != n:
         raise NegmineValueError(f"`{argument}` must have {n} rows, as clusters have; got {len(vectors)}.")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise NegmineValueError(f"`{argument}` must be finite; row {int(np.argmin(finite))} holds NaN or an infinity.")
     return vectors
 
 

@@ -225,6 +225,7 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
 
 def _shared_out(total: int, shares: npt.NDArray[np.float64]) -> Array:
     """Whole numbers in proportion to ``shares`` that add up to ``total``: largest remainders, ties by place."""
+    shares = shares / shares.max()  # the sum of large weights may be infinite
     exact = total * (shares / shares.sum())
     steps: Array = np.floor(exact).astype(np.int64)
     for place in np.argsort(steps - exact, kind="stable")[: total - int(steps.sum())]:

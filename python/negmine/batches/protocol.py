@@ -188,6 +188,7 @@ class StreamPlan(Plan):
         return self._batches(epoch, index, index + 1)
 
     def _epoch(self, epoch: int) -> Array | list[Array]:
+        _coerce.room_for(self.batches_per_epoch, self.batch_size or 1, "batches_per_epoch")
         return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
 
 

@@ -44,15 +44,17 @@ class TopicPlan(StreamPlan):
     """
 
     _clusters: _coerce.Csr = field(repr=False)
+    _share: int = field(repr=False)
+    _random: int = field(repr=False)
     _by_size: bool = field(repr=False)
 
     def _batches(self, epoch: int, start: int, stop: int) -> Array:
         return _native.topic_batches(
             self._clusters,
-            self.report["clusters"],
+            len(self._clusters.offsets) - 1,
             self.batch_size or 0,
-            self.report["rows_per_cluster"],
-            self.report["random_per_batch"],
+            self._share,
+            self._random,
             self._by_size,
             self.seed,
             epoch,
@@ -75,8 +77,9 @@ def topic_plan(
 ) -> TopicPlan:
     """Plan batches of queries on one topic or a few, without end: in-batch negatives are on the topic.
 
-    A batch draws clusters, and from each at most ``batch_size / clusters_per_batch`` rows; where clusters are smaller,
-    it is filled from further ones. No row is in a batch twice. There is no promise that an epoch uses every row.
+    A batch draws clusters, and from each at most ``ceil(batch_size / clusters_per_batch)`` rows while other clusters
+    are left; where clusters are smaller, it is filled from further ones. No row is in a batch twice. There is no
+    promise that an epoch uses every row.
 
     Parameters
     ----------
@@ -151,6 +154,8 @@ def topic_plan(
             "random_per_batch": random,
         },
         _clusters=_coerce.Csr(offsets, order),
+        _share=share,
+        _random=random,
         _by_size=mode == "size",
     )
 
@@ -211,6 +216,8 @@ def balanced_pairs(
     [3, -1, 6]
     """
     starts = _coerce.int64s(indptr, "indptr")
+    if np.ndim(margins) != 1:
+        raise NegmineValueError(f"`margins` must have shape (n_pairs,); got {np.ndim(margins)} dimensions.")
     if len(starts) == 0:
         raise NegmineValueError("`indptr` must have at least one entry, 0; got none.")
     values = _coerce.array(margins, "margins")
