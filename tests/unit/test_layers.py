@@ -106,7 +106,7 @@ def test_every_name_of_the_face_is_there_and_listed_in_order() -> None:
         if listed:
             names = ast.literal_eval(listed[0])
             # As ruff has it: names in capitals first.
-                assert names == sorted(names, key=lambda name: (not name.isupper(), name)), module
+            assert names == sorted(names, key=lambda name: (not name.isupper(), name)), module
 
 
 # ---- Rust
