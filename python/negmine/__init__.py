@@ -9,6 +9,7 @@ from __future__ import annotations
 from negmine._native import build_info
 from negmine.audit import Verification, verify
 from negmine.batches import NoDuplicatePlan, epoch_permutation, no_duplicate_plan
+from negmine.clusters import Clusters, balanced_clusters, kmeans
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -32,6 +33,7 @@ from negmine.sweep import Sweep
 __all__ = [
     "Ambiguous",
     "CandidatePool",
+    "Clusters",
     "CorpusChangedError",
     "Eligibility",
     "ExactIndex",
@@ -55,8 +57,10 @@ __all__ = [
     "Sweep",
     "TopK",
     "Verification",
+    "balanced_clusters",
     "build_info",
     "epoch_permutation",
+    "kmeans",
     "mine",
     "mine_to",
     "no_duplicate_plan",

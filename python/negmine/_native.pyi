@@ -12,9 +12,11 @@ from negmine.positives import Eligibility
 __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
+    "balanced_clusters",
     "build_info",
     "epoch_permutation",
     "int8_gops",
+    "kmeans",
     "limit_per_document",
     "peaks",
     "score_pairs",
@@ -84,9 +86,26 @@ class NoDuplicatePlan:
     def bound(self) -> tuple[int, tuple[str, int] | None, int, int]: ...
     def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
 
+def balanced_clusters(
+    embeddings: Rows,
+    n_clusters: int,
+    quality: str,
+    seed: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...
+def kmeans(
+    embeddings: Rows,
+    n_clusters: int,
+    metric_name: str,
+    iterations: int,
+    seed: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def peaks() -> dict[str, float]: ...
 def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int

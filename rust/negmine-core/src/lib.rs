@@ -2,10 +2,11 @@
 //!
 //! `base` holds what every part uses; `exact` answers "which documents score highest" with certainty; `mine` gives
 //! the answer its meaning: who is a candidate, which caps apply, which of the pool is chosen; `batch` puts rows into
-//! batches.
+//! batches; `cluster` groups rows that are alike.
 #![forbid(unsafe_code)]
 
 pub mod base;
 pub mod batch;
+pub mod cluster;
 pub mod exact;
 pub mod mine;

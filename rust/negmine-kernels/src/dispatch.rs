@@ -10,6 +10,7 @@ use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
 use crate::rows_i8::dot_rows_i8_scalar;
+use crate::sums::{add_codes_inline, add_row_inline};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
@@ -173,6 +174,26 @@ pub(crate) fn feistel_rounds(
         avx2: avx2::feistel::rounds(keys, radices, left, right),
         vnni256: avx2::feistel::rounds(keys, radices, left, right),
         avx512: avx512::feistel::rounds(keys, radices, left, right),
+    );
+}
+
+pub(crate) fn add_row(isa: Isa, sums: &mut [f64], row: &[f32], factor: f64) {
+    by_isa!(
+        isa,
+        scalar: add_row_inline(sums, row, factor),
+        avx2: avx2::sums::add_row(sums, row, factor),
+        vnni256: avx2::sums::add_row(sums, row, factor),
+        avx512: avx512::sums::add_row(sums, row, factor),
+    );
+}
+
+pub(crate) fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
+    by_isa!(
+        isa,
+        scalar: add_codes_inline(sums, codes, factor),
+        avx2: avx2::sums::add_codes(sums, codes, factor),
+        vnni256: avx2::sums::add_codes(sums, codes, factor),
+        avx512: avx512::sums::add_codes(sums, codes, factor),
     );
 }
 

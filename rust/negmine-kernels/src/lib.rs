@@ -28,6 +28,7 @@ pub mod peak;
 pub mod quantize;
 mod query_tile;
 pub mod rows_i8;
+pub mod sums;
 pub mod widen;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]

@@ -6,6 +6,7 @@
 
 mod batch;
 mod call;
+mod cluster;
 mod convert;
 mod errors;
 mod exact;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::batch::{NoDuplicatePlan, epoch_permutation};
+    #[pymodule_export]
+    use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]

@@ -17,6 +17,8 @@ pub enum Stream {
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
+    /// Where clusterings start.
+    Cluster = 16,
 }
 
 /// Draws of one seed and stream.

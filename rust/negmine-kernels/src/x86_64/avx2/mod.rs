@@ -7,4 +7,5 @@ pub(crate) mod hits_i8;
 pub(crate) mod pack;
 pub(crate) mod quantize;
 pub(crate) mod rows_i8;
+pub(crate) mod sums;
 pub(crate) mod widen;

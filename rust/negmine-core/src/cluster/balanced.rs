@@ -1,0 +1,50 @@
+//! Balanced clusters: sizes that differ by at most one, in tree order.
+
+use crate::base::Result;
+use crate::base::matrix::Rows;
+use crate::base::parallel::Run;
+use crate::exact::Metric;
+
+use super::bisect::bisect;
+use super::codes::Codes;
+use super::kmeans::check_clusters;
+use super::means::{Clustering, Lengths, finish};
+use super::stages::stage;
+
+/// How much time goes into a balanced clustering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Bisection alone.
+    Fast,
+    /// Bisection, then a few rounds of refinement.
+    Default,
+    /// Bisection, then refinement until little is left to gain.
+    High,
+}
+
+/// What a balanced clustering is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Balanced {
+    /// Number of clusters, at least 1 and at most the number of rows.
+    pub clusters: usize,
+    /// How much time goes into it.
+    pub quality: Quality,
+    /// Of the rows that splits start from.
+    pub seed: u64,
+}
+
+impl Balanced {
+    /// Clusters `rows` by their directions.
+    ///
+    /// # Errors
+    /// More clusters than rows or none, values that are not finite, or an interrupt.
+    pub fn fit(&self, rows: &Rows<'_>, run: &Run<'_>) -> Result<Clustering> {
+        check_clusters(self.clusters, rows.len())?;
+        let metric = Metric::Cosine;
+        let stages = 3;
+        let lengths = stage(run, 0, stages, |run| Lengths::read(rows, metric, run))?;
+        let codes = Codes::new(rows, &lengths, run)?;
+        let labels = stage(run, 1, stages, |run| bisect(&codes, self.clusters, self.seed, run))?;
+        stage(run, 2, stages, |run| finish(rows, metric, &lengths, labels, self.clusters, 0, run))
+    }
+}

@@ -1,0 +1,14 @@
+//! Clusters: rows that are alike, in groups of any size (`kmeans`) or of one size (`balanced`).
+
+pub(crate) mod assign;
+pub mod balanced;
+pub(crate) mod bisect;
+pub(crate) mod codes;
+pub(crate) mod groups;
+pub mod kmeans;
+pub(crate) mod means;
+pub(crate) mod stages;
+
+pub use balanced::{Balanced, Quality};
+pub use kmeans::KMeans;
+pub use means::Clustering;

@@ -1,0 +1,46 @@
+//! Sums of rows, as means of clusters need them.
+//!
+//! Both kernels add a multiple of one row to an accumulator, coordinate by coordinate: there is no reduction, so
+//! nothing depends on how coordinates are spread over vectors. In f64 a product is rounded before it is added (never
+//! fused), and integers wrap nowhere as long as the caller keeps its sums in range; so every instruction set gives the
+//! same bits, and all of them share one text that the compiler makes vectors of.
+
+use crate::dispatch;
+use crate::isa::Isa;
+
+/// `sums[j] += row[j] * factor` in f64, multiplied and then added.
+///
+/// # Panics
+/// Where the lengths differ, or this processor lacks `isa`.
+pub fn add_row(isa: Isa, sums: &mut [f64], row: &[f32], factor: f64) {
+    assert_eq!(sums.len(), row.len(), "a sum for each coordinate");
+    dispatch::add_row(isa, sums, row, factor);
+}
+
+/// `sums[j] += codes[j] * factor` in i32, wrapping.
+///
+/// # Panics
+/// Where the lengths differ, or this processor lacks `isa`.
+pub fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
+    assert_eq!(sums.len(), codes.len(), "a sum for each coordinate");
+    dispatch::add_codes(isa, sums, codes, factor);
+}
+
+/// The text that every instruction set compiles.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
+pub(crate) fn add_row_inline(sums: &mut [f64], row: &[f32], factor: f64) {
+    for (sum, x) in sums.iter_mut().zip(row) {
+        let product = f64::from(*x) * factor;
+        *sum += product;
+    }
+}
+
+/// The text that every instruction set compiles.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
+pub(crate) fn add_codes_inline(sums: &mut [i32], codes: &[i8], factor: i16) {
+    for (sum, code) in sums.iter_mut().zip(codes) {
+        *sum = sum.wrapping_add(i32::from(*code) * i32::from(factor));
+    }
+}
