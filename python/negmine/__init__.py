@@ -8,7 +8,26 @@ from __future__ import annotations
 
 from negmine._native import build_info
 from negmine.audit import Verification, verify
-from negmine.batches import NoDuplicatePlan, epoch_permutation, no_duplicate_plan
+from negmine.batches import (
+    BatchPlan,
+    ClassBalancedPlan,
+    ClusterGuarantee,
+    ClusterPlan,
+    MixturePlan,
+    NgameSchedule,
+    NoDuplicatePlan,
+    TopicPlan,
+    balanced_pairs,
+    batch_plan,
+    class_balanced_plan,
+    cluster_guarantee,
+    epoch_permutation,
+    in_batch_lists,
+    in_batch_mask,
+    mixture_plan,
+    no_duplicate_plan,
+    topic_plan,
+)
 from negmine.clusters import Clusters, balanced_clusters, kmeans
 from negmine.errors import (
     CorpusChangedError,
@@ -32,7 +51,11 @@ from negmine.sweep import Sweep
 
 __all__ = [
     "Ambiguous",
+    "BatchPlan",
     "CandidatePool",
+    "ClassBalancedPlan",
+    "ClusterGuarantee",
+    "ClusterPlan",
     "Clusters",
     "CorpusChangedError",
     "Eligibility",
@@ -43,10 +66,12 @@ __all__ = [
     "JobResult",
     "MemoryLimitError",
     "MissingExtraError",
+    "MixturePlan",
     "NegmineError",
     "NegmineTypeError",
     "NegmineValueError",
     "NegmineWarning",
+    "NgameSchedule",
     "NoDuplicatePlan",
     "Positives",
     "Reason",
@@ -56,14 +81,23 @@ __all__ = [
     "Stride",
     "Sweep",
     "TopK",
+    "TopicPlan",
     "Verification",
     "balanced_clusters",
+    "balanced_pairs",
+    "batch_plan",
     "build_info",
+    "class_balanced_plan",
+    "cluster_guarantee",
     "epoch_permutation",
+    "in_batch_lists",
+    "in_batch_mask",
     "kmeans",
     "mine",
     "mine_to",
+    "mixture_plan",
     "no_duplicate_plan",
     "score_pairs",
+    "topic_plan",
     "verify",
 ]

@@ -1,10 +1,12 @@
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._coerce import CsrLike, Progress, Rows
-from negmine.batches import Columns
+from negmine.batches.masks import Rules as MaskRules
+from negmine.batches.no_duplicates import Columns
 from negmine.miner import PoolRequest
 from negmine.pool import CandidatePool, Rules
 from negmine.positives import Eligibility
@@ -13,14 +15,22 @@ __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
     "balanced_clusters",
+    "balanced_pairs",
     "build_info",
+    "class_batches",
+    "cluster_batches",
     "epoch_permutation",
+    "group_rows",
+    "in_batch_lists",
+    "in_batch_mask",
     "int8_gops",
     "kmeans",
     "limit_per_document",
     "peaks",
+    "restore_no_duplicate_plan",
     "score_pairs",
     "select",
+    "topic_batches",
 ]
 
 @final
@@ -85,6 +95,7 @@ class NoDuplicatePlan:
     @property
     def bound(self) -> tuple[int, tuple[str, int] | None, int, int]: ...
     def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
+    def __reduce__(self) -> tuple[Callable[..., NoDuplicatePlan], tuple[Any, ...]]: ...
 
 def balanced_clusters(
     embeddings: Rows,
@@ -94,6 +105,60 @@ def balanced_clusters(
     num_threads: int,
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
+def restore_no_duplicate_plan(
+    row_offsets: npt.NDArray[np.uint32],
+    row_ids: npt.NDArray[np.uint32],
+    base: npt.NDArray[np.uint32],
+    steps: int,
+    size: int,
+    drop_remainder: bool,
+    seed: int,
+) -> NoDuplicatePlan: ...
+def group_rows(labels: npt.NDArray[np.int64], groups: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+def cluster_batches(
+    labels: npt.NDArray[np.int64],
+    clusters: int,
+    batch: int,
+    batches_per_step: int,
+    random: int,
+    tree: bool,
+    emitted: int,
+    seed: int,
+    epoch: int,
+) -> npt.NDArray[np.int64]: ...
+def topic_batches(
+    clusters: CsrLike,
+    n_clusters: int,
+    batch: int,
+    share: int,
+    by_size: bool,
+    seed: int,
+    epoch: int,
+    start: int,
+    stop: int,
+) -> npt.NDArray[np.int64]: ...
+def class_batches(
+    classes: CsrLike,
+    n_classes: int,
+    per_batch: int,
+    per_class: int,
+    batches: int,
+    seed: int,
+    epoch: int,
+    start: int,
+    stop: int,
+) -> npt.NDArray[np.int64]: ...
+def balanced_pairs(
+    margins: npt.NDArray[np.float64],
+    pairs: CsrLike,
+    n_queries: int,
+    bins: int,
+    binning: str,
+    seed: int,
+    epoch: int,
+) -> npt.NDArray[np.int64]: ...
+def in_batch_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
+def in_batch_lists(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def int8_gops() -> float: ...

@@ -7,7 +7,6 @@ a change is an error. What is not protected: a change so small that it stays wit
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -15,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _coerce, _memmap, _native
 from negmine._coerce import Ids, Progress
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.positives import Eligibility, Positives
@@ -174,13 +173,12 @@ class ExactIndex:
         return f"ExactIndex({n} x {width}{order} {self._rows.kind}, metric={self.metric!r}, {self.nbytes} bytes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source = self._corpus
-        if isinstance(source, np.memmap) and source.filename is not None:
-            layout = (str(source.filename), source.dtype, _place_in_file(source), source.shape, source.strides)
-            return _from_memmap, (*layout, self.metric, self.ids, self._num_threads, self.memory_limit)
+        place = _memmap.layout(self._corpus)
+        if place is not None:
+            return _from_memmap, (place, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
-            f"`corpus` must come from a file for its index to be pickled; got {type(source).__name__} in memory, which "
-            "would be copied into every worker. Use numpy.memmap, or build the index where it is used."
+            f"`corpus` must come from a file for its index to be pickled; got {type(self._corpus).__name__} in memory, "
+            "which would be copied into every worker. Use numpy.memmap, or build the index where it is used."
         )
 
     @_coerce.named("plan")
@@ -373,31 +371,9 @@ def score_pairs(
     return scores
 
 
-def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
-    """Byte of the file at which the first element lies; a slice keeps the ``offset`` of the whole."""
-    whole = mapped._mmap  # type: ignore[attr-defined]
-    start = np.frombuffer(whole, dtype=np.uint8).__array_interface__["data"][0]
-    before = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
-    return int(before + mapped.__array_interface__["data"][0] - start)
-
-
 def _from_memmap(
-    path: str,
-    dtype: np.dtype[Any],
-    place: int,
-    shape: tuple[int, int],
-    strides: tuple[int, int],
-    metric: Metric,
-    ids: Ids | None,
-    num_threads: int | None,
-    memory_limit: int | None,
+    place: _memmap.Layout, metric: Metric, ids: Ids | None, num_threads: int | None, memory_limit: int | None
 ) -> ExactIndex:
     """Map the file again and build the index."""
-    reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
-    first = place + sum(min(far, 0) for far in reach)
-    size = sum(abs(far) for far in reach) + dtype.itemsize
-    mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=first, shape=(size,))
-    corpus = np.ndarray.__new__(np.memmap, shape, dtype, mapped, place - first, strides)
-    for name in ("_mmap", "filename", "offset", "mode"):
-        setattr(corpus, name, getattr(mapped, name))
+    corpus = _memmap.map_again(*place)
     return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads, memory_limit=memory_limit)

@@ -15,7 +15,7 @@ import pytest
 
 import negmine
 
-for package in ("pyarrow", "typer", "rich"):
+for package in ("pyarrow", "rich", "torch", "typer"):
     pytest.importorskip(package)
 
 MODULES = ["negmine", *(found.name for found in pkgutil.walk_packages(negmine.__path__, "negmine."))]
@@ -32,7 +32,7 @@ def test_examples_run(name: str) -> None:
 
 def public() -> Iterator[tuple[str, Any, str]]:
     """Everything that a user calls or reads: its name, the object, and the text that must tell its names."""
-    for module in (negmine, importlib.import_module("negmine.io"), importlib.import_module("negmine.demo")):
+    for module in map(importlib.import_module, ("negmine", "negmine.io", "negmine.demo", "negmine.torch")):
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing) and not issubclass(thing, Exception):
@@ -71,6 +71,8 @@ def test_every_argument_and_field_is_told(name: str, thing: Any, text: str) -> N
     assert text, "a docstring"
     if inspect.isclass(thing) and issubclass(thing, int):
         return  # an enumeration
+    if getattr(thing, "_is_protocol", False):
+        return  # nobody makes one
     told = sections(text)
     if inspect.isclass(thing) and dataclasses.is_dataclass(thing):
         wanted = {field.name for field in dataclasses.fields(thing) if not field.name.startswith("_")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -302,3 +304,112 @@ def test_bad_input_of_a_plan(
         no_duplicate_plan(*arguments, **{"batch_size": 2, **options})
     assert words in str(caught.value)
     assert isinstance(caught.value, negmine.NegmineError)
+
+
+# ---- what every plan can
+
+
+def no_duplicates(**options: Any) -> negmine.BatchPlan:
+    return no_duplicate_plan(*triplets(300, 2_000), batch_size=10, **options)
+
+
+def ragged(**options: Any) -> negmine.BatchPlan:
+    anchors = np.arange(100)
+    positives = np.where(anchors < 28, 7_000, anchors)
+    return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="extend", **options)
+
+
+def clusters(**options: Any) -> negmine.BatchPlan:
+    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
+
+
+def tree(**options: Any) -> negmine.BatchPlan:
+    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
+
+
+def topics(**options: Any) -> negmine.BatchPlan:
+    return negmine.topic_plan(np.arange(300) // 7, batch_size=10, **options)
+
+
+def classes(**options: Any) -> negmine.BatchPlan:
+    return negmine.class_balanced_plan(np.arange(300) % 17, batch_size=12, per_class=3, **options)
+
+
+def mixture(**options: Any) -> negmine.BatchPlan:
+    return negmine.mixture_plan([60, 240], batch_size=10, **options)
+
+
+def mixture_of_plans(batches_per_step: int = 1, seed: int = 0) -> negmine.BatchPlan:
+    plans = [no_duplicates(batches_per_step=batches_per_step), classes(batches_per_step=batches_per_step)]
+    return negmine.mixture_plan(plans, weights=[1, 2], seed=seed)
+
+
+PLANS = {
+    make.__name__: make for make in (no_duplicates, ragged, clusters, tree, topics, classes, mixture, mixture_of_plans)
+}
+
+
+@pytest.mark.parametrize("make", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("batches_per_step", [1, 2])
+def test_a_plan_keeps_the_protocol(make: Any, batches_per_step: int) -> None:
+    plan = make(batches_per_step=batches_per_step, seed=7)
+    assert isinstance(plan, negmine.BatchPlan)
+    assert plan.seed == 7
+    assert plan.batches_per_step == batches_per_step
+    assert len(plan) == plan.batches_per_epoch
+    assert len(plan) % batches_per_step == 0
+    batches = {epoch: [batch.tolist() for batch in plan.epoch(epoch)] for epoch in (0, 5)}
+    assert batches[0] != batches[5]
+    for epoch, index in [(5, len(plan) - 1), (0, 0), (5, 0), (0, 1), (0, len(plan) - 1)]:
+        got = plan.batch(epoch, index)
+        assert got.dtype == np.int64
+        assert got.tolist() == batches[epoch][index]
+        got[:] = -1  # a batch is the caller's
+    for epoch in (0, 5):
+        assert [batch.tolist() for batch in plan.epoch(epoch)] == batches[epoch]
+    sizes = {len(batch) for batch in batches[0]}
+    assert (sizes == {plan.batch_size}) if plan.batch_size is not None else len(sizes) > 1
+    assert max(map(max, batches[0])) < plan.n_rows
+    assert make(batches_per_step=batches_per_step, seed=8).digest != plan.digest
+    assert make(batches_per_step=3 - batches_per_step, seed=7).digest != plan.digest
+
+
+@pytest.mark.parametrize("make", PLANS.values(), ids=PLANS)
+def test_a_plan_pickles(make: Any) -> None:
+    plan = make(seed=2**64 - 1)
+    before = len(pickle.dumps(plan))
+    first = plan.batch(3, 0)
+    assert len(pickle.dumps(plan)) == before  # the epoch that is kept stays here
+    copy = pickle.loads(pickle.dumps(plan))
+    assert (copy.digest, copy.seed, len(copy)) == (plan.digest, plan.seed, len(plan))
+    assert [batch.tolist() for batch in copy.epoch(3)] == [batch.tolist() for batch in plan.epoch(3)]
+    assert (copy.batch(3, 0) == first).all()
+    assert (pickle.loads(pickle.dumps(copy)).batch(3, 0) == first).all()
+
+
+@pytest.mark.parametrize("make", PLANS.values(), ids=PLANS)
+def test_threads_may_share_a_plan(make: Any) -> None:
+    plan = make()
+    wanted = {epoch: [batch.tolist() for batch in make().epoch(epoch)] for epoch in range(4)}
+
+    def read(place: int) -> bool:
+        epoch, index = place % 4, place % len(plan)
+        return bool(plan.batch(epoch, index).tolist() == wanted[epoch][index])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(400)))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "index", "error", "words"),
+    [
+        (0, -1, NegmineValueError, "`index` must be at least 0; got -1"),
+        (0, 30, NegmineValueError, "`index` must be at most 29; got 30"),
+        (0, 1.0, NegmineTypeError, "`index` must be an integer; got 1.0"),
+        (-1, 0, NegmineValueError, "`epoch` must be at least 0; got -1"),
+    ],
+)
+def test_a_batch_that_is_not_there(epoch: Any, index: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        no_duplicates().batch(epoch, index)
+    assert words in str(caught.value)

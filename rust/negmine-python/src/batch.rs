@@ -1,10 +1,14 @@
 //! Batches: orders and plans out.
 
-use negmine_core::batch::{Column, Columns, Id, NoDuplicates, Permutation, Remainder};
-use numpy::{PyArray1, PyReadonlyArray2};
+use negmine_core::batch::{
+    BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, Id, InBatch, NoDuplicates, Parts,
+    Permutation, Remainder, TopicBatches,
+};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::call;
+use crate::convert::{CsrArg, matrix};
+use crate::{call, errors};
 
 /// Positions `start..stop` of an epoch's permutation of `n` elements.
 #[pyfunction]
@@ -24,7 +28,171 @@ pub(crate) fn epoch_permutation(
     Ok(PyArray1::from_vec(py, order))
 }
 
-/// `negmine.batches.Columns`.
+/// Lists: where each begins, and their entries.
+type ListArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+
+/// Rows grouped by label: where each group begins, and the rows.
+#[pyfunction]
+pub(crate) fn group_rows<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray1<'_, i64>,
+    groups: usize,
+) -> PyResult<ListArrays<'py>> {
+    let labels = labels.as_slice()?;
+    let (offsets, rows) = call::run(py, 1, None, |_| negmine_core::batch::group(labels, groups))?;
+    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, rows)))
+}
+
+/// Batches of whole clusters, one epoch.
+#[pyfunction]
+pub(crate) fn cluster_batches<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray1<'_, i64>,
+    clusters: usize,
+    batch: usize,
+    batches_per_step: usize,
+    random: usize,
+    tree: bool,
+    emitted: usize,
+    seed: u64,
+    epoch: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let labels = labels.as_slice()?;
+    let plan = ClusterBatches { labels, clusters, batch, batches_per_step, random, tree, emitted, seed };
+    let rows = call::run(py, 1, None, |run| plan.epoch(epoch, run))?;
+    Ok(PyArray1::from_vec(py, rows))
+}
+
+/// Batches of topics, `start..stop` of an epoch.
+#[pyfunction]
+pub(crate) fn topic_batches<'py>(
+    py: Python<'py>,
+    clusters: CsrArg<'_>,
+    n_clusters: usize,
+    batch: usize,
+    share: usize,
+    by_size: bool,
+    seed: u64,
+    epoch: u64,
+    start: u64,
+    stop: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let clusters = clusters.view(py, "clusters", n_clusters)?;
+    let plan = TopicBatches { clusters, batch, share, by_size, seed };
+    let rows = call::run(py, 1, None, |run| plan.batches(epoch, start..stop, run))?;
+    Ok(PyArray1::from_vec(py, rows))
+}
+
+/// Class-balanced batches, `start..stop` of an epoch of `batches`.
+#[pyfunction]
+pub(crate) fn class_batches<'py>(
+    py: Python<'py>,
+    classes: CsrArg<'_>,
+    n_classes: usize,
+    per_batch: usize,
+    per_class: usize,
+    batches: u64,
+    seed: u64,
+    epoch: u64,
+    start: u64,
+    stop: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let classes = classes.view(py, "labels", n_classes)?;
+    let plan = ClassBatches { classes, per_batch, per_class, batches, seed };
+    let rows = call::run(py, 1, None, |run| plan.batches(epoch, start..stop, run))?;
+    Ok(PyArray1::from_vec(py, rows))
+}
+
+/// One pair of every query, by its margin.
+#[pyfunction]
+pub(crate) fn balanced_pairs<'py>(
+    py: Python<'py>,
+    margins: PyReadonlyArray1<'_, f64>,
+    pairs: CsrArg<'_>,
+    n_queries: usize,
+    bins: usize,
+    binning: &str,
+    seed: u64,
+    epoch: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let pairs = pairs.view(py, "indptr", n_queries)?;
+    let margins = margins.as_slice()?;
+    let binning = match binning {
+        "width" => Binning::Width,
+        "quantile" => Binning::Quantile,
+        "tempered" => Binning::Tempered,
+        other => {
+            return Err(errors::value_error(py, format!("`binning` must be a known word; got {other:?}.")));
+        }
+    };
+    let chosen = call::run(py, 1, None, |run| {
+        negmine_core::batch::balanced_pairs(margins, pairs, bins, binning, seed, epoch, run)
+    })?;
+    Ok(PyArray1::from_vec(py, chosen))
+}
+
+/// `negmine.batches.masks.Rules`.
+#[derive(FromPyObject)]
+pub(crate) struct MaskArg<'py> {
+    queries: PyReadonlyArray1<'py, i64>,
+    documents: PyReadonlyArray1<'py, i64>,
+    positives: CsrArg<'py>,
+    exclude: Option<CsrArg<'py>>,
+    groups: Option<(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>)>,
+    eligible: Option<(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>)>,
+}
+
+impl MaskArg<'_> {
+    fn view(&self, py: Python<'_>) -> PyResult<InBatch<'_>> {
+        let queries = self.queries.as_slice()?;
+        let exclude = match &self.exclude {
+            Some(exclude) => Some(exclude.view(py, "exclude", queries.len())?),
+            None => None,
+        };
+        let groups = match &self.groups {
+            Some((documents, positives)) => Some((documents.as_slice()?, positives.as_slice()?)),
+            None => None,
+        };
+        let eligible = match &self.eligible {
+            Some((keys, lowest, highest)) => {
+                Some((keys.as_slice()?, lowest.as_slice()?, highest.as_slice()?))
+            }
+            None => None,
+        };
+        InBatch::new(BatchRules {
+            queries,
+            documents: self.documents.as_slice()?,
+            positives: self.positives.view(py, "positives", queries.len())?,
+            exclude,
+            groups,
+            eligible,
+        })
+        .map_err(|error| errors::raise(py, &error))
+    }
+}
+
+/// Which documents of a batch must not count as negatives, as a matrix.
+#[pyfunction]
+pub(crate) fn in_batch_mask<'py>(
+    py: Python<'py>,
+    rules: MaskArg<'_>,
+) -> PyResult<Bound<'py, PyArray2<bool>>> {
+    let batch = rules.view(py)?;
+    let mask = call::run(py, 1, None, |run| batch.dense(run))?;
+    matrix(py, mask, rules.queries.len()?, rules.documents.len()?)
+}
+
+/// The same as lists: where each begins, and the places.
+#[pyfunction]
+pub(crate) fn in_batch_lists<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
+    let batch = rules.view(py)?;
+    let lists = call::run(py, 1, None, |run| batch.lists(run))?;
+    let offsets = (0..lists.len()).map(|query| lists.range(query).start as i64);
+    let offsets: Vec<i64> = offsets.chain([lists.items().len() as i64]).collect();
+    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_slice(py, lists.items())))
+}
+
+/// `negmine.batches.no_duplicates.Columns`.
 #[derive(FromPyObject)]
 pub(crate) struct ColumnsArg<'py> {
     anchors: PyReadonlyArray2<'py, i64>,
@@ -40,7 +208,7 @@ fn column<'a>(argument: &'static str, array: &'a PyReadonlyArray2<'_, i64>) -> P
 }
 
 /// A plan of batches without duplicates.
-#[pyclass(frozen)]
+#[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct NoDuplicatePlan(NoDuplicates);
 
 /// The rows of an epoch, where its steps begin, and whether the packing of the build was used.
@@ -96,4 +264,48 @@ impl NoDuplicatePlan {
         let found = call::run(py, 1, None, |run| self.0.epoch(epoch, run))?;
         Ok((PyArray1::from_vec(py, found.rows), PyArray1::from_vec(py, found.offsets), found.from_base))
     }
+
+    /// Pickles as the ids that can conflict and the packing of the build, about 8 bytes a row and 4 an occurrence.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
+        let parts = self.0.parts();
+        let restore = py.import("negmine._native")?.getattr("restore_no_duplicate_plan")?;
+        let arrays = [parts.row_offsets, parts.row_ids, parts.base].map(|part| PyArray1::from_vec(py, part));
+        let [row_offsets, row_ids, base] = arrays;
+        let drop_remainder = parts.remainder == Remainder::Drop;
+        Ok((restore, (row_offsets, row_ids, base, parts.steps, parts.size, drop_remainder, parts.seed)))
+    }
+}
+
+type State<'py> = (
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    usize,
+    usize,
+    bool,
+    u64,
+);
+
+/// The plan that was pickled.
+#[pyfunction]
+pub(crate) fn restore_no_duplicate_plan(
+    py: Python<'_>,
+    row_offsets: PyReadonlyArray1<'_, u32>,
+    row_ids: PyReadonlyArray1<'_, u32>,
+    base: PyReadonlyArray1<'_, u32>,
+    steps: usize,
+    size: usize,
+    drop_remainder: bool,
+    seed: u64,
+) -> PyResult<NoDuplicatePlan> {
+    let parts = Parts {
+        row_offsets: row_offsets.as_slice()?.to_vec(),
+        row_ids: row_ids.as_slice()?.to_vec(),
+        base: base.as_slice()?.to_vec(),
+        steps,
+        size,
+        remainder: if drop_remainder { Remainder::Drop } else { Remainder::Pad },
+        seed,
+    };
+    call::run(py, 1, None, |_| NoDuplicates::restored(parts)).map(NoDuplicatePlan)
 }

@@ -19,7 +19,10 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::batch::{NoDuplicatePlan, epoch_permutation};
+    use super::batch::{
+        NoDuplicatePlan, balanced_pairs, class_batches, cluster_batches, epoch_permutation, group_rows,
+        in_batch_lists, in_batch_mask, restore_no_duplicate_plan, topic_batches,
+    };
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]

@@ -75,6 +75,12 @@ impl<'a> CsrView<'a> {
         self.offsets[i] as usize..self.offsets[i + 1] as usize
     }
 
+    /// The row that holds entry number `place`.
+    #[must_use]
+    pub fn holding(&self, place: usize) -> usize {
+        self.offsets.partition_point(|begin| *begin <= place as i64) - 1
+    }
+
     /// The entries of row `i`.
     #[must_use]
     pub fn row(&self, i: usize) -> &'a [i64] {

@@ -175,6 +175,48 @@ impl Conflicts {
         Self { row_offsets, row_ids, id_offsets, holders, exclusive, names }
     }
 
+    /// The rows' ids, of which [`Self::restored`] makes the whole again: where those of each row begin, and the ids.
+    pub(super) fn parts(&self) -> (&[u32], &[u32]) {
+        (&self.row_offsets, &self.row_ids)
+    }
+
+    /// The same from its parts, without the callers' names of ids.
+    ///
+    /// # Errors
+    /// Parts that do not fit each other.
+    pub(super) fn restored(row_offsets: Vec<u32>, row_ids: Vec<u32>) -> Result<Self> {
+        let ids = row_ids.iter().map(|item| (item >> 1) as usize + 1).max().unwrap_or(0);
+        let fits = row_offsets.first() == Some(&0)
+            && row_offsets.is_sorted()
+            && row_offsets.last().map(|end| *end as usize) == Some(row_ids.len())
+            && ids <= row_ids.len();
+        if !fits {
+            return Err(Error::RaggedCsr { argument: "row_offsets", row: 0 });
+        }
+        let mut counts = vec![[0_u32; 2]; ids];
+        for item in &row_ids {
+            counts[(item >> 1) as usize][1 - (item & 1) as usize] += 1;
+        }
+        let mut id_offsets = vec![0];
+        let mut ends = Vec::with_capacity(ids);
+        let mut total = 0;
+        for [exclusive, shared] in &counts {
+            ends.push([total, total + exclusive]);
+            total += exclusive + shared;
+            id_offsets.push(total);
+        }
+        let mut holders = vec![0; row_ids.len()];
+        for (row, span) in row_offsets.windows(2).enumerate() {
+            for item in &row_ids[span[0] as usize..span[1] as usize] {
+                let end = &mut ends[(item >> 1) as usize][1 - (item & 1) as usize];
+                holders[*end as usize] = row as u32;
+                *end += 1;
+            }
+        }
+        let exclusive = counts.iter().map(|[exclusive, _]| *exclusive).collect();
+        Ok(Self { row_offsets, row_ids, id_offsets, holders, exclusive, names: Vec::new() })
+    }
+
     /// Rows.
     pub(super) fn rows(&self) -> usize {
         self.row_offsets.len() - 1
@@ -182,7 +224,7 @@ impl Conflicts {
 
     /// Ids.
     pub(super) fn ids(&self) -> usize {
-        self.names.len()
+        self.exclusive.len()
     }
 
     /// The ids of a row, rising, and whether it holds them exclusively.
@@ -212,7 +254,7 @@ impl Conflicts {
             let (exclusive, shared) = self.holders(id);
             let steps = exclusive.len() + shared.len().div_ceil(size);
             if steps > bound.steps {
-                let name = Some(self.names[id as usize]);
+                let name = self.names.get(id as usize).copied();
                 bound = Bound { steps, id: name, exclusive: exclusive.len(), shared: shared.len() };
             }
         }

@@ -1,13 +1,22 @@
 //! Batches as pure functions of (data, options, seed, epoch).
 
+pub mod balanced;
+pub mod cluster;
 mod conflicts;
+mod deal;
 mod exhaustive;
+pub mod mask;
 pub mod no_duplicates;
 mod packing;
 pub mod permute;
 mod repair;
 mod shape;
+pub mod topic;
 
+pub use balanced::{Binning, ClassBatches, balanced_pairs};
+pub use cluster::{ClusterBatches, group};
 pub use conflicts::{Bound, Column, Columns, Id};
-pub use no_duplicates::{Epoch, NoDuplicates, Remainder};
+pub use mask::{BatchRules, InBatch};
+pub use no_duplicates::{Epoch, NoDuplicates, Parts, Remainder};
 pub use permute::Permutation;
+pub use topic::TopicBatches;

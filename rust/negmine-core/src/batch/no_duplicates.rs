@@ -16,6 +16,7 @@ use super::packing::Packing;
 use super::permute::Permutation;
 use super::repair::{Dice, repair, search, verified};
 use super::shape::Shape;
+use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
@@ -48,6 +49,25 @@ pub struct NoDuplicates {
     remainder: Remainder,
     seed: u64,
     base: Vec<u32>,
+}
+
+/// What a plan is made of; the names of ids are not among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Where the ids of each row begin.
+    pub row_offsets: Vec<u32>,
+    /// Ids of all rows, doubled, plus 1 where they are exclusive.
+    pub row_ids: Vec<u32>,
+    /// The packing of the build.
+    pub base: Vec<u32>,
+    /// Steps that hold all rows.
+    pub steps: usize,
+    /// Rows of a full step.
+    pub size: usize,
+    /// What becomes of a last step that is short.
+    pub remainder: Remainder,
+    /// The seed.
+    pub seed: u64,
 }
 
 /// One epoch of a plan.
@@ -114,6 +134,44 @@ impl NoDuplicates {
             steps = (steps + (steps * tried / 100).max(1)).min(n);
             tried += 1;
         }
+    }
+
+    /// What [`Self::restored`] makes the plan of again, in another process.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        let (row_offsets, row_ids) = self.conflicts.parts();
+        Parts {
+            row_offsets: row_offsets.to_vec(),
+            row_ids: row_ids.to_vec(),
+            base: self.base.clone(),
+            steps: self.steps(),
+            size: self.size,
+            remainder: self.remainder,
+            seed: self.seed,
+        }
+    }
+
+    /// The plan of these parts, which nobody has touched; its bound names no id.
+    ///
+    /// # Errors
+    /// Parts that do not fit each other.
+    pub fn restored(parts: Parts) -> Result<Self> {
+        let Parts { row_offsets, row_ids, base, steps, size, remainder, seed } = parts;
+        let conflicts = Conflicts::restored(row_offsets, row_ids)?;
+        let n = conflicts.rows();
+        check_length("base", n, base.len())?;
+        if size == 0 || size > n || steps == 0 || steps > n {
+            return Err(Error::Value {
+                argument: "steps",
+                rule: "at most the number of rows",
+                got: format!("{steps} of {size} rows for {n}"),
+            });
+        }
+        if let Some(&row) = base.iter().find(|row| **row as usize >= n) {
+            return Err(Error::RowOutOfRange { argument: "base", row: i64::from(row), rows: n });
+        }
+        let (shape, bound) = (Shape::new(n, size, steps), conflicts.bound(size));
+        Ok(Self { conflicts, shape, bound, size, remainder, seed, base })
     }
 
     /// Steps that hold all rows.

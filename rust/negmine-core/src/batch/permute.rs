@@ -41,13 +41,18 @@ impl Permutation {
     /// The permutation of `n` elements for one seed and epoch.
     #[must_use]
     pub fn new(n: u64, seed: u64, epoch: u64) -> Self {
-        let draws = Draws::new(seed, Stream::Order);
+        Self::keyed(n, &Draws::new(seed, Stream::Order), [0, 0, epoch])
+    }
+
+    /// One of many permutations on a stream; `key` tells them apart, its first word below 2^63.
+    pub(super) fn keyed(n: u64, draws: &Draws, key: [u64; 3]) -> Self {
         let form = if n <= SHUFFLED {
-            Form::Shuffled(shuffled(n as usize, &draws, epoch))
+            Form::Shuffled(shuffled(n as usize, draws, key))
         } else {
             let a = (n - 1).isqrt() + 1;
             let mut keys = [0; ROUNDS];
-            for (pair, x) in keys.as_chunks_mut().0.iter_mut().zip(draws.block([1, 0, 0, epoch])) {
+            let words = draws.block([1, 2 * key[0], key[1], key[2]]);
+            for (pair, x) in keys.as_chunks_mut().0.iter_mut().zip(words) {
                 *pair = [x as u32, (x >> 32) as u32];
             }
             Form::Cipher { a, b: n.div_ceil(a), keys }
@@ -184,10 +189,10 @@ fn split(start: u64, a: u32, left: &mut [u32], right: &mut [u32]) {
     }
 }
 
-fn shuffled(n: usize, draws: &Draws, epoch: u64) -> Vec<u8> {
+fn shuffled(n: usize, draws: &Draws, key: [u64; 3]) -> Vec<u8> {
     let mut order: Vec<u8> = (0..n).map(|row| row as u8).collect();
     for i in (1..n).rev() {
-        let x = draws.block([1 + i as u64 / 4, 1, 0, epoch])[i % 4];
+        let x = draws.block([1 + i as u64 / 4, 2 * key[0] + 1, key[1], key[2]])[i % 4];
         order.swap(i, below(x, i as u64 + 1) as usize);
     }
     order

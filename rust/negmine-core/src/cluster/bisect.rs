@@ -45,7 +45,7 @@ struct Node {
 
 /// The cluster of every row, in tree order.
 pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -> Result<Vec<u32>> {
-    let draws = Draws::new(seed, Stream::Cluster);
+    let draws = Draws::new(seed, Stream::Seeding);
     let rows = (0..codes.len() as u32).collect();
     let mut nodes = vec![Node { rows, clusters, first: 0, number: 1 }];
     while let Some(large) = nodes.iter().position(|node| node.clusters > 1 && node.rows.len() > LARGE) {

@@ -80,7 +80,7 @@ impl KMeans {
 
     /// The rows with the lowest draws, as centroids.
     fn start(&self, rows: &Rows<'_>, lengths: &Lengths, run: &Run<'_>) -> Result<Vec<f32>> {
-        let draws = Draws::new(self.seed, Stream::Cluster);
+        let draws = Draws::new(self.seed, Stream::Seeding);
         let mut drawn: Vec<(u64, u32)> =
             (0..rows.len() as u32).map(|row| (draws.by_document(0, 0, row.into(), None), row)).collect();
         if self.clusters < drawn.len() {

@@ -1,8 +1,7 @@
-"""Batches as pure functions of (data, options, seed, epoch)."""
+"""Batches in which no document is by accident another row's negative."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,69 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce, _native
+from negmine.batches.protocol import Array, PackedPlan, digest
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["NoDuplicatePlan", "epoch_permutation", "no_duplicate_plan"]
-
-#: Row numbers are int64.
-_MOST_ROWS = 2**63 - 1
+__all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
 
 #: Of the digest: raised when the same arguments come to give other batches.
 _FORMAT = "negmine no_duplicate_plan 1"
-
-
-@_coerce.named("epoch_permutation")
-def epoch_permutation(
-    n: int, *, seed: int, epoch: int, start: int = 0, stop: int | None = None
-) -> npt.NDArray[np.int64]:
-    """Order of ``n`` rows in one epoch: a permutation of which any part costs only itself.
-
-    Position ``x`` depends on ``(n, seed, epoch, x)`` alone, so a resumed run, a second rank or a worker asks for the
-    positions that it needs and nothing is kept.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows, at least 0.
-    seed, epoch : int
-        Integers in [0, 2**64); each pair has an order of its own.
-    start, stop : int, default 0 and ``n``
-        Positions wanted, ``0 <= start <= stop <= n``.
-
-    Returns
-    -------
-    int64 (stop - start,)
-        The rows at these positions.
-
-    Raises
-    ------
-    NegmineTypeError, NegmineValueError
-        An argument that is no integer, or out of range.
-    MemoryLimitError
-        More positions than this machine has memory for.
-
-    Notes
-    -----
-    A two-radix Feistel cipher of eight rounds with cycle walking (Black and Rogaway, CT-RSA 2002), keyed by Philox;
-    Fisher and Yates's shuffle up to 256 rows.
-
-    Examples
-    --------
-    >>> import negmine
-    >>> negmine.epoch_permutation(10, seed=42, epoch=0).tolist()
-    [8, 6, 3, 4, 7, 2, 0, 1, 9, 5]
-    >>> negmine.epoch_permutation(10**12, seed=42, epoch=3, start=5 * 10**11, stop=5 * 10**11 + 2).shape
-    (2,)
-    """
-    rows = _coerce.integer(n, "n", least=0, most=_MOST_ROWS)
-    last = rows if stop is None else _coerce.integer(stop, "stop", least=0, most=_MOST_ROWS)
-    if last > rows:
-        raise NegmineValueError(f"`stop` must be at most `n`; got stop={last}, n={rows}.")
-    first = _coerce.integer(start, "start", least=0, most=_MOST_ROWS)
-    if first > last:
-        raise NegmineValueError(f"`start` must be at most `stop`; got start={first}, stop={last}.")
-    _coerce.room_for(last - first, 1, "stop" if stop is not None else "n")
-    return _native.epoch_permutation(rows, _coerce.seed(seed), _coerce.epoch(epoch), first, last)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +30,8 @@ class Columns:
     strict: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NoDuplicatePlan:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NoDuplicatePlan(PackedPlan):
     """Batches without duplicates, made by :func:`no_duplicate_plan`: a pure function of the epoch.
 
     Attributes
@@ -107,6 +50,8 @@ class NoDuplicatePlan:
         The id that needs that many; None where the number of rows decides.
     batches_per_epoch : int
         Batches of an epoch, also ``len(plan)``: a multiple of ``batches_per_step``.
+    seed : int
+        The seed that the plan was made with.
     digest : str
         Hexadecimal digest of ids, options, seed and number of steps: plans of one digest give the same batches.
     report : dict
@@ -114,41 +59,19 @@ class NoDuplicatePlan:
         ``exclusive`` and ``shared`` holders of ``bound_id``.
     """
 
-    n_rows: int
-    batch_size: int | None
-    batches_per_step: int
     steps: int
     lower_bound: int
     bound_id: int | str | None
-    batches_per_epoch: int
-    digest: str
-    report: dict[str, int]
     _plan: _native.NoDuplicatePlan = field(repr=False)
 
-    def __len__(self) -> int:
-        return self.batches_per_epoch
-
-    def epoch(self, epoch: int) -> npt.NDArray[np.int64] | list[npt.NDArray[np.int64]]:
-        """Batches of one epoch, in order.
-
-        Parameters
-        ----------
-        epoch : int
-            In [0, 2**64). Packing takes time about linear in the occurrences of ids; afterwards a batch is
-            a row of the array.
-
-        Returns
-        -------
-        int64 (n_batches, batch_size), or a list of int64 (n,)
-            Rows of the data. The list is that of ``conflicts="extend"``.
-        """
-        rows, offsets, _ = self._plan.epoch(_coerce.epoch(epoch))
+    def _pack(self, epoch: int) -> tuple[Array, Array | None]:
+        rows, offsets, _ = self._plan.epoch(epoch)
         if self.batch_size is not None:
-            return rows.reshape(-1, self.batch_size)
+            return rows, None
         sizes = np.diff(offsets)
         place = np.arange(self.batches_per_step, dtype=np.int64)
         first = offsets[:-1, None] + (sizes[:, None] * place + self.batches_per_step - 1) // self.batches_per_step
-        return np.split(rows, first.ravel()[1:])
+        return rows, np.append(first, len(rows))
 
     def uses_base(self, epoch: int) -> bool:
         """Whether an epoch's own order could not be packed, so that the packing of the build was shuffled instead.
@@ -292,7 +215,8 @@ def no_duplicate_plan(
         lower_bound=lower,
         bound_id=bound_id,
         batches_per_epoch=plan.emitted * per_step,
-        digest=_digest([anchor_ids, *tables], [size, per_step, flag, mode, rest, start, steps]),
+        seed=start,
+        digest=digest(_FORMAT, [size, per_step, flag, mode, rest, start, steps], [anchor_ids, *tables]),
         report={
             "rows": n,
             "rows_per_epoch": n + repeated - left_out,
@@ -339,16 +263,3 @@ def _label(names: _coerce.Ids | range, number: int) -> int | str:
     name = names[number]
     label: int | str = name if isinstance(name, int) else name.item()
     return label
-
-
-def _digest(tables: list[_coerce.Ids], options: list[object]) -> str:
-    """Digest what a plan depends on."""
-    digest = hashlib.sha256(repr([_FORMAT, *options]).encode())
-    for table in tables:
-        if table.dtype.kind == "U":
-            # The width of a string array is no part of its strings.
-            longest = np.char.str_len(table.astype(np.str_)).max(initial=1)
-            table = table.astype(f"<U{longest}")
-        digest.update(repr([table.shape, table.dtype.kind]).encode())
-        digest.update(np.ascontiguousarray(table).tobytes())
-    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""Train on negatives that change from epoch to epoch, with workers that live through all of them.
+
+    python examples/refresh_negatives.py
+
+A linear layer learns to bring words and their definitions together (the demo set, whose vectors come with it). Every
+epoch draws other negatives from the pools; every second one embeds everything with the layer as it then is and mines
+again. Both publish into a table, and the workers, started once, read from it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+import negmine
+from negmine import demo
+from negmine.torch import NegativesDataset, NegativesTable, collate, redraw, refresh
+
+N_TRAIN = 1000  # of 1,200 words; the others are for the measure
+EPOCHS, MINE_EVERY = 4, 2
+TEMPERATURE = 0.05
+
+
+def loss_of(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """InfoNCE over the positives of the batch and each row's own negatives; padding takes no part."""
+    query, positive, negatives = (
+        functional.normalize(model(batch[name]), dim=-1) for name in ("query", "positive", "negatives")
+    )
+    own = torch.einsum("bd,bnd->bn", query, negatives).masked_fill(~batch["mask"], -torch.inf)
+    scores = torch.cat([query @ positive.T, own], dim=1)
+    return functional.cross_entropy(scores / TEMPERATURE, torch.arange(len(scores)))
+
+
+@torch.no_grad()
+def recall(model: torch.nn.Module, data: demo.DemoSet) -> float:
+    """Share of the other words' meanings that are among the ten nearest definitions."""
+    index = negmine.ExactIndex(model(torch.from_numpy(data.document_vectors)))
+    nearest = index.search(model(torch.from_numpy(data.query_vectors[N_TRAIN:])), 10).rows
+    meanings = [data.positives[N_TRAIN + i] for i in range(len(nearest))]
+    found = sum(np.isin(right, rows).sum() for right, rows in zip(meanings, nearest, strict=True))
+    return float(found / sum(map(len, meanings)))
+
+
+def train(folder: str) -> None:
+    """Train and tell how it goes."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # a layer this small is done before a second thread has woken up
+    data = demo.load()
+    queries, documents = data.query_vectors[:N_TRAIN], data.document_vectors
+    labels = data.positives.slice(0, N_TRAIN)
+    model = torch.nn.Linear(384, 384, bias=False)
+    torch.nn.init.eye_(model.weight)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    # Five of the thirty nearest, other ones each epoch; any definition of the word itself is a positive.
+    miner = negmine.HardNegativeMiner(5, range_max=30, sampling=negmine.Softmax(TEMPERATURE))
+    negatives = miner.mine(negmine.ExactIndex(documents), queries, labels)
+    table = NegativesTable.create(folder, negatives)
+    dataset = NegativesDataset(queries, documents, table, positives=data.labeled[:N_TRAIN])
+    loader = DataLoader(
+        dataset, batch_size=100, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate, timeout=60
+    )
+
+    print(f"recall at 10 before: {recall(model, data):.3f}")
+    for epoch in range(EPOCHS):
+        if epoch and epoch % MINE_EVERY == 0:
+            how, negatives = (
+                "mined",
+                refresh(
+                    table,
+                    miner,
+                    lambda rows: model(torch.from_numpy(rows)),
+                    queries,
+                    documents,
+                    labels,
+                    epoch=epoch,
+                    warm_start=negatives,
+                ),
+            )
+        elif epoch:
+            how, _ = "drawn", redraw(table, negatives, epoch=epoch)
+        else:
+            how = "mined"
+        losses, generations = [], set()
+        for batch in loader:
+            loss = loss_of(model, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            generations |= set(batch["generation"].tolist())
+        print(f"epoch {epoch}: {how}, generation {generations}, loss {np.mean(losses):.3f}, {recall(model, data):.3f}")
+        assert generations == {epoch}, "every batch of an epoch is of the negatives that were published before it"
+
+
+if __name__ == "__main__":
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        train(f"{scratch}/negatives")
+    print(f"{time.perf_counter() - started:.1f} s")

@@ -1,0 +1,153 @@
+"""Batches of some rows of each of some classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine.batches.protocol import Array, StreamPlan, digest, steps_of_stream
+from negmine.errors import NegmineValueError
+
+__all__ = ["ClassBalancedPlan", "class_balanced_plan"]
+
+#: Of the digest: raised when the same arguments come to give other batches.
+_FORMAT = "negmine class_balanced_plan 1"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ClassBalancedPlan(StreamPlan):
+    """Batches with as many rows of each of their classes, made by :func:`class_balanced_plan`.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the data.
+    batch_size : int
+        Rows of every batch.
+    batches_per_step : int
+        Batches that are used together.
+    batches_per_epoch : int
+        Batches of an epoch, also ``len(plan)``.
+    seed : int
+        The seed that the plan was made with.
+    digest : str
+        Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
+    report : dict
+        ``rows``, ``rows_per_epoch`` (draws, not different rows), ``classes``, ``classes_per_batch``, ``smallest`` and
+        ``largest`` class, and ``short``: classes of fewer rows than ``per_class``, whose rows repeat within a batch.
+    per_class : int
+        Rows of a class in a batch.
+    """
+
+    per_class: int
+    _classes: _coerce.Csr = field(repr=False)
+
+    def _batches(self, epoch: int, start: int, stop: int) -> Array:
+        return _native.class_batches(
+            self._classes,
+            self.report["classes"],
+            self.report["classes_per_batch"],
+            self.per_class,
+            self.batches_per_epoch,
+            self.seed,
+            epoch,
+            start,
+            stop,
+        )
+
+
+@_coerce.named("class_balanced_plan")
+def class_balanced_plan(
+    labels: npt.ArrayLike,
+    *,
+    batch_size: int,
+    per_class: int,
+    batches_per_step: int = 1,
+    batches_per_epoch: int | None = None,
+    seed: int = 0,
+) -> ClassBalancedPlan:
+    """Plan batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, as losses on class labels want.
+
+    Classes, and the rows of each class, are dealt like shuffled packs of cards: at any time, over the borders of
+    epochs too, no class has been used twice more than another, and no row twice more than another of its class.
+
+    Parameters
+    ----------
+    labels : int64 or str (n,)
+        Class of each row.
+    batch_size : int
+        Rows of a batch, a multiple of ``per_class``, at most ``per_class`` rows of every class.
+    per_class : int
+        Rows of a class in a batch, at least 1. A class of fewer rows repeats them within the batch; ``report`` counts
+        such classes.
+    batches_per_step : int, default 1
+        Batches that are used together: those of all ranks.
+    batches_per_epoch : int, optional
+        What counts as an epoch, a multiple of ``batches_per_step``. Default: as many steps as hold ``n`` rows.
+    seed : int, default 0
+        In [0, 2**64).
+
+    Returns
+    -------
+    ClassBalancedPlan
+        Any batch costs only itself.
+
+    Raises
+    ------
+    NegmineTypeError
+        Labels that are neither integers nor strings, a number that is none.
+    NegmineValueError
+        No labels, more classes a batch than there are, a batch that ``per_class`` does not divide.
+
+    Notes
+    -----
+    The sampling of "m per class" (Musgrave et al., "PyTorch Metric Learning", 2020), whose sampler draws from global
+    random numbers and with replacement between batches.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> labels = ["cat", "cat", "dog", "dog", "dog", "emu", "emu"]
+    >>> plan = negmine.class_balanced_plan(labels, batch_size=4, per_class=2)
+    >>> sorted(labels[row] for row in plan.batch(0, 0))
+    ['dog', 'dog', 'emu', 'emu']
+    """
+    read = _coerce.labels(labels, "labels")
+    if len(read) == 0:
+        raise NegmineValueError("`labels` must hold the class of every row; got no rows.")
+    names, numbers = np.unique(read, return_inverse=True)
+    each = _coerce.integer(per_class, "per_class", least=1)
+    size = _coerce.integer(batch_size, "batch_size", least=1)
+    if size % each:
+        raise NegmineValueError(f"`batch_size` must be a multiple of `per_class`, {each}; got {size}.")
+    if size // each > len(names):
+        raise NegmineValueError(
+            f"`batch_size` must be at most {each * len(names)}, `per_class` rows of each of {len(names)} classes; "
+            f"got {size}."
+        )
+    start = _coerce.seed(seed)
+    batches = steps_of_stream(len(read), size, batches_per_step, batches_per_epoch)
+    offsets, rows = _native.group_rows(numbers.astype(np.int64), len(names))
+    sizes = np.diff(offsets)
+    return ClassBalancedPlan(
+        n_rows=len(read),
+        batch_size=size,
+        batches_per_step=int(batches_per_step),
+        batches_per_epoch=batches,
+        seed=start,
+        digest=digest(_FORMAT, [size, each, int(batches_per_step), batches, start], [read]),
+        report={
+            "rows": len(read),
+            "rows_per_epoch": batches * size,
+            "classes": len(names),
+            "classes_per_batch": size // each,
+            "smallest": int(sizes.min()),
+            "largest": int(sizes.max()),
+            "short": int((sizes < each).sum()),
+        },
+        per_class=each,
+        _classes=_coerce.Csr(offsets, rows),
+    )

@@ -1,0 +1,232 @@
+"""Batches from several data sets, each batch from one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine.batches.clusters import batch_plan
+from negmine.batches.permutation import epoch_permutation
+from negmine.batches.protocol import Array, BatchPlan, Last, Plan, digest
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["MixturePlan", "mixture_plan"]
+
+#: Of the digest: raised when the same arguments come to give other batches.
+_FORMAT = "negmine mixture_plan 1"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MixturePlan(Plan):
+    """Batches from several sources, made by :func:`mixture_plan`.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of all sources together.
+    batch_size : int or None
+        Rows of every batch; None where sources have batches of different sizes.
+    batches_per_step : int
+        Batches that are used together; they come from one source.
+    batches_per_epoch : int
+        Batches of an epoch, also ``len(plan)``.
+    seed : int
+        The seed that the plan was made with.
+    digest : str
+        Hexadecimal digest of the sources' digests, options and seed: plans of one digest give the same batches.
+    report : dict
+        ``rows``, and by source ``offsets`` (number of its first row), ``steps`` an epoch, and ``passes``: epochs of its
+        own that these are.
+    offsets : int64 (n_sources + 1,)
+        Rows ``offsets[i]`` to ``offsets[i + 1]`` are those of source ``i``, in its order.
+    """
+
+    offsets: Array
+    _sources: tuple[BatchPlan, ...] = field(repr=False)
+    _steps: Array = field(repr=False)
+    _in_turn: bool = field(repr=False)
+    _last: Last = field(default_factory=Last, repr=False)
+
+    def source(self, epoch: int, index: int) -> int:
+        """Which source batch ``index`` of an ``epoch`` comes from."""
+        number = _coerce.epoch(epoch)
+        place = _coerce.integer(index, "index", least=0, most=self.batches_per_epoch - 1)
+        return int(self._order(number)[0][place // self.batches_per_step])
+
+    def _order(self, epoch: int) -> tuple[Array, Array]:
+        """Source of every step, and which of its steps in this epoch that is."""
+        last = self._last.packed
+        if last is not None and last[0] == epoch and last[2] is not None:
+            return last[1], last[2]
+        total = int(self._steps.sum())
+        if self._in_turn:
+            chosen = np.arange(total, dtype=np.int64) % len(self._steps)
+        else:
+            shuffled = epoch_permutation(total, seed=self.seed, epoch=epoch)
+            chosen = np.searchsorted(np.cumsum(self._steps), shuffled, side="right").astype(np.int64)
+        number = np.empty(total, dtype=np.int64)
+        number[np.argsort(chosen, kind="stable")] = np.concatenate([np.arange(steps) for steps in self._steps])
+        self._last.packed = (epoch, chosen, number)
+        return chosen, number
+
+    def _batch(self, epoch: int, index: int) -> Array:
+        step, place = divmod(index, self.batches_per_step)
+        chosen, number = self._order(epoch)
+        source = int(chosen[step])
+        plan = self._sources[source]
+        # A source goes on where it was at the end of the last epoch.
+        own = (epoch * int(self._steps[source]) + int(number[step])) * self.batches_per_step + place
+        own_epoch, own_index = divmod(own, len(plan))
+        rows: Array = plan.batch(own_epoch % 2**64, own_index) + self.offsets[source]
+        return rows
+
+    def _epoch(self, epoch: int) -> Array | list[Array]:
+        batches = [self._batch(epoch, index) for index in range(self.batches_per_epoch)]
+        return batches if self.batch_size is None else np.stack(batches)
+
+
+@_coerce.named("mixture_plan")
+def mixture_plan(
+    sources: Sequence[int | BatchPlan],
+    *,
+    batch_size: int | None = None,
+    weights: Literal["proportional", "round_robin"] | npt.ArrayLike = "proportional",
+    batches_per_step: int | None = None,
+    batches_per_epoch: int | None = None,
+    seed: int = 0,
+) -> MixturePlan:
+    """Plan batches from several data sets, each from one of them, in exact numbers an epoch.
+
+    Rows are those of all sources one after the other. A source whose steps an epoch does not use up goes on with the
+    others in the next epoch; one that is used up begins its next own epoch.
+
+    Parameters
+    ----------
+    sources : sequence of int or BatchPlan
+        Plans of the data sets, or their sizes, for random batches.
+    batch_size : int, optional
+        Rows of a batch of the sources that are sizes; needed if there are any.
+    weights : str or float (n_sources,), default "proportional"
+        ``"proportional"`` uses all steps of every source once an epoch, shuffled. ``"round_robin"`` takes sources in
+        turn, as often as the smallest has steps. Numbers at least 0 say how the steps of an epoch are shared out, as
+        exactly as whole steps can be, shuffled.
+    batches_per_step : int, optional
+        Batches that are used together; they come from one source. Default: that of the plans, or 1.
+    batches_per_epoch : int, optional
+        Batches of an epoch under numbers as ``weights``, a multiple of ``batches_per_step``. Default: those of all
+        sources together.
+    seed : int, default 0
+        In [0, 2**64). Sources that are sizes take it too.
+
+    Returns
+    -------
+    MixturePlan
+        Its batches depend on the arguments and the epoch alone.
+
+    Raises
+    ------
+    NegmineTypeError
+        A source that is neither a size nor a plan, sizes without ``batch_size``.
+    NegmineValueError
+        No sources, plans of different ``batches_per_step``, weights that are negative or all 0, a number out of range.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> plan = negmine.mixture_plan([60, 30], batch_size=10)
+    >>> plan.report["steps"], sorted(plan.source(0, batch) for batch in range(len(plan)))
+    ([6, 3], [0, 0, 0, 0, 0, 0, 1, 1, 1])
+    """
+    start = _coerce.seed(seed)
+    plans = _plans(sources, batch_size, batches_per_step, start)
+    per_step = plans[0].batches_per_step
+    available = np.array([len(plan) // per_step for plan in plans], dtype=np.int64)
+    mode: object = weights
+    if isinstance(weights, str):
+        mode = _coerce.choice(weights, "weights", ("proportional", "round_robin"))
+        if batches_per_epoch is not None:
+            raise NegmineValueError(
+                f"`batches_per_epoch` must be left out where `weights` decides it, as {mode!r} does; "
+                f"got {batches_per_epoch}."
+            )
+        steps = available if mode == "proportional" else np.full_like(available, available.min())
+    else:
+        shares = _coerce.float64s(weights, "weights", len(plans))
+        if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
+            raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
+        mode = shares.tolist()
+        total = int(available.sum()) * per_step
+        if batches_per_epoch is not None:
+            total = _coerce.integer(batches_per_epoch, "batches_per_epoch", least=per_step)
+        if total % per_step:
+            raise NegmineValueError(
+                f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
+            )
+        steps = _shared_out(total // per_step, shares)
+    sizes = {plan.batch_size for plan in plans}
+    offsets = np.cumsum([0, *(plan.n_rows for plan in plans)], dtype=np.int64)
+    digests = [plan.digest for plan in plans]
+    return MixturePlan(
+        n_rows=int(offsets[-1]),
+        batch_size=sizes.pop() if len(sizes) == 1 else None,
+        batches_per_step=per_step,
+        batches_per_epoch=int(steps.sum()) * per_step,
+        seed=start,
+        digest=digest(_FORMAT, [digests, mode, steps.tolist(), start], []),
+        report={
+            "rows": int(offsets[-1]),
+            "offsets": offsets.tolist(),
+            "steps": steps.tolist(),
+            "passes": (steps / available).tolist(),
+        },
+        offsets=offsets,
+        _sources=plans,
+        _steps=steps,
+        _in_turn=mode == "round_robin",
+    )
+
+
+def _plans(sources: object, batch_size: object, batches_per_step: object, seed: int) -> tuple[BatchPlan, ...]:
+    """Read sources as plans of one ``batches_per_step``."""
+    if not isinstance(sources, Sequence) or isinstance(sources, str) or not sources:
+        raise NegmineTypeError(f"`sources` must be a list of sizes or plans, at least one; got {sources!r}.")
+    ready = {place: source for place, source in enumerate(sources) if isinstance(source, BatchPlan)}
+    per_step = {plan.batches_per_step for plan in ready.values()}
+    if batches_per_step is not None:
+        per_step.add(_coerce.integer(batches_per_step, "batches_per_step", least=1))
+    if len(per_step) > 1:
+        raise NegmineValueError(
+            f"`batches_per_step` must be the same for all sources, as their steps are mixed; got {sorted(per_step)}."
+        )
+    together = per_step.pop() if per_step else 1
+    if len(ready) == len(sources) and batch_size is not None:
+        raise NegmineValueError(f"`batch_size` must be left out where all sources are plans; got {batch_size}.")
+    if len(ready) < len(sources) and batch_size is None:
+        raise NegmineTypeError("`batch_size` must be given where sources are sizes; got None.")
+    plans = []
+    for place, source in enumerate(sources):
+        if place in ready:
+            plans.append(ready[place])
+            continue
+        if isinstance(source, bool) or not isinstance(source, int | np.integer):
+            raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
+        size = _coerce.integer(source, "sources", least=1)
+        # Two sources of one size have orders of their own.
+        own = (seed + place) % 2**64
+        rows = np.arange(size)
+        plans.append(batch_plan(rows, batch_size=batch_size, batches_per_step=together, seed=own))  # type: ignore[arg-type]
+    return tuple(plans)
+
+
+def _shared_out(total: int, shares: npt.NDArray[np.float64]) -> Array:
+    """Whole numbers in proportion to ``shares`` that add up to ``total``: largest remainders, ties by place."""
+    exact = total * (shares / shares.sum())
+    steps: Array = np.floor(exact).astype(np.int64)
+    for place in np.argsort(steps - exact, kind="stable")[: total - int(steps.sum())]:
+        steps[place] += 1
+    return steps

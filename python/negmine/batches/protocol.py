@@ -1,0 +1,239 @@
+"""What every plan of batches is: a pure function of (data, options, seed, epoch) that can be asked for any batch."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine.errors import NegmineValueError
+
+__all__ = [
+    "Array",
+    "BatchPlan",
+    "PackedPlan",
+    "Plan",
+    "StreamPlan",
+    "digest",
+    "rows_of_batch",
+    "steps_of_stream",
+    "whole_steps",
+]
+
+Array = npt.NDArray[np.int64]
+
+
+@runtime_checkable
+class BatchPlan(Protocol):
+    """Batches of an epoch in order, the same on every rank and for any number of workers.
+
+    A *step* is ``batches_per_step`` consecutive batches that are used together, such as those of all ranks. Nothing in
+    a plan moves: a sampler keeps (epoch, position) and nothing else. Plans pickle.
+    """
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the data."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Rows of every batch; None where batches differ in size."""
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that are used together."""
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of every epoch, also ``len(plan)``: a multiple of ``batches_per_step``."""
+
+    @property
+    def seed(self) -> int:
+        """The seed that the plan was made with."""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digest of all that decides the batches: plans of one digest give the same ones."""
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the plan does with the data, in figures."""
+
+    def __len__(self) -> int:
+        """Batches of every epoch."""
+
+    def batch(self, epoch: int, index: int) -> Array:
+        """Rows of batch ``index``, from 0 to ``len(plan) - 1``, of an ``epoch``."""
+
+    def epoch(self, epoch: int) -> Array | list[Array]:
+        """Batches of one ``epoch``, in order: a matrix, or a list where sizes differ."""
+
+
+class Last:
+    """The epoch that was packed last. One assignment replaces it, so neither threads nor forks need a lock."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self) -> None:
+        self.packed: tuple[int, Array, Array | None] | None = None
+
+    def __reduce__(self) -> tuple[type[Last], tuple[()]]:
+        return Last, ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Plan(ABC):
+    """What plans have in common; the fields are those of :class:`BatchPlan`."""
+
+    n_rows: int
+    batch_size: int | None
+    batches_per_step: int
+    batches_per_epoch: int
+    seed: int
+    digest: str
+    report: dict[str, Any]
+
+    def __len__(self) -> int:
+        return self.batches_per_epoch
+
+    def batch(self, epoch: int, index: int) -> Array:
+        """Rows of one batch.
+
+        Parameters
+        ----------
+        epoch : int
+            In [0, 2**64).
+        index : int
+            From 0 to ``len(plan) - 1``.
+
+        Returns
+        -------
+        int64 (batch_size,)
+            Rows of the data.
+        """
+        number = _coerce.epoch(epoch)
+        return self._batch(number, _coerce.integer(index, "index", least=0, most=self.batches_per_epoch - 1))
+
+    def epoch(self, epoch: int) -> Array | list[Array]:
+        """Batches of one epoch, in order.
+
+        Parameters
+        ----------
+        epoch : int
+            In [0, 2**64).
+
+        Returns
+        -------
+        int64 (n_batches, batch_size), or a list of int64 (n,) where ``batch_size`` is None
+            Rows of the data.
+        """
+        return self._epoch(_coerce.epoch(epoch))
+
+    @abstractmethod
+    def _batch(self, epoch: int, index: int) -> Array:
+        """Rows of a batch."""
+
+    @abstractmethod
+    def _epoch(self, epoch: int) -> Array | list[Array]:
+        """Batches of an epoch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PackedPlan(Plan):
+    """A plan whose epochs are packed as a whole; the last one that a batch was asked of is kept."""
+
+    _last: Last = field(default_factory=Last, repr=False)
+
+    @abstractmethod
+    def _pack(self, epoch: int) -> tuple[Array, Array | None]:
+        """Pack an epoch: its rows, and where batches begin and end if they differ in size."""
+
+    def _batch(self, epoch: int, index: int) -> Array:
+        last = self._last.packed
+        if last is None or last[0] != epoch:
+            last = (epoch, *self._pack(epoch))
+            self._last.packed = last
+        _, rows, bounds = last
+        if bounds is None:
+            size = len(rows) // self.batches_per_epoch
+            return rows[index * size : (index + 1) * size].copy()
+        return rows[bounds[index] : bounds[index + 1]].copy()
+
+    def _epoch(self, epoch: int) -> Array | list[Array]:
+        last = self._last.packed
+        if last is not None and last[0] == epoch:
+            rows, bounds = last[1].copy(), last[2]
+        else:
+            rows, bounds = self._pack(epoch)
+        if bounds is None:
+            return rows.reshape(self.batches_per_epoch, -1)
+        return np.split(rows, bounds[1:-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StreamPlan(Plan):
+    """A plan of which any batch is made on its own."""
+
+    @abstractmethod
+    def _batches(self, epoch: int, start: int, stop: int) -> Array:
+        """Rows of batches ``start`` to ``stop``, one after the other."""
+
+    def _batch(self, epoch: int, index: int) -> Array:
+        return self._batches(epoch, index, index + 1)
+
+    def _epoch(self, epoch: int) -> Array | list[Array]:
+        return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
+
+
+def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """Digest what a plan depends on; ``kind`` names the format, which rises when the same arguments give others."""
+    hashed = hashlib.sha256(repr([kind, *options]).encode())
+    for array in arrays:
+        if array.dtype.kind == "U":
+            # The width of a string array is no part of its strings.
+            longest = np.char.str_len(array.astype(np.str_)).max(initial=1)
+            array = array.astype(f"<U{longest}")
+        hashed.update(repr([array.shape, array.dtype.kind]).encode())
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
+
+
+def rows_of_batch(batch_size: object, batches_per_step: object, n_rows: int) -> int:
+    """Read the rows of a batch, which with its step must fit the data."""
+    size = _coerce.integer(batch_size, "batch_size", least=1)
+    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
+    if size * per_step > n_rows:
+        raise NegmineValueError(
+            f"`batch_size` x `batches_per_step` must be at most the number of rows, {n_rows}; got {size} x {per_step}."
+        )
+    return size
+
+
+def whole_steps(n_rows: int, size: int, per_step: int, remainder: str) -> tuple[int, int]:
+    """Batches of an epoch that uses every row once, and the rows of its last step where that is short."""
+    full, short = divmod(n_rows, size * per_step)
+    if short and remainder == "error":
+        raise NegmineValueError(
+            f"`remainder` must be 'pad' or 'drop' where the last step is short; got 'error' with {short} rows left "
+            f"after {full} steps of {size * per_step}."
+        )
+    return (full + (short > 0 and remainder == "pad")) * per_step, short
+
+
+def steps_of_stream(n_rows: int, size: int, batches_per_step: object, batches_per_epoch: object) -> int:
+    """Batches of what counts as an epoch of an endless stream: whole steps, by default as many as hold all rows."""
+    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
+    if batches_per_epoch is None:
+        return -(-n_rows // (size * per_step)) * per_step
+    batches = _coerce.integer(batches_per_epoch, "batches_per_epoch", least=1)
+    if batches % per_step:
+        raise NegmineValueError(
+            f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {batches}."
+        )
+    return batches

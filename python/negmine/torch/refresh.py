@@ -1,0 +1,213 @@
+"""Fresh negatives between epochs: drawn again from their pool, or mined again with the model as it now is.
+
+Both run in the main process and publish into a :class:`negmine.torch.NegativesTable`, from which workers read. When
+what is published is seen depends on who has read ahead. A DataLoader draws ``prefetch_factor * num_workers`` batches
+before it hands out the first, so
+
+- between epochs, after the last batch of one and before ``iter(loader)`` of the next: the whole next epoch sees the new
+  generation, persistent workers or not;
+- in the middle of an epoch, or after ``iter(loader)``: the batches that had been read ahead are still of the old one,
+  ``prefetch_factor * num_workers`` of them and those that workers were just reading. ``batch["generation"]`` tells.
+
+With several ranks, one process of every folder publishes, and the others wait for it before they iterate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sized
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from negmine import _coerce
+from negmine._coerce import Progress
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.index import ExactIndex, Metric
+from negmine.miner import RULES, HardNegativeMiner
+from negmine.negatives import HardNegatives
+from negmine.positives import Positives
+from negmine.torch.table import NegativesTable
+
+__all__ = ["redraw", "refresh"]
+
+#: Takes a slice of queries or documents and gives their embeddings.
+Encode = Callable[[Any], "npt.NDArray[Any] | torch.Tensor"]
+
+
+def redraw(
+    table: NegativesTable, negatives: HardNegatives, *, epoch: int, num_threads: int | None = None
+) -> HardNegatives:
+    """Choose negatives again from their pool, without a scan, and publish them.
+
+    Parameters
+    ----------
+    table : NegativesTable
+        Where they go.
+    negatives : HardNegatives
+        With their pool: as mined, or saved with ``pool=True``. Their policy must draw, or every epoch is the same.
+    epoch : int
+        Epoch of the draws, in [0, 2**64): the same one gives the same negatives.
+    num_threads : int, optional
+        Default: every core this process may use.
+
+    Returns
+    -------
+    HardNegatives
+        What was published.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        An argument that breaks its rule, negatives without their pool or of another data set than the table's.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine, tempfile
+    >>> from negmine.torch import NegativesTable, redraw
+    >>> corpus = np.eye(6, dtype=np.float32)
+    >>> negatives = negmine.mine(corpus[:2], corpus, [[0], [1]], num_negatives=2, sampling="random")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = NegativesTable.create(folder, negatives)
+    ...     for epoch in range(1, 3):
+    ...         fresh = redraw(table, negatives, epoch=epoch)
+    ...     generation = table.generation
+    >>> generation, fresh.epoch
+    (2, 2)
+    """
+    _refuse_other_types(table, negatives=(negatives, HardNegatives))
+    fresh = negatives.redraw(epoch, num_threads=num_threads)
+    table.publish(fresh)
+    return fresh
+
+
+@_coerce.named("refresh", RULES)
+def refresh(
+    table: NegativesTable,
+    miner: HardNegativeMiner,
+    encode: Encode,
+    queries: object,
+    documents: object,
+    positives: Positives | Iterable[Iterable[int]],
+    *,
+    encode_documents: Encode | None = None,
+    batch_size: int = 1024,
+    metric: Metric = "cosine",
+    epoch: int = 0,
+    num_threads: int | None = None,
+    progress: Progress | None = None,
+    **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+) -> HardNegatives:
+    """Embed queries and documents with the model as it is, mine again, and publish: ANCE without its second machine.
+
+    After Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval" (ANCE,
+    2020), section 4, which mines on other machines while training goes on; here training waits, and the negatives are
+    those of the present model.
+
+    Parameters
+    ----------
+    table : NegativesTable
+        Where the negatives go.
+    miner : HardNegativeMiner
+        How they are mined.
+    encode : callable
+        Takes ``queries[i : i + batch_size]`` and gives (at most ``batch_size``, width) embeddings: an array, or a
+        tensor on any device. It is called without gradients; switching the model to evaluation and back is up to it.
+    queries, documents : sequence, array or tensor
+        What ``encode`` understands, such as lists of texts.
+    positives : Positives or one list of document rows per query
+        As in :meth:`negmine.HardNegativeMiner.candidates`.
+    encode_documents : callable, optional
+        For the documents. Default: ``encode``.
+    batch_size : int
+        Entries per call of ``encode``. Default: 1024.
+    metric : "cosine" (default), "ip" or "l2"
+        What close means.
+    epoch : int
+        Epoch of the draws, in [0, 2**64). Default: 0.
+    num_threads : int, optional
+        Of the mining. Default: every core this process may use.
+    progress : callable, optional
+        Called as ``progress(done, total)`` while mining.
+    **rules
+        Any other option of :meth:`negmine.HardNegativeMiner.candidates`; ``warm_start=`` what the last refresh
+        returned saves time and changes nothing.
+
+    Returns
+    -------
+    HardNegatives
+        What was published, with its pool, so that the epochs until the next refresh can :func:`redraw`.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        An argument that breaks its rule; ``encode`` gave another number of rows than it got.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine, tempfile, torch
+    >>> from negmine.torch import NegativesTable, refresh
+    >>> features = torch.eye(6)
+    >>> labels = [[0], [1]]
+    >>> model = torch.nn.Linear(6, 4)
+    >>> miner = negmine.HardNegativeMiner(2)
+    >>> first = miner.mine(negmine.ExactIndex(features), features[:2], labels)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = NegativesTable.create(folder, first)
+    ...     fresh = refresh(table, miner, model, features[:2], features, labels, warm_start=first)
+    ...     generation = table.generation
+    >>> generation, fresh.rows.shape
+    (1, (2, 2))
+    """
+    _refuse_other_types(table, miner=(miner, HardNegativeMiner))
+    batch_size = _coerce.integer(batch_size, "batch_size", least=1)
+    _refuse_other_lengths(table, queries, documents)
+    query_vectors = _encode(encode, queries, "encode", batch_size)
+    named = "encode" if encode_documents is None else "encode_documents"
+    document_vectors = _encode(encode_documents or encode, documents, named, batch_size)
+    index = ExactIndex(document_vectors, metric=metric, num_threads=num_threads)
+    fresh = miner.mine(
+        index, query_vectors, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
+    )
+    table.publish(fresh)
+    return fresh
+
+
+def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
+    for name, (value, wanted) in {"table": (table, NegativesTable), **others}.items():
+        if not isinstance(value, wanted):
+            raise NegmineTypeError(f"`{name}` must be a {wanted.__name__}; got {type(value).__name__}.")
+
+
+def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
+    """Refuse what the table would refuse, before all of it is embedded."""
+    for name, entries in {"queries": queries, "documents": documents}.items():
+        if not isinstance(entries, Sized):
+            raise NegmineTypeError(f"`{name}` must be a sequence, an array or a tensor; got {type(entries).__name__}.")
+        if len(entries) == 0:
+            raise NegmineValueError(f"`{name}` must have entries to embed; got none.")
+        if name == "documents" and len(entries) != table.n_documents:
+            raise NegmineValueError(f"`documents` must be the {table.n_documents} of the table; got {len(entries)}.")
+
+
+def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt.NDArray[Any]:  # noqa: ANN401
+    """Embeddings of all entries, in memory of this process."""
+    if not callable(encode):
+        raise NegmineTypeError(f"`{argument}` must be callable; got {type(encode).__name__}.")
+    n = len(entries)
+    embeddings = np.empty((0, 0))
+    for begin in range(0, n, batch_size):
+        end = min(begin + batch_size, n)
+        with torch.no_grad():
+            found = encode(entries[begin:end])
+        vectors = _coerce.vectors(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
+        if begin == 0:
+            embeddings = np.empty((n, vectors.shape[1]), dtype=vectors.dtype)
+        if vectors.shape != (end - begin, embeddings.shape[1]):
+            raise NegmineValueError(
+                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {vectors.shape} "
+                f"for the {end - begin} entries from {begin} on."
+            )
+        embeddings[begin:end] = vectors
+    return embeddings

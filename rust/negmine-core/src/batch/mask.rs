@@ -1,0 +1,157 @@
+//! Which documents of a batch must not count as a query's negatives: its positives, what is excluded, documents of a
+//! group with a positive, and what is not eligible. By ids, so that a positive that is in the batch as another query's
+//! document, twice or on another rank, is found.
+//!
+//! Everything here is as long as the batch: the lists of its queries, the groups and keys of its documents.
+
+use crate::base::csr::{CsrView, Lists};
+use crate::base::error::check_length;
+use crate::base::parallel::Run;
+use crate::base::{Error, Result};
+
+/// A batch and the rules of its queries.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRules<'a> {
+    /// Rows of the queries; -1 is none, which has no negatives.
+    pub queries: &'a [i64],
+    /// Rows of the documents; -1 is none, which is nobody's negative.
+    pub documents: &'a [i64],
+    /// Positives of every query of the batch, rising.
+    pub positives: CsrView<'a>,
+    /// Excluded documents of every query of the batch, rising.
+    pub exclude: Option<CsrView<'a>>,
+    /// Groups of the documents, and of the entries of `positives`; -1 is no group.
+    pub groups: Option<(&'a [i64], &'a [i64])>,
+    /// Keys of the documents, and the least and the largest key of every query.
+    pub eligible: Option<(&'a [i64], &'a [i64], &'a [i64])>,
+}
+
+/// A batch whose documents can be found by row and by group.
+#[derive(Debug)]
+pub struct InBatch<'a> {
+    rules: BatchRules<'a>,
+    by_row: Vec<(i64, usize)>,
+    by_group: Vec<(i64, usize)>,
+}
+
+/// Queries between two looks at the caller's wish to stop.
+const STRIDE: usize = 1024;
+
+impl<'a> InBatch<'a> {
+    /// Checks the rules and sorts the documents.
+    ///
+    /// # Errors
+    /// Lengths that differ, or lists that do not rise.
+    pub fn new(rules: BatchRules<'a>) -> Result<Self> {
+        let (queries, documents) = (rules.queries.len(), rules.documents.len());
+        check_length("positives", queries, rules.positives.len())?;
+        rules.positives.check_rows("positives", usize::MAX >> 1, true)?;
+        if let Some(exclude) = rules.exclude {
+            check_length("exclude", queries, exclude.len())?;
+            exclude.check_rows("exclude", usize::MAX >> 1, false)?;
+        }
+        let sorted = |values: &[i64]| {
+            let mut pairs: Vec<(i64, usize)> =
+                values.iter().enumerate().filter(|(_, value)| **value >= 0).map(|(i, v)| (*v, i)).collect();
+            pairs.sort_unstable();
+            pairs
+        };
+        let mut by_group = Vec::new();
+        if let Some((of_documents, of_positives)) = rules.groups {
+            check_length("groups", documents, of_documents.len())?;
+            check_length("groups", rules.positives.entries(), of_positives.len())?;
+            by_group = sorted(of_documents);
+        }
+        if let Some((keys, lowest, highest)) = rules.eligible {
+            check_length("eligible", documents, keys.len())?;
+            check_length("eligible", queries, lowest.len())?;
+            check_length("eligible", queries, highest.len())?;
+        }
+        Ok(Self { by_row: sorted(rules.documents), rules, by_group })
+    }
+
+    /// One row after the other: for each query, whether each document must not count as a negative.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn dense(&self, run: &Run<'_>) -> Result<Vec<bool>> {
+        let width = self.rules.documents.len();
+        let mut out = vec![false; self.rules.queries.len() * width];
+        for query in 0..self.rules.queries.len() {
+            self.pause(query, run)?;
+            let row = &mut out[query * width..][..width];
+            self.mark(query, |place| row[place] = true);
+        }
+        Ok(out)
+    }
+
+    /// For each query, the places of documents that must not count as negatives, rising.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn lists(&self, run: &Run<'_>) -> Result<Lists<i64>> {
+        let mut out = Lists::default();
+        let mut places = Vec::new();
+        for query in 0..self.rules.queries.len() {
+            self.pause(query, run)?;
+            places.clear();
+            self.mark(query, |place| places.push(place as i64));
+            places.sort_unstable();
+            places.dedup();
+            out.push_row(places.iter().copied());
+        }
+        Ok(out)
+    }
+
+    fn pause(&self, query: usize, run: &Run<'_>) -> Result<()> {
+        let due = query > 0 && query.is_multiple_of(STRIDE);
+        if due && (run.poll)(query, self.rules.queries.len()) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Calls `masked` with the places of documents, some perhaps more than once.
+    fn mark(&self, query: usize, mut masked: impl FnMut(usize)) {
+        let rules = &self.rules;
+        if rules.queries[query] < 0 {
+            (0..rules.documents.len()).for_each(masked);
+            return;
+        }
+        let absent = rules.documents.iter().enumerate().filter(|(_, row)| **row < 0);
+        if self.by_row.len() < rules.documents.len() {
+            absent.for_each(|(place, _)| masked(place));
+        }
+        for lists in [Some(rules.positives), rules.exclude].into_iter().flatten() {
+            let wanted = lists.row(query);
+            if wanted.len() <= self.by_row.len() {
+                for row in wanted {
+                    each(&self.by_row, *row, &mut masked);
+                }
+            } else {
+                for (row, place) in &self.by_row {
+                    if wanted.binary_search(row).is_ok() {
+                        masked(*place);
+                    }
+                }
+            }
+        }
+        if let Some((_, of_positives)) = rules.groups {
+            let groups = &of_positives[rules.positives.range(query)];
+            groups
+                .iter()
+                .filter(|group| **group >= 0)
+                .for_each(|group| each(&self.by_group, *group, &mut masked));
+        }
+        if let Some((keys, lowest, highest)) = rules.eligible {
+            let range = lowest[query]..=highest[query];
+            keys.iter()
+                .enumerate()
+                .filter(|(_, key)| !range.contains(key))
+                .for_each(|(place, _)| masked(place));
+        }
+    }
+}
+
+/// Calls `masked` with the places of `value` in a sorted table.
+fn each(sorted: &[(i64, usize)], value: i64, masked: &mut impl FnMut(usize)) {
+    let first = sorted.partition_point(|(other, _)| *other < value);
+    sorted[first..].iter().take_while(|(other, _)| *other == value).for_each(|(_, place)| masked(*place));
+}

@@ -1,0 +1,111 @@
+//! Topic-aware batches (TAS-Balanced: Hofstätter et al., SIGIR 2021, section 3): a batch is filled with queries of one
+//! or a few random clusters, so that its in-batch negatives are on the topic.
+//!
+//! There is no epoch in the method, which draws clusters and queries for ever; here batch `b` of an epoch is a pure
+//! function of (seed, epoch, b). Within a batch clusters are drawn without replacement, and so are the queries of a
+//! cluster: no row is in a batch twice.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::permute::Permutation;
+use crate::base::csr::CsrView;
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream};
+use crate::base::{Error, Result};
+
+/// How topics become batches.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicBatches<'a> {
+    /// Rows of each cluster; none is empty.
+    pub clusters: CsrView<'a>,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// The most rows that a cluster gives to a batch, while there are others.
+    pub share: usize,
+    /// Whether a cluster is drawn as often as its size says, instead of as often as any other.
+    pub by_size: bool,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl TopicBatches<'_> {
+    /// Rows of some batches of an epoch.
+    ///
+    /// # Errors
+    /// A batch of no rows or of more than there are, or an interrupt.
+    pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
+        let n = self.clusters.entries();
+        if self.batch == 0 || self.batch > n || self.share == 0 {
+            return Err(Error::Value {
+                argument: "batch_size",
+                rule: "between 1 and the number of rows",
+                got: format!("{} of {n} rows", self.batch),
+            });
+        }
+        let draws = Draws::new(self.seed, Stream::Topics);
+        let total = (batches.end.saturating_sub(batches.start)) as usize;
+        let mut out = Vec::with_capacity(total * self.batch);
+        for (done, batch) in batches.enumerate() {
+            if done > 0 && done.is_multiple_of(256) && (run.poll)(done, total) {
+                return Err(Error::Interrupted);
+            }
+            self.fill(&draws, epoch, batch, &mut out);
+        }
+        Ok(out)
+    }
+
+    fn fill(&self, draws: &Draws, epoch: u64, batch: u64, out: &mut Vec<i64>) {
+        let mut missing = self.batch;
+        let mut drawn = Vec::new();
+        self.draw(draws, epoch, batch, |cluster| {
+            let size = self.clusters.row(cluster).len();
+            let taken = self.share.min(size).min(missing);
+            self.take(draws, [1 + cluster as u64, batch, epoch], cluster, 0..taken, out);
+            drawn.push(cluster);
+            missing -= taken;
+            missing > 0
+        });
+        // Too few clusters: their further rows.
+        for cluster in drawn {
+            let size = self.clusters.row(cluster).len();
+            let first = self.share.min(size);
+            let taken = missing.min(size - first);
+            self.take(draws, [1 + cluster as u64, batch, epoch], cluster, first..first + taken, out);
+            missing -= taken;
+        }
+    }
+
+    /// Rows of a cluster in the order of a batch.
+    fn take(&self, draws: &Draws, key: [u64; 3], cluster: usize, places: Range<usize>, out: &mut Vec<i64>) {
+        if places.is_empty() {
+            return;
+        }
+        let rows = self.clusters.row(cluster);
+        let order = Permutation::keyed(rows.len() as u64, draws, key);
+        out.extend(places.map(|place| rows[order.index(place as u64) as usize]));
+    }
+
+    /// Different clusters in random order, until `wanted` says no or there is none left.
+    fn draw(&self, draws: &Draws, epoch: u64, batch: u64, mut wanted: impl FnMut(usize) -> bool) {
+        let key = [0, batch, epoch];
+        if !self.by_size {
+            let order = Permutation::keyed(self.clusters.len() as u64, draws, key);
+            for place in 0..order.len() {
+                if !wanted(order.index(place) as usize) {
+                    return;
+                }
+            }
+            return;
+        }
+        // The clusters of random rows, as they come: successive draws by size.
+        let order = Permutation::keyed(self.clusters.entries() as u64, draws, key);
+        let mut seen = HashSet::new();
+        for place in 0..order.len() {
+            let cluster = self.clusters.holding(order.index(place) as usize);
+            if seen.insert(cluster) && !wanted(cluster) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+"""Tables of negatives: what is read, what is refused, and readers beside a writer."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import negmine
+import refreshed
+from negmine.torch import NegativesTable
+from refreshed import marked, mined
+
+NEGATIVES = mined()
+FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+COLUMNS = ("query_rows", "positive_rows", "rows", "scores", "counts")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> NegativesTable:
+    return NegativesTable.create(tmp_path / "table", NEGATIVES)
+
+
+def file_of(table: NegativesTable) -> Path:
+    (path,) = table.folder.iterdir()
+    return path
+
+
+@given(data=st.data(), n_queries=st.integers(0, 12), reference=st.sampled_from(["min", "each"]), n=st.integers(1, 5))
+def test_rows_come_back_as_they_were_mined(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, n_queries: int, reference: str, n: int
+) -> None:
+    negatives = mined(n_queries, reference=reference, num_negatives=n)
+    table = NegativesTable.create(tmp_path_factory.mktemp("tables") / "table", negatives)
+    assert (len(table), table.n_documents, table.generation) == (len(negatives), refreshed.N_DOCUMENTS, 0)
+    indices = data.draw(st.lists(st.integers(0, len(negatives) - 1), max_size=20)) if len(negatives) else []
+    batch = table.read(indices)
+    for name in COLUMNS:
+        expected = getattr(negatives, name)
+        assert getattr(batch, name).dtype == expected.dtype
+        np.testing.assert_array_equal(getattr(batch, name), expected[indices])
+        np.testing.assert_array_equal(getattr(table.current(), name), expected)
+
+
+def test_every_reader_sees_the_newest_generation_though_the_clock_stands_still(table: NegativesTable) -> None:
+    often, seldom = NegativesTable(table.folder), NegativesTable(table.folder)
+    first = often.current()
+    for generation in range(1, 40):
+        assert table.publish(marked(NEGATIVES, generation)) == generation
+        os.utime(file_of(table), ns=(0, 0))
+        assert table.generation == often.generation == generation
+        assert refreshed.is_of(often.read(range(10)), generation)
+        if generation % 3 == 0:
+            assert seldom.read([0]).generation == generation
+    np.testing.assert_array_equal(first.rows, NEGATIVES.rows)
+    assert not first.rows.flags.writeable
+    assert [path.name for path in table.folder.iterdir()] == ["negatives.table"]
+
+
+def test_the_number_of_negatives_may_change(table: NegativesTable) -> None:
+    other = pickle.loads(pickle.dumps(table))
+    table.publish(mined(num_negatives=2))
+    assert other.read([0, 3]).rows.shape == (2, 2)
+
+
+def test_a_table_pickles_as_a_path(table: NegativesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = NegativesTable("table")
+    text = pickle.dumps(relative)
+    assert len(text) < 600
+    table.publish(marked(NEGATIVES, 1))
+    monkeypatch.chdir("/")
+    again = pickle.loads(text)
+    assert (again.digest, again.generation, len(again)) == (table.digest, 1, len(NEGATIVES))
+
+
+@FORKING
+def test_readers_beside_a_writer_never_see_two_generations_in_a_batch(tmp_path: Path) -> None:
+    folder, last = tmp_path / "table", 300
+    table = NegativesTable.create(folder, marked(NEGATIVES, 0))
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe(duplex=False) for _ in range(2)]
+    readers = [context.Process(target=refreshed.read_until, args=(folder, last, there)) for _, there in pipes]
+    for reader in readers:
+        reader.start()
+    for _ in range(last):
+        table.publish(marked(NEGATIVES, table.generation + 1))
+    try:
+        answers = [here.recv() if here.poll(90) else "nothing" for here, _ in pipes]
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.join()
+    assert all(isinstance(answer, int) for answer in answers), answers
+
+
+@FORKING
+def test_writers_take_turns(table: NegativesTable) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=refreshed.publish_many, args=(table.folder, 25)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(90)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert table.generation == 50
+
+
+# ---- refused
+
+
+def other_documents(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
+    return replace(negatives, report=replace(negatives.report, n_documents=98))
+
+
+def other_queries(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
+    return replace(negatives, query_rows=negatives.query_rows[::-1].copy())
+
+
+@pytest.mark.parametrize(
+    ("negatives", "words"),
+    [
+        (mined(59), ["negatives", "60 result rows", "got 59"]),
+        (mined(reference="each"), ["negatives", "60 result rows", "got 120"]),
+        (other_documents(NEGATIVES), ["negatives", "97 documents", "98"]),
+        (other_queries(NEGATIVES), ["negatives", "query_rows", "got 59 at result row 0", "has 0"]),
+        (NEGATIVES.pool, ["negatives", "HardNegatives", "CandidatePool"]),
+    ],
+)
+def test_negatives_of_another_data_set_are_not_published(
+    table: NegativesTable, negatives: Any, words: list[str]
+) -> None:
+    with pytest.raises((negmine.NegmineValueError, negmine.NegmineTypeError)) as caught:
+        table.publish(negatives)
+    assert all(word in str(caught.value) for word in words)
+    assert table.generation == 0
+
+
+def test_the_table_of_another_data_set_is_refused_by_whoever_knew_the_first(table: NegativesTable) -> None:
+    pickled = pickle.dumps(table)
+    shutil.rmtree(table.folder)
+    with pytest.raises(negmine.NegmineValueError, match="from which it is gone"):
+        table.read([0])
+    NegativesTable.create(table.folder, mined(30))
+    for read in (lambda: table.read([0]), lambda: pickle.loads(pickled), lambda: table.publish(NEGATIVES)):
+        with pytest.raises(negmine.NegmineValueError, match=f"data set {table.digest[:12]}; .* now holds one of"):
+            read()
+
+
+def damage(change: Callable[[bytearray], Any]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        change(content)
+        path.write_bytes(content)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (damage(lambda content: content.pop()), "must hold a whole table"),
+        (damage(lambda content: content.extend(b"\0")), "must hold a whole table"),
+        (damage(lambda content: content.__delitem__(slice(300, None))), "checksum"),
+        (damage(lambda content: content.__delitem__(slice(0, None))), "is none"),
+        (damage(lambda content: content.__setitem__(40, content[40] ^ 1)), "checksum"),
+        (damage(lambda content: content.__setitem__(13, 255)), "checksum"),
+        (damage(lambda content: content.__setitem__(8, 9)), "format 1; .* says 9"),
+        (damage(lambda content: content.__setitem__(0, 0)), "is none"),
+        (lambda path: path.unlink(), "`NegativesTable.create` makes one"),
+    ],
+)
+def test_damaged_tables_are_refused(table: NegativesTable, harm: Callable[[Path], None], words: str) -> None:
+    harm(file_of(table))
+    with pytest.raises(negmine.NegmineValueError, match=words) as caught:
+        NegativesTable(table.folder)
+    assert str(caught.value).startswith("`folder` must")
+
+
+def test_create_takes_a_folder_of_its_own(table: NegativesTable, tmp_path: Path) -> None:
+    with pytest.raises(negmine.NegmineValueError, match="must not hold a table yet"):
+        NegativesTable.create(table.folder, NEGATIVES)
+    (tmp_path / "note").touch()
+    with pytest.raises(negmine.NegmineValueError, match=r"must be new or empty; .* holds 'note'"):
+        NegativesTable.create(tmp_path, NEGATIVES)
+    with pytest.raises(negmine.NegmineValueError, match="must be a folder; got the file"):
+        NegativesTable.create(tmp_path / "note", NEGATIVES)
+    with pytest.raises(negmine.NegmineTypeError, match="`folder` must be a path; got int"):
+        NegativesTable.create(3, NEGATIVES)  # type: ignore[arg-type]
+    with pytest.raises(negmine.NegmineTypeError, match="`negatives` must be HardNegatives; got list"):
+        NegativesTable.create(tmp_path / "new", [])  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("indices", [[60], [-1], [0, 1000], np.array([2**63], dtype=np.uint64)])
+def test_rows_outside_the_table_are_refused(table: NegativesTable, indices: Any) -> None:
+    with pytest.raises(IndexError, match=r"must lie in \[0, 60\)"):
+        table.read(indices)
+
+
+@pytest.mark.parametrize("indices", [[0.5], [True], ["a"], 3, [[1]]])
+def test_indices_that_are_no_integers_are_refused(table: NegativesTable, indices: Any) -> None:
+    with pytest.raises(negmine.NegmineTypeError, match="`indices` must be a list of row numbers"):
+        table.read(indices)
+
+
+def test_a_folder_that_cannot_be_written_keeps_its_table(
+    table: NegativesTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        table.publish(marked(NEGATIVES, 1))
+    assert table.generation == 0
+    assert [path.name for path in table.folder.iterdir()] == ["negatives.table"]

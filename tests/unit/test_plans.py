@@ -1,0 +1,394 @@
+"""Plans of batches and masks: golden values, what they are for, bad input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import NegmineTypeError, NegmineValueError
+
+LABELS = np.arange(40) // 5
+
+
+@dataclass
+class Clusters:
+    """Clusters as another package might have them."""
+
+    labels: Any
+    offsets: Any
+
+
+# ---- golden values: a change here is a change of everybody's batches
+
+
+GOLDEN = {
+    "shuffled": [12, 13, 14, 10, 11, 6, 7, 5, 9, 8],
+    "tree": [22, 23, 21, 20, 24, 28, 26, 39, 2, 3],
+    "topic": [8, 6, 9, 5],
+    "topic by size": [11, 14, 12, 10, 16, 18, 15, 19],
+    "class": [31, 32, 33, 6, 8, 9, 36, 37, 39],
+    "mixture": [21, 22, 28, 33, 7],
+}
+
+
+def test_golden_batches() -> None:
+    assert negmine.batch_plan(LABELS, batch_size=10, seed=42).batch(1, 2).tolist() == GOLDEN["shuffled"]
+    mixed = negmine.batch_plan(LABELS, batch_size=10, random_share=0.3, order="tree", seed=42)
+    assert mixed.batch(1, 2).tolist() == GOLDEN["tree"]
+    assert negmine.topic_plan(LABELS, batch_size=4, seed=42).batch(1, 2).tolist() == GOLDEN["topic"]
+    by_size = negmine.topic_plan(LABELS, batch_size=8, weights="size", clusters_per_batch=2, seed=42)
+    assert by_size.batch(1, 2).tolist() == GOLDEN["topic by size"]
+    classes = negmine.class_balanced_plan(LABELS, batch_size=9, per_class=3, seed=42)
+    assert classes.batch(1, 2).tolist() == GOLDEN["class"]
+    assert negmine.mixture_plan([40, 20], batch_size=5, seed=42).batch(1, 2).tolist() == GOLDEN["mixture"]
+
+
+def test_golden_pairs() -> None:
+    margins = [-1.0, 0.0, 0.5, 4.0, 9.0]
+    # Bins 0, 1, 1, 5, 9: four of them hold pairs.
+    drawn = np.array([negmine.balanced_pairs(margins, [0, 5], seed=seed)[0] for seed in range(4_000)])
+    shares = np.bincount(drawn, minlength=5) / len(drawn)
+    assert np.abs(shares - [1 / 4, 1 / 8, 1 / 8, 1 / 4, 1 / 4]).max() < 0.03
+    drawn = np.array([negmine.balanced_pairs(margins, [0, 5], binning="tempered", seed=s)[0] for s in range(4_000)])
+    root = 2**0.5
+    wanted = np.array([1, root / 2, root / 2, 1, 1]) / (3 + root)
+    assert np.abs(np.bincount(drawn, minlength=5) / len(drawn) - wanted).max() < 0.03
+
+
+# ---- clusters
+
+
+def test_clusters_are_read_from_labels_and_from_objects() -> None:
+    plan = negmine.batch_plan(LABELS, batch_size=10)
+    for given in (LABELS.tolist(), LABELS.astype(np.uint8), Clusters(LABELS, np.arange(0, 41, 5))):
+        other = negmine.batch_plan(given, batch_size=10)
+        assert other.digest == plan.digest
+        assert (other.epoch(2) == plan.epoch(2)).all()
+
+
+def test_a_plan_does_not_follow_changes_of_its_labels() -> None:
+    labels = LABELS.copy()
+    plan = negmine.batch_plan(labels, batch_size=10)
+    before = plan.epoch(0)
+    labels[:] = labels[::-1].copy()
+    assert (plan.epoch(0) == before).all()
+
+
+def test_the_report_of_clusters() -> None:
+    labels = np.repeat([0, 1, 2], [25, 3, 5])
+    plan = negmine.batch_plan(labels, batch_size=10, random_share=0.2)
+    assert plan.report == {
+        "rows": 33,
+        "rows_per_epoch": 40,
+        "repeated": 7,
+        "left_out": 0,
+        "clusters": 3,
+        "smallest": 3,
+        "largest": 25,
+        "cut": 1,
+        "random_per_batch": 2,
+    }
+
+
+def test_a_random_share_mixes_in_rows_of_other_clusters() -> None:
+    labels = np.arange(4_000) // 40
+    own = [
+        np.mean(
+            [
+                np.bincount(labels[batch]).max()
+                for batch in negmine.batch_plan(labels, batch_size=40, random_share=share).epoch(0)
+            ]
+        )
+        for share in (0.0, 0.25, 0.5, 1.0)
+    ]
+    assert own[0] == 40
+    assert own[0] > own[1] > own[2] > own[3]
+
+
+def test_single_rows_are_a_random_order() -> None:
+    plan = negmine.batch_plan(np.arange(1_000), batch_size=100)
+    first, second = plan.epoch(0), plan.epoch(1)
+    together = sum(len(set(a.tolist()) & set(b.tolist())) ** 2 for a in first for b in second)
+    assert 10_000 < together < 13_000  # of 10 x 10 pairs of batches each shares 10 rows, with a variance of 8
+
+
+def test_a_schedule_is_that_of_the_paper() -> None:
+    schedule = negmine.NgameSchedule()
+    sizes = [schedule.cluster_size(epoch) for epoch in (0, 9, 10, 19, 20, 25, 50, 75, 100, 125, 150, 200, 299)]
+    assert sizes == [1, 1, 2, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512]
+    assert [epoch for epoch in range(31) if schedule.refresh(epoch)] == [10, 15, 20, 25, 30]
+    used = [schedule.clusters_epoch(epoch) for epoch in range(17)]
+    assert used == [None] * 10 + [10] * 5 + [15] * 2
+    late = negmine.NgameSchedule(lag=1)
+    assert [late.clusters_epoch(epoch) for epoch in range(17)] == [None, *used[:-1]]
+    assert schedule.n_clusters(200, 294_805) == 576
+    assert schedule.n_clusters(0, 7) == 7
+    assert negmine.NgameSchedule(initial_size=8, largest_size=100).cluster_size(10**6) == 100
+
+
+def test_a_schedule_does_not_cluster_single_rows() -> None:
+    schedule = negmine.NgameSchedule(first_epoch=0, curriculum=(3,), refresh_every=1)
+    assert [schedule.clusters_epoch(epoch) for epoch in range(5)] == [None, None, None, 3, 4]
+    assert negmine.NgameSchedule(initial_size=4, curriculum=()).clusters_epoch(3) == 0
+
+
+def test_the_guarantee_holds() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(size=(60, 5)).astype(np.float32)
+    targets = random.normal(size=(30, 5)).astype(np.float32)
+    lists = [random.choice(30, 2, replace=False).tolist() for _ in range(60)]
+    labels = np.arange(60) // 6
+    held = negmine.cluster_guarantee(
+        labels, points, label_embeddings=targets, positives=negmine.Positives.from_lists(lists)
+    )
+    far = np.linalg.norm(points[:, None].astype(float) - points[None].astype(float), axis=2)
+    for cluster in range(10):
+        rows = np.flatnonzero(labels == cluster)
+        assert held.delta[cluster] == pytest.approx(far[np.ix_(rows, rows)].max(), rel=1e-12)
+    assert held.distance is not None
+    for i in range(60):
+        for j in np.flatnonzero(labels == labels[i]):
+            for label in lists[j]:
+                assert np.linalg.norm(points[i] - targets[label]) <= held.distance
+    alone = negmine.cluster_guarantee(labels, points)
+    assert (alone.epsilon, alone.distance) == (None, None)
+
+
+# ---- topics, classes, mixtures
+
+
+def test_uniform_weights_draw_small_clusters_as_often() -> None:
+    labels = np.repeat([0, 1], [900, 100])
+    shares = {}
+    for weights in ("uniform", "size"):
+        plan = negmine.topic_plan(labels, batch_size=50, weights=weights, batches_per_epoch=2_000)  # type: ignore[arg-type]
+        shares[weights] = np.mean([labels[batch[0]] for batch in plan.epoch(0)])
+    assert abs(shares["uniform"] - 0.5) < 0.05
+    assert abs(shares["size"] - 0.1) < 0.03
+
+
+def test_a_small_topic_is_filled_up() -> None:
+    plan = negmine.topic_plan(np.repeat([0, 1, 2], [2, 3, 4]), batch_size=8, clusters_per_batch=4)
+    assert plan.report["small"] == 0
+    assert plan.report["rows_per_cluster"] == 2
+    for batch in plan.epoch(0):
+        assert len(set(batch.tolist())) == 8
+
+
+def test_classes_may_be_strings_and_short() -> None:
+    labels = ["a"] * 7 + ["b"] + ["c"] * 3
+    plan = negmine.class_balanced_plan(labels, batch_size=6, per_class=3)
+    assert plan.report["short"] == 1
+    for batch in plan.epoch(0):
+        kinds = [labels[row] for row in batch]
+        assert sorted(kinds.count(kind) for kind in set(kinds)) == [3, 3]
+
+
+def test_sources_of_one_size_have_orders_of_their_own() -> None:
+    plan = negmine.mixture_plan([50, 50], batch_size=10, weights="round_robin")
+    assert [plan.source(0, batch) for batch in range(4)] == [0, 1, 0, 1]
+    assert (plan.batch(0, 0) != plan.batch(0, 1) - 50).any()
+
+
+def test_a_mixture_of_unlike_batches_is_a_list() -> None:
+    plans = [negmine.batch_plan(np.arange(20), batch_size=size) for size in (4, 5)]
+    plan = negmine.mixture_plan(plans)
+    assert plan.batch_size is None
+    assert sorted(len(batch) for batch in plan.epoch(0)) == [4] * 5 + [5] * 4
+
+
+def test_weights_of_a_mixture_are_exact() -> None:
+    plan = negmine.mixture_plan([1_000, 10], batch_size=10, weights=[0.5, 0.5], batches_per_epoch=8)
+    assert plan.report["steps"] == [4, 4]
+    assert plan.report["passes"] == [0.04, 4.0]
+    seen = np.concatenate([plan.epoch(epoch).ravel() for epoch in range(25)])  # type: ignore[union-attr]
+    # The large source goes on where it was: each of its rows once in 25 epochs.
+    assert (np.bincount(seen[seen < 1_000]) == 1).all()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("clusters", "options", "error", "words"),
+    [
+        (LABELS, {"batch_size": 0}, NegmineValueError, "`batch_size` must be at least 1; got 0"),
+        (LABELS, {"batch_size": 41}, NegmineValueError, "at most the number of rows, 40; got 41 x 1"),
+        (LABELS, {"batches_per_step": 9}, NegmineValueError, "at most the number of rows, 40; got 5 x 9"),
+        (LABELS, {"batches_per_step": 0}, NegmineValueError, "`batches_per_step` must be at least 1; got 0"),
+        (LABELS, {"random_share": 1.5}, NegmineValueError, "`random_share` must be at most 1; got 1.5"),
+        (LABELS, {"random_share": -0.1}, NegmineValueError, "`random_share` must be at least 0"),
+        (LABELS, {"random_share": float("nan")}, NegmineValueError, "`random_share` must be finite"),
+        (LABELS, {"order": "sorted"}, NegmineValueError, "`order` must be one of 'shuffled', 'tree'"),
+        (LABELS, {"batch_size": 6, "remainder": "error"}, NegmineValueError, "got 'error' with 4 rows left after 6"),
+        (LABELS, {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of"),
+        (LABELS, {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
+        (LABELS, {"shuffle": True}, NegmineTypeError, "`batch_plan` has no option 'shuffle'"),
+        ([], {}, NegmineValueError, "`clusters` must hold the cluster of every row; got no rows"),
+        (LABELS - 1, {}, NegmineValueError, "`clusters` must cover every row with a label from 0; got -1 for row 0"),
+        (LABELS * 2, {}, NegmineValueError, "`clusters` must have no empty cluster; got no row of cluster 1"),
+        (LABELS + 10**6, {}, NegmineValueError, "`clusters` must have no empty cluster; got labels up to 1000007"),
+        (LABELS.astype(float), {}, NegmineTypeError, "`clusters` must hold integers; got dtype float64"),
+        (LABELS.astype(str), {}, NegmineTypeError, "`clusters` must hold integers; got strings"),
+        (LABELS.reshape(8, 5), {}, NegmineValueError, "`clusters` must have shape (n,); got shape (8, 5)"),
+        (Clusters(LABELS, np.arange(0, 36, 5)), {}, NegmineValueError, "clusters that overlap or leave rows out"),
+        (Clusters(LABELS, np.arange(0, 46, 5)), {}, NegmineValueError, "got no row of cluster 8"),
+        (Clusters(LABELS, [0, 4, *range(10, 41, 5)]), {}, NegmineValueError, "overlap or leave rows out"),
+    ],
+)
+def test_bad_input_of_a_cluster_plan(clusters: Any, options: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        negmine.batch_plan(clusters, **{"batch_size": 5, **options})
+    assert words in str(caught.value)
+    assert isinstance(caught.value, negmine.NegmineError)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "words"),
+    [
+        (negmine.topic_plan, {"batch_size": 41}, "at most the number of rows, 40; got 41 x 1"),
+        (negmine.topic_plan, {"clusters_per_batch": 7}, "`clusters_per_batch` must be at most `batch_size`, 6; got 7"),
+        (negmine.topic_plan, {"clusters_per_batch": 0}, "`clusters_per_batch` must be at least 1; got 0"),
+        (negmine.topic_plan, {"weights": "rows"}, "`weights` must be one of 'uniform', 'size'; got 'rows'"),
+        (negmine.topic_plan, {"batches_per_epoch": 0}, "`batches_per_epoch` must be at least 1; got 0"),
+        (
+            negmine.topic_plan,
+            {"batches_per_epoch": 3, "batches_per_step": 2},
+            "`batches_per_epoch` must be a multiple of `batches_per_step`, 2; got 3",
+        ),
+        (negmine.class_balanced_plan, {"per_class": 4}, "`batch_size` must be a multiple of `per_class`, 4; got 6"),
+        (negmine.class_balanced_plan, {"per_class": 0}, "`per_class` must be at least 1; got 0"),
+        (negmine.class_balanced_plan, {"batch_size": 27}, "`batch_size` must be at most 24, `per_class` rows of each"),
+        (negmine.class_balanced_plan, {"batches_per_step": 0}, "`batches_per_step` must be at least 1; got 0"),
+    ],
+)
+def test_bad_input_of_streams(make: Any, options: dict[str, Any], words: str) -> None:
+    if make is negmine.class_balanced_plan:
+        options = {"per_class": 3, **options}
+    with pytest.raises(NegmineValueError) as caught:
+        make(LABELS, **{"batch_size": 6, **options})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [[], np.zeros((2, 2), int), [1.5, 2.5]])
+def test_bad_labels(labels: Any) -> None:
+    with pytest.raises(negmine.NegmineError, match="`labels` must"):
+        negmine.class_balanced_plan(labels, batch_size=1, per_class=1)
+
+
+PLAN = negmine.batch_plan(LABELS, batch_size=5, batches_per_step=2)
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "error", "words"),
+    [
+        ([], {}, NegmineTypeError, "`sources` must be a list of sizes or plans, at least one; got []"),
+        (7, {}, NegmineTypeError, "`sources` must be a list of sizes or plans"),
+        ([7, "x"], {"batch_size": 2}, NegmineTypeError, "`sources` must hold sizes and plans; got str"),
+        ([7, True], {"batch_size": 2}, NegmineTypeError, "`sources` must hold sizes and plans; got bool"),
+        ([7, 0], {"batch_size": 2}, NegmineValueError, "`sources` must be at least 1; got 0"),
+        ([7, 1], {"batch_size": 2}, NegmineValueError, "at most the number of rows, 1; got 2 x 1"),
+        ([7], {}, NegmineTypeError, "`batch_size` must be given where sources are sizes; got None"),
+        ([PLAN], {"batch_size": 5}, NegmineValueError, "`batch_size` must be left out where all sources are plans"),
+        ([PLAN], {"batches_per_step": 1}, NegmineValueError, "must be the same for all sources"),
+        ([PLAN], {"weights": [-1.0]}, NegmineValueError, "`weights` must be finite, at least 0, and not all 0"),
+        ([PLAN], {"weights": [0]}, NegmineValueError, "`weights` must be finite, at least 0, and not all 0"),
+        ([PLAN], {"weights": [1, 2]}, NegmineValueError, "`weights` must have shape (1,); got shape (2,)"),
+        ([PLAN], {"weights": "equal"}, NegmineValueError, "`weights` must be one of 'proportional', 'round_robin'"),
+        ([PLAN], {"batches_per_epoch": 4}, NegmineValueError, "`batches_per_epoch` must be left out"),
+        (
+            [PLAN],
+            {"weights": [1], "batches_per_epoch": 3},
+            NegmineValueError,
+            "`batches_per_epoch` must be a multiple of `batches_per_step`, 2; got 3",
+        ),
+    ],
+)
+def test_bad_input_of_a_mixture(sources: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        negmine.mixture_plan(sources, **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"curriculum": (3, 3)}, "`curriculum` must hold rising epochs from 0; got (3, 3)"),
+        ({"curriculum": (-1, 3)}, "`curriculum` must hold rising epochs from 0"),
+        ({"initial_size": 0}, "`initial_size` must be at least 1; got 0"),
+        ({"refresh_every": 0}, "`refresh_every` must be at least 1; got 0"),
+        ({"lag": 2}, "`lag` must be at most 1; got 2"),
+        ({"first_epoch": -1}, "`first_epoch` must be at least 0; got -1"),
+        ({"largest_size": 0}, "`largest_size` must be at least 1; got 0"),
+    ],
+)
+def test_bad_input_of_a_schedule(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(NegmineValueError) as caught:
+        negmine.NgameSchedule(**options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("margins", "indptr", "options", "words"),
+    [
+        ([0.0, np.nan], [0, 2], {}, "`margins` must be finite; row 1 holds NaN or infinity"),
+        ([0.0, 1.0], [0, 1], {}, "`indptr` must have offsets"),
+        ([0.0, 1.0], [0, 2, 1, 2], {}, "`indptr` must have offsets"),
+        ([0.0], [], {}, "`indptr` must have at least one entry"),
+        ([0.0], [0, 1], {"bins": 0}, "`bins` must be at least 1; got 0"),
+        ([0.0], [0, 1], {"binning": "even"}, "`binning` must be one of"),
+        ([-1e308, 1e308], [0, 2], {}, "`margins` must be less far apart"),
+    ],
+)
+def test_bad_input_of_pairs(margins: Any, indptr: Any, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(NegmineValueError) as caught:
+        negmine.balanced_pairs(margins, indptr, **options)
+    assert words in str(caught.value)
+
+
+POSITIVES = negmine.Positives.from_lists([[0, 1], [2]])
+RANGES = negmine.Eligibility([0, 1, 2], [0, 0], [2, 2])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("queries", "documents", "options", "error", "words"),
+    [
+        ([2], [0], {}, NegmineValueError, "`query_rows` must hold rows from -1 to 1; got 2"),
+        ([-2], [0], {}, NegmineValueError, "`query_rows` must hold rows from -1 to 1; got -2"),
+        ([0], [-2], {}, NegmineValueError, "`document_rows` must hold rows at least -1; got -2"),
+        ([0], [3], {"groups": [0, 0, 0]}, NegmineValueError, "`document_rows` must hold rows from -1 to 2; got 3"),
+        ([1], [0], {"groups": [0, 0]}, NegmineValueError, "`positives` must hold rows below 2; got 2"),
+        ([0], [3], {"eligible": RANGES}, NegmineValueError, "`document_rows` must hold rows from -1 to 2; got 3"),
+        ([0], [0], {"eligible": [0]}, NegmineTypeError, "`eligible` must be an Eligibility; got list"),
+        ([0], [0], {"groups": [0] * 4, "eligible": RANGES}, NegmineValueError, "a key for each of 4 documents"),
+        ([0], [0], {"exclude": [[1]]}, NegmineValueError, "`exclude` must have length 2; got 1"),
+        ([0.5], [0], {}, NegmineTypeError, "`query_rows` must hold integers"),
+        ([[0]], [0], {}, NegmineValueError, "`query_rows` must have shape (n,)"),
+        ([0], [0], {"mask": 1}, NegmineTypeError, "`in_batch_mask` has no option 'mask'"),
+    ],
+)
+def test_bad_input_of_a_mask(
+    queries: Any, documents: Any, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        negmine.in_batch_mask(queries, documents, POSITIVES, **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"embeddings": np.zeros((39, 2), np.float32)},
+        {"label_embeddings": np.zeros((3, 2), np.float32)},
+        {"label_embeddings": np.zeros((3, 3), np.float32), "positives": [[0]] * 40},
+        {"label_embeddings": np.zeros((3, 2), np.float32), "positives": [[0]] * 39},
+        {"label_embeddings": np.zeros((3, 2), np.float32), "positives": [[3]] * 40},
+    ],
+)
+def test_bad_input_of_the_guarantee(options: dict[str, Any]) -> None:
+    with pytest.raises(NegmineValueError, match="must"):
+        negmine.cluster_guarantee(LABELS, **{"embeddings": np.zeros((40, 2), np.float32), **options})
