@@ -87,7 +87,9 @@ class ExactIndex:
 
 @final
 class NoDuplicatePlan:
-    def __new__(cls, columns: Columns, size: int, drop_remainder: bool, seed: int) -> NoDuplicatePlan: ...
+    def __new__(
+        cls, columns: Columns, size: int, conflicts: str, drop_remainder: bool, seed: int
+    ) -> NoDuplicatePlan: ...
     @property
     def steps(self) -> int: ...
     @property
@@ -95,6 +97,9 @@ class NoDuplicatePlan:
     @property
     def bound(self) -> tuple[int, tuple[str, int] | None, int, int]: ...
     def epoch(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]: ...
+    def together(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> tuple[int, int]: ...
+    @property
+    def together_in_base(self) -> tuple[int, int]: ...
     def __reduce__(self) -> tuple[Callable[..., NoDuplicatePlan], tuple[Any, ...]]: ...
 
 def balanced_clusters(
@@ -106,11 +111,10 @@ def balanced_clusters(
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def restore_no_duplicate_plan(
-    row_offsets: npt.NDArray[np.uint32],
-    row_ids: npt.NDArray[np.uint32],
-    base: npt.NDArray[np.uint32],
-    steps: int,
-    size: int,
+    arrays: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32]],
+    caps: npt.NDArray[np.uint32] | None,
+    sizes: tuple[int, int],
+    conflicts: str,
     drop_remainder: bool,
     seed: int,
 ) -> NoDuplicatePlan: ...

@@ -43,13 +43,15 @@ def tables(draw: st.DrawFn) -> tuple[list[int], list[list[int]], list[list[int]]
     return anchors, positives, negatives
 
 
-@given(tables(), st.data(), st.booleans(), st.sampled_from(["pad", "drop"]), st.sampled_from(["error", "extend"]))
+@given(
+    tables(), st.data(), st.booleans(), st.sampled_from(["pad", "drop"]), st.sampled_from(["error", "extend", "drop"])
+)
 def test_an_epoch_keeps_the_contract(
     table: tuple[list[int], list[list[int]], list[list[int]]],
     data: st.DataObject,
     strict: bool,
     remainder: Literal["pad", "drop"],
-    mode: Literal["error", "extend"],
+    mode: Literal["error", "extend", "drop"],
 ) -> None:
     anchors, positives, negatives = table
     n = len(anchors)
@@ -69,11 +71,11 @@ def test_an_epoch_keeps_the_contract(
             seed=seed,
         )
     except NegmineValueError as error:
-        assert "steps" in str(error) or "remainder" in str(error)  # noqa: PT017 (a plan or an error)
+        assert "step" in str(error) or "remainder" in str(error)  # noqa: PT017 (a plan or an error)
         return
-    assert plan.lower_bound <= plan.steps
     least = -(-n // (size * per_step))
-    assert plan.steps == least or mode == "extend"
+    assert plan.lower_bound <= plan.steps or mode == "drop"
+    assert plan.steps == least or mode == "extend" or (mode == "drop" and plan.steps < least)
     batches = list(plan.epoch(epoch))
     assert len(batches) == len(plan)
     assert len(plan) % per_step == 0
@@ -81,7 +83,42 @@ def test_an_epoch_keeps_the_contract(
         step = np.concatenate(batches[begin : begin + per_step]).tolist()
         assert not conflicting(step, anchors, positives, negatives, strict=strict)
     sizes = {len(batch) for batch in batches}
-    assert sizes <= ({size} if plan.steps == least else {n // plan.steps // per_step, -(-n // plan.steps // per_step)})
+    assert sizes <= (
+        {size}
+        if plan.steps == least or mode == "drop"
+        else {n // plan.steps // per_step, -(-n // plan.steps // per_step)}
+    )
     times = np.bincount(np.concatenate(batches), minlength=n)
     assert times.sum() == plan.report["rows_per_epoch"]
+    dropped = remainder == "drop" or plan.steps < least
+    assert (times <= 1).all() if dropped else (times >= 1).all()
+
+
+@given(tables(), st.data(), st.booleans(), st.sampled_from(["pad", "drop"]))
+def test_spreading_counts_what_it_leaves(
+    table: tuple[list[int], list[list[int]], list[list[int]]],
+    data: st.DataObject,
+    strict: bool,
+    remainder: Literal["pad", "drop"],
+) -> None:
+    anchors, positives, negatives = table
+    n = len(anchors)
+    size = data.draw(st.integers(1, n), label="batch_size")
+    per_step = data.draw(st.integers(1, max(1, n // size)), label="batches_per_step")
+    epoch = data.draw(NUMBERS, label="epoch")
+    options = {"strict": strict, "remainder": remainder, "batch_size": size, "batches_per_step": per_step}
+    plan = no_duplicate_plan(anchors, positives, negatives, conflicts="spread", seed=1, **options)  # type: ignore[arg-type]
+    assert plan.steps == -(-n // (size * per_step))
+    steps = np.asarray(plan.epoch(epoch)).reshape(-1, size * per_step)
+    times = np.bincount(steps.ravel(), minlength=n)
+    assert times.sum() == plan.report["rows_per_epoch"]
     assert (times <= 1).all() if remainder == "drop" else (times >= 1).all()
+    found = []
+    for step in steps:
+        assert len(set(step.tolist())) == len(step)
+        found += conflicting(step.tolist(), anchors, positives, negatives, strict=strict)
+    report = plan.epoch_report(epoch)
+    # The report counts a pair once for each id that it shares.
+    assert report["conflicting_pairs"] >= len(found)
+    assert (report["conflicting_pairs"] > 0) == (len(found) > 0)
+    assert report["excess"] <= report["conflicting_pairs"]

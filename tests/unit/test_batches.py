@@ -277,7 +277,12 @@ A = np.arange(10)
         ((A, A, A.astype(str)), {}, NegmineTypeError, "`negatives` must be of the kind of `positives`; got strings"),
         ((A, [1, "a"] * 5), {}, NegmineTypeError, "`positives` must be all strings or none"),
         ((A, A), {"strict": 1}, NegmineTypeError, "`strict` must be True or False; got 1"),
-        ((A, A), {"conflicts": "ignore"}, NegmineValueError, "`conflicts` must be one of 'error', 'extend'"),
+        (
+            (A, A),
+            {"conflicts": "ignore"},
+            NegmineValueError,
+            "`conflicts` must be one of 'error', 'drop', 'spread', 'extend'",
+        ),
         ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'error'"),
         ((A, A), {"batch_size": 4, "remainder": "error"}, NegmineValueError, "got 'error' with 2 rows left after 2"),
         ((A, A), {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
@@ -319,6 +324,18 @@ def ragged(**options: Any) -> negmine.BatchPlan:
     return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="extend", **options)
 
 
+def dropping(**options: Any) -> negmine.BatchPlan:
+    anchors = np.arange(100)
+    positives = np.where(anchors < 28, 7_000, anchors)
+    return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="drop", **options)
+
+
+def spreading(**options: Any) -> negmine.BatchPlan:
+    anchors = np.arange(100)
+    positives = np.where(anchors < 28, 7_000, anchors)
+    return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="spread", **options)
+
+
 def clusters(**options: Any) -> negmine.BatchPlan:
     return negmine.batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
 
@@ -345,7 +362,8 @@ def mixture_of_plans(batches_per_step: int = 1, seed: int = 0) -> negmine.BatchP
 
 
 PLANS = {
-    make.__name__: make for make in (no_duplicates, ragged, clusters, tree, topics, classes, mixture, mixture_of_plans)
+    make.__name__: make
+    for make in (no_duplicates, ragged, dropping, spreading, clusters, tree, topics, classes, mixture, mixture_of_plans)
 }
 
 
@@ -413,3 +431,113 @@ def test_a_batch_that_is_not_there(epoch: Any, index: Any, error: type[Exception
     with pytest.raises(error) as caught:
         no_duplicates().batch(epoch, index)
     assert words in str(caught.value)
+
+
+# ---- ids that need more steps than rows fill
+
+
+def crowded(n: int = 900, share: int = 240) -> tuple[np.ndarray, np.ndarray]:
+    """One positive in ``share`` of ``n`` rows."""
+    anchors = np.arange(n)
+    return anchors, np.where(anchors < share, 5_000, anchors)
+
+
+def test_drop_takes_full_steps_and_leaves_rows_out_in_turn() -> None:
+    anchors, positives = crowded()
+    plan = no_duplicate_plan(anchors, positives, batch_size=5, batches_per_step=2, conflicts="drop", seed=4)
+    # F steps hold 660 other rows and F of the 240: F = 73.
+    assert (plan.steps, len(plan), plan.batch_size, plan.lower_bound) == (73, 146, 5, 240)
+    assert plan.report["left_out"] == 170
+    used = np.zeros(900, dtype=int)
+    left = None
+    for epoch in range(6):
+        times = check(plan, epoch, anchors, positives, [[]] * 900)
+        assert times.max() == 1
+        assert (times == 0).sum() == 170
+        if left is not None:
+            # Who was left out comes first: all 73 are new, as 240 - 73 waited.
+            assert set(np.flatnonzero(times[:240])) <= left
+        left = set(np.flatnonzero(times[:240] == 0))
+        used += times
+    assert np.ptp(used[:240]) <= 1
+    assert np.ptp(used[240:]) <= 1
+
+
+def test_drop_without_need_leaves_nothing_out() -> None:
+    data = triplets(220, 600)
+    plan = no_duplicate_plan(*data, batch_size=20, batches_per_step=2, conflicts="drop")
+    assert (plan.epoch(2) == no_duplicate_plan(*data, batch_size=20, batches_per_step=2).epoch(2)).all()
+    assert plan.report["left_out"] == 0
+
+
+def test_drop_without_a_single_full_step_is_an_error() -> None:
+    with pytest.raises(NegmineValueError, match="`batch_size` must be small enough that one step"):
+        no_duplicate_plan(np.zeros(20, int), np.arange(20), batch_size=2, conflicts="drop")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_spread_keeps_each_id_to_its_share(strict: bool) -> None:
+    anchors, positives = crowded()
+    negatives = np.where((anchors >= 200) & (anchors < 420), 6_000, 10_000 + anchors)
+    plan = no_duplicate_plan(
+        anchors, positives, negatives, batch_size=10, batches_per_step=2, strict=strict, conflicts="spread"
+    )
+    assert (plan.steps, len(plan), plan.batch_size) == (45, 90, 10)
+    for epoch in range(3):
+        steps = plan.epoch(epoch).reshape(45, 20)  # type: ignore[union-attr]
+        assert (np.sort(steps.ravel()) == np.arange(900)).all()
+        report = plan.epoch_report(epoch)  # type: ignore[attr-defined]
+        assert report["excess"] == 0
+        pairs = 0
+        for step in steps:
+            held = int((step < 240).sum())
+            assert held <= 6  # 240 / 45
+            shared = int(((step >= 200) & (step < 420)).sum()) if strict else 0
+            assert shared <= 5  # 220 / 45
+            pairs += held * (held - 1) // 2 + shared * (shared - 1) // 2
+            # Of all other ids none stands twice.
+            found = conflicting(
+                step.tolist(), anchors.tolist(), positives[:, None].tolist(), negatives[:, None].tolist(), strict=strict
+            )
+            assert all(max(a, b) < 240 or (strict and min(a, b) >= 200 and max(a, b) < 420) for a, b in found)
+        assert report["conflicting_pairs"] == pairs
+    assert plan.report["excess"] == 0
+    assert plan.report["conflicting_pairs"] > 0
+
+
+def test_spread_is_what_a_mask_must_hide() -> None:
+    anchors, positives = crowded(300, 100)
+    plan = no_duplicate_plan(anchors, positives, batch_size=30, conflicts="spread")
+    lists = negmine.Positives.from_lists(positives[:, None].tolist())
+    hidden = 0
+    for batch in plan.epoch(0):
+        mask = negmine.in_batch_mask(batch, positives[batch], lists)
+        assert mask.diagonal().all()
+        hidden += int(mask.sum()) - len(batch)
+    assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]
+
+
+def test_a_padded_spread_may_repeat_what_conflicts() -> None:
+    anchors, positives = crowded(110, 100)
+    plan = no_duplicate_plan(anchors, positives, batch_size=20, conflicts="spread")
+    batches = plan.epoch(0)
+    assert len(batches) == 6
+    assert all(len(set(batch.tolist())) == 20 for batch in batches)
+    assert set(np.ravel(batches)) == set(range(110))
+
+
+def test_the_refusal_names_the_price_of_every_way_out() -> None:
+    anchors, positives = crowded()
+    with pytest.raises(NegmineValueError) as caught:
+        no_duplicate_plan(anchors, positives, batch_size=10)
+    assert "document 5000 is in 240 rows, so 900 rows need 240 steps" in str(caught.value)
+    assert "'drop' leaves out 170 rows an epoch." in str(caught.value)
+
+
+def test_epochs_from_the_base_are_counted() -> None:
+    plan = ragged()
+    assert plan.report["epochs_from_base"] == 0
+    for epoch in range(5):
+        plan.batch(epoch, 0)
+    used = sum(plan.uses_base(epoch) for epoch in range(5))  # type: ignore[attr-defined]
+    assert plan.report["epochs_from_base"] == used

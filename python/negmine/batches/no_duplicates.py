@@ -43,7 +43,7 @@ class NoDuplicatePlan(PackedPlan):
     batches_per_step : int
         Batches that together hold no conflict.
     steps : int
-        Steps that hold all rows; the same for every epoch.
+        Steps that hold all rows, or under ``conflicts="drop"`` those that are full; the same for every epoch.
     lower_bound : int
         Steps that single ids and the number of rows need at least.
     bound_id : int, str or None
@@ -55,8 +55,10 @@ class NoDuplicatePlan(PackedPlan):
     digest : str
         Hexadecimal digest of ids, options, seed and number of steps: plans of one digest give the same batches.
     report : dict
-        ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, and the
-        ``exclusive`` and ``shared`` holders of ``bound_id``.
+        ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, the
+        ``exclusive`` and ``shared`` holders of ``bound_id``, the ``conflicting_pairs`` and the ``excess`` of the
+        packing of the build, as in :meth:`epoch_report`, and ``epochs_from_base``: epochs packed so far, by this
+        object, whose own order could not be packed, so that the packing of the build was shuffled instead.
     """
 
     steps: int
@@ -64,8 +66,13 @@ class NoDuplicatePlan(PackedPlan):
     bound_id: int | str | None
     _plan: _native.NoDuplicatePlan = field(repr=False)
 
+    _from_base: set[int] = field(default_factory=set, repr=False)
+
     def _pack(self, epoch: int) -> tuple[Array, Array | None]:
-        rows, offsets, _ = self._plan.epoch(epoch)
+        rows, offsets, from_base = self._plan.epoch(epoch)
+        if from_base:
+            self._from_base.add(epoch)
+            self.report["epochs_from_base"] = len(self._from_base)
         if self.batch_size is not None:
             return rows, None
         sizes = np.diff(offsets)
@@ -83,6 +90,26 @@ class NoDuplicatePlan(PackedPlan):
         """
         return self._plan.epoch(_coerce.epoch(epoch))[2]
 
+    def epoch_report(self, epoch: int) -> dict[str, int | bool]:
+        """What an epoch came to; it is packed for that.
+
+        Parameters
+        ----------
+        epoch : int
+            In [0, 2**64).
+
+        Returns
+        -------
+        dict
+            ``conflicting_pairs`` of rows in one step, counted for each id that they share: what an in-batch mask must
+            hide, and 0 but under ``conflicts="spread"``. ``excess``: rows beyond an even share of their id among the
+            steps. ``from_base``: whether the packing of the build was shuffled, as the epoch's own order could not be
+            packed.
+        """
+        rows, offsets, from_base = self._plan.epoch(_coerce.epoch(epoch))
+        pairs, excess = self._plan.together(rows, offsets)
+        return {"conflicting_pairs": pairs, "excess": excess, "from_base": from_base}
+
 
 @_coerce.named("no_duplicate_plan")
 def no_duplicate_plan(
@@ -93,7 +120,7 @@ def no_duplicate_plan(
     batch_size: int,
     batches_per_step: int = 1,
     strict: bool = False,
-    conflicts: Literal["error", "extend"] = "error",
+    conflicts: Literal["error", "drop", "spread", "extend"] = "error",
     remainder: Literal["pad", "drop", "error"] = "pad",
     seed: int = 0,
 ) -> NoDuplicatePlan:
@@ -101,7 +128,7 @@ def no_duplicate_plan(
 
     A step is ``batches_per_step`` consecutive batches. Two rows conflict if they share an anchor, or if a positive of
     one is any document of the other. No step holds two rows that conflict; every row is in one step of an epoch.
-    Nothing is promised across the borders of steps.
+    Nothing is promised across the borders of steps. Where ids make that impossible, ``conflicts`` decides.
 
     Parameters
     ----------
@@ -118,11 +145,17 @@ def no_duplicate_plan(
     strict : bool, default False
         Whether two rows also conflict by sharing a negative.
     conflicts : str, default "error"
-        What to do where ids need more steps than ``ceil(n / (batch_size * batches_per_step))``. ``"error"`` says which
-        id and how many; ``"extend"`` takes that many steps, of sizes that differ by at most one: batches are a list.
+        What to do where ids need more steps than ``ceil(n / (batch_size * batches_per_step))``:
+
+        - ``"error"`` says which id, how many steps, what would fit, and how many rows ``"drop"`` would leave out.
+        - ``"drop"`` takes full steps only. Rows of frequent ids are left out in turn: one that an epoch leaves out goes
+          before equally frequent ones in the next.
+        - ``"spread"`` takes as many steps as rows fill. An id that they cannot keep apart stands as often in one step
+          as in another; its conflicts are counted, and need :func:`in_batch_mask`.
+        - ``"extend"`` takes the steps that are needed, of sizes that differ by at most one: batches are a list.
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``
-        leaves it out, ``"error"``.
+        leaves it out (other rows each epoch), ``"error"``. Under ``"spread"`` rows that conflict may fill it too.
     seed : int, default 0
         In [0, 2**64).
 
@@ -137,14 +170,14 @@ def no_duplicate_plan(
         An argument of a type that is not accepted, or ids of which only some are strings.
     NegmineValueError
         Ids of different lengths, a batch larger than the data, ids that need more steps, a remainder that is refused
-        or cannot be padded.
+        or cannot be padded, ids of which not even one full step is free of conflict.
 
     Notes
     -----
     An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by
-    a search through conflicts (min-conflicts with a tabu list). The number of steps is the first, from the lower
-    bound up, for which that succeeds. The least number is NP-hard to find: data of a few dozen rows are searched
-    through, larger ones may get more steps than they need.
+    a search through conflicts (min-conflicts with a tabu list); if that fails, rows of frequent ids are placed first.
+    The number of steps is the first, from the lower bound up, for which that succeeds. The least number is NP-hard to
+    find: data of a few dozen rows are searched through, larger ones may get more steps than they need.
 
     Examples
     --------
@@ -154,7 +187,7 @@ def no_duplicate_plan(
     (2, 2, (2, 2))
     """
     flag = _coerce.flag(strict, "strict")
-    mode = _coerce.choice(conflicts, "conflicts", ("error", "extend"))
+    mode = _coerce.choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
     rest = _coerce.choice(remainder, "remainder", ("pad", "drop", "error"))
     size = _coerce.integer(batch_size, "batch_size", least=1)
     per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
@@ -177,39 +210,31 @@ def no_duplicate_plan(
     (positive_numbers, negative_numbers), document_names = _numbered(tables)
     names = {"anchors": anchor_names, "documents": document_names}
     columns = Columns(anchor_numbers, positive_numbers, negative_numbers, len(anchor_names), len(document_names), flag)
-    plan = _native.NoDuplicatePlan(columns, step, rest != "pad", start)
+    policy = "extend" if mode == "error" else mode
+    plan = _native.NoDuplicatePlan(columns, step, policy, rest != "pad", start)
+    steps, least = plan.steps, -(-n // step)
     lower, place, exclusive, shared = plan.bound
     bound_id = None if place is None else _label(names[place[0]], place[1])
-    steps, least = plan.steps, -(-n // step)
     if steps > least and mode == "error":
-        kind = "" if place is None else place[0].removesuffix("s")
-        why = (
-            "none of fewer steps was found"
-            if place is None
-            else f"{kind} {bound_id!r} is in {exclusive + shared} rows"
-            + (f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}" if shared else "")
-        )
-        raise NegmineValueError(
-            f"`batch_size` x `batches_per_step` must be at most {n // steps} for these ids; got {size} x {per_step}: "
-            f"{why}, so {n} rows need {steps} steps without conflict, and {least} steps of {step} rows do not exist. "
-            "`conflicts='extend'` takes the steps that are needed."
-        )
+        message = _refusal(n, (size, per_step), steps, place and place[0], bound_id, (exclusive, shared))
+        raise NegmineValueError(f"{message} {_ways_out(columns, step, start)}")
     short = n % step if steps == least else 0
     if short and rest == "error":
         raise NegmineValueError(
             f"`remainder` must be 'pad' or 'drop' where the last step is short; got 'error' with {short} rows left "
             f"after {n // step} steps of {step}."
         )
-    if n // steps < per_step:
+    if steps > least and n // steps < per_step:
         raise NegmineValueError(
             f"`batches_per_step` must be at most the rows of a step; got {per_step} where these ids need {steps} "
             f"steps, of {n // steps} rows."
         )
     repeated = step - short if short and rest == "pad" else 0
-    left_out = short if rest == "drop" else 0
+    left_out = n - steps * step if steps < least else short if rest == "drop" else 0
+    pairs, excess = plan.together_in_base
     return NoDuplicatePlan(
         n_rows=n,
-        batch_size=size if mode == "error" else None,
+        batch_size=None if mode == "extend" else size,
         batches_per_step=per_step,
         steps=steps,
         lower_bound=lower,
@@ -224,9 +249,47 @@ def no_duplicate_plan(
             "left_out": left_out,
             "exclusive": exclusive,
             "shared": shared,
+            "conflicting_pairs": pairs,
+            "excess": excess,
+            "epochs_from_base": 0,
         },
         _plan=plan,
     )
+
+
+def _refusal(
+    n: int,
+    sizes: tuple[int, int],
+    steps: int,
+    space: str | None,
+    bound_id: int | str | None,
+    holders: tuple[int, int],
+) -> str:
+    """Say which id needs more steps than rows fill, and how large steps may be."""
+    exclusive, shared = holders
+    step = sizes[0] * sizes[1]
+    why = "none of fewer steps was found"
+    if space is not None:
+        kind = space.removesuffix("s")
+        why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
+        if shared:
+            why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
+    return (
+        f"`batch_size` x `batches_per_step` must be at most {n // steps} for these ids; got {sizes[0]} x {sizes[1]}: "
+        f"{why}, so {n} rows need {steps} steps without conflict, and {-(-n // step)} steps of {step} rows do not "
+        "exist."
+    )
+
+
+def _ways_out(columns: Columns, step: int, seed: int) -> str:
+    """Say what each way out costs."""
+    n = len(columns.anchors)
+    ways = "`conflicts='extend'` takes the steps that are needed, 'spread' lets some rows conflict"
+    try:
+        dropping = _native.NoDuplicatePlan(columns, step, "drop", True, seed)
+    except NegmineValueError:
+        return f"{ways}."
+    return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."
 
 
 def _table(value: object, argument: str, n: int) -> _coerce.Ids:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import audit, demo, info, merge, mine
+from negmine.cli import audit, cluster, demo, info, merge, mine
 from negmine.cli.errors import ArgumentError
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("mine")(mine.command)
 app.command("merge")(merge.command)
+app.command("cluster")(cluster.command)
 app.command("audit")(audit.command)
 app.command("demo")(demo.command)
 app.command("info")(info.command)

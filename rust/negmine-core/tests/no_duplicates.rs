@@ -2,7 +2,7 @@
 //! steps of small data is compared with the least there is, and packings without slack are planted and found again.
 
 use negmine_core::base::parallel::Run;
-use negmine_core::batch::{Column, Columns, Epoch, NoDuplicates, Remainder};
+use negmine_core::batch::{Column, Columns, Epoch, NoDuplicates, Policy, Remainder};
 use negmine_kernels::Isa;
 use proptest::prelude::*;
 
@@ -30,6 +30,16 @@ impl Data {
         remainder: Remainder,
         seed: u64,
     ) -> negmine_core::base::Result<NoDuplicates> {
+        self.plan_by(size, Policy::Extend, remainder, seed)
+    }
+
+    fn plan_by(
+        &self,
+        size: usize,
+        policy: Policy,
+        remainder: Remainder,
+        seed: u64,
+    ) -> negmine_core::base::Result<NoDuplicates> {
         let widest = |lists: &[Vec<i64>]| lists.iter().map(Vec::len).max().unwrap_or(0);
         let flat = |lists: &[Vec<i64>]| -> Vec<i64> {
             let width = widest(lists);
@@ -49,7 +59,7 @@ impl Data {
             n_documents: 5_000,
             strict: self.strict,
         };
-        NoDuplicates::new(&columns, size, remainder, seed, &run())
+        NoDuplicates::new(&columns, size, policy, remainder, seed, &run())
     }
 
     /// The definition, for two rows.
@@ -102,6 +112,21 @@ impl Data {
         let n = self.len();
         let rivals: Vec<Vec<bool>> = (0..n).map(|a| (0..n).map(|b| self.conflict(a, b)).collect()).collect();
         (n.div_ceil(size)..n).find(|steps| Self::fits(&rivals, size, *steps)).unwrap_or(n)
+    }
+
+    /// Checks that steps are full and without conflict; how often each row is in one.
+    fn full_steps(&self, plan: &NoDuplicates, epoch: &Epoch, size: usize) -> Vec<usize> {
+        let mut times = vec![0; self.len()];
+        assert_eq!(epoch.rows.len(), plan.emitted() * size);
+        for step in epoch.rows.chunks(size) {
+            for (i, a) in step.iter().enumerate() {
+                times[*a as usize] += 1;
+                for b in &step[..i] {
+                    assert!(a != b && !self.conflict(*a as usize, *b as usize), "rows {a} and {b}");
+                }
+            }
+        }
+        times
     }
 
     /// Checks an epoch against the contract.
@@ -299,6 +324,130 @@ fn a_last_step_that_cannot_be_filled_is_an_error() {
     assert!(data.plan(0, Remainder::Pad).unwrap_err().to_string().contains("batch_size"));
 }
 
+#[test]
+fn rows_of_a_frequent_id_are_left_out_in_turn() {
+    // 900 rows of 10 a step; one id in 240 of them, another in 150, 20 in both.
+    let mut data = Data { strict: true, ..Data::default() };
+    for row in 0..900_i64 {
+        let mut ids = vec![10 + row];
+        ids.extend((row < 240).then_some(0));
+        ids.extend((220..370).contains(&row).then_some(1));
+        data.positives.push(ids);
+        data.negatives.push(Vec::new());
+    }
+    let plan = data.plan_by(10, Policy::Drop, Remainder::Pad, 5).unwrap();
+    // F steps use 530 rows of neither, and F of each id at most.
+    assert!(plan.steps() >= 64 && plan.steps() * 10 <= 530 + 2 * plan.steps(), "{} steps", plan.steps());
+    let mut used = vec![0; 900];
+    let mut before = vec![1; 900];
+    for epoch in 0..8 {
+        let found = plan.epoch(epoch, &run()).unwrap();
+        assert!(!found.from_base);
+        let times = data.full_steps(&plan, &found, 10);
+        // Of rows of one id alone, those left out go first.
+        for group in [0..220, 240..370] {
+            let first: Vec<usize> = group.clone().filter(|row| before[*row] == 0).collect();
+            let kept = first.iter().filter(|row| times[**row] == 1).count();
+            let again = group.clone().filter(|row| before[*row] == 1 && times[*row] == 1).count();
+            assert!(
+                epoch == 0 || kept == first.len() || again <= 20,
+                "epoch {epoch}: {kept} of {}, {again}",
+                first.len()
+            );
+        }
+        for (all, times) in used.iter_mut().zip(&times) {
+            *all += times;
+        }
+        before = times;
+    }
+    for group in [0..220, 240..370, 370..900] {
+        let (least, most) = (used[group.clone()].iter().min().unwrap(), used[group].iter().max().unwrap());
+        assert!(most - least <= 2, "{least} to {most}");
+    }
+}
+
+#[test]
+fn dropping_without_need_is_the_plan_without_it() {
+    let data = Data {
+        positives: (0..50).map(|row| vec![row % 10]).collect(),
+        negatives: vec![Vec::new(); 50],
+        ..Data::default()
+    };
+    let plain = data.plan(10, Remainder::Pad).unwrap().epoch(3, &run()).unwrap();
+    for policy in [Policy::Drop, Policy::Spread] {
+        let plan = data.plan_by(10, policy, Remainder::Pad, 1).unwrap();
+        assert_eq!(plan.epoch(3, &run()).unwrap(), plain);
+        assert_eq!(plan.together(&plain.rows, &plain.offsets), (0, 0));
+    }
+}
+
+#[test]
+fn a_frequent_id_is_spread_evenly() {
+    for strict in [true, false] {
+        let mut data = Data { strict, ..Data::default() };
+        for row in 0..1_000_i64 {
+            data.positives.push(vec![if row < 330 { 0 } else { 10 + row % 200 }]);
+            data.negatives.push(vec![if (300..600).contains(&row) { 1 } else { 2_000 + row }]);
+        }
+        let plan = data.plan_by(25, Policy::Spread, Remainder::Pad, 3).unwrap();
+        assert_eq!((plan.steps(), plan.emitted()), (40, 40));
+        for number in 0..3 {
+            let epoch = plan.epoch(number, &run()).unwrap();
+            assert_eq!(plan.together(&epoch.rows, &epoch.offsets).1, 0, "nothing beyond an even share");
+            let mut pairs = 0;
+            for step in epoch.rows.chunks(25) {
+                assert!(step.iter().filter(|row| **row < 330).count() <= 9);
+                for (i, a) in step.iter().enumerate() {
+                    for b in &step[..i] {
+                        let both_frequent = *a < 330 && *b < 330;
+                        let shared = (300..600).contains(a) && (300..600).contains(b);
+                        let conflict = data.conflict(*a as usize, *b as usize);
+                        assert!(!conflict || both_frequent || strict && shared, "rows {a} and {b}");
+                        pairs += u64::from(both_frequent) + u64::from(strict && shared);
+                    }
+                }
+            }
+            assert_eq!(plan.together(&epoch.rows, &epoch.offsets).0, pairs);
+            let mut sorted = epoch.rows;
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..1_000));
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_restored_from_its_parts() {
+    let mut random = Random(11);
+    let mut data = Data::default();
+    for _ in 0..200 {
+        data.positives.push(vec![random.below(60) as i64]);
+        data.negatives.push(vec![random.below(60) as i64, random.below(500) as i64]);
+    }
+    for policy in [Policy::Extend, Policy::Drop, Policy::Spread] {
+        let plan = data.plan_by(10, policy, Remainder::Drop, 9).unwrap();
+        let again = NoDuplicates::restored(plan.parts()).unwrap();
+        assert_eq!(again.parts(), plan.parts());
+        for epoch in 0..2 {
+            assert_eq!(again.epoch(epoch, &run()).unwrap(), plan.epoch(epoch, &run()).unwrap());
+        }
+    }
+    let mut parts = data.plan(10, Remainder::Drop).unwrap().parts();
+    parts.base[3] = 200;
+    assert!(NoDuplicates::restored(parts).is_err());
+}
+
+#[test]
+fn a_stop_is_heard() {
+    let data = Data {
+        positives: (0..400).map(|row| vec![row % 20]).collect(),
+        negatives: vec![Vec::new(); 400],
+        ..Data::default()
+    };
+    let plan = data.plan(20, Remainder::Pad).unwrap();
+    let stop = Run { poll: &|_, _| true, ..run() };
+    assert_eq!(plan.epoch(0, &stop), Err(negmine_core::base::Error::Interrupted));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
@@ -321,5 +470,45 @@ proptest! {
         let plan = data.plan(size, Remainder::Drop).unwrap();
         prop_assert!(plan.steps() >= plan.bound().steps);
         data.verify(&plan, &plan.epoch(epoch, &run()).unwrap(), size, Remainder::Drop);
+    }
+
+    #[test]
+    fn dropping_and_spreading_keep_the_contract(
+        rows in prop::collection::vec(
+            (prop::collection::vec(0..12_i64, 0..3), prop::collection::vec(0..40_i64, 0..4)),
+            2..120,
+        ),
+        strict: bool,
+        pad: bool,
+        size in 1..12_usize,
+        epoch: u64,
+    ) {
+        let mut data = Data { strict, ..Data::default() };
+        for (positives, negatives) in rows {
+            data.positives.push(positives);
+            data.negatives.push(negatives);
+        }
+        let n = data.len();
+        let size = size.min(n);
+        let remainder = if pad { Remainder::Pad } else { Remainder::Drop };
+        if let Ok(plan) = data.plan_by(size, Policy::Drop, remainder, 3) {
+            let times = data.full_steps(&plan, &plan.epoch(epoch, &run()).unwrap(), size);
+            prop_assert!(plan.is_full() && pad || times.iter().all(|count| *count <= 1));
+        }
+        let plan = data.plan_by(size, Policy::Spread, remainder, 3).unwrap_or_else(|error| panic!("{error}"));
+        let found = plan.epoch(epoch, &run()).unwrap();
+        prop_assert_eq!(found.rows.len(), plan.emitted() * size);
+        let mut times = vec![0; n];
+        for step in found.rows.chunks(size) {
+            let mut sorted = step.to_vec();
+            sorted.sort_unstable();
+            sorted.dedup();
+            prop_assert_eq!(sorted.len(), size);
+            for row in sorted {
+                times[row as usize] += 1;
+            }
+        }
+        let range = if pad { 1..=2 } else { 0..=1 };
+        prop_assert!(times.iter().all(|count| range.contains(count)));
     }
 }

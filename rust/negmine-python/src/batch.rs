@@ -2,7 +2,7 @@
 
 use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, Id, InBatch, NoDuplicates, Parts,
-    Permutation, Remainder, TopicBatches,
+    Permutation, Policy, Remainder, TopicBatches,
 };
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -211,6 +211,18 @@ fn column<'a>(argument: &'static str, array: &'a PyReadonlyArray2<'_, i64>) -> P
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct NoDuplicatePlan(NoDuplicates);
 
+fn policy(conflicts: &str) -> Policy {
+    match conflicts {
+        "drop" => Policy::Drop,
+        "spread" => Policy::Spread,
+        _ => Policy::Extend,
+    }
+}
+
+fn remainder(drop: bool) -> Remainder {
+    if drop { Remainder::Drop } else { Remainder::Pad }
+}
+
 /// The rows of an epoch, where its steps begin, and whether the packing of the build was used.
 type EpochArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, bool);
 
@@ -221,6 +233,7 @@ impl NoDuplicatePlan {
         py: Python<'_>,
         columns: ColumnsArg<'_>,
         size: usize,
+        conflicts: &str,
         drop_remainder: bool,
         seed: u64,
     ) -> PyResult<Self> {
@@ -233,11 +246,11 @@ impl NoDuplicatePlan {
             n_documents: columns.n_documents,
             strict: columns.strict,
         };
-        let remainder = if drop_remainder { Remainder::Drop } else { Remainder::Pad };
-        call::run(py, 1, None, |run| NoDuplicates::new(&read, size, remainder, seed, run)).map(Self)
+        let (policy, remainder) = (policy(conflicts), remainder(drop_remainder));
+        call::run(py, 1, None, |run| NoDuplicates::new(&read, size, policy, remainder, seed, run)).map(Self)
     }
 
-    /// Steps that hold all rows.
+    /// Steps that hold all rows, but for those that are left out.
     #[getter]
     fn steps(&self) -> usize {
         self.0.steps()
@@ -265,23 +278,45 @@ impl NoDuplicatePlan {
         Ok((PyArray1::from_vec(py, found.rows), PyArray1::from_vec(py, found.offsets), found.from_base))
     }
 
+    /// Pairs that conflict in some steps, and rows beyond their id's share of the steps.
+    fn together(
+        &self,
+        py: Python<'_>,
+        rows: PyReadonlyArray1<'_, i64>,
+        offsets: PyReadonlyArray1<'_, i64>,
+    ) -> PyResult<(u64, u64)> {
+        let (rows, offsets) = (rows.as_slice()?, offsets.as_slice()?);
+        call::run(py, 1, None, |_| Ok(self.0.together(rows, offsets)))
+    }
+
+    /// The same of the packing of the build.
+    #[getter]
+    fn together_in_base(&self) -> (u64, u64) {
+        self.0.together_in_base()
+    }
+
     /// Pickles as the ids that can conflict and the packing of the build, about 8 bytes a row and 4 an occurrence.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
         let parts = self.0.parts();
         let restore = py.import("negmine._native")?.getattr("restore_no_duplicate_plan")?;
         let arrays = [parts.row_offsets, parts.row_ids, parts.base].map(|part| PyArray1::from_vec(py, part));
-        let [row_offsets, row_ids, base] = arrays;
+        let caps = parts.caps.map(|caps| PyArray1::from_vec(py, caps));
         let drop_remainder = parts.remainder == Remainder::Drop;
-        Ok((restore, (row_offsets, row_ids, base, parts.steps, parts.size, drop_remainder, parts.seed)))
+        let conflicts = match parts.policy {
+            Policy::Drop => "drop",
+            Policy::Spread => "spread",
+            Policy::Extend => "extend",
+        };
+        let steps = (parts.steps, parts.size);
+        Ok((restore, (arrays.into(), caps, steps, conflicts, drop_remainder, parts.seed)))
     }
 }
 
 type State<'py> = (
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray1<u32>>,
-    usize,
-    usize,
+    (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>),
+    Option<Bound<'py, PyArray1<u32>>>,
+    (usize, usize),
+    &'static str,
     bool,
     u64,
 );
@@ -290,21 +325,23 @@ type State<'py> = (
 #[pyfunction]
 pub(crate) fn restore_no_duplicate_plan(
     py: Python<'_>,
-    row_offsets: PyReadonlyArray1<'_, u32>,
-    row_ids: PyReadonlyArray1<'_, u32>,
-    base: PyReadonlyArray1<'_, u32>,
-    steps: usize,
-    size: usize,
+    arrays: (PyReadonlyArray1<'_, u32>, PyReadonlyArray1<'_, u32>, PyReadonlyArray1<'_, u32>),
+    caps: Option<PyReadonlyArray1<'_, u32>>,
+    sizes: (usize, usize),
+    conflicts: &str,
     drop_remainder: bool,
     seed: u64,
 ) -> PyResult<NoDuplicatePlan> {
+    let ((row_offsets, row_ids, base), (steps, size)) = (arrays, sizes);
     let parts = Parts {
         row_offsets: row_offsets.as_slice()?.to_vec(),
         row_ids: row_ids.as_slice()?.to_vec(),
         base: base.as_slice()?.to_vec(),
+        caps: caps.map(|caps| caps.as_slice().map(<[u32]>::to_vec)).transpose()?,
         steps,
         size,
-        remainder: if drop_remainder { Remainder::Drop } else { Remainder::Pad },
+        policy: policy(conflicts),
+        remainder: remainder(drop_remainder),
         seed,
     };
     call::run(py, 1, None, |_| NoDuplicates::restored(parts)).map(NoDuplicatePlan)

@@ -247,6 +247,19 @@ impl Conflicts {
         (self.id_offsets[id as usize + 1] - self.id_offsets[id as usize]) as usize
     }
 
+    /// How many rows of a step may share an id where `steps` steps do not keep it apart: an even share. Of the first
+    /// ids; 0 where steps do.
+    pub(super) fn caps(&self, steps: usize, size: usize) -> Vec<u32> {
+        let frequent = (0..self.ids() as u32).take_while(|id| self.frequency(*id) > steps);
+        frequent
+            .map(|id| {
+                let (exclusive, shared) = self.holders(id);
+                let needed = exclusive.len() + shared.len().div_ceil(size);
+                if needed > steps { self.frequency(id).div_ceil(steps) as u32 } else { 0 }
+            })
+            .collect()
+    }
+
     /// The least number of steps of at most `size` rows, as far as single ids and the number of rows tell.
     pub(super) fn bound(&self, size: usize) -> Bound {
         let mut bound = Bound { steps: self.rows().div_ceil(size), id: None, exclusive: 0, shared: 0 };

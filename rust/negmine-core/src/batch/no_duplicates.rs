@@ -12,23 +12,13 @@
 
 use super::conflicts::{Bound, Columns, Conflicts};
 use super::exhaustive::{Outcome, exhaustive};
+use super::leave_out::Circles;
+use super::pack::{ATTEMPTS, dice, pack, pack_spread};
 use super::packing::Packing;
-use super::permute::Permutation;
-use super::repair::{Dice, repair, search, verified};
 use super::shape::Shape;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
-use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
-
-/// Moves that a search may take: enough for what a repair leaves, a fraction of a second at most.
-const MOVES: usize = 20_000;
-
-/// As much for each row of small data.
-const MOVES_A_ROW: usize = 50;
-
-/// Orders of one epoch that are tried.
-const ATTEMPTS: u64 = 3;
 
 /// What becomes of a last step that is short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +29,17 @@ pub enum Remainder {
     Drop,
 }
 
+/// What becomes of ids that need more steps than rows fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// As many steps as they need, of like sizes.
+    Extend,
+    /// Full steps; some rows are left out, others in the next epoch.
+    Drop,
+    /// As many steps as rows fill; rows of such an id stand together, in no step more than they must.
+    Spread,
+}
+
 /// A plan of batches; the packing it was built with is its proof that the number of steps is possible.
 #[derive(Clone, Debug)]
 pub struct NoDuplicates {
@@ -46,8 +47,11 @@ pub struct NoDuplicates {
     shape: Shape,
     bound: Bound,
     size: usize,
+    policy: Policy,
     remainder: Remainder,
     seed: u64,
+    /// Where rows of an id stand together: rows of a step that may share one, of the first ids.
+    caps: Option<Vec<u32>>,
     base: Vec<u32>,
 }
 
@@ -60,10 +64,14 @@ pub struct Parts {
     pub row_ids: Vec<u32>,
     /// The packing of the build.
     pub base: Vec<u32>,
-    /// Steps that hold all rows.
+    /// Rows of a step that may share an id, of the first ids; `None` where none may.
+    pub caps: Option<Vec<u32>>,
+    /// Steps.
     pub steps: usize,
     /// Rows of a full step.
     pub size: usize,
+    /// What becomes of ids that need more steps than rows fill.
+    pub policy: Policy,
     /// What becomes of a last step that is short.
     pub remainder: Remainder,
     /// The seed.
@@ -86,10 +94,11 @@ impl NoDuplicates {
     ///
     /// # Errors
     /// Columns that do not fit each other, a size of 0 or above the number of rows, a last step that cannot be padded,
-    /// or an interrupt.
+    /// not even one step without conflict, or an interrupt.
     pub fn new(
         columns: &Columns<'_>,
         size: usize,
+        policy: Policy,
         remainder: Remainder,
         seed: u64,
         run: &Run<'_>,
@@ -103,37 +112,100 @@ impl NoDuplicates {
             });
         }
         let conflicts = Conflicts::new(columns)?;
-        let mut bound = conflicts.bound(size);
-        let mut steps = bound.steps;
+        let bound = conflicts.bound(size);
+        let shape = Shape::new(n, size, n.div_ceil(size));
+        let plan =
+            Self { conflicts, shape, bound, size, policy, remainder, seed, caps: None, base: Vec::new() };
+        let plan = match policy {
+            Policy::Extend => plan.extended(run),
+            Policy::Drop => plan.dropped(run),
+            Policy::Spread => plan.spread(run),
+        }?;
+        plan.check_padding()?;
+        Ok(plan)
+    }
+
+    /// A packing of a shape, if one is found; the number of steps is the data's and not the seed's.
+    fn based(&self, shape: Shape, run: &Run<'_>) -> Result<Option<Vec<u32>>> {
+        match exhaustive(&self.conflicts, &shape) {
+            Outcome::Found(rows) => Ok(Some(rows)),
+            Outcome::Impossible => Ok(None),
+            Outcome::Unknown => pack(&self.conflicts, shape, (0, 0), run),
+        }
+    }
+
+    fn extended(mut self, run: &Run<'_>) -> Result<Self> {
+        let (n, size) = (self.rows(), self.size);
+        let mut steps = self.bound.steps;
         let mut tried = 0;
         loop {
             // More steps than rows need are smaller ones, which hold fewer sharers of an id.
-            let next = conflicts.bound(if steps > n.div_ceil(size) { n.div_ceil(steps) } else { size });
+            let next = self.conflicts.bound(if steps > n.div_ceil(size) { n.div_ceil(steps) } else { size });
             if next.steps > steps {
                 steps = next.steps.min(n);
                 if tried == 0 {
-                    bound = next;
+                    self.bound = next;
                 }
                 if steps < n {
                     continue;
                 }
             }
-            let shape = Shape::new(n, size, steps);
-            let base = match exhaustive(&conflicts, &shape) {
-                Outcome::Found(rows) => Some(rows),
-                Outcome::Impossible => None,
-                // The number of steps is the data's and not the seed's.
-                Outcome::Unknown => pack(&conflicts, shape, 0, 0, run)?,
-            };
-            if let Some(base) = base {
-                let plan = Self { conflicts, shape, bound, size, remainder, seed, base };
-                plan.check_padding()?;
-                return Ok(plan);
+            self.shape = Shape::new(n, size, steps);
+            if let Some(base) = self.based(self.shape, run)? {
+                self.base = base;
+                return Ok(self);
             }
             // One more, then 1 %, 2 %, ... of what it is; with one row a step there is no conflict.
             steps = (steps + (steps * tried / 100).max(1)).min(n);
             tried += 1;
         }
+    }
+
+    /// The most full steps, as far as single ids tell and a packing is found.
+    fn dropped(mut self, run: &Run<'_>) -> Result<Self> {
+        let (n, size) = (self.rows(), self.size);
+        if self.bound.steps == self.shape.steps
+            && let Some(base) = self.based(self.shape, run)?
+        {
+            self.base = base;
+            return Ok(self);
+        }
+        let circles = Circles::new(n, 0, run)?;
+        let possible =
+            |steps| circles.left_out(&self.conflicts, &Shape::dropping(n, size, steps), 0).is_some();
+        let (mut steps, mut beyond) = (0, n / size + 1);
+        while beyond - steps > 1 {
+            let middle = steps.midpoint(beyond);
+            if possible(middle) { steps = middle } else { beyond = middle }
+        }
+        let mut tried = 0;
+        while steps > 0 {
+            self.shape = Shape::dropping(n, size, steps);
+            if let Some(base) = pack(&self.conflicts, self.shape, (0, 0), run)? {
+                self.base = base;
+                return Ok(self);
+            }
+            steps -= (steps * tried / 100).clamp(1, steps);
+            tried += 1;
+        }
+        Err(Error::Value {
+            argument: "batch_size",
+            rule: "small enough that one step without conflict is found",
+            got: format!("{size} rows a step of {n}"),
+        })
+    }
+
+    fn spread(mut self, run: &Run<'_>) -> Result<Self> {
+        if self.bound.steps == self.shape.steps
+            && let Some(base) = self.based(self.shape, run)?
+        {
+            self.base = base;
+            return Ok(self);
+        }
+        let caps = self.conflicts.caps(self.shape.steps, self.size);
+        self.base = pack_spread(&self.conflicts, self.shape, &caps, (0, 0), run)?;
+        self.caps = Some(caps);
+        Ok(self)
     }
 
     /// What [`Self::restored`] makes the plan of again, in another process.
@@ -144,8 +216,10 @@ impl NoDuplicates {
             row_offsets: row_offsets.to_vec(),
             row_ids: row_ids.to_vec(),
             base: self.base.clone(),
+            caps: self.caps.clone(),
             steps: self.steps(),
             size: self.size,
+            policy: self.policy,
             remainder: self.remainder,
             seed: self.seed,
         }
@@ -156,7 +230,7 @@ impl NoDuplicates {
     /// # Errors
     /// Parts that do not fit each other.
     pub fn restored(parts: Parts) -> Result<Self> {
-        let Parts { row_offsets, row_ids, base, steps, size, remainder, seed } = parts;
+        let Parts { row_offsets, row_ids, base, caps, steps, size, policy, remainder, seed } = parts;
         let conflicts = Conflicts::restored(row_offsets, row_ids)?;
         let n = conflicts.rows();
         check_length("base", n, base.len())?;
@@ -170,11 +244,14 @@ impl NoDuplicates {
         if let Some(&row) = base.iter().find(|row| **row as usize >= n) {
             return Err(Error::RowOutOfRange { argument: "base", row: i64::from(row), rows: n });
         }
-        let (shape, bound) = (Shape::new(n, size, steps), conflicts.bound(size));
-        Ok(Self { conflicts, shape, bound, size, remainder, seed, base })
+        let (mut shape, bound) = (Shape::new(n, size, steps), conflicts.bound(size));
+        if policy == Policy::Drop && steps < n.div_ceil(size) {
+            shape = Shape::dropping(n, size, steps.min(n / size));
+        }
+        Ok(Self { conflicts, shape, bound, size, policy, remainder, seed, caps, base })
     }
 
-    /// Steps that hold all rows.
+    /// Steps that hold all rows, but for those that are left out.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.shape.steps
@@ -192,7 +269,7 @@ impl NoDuplicates {
         self.bound
     }
 
-    /// Whether every emitted step has the full size.
+    /// Whether rows are cut into full steps and a rest.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.steps() == self.rows().div_ceil(self.size)
@@ -200,6 +277,11 @@ impl NoDuplicates {
 
     fn rows(&self) -> usize {
         self.conflicts.rows()
+    }
+
+    /// Rows of a step that may share an id; 0 where it is a matter of conflict.
+    fn cap(&self, id: u32) -> u32 {
+        self.caps.as_ref().and_then(|caps| caps.get(id as usize)).copied().unwrap_or(0)
     }
 
     fn has_remainder(&self) -> bool {
@@ -223,7 +305,11 @@ impl NoDuplicates {
     /// # Errors
     /// An interrupt.
     pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Epoch> {
-        let own = pack(&self.conflicts, self.shape, self.seed, epoch, run)?;
+        let place = (self.seed, epoch);
+        let own = match &self.caps {
+            None => pack(&self.conflicts, self.shape, place, run)?,
+            Some(caps) => Some(pack_spread(&self.conflicts, self.shape, caps, place, run)?),
+        };
         if let Some(rows) = own
             && let Ok(rows) = self.finish(&rows)
         {
@@ -232,6 +318,42 @@ impl NoDuplicates {
         let moved = self.moved(epoch);
         let rows = self.finish(&moved).or_else(|_| self.finish(&self.base));
         Ok(self.emit(rows.unwrap_or_default(), true))
+    }
+
+    /// What stands together in the steps of some rows, as [`Self::epoch`] emits them: pairs that conflict, counted for
+    /// each id, and rows beyond what their id's even share of the steps is.
+    #[must_use]
+    pub fn together(&self, rows: &[i64], offsets: &[i64]) -> (u64, u64) {
+        let (mut pairs, mut excess) = (0, 0);
+        let mut held: Vec<(u32, bool)> = Vec::new();
+        for ends in offsets.windows(2) {
+            held.clear();
+            for row in &rows[ends[0] as usize..ends[1] as usize] {
+                held.extend(self.conflicts.of_row(*row as u32).map(|(id, exclusive)| (id, !exclusive)));
+            }
+            held.sort_unstable();
+            for group in held.chunk_by(|a, b| a.0 == b.0) {
+                let e = group.partition_point(|(_, shared)| !shared) as u64;
+                let s = group.len() as u64 - e;
+                pairs += e * e.saturating_sub(1) / 2 + e * s;
+                excess += match self.cap(group[0].0) {
+                    0 if e > 0 => e + s - 1,
+                    0 => 0,
+                    cap => (e + s).saturating_sub(u64::from(cap)),
+                };
+            }
+        }
+        (pairs, excess)
+    }
+
+    /// [`Self::together`] of the packing of the build.
+    #[must_use]
+    pub fn together_in_base(&self) -> (u64, u64) {
+        let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
+        let offsets: Vec<i64> = (0..=self.steps())
+            .map(|step| if step == self.steps() { self.shape.held() } else { self.shape.range(step).start } as i64)
+            .collect();
+        self.together(&rows, &offsets)
     }
 
     fn emit(&self, rows: Vec<i64>, from_base: bool) -> Epoch {
@@ -244,37 +366,46 @@ impl NoDuplicates {
 
     /// The rows of all emitted steps, the last one filled or left out; else how many rows are missing.
     fn finish(&self, rows: &[u32]) -> std::result::Result<Vec<i64>, usize> {
-        let mut out: Vec<i64> = rows.iter().map(|row| i64::from(*row)).collect();
+        let mut out: Vec<i64> = rows[..self.shape.held()].iter().map(|row| i64::from(*row)).collect();
         if !self.has_remainder() {
             return Ok(out);
         }
-        let (before, last) = rows.split_at((self.steps() - 1) * self.size);
+        let (before, last) = rows[..self.shape.held()].split_at((self.steps() - 1) * self.size);
         if self.remainder == Remainder::Drop {
             out.truncate(before.len());
             return Ok(out);
         }
         // Exclusive and shared holders in the last step.
-        let mut held = vec![[false; 2]; self.conflicts.ids()];
+        let mut held = vec![[0_u32; 2]; self.conflicts.ids()];
         let mut missing = self.size - last.len();
+        let mut passed = Vec::new();
         for (place, row) in last.iter().chain(before).enumerate() {
             if missing == 0 {
                 break;
             }
             let fits = self.conflicts.of_row(*row).all(|(id, exclusive)| {
                 let [e, s] = held[id as usize];
-                !(e || exclusive && s)
+                match self.cap(id) {
+                    0 => e == 0 && !(exclusive && s > 0),
+                    cap => e + s < cap,
+                }
             });
             if place < last.len() || fits {
                 for (id, exclusive) in self.conflicts.of_row(*row) {
-                    held[id as usize][usize::from(!exclusive)] = true;
+                    held[id as usize][usize::from(!exclusive)] += 1;
                 }
                 if place >= last.len() {
                     out.push(i64::from(*row));
                     missing -= 1;
                 }
+            } else if self.policy == Policy::Spread {
+                passed.push(i64::from(*row));
             }
         }
-        if missing == 0 { Ok(out) } else { Err(missing) }
+        // What stands together anyway fills up the rest.
+        let more = missing.min(passed.len());
+        out.extend_from_slice(&passed[..more]);
+        if missing == more { Ok(out) } else { Err(missing - more) }
     }
 
     /// The packing of the build after a random swap for every row, as far as swaps are without conflict, its steps
@@ -282,7 +413,8 @@ impl NoDuplicates {
     fn moved(&self, epoch: u64) -> Vec<u32> {
         let mut dice = dice(self.seed, epoch, ATTEMPTS);
         let n = self.rows();
-        let mut packing = Packing::new(&self.conflicts, self.shape, self.base.clone());
+        let mut packing =
+            Packing::new(&self.conflicts, self.shape, self.caps.as_deref().unwrap_or(&[]), self.base.clone());
         for row in 0..n as u32 {
             let other = packing.row_at(dice.below(n));
             if packing.step(row) != packing.step(other) && packing.swaps(row, other, u32::MAX) {
@@ -298,6 +430,7 @@ impl NoDuplicates {
             }
         }
         let mut rows = steps.concat();
+        rows.extend_from_slice(&packing.rows()[rows.len()..]);
         for step in 0..self.steps() {
             let part = &mut rows[self.shape.range(step)];
             for i in (1..part.len()).rev() {
@@ -306,37 +439,4 @@ impl NoDuplicates {
         }
         rows
     }
-}
-
-fn dice(seed: u64, epoch: u64, attempt: u64) -> Dice {
-    Dice(Draws::new(seed, Stream::Order).block([1, 2, attempt, epoch])[0])
-}
-
-/// The rows of an epoch in steps without conflict, if one is found.
-fn pack(
-    conflicts: &Conflicts,
-    shape: Shape,
-    seed: u64,
-    epoch: u64,
-    run: &Run<'_>,
-) -> Result<Option<Vec<u32>>> {
-    let n = conflicts.rows();
-    let moves = MOVES.min(MOVES_A_ROW * n);
-    let mut order = vec![0; n];
-    Permutation::new(n as u64, seed, epoch).fill(0, &mut order, run)?;
-    for attempt in 0..ATTEMPTS {
-        if (run.poll)(0, 1) {
-            return Err(Error::Interrupted);
-        }
-        let mut dice = dice(seed, epoch, attempt);
-        let order = order.iter().map(|row| *row as u32).collect();
-        let mut packing = Packing::new(conflicts, shape, order);
-        let left = repair(&mut packing, &mut dice);
-        // What is left of a hopeless number of steps is not worth a search.
-        if left.len() <= 16 + n / 64 && search(&mut packing, left, moves, &mut dice) {
-            debug_assert!(verified(&packing));
-            return Ok(Some(packing.into_rows()));
-        }
-    }
-    Ok(None)
 }

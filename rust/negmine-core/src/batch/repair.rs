@@ -2,7 +2,9 @@
 //! through conflicts where none is free.
 
 use super::packing::Packing;
+use crate::base::parallel::Run;
 use crate::base::philox::below;
+use crate::base::{Error, Result};
 
 /// Random partners that a row is tried with where free steps are common.
 const TRIES: usize = 256;
@@ -13,6 +15,10 @@ const ROWS: usize = 16;
 
 /// Partners that one move of the search compares.
 const PARTNERS: usize = 96;
+
+/// Ids, and moves of the search, between two looks at the caller's wish to stop.
+const POLL_IDS: u32 = 1 << 13;
+const POLL_MOVES: usize = 1 << 10;
 
 const NOBODY: u32 = u32::MAX;
 
@@ -31,17 +37,30 @@ impl Dice {
 }
 
 /// Moves every row that repeats an id of its step, the most frequent id first; the rows that no swap helped.
-pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice) -> Vec<u32> {
+///
+/// # Errors
+/// An interrupt.
+pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) -> Result<Vec<u32>> {
     let conflicts = packing.conflicts;
-    let steps = packing.shape.steps;
     // The last id that was seen in a step, plus 1.
-    let mut seen = vec![0_u32; steps];
+    let mut seen = vec![0_u32; packing.shape.parts()];
     let mut left = Vec::new();
     let mut bad = Vec::new();
     for id in 0..conflicts.ids() as u32 {
+        if id.is_multiple_of(POLL_IDS) {
+            heard(run)?;
+        }
+        if packing.cap(id) > 0 {
+            spread(packing, id, &mut left, dice);
+            continue;
+        }
         let (exclusive, shared) = conflicts.holders(id);
         for row in exclusive {
-            let mark = &mut seen[packing.step(*row) as usize];
+            let step = packing.step(*row);
+            if packing.shape.is_out(step) {
+                continue;
+            }
+            let mark = &mut seen[step as usize];
             if *mark == id + 1 {
                 bad.push(*row);
             }
@@ -57,7 +76,11 @@ pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice) -> Vec<u32> {
             place(packing, &mut bad, &mut seen, (id, NOBODY), &mut left, dice);
         }
     }
-    left
+    Ok(left)
+}
+
+fn heard(run: &Run<'_>) -> Result<()> {
+    if (run.poll)(0, 1) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Swaps the rows of `bad` into steps that are not marked with the id; exclusive rows mark theirs.
@@ -69,36 +92,30 @@ fn place(
     left: &mut Vec<u32>,
     dice: &mut Dice,
 ) {
-    let n = packing.rows().len();
+    let steps = packing.shape.steps;
     let exclusives = packing.conflicts.holders(id).0;
     let marks = lenient != NOBODY || exclusives.len() == packing.conflicts.frequency(id);
-    let frequent = 4 * exclusives.len() > seen.len();
+    let frequent = 4 * exclusives.len() > steps;
     let mut free: Vec<u32> = if frequent {
-        (0..seen.len() as u32).filter(|step| seen[*step as usize] != id + 1).collect()
+        (0..steps as u32).filter(|step| seen[*step as usize] != id + 1).collect()
     } else {
         Vec::new()
     };
     for row in bad.drain(..) {
-        let mut partner = None;
-        if frequent {
-            for _ in 0..STEPS.min(free.len()) {
-                let place = dice.below(free.len());
-                let range = packing.shape.range(free[place] as usize);
-                partner = (0..ROWS)
-                    .map(|_| packing.row_at(range.start + dice.below(range.len())))
-                    .find(|other| packing.swaps(row, *other, lenient));
-                if partner.is_some() {
-                    if marks {
-                        free.swap_remove(place);
-                    }
-                    break;
+        let partner = if frequent {
+            let found = partner_in(packing, row, &free, lenient, dice);
+            found.map(|(place, other)| {
+                if marks {
+                    free.swap_remove(place);
                 }
-            }
+                other
+            })
         } else {
-            partner = (0..TRIES).map(|_| packing.row_at(dice.below(n))).find(|other| {
+            let held = packing.shape.held();
+            (0..TRIES).map(|_| packing.row_at(dice.below(held))).find(|other| {
                 packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient)
-            });
-        }
+            })
+        };
         match partner {
             Some(other) => {
                 packing.swap(row, other);
@@ -111,17 +128,68 @@ fn place(
     }
 }
 
+/// A row of a step among `free` that `row` can be swapped with, and the place of that step.
+fn partner_in(
+    packing: &Packing<'_>,
+    row: u32,
+    free: &[u32],
+    lenient: u32,
+    dice: &mut Dice,
+) -> Option<(usize, u32)> {
+    (0..STEPS.min(free.len())).find_map(|_| {
+        let place = dice.below(free.len());
+        let range = packing.shape.range(free[place] as usize);
+        (0..ROWS)
+            .map(|_| packing.row_at(range.start + dice.below(range.len())))
+            .find(|other| packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient))
+            .map(|other| (place, other))
+    })
+}
+
+/// Swaps rows of an id out of the steps that hold more of it than its cap, into such as hold fewer.
+fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, dice: &mut Dice) {
+    let cap = packing.cap(id);
+    let (exclusive, shared) = packing.conflicts.holders(id);
+    let mut held = vec![0_u32; packing.shape.parts()];
+    let mut bad = Vec::new();
+    for row in exclusive.iter().chain(shared) {
+        let count = &mut held[packing.step(*row) as usize];
+        *count += 1;
+        if *count > cap {
+            bad.push(*row);
+        }
+    }
+    let mut free: Vec<u32> =
+        (0..packing.shape.steps as u32).filter(|step| held[*step as usize] < cap).collect();
+    for row in bad {
+        let Some((place, other)) = partner_in(packing, row, &free, NOBODY, dice) else {
+            left.push(row);
+            continue;
+        };
+        packing.swap(row, other);
+        let count = &mut held[free[place] as usize];
+        *count += 1;
+        if *count == cap {
+            free.swap_remove(place);
+        }
+    }
+}
+
 /// Min-conflicts with a tabu list (Minton et al. 1992; Hertz and de Werra 1987) on the rows in conflict, until there is
 /// none or the moves are used up; whether it succeeded.
+///
+/// # Errors
+/// An interrupt.
 pub(super) fn search(
     packing: &mut Packing<'_>,
     mut waiting: Vec<u32>,
     moves: usize,
     dice: &mut Dice,
-) -> bool {
+    run: &Run<'_>,
+) -> Result<bool> {
     let n = packing.rows().len();
-    if packing.shape.steps < 2 {
-        return waiting.iter().all(|row| trouble(packing, *row) == 0);
+    if packing.shape.parts() < 2 {
+        return Ok(waiting.iter().all(|row| trouble(packing, *row) == 0));
     }
     let mut rested = vec![0_u32; n];
     let mut done = 0;
@@ -134,7 +202,10 @@ pub(super) fn search(
         }
         done += 1;
         if done > moves {
-            return false;
+            return Ok(false);
+        }
+        if done.is_multiple_of(POLL_MOVES) {
+            heard(run)?;
         }
         let mut best = (i64::MAX, NOBODY);
         let everyone = n <= PARTNERS;
@@ -168,7 +239,7 @@ pub(super) fn search(
             rivals(packing, row, &mut waiting);
         }
     }
-    true
+    Ok(true)
 }
 
 /// Conflicts of a row with its own step.
@@ -179,6 +250,9 @@ fn trouble(packing: &Packing<'_>, row: u32) -> u32 {
 /// Adds a row and all that conflict with it in its step.
 fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
     let step = packing.step(row);
+    if packing.shape.is_out(step) {
+        return;
+    }
     let before = waiting.len();
     for (id, exclusive) in packing.conflicts.of_row(row) {
         let (holding, sharing) = packing.conflicts.holders(id);
@@ -195,12 +269,14 @@ fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
 
 /// Whether no step holds a conflict, by looking at every id of every step anew.
 pub(super) fn verified(packing: &Packing<'_>) -> bool {
-    let mut seen = vec![0_u32; packing.shape.steps];
-    (0..packing.conflicts.ids() as u32).all(|id| {
+    let mut seen = vec![0_u32; packing.shape.parts()];
+    let inside = |row: &&u32| !packing.shape.is_out(packing.step(**row));
+    (0..packing.conflicts.ids() as u32).filter(|id| packing.cap(*id) == 0).all(|id| {
         let (exclusive, shared) = packing.conflicts.holders(id);
         exclusive
             .iter()
+            .filter(inside)
             .all(|row| std::mem::replace(&mut seen[packing.step(*row) as usize], id + 1) != id + 1)
-            && shared.iter().all(|row| seen[packing.step(*row) as usize] != id + 1)
+            && shared.iter().filter(inside).all(|row| seen[packing.step(*row) as usize] != id + 1)
     })
 }

@@ -1,4 +1,4 @@
-//! Sizes of the steps: `first` steps of `large` rows, then steps of `small` ones.
+//! Sizes of the steps: `first` steps of `large` rows, then steps of `small` ones, or the rows that are left out.
 
 /// How rows are cut into steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,16 +7,39 @@ pub(super) struct Shape {
     first: usize,
     large: usize,
     small: usize,
+    /// Whether the rows after the last step are left out.
+    spare: bool,
 }
 
 impl Shape {
     /// `steps` steps of `n` rows: full ones and a rest where that many suffice, else as equal as they can be.
     pub(super) fn new(n: usize, size: usize, steps: usize) -> Self {
         if steps <= n.div_ceil(size) {
-            Self { steps, first: n / size, large: size, small: (n % size).max(1) }
+            Self { steps, first: n / size, large: size, small: (n % size).max(1), spare: false }
         } else {
-            Self { steps, first: n % steps, large: n / steps + 1, small: n / steps }
+            Self { steps, first: n % steps, large: n / steps + 1, small: n / steps, spare: false }
         }
+    }
+
+    /// `steps` full steps of `n` rows; the others are left out.
+    pub(super) fn dropping(n: usize, size: usize, steps: usize) -> Self {
+        Self { steps, first: steps, large: size, small: n - steps * size, spare: true }
+    }
+
+    /// Parts that rows lie in: the steps, and after them the rows that are left out.
+    pub(super) fn parts(&self) -> usize {
+        self.steps + usize::from(self.spare)
+    }
+
+    /// Whether the rows of a part are left out.
+    #[inline]
+    pub(super) fn is_out(&self, part: u32) -> bool {
+        part as usize >= self.steps
+    }
+
+    /// Rows that steps hold.
+    pub(super) fn held(&self) -> usize {
+        self.range(self.steps).start
     }
 
     /// Where step `s` begins and ends among the positions.
@@ -42,5 +65,7 @@ mod tests {
         assert_eq!(sizes(8, 4, 4), [2, 2, 2, 2]);
         assert_eq!(sizes(3, 4, 1), [3]);
         assert_eq!(sizes(3, 4, 3), [1, 1, 1]);
+        let dropping = Shape::dropping(10, 3, 2);
+        assert_eq!((dropping.parts(), dropping.held(), dropping.range(2)), (3, 6, 6..10));
     }
 }

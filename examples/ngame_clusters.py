@@ -1,0 +1,77 @@
+"""Train on batches of clusters that are made anew as the model changes: NGAME.
+
+Rows that a model finds similar share a batch, so that each is a hard negative of the others, with no search and no
+table of negatives. Clusters are small at first and double; random rows keep some easy negatives in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import negmine
+import negmine.demo
+from negmine.torch import ClusterBatchSampler
+
+BATCH, EPOCHS = 120, 6
+
+
+@torch.no_grad()
+def hardness(
+    embed: Callable[[torch.Tensor], torch.Tensor],
+    queries: torch.Tensor,
+    documents: torch.Tensor,
+    batches: Iterable[np.ndarray],
+) -> float:
+    """Mean score of the hardest in-batch negative of a query."""
+    hardest = []
+    for rows in batches:
+        scores = embed(queries[rows]) @ documents[rows].T
+        hardest.append(scores.fill_diagonal_(-1.0).max(dim=1).values.mean().item())
+    return float(np.mean(hardest))
+
+
+def main() -> None:
+    """Train, and say how hard the negatives of each epoch are."""
+    torch.manual_seed(0)
+    demo = negmine.demo.load()
+    queries, documents = torch.from_numpy(demo.query_vectors), torch.from_numpy(demo.document_vectors[demo.labeled])
+    model = torch.nn.Linear(384, 384, bias=False)
+    torch.nn.init.eye_(model.weight)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
+
+    def embed(rows: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(model(rows))
+
+    schedule = negmine.NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
+    # Every row a cluster of its own, to begin with: random batches.
+    sampler = ClusterBatchSampler(np.arange(len(queries)), batch_size=BATCH, random_share=0.2, seed=1)
+    random = sampler.plan
+    loader = DataLoader(TensorDataset(queries, documents), batch_sampler=sampler)
+    for epoch in range(EPOCHS):
+        if schedule.refresh(epoch):
+            with torch.no_grad():
+                embedded = embed(queries).numpy()
+            n_clusters = schedule.n_clusters(epoch, len(queries))
+            sampler.refresh(negmine.balanced_clusters(embedded, n_clusters=n_clusters, seed=epoch))
+        sampler.set_epoch(epoch)
+        held = [hardness(embed, queries, documents, plan.epoch(epoch)) for plan in (sampler.plan, random)]
+        losses = []
+        for anchors, positives in loader:
+            scores = embed(anchors) @ positives.T
+            loss = torch.nn.functional.cross_entropy(20 * scores, torch.arange(len(scores)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        print(
+            f"epoch {epoch}: clusters of {schedule.cluster_size(epoch):2}, hardest negative of a batch scores "
+            f"{held[0]:.3f}, of a random one {held[1]:.3f}; loss {np.mean(losses):.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""For the trainers of sentence-transformers: batch samplers for ``args.batch_sampler``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce
+from negmine._extras import require
+from negmine.batches import no_duplicate_plan
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.torch.schedule import PlanBatches, PlanBatchSampler, RaggedBatchSampler
+
+__all__ = ["no_duplicate_batch_sampler"]
+
+#: Columns that are the trainer's own.
+_RESERVED = {"dataset_name", "return_loss"}
+
+
+class MakeBatchSampler(Protocol):
+    """What sentence-transformers takes for ``args.batch_sampler``."""
+
+    def __call__(
+        self,
+        dataset: Any,  # noqa: ANN401 (a datasets.Dataset)
+        batch_size: int,
+        drop_last: bool,
+        valid_label_columns: Sequence[str] | None = None,
+        generator: object = None,
+        seed: int = 0,
+    ) -> PlanBatches:
+        """Make the batch sampler of a data set."""
+
+
+def no_duplicate_batch_sampler(
+    *,
+    batches_per_step: int = 1,
+    strict: bool = False,
+    conflicts: Literal["error", "extend"] = "error",
+) -> MakeBatchSampler:
+    """Batches in which no document is by accident another row's negative, for ``args.batch_sampler``.
+
+    Instead of ``BatchSamplers.NO_DUPLICATES``: every row is used once an epoch, ``len`` is exact, and with
+    ``batches_per_step`` the batches that all processes gather hold no duplicate either.
+
+    Parameters
+    ----------
+    batches_per_step : int, default 1
+        Batches that together hold no conflict. With several processes: their number or a multiple of it, so that all
+        of them get equally many batches, and so that ``gather_across_devices=True`` meets no false negative.
+    strict, conflicts
+        As of :func:`negmine.no_duplicate_plan`.
+
+    Returns
+    -------
+    callable
+        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which pickles. The first column of
+        the data set is the anchor, the second the positive, all others but labels are negatives; rows are compared by
+        text (or integer), null is none. ``drop_last`` leaves a short last step out; otherwise it is filled up.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        When the trainer calls it: a column of other things than texts or integers, fewer than two columns, or as
+        :func:`negmine.no_duplicate_plan` does. That includes a data set smaller than a step, be it for evaluation.
+
+    Notes
+    -----
+    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer: on several processes, a run resumed
+    inside an epoch, and the parts of a ``DatasetDict``, are told the epoch by nobody else.
+
+    Examples
+    --------
+    >>> import datasets
+    >>> from negmine.integrations.sentence_transformers import no_duplicate_batch_sampler
+    >>> make = no_duplicate_batch_sampler()  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
+    >>> rows = datasets.Dataset.from_dict({"anchor": ["a", "a", "b", "c"], "positive": ["x", "y", "z", "x"]})
+    >>> sampler = make(rows, batch_size=2, drop_last=False, valid_label_columns=[], generator=None, seed=12)
+    >>> sorted(row for batch in sampler for row in batch)
+    [0, 1, 2, 3]
+    """
+    return _NoDuplicates(
+        _coerce.integer(batches_per_step, "batches_per_step", least=1),
+        _coerce.flag(strict, "strict"),
+        _coerce.choice(conflicts, "conflicts", ("error", "extend")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _NoDuplicates:
+    """The options alone: the trainer pickles it with its arguments at every checkpoint."""
+
+    batches_per_step: int
+    strict: bool
+    conflicts: Any
+
+    def __call__(
+        self,
+        dataset: Any,  # noqa: ANN401
+        batch_size: int,
+        drop_last: bool,
+        valid_label_columns: Sequence[str] | None = None,
+        generator: object = None,
+        seed: int = 0,
+    ) -> PlanBatches:
+        anchor, *documents = _id_columns(dataset, valid_label_columns or ())
+        (anchors,) = _numbered(dataset, [anchor])
+        positives, *negatives = _numbered(dataset, documents)
+        plan = no_duplicate_plan(
+            anchors,
+            positives,
+            np.stack(negatives, axis=1) if negatives else None,
+            batch_size=batch_size,
+            batches_per_step=self.batches_per_step,
+            strict=self.strict,
+            conflicts=self.conflicts,
+            remainder="drop" if drop_last else "pad",
+            seed=seed,
+        )
+        return RaggedBatchSampler(plan) if plan.batch_size is None else PlanBatchSampler(plan)
+
+
+def _id_columns(
+    dataset: Any,  # noqa: ANN401
+    label_columns: Sequence[str],
+) -> list[str]:
+    """Columns of anchor and documents; the first label column is the trainer's, as its collator has it."""
+    label = next((name for name in label_columns if name in dataset.column_names), None)
+    columns = [name for name in dataset.column_names if name != label and name not in _RESERVED]
+    if len(columns) < 2:
+        raise NegmineValueError(f"`dataset` must have columns of anchor and positive; got {dataset.column_names}.")
+    return columns
+
+
+def _numbered(
+    dataset: Any,  # noqa: ANN401
+    names: list[str],
+) -> list[npt.NDArray[np.int64]]:
+    """Numbers of the values of columns, equal where values are; -1 is null. Texts stay in Arrow: they may be long."""
+    pa = require("pyarrow", "arrow", "comparing texts")
+    table = dataset.select_columns(names).with_format("arrow")[:]
+    kinds = {}
+    for name in names:
+        kind = table.column(name).type
+        if pa.types.is_integer(kind):
+            kinds[name] = pa.int64()
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            kinds[name] = pa.large_string()
+        else:
+            raise NegmineTypeError(f"`dataset` must hold texts or integers in column {name!r}; got {kind}.")
+    if len(set(kinds.values())) > 1:
+        raise NegmineTypeError(f"`dataset` must hold texts or integers alike in columns {names}; got both.")
+    chunks = [chunk for name in names for chunk in table.column(name).cast(kinds[name]).chunks]
+    codes = pa.chunked_array(chunks, type=kinds[names[0]]).dictionary_encode().unify_dictionaries()
+    flat = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in codes.chunks]
+    return [part.astype(np.int64) for part in np.split(np.concatenate([np.empty(0), *flat]), len(names))]

@@ -1,0 +1,369 @@
+"""From a batch plan to what a DataLoader takes: position, epoch, rank and resumption, and nothing else.
+
+A plan is a pure function of (epoch, index of the batch); all that a sampler adds is where it stands. So the schedule is
+the same whatever the number of ranks, workers or interruptions, and a state is a handful of numbers.
+
+What a loader, a trainer or a checkpoint does to a sampler, and what follows:
+
+- They call ``iter`` more often than they read (torch twice an epoch with workers; torchdata again on loading). So an
+  iterator does nothing before its first batch is asked for; only then it takes the epoch and the position.
+- They call ``set_epoch`` twice, once, or never. So setting the epoch that already is set changes nothing, and an epoch
+  whose last batch was handed out is followed by the next one unless it is told otherwise.
+- They read ahead. The state counts batches handed out, not batches trained on: a loader that keeps the two apart
+  (torchdata's) may save it as it is, any other asks :meth:`PlanBatches.state_dict_at`.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import BatchSampler, Sampler
+
+from negmine import _coerce
+from negmine.batches import BatchPlan
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
+
+__all__ = ["PlanBatchSampler", "PlanBatches", "RaggedBatchSampler"]
+
+#: Of a state: raised when the same numbers come to mean another place.
+FORMAT = "negmine batch sampler 1"
+
+
+class PlanBatches(Sampler[list[int]]):
+    """One rank's share of a plan's batches; the base of every batch sampler here."""
+
+    def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
+        _check_plan(plan)
+        replicas = _coerce.integer(num_replicas, "num_replicas", least=1)
+        self._rank = _coerce.integer(rank, "rank", least=0)
+        if self._rank >= replicas:
+            raise NegmineValueError(
+                f"`rank` must be below `num_replicas`; got rank={self._rank}, num_replicas={replicas}."
+            )
+        if plan.batches_per_step % replicas:
+            raise NegmineValueError(
+                f"`num_replicas` must divide `batches_per_step`; got num_replicas={replicas}, "
+                f"batches_per_step={plan.batches_per_step}. Make the plan with a multiple of the number of ranks."
+            )
+        self._plan = plan
+        self._next_plan: BatchPlan | None = None
+        self._num_replicas = replicas
+        self._epoch = 0
+        #: Batches of the plan, those of all ranks, that lie behind; a multiple of `num_replicas`.
+        self._position = 0
+        #: Where the next iterator begins: 0, but for a position that was loaded and not yet taken up.
+        self._begin = 0
+        #: Number of the iterator that moves the position, so that an abandoned one does not.
+        self._reader = 0
+        #: Epoch and plan of the iterator that moves it: with workers the plan may be replaced before the epoch is over.
+        self._read_last: tuple[int, BatchPlan] | None = None
+        self.batch_size = plan.batch_size
+        #: Whether a short batch is left out is the plan's ``remainder``; wrappers only want the attribute.
+        self.drop_last = False
+
+    @property
+    def plan(self) -> BatchPlan:
+        """The plan in use."""
+        return self._plan
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the next batch."""
+        return self._epoch
+
+    @property
+    def num_replicas(self) -> int:
+        """Ranks that share the plan."""
+        return self._num_replicas
+
+    @property
+    def rank(self) -> int:
+        """Which of them this is."""
+        return self._rank
+
+    @property
+    def sampler(self) -> PlanBatches:
+        """The sampler itself: where Lightning, and accelerate with several processes, look for ``set_epoch``."""
+        return self
+
+    def __len__(self) -> int:
+        """Batches of this rank in an epoch, exactly."""
+        return self._plan.batches_per_epoch // self._num_replicas
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # A generator: nothing below runs before the first batch is asked for.
+        self._settle_plan(at_start=self._begin == 0)
+        self._reader += 1
+        reader, plan, epoch, begin = self._reader, self._plan, self._epoch, self._begin
+        self._position, self._begin, self._read_last = begin, 0, (epoch, plan)
+        if self._num_replicas > 1:
+            _warn_if_sharded_again(self._num_replicas)
+        for first in range(begin, plan.batches_per_epoch, self._num_replicas):
+            batch: list[int] = plan.batch(epoch, first + self._rank).tolist()
+            if reader == self._reader:
+                self._go_to(epoch, first + self._num_replicas)
+            yield batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iterator; the one that is already set changes nothing.
+
+        An epoch other than that of a loaded state discards the state's position, with a warning.
+
+        Parameters
+        ----------
+        epoch : int
+            In [0, 2**64).
+        """
+        wanted = _coerce.epoch(epoch)
+        if wanted == self._epoch:
+            return
+        if self._begin:
+            warnings.warn(
+                f"set_epoch({wanted}) discards the loaded position, {self._begin} batches into epoch {self._epoch}.",
+                NegmineWarning,
+                stacklevel=2,
+            )
+        self._reader += 1
+        self._begin = 0
+        self._go_to(wanted, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the sampler stands: small, and a copy.
+
+        It counts batches handed out. A loader with workers, or with a prefetching wrapper, has taken more than the
+        model has seen: use torchdata's ``StatefulDataLoader``, which knows, or :meth:`state_dict_at`.
+
+        Returns
+        -------
+        dict
+            ``format``, ``epoch``, ``position`` (batches of all ranks behind, in [0, batches of an epoch)), ``seed``,
+            ``batch_size``, ``digest`` of the plan; ``num_replicas`` and ``rank`` are for the reader only.
+        """
+        return self._state(self._epoch, self._position, self._plan)
+
+    def state_dict_at(self, epoch: int, n_batches: int) -> dict[str, Any]:
+        """Make the state of a sampler that has handed out so many batches of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            In [0, 2**64).
+        n_batches : int
+            Batches of this rank that were trained on, in [0, ``len(sampler)``]; all of them is the next epoch's start.
+
+        Returns
+        -------
+        dict
+            As of :meth:`state_dict`.
+        """
+        number = _coerce.epoch(epoch)
+        count = _coerce.integer(n_batches, "n_batches", least=0, most=len(self))
+        if count == len(self):
+            return self._state(number + 1, 0, self._plan)
+        read = self._read_last
+        plan = read[1] if read is not None and read[0] == number else self._plan
+        return self._state(number, count * self._num_replicas, plan)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where a sampler of the same plan stood, on this or another number of ranks.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            Of :meth:`state_dict` or :meth:`state_dict_at`.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            No such state; one of another format, seed, batch size or plan; or a position that this number of ranks
+            cannot begin at, because the ranks that wrote it stopped inside a step.
+        """
+        epoch, position = self._read(state_dict)
+        self._reader += 1
+        self._epoch, self._position, self._begin = epoch, position, position
+
+    def _state(self, epoch: int, position: int, plan: BatchPlan) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "epoch": epoch,
+            "position": position,
+            "seed": plan.seed,
+            "batch_size": self.batch_size,
+            "digest": plan.digest,
+            "num_replicas": self._num_replicas,
+            "rank": self._rank,
+        }
+
+    def _read(self, state: object) -> tuple[int, int]:
+        """Read the epoch and the position of a state that is this sampler's."""
+        if not isinstance(state, Mapping):
+            raise NegmineTypeError(f"`state_dict` must be a mapping; got {type(state).__name__}.")
+        own = self._state(0, 0, self._plan)
+        missing = sorted(own.keys() - state.keys() - {"num_replicas", "rank"})
+        if missing:
+            raise NegmineValueError(f"`state_dict` must hold {', '.join(map(repr, missing))}; got {sorted(state)}.")
+        for key in ("format", "seed", "batch_size", "digest"):
+            if state[key] != own[key]:
+                hint = " The plan's data or options are others." if key == "digest" else ""
+                raise NegmineValueError(
+                    f"`state_dict` must be of this sampler's {key}, {own[key]!r}; got {state[key]!r}.{hint}"
+                )
+        position = _coerce.integer(state["position"], "position", least=0, most=self._plan.batches_per_epoch - 1)
+        if position % self._num_replicas:
+            raise NegmineValueError(
+                f"`num_replicas` must divide the position of `state_dict`; got num_replicas={self._num_replicas}, "
+                f"position={position}. Any number that divides `batches_per_step` goes on from the end of a step of "
+                f"{self._plan.batches_per_step} batches."
+            )
+        return _coerce.epoch(state["epoch"]), position
+
+    def _go_to(self, epoch: int, position: int) -> None:
+        """Stand before a batch; the end of an epoch is the start of the next."""
+        if position == self._plan.batches_per_epoch:
+            epoch, position = epoch + 1, 0
+        self._epoch, self._position = epoch, position
+        self._settle_plan(at_start=position == 0)
+
+    def _settle_plan(self, *, at_start: bool) -> None:
+        """Take up a plan that waits, if an epoch is about to start."""
+        if at_start and self._next_plan is not None:
+            self._plan, self._next_plan = self._next_plan, None
+
+    def _replace_plan(self, plan: BatchPlan, argument: str) -> None:
+        """Use another plan of the same lengths from the next start of an epoch."""
+        for name in ("n_rows", "batches_per_epoch", "batches_per_step", "batch_size"):
+            before, after = getattr(self._plan, name), getattr(plan, name)
+            if before != after:
+                raise NegmineValueError(
+                    f"`{argument}` must leave {name} as it is, since loaders and trainers rely on it; "
+                    f"got {after} after {before}."
+                )
+        self._next_plan = plan
+        self._settle_plan(at_start=self._position == 0)
+
+
+class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torch's `sampler` can be assigned
+    """Batches of a plan, for the ``batch_sampler`` of a DataLoader.
+
+    Of several ranks, rank r gets batches r, r + ``num_replicas``, ... of every step: together, in order, what one
+    rank would get. Leave both arguments alone where a trainer deals out batches itself (accelerate, and with it the
+    trainers of transformers and sentence-transformers): it would do so a second time.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+        Of :func:`negmine.no_duplicate_plan` and the like, with batches of one size.
+    num_replicas : int, default 1
+        Ranks that share the plan; must divide its ``batches_per_step``. Never read from torch.distributed.
+    rank : int, default 0
+        Which of them this is.
+    sampler : None
+        Refused: Lightning passes one to replace the sampler by its own. Give its ``Trainer``
+        ``use_distributed_sampler=False``, and this class the number of ranks.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        What is no plan, a ragged plan, a rank out of range, or ranks that do not divide a step.
+
+    Warns
+    -----
+    NegmineWarning
+        If ``num_replicas > 1`` and accelerate deals out the batches once more.
+
+    Notes
+    -----
+    ``IterableDataset`` takes no sampler of any kind.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> import torch
+    >>> from negmine.torch import PlanBatchSampler
+    >>> plan = negmine.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
+    >>> sampler = PlanBatchSampler(plan)
+    >>> loader = torch.utils.data.DataLoader(torch.arange(4), batch_sampler=sampler)
+    >>> len(loader), sorted(loader, key=lambda batch: sum(batch))[0].shape
+    (2, torch.Size([2]))
+    >>> sampler.epoch, sampler.state_dict()["position"]
+    (1, 0)
+    """
+
+    # torch's own initialiser would assign `sampler`.
+    def __init__(
+        self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0, sampler: None = None, **_replaced: object
+    ) -> None:
+        self._refuse(sampler, **_replaced)
+        super().__init__(plan, num_replicas=num_replicas, rank=rank)
+        if plan.batch_size is None:
+            raise NegmineValueError(
+                "`plan` must have batches of one size, as torch's BatchSampler promises; got a ragged plan. "
+                "`RaggedBatchSampler` takes it."
+            )
+
+    def _refuse(self, sampler: object, **others: object) -> None:
+        """Refuse what a trainer passes when it makes a batch sampler anew around a sampler of its own."""
+        if sampler is not None or others.keys() & {"batch_size", "drop_last"}:
+            raise NegmineTypeError(
+                f"`sampler` must be None: {type(self).__name__} draws batches from its plan; got a sampler to draw "
+                "rows from. In Lightning, pass Trainer(use_distributed_sampler=False) and give the batch sampler "
+                "`num_replicas` and `rank`."
+            )
+        for name in others:
+            raise NegmineTypeError(f"`{type(self).__name__}` has no option {name!r}.")
+
+
+class RaggedBatchSampler(PlanBatches):
+    """Batches of a plan whose sizes differ, for the ``batch_sampler`` of a DataLoader.
+
+    Its ``batch_size`` is None, so that accelerate keeps batches of every length, and it is no ``BatchSampler`` of
+    torch, which promises one length. Otherwise it is :class:`PlanBatchSampler`.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+        Any plan.
+    num_replicas : int, default 1
+        Ranks that share the plan; must divide its ``batches_per_step``. Never read from torch.distributed.
+    rank : int, default 0
+        Which of them this is.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> from negmine.torch import RaggedBatchSampler
+    >>> plan = negmine.no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")
+    >>> [len(batch) for batch in RaggedBatchSampler(plan)]
+    [2, 2, 1]
+    """
+
+    def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(plan, num_replicas=num_replicas, rank=rank)
+        self.batch_size = None
+
+
+def _check_plan(plan: object) -> None:
+    if not isinstance(plan, BatchPlan):
+        raise NegmineTypeError(f"`plan` must be a batch plan, such as of no_duplicate_plan; got {type(plan).__name__}.")
+
+
+def _warn_if_sharded_again(num_replicas: int) -> None:
+    """Warn where the reader is accelerate's BatchSamplerShard, seen on the call stack: it leaves no other trace."""
+    if "accelerate" not in sys.modules:
+        return
+    # The generator that reads, and whoever reads that one: SkipBatchSampler may stand between.
+    frame, depth = sys._getframe(1), 0
+    while frame is not None and depth < 8:
+        reader = frame.f_locals.get("self")
+        if type(reader).__name__ == "BatchSamplerShard" and getattr(reader, "num_processes", 1) > 1:
+            warnings.warn(
+                f"accelerate deals out the batches of a sampler that already keeps to one of {num_replicas} ranks, so "
+                "most batches reach nobody. Leave `num_replicas` and `rank` at their defaults.",
+                NegmineWarning,
+                stacklevel=3,
+            )
+            return
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]

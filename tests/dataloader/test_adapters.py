@@ -1,0 +1,168 @@
+"""What adapters do without a training: factories, their errors, and the warning of a second sharding."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shuffled import make
+from torch.utils.data import DataLoader
+
+import negmine
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
+from negmine.torch import PlanBatchSampler, RaggedBatchSampler
+
+# ---- accelerate
+
+
+@pytest.mark.parametrize("skip", [0, 2])
+def test_a_second_sharding_is_warned_of(skip: int) -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    shard = loading.BatchSamplerShard(make(2, 0), num_processes=2, process_index=0)
+    with pytest.warns(NegmineWarning, match="accelerate deals out the batches of a sampler that already keeps to one"):
+        list(loading.SkipBatchSampler(shard, skip) if skip else shard)
+
+
+def test_one_sharding_is_not() -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shards = [list(loading.BatchSamplerShard(make(), num_processes=2, process_index=rank)) for rank in (0, 1)]
+        assert list(loading.BatchSamplerShard(make(2, 0), num_processes=1, process_index=0)) == shards[0]
+    assert shards == [list(make(2, rank)) for rank in (0, 1)]
+
+
+def test_accelerate_keeps_ragged_batches() -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    plan = negmine.no_duplicate_plan(
+        [0] * 5 + list(range(1, 14)), range(18), batch_size=3, batches_per_step=2, conflicts="extend"
+    )
+    assert plan.batch_size is None
+    shards = [
+        list(loading.BatchSamplerShard(RaggedBatchSampler(plan), num_processes=2, process_index=rank))
+        for rank in (0, 1)
+    ]
+    assert [batch for turn in zip(*shards, strict=True) for batch in turn] == list(RaggedBatchSampler(plan))
+    assert len({len(batch) for shard in shards for batch in shard}) > 1
+
+
+# ---- transformers
+
+
+def test_the_callback_reaches_what_it_is_given_or_finds() -> None:
+    callbacks = pytest.importorskip("negmine.integrations.transformers")
+    state = type("State", (), {"epoch": 2.0000001})()
+    given, found = make(), make()
+    callbacks.SetEpochCallback(given).on_epoch_begin(None, state, None, train_dataloader=None)
+    shard = type("Shard", (), {"batch_sampler": found})()
+    skip = type("Skip", (), {"batch_sampler": shard})()
+    loader = type("Loader", (), {"batch_sampler": skip, "sampler": object()})()
+    callbacks.SetEpochCallback().on_epoch_begin(None, state, None, train_dataloader=loader)
+    assert (given.epoch, found.epoch) == (2, 2)
+    parts = [make(), make()]
+    several = type("Loader", (), {"batch_sampler": type("Several", (), {"batch_samplers": parts})()})()
+    callbacks.SetEpochCallback().on_epoch_begin(None, state, None, train_dataloader=several)
+    assert [part.epoch for part in parts] == [2, 2]
+
+
+# ---- Lightning
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("in_a_hook", [False, True])
+def test_lightning_is_told_not_to_replace_the_sampler(tmp_path: Path, in_a_hook: bool) -> None:
+    # It puts a sampler of its own into every batch sampler to predict, and to train on several devices.
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def predict_step(self, batch: Any, index: int) -> Any:
+            return batch
+
+        def predict_dataloader(self) -> Any:
+            return DataLoader(torch.arange(48), batch_sampler=make())
+
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path, devices=1
+    )
+    module = Module()
+    with pytest.raises(NegmineTypeError, match=r"`sampler` must be None: PlanBatch.*use_distributed_sampler=False"):
+        trainer.predict(module, None if in_a_hook else module.predict_dataloader())
+
+
+# ---- sentence-transformers
+
+
+def factory(**options: Any) -> Any:
+    """Make the factory, pickled as a checkpoint has it."""
+    adapter = pytest.importorskip("negmine.integrations.sentence_transformers")
+    return pickle.loads(pickle.dumps(adapter.no_duplicate_batch_sampler(**options)))
+
+
+def rows(**columns: list[Any]) -> Any:
+    return pytest.importorskip("datasets").Dataset.from_dict(columns)
+
+
+def called(dataset: Any, *, labels: Any = (), **options: Any) -> Any:
+    """Call a factory as the trainer does."""
+    return factory(**options)(
+        dataset, batch_size=2, drop_last=False, valid_label_columns=labels, generator=None, seed=3
+    )
+
+
+def test_texts_are_compared_whole_and_nulls_are_none() -> None:
+    data = rows(
+        anchor=["a", "b", "c", "d"],
+        positive=["x", "y", "z", "x"],
+        negative=[None, "z", None, None],
+        extra=["", "", "", ""],
+    )
+    sampler = called(data)
+    plan = negmine.no_duplicate_plan(
+        list("abcd"), ["x", "y", "z", "x"], [[""], ["z"], [""], [""]], batch_size=2, seed=3
+    )
+    assert isinstance(sampler, PlanBatchSampler)
+    assert list(sampler) == plan.epoch(0).tolist()
+    # Of two rows with the same text, be it empty, in the positive column one conflicts with the other.
+    clash = rows(anchor=["a", "b"], positive=["", ""])
+    with pytest.raises(NegmineValueError, match="`batch_size` x `batches_per_step` must be at most 1"):
+        called(clash)
+
+
+def test_selected_and_joined_data_sets_are_read_in_their_order() -> None:
+    datasets = pytest.importorskip("datasets")
+    data = rows(anchor=[f"q{i}" for i in range(12)], positive=[f"d{i % 5}" for i in range(12)])
+    mixed = datasets.concatenate_datasets([data.select(range(7)), data.select(range(7, 12))]).shuffle(seed=1)
+    for batch in called(mixed, strict=True):
+        assert len(set(mixed[batch]["positive"])) == 2
+
+
+def test_integers_and_labels() -> None:
+    data = rows(anchor=[5, 6, 7, 8], positive=[1, 2, 3, 1], label=[0.5, 0.5, 0.5, 0.5], dataset_name=["s"] * 4)
+    plan = negmine.no_duplicate_plan([5, 6, 7, 8], [1, 2, 3, 1], batch_size=2, seed=3)
+    assert list(called(data, labels=["labels", "label"])) == plan.epoch(0).tolist()
+
+
+def test_ragged_batches_are_ragged() -> None:
+    data = rows(anchor=list("aaaabc"), positive=list("uvwxyz"))
+    sampler = called(data, conflicts="extend")
+    assert isinstance(sampler, RaggedBatchSampler)
+    assert sorted(row for batch in sampler for row in batch) == list(range(6))
+
+
+def test_bad_data_sets_are_named() -> None:
+    with pytest.raises(NegmineTypeError, match="`dataset` must hold texts or integers in column 'positive'; got"):
+        called(rows(anchor=["a", "b"], positive=[[1.0], [2.0]]))
+    with pytest.raises(NegmineTypeError, match="alike in columns"):
+        called(rows(anchor=["a", "b"], positive=["x", "y"], negative=[1, 2]))
+    with pytest.raises(NegmineValueError, match="`dataset` must have columns of anchor and positive; got"):
+        called(rows(anchor=["a", "b"], label=[1.0, 0.0]), labels=["label"])
+    with pytest.raises(NegmineValueError, match="must be at most the number of rows"):
+        called(rows(anchor=["a"], positive=["x"]))
+    with pytest.raises(NegmineValueError, match="`conflicts` must be one of"):
+        factory(conflicts="resample")
+    with pytest.raises(NegmineValueError, match="`batches_per_step` must be at least 1"):
+        factory(batches_per_step=0)

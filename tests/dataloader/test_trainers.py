@@ -1,0 +1,134 @@
+"""Trainers, run for real on one process and on two: which rows every step sees, also after a resumption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trainers
+from shuffled import PLAN
+
+import negmine
+
+N = len(PLAN)
+
+
+def both(epochs: int, first: int = 0) -> list[trainers.Batches]:
+    """Batches that each of two processes should see."""
+    return [[batch for epoch in range(first, epochs) for batch in trainers.expected(epoch, 2, rank)] for rank in (0, 1)]
+
+
+# ---- accelerate
+
+
+def test_accelerate_on_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    assert trainers.accelerate() == trainers.expected(0) + trainers.expected(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_accelerate_on_two_processes(tmp_path: Path, workers: int) -> None:
+    pytest.importorskip("accelerate")
+    assert trainers.run("accelerate", tmp_path, workers=workers, epochs=3) == both(3)
+    skipped = trainers.run("accelerate", tmp_path, workers=workers, epochs=3, first_epoch=1, skip=5)
+    assert skipped == [seen[5:] for seen in both(3, first=1)]
+
+
+# ---- transformers
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_transformers_on_one_process(tmp_path: Path, workers: int) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    whole = [batch for epoch in range(3) for batch in trainers.expected(epoch)]
+    assert trainers.transformers(str(tmp_path), epochs=3, save_steps=N + 7, workers=workers) == whole
+    checkpoint = str(tmp_path / f"checkpoint-{N + 7}")
+    assert trainers.transformers(str(tmp_path), epochs=3, resume=checkpoint, workers=workers) == whole[N + 7 :]
+
+
+@pytest.mark.slow
+def test_transformers_on_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    stop = N // 2 + 5
+    assert trainers.run("transformers", tmp_path, epochs=3, save_steps=stop) == both(3)
+    checkpoint = str(tmp_path / f"checkpoint-{stop}")
+    resumed = trainers.run("transformers", tmp_path, epochs=3, resume=checkpoint)
+    assert resumed == [seen[stop:] for seen in both(3)]
+
+
+# ---- Lightning
+
+LIGHTNING: dict[str, Any] = {"plain": {}, "workers": {"workers": 2}, "stateful": {"workers": 2, "state": True}}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("options", LIGHTNING.values(), ids=LIGHTNING)
+@pytest.mark.parametrize("stop", [N + 5, 2 * N])
+def test_lightning_on_one_process(tmp_path: Path, options: dict[str, Any], stop: int) -> None:
+    pytest.importorskip("lightning")
+    if options.get("state"):
+        pytest.importorskip("torchdata.stateful_dataloader")
+    whole = [batch for epoch in range(3) for batch in trainers.expected(epoch)]
+    assert trainers.lightning(str(tmp_path), epochs=3, stop_after=stop, **options) == whole[:stop]
+    resumed = trainers.lightning(str(tmp_path), epochs=3, resume=str(tmp_path / "stopped.ckpt"), **options)
+    assert resumed == whole[stop:]
+
+
+@pytest.mark.slow
+def test_lightning_on_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    assert trainers.run("lightning", tmp_path, epochs=2) == both(2)
+
+
+# ---- sentence-transformers
+
+
+def no_duplicates(epochs: int, batches_per_step: int = 1) -> trainers.Batches:
+    """Batches of whole epochs, by the plan itself."""
+    plan = negmine.no_duplicate_plan(
+        range(64), trainers.DOCUMENTS, batch_size=4, batches_per_step=batches_per_step, seed=12
+    )
+    return [batch for epoch in range(epochs) for batch in plan.epoch(epoch).tolist()]
+
+
+MOVED = pytest.mark.filterwarnings("ignore:Importing from 'sentence_transformers:DeprecationWarning")
+
+
+@MOVED
+def test_sentence_transformers_on_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    whole = no_duplicates(3)
+    assert trainers.sentence_transformers(str(tmp_path), epochs=3, save_steps=21) == whole
+    checkpoint = str(tmp_path / "checkpoint-21")
+    assert trainers.sentence_transformers(str(tmp_path), epochs=3, resume=checkpoint) == whole[21:]
+
+
+@MOVED
+def test_sentence_transformers_on_several_data_sets(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    seen = trainers.sentence_transformers(str(tmp_path), parts=2, save_steps=19)
+    assert len(seen) == 32
+    epochs = [sorted(map(tuple, seen[:16])), sorted(map(tuple, seen[16:]))]
+    assert epochs[0] != epochs[1]
+    for epoch in epochs:
+        assert sorted(row for batch in epoch for row in batch) == list(range(64))
+        assert all(len({row % 2 for row in batch}) == 1 for batch in epoch)
+    checkpoint = str(tmp_path / "checkpoint-19")
+    assert trainers.sentence_transformers(str(tmp_path), parts=2, resume=checkpoint) == seen[19:]
+
+
+@pytest.mark.slow
+def test_sentence_transformers_on_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    whole = no_duplicates(3, batches_per_step=2)
+    options: dict[str, Any] = {"epochs": 3, "batches_per_step": 2}
+    assert trainers.run("sentence_transformers", tmp_path, save_steps=11, **options) == [whole[0::2], whole[1::2]]
+    for mine, other in zip(whole[0::2], whole[1::2], strict=True):
+        assert len({trainers.DOCUMENTS[row] for row in mine + other}) == 8
+    checkpoint = str(tmp_path / "checkpoint-11")
+    resumed = trainers.run("sentence_transformers", tmp_path, resume=checkpoint, **options)
+    assert resumed == [whole[22::2], whole[23::2]]
