@@ -128,9 +128,13 @@ def neighbours(
 # ---- batches of topics and classes
 
 
-def topic_batch(clusters: list[list[int]], size: int, share: int, by_size: bool, key: tuple[int, int, int]) -> list:
+def topic_batch(
+    clusters: list[list[int]], size: int, mixed: int, random: int, by_size: bool, key: tuple[int, int, int]
+) -> list[int]:
     """Make batch ``index`` of :func:`negmine.topic_plan` for ``key`` (seed, epoch, index)."""
     seed, epoch, index = key
+    n = sum(map(len, clusters))
+    share = -(-max(1, size - random) // mixed)
     if by_size:
         owner = [number for number, rows in enumerate(clusters) for _ in rows]
         places = keyed(len(owner), seed, 17, (0, index, epoch), range(len(owner)))
@@ -142,7 +146,9 @@ def topic_batch(clusters: list[list[int]], size: int, share: int, by_size: bool,
         rows = clusters[number]
         orders[number] = [rows[p] for p in keyed(len(rows), seed, 17, (1 + number, index, epoch), range(len(rows)))]
     first = [row for number in drawn for row in orders[number][:share]]
-    return (first + [row for number in drawn for row in orders[number][share:]])[:size]
+    by_topic = (first + [row for number in drawn for row in orders[number][share:]])[: size - random]
+    others = keyed(n, seed, 17, (1 + len(clusters), index, epoch), range(n))
+    return by_topic + [row for row in others if row not in by_topic][:random]
 
 
 def hands(n: int, p: int, seed: int, key: int, total: int) -> list[list[int]]:

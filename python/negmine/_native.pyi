@@ -135,6 +135,7 @@ def topic_batches(
     n_clusters: int,
     batch: int,
     share: int,
+    random: int,
     by_size: bool,
     seed: int,
     epoch: int,

@@ -10,10 +10,10 @@ import sys
 import threading
 
 import numpy as np
-from shuffled import PLAN, make
 from torch.utils.data import DataLoader, Dataset
 
 import negmine
+from shuffled import PLAN, make
 
 SECONDS = 60  # what a worker may take for a batch, its start included
 

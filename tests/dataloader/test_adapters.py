@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from shuffled import make
 from torch.utils.data import DataLoader
 
 import negmine
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import PlanBatchSampler, RaggedBatchSampler
+from shuffled import make
 
 # ---- accelerate
 

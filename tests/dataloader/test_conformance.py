@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from shuffled import RaggedPlan, ShuffledPlan, make
 from torch.utils.data import BatchSampler, SequentialSampler
 
 import negmine
@@ -22,6 +21,7 @@ from negmine.torch import (
     TopicBatchSampler,
 )
 from negmine.torch.testing import CONTRACTS, ConformanceError, check_batch_sampler
+from shuffled import RaggedPlan, ShuffledPlan, make
 
 QUICK = [name for name in CONTRACTS if name != "workers"]
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from shuffled import PLAN, RaggedPlan, make
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
 import negmine
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
+from shuffled import PLAN, RaggedPlan, make
 
 STATE = make().state_dict()
 NO_DUPLICATES = negmine.no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")

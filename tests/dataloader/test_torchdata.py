@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from shuffled import PLAN, make
 
 stateful = pytest.importorskip("torchdata.stateful_dataloader")

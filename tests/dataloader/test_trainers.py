@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trainers
-from shuffled import PLAN
 
 import negmine
+import trainers
+from shuffled import PLAN
 
 N = len(PLAN)
 

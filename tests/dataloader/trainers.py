@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shuffled import PLAN, make
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+
+from shuffled import PLAN, make
 
 Batches = list[list[int]]
 

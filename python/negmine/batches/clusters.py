@@ -21,6 +21,7 @@ __all__ = [
     "NgameSchedule",
     "batch_plan",
     "cluster_guarantee",
+    "random_rows",
     "read_clusters",
 ]
 
@@ -149,9 +150,6 @@ def batch_plan(
     """
     labels, count = read_clusters(clusters)
     mode = _coerce.choice(order, "order", ("shuffled", "tree"))
-    share = _coerce.real(random_share, "random_share", least=0.0)
-    if share > 1:
-        raise NegmineValueError(f"`random_share` must be at most 1; got {share}.")
     size, per_step, start = (
         rows_of_batch(batch_size, batches_per_step, len(labels)),
         int(batches_per_step),
@@ -160,7 +158,7 @@ def batch_plan(
     rest = _coerce.choice(remainder, "remainder", ("pad", "drop", "error"))
     batches, short = whole_steps(len(labels), size, per_step, rest)
     sizes = np.bincount(labels)
-    random = round(share * size)
+    random = random_rows(random_share, size)
     return ClusterPlan(
         n_rows=len(labels),
         batch_size=size,
@@ -183,6 +181,14 @@ def batch_plan(
         _clusters=count,
         _tree=mode == "tree",
     )
+
+
+def random_rows(random_share: object, size: int) -> int:
+    """Rows of a batch that are drawn from all rows."""
+    share = _coerce.real(random_share, "random_share", least=0.0)
+    if share > 1:
+        raise NegmineValueError(f"`random_share` must be at most 1; got {share}.")
+    return round(share * size)
 
 
 def read_clusters(clusters: object) -> tuple[Array, int]:

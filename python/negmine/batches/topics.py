@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce, _native
-from negmine.batches.clusters import ClusterLike, read_clusters
+from negmine.batches.clusters import ClusterLike, random_rows, read_clusters
 from negmine.batches.protocol import Array, StreamPlan, digest, rows_of_batch, steps_of_stream
 from negmine.errors import NegmineValueError
 
@@ -39,7 +39,8 @@ class TopicPlan(StreamPlan):
         Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
     report : dict
         ``rows``, ``rows_per_epoch`` (draws, not different rows), ``clusters``, ``smallest`` and ``largest`` cluster,
-        ``rows_per_cluster`` that a batch wants, and ``small``: clusters with fewer, after which it is filled further.
+        ``rows_per_cluster`` that a batch wants, ``small``: clusters with fewer, after which it is filled further, and
+        ``random_per_batch``: rows of a batch that are drawn from all rows.
     """
 
     _clusters: _coerce.Csr = field(repr=False)
@@ -51,6 +52,7 @@ class TopicPlan(StreamPlan):
             self.report["clusters"],
             self.batch_size or 0,
             self.report["rows_per_cluster"],
+            self.report["random_per_batch"],
             self._by_size,
             self.seed,
             epoch,
@@ -66,6 +68,7 @@ def topic_plan(
     batch_size: int,
     clusters_per_batch: int = 1,
     weights: Literal["uniform", "size"] = "uniform",
+    random_share: float = 0.0,
     batches_per_step: int = 1,
     batches_per_epoch: int | None = None,
     seed: int = 0,
@@ -86,6 +89,8 @@ def topic_plan(
     weights : str, default "uniform"
         ``"uniform"`` draws every cluster as often as any other, as the method does: rows of small clusters come more
         often. ``"size"`` draws a cluster by how many rows it has.
+    random_share : float, default 0
+        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in :func:`batch_plan`.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks. They are drawn independently.
     batches_per_epoch : int, optional
@@ -124,16 +129,17 @@ def topic_plan(
     if mixed > size:
         raise NegmineValueError(f"`clusters_per_batch` must be at most `batch_size`, {size}; got {mixed}.")
     mode = _coerce.choice(weights, "weights", ("uniform", "size"))
+    random = random_rows(random_share, size)
     batches = steps_of_stream(len(labels), size, per_step, batches_per_epoch)
     offsets, order = _native.group_rows(labels, count)
-    sizes, share = np.diff(offsets), -(-size // mixed)
+    sizes, share = np.diff(offsets), -(-max(1, size - random) // mixed)
     return TopicPlan(
         n_rows=len(labels),
         batch_size=size,
         batches_per_step=int(per_step),
         batches_per_epoch=batches,
         seed=start,
-        digest=digest(_FORMAT, [size, int(per_step), mixed, mode, batches, start], [labels]),
+        digest=digest(_FORMAT, [size, int(per_step), mixed, mode, random, batches, start], [labels]),
         report={
             "rows": len(labels),
             "rows_per_epoch": batches * size,
@@ -142,6 +148,7 @@ def topic_plan(
             "largest": int(sizes.max()),
             "rows_per_cluster": share,
             "small": int((sizes < share).sum()),
+            "random_per_batch": random,
         },
         _clusters=_coerce.Csr(offsets, order),
         _by_size=mode == "size",

@@ -100,7 +100,7 @@ class TopicBatchSampler(PlanBatchSampler):
     ----------
     clusters : Clusters, or int64 (n,)
         Clusters of the queries, or the cluster of every query.
-    batch_size, clusters_per_batch, weights, batches_per_step, batches_per_epoch, seed
+    batch_size, clusters_per_batch, weights, random_share, batches_per_step, batches_per_epoch, seed
         As of :func:`negmine.topic_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
@@ -132,6 +132,7 @@ class TopicBatchSampler(PlanBatchSampler):
         batch_size: int,
         clusters_per_batch: int = 1,
         weights: Literal["uniform", "size"] = "uniform",
+        random_share: float = 0.0,
         batches_per_step: int = 1,
         batches_per_epoch: int | None = None,
         seed: int = 0,
@@ -145,6 +146,7 @@ class TopicBatchSampler(PlanBatchSampler):
             batch_size=batch_size,
             clusters_per_batch=clusters_per_batch,
             weights=weights,
+            random_share=random_share,
             batches_per_step=batches_per_step,
             batches_per_epoch=batches_per_epoch,
             seed=seed,

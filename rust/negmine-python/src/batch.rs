@@ -71,6 +71,7 @@ pub(crate) fn topic_batches<'py>(
     n_clusters: usize,
     batch: usize,
     share: usize,
+    random: usize,
     by_size: bool,
     seed: u64,
     epoch: u64,
@@ -78,7 +79,7 @@ pub(crate) fn topic_batches<'py>(
     stop: u64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let clusters = clusters.view(py, "clusters", n_clusters)?;
-    let plan = TopicBatches { clusters, batch, share, by_size, seed };
+    let plan = TopicBatches { clusters, batch, share, random, by_size, seed };
     let rows = call::run(py, 1, None, |run| plan.batches(epoch, start..stop, run))?;
     Ok(PyArray1::from_vec(py, rows))
 }

@@ -17,12 +17,14 @@ use crate::base::{Error, Result};
 /// How topics become batches.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicBatches<'a> {
-    /// Rows of each cluster; none is empty.
+    /// Rows of each cluster, each row in one; none is empty.
     pub clusters: CsrView<'a>,
     /// Rows of a batch.
     pub batch: usize,
     /// The most rows that a cluster gives to a batch, while there are others.
     pub share: usize,
+    /// Rows of a batch that are drawn from all rows instead of by cluster.
+    pub random: usize,
     /// Whether a cluster is drawn as often as its size says, instead of as often as any other.
     pub by_size: bool,
     /// The seed.
@@ -36,7 +38,7 @@ impl TopicBatches<'_> {
     /// A batch of no rows or of more than there are, or an interrupt.
     pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
         let n = self.clusters.entries();
-        if self.batch == 0 || self.batch > n || self.share == 0 {
+        if self.batch == 0 || self.batch > n || self.share == 0 || self.random > self.batch {
             return Err(Error::Value {
                 argument: "batch_size",
                 rule: "between 1 and the number of rows",
@@ -56,7 +58,26 @@ impl TopicBatches<'_> {
     }
 
     fn fill(&self, draws: &Draws, epoch: u64, batch: u64, out: &mut Vec<i64>) {
-        let mut missing = self.batch;
+        let begin = out.len();
+        if self.random < self.batch {
+            self.take_topics(draws, epoch, batch, out);
+        }
+        if self.random == 0 {
+            return;
+        }
+        let by_topic: HashSet<i64> = out[begin..].iter().copied().collect();
+        let order = Permutation::keyed(
+            self.clusters.entries() as u64,
+            draws,
+            [1 + self.clusters.len() as u64, batch, epoch],
+        );
+        let others = (0..order.len()).map(|place| order.index(place) as i64);
+        out.extend(others.filter(|row| !by_topic.contains(row)).take(self.random));
+    }
+
+    /// What a batch has by cluster.
+    fn take_topics(&self, draws: &Draws, epoch: u64, batch: u64, out: &mut Vec<i64>) {
+        let mut missing = self.batch - self.random;
         let mut drawn = Vec::new();
         self.draw(draws, epoch, batch, |cluster| {
             let size = self.clusters.row(cluster).len();

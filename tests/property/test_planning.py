@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -84,23 +83,24 @@ def test_topic_batches_are_those_of_the_definition(
 ) -> None:
     size = data.draw(st.integers(1, len(labels)), label="batch_size")
     mixed = data.draw(st.integers(1, size), label="clusters_per_batch")
+    random = data.draw(st.integers(0, size), label="random rows")
     plan = negmine.topic_plan(
         labels,
         batch_size=size,
         clusters_per_batch=mixed,
+        random_share=random / size,
         weights="size" if by_size else "uniform",
         batches_per_epoch=3,
         seed=seed,
     )
     clusters = [np.flatnonzero(labels == cluster).tolist() for cluster in range(labels.max() + 1)]
-    share = math.ceil(size / mixed)
     for index, batch in enumerate(plan.epoch(epoch)):
         rows = batch.tolist()
         assert len(set(rows)) == size
-        assert rows == topic_batch(clusters, size, share, by_size, (seed, epoch, index))
+        assert rows == topic_batch(clusters, size, mixed, random, by_size, (seed, epoch, index))
         assert rows == plan.batch(epoch, index).tolist()
-        if mixed == 1 and min(map(len, clusters)) >= size:
-            assert len(set(labels[batch])) == 1
+        if mixed == 1 and random < size and min(map(len, clusters)) >= size - random:
+            assert len(set(labels[batch[: size - random]])) == 1
 
 
 @given(st.integers(1, 30), st.data(), NUMBERS)
