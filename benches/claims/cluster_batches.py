@@ -25,7 +25,7 @@ import negmine
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
 SEEDS = 5
-TUNING_SEEDS = 2
+TUNING_SEEDS = 1
 RATES = (3e-4, 1e-3, 3e-3)
 SHARES = (0.0, 0.5, 1.0)
 
@@ -170,8 +170,8 @@ def measured(task: Task, arm: Arm) -> list[float]:
 def experiment() -> list[Verdict]:
     """All sets, shares and masks."""
     tasks = [
-        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=20, depth=1),
-        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=30, depth=1),
+        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=10, depth=1),
+        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=15, depth=1),
         Task(load("scifact"), "topics", batch_size=32, epochs=10, depth=10),
         Task(load("medquad"), "topics", batch_size=32, epochs=10, depth=10),
     ]
