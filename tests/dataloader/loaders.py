@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 import negmine
 from shuffled import PLAN, make
 
-SECONDS = 60  # what a worker may take for a batch, its start included
+SECONDS = 180  # what a worker may take for a batch, its start on a loaded machine included
 
 RNG = np.random.default_rng(0)
 # Large enough that a search is not done by the calling thread alone.

@@ -22,11 +22,11 @@ def run_loaders(method: str, persistent: bool, repeats: int, seconds: float, *bu
 
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_deliver_after_their_parent_used_threads(method: str) -> None:
-    assert run_loaders(method, True, 1, 120) == "1 of 1"
+    assert run_loaders(method, True, 1, 240) == "1 of 1"
 
 
 def test_workers_deliver_when_forked_from_within_a_search() -> None:
-    assert run_loaders("fork", False, 3, 120, "busy") == "3 of 3"
+    assert run_loaders("fork", False, 3, 240, "busy") == "3 of 3"
 
 
 @pytest.mark.slow

@@ -33,7 +33,14 @@ def test_examples_run(name: str) -> None:
 
 
 #: Modules that users import from.
-FACES = ("negmine", "negmine.demo", "negmine.io", "negmine.torch", "negmine.torch.testing")
+FACES = (
+    "negmine",
+    "negmine.demo",
+    "negmine.integrations.sentence_transformers",
+    "negmine.io",
+    "negmine.torch",
+    "negmine.torch.testing",
+)
 
 
 def public() -> Iterator[tuple[str, Any, str]]:

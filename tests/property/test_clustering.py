@@ -115,6 +115,15 @@ def test_more_copies_of_a_row_than_a_cluster_holds(quality: Any, n: int, k: int,
     assert found.inertia <= balanced_clusters(rows, n_clusters=k, quality="fast").inertia
 
 
+def test_copies_do_not_keep_the_others_from_being_refined() -> None:
+    draw = np.random.default_rng(0)
+    centres = draw.standard_normal((40, 24))
+    rows = (centres[draw.integers(40, size=3000)] + draw.standard_normal((3000, 24))).astype(np.float32)
+    rows[draw.permutation(3000)[:900]] = rows[0]
+    fast, refined = (balanced_clusters(rows, n_clusters=60, quality=quality) for quality in ("fast", "default"))
+    assert refined.inertia < 0.98 * fast.inertia
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("isa", negmine.build_info()["available_isas"])
 def test_every_isa_gives_the_same_clusters(isa: str, threads: int) -> None:

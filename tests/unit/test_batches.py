@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -230,6 +234,19 @@ def test_extend_without_need_is_full_batches_in_a_list() -> None:
     batches = plan.epoch(1)
     assert isinstance(batches, list)
     assert (np.stack(batches) == no_duplicate_plan(*data, batch_size=10).epoch(1)).all()
+
+
+def test_partners_of_a_repaired_batch_meet_again_as_by_chance() -> None:
+    n, b = 20_000, 50
+    data = triplets(n, 20_000)
+    plan = no_duplicate_plan(*data, batch_size=b, strict=True)
+    batches = [np.empty(n, dtype=np.int64) for _ in range(2)]
+    for epoch, batch in enumerate(batches):
+        batch[np.ravel(plan.epoch(epoch))] = np.arange(n) // b
+    cells = np.unique(batches[0] * (n // b) + batches[1], return_counts=True)[1]
+    again = int((cells * (cells - 1) // 2).sum())
+    expected = n * (b - 1) ** 2 / (2 * (n - 1))
+    assert abs(again - expected) < 5 * expected**0.5
 
 
 def test_the_digest_tells_plans_apart() -> None:
@@ -541,3 +558,60 @@ def test_epochs_from_the_base_are_counted() -> None:
         plan.batch(epoch, 0)
     used = sum(plan.uses_base(epoch) for epoch in range(5))  # type: ignore[attr-defined]
     assert plan.report["epochs_from_base"] == used
+
+
+# ---- the same on every machine, and interrupts
+
+WORK = """
+import hashlib, numpy as np, negmine
+labels = np.arange(5_000) % 700
+ways = ("extend", "drop", "spread")
+plans = [negmine.no_duplicate_plan(np.arange(5_000), labels, batch_size=100, conflicts=way) for way in ways]
+plans += [
+    negmine.batch_plan(labels, batch_size=100, random_share=0.1),
+    negmine.batch_plan(labels, batch_size=100, batches_per_step=4, order="tree"),
+    negmine.topic_plan(labels // 300, batch_size=100, weights="size"),
+    negmine.class_balanced_plan(labels // 300, batch_size=30, per_class=15),
+    negmine.mixture_plan([3_000, 2_000], batch_size=100),
+]
+for plan in plans:
+    rows = np.concatenate([plan.batch(3, index) for index in range(len(plan))])
+    print(plan.digest, hashlib.sha256(rows.tobytes()).hexdigest())
+"""
+
+
+def test_plans_are_the_same_on_every_instruction_set() -> None:
+    isas = negmine.build_info()["available_isas"]
+    printed = set()
+    for isa in isas:
+        environment = {**os.environ, "NEGMINE_ISA": isa}
+        command = [sys.executable, "-c", WORK]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        printed.add(done.stdout)
+    assert len(printed) == 1
+    assert len(printed.pop().splitlines()) == 8
+
+
+HOPELESS = """
+import signal, time, numpy as np, negmine
+random = np.random.default_rng(0)
+# Eight ids a row of few documents: packing tries for minutes.
+documents = random.integers(0, 400, (6_000, 8))
+signal.setitimer(signal.ITIMER_REAL, 1.0)
+def stop(*_): raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, stop)
+try:
+    negmine.no_duplicate_plan(np.arange(6_000), documents, batch_size=40, conflicts="extend")
+except KeyboardInterrupt:
+    print("stopped")
+else:
+    print("finished")
+"""
+
+
+def test_packing_hears_an_interrupt() -> None:
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", HOPELESS], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() in ("stopped", "finished"), done.stderr
+    assert time.monotonic() - begin < 30

@@ -26,12 +26,12 @@ class Clusters:
 
 
 GOLDEN = {
-    "shuffled": [12, 13, 14, 10, 11, 6, 7, 5, 9, 8],
-    "tree": [22, 23, 21, 20, 24, 28, 26, 39, 2, 3],
-    "topic": [8, 6, 9, 5],
-    "topic by size": [11, 14, 12, 10, 16, 18, 15, 19],
-    "class": [31, 32, 33, 6, 8, 9, 36, 37, 39],
-    "mixture": [21, 22, 28, 33, 7],
+    "shuffled": [22, 23, 21, 20, 24, 12, 13, 14, 10, 11],
+    "tree": [28, 26, 29, 20, 24, 34, 31, 39, 2, 3],
+    "topic": [21, 20, 22, 23],
+    "topic by size": [12, 11, 14, 10, 21, 20, 22, 23],
+    "class": [35, 37, 39, 0, 1, 2, 11, 12, 13],
+    "mixture": [39, 32, 17, 4, 20],
 }
 
 
@@ -156,6 +156,15 @@ def test_the_guarantee_holds() -> None:
                 assert np.linalg.norm(points[i] - targets[label]) <= held.distance
     alone = negmine.cluster_guarantee(labels, points)
     assert (alone.epsilon, alone.distance) == (None, None)
+    plain = negmine.batch_plan(labels, batch_size=12)
+    told = negmine.batch_plan(labels, batch_size=12, guarantee=held)
+    assert told.digest == plain.digest
+    assert told.report == {
+        **plain.report,
+        "delta": held.delta.max(),
+        "epsilon": held.epsilon,
+        "distance": held.distance,
+    }
 
 
 # ---- topics, classes, mixtures
@@ -392,3 +401,11 @@ def test_bad_input_of_a_mask(
 def test_bad_input_of_the_guarantee(options: dict[str, Any]) -> None:
     with pytest.raises(NegmineValueError, match="must"):
         negmine.cluster_guarantee(LABELS, **{"embeddings": np.zeros((40, 2), np.float32), **options})
+
+
+def test_a_plan_refuses_what_is_no_guarantee_of_its_clusters() -> None:
+    with pytest.raises(NegmineTypeError, match="`guarantee` must be what `cluster_guarantee` returns; got float"):
+        negmine.batch_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
+    other = negmine.cluster_guarantee([0], np.zeros((1, 2), np.float32))
+    with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
+        negmine.batch_plan(LABELS, batch_size=4, guarantee=other)

@@ -113,7 +113,7 @@ def class_balanced_plan(
     >>> labels = ["cat", "cat", "dog", "dog", "dog", "emu", "emu"]
     >>> plan = negmine.class_balanced_plan(labels, batch_size=4, per_class=2)
     >>> sorted(labels[row] for row in plan.batch(0, 0))
-    ['dog', 'dog', 'emu', 'emu']
+    ['cat', 'cat', 'dog', 'dog']
     """
     read = _coerce.labels(labels, "labels")
     if len(read) == 0:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from negmine import _coerce, _native
 from negmine.batches.protocol import Array, PackedPlan, digest, rows_of_batch, whole_steps
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.positives import Positives
 
 __all__ = [
@@ -62,7 +62,8 @@ class ClusterPlan(PackedPlan):
     report : dict
         ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, ``clusters``,
         ``smallest`` and ``largest`` cluster, ``cut``: clusters that are larger than what a batch has room for, and
-        ``random_per_batch``: rows of a batch that are drawn from all rows.
+        ``random_per_batch``: rows of a batch that are drawn from all rows. With a ``guarantee``, its ``delta`` (of the
+        widest cluster), ``epsilon`` and ``distance`` as well.
     """
 
     _labels: Array = field(repr=False)
@@ -93,6 +94,7 @@ def batch_plan(
     random_share: float = 0.0,
     order: Literal["shuffled", "tree"] = "shuffled",
     remainder: Literal["pad", "drop", "error"] = "pad",
+    guarantee: ClusterGuarantee | None = None,
     seed: int = 0,
 ) -> ClusterPlan:
     """Plan batches of whole clusters, every row once an epoch: in-batch negatives become hard ones without a search.
@@ -119,6 +121,8 @@ def batch_plan(
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats the first rows of the epoch, ``"drop"`` leaves it
         out (other rows each epoch), ``"error"``.
+    guarantee : ClusterGuarantee, optional
+        What :func:`cluster_guarantee` measured of these clusters, for the report; it changes no batch.
     seed : int, default 0
         In [0, 2**64).
 
@@ -146,7 +150,7 @@ def batch_plan(
     >>> import numpy as np, negmine
     >>> plan = negmine.batch_plan(np.repeat(np.arange(4), 3), batch_size=6)
     >>> len(plan), sorted(set((plan.batch(0, 0) // 3).tolist()))
-    (2, [1, 3])
+    (2, [0, 2])
     """
     labels, count = read_clusters(clusters)
     mode = _coerce.choice(order, "order", ("shuffled", "tree"))
@@ -176,11 +180,26 @@ def batch_plan(
             "largest": int(sizes.max()),
             "cut": int((sizes > max(1, size - random)).sum()),
             "random_per_batch": random,
+            **_said(guarantee, count),
         },
         _labels=labels,
         _clusters=count,
         _tree=mode == "tree",
     )
+
+
+def _said(guarantee: object, count: int) -> dict[str, float | None]:
+    """What a guarantee adds to a report."""
+    if guarantee is None:
+        return {}
+    if not isinstance(guarantee, ClusterGuarantee):
+        raise NegmineTypeError(f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}.")
+    if len(guarantee.delta) != count:
+        raise NegmineValueError(
+            f"`guarantee` must be of these clusters, of which there are {count}; got one of {len(guarantee.delta)}."
+        )
+    widest = float(guarantee.delta.max())
+    return {"delta": widest, "epsilon": guarantee.epsilon, "distance": guarantee.distance}
 
 
 def random_rows(random_share: object, size: int) -> int:

@@ -175,9 +175,13 @@ def no_duplicate_plan(
     Notes
     -----
     An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by
-    a search through conflicts (min-conflicts with a tabu list); if that fails, rows of frequent ids are placed first.
+    a search through conflicts (min-conflicts with a tabu list); if that fails, rows of frequent ids are placed first,
+    and what finds no place changes sides with chains of others (Kempe, 1879).
     The number of steps is the first, from the lower bound up, for which that succeeds. The least number is NP-hard to
     find: data of a few dozen rows are searched through, larger ones may get more steps than they need.
+
+    A plan holds about 8 bytes a row, and 8 an occurrence and 24 for each of the ids that can conflict; an epoch that a
+    batch was asked of is kept, in 8 bytes a row.
 
     Examples
     --------
@@ -192,24 +196,14 @@ def no_duplicate_plan(
     size = _coerce.integer(batch_size, "batch_size", least=1)
     per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
     start = _coerce.seed(seed)
-    anchor_ids = _coerce.labels(anchors, "anchors").reshape(-1, 1)
-    n = len(anchor_ids)
-    tables = [_table(positives, "positives", n)]
-    tables.append(tables[0][:, :0] if negatives is None else _table(negatives, "negatives", n))
-    if tables[1].size and tables[0].size and tables[0].dtype.kind != tables[1].dtype.kind:
-        raise NegmineTypeError(
-            f"`negatives` must be of the kind of `positives`; got {_coerce.kind_of(tables[1])} "
-            f"against {_coerce.kind_of(tables[0])}."
-        )
+    tables = _tables(anchors, positives, negatives)
+    n = len(tables[0])
     step = size * per_step
     if step > n:
         raise NegmineValueError(
             f"`batch_size` x `batches_per_step` must be at most the number of rows, {n}; got {size} x {per_step}."
         )
-    (anchor_numbers,), anchor_names = _numbered([anchor_ids])
-    (positive_numbers, negative_numbers), document_names = _numbered(tables)
-    names = {"anchors": anchor_names, "documents": document_names}
-    columns = Columns(anchor_numbers, positive_numbers, negative_numbers, len(anchor_names), len(document_names), flag)
+    columns, names = _columns(tables, flag)
     policy = "extend" if mode == "error" else mode
     plan = _native.NoDuplicatePlan(columns, step, policy, rest != "pad", start)
     steps, least = plan.steps, -(-n // step)
@@ -241,7 +235,7 @@ def no_duplicate_plan(
         bound_id=bound_id,
         batches_per_epoch=plan.emitted * per_step,
         seed=start,
-        digest=digest(_FORMAT, [size, per_step, flag, mode, rest, start, steps], [anchor_ids, *tables]),
+        digest=digest(_FORMAT, [size, per_step, flag, mode, rest, start, steps], tables),
         report={
             "rows": n,
             "rows_per_epoch": n + repeated - left_out,
@@ -290,6 +284,27 @@ def _ways_out(columns: Columns, step: int, seed: int) -> str:
     except NegmineValueError:
         return f"{ways}."
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."
+
+
+def _tables(anchors: object, positives: object, negatives: object) -> list[_coerce.Ids]:
+    """Read anchors, positives and negatives as matrices of as many rows."""
+    anchor_ids = _coerce.labels(anchors, "anchors").reshape(-1, 1)
+    own = _table(positives, "positives", len(anchor_ids))
+    others = own[:, :0] if negatives is None else _table(negatives, "negatives", len(anchor_ids))
+    if others.size and own.size and own.dtype.kind != others.dtype.kind:
+        raise NegmineTypeError(
+            f"`negatives` must be of the kind of `positives`; got {_coerce.kind_of(others)} "
+            f"against {_coerce.kind_of(own)}."
+        )
+    return [anchor_ids, own, others]
+
+
+def _columns(tables: list[_coerce.Ids], strict: bool) -> tuple[Columns, dict[str, _coerce.Ids | range]]:
+    """Number the ids of anchors, and those of documents; what the numbers stand for."""
+    (anchors,), anchor_names = _numbered(tables[:1])
+    (positives, negatives), document_names = _numbered(tables[1:])
+    columns = Columns(anchors, positives, negatives, len(anchor_names), len(document_names), strict)
+    return columns, {"anchors": anchor_names, "documents": document_names}
 
 
 def _table(value: object, argument: str, n: int) -> _coerce.Ids:

@@ -208,7 +208,7 @@ def balanced_pairs(
     --------
     >>> import negmine
     >>> negmine.balanced_pairs([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
-    [4, -1, 6]
+    [3, -1, 6]
     """
     starts = _coerce.int64s(indptr, "indptr")
     if len(starts) == 0:

@@ -40,7 +40,7 @@ def no_duplicate_batch_sampler(
     *,
     batches_per_step: int = 1,
     strict: bool = False,
-    conflicts: Literal["error", "extend"] = "error",
+    conflicts: Literal["error", "drop", "spread", "extend"] = "error",
 ) -> MakeBatchSampler:
     """Batches in which no document is by accident another row's negative, for ``args.batch_sampler``.
 
@@ -53,7 +53,8 @@ def no_duplicate_batch_sampler(
         Batches that together hold no conflict. With several processes: their number or a multiple of it, so that all
         of them get equally many batches, and so that ``gather_across_devices=True`` meets no false negative.
     strict, conflicts
-        As of :func:`negmine.no_duplicate_plan`.
+        As of :func:`negmine.no_duplicate_plan`, ``"error"`` by default: where a text is in too many rows, it says what
+        each of ``"drop"`` (rows left out in turn), ``"spread"`` and ``"extend"`` would cost.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def no_duplicate_batch_sampler(
     return _NoDuplicates(
         _coerce.integer(batches_per_step, "batches_per_step", least=1),
         _coerce.flag(strict, "strict"),
-        _coerce.choice(conflicts, "conflicts", ("error", "extend")),
+        _coerce.choice(conflicts, "conflicts", ("error", "drop", "spread", "extend")),
     )
 
 

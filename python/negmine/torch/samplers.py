@@ -194,7 +194,7 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
         batch_size: int,
         batches_per_step: int = 1,
         strict: bool = False,
-        conflicts: Literal["error", "extend"] = "error",
+        conflicts: Literal["error", "drop", "spread", "extend"] = "error",
         remainder: Literal["pad", "drop", "error"] = "pad",
         seed: int = 0,
         num_replicas: int = 1,

@@ -1,7 +1,7 @@
 """The contracts that a batch sampler must keep to serve loaders, trainers and checkpoints, as checks of any sampler.
 
-Each contract was broken by some published sampler, and each shows late: a second rank that waits for a batch that never
-comes, a resumed run that sees other rows, an epoch that repeats the last one. ``check_batch_sampler`` takes a minute.
+A broken one shows late: a second rank that waits for a batch that never comes, a resumed run that sees other rows, an
+epoch that repeats the last one. ``check_batch_sampler`` takes a minute, nearly all of it for starting workers.
 """
 
 from __future__ import annotations
@@ -103,6 +103,25 @@ def check_batch_sampler(
         The first contract that is broken, by name, with what was expected and what came.
     NegmineTypeError
         A contract that does not exist.
+
+    Notes
+    -----
+    The contracts, in the order in which they are checked; each is what some loader, trainer or checkpoint relies on.
+
+    - ``lists of int``: batches are non-empty lists of ``int``; accelerate adds them.
+    - ``batch size``: every batch has the ``batch_size`` that is told, or None is told; accelerate drops others.
+    - ``exact length``: ``len`` is the number of batches, in every epoch and on every rank.
+    - ``ranks``: ranks get equally many batches, in turn those that one rank would get.
+    - ``lazy iterators``: ``iter`` does nothing yet; loaders with workers call it twice and read the second.
+    - ``repeatable``: global random generators neither decide batches nor are drawn from.
+    - ``epochs``: ``set_epoch`` decides the order, called twice too, and epochs differ.
+    - ``set_epoch in reach``: ``sampler.sampler.set_epoch`` does the same; Lightning and accelerate call no other.
+    - ``state``: ``state_dict`` is small, a copy, and holds format, epoch, seed, batch size and a digest of the data.
+    - ``refusal``: a state of another of these is a ``ValueError``.
+    - ``resume``: from every position the rest follows, then the next epoch; from the end, the next epoch.
+    - ``resume on other ranks``: on another number of ranks the global order goes on.
+    - ``pickling``: a sampler pickles at any time, with its place.
+    - ``workers``: a DataLoader with two workers gives two epochs in order and in time.
 
     Examples
     --------

@@ -77,7 +77,8 @@ fn rounding() {
     large_product(1_100, ROUNDING.0, ROUNDING.1).check(Slack { rounding: 0.0, ..Slack::CERTIFIED });
 }
 
-/// Beside a huge document a tiny one is below the smallest f32: centring leaves nothing of it.
+/// Beside huge documents a tiny one is below the smallest f32: centring leaves nothing of it. They fill one panel and it
+/// stands in the next, since what bounds a panel's norms would otherwise make up for it.
 #[test]
 fn underflow() {
     let (width, unit) = (128, 2.0_f64.powi(-101));
@@ -85,9 +86,9 @@ fn underflow() {
         Array2::from_shape_fn((values.len(), width), |(r, j)| if j == 0 { values[r] } else { 0.0 })
     };
     let input = Input {
-        corpus: rows(&[-(2.0_f32.powi(100)), 0.4 * 2.0_f32.powi(-48)]),
+        corpus: rows(&[[-(2.0_f32.powi(100)); 64].as_slice(), &[0.4 * 2.0_f32.powi(-48)]].concat()),
         query: rows(&[127.0 / 128.0]),
-        best: 1,
+        best: 64,
         rotation: Some((unit, identity(width))),
     };
     input.check(Slack { underflow: 0.0, ..Slack::CERTIFIED });
@@ -110,8 +111,7 @@ fn hadamard(width: usize) -> Vec<f32> {
 
 /// Large coordinates swallow the many small ones that are added to them, each below half of the last bit and all along
 /// one axis. There are 64 large ones, so that every partial sum of a vector kernel starts with one.
-#[test]
-fn gamma() {
+fn swallowed() -> Input {
     let (width, large) = (1_024, 64);
     let rotation = hadamard(width);
     let axis = &rotation[3 * width..4 * width];
@@ -120,8 +120,12 @@ fn gamma() {
     let corpus = Array2::from_shape_fn((1, width), |(_, j)| {
         axis[j].signum() * if j < large { 127.0 / 128.0 } else { small }
     });
-    let input = Input { corpus, query, best: 0, rotation: Some((1.0, rotation)) };
-    input.check(Slack { gamma: 0.0, ..Slack::CERTIFIED });
+    Input { corpus, query, best: 0, rotation: Some((1.0, rotation)) }
+}
+
+#[test]
+fn gamma() {
+    swallowed().check(Slack { gamma: 0.0, ..Slack::CERTIFIED });
 }
 
 fn identity(width: usize) -> Vec<f32> {
@@ -137,6 +141,25 @@ fn eta() {
     let row = Array2::from_shape_fn((1, width), |(_, j)| if j == 0 { 127.0 / 128.0 } else { 0.0 });
     let input = Input { corpus: row.clone(), query: row, best: 0, rotation: Some((1.0, rotation)) };
     input.check(Slack { eta: 0.0, ..Slack::CERTIFIED });
+}
+
+/// A matrix that lengthens one axis a little, and two rows along it that point away from each other: the rotation hides
+/// nothing of either, so no tail makes up for their product, which is below the truth.
+#[test]
+fn rho_of_a_defect() {
+    let width = 128;
+    let mut rotation = identity(width);
+    rotation[0] = 1.0 + 1.0 / 1_024.0;
+    let row = |x: f32| Array2::from_shape_fn((1, width), |(_, j)| if j == 0 { x } else { 0.0 });
+    let (query, corpus) = (row(127.0 / 128.0), row(-127.0 / 128.0));
+    let input = Input { corpus, query, best: 0, rotation: Some((1.0, rotation)) };
+    input.check(Slack { rho: 0.0, ..Slack::CERTIFIED });
+}
+
+/// The same without a defect: the rotation's rounding alone, which shows where all coordinates have been multiplied.
+#[test]
+fn rho_of_rounding() {
+    swallowed().check(Slack { rho: 0.0, ..Slack::CERTIFIED });
 }
 
 /// The least that fail; `rounding` needs two roundings in one direction.

@@ -269,6 +269,34 @@ fn planted_packings_without_slack_are_found() {
 }
 
 #[test]
+fn ids_in_every_step_are_kept_apart() {
+    // 50 ids and 50 others, each in as many rows as there are steps: rows are the edges of a regular bipartite graph,
+    // which has as many colours (König 1916). There is no slack, and every other row has no such id.
+    let mut random = Random(5);
+    for (steps, frequent, others) in [(40, 50, 50), (40, 50, 0), (25, 8, 3), (100, 20, 5)] {
+        let mut ends: Vec<i64> = (0..frequent).flat_map(|id| vec![id; steps]).collect();
+        for i in (1..ends.len()).rev() {
+            ends.swap(i, random.below(i + 1));
+        }
+        let mut data = Data { strict: true, ..Data::default() };
+        for (place, end) in ends.iter().enumerate() {
+            data.positives.push(vec![place as i64 / steps as i64, 1_000 + end]);
+        }
+        let light = others * steps;
+        data.positives.extend((0..light).map(|row| vec![2_000 + row as i64]));
+        data.negatives = vec![Vec::new(); data.positives.len()];
+        let size = frequent as usize + others;
+        let plan = data.plan(size, Remainder::Pad).unwrap();
+        assert_eq!(plan.steps(), steps);
+        for epoch in 0..3 {
+            let found = plan.epoch(epoch, &run()).unwrap();
+            assert!(!found.from_base);
+            data.verify(&plan, &found, size, Remainder::Pad);
+        }
+    }
+}
+
+#[test]
 fn many_copies_of_one_document_force_as_many_steps() {
     let mut data = Data::default();
     for row in 0..3_000_i64 {

@@ -133,15 +133,18 @@ fn prefer_large_pages(start: NonNull<u8>, layout: Layout) {
 
 /// Asks the processor to fetch a row that will be read soon, one request a cache line. It reads nothing and waits for
 /// nothing; without such an instruction it does nothing.
+///
+/// The second cache is asked, not the first: a row of 1.5 KB fills every slot that the first has for lines under way, and
+/// then whatever is read meanwhile waits (measured on scattered rows of 384 f32, Zen 4: two thirds of the time).
 #[inline]
 pub fn prefetch<T: Plain>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         let last = row.last().map(std::ptr::from_ref);
         for address in row.iter().step_by(LINE / size_of::<T>()).map(std::ptr::from_ref).chain(last) {
             // SAFETY: every x86-64 processor has the instruction, and it accesses nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

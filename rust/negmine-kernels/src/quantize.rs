@@ -65,10 +65,29 @@ pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCo
     assert!(factor == 0.0 || FACTORS.contains(&factor), "a factor of 0 or in [2^-300, 2^300]");
     let largest = largest_magnitude(isa, x);
     assert!(largest.is_finite(), "finite coordinates");
+    quantize(isa, x, factor, scale_for(f64::from(largest) * factor), codes)
+}
 
-    let step = f64::from(largest) * factor / 127.0;
+/// Quantises `x` into `codes` at the scale of a larger row: of all rows that share it, `largest` is the largest magnitude.
+///
+/// # Panics
+/// As [`quantize_row`], and where a coordinate is larger than `largest`.
+pub fn quantize_row_among(isa: Isa, x: &[f32], largest: f32, codes: &mut [i8]) -> RowCode {
+    assert!(x.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
+    assert!(codes.len() >= x.len(), "a code for each coordinate");
+    assert!(largest.is_finite(), "finite coordinates");
+    assert!(largest_magnitude(isa, x) <= largest, "no coordinate above the largest");
+    quantize(isa, x, 1.0, scale_for(f64::from(largest)), codes)
+}
+
+/// The scale for coordinates of up to that magnitude; 0 where f32 has none.
+fn scale_for(largest: f64) -> f32 {
+    let step = largest / 127.0;
     let scale = round_up(step);
-    let scale = if step < f64::from(f32::from_bits(1)) || scale.is_infinite() { 0.0 } else { scale };
+    if step < f64::from(f32::from_bits(1)) || scale.is_infinite() { 0.0 } else { scale }
+}
+
+fn quantize(isa: Isa, x: &[f32], factor: f64, scale: f32, codes: &mut [i8]) -> RowCode {
     let (codes, padding) = codes.split_at_mut(x.len());
     padding.fill(0);
     let sums = dispatch::quantize(isa, x, Steps::new(factor, scale), codes);

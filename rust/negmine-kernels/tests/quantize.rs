@@ -4,7 +4,9 @@ mod common;
 
 use common::{Random, WIDTHS, for_each_isa};
 use negmine_kernels::Isa;
-use negmine_kernels::quantize::{RowCode, first_non_finite, quantize_row, round_down, round_up};
+use negmine_kernels::quantize::{
+    RowCode, first_non_finite, quantize_row, quantize_row_among, round_down, round_up,
+};
 use proptest::prelude::*;
 
 /// A sum of f64 terms as a pair of numbers (twice the precision), for checks that must not share the rounding of what
@@ -233,4 +235,35 @@ proptest! {
         prop_assert!(f64::from(down) <= x && x <= f64::from(up));
         prop_assert!(down.to_bits() == up.to_bits() || down.next_up().to_bits() == up.to_bits());
     }
+}
+
+#[test]
+fn rows_that_share_a_scale_keep_the_promise() {
+    let mut random = Random(11);
+    for width in WIDTHS {
+        let x = random.row(width, 0.1);
+        let own = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        for largest in [own, 1.5 * own, 200.0 * own, 1e30] {
+            let mut expected: Option<(RowCode, Vec<i8>)> = None;
+            for_each_isa(|isa| {
+                let mut codes = vec![1; width];
+                let code = quantize_row_among(isa, &x, largest, &mut codes);
+                assert!(largest == 0.0 || f64::from(code.scale) * 127.0 >= f64::from(largest));
+                let error: f64 = x
+                    .iter()
+                    .zip(&codes)
+                    .map(|(x, i)| (f64::from(*x) - f64::from(code.scale) * f64::from(*i)).powi(2))
+                    .sum();
+                assert!(f64::from(code.error) >= error.sqrt() * (1.0 - 1e-12));
+                let got = (code, codes);
+                assert_eq!(expected.get_or_insert_with(|| got.clone()), &got, "{isa}");
+            });
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "no coordinate above the largest")]
+fn a_coordinate_above_the_shared_largest_is_refused() {
+    quantize_row_among(Isa::Scalar, &[0.5, -2.0], 1.0, &mut [0; 2]);
 }

@@ -17,16 +17,16 @@ pub enum Stream {
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
-    /// The order of clusters in an epoch.
-    Clusters = 16,
-    /// Topics of batches.
-    Topics = 17,
-    /// Classes of batches, and their rows.
-    Classes = 18,
-    /// Pairs by margin.
-    Pairs = 19,
     /// Where clusterings start.
     Seeding = 20,
+    /// The order of clusters in an epoch.
+    ClusterOrder = 24,
+    /// Topics of batches.
+    Topics = 25,
+    /// Classes of batches, and their rows.
+    Classes = 26,
+    /// Pairs by margin.
+    Pairs = 27,
 }
 
 /// Draws of one seed and stream.

@@ -89,7 +89,7 @@ impl ClusterBatches<'_> {
             return Err(Error::Interrupted);
         }
         let parts = self.parts(&offsets);
-        let draws = Draws::new(self.seed, Stream::Clusters);
+        let draws = Draws::new(self.seed, Stream::ClusterOrder);
         let clustered = if self.tree {
             self.by_neighbours(&parts, &rows, &draws, epoch)
         } else {

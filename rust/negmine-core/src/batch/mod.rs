@@ -1,6 +1,7 @@
 //! Batches as pure functions of (data, options, seed, epoch).
 
 pub mod balanced;
+mod chains;
 pub mod cluster;
 mod conflicts;
 mod deal;

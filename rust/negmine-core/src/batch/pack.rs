@@ -1,5 +1,6 @@
 //! One epoch in steps: an order, cut, repaired and searched through, from other beginnings if that fails.
 
+use super::chains::chains;
 use super::conflicts::Conflicts;
 use super::heavy::heavy_first;
 use super::leave_out::Circles;
@@ -60,7 +61,7 @@ pub(super) fn pack(
     for attempt in 0..ATTEMPTS {
         let mut dice = dice(place.0, place.1, attempt);
         // The second attempt begins with the rows that are hardest to place.
-        let (mut packing, left) = if attempt == 1 {
+        let (mut packing, mut left) = if attempt == 1 {
             let (rows, left) = heavy_first(conflicts, shape, &order, &mut dice);
             (Packing::new(conflicts, shape, &[], rows), left)
         } else {
@@ -68,6 +69,9 @@ pub(super) fn pack(
             let left = repair(&mut packing, &mut dice, run)?;
             (packing, left)
         };
+        if attempt > 0 && left.len() <= n / 8 {
+            left = chains(&mut packing, left, &mut dice, run)?;
+        }
         // What is left of a hopeless number of steps is not worth a search.
         if left.len() <= 16 + n / 64 && search(&mut packing, left, moves, &mut dice, run)? {
             debug_assert!(verified(&packing));

@@ -79,7 +79,8 @@ pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) 
     Ok(left)
 }
 
-fn heard(run: &Run<'_>) -> Result<()> {
+/// Refuses to go on where the caller wishes to stop.
+pub(super) fn heard(run: &Run<'_>) -> Result<()> {
     if (run.poll)(0, 1) { Err(Error::Interrupted) } else { Ok(()) }
 }
 

@@ -9,6 +9,7 @@ use super::bisect::bisect;
 use super::codes::Codes;
 use super::kmeans::check_clusters;
 use super::means::{Clustering, Lengths, finish};
+use super::refine::{refine, stages};
 use super::stages::stage;
 
 /// How much time goes into a balanced clustering.
@@ -40,11 +41,23 @@ impl Balanced {
     /// More clusters than rows or none, values that are not finite, or an interrupt.
     pub fn fit(&self, rows: &Rows<'_>, run: &Run<'_>) -> Result<Clustering> {
         check_clusters(self.clusters, rows.len())?;
+        // A cluster of one or of all has nothing to refine.
+        let alone = self.clusters == 1 || rows.len() / self.clusters < 2;
+        let quality = if alone { Quality::Fast } else { self.quality };
         let metric = Metric::Cosine;
-        let stages = 3;
+        let stages = 3 + stages(quality);
         let lengths = stage(run, 0, stages, |run| Lengths::read(rows, metric, run))?;
         let codes = Codes::new(rows, &lengths, run)?;
-        let labels = stage(run, 1, stages, |run| bisect(&codes, self.clusters, self.seed, run))?;
-        stage(run, 2, stages, |run| finish(rows, metric, &lengths, labels, self.clusters, 0, run))
+        let halved = stage(run, 1, stages, |run| bisect(&codes, self.clusters, self.seed, run))?;
+        let done = |labels, run: &Run<'_>| finish(rows, metric, &lengths, labels, self.clusters, 0, run);
+        if quality == Quality::Fast {
+            return stage(run, stages - 1, stages, |run| done(halved, run));
+        }
+        let refined = refine(&codes, self.clusters, halved.clone(), quality, (2, stages), run)?;
+        stage(run, stages - 1, stages, |run| {
+            // Refinement goes by whole numbers; what counts are the rows.
+            let (refined, halved) = (done(refined, run)?, done(halved, run)?);
+            Ok(if refined.inertia <= halved.inertia { refined } else { halved })
+        })
     }
 }

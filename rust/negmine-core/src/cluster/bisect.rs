@@ -32,6 +32,10 @@ const LARGE: usize = 16_384;
 /// Rows of a large node that one piece of work takes.
 const ROWS_PER_ITEM: usize = 4_096;
 
+/// Rows of a sample, and of nodes that are sampled: most rounds are only needed to find about the direction.
+const SAMPLE: usize = 2_048;
+const LEAST_SAMPLED: usize = 4 * SAMPLE;
+
 /// Part of the tree that is not split yet.
 struct Node {
     /// Rising.
@@ -41,13 +45,16 @@ struct Node {
     first: usize,
     /// 1 for the root; 2 i and 2 i + 1 below node i.
     number: u64,
+    /// The sum of its rows.
+    whole: Vec<i64>,
 }
 
 /// The cluster of every row, in tree order.
 pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -> Result<Vec<u32>> {
     let draws = Draws::new(seed, Stream::Seeding);
-    let rows = (0..codes.len() as u32).collect();
-    let mut nodes = vec![Node { rows, clusters, first: 0, number: 1 }];
+    let rows: Vec<u32> = (0..codes.len() as u32).collect();
+    let whole = sum_by_all(codes, &rows, run)?;
+    let mut nodes = vec![Node { rows, clusters, first: 0, number: 1, whole }];
     while let Some(large) = nodes.iter().position(|node| node.clusters > 1 && node.rows.len() > LARGE) {
         let mut splitter = Splitter::new(codes, run.isa);
         let node = nodes.swap_remove(large);
@@ -77,6 +84,27 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
     Ok(labels)
 }
 
+/// The sum of some rows, by all threads.
+fn sum_by_all(codes: &Codes, rows: &[u32], run: &Run<'_>) -> Result<Vec<i64>> {
+    let parts = run.map(
+        rows.len().div_ceil(ROWS_PER_ITEM),
+        || (),
+        |(), item, ticker| {
+            ticker.check()?;
+            let mut sum = Sum::new(codes.width());
+            for &row in rows.iter().skip(item * ROWS_PER_ITEM).take(ROWS_PER_ITEM) {
+                sum.add(run.isa, codes, row);
+            }
+            Ok(sum)
+        },
+    )?;
+    let mut whole = Sum::new(codes.width());
+    for mut part in parts {
+        whole.merge(&mut part);
+    }
+    Ok(whole.total().to_vec())
+}
+
 /// Clusters and rows of the left part.
 fn left_part(clusters: usize, rows: usize) -> (usize, usize) {
     let left = clusters.div_ceil(2);
@@ -88,8 +116,8 @@ fn left_part(clusters: usize, rows: usize) -> (usize, usize) {
 struct Splitter<'a> {
     codes: &'a Codes,
     isa: Isa,
-    /// Of the node.
-    whole: Sum,
+    /// Rows that go left, of how many.
+    n_left: usize,
     left: Sum,
     /// Whether each row of the node is on the left.
     is_left: Vec<bool>,
@@ -107,7 +135,7 @@ impl<'a> Splitter<'a> {
         Self {
             codes,
             isa,
-            whole: Sum::new(width),
+            n_left: 0,
             left: Sum::new(width),
             is_left: Vec::new(),
             keys: Vec::new(),
@@ -135,34 +163,47 @@ impl<'a> Splitter<'a> {
                 continue;
             }
             self.start(&node, draws);
-            while self.round(&node) {}
+            while self.round(&node.rows, &node.whole) {}
             waiting.extend(self.parts(&node));
         }
         Ok(())
     }
 
-    /// Two rows of the node give the first direction.
+    /// The first direction: two rows of the node give it, and in a large node a sample has improved it.
     fn start(&mut self, node: &Node, draws: &Draws) {
-        let n = node.rows.len() as u64;
-        let a = below(draws.by_number(0, node.number, None, 0), n);
-        let b = (a + 1 + below(draws.by_number(0, node.number, None, 1), n - 1)) % n;
+        let n = node.rows.len();
+        let (_, n_left) = left_part(node.clusters, n);
+        let a = below(draws.by_number(0, node.number, None, 0), n as u64);
+        let b = (a + 1 + below(draws.by_number(0, node.number, None, 1), n as u64 - 1)) % n as u64;
         let [first, second] = [a, b].map(|place| {
             let mut sum = Sum::new(self.codes.width());
             sum.add(self.isa, self.codes, node.rows[place as usize]);
-            sum
+            sum.total().to_vec()
         });
-        self.point(first, second);
-        self.whole.clear();
+        self.point(&first, &second);
+        if n >= LEAST_SAMPLED {
+            let sample: Vec<u32> = node.rows.iter().copied().step_by(n / SAMPLE).collect();
+            let mut whole = Sum::new(self.codes.width());
+            for &row in &sample {
+                whole.add(self.isa, self.codes, row);
+            }
+            self.reset((n_left * sample.len() / n).max(1), sample.len());
+            while self.round(&sample, whole.total()) {}
+        }
+        self.reset(n_left, n);
+    }
+
+    fn reset(&mut self, n_left: usize, n: usize) {
+        self.n_left = n_left;
         self.left.clear();
         self.is_left.clear();
-        self.is_left.resize(node.rows.len(), false);
+        self.is_left.resize(n, false);
         self.score = f64::NEG_INFINITY;
         self.rounds = 0;
     }
 
     /// From the first centroid to the second.
-    fn point(&mut self, mut first: Sum, mut second: Sum) {
-        let (first, second) = (first.total(), second.total());
+    fn point(&mut self, first: &[i64], second: &[i64]) {
         let inverse = |x: &[i64]| if x.iter().all(|&x| x == 0) { 0.0 } else { 1.0 / norm(x) };
         let (a, b) = (inverse(first), inverse(second));
         let difference: Vec<f32> =
@@ -170,30 +211,18 @@ impl<'a> Splitter<'a> {
         quantize_row(self.isa, &difference, 1.0, &mut self.direction);
     }
 
-    /// One round; whether another is worth it.
-    fn round(&mut self, node: &Node) -> bool {
-        self.dots.resize(node.rows.len(), 0);
-        dot_rows_i8(
-            self.isa,
-            &self.direction,
-            self.codes.all(),
-            self.codes.stride(),
-            &node.rows,
-            &mut self.dots,
-        );
-        if self.rounds == 0 {
-            for &row in &node.rows {
-                self.whole.add(self.isa, self.codes, row);
-            }
-        }
-        self.divide(node);
-        self.go_on(node)
+    /// One round over rows of that sum; whether another is worth it.
+    fn round(&mut self, rows: &[u32], whole: &[i64]) -> bool {
+        let codes = self.codes;
+        self.dots.resize(rows.len(), 0);
+        dot_rows_i8(self.isa, &self.direction, codes.all(), codes.stride(), rows, &mut self.dots);
+        self.divide(rows);
+        self.go_on(rows.len(), whole)
     }
 
     /// The same by all threads.
     fn round_by_all(&mut self, node: &Node, run: &Run<'_>) -> Result<bool> {
-        let (codes, isa) = (self.codes, self.isa);
-        let (first, direction) = (self.rounds == 0, &self.direction);
+        let (codes, isa, direction) = (self.codes, self.isa, &self.direction);
         let chunks: Vec<&[u32]> = node.rows.chunks(ROWS_PER_ITEM).collect();
         let parts = run.map(
             chunks.len(),
@@ -202,64 +231,53 @@ impl<'a> Splitter<'a> {
                 ticker.check()?;
                 let mut dots = vec![0; chunks[item].len()];
                 dot_rows_i8(isa, direction, codes.all(), codes.stride(), chunks[item], &mut dots);
-                let mut sum = Sum::new(codes.width());
-                if first {
-                    for &row in chunks[item] {
-                        sum.add(isa, codes, row);
-                    }
-                }
-                Ok((dots, sum))
+                Ok(dots)
             },
         )?;
-        self.dots.clear();
-        for (dots, mut sum) in parts {
-            self.dots.extend(dots);
-            self.whole.merge(&mut sum);
-        }
-        self.divide(node);
-        Ok(self.go_on(node))
+        self.dots = parts.concat();
+        self.divide(&node.rows);
+        Ok(self.go_on(node.rows.len(), &node.whole))
     }
 
     /// The rows of the lowest keys go left.
-    fn divide(&mut self, node: &Node) {
-        let (_, n_left) = left_part(node.clusters, node.rows.len());
+    fn divide(&mut self, rows: &[u32]) {
         self.keys.clear();
-        let keys = node.rows.iter().zip(&self.dots).enumerate();
+        let keys = rows.iter().zip(&self.dots).enumerate();
         self.keys.extend(
             keys.map(|(i, (&row, &dot))| (i64::from(self.codes.factor(row)) * i64::from(dot), i as u32)),
         );
         self.order.clone_from(&self.keys);
-        let (_, &mut last, _) = self.order.select_nth_unstable(n_left - 1);
+        let (_, &mut last, _) = self.order.select_nth_unstable(self.n_left - 1);
         for (i, key) in self.keys.iter().enumerate() {
             let is_left = *key <= last;
             if is_left != self.is_left[i] {
                 self.is_left[i] = is_left;
                 if is_left {
-                    self.left.add(self.isa, self.codes, node.rows[i]);
+                    self.left.add(self.isa, self.codes, rows[i]);
                 } else {
-                    self.left.subtract(self.isa, self.codes, node.rows[i]);
+                    self.left.subtract(self.isa, self.codes, rows[i]);
                 }
             }
         }
     }
 
-    fn go_on(&mut self, node: &Node) -> bool {
-        let mut right = self.whole.clone();
-        let left = self.left.total().to_vec();
-        right.take(&left);
-        let score = (norm(&left) + norm(right.total())) * self.codes.unit / node.rows.len() as f64;
+    fn go_on(&mut self, n: usize, whole: &[i64]) -> bool {
+        let left = self.left.total();
+        let right: Vec<i64> = whole.iter().zip(left).map(|(all, left)| all - left).collect();
+        let score = (norm(left) + norm(&right)) * self.codes.unit / n as f64;
         let gain = score - self.score;
         self.score = score;
         self.rounds += 1;
         if gain < LEAST_GAIN || self.rounds == ROUNDS {
             return false;
         }
-        self.point(self.left.clone(), right);
+        let left = left.to_vec();
+        self.point(&left, &right);
         true
     }
 
     /// Both parts of a node, the right one first, as it is the later one in a stack.
-    fn parts(&self, node: &Node) -> [Node; 2] {
+    fn parts(&mut self, node: &Node) -> [Node; 2] {
         let (clusters, n_left) = left_part(node.clusters, node.rows.len());
         let mut left = Vec::with_capacity(n_left);
         let mut right = Vec::with_capacity(node.rows.len() - n_left);
@@ -267,14 +285,17 @@ impl<'a> Splitter<'a> {
             if is_left { left.push(row) } else { right.push(row) }
         }
         let number = 2 * node.number;
+        let sum = self.left.total();
+        let whole = node.whole.iter().zip(sum).map(|(all, left)| all - left).collect();
         [
             Node {
                 rows: right,
                 clusters: node.clusters - clusters,
                 first: node.first + clusters,
                 number: number + 1,
+                whole,
             },
-            Node { rows: left, clusters, first: node.first, number },
+            Node { rows: left, clusters, first: node.first, number, whole: sum.to_vec() },
         ]
     }
 }

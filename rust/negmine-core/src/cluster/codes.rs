@@ -69,6 +69,16 @@ impl Codes {
         Ok(Self { width: rows.width(), stride, all: codes, factors, unit })
     }
 
+    /// Some of the rows.
+    pub(crate) fn only(&self, rows: &[u32]) -> Self {
+        let mut all = Aligned::zeroed(rows.len() * self.stride);
+        for (codes, &row) in all.chunks_exact_mut(self.stride).zip(rows) {
+            codes[..self.width].copy_from_slice(self.row(row));
+        }
+        let factors = rows.iter().map(|&row| self.factor(row)).collect();
+        Self { width: self.width, stride: self.stride, all, factors, unit: self.unit }
+    }
+
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
         self.factors.len()
@@ -142,13 +152,6 @@ impl Sum {
     pub(crate) fn merge(&mut self, other: &mut Self) {
         for (a, b) in self.total.iter_mut().zip(other.total()) {
             *a += b;
-        }
-    }
-
-    /// Takes another sum away.
-    pub(crate) fn take(&mut self, other: &[i64]) {
-        for (a, b) in self.total.iter_mut().zip(other) {
-            *a -= b;
         }
     }
 

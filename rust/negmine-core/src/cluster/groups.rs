@@ -11,18 +11,25 @@ pub(crate) struct Groups {
 impl Groups {
     /// From the cluster of every row, each below `clusters`.
     pub(crate) fn new(labels: &[u32], clusters: usize) -> Self {
+        let rows: Vec<u32> = (0..labels.len() as u32).collect();
+        Self::of(&rows, |row| labels[row as usize], clusters)
+    }
+
+    /// From some rows, rising, and the cluster of each.
+    pub(crate) fn of(some: &[u32], cluster: impl Fn(u32) -> u32, clusters: usize) -> Self {
         let mut offsets = vec![0; clusters + 1];
-        for &label in labels {
-            offsets[label as usize + 1] += 1;
+        for &row in some {
+            offsets[cluster(row) as usize + 1] += 1;
         }
         for j in 0..clusters {
             offsets[j + 1] += offsets[j];
         }
         let mut next = offsets.clone();
-        let mut rows = vec![0; labels.len()];
-        for (row, &label) in labels.iter().enumerate() {
-            rows[next[label as usize]] = row as u32;
-            next[label as usize] += 1;
+        let mut rows = vec![0; some.len()];
+        for &row in some {
+            let next = &mut next[cluster(row) as usize];
+            rows[*next] = row;
+            *next += 1;
         }
         Self { offsets, rows }
     }

@@ -25,6 +25,9 @@
 //! **Squared distances.** -(q-d)^2 = 2 q.d - dd - qq. The kernel compares q.d - dd/2 with (T + qq)/2; dd/2 enters as the
 //! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for
 //! it in width, not in truth.
+//!
+//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotate` derives
+//! them.
 
 use negmine_kernels::dot_i8::PANEL;
 use negmine_kernels::quantize::{RowCode, round_down, round_up};
@@ -45,6 +48,8 @@ pub struct Slack {
     pub gamma: f64,
     /// How much of what the rotation lacks of being orthogonal is allowed for: all of it, 1, or nothing, 0.
     pub eta: f64,
+    /// How much of what rotating costs a product, relative to ||q|| ||c||, is allowed for: all of it, 1, or nothing, 0.
+    pub rho: f64,
 }
 
 impl Slack {
@@ -56,6 +61,7 @@ impl Slack {
         canonical: 1.0 / (1_u64 << 34) as f64,
         gamma: 1.0 / (1_u64 << 24) as f64,
         eta: 1.0,
+        rho: 1.0,
     };
 }
 

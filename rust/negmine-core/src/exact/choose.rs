@@ -22,16 +22,13 @@ use super::index::ExactIndex;
 use super::lead::Lead;
 use super::pack::{Tile, factor};
 use super::plan::Pruned;
-use super::rotate::{Axes, Rotation, Segments, centre};
+use super::rotate::{Axes, Rotation, STEP, Segments, centre};
 use super::scan::Scan;
 use super::score::Metric;
 
 /// Queries and documents of an estimate.
 const QUERIES: usize = 64;
 const DOCUMENTS: usize = 2_048;
-
-/// Steps of the grid.
-const STEP: usize = 16;
 
 /// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
 /// embeddings and up to a third too hopeful on clustered data, where a scan at .85 lost.
@@ -47,7 +44,8 @@ const LEAST_MEASURED: f64 = 1e7;
 /// Decisions that are kept.
 const VERDICTS: usize = 64;
 
-/// What a pair costs, in cycles of 512-bit products, by least squares over the grid on 100,000 sentence embeddings.
+/// What a pair costs, in cycles of 512-bit products, fitted to times on the processor over the grid on 100,000 sentence
+/// embeddings.
 mod cycles {
     /// Sixty-four coordinates.
     pub(super) const COORDINATES: f64 = 1.06;
@@ -55,11 +53,11 @@ mod cycles {
     pub(super) const PRUNED: f64 = 0.3;
     /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
     pub(super) const START: f64 = 50_000.0;
-    /// A pair that is left above the threshold that its query ends with; about as many again are left before.
-    pub(super) const SURVIVOR: f64 = 90.0;
+    /// A pair that is left above the threshold that its query ends with; once or twice as many again are left before.
+    pub(super) const SURVIVOR: f64 = 75.0;
     /// What both ways share: selection, and scoring canonically, a document of the depth.
-    pub(super) const SHARED: f64 = 1.9;
-    pub(super) const DEPTH: f64 = 5_500.0;
+    pub(super) const SHARED: f64 = 0.6;
+    pub(super) const DEPTH: f64 = 5_000.0;
 }
 
 /// What pruned scans of an index have prepared; clones share it.
@@ -258,7 +256,7 @@ impl ExactIndex {
         let mut prediction = Prediction { full: cost(self.width(), 0.0, shared), pruned: Vec::new() };
         if self.metric() == Metric::L2
             || self.tiles().is_empty()
-            || Segments::new(self.width(), STEP).is_none()
+            || Segments::choices(self.width()).next().is_none()
         {
             return Ok(prediction);
         }
@@ -278,12 +276,10 @@ impl ExactIndex {
             }
         }
         let pairs = (y.len() * z.len()).max(1) as f64;
-        for (i, &left) in left.iter().enumerate() {
-            let width = (i + 1) * STEP;
-            if width < self.width() {
-                let start = cycles::PRUNED + cycles::START / self.len() as f64;
-                prediction.pruned.push((width, cost(width, left as f64 / pairs, shared) + start));
-            }
+        let start = cycles::PRUNED + cycles::START / self.len() as f64;
+        for cut in Segments::choices(self.width()) {
+            let left = left[cut.lead / STEP - 1] as f64 / pairs;
+            prediction.pruned.push((cut.lead, cost(cut.lead, left, shared) + start));
         }
         Ok(prediction)
     }

@@ -1,14 +1,5 @@
 //! The pruned form of a corpus: rotated documents, the leading coordinates in panels for the first pass, the others
-//! row by row to refine what it leaves; and both sides of the bound that they need.
-//!
-//! **Bound.** With z, y the rotated query and document, a hat for what int8 codes stand for, `u` at least |z^|, `v` at
-//! least |z - z^|, `e` at least |y - y^| and `n` at least |y|, each segment that has been multiplied costs `u e + v n`,
-//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `(2 r + 3 r^2) |q| |c|` (`rotate` derives
-//! both). The constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical`
-//! of |q| |d|, and |d| <= |c| + |mean|.
-//!
-//! The kernel of the first pass has three terms a document: the error, the norm of the lead and, as its offset, the
-//! tail. Since |c| (1 - r) <= |y| + tail(c), the rotation's term is spread over the last two.
+//! row by row to refine what it leaves, and the documents' side of the bound (`lead_bound`).
 //!
 //! **Order.** Documents stand by cell (`cells`), and in a cell by the tail that their lead leaves, so that a panel's are
 //! alike: most queries have hits in few panels, and the kernel's floor rules the others out at once. The refining rows of
@@ -21,72 +12,32 @@ use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
-use negmine_kernels::isa::Isa;
 use negmine_kernels::memory::{Aligned, prefetch};
-use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
+use negmine_kernels::quantize::{largest_magnitude, quantize_row, quantize_row_among, round_up};
 use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::bound::{PerLane, QueryBound, Slack};
+use super::bound::{PerLane, Slack};
 use super::cells::Cells;
+use super::lead_bound::{LeadPanel, LeadQuery, Tails, split};
 use super::pack::factor;
 use super::rotate::{Rotation, Segments, TOGETHER, centre};
 use super::score::Metric;
-
-/// What a document costs beside its codes: its bound, and four f32 of its panel.
-const BYTES_PER_DOCUMENT: usize = size_of::<Document>() + 16;
-
-/// What one segment's codes are worth.
-#[derive(Clone, Copy, Debug, Default)]
-struct Part {
-    scale: f32,
-    error: f32,
-    norm: f32,
-}
-
-impl From<RowCode> for Part {
-    fn from(code: RowCode) -> Self {
-        Self { scale: code.scale, error: code.error, norm: code.norm }
-    }
-}
-
-/// A document's side of the bound.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Document {
-    parts: [Part; 3],
-    /// What the lead leaves, and what lead and middle leave.
-    tails: [f32; 2],
-    /// At least |c|.
-    norm: f32,
-    /// Row in the caller's corpus.
-    pub(crate) row: u32,
-    /// Squared norm, as the metric wants it.
-    pub(crate) dd: f64,
-}
-
-/// What a panel's kernel reads beside the codes.
-#[derive(Clone, Debug)]
-struct PanelBounds {
-    scale: PerLane,
-    error: PerLane,
-    norm: PerLane,
-    tail: PerLane,
-}
 
 /// A corpus, rotated and packed.
 #[derive(Debug)]
 pub(crate) struct Lead {
     pub(crate) rotation: Rotation,
     pub(crate) segments: Segments,
-    slack: Slack,
+    pub(crate) slack: Slack,
+    rows: usize,
     codes: Aligned<u8>,
     /// Codes of the middle and of the rest, row by row, each at a stride of whole cache lines.
     pub(crate) refine: [Aligned<i8>; 2],
-    panels: Vec<PanelBounds>,
-    documents: Vec<Document>,
+    panels: Vec<LeadPanel>,
     pub(crate) cells: Cells,
 }
 
@@ -127,7 +78,7 @@ impl Lead {
     pub(crate) fn bytes(rows: usize, segments: Segments) -> usize {
         let refine = stride(segments.middle) + stride(segments.rest);
         let panels = rows.div_ceil(PANEL);
-        panels * (packed_len(segments.lead) + PANEL * (refine + BYTES_PER_DOCUMENT))
+        panels * (packed_len(segments.lead) + PANEL * refine + size_of::<LeadPanel>())
             + segments.width().pow(2) * size_of::<f32>()
     }
 
@@ -169,35 +120,27 @@ impl Lead {
             },
         )?;
         drop(slots);
-        let mut all = Self {
-            rotation,
-            segments,
-            slack,
-            codes,
-            refine,
-            panels: Vec::with_capacity(panels),
-            documents: Vec::with_capacity(order.len()),
-            cells,
-        };
-        for (panel, documents) in packed {
-            all.panels.push(panel);
-            all.documents.extend(documents);
-        }
-        Ok(all)
+        let rows = order.len();
+        Ok(Self { rotation, segments, slack, rows, codes, refine, panels: packed, cells })
     }
 
     /// Bytes of this one.
     pub(crate) fn own_bytes(&self) -> usize {
-        Self::bytes(self.documents.len(), self.segments)
+        Self::bytes(self.rows, self.segments)
     }
 
     pub(crate) fn panels(&self) -> usize {
         self.panels.len()
     }
 
-    /// The documents of panel `p`.
-    pub(crate) fn documents(&self, p: usize) -> &[Document] {
-        &self.documents[p * PANEL..((p + 1) * PANEL).min(self.documents.len())]
+    /// Documents of panel `p`.
+    pub(crate) fn len(&self, p: usize) -> usize {
+        PANEL.min(self.rows - p * PANEL)
+    }
+
+    /// The documents' side of the bound in panel `p`.
+    pub(crate) fn panel(&self, p: usize) -> &LeadPanel {
+        &self.panels[p]
     }
 
     /// The refining rows of panel `p`.
@@ -209,19 +152,21 @@ impl Lead {
     /// Asks for what refines panel `p`, which will be read once its lead has been multiplied.
     pub(crate) fn prefetch(&self, p: usize) {
         prefetch(self.refining(p, 0));
+        prefetch(self.refining(p, 1));
     }
 
-    /// Panel `p` as the kernel takes it.
-    pub(crate) fn view(&self, p: usize) -> Panel<'_> {
+    /// Panel `p` as the kernel takes it; `errors` and `norms` are written to.
+    pub(crate) fn view<'a>(&'a self, p: usize, [errors, norms]: &'a mut [PerLane; 2]) -> Panel<'a> {
         let bytes = packed_len(self.segments.lead);
         let panel = &self.panels[p];
+        panel.write_lead(errors, norms);
         Panel {
             codes: &self.codes[p * bytes..(p + 1) * bytes],
-            scale: &panel.scale,
-            error: &panel.error,
-            norm: &panel.norm,
-            offset: Some(&panel.tail),
-            valid: u64::MAX >> (PANEL - self.documents(p).len()),
+            scale: &panel.scales[0],
+            error: errors,
+            norm: norms,
+            offset: Some(&panel.tails[0]),
+            valid: u64::MAX >> (PANEL - self.len(p)),
         }
     }
 }
@@ -279,47 +224,6 @@ fn by_cell(
     Ok((order, cells))
 }
 
-/// Tails after the lead and after the middle, for either side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tails {
-    segments: Segments,
-    /// r after the lead, after the middle, and after all.
-    deviations: [f64; 3],
-}
-
-impl Tails {
-    pub(crate) fn new(rotation: &Rotation, segments: Segments, slack: Slack) -> Self {
-        let ends = [segments.lead, segments.lead + segments.middle, segments.width()];
-        Self { segments, deviations: ends.map(|m| rotation.deviation(m, slack)) }
-    }
-
-    /// From |x|, at least, and the squared norms of its segments; f64 sums lose nothing beside the f32 of `norm`.
-    fn of(&self, norm: f64, squares: [f64; 3]) -> [f64; 2] {
-        let mut left = [0.0; 2];
-        let mut square = 0.0;
-        for i in 0..2 {
-            square += squares[i];
-            let deviation = 2.0 * self.deviations[i] * norm * square.sqrt();
-            let tail = norm * norm * (1.0 + ABOVE) - square * (1.0 - ABOVE) + deviation;
-            left[i] = if self.done_after(i) { 0.0 } else { tail.max(0.0).sqrt() * (1.0 + ABOVE) };
-        }
-        left
-    }
-
-    /// Whether no coordinate is left after the lead or after the middle.
-    fn done_after(&self, i: usize) -> bool {
-        i == 1 && self.segments.rest == 0
-    }
-
-    /// What the rotation costs in each step, over |q| |c|.
-    fn rotation(&self) -> [f64; 3] {
-        self.deviations.map(|r| 2.0 * r + 3.0 * r * r)
-    }
-}
-
-/// Above the relative rounding of a few f64 operations and of canonical sums.
-const ABOVE: f64 = 1.0 / (1_u64 << 38) as f64;
-
 /// Above the relative rounding of a row to f32, which its measured norm has gone through.
 const OF_NORM: f64 = 1.0 / (1_u64 << 23) as f64;
 
@@ -334,163 +238,33 @@ impl Buffers {
         rows: &[u32],
         run: &Run<'_>,
         (lead, refine): &mut Slot<'_>,
-    ) -> Result<(PanelBounds, Vec<Document>)> {
-        let (isa, width, segments) = (run.isa, rotation.width(), tails.segments);
-        let mut documents = Vec::with_capacity(rows.len());
+    ) -> Result<LeadPanel> {
+        let (isa, width, segments) = (run.isa, rotation.width(), tails.segments());
         for (&r, centred) in rows.iter().zip(self.centred.chunks_exact_mut(width)) {
             let row = corpus.finite_row(isa, r as usize, &mut self.row)?;
-            let dd = metric.squared_norm(isa, row);
-            centre(row, factor(metric, dd, rotation.unit()), rotation.mean(), centred);
-            documents.push(Document { row: r, dd, ..Document::default() });
+            let factor = factor(metric, metric.squared_norm(isa, row), rotation.unit());
+            centre(row, factor, rotation.mean(), centred);
         }
         rotation.apply(&self.centred[..rows.len() * width], width, &mut self.rotated);
         self.codes.fill(0);
-        let zeros = PerLane::from([0.0; PANEL]);
-        let mut panel = PanelBounds { scale: zeros, error: zeros, norm: zeros, tail: zeros };
+        let mut panel = LeadPanel::default();
         let padded = padded_width(segments.lead);
         let strides = [stride(segments.middle), stride(segments.rest)];
-        for (lane, document) in documents.iter_mut().enumerate() {
+        let leads = self.rotated.chunks_exact(width).take(rows.len()).map(|row| &row[..segments.lead]);
+        let largest = leads.map(|y| largest_magnitude(isa, y)).fold(0.0, f32::max);
+        for (lane, &row) in rows.iter().enumerate() {
             let centred = &self.centred[lane * width..(lane + 1) * width];
             let [y, middle, rest] = split(&self.rotated[lane * width..(lane + 1) * width], segments);
             let norm = canonical::dot_with(isa, centred, centred).sqrt() * (1.0 + OF_NORM);
             let squares = [y, middle, rest].map(|y| canonical::dot_with(isa, y, y));
-            document.norm = round_up(norm);
-            document.tails = tails.of(norm, squares).map(round_up);
-            let lead = quantize_row(isa, y, 1.0, &mut self.codes[lane * padded..(lane + 1) * padded]);
+            let codes = &mut self.codes[lane * padded..(lane + 1) * padded];
+            let lead = quantize_row_among(isa, y, largest, codes);
             let [a, b] = refine;
             let middle = quantize_row(isa, middle, 1.0, &mut a[lane * strides[0]..(lane + 1) * strides[0]]);
             let rest = quantize_row(isa, rest, 1.0, &mut b[lane * strides[1]..(lane + 1) * strides[1]]);
-            document.parts = [lead, middle, rest].map(Part::from);
-            panel.scale[lane] = lead.scale;
-            panel.error[lane] = lead.error;
-            panel.norm[lane] = lead.norm;
-            panel.tail[lane] = document.tails[0];
+            panel.set(lane, row, [lead, middle, rest], tails.of(norm, squares), round_up(norm));
         }
         pack_panel(isa, &self.codes, segments.lead, lead);
-        Ok((panel, documents))
-    }
-}
-
-/// A rotated row, cut.
-fn split(row: &[f32], segments: Segments) -> [&[f32]; 3] {
-    let (lead, others) = row.split_at(segments.lead);
-    let (middle, rest) = others.split_at(segments.middle);
-    [lead, middle, rest]
-}
-
-/// A query's side of the bound, one number for each step of refinement where it has three.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LeadQuery {
-    scales: [f64; 3],
-    /// At least |z^| of every segment.
-    codes: [f64; 3],
-    errors: [f64; 3],
-    /// What lead, and lead and middle, leave of the query.
-    tails: [f64; 2],
-    /// What |c| is multiplied with in each step: the rotation and the canonical score's rounding.
-    rotation: [f64; 3],
-    /// Added once: the rounding that goes with |q| |mean|.
-    constant: f64,
-    /// q.mean.
-    mean: f64,
-    /// What a score is multiplied with.
-    unit: f64,
-    slack: Slack,
-    /// 1 over the scale of the lead, and what the kernel's norms are widened by.
-    inverse: f64,
-    spread: f64,
-    width: f64,
-}
-
-/// Codes of a query, segment by segment, for [`LeadQuery::new`] to fill.
-pub(crate) type SegmentCodes<'a> = [&'a mut [i8]; 3];
-
-impl LeadQuery {
-    /// From a query as it is and rotated; writes the codes.
-    pub(crate) fn new(
-        lead: &Lead,
-        isa: Isa,
-        row: &[f32],
-        bound: &QueryBound,
-        rotated: &[f32],
-        codes: SegmentCodes<'_>,
-    ) -> Self {
-        let (slack, rotation, norm) = (lead.slack, &lead.rotation, bound.norm());
-        let mean = canonical::dot_with(isa, row, rotation.mean()) * bound.factor();
-        let tails = Tails::new(rotation, lead.segments, slack);
-        let parts = split(rotated, lead.segments);
-        let squares = parts.map(|z| canonical::dot_with(isa, z, z));
-        let mut coded = [RowCode::default(); 3];
-        for ((coded, z), codes) in coded.iter_mut().zip(parts).zip(codes) {
-            *coded = quantize_row(isa, z, 1.0, codes);
-        }
-        let means = canonical::dot_with(isa, rotation.mean(), rotation.mean()).sqrt();
-        let costs = tails.rotation().map(|cost| (cost + slack.canonical) * norm);
-        let scales = coded.map(|code| if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) });
-        Self {
-            scales,
-            codes: coded.map(|code| f64::from(code.norm) + f64::from(code.error)),
-            errors: coded.map(|code| f64::from(code.error)),
-            tails: tails.of(norm, squares),
-            rotation: costs,
-            constant: slack.canonical * norm * means,
-            mean,
-            unit: bound.unit() * rotation.unit(),
-            slack,
-            inverse: 1.0 / scales[0],
-            // |c| <= (|y| + tail) / (1 - r)
-            spread: costs[0] / (1.0 - tails.deviations[0]),
-            width: rotation.width() as f64,
-        }
-    }
-
-    /// The kernel's weights of a document's error, norm and tail.
-    pub(crate) fn weights(&self) -> [f32; 3] {
-        let rounding = self.slack.rounding;
-        let error = self.codes[0] * (1.0 + rounding);
-        let norm = self.errors[0] * (1.0 + rounding) + self.codes[0] * rounding + self.spread;
-        let tail = self.tails[0] * (1.0 + rounding) + self.spread;
-        [error, norm, tail].map(|weight| round_up(weight * self.inverse))
-    }
-
-    /// What z.y must reach where the score must reach `score`.
-    pub(crate) fn least_product(&self, score: f64) -> f64 {
-        let product = score * self.unit;
-        product - product.abs() * self.slack.canonical - self.constant - self.mean
-    }
-
-    /// The kernel's threshold for "may score at least `score`"; -inf where f32 cannot tell.
-    pub(crate) fn threshold(&self, score: f64) -> f32 {
-        if score == f64::NEG_INFINITY {
-            return f32::NEG_INFINITY;
-        }
-        let scaled = self.least_product(score) * self.inverse - self.width * self.slack.underflow;
-        if scaled.is_nan() { f32::NEG_INFINITY } else { round_down(scaled) }
-    }
-
-    /// z.y and what it may be off by, from the products of the lead's codes and of the middle's.
-    #[inline]
-    pub(crate) fn after_middle(&self, document: &Document, dots: [i32; 2]) -> (f64, f64) {
-        let (mut product, mut lost) = (0.0, 0.0);
-        for (i, dot) in dots.into_iter().enumerate() {
-            let part = &document.parts[i];
-            product += self.scales[i] * f64::from(part.scale) * f64::from(dot);
-            lost += self.codes[i] * f64::from(part.error) + self.errors[i] * f64::from(part.norm);
-        }
-        lost += self.tails[1] * f64::from(document.tails[1]) + self.rotation[1] * f64::from(document.norm);
-        (product, lost + self.width * self.slack.underflow)
-    }
-
-    /// The interval that holds the canonical score of a document with those exact products of codes.
-    #[inline]
-    pub(crate) fn interval(&self, document: &Document, dots: [i32; 3]) -> (f64, f64) {
-        let (mut product, mut lost) = (self.mean, self.constant);
-        for (i, dot) in dots.into_iter().enumerate() {
-            let part = &document.parts[i];
-            product += self.scales[i] * f64::from(part.scale) * f64::from(dot);
-            lost += self.codes[i] * f64::from(part.error) + self.errors[i] * f64::from(part.norm);
-        }
-        lost += self.rotation[2] * f64::from(document.norm) + self.width * self.slack.underflow;
-        ((product - lost) / self.unit, (product + lost) / self.unit)
+        Ok(panel)
     }
 }

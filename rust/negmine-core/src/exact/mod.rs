@@ -6,6 +6,7 @@ pub(crate) mod cells;
 pub(crate) mod choose;
 pub mod index;
 pub(crate) mod lead;
+pub(crate) mod lead_bound;
 pub(crate) mod pack;
 pub mod plan;
 pub(crate) mod pruned;

@@ -109,13 +109,13 @@ impl Layout {
 
     /// Bytes of the rotated form of a corpus, at most; 0 where the layout has none.
     fn rotated_bytes(&self, rows: usize, width: usize) -> usize {
-        let lead = match self.pruned {
+        let bytes = |cut| Lead::bytes(rows, cut);
+        let most = match self.pruned {
             Pruned::Off => None,
-            Pruned::Forced(lead) => Segments::new(width, lead),
-            // Rounding to cache lines takes most after a short lead.
-            Pruned::Auto => Segments::new(width, 16),
+            Pruned::Forced(lead) => Segments::new(width, lead).map(bytes),
+            Pruned::Auto => Segments::choices(width).map(bytes).max(),
         };
-        if self.resident { lead.map_or(0, |segments| Lead::bytes(rows, segments)) } else { 0 }
+        if self.resident { most.unwrap_or(0) } else { 0 }
     }
 
     /// What a scan takes: `depth` documents for each of `queries`.

@@ -15,10 +15,12 @@ use negmine_kernels::isa::Isa;
 use crate::base::Result;
 use crate::base::parallel::Ticker;
 
-use super::lead::{Lead, LeadQuery, stride};
+use super::bound::PerLane;
+use super::lead::{Lead, stride};
+use super::lead_bound::LeadQuery;
 use super::request::{Candidates, Counters};
 use super::rotate::centre;
-use super::scan::{Pace, sampled_first};
+use super::scan::{pause, sampled_first};
 use super::state::{QueryState, Scorer};
 
 /// Panels that a query starts with. Measured at 100,000 documents and k = 10: with 8, 16, 24 and 40 of them 449, 461, 461
@@ -38,13 +40,18 @@ pub(crate) struct LeadBlock<'a> {
     codes: [Vec<i8>; 3],
     /// Places of likely documents of every query, the likeliest first.
     likely: Vec<Vec<Range<usize>>>,
-    /// Per query, a bit for every panel that it has seen.
-    seen: Vec<Vec<u64>>,
+    /// Pairs of a panel and a query that has seen it, rising.
+    seen: Vec<(u32, u32)>,
     hits: Vec<Hit>,
     left: Vec<Hit>,
     dots: Vec<i32>,
     middles: Vec<i32>,
+    /// Errors and norms of a panel.
+    lanes: [PerLane; 2],
 }
+
+/// A threshold that nothing reaches, and that the kernel's floor can still calculate with.
+const NOTHING: f32 = 1e30;
 
 /// What the pieces of a scan share.
 pub(crate) struct Shared<'s, 'c, 'r> {
@@ -79,9 +86,20 @@ impl<'a> LeadBlock<'a> {
             leads.extend_from_slice(&rotated[..segments.lead]);
         }
         let likely = lead.cells.likely(&leads);
-        let seen = vec![vec![0; lead.panels().div_ceil(64)]; states.len()];
-        let (hits, left, dots, middles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { lead, isa, tile, queries, codes, likely, seen, hits, left, dots, middles }
+        Self {
+            lead,
+            isa,
+            tile,
+            queries,
+            codes,
+            likely,
+            seen: Vec::new(),
+            hits: Vec::new(),
+            left: Vec::new(),
+            dots: Vec::new(),
+            middles: Vec::new(),
+            lanes: [[0.0; PANEL]; 2],
+        }
     }
 
     /// Scans some panels; documents stay pending. How much work it was.
@@ -93,25 +111,39 @@ impl<'a> LeadBlock<'a> {
         ticker: &Ticker<'_>,
     ) -> Result<Counters> {
         let mut counters = Counters::default();
-        counters.refined += self.start(states, &panels, shared, ticker)?;
         self.renew(states);
+        counters.refined += self.start(states, &panels, shared, ticker)?;
+        let mut kept = Vec::new();
         for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if Pace::after(done).apply(states, &mut shared.scorer)? {
+            if pause(done, states, &mut shared.scorer)? {
                 self.renew(states);
             }
             let p = panels.start + p;
-            self.lead.prefetch(p);
-            let mut hits = std::mem::take(&mut self.hits);
-            hits.clear();
-            scan_panel(self.isa, &self.tile, self.lead.view(p), &mut hits);
-            hits.retain(|hit| self.seen[hit.query as usize][p / 64] & (1 << (p % 64)) == 0);
-            counters.scanned += (self.lead.documents(p).len() * states.len()) as u64;
+            let seen = self.seen.partition_point(|pair| (pair.0 as usize) < p);
+            let seen = self.seen[seen..].iter().take_while(|pair| pair.0 as usize == p);
+            kept.extend(seen.map(|&(_, q)| (q as usize, self.tile.threshold(q as usize))));
+            for &(q, _) in &kept {
+                self.tile.set_threshold(q, NOTHING);
+            }
+            let hits = self.hits(p, None);
+            for (q, threshold) in kept.drain(..) {
+                self.tile.set_threshold(q, threshold);
+            }
+            counters.scanned += (self.lead.len(p) * states.len()) as u64;
             counters.refined += hits.len() as u64;
-            self.refine(states, p, &hits, shared)?;
-            self.hits = hits;
+            self.refine(states, p, hits, shared)?;
         }
         Ok(counters)
+    }
+
+    /// The hits of panel `p`, of all queries or of a tile of some.
+    fn hits(&mut self, p: usize, some: Option<&QueryTile>) -> Vec<Hit> {
+        let mut hits = std::mem::take(&mut self.hits);
+        hits.clear();
+        self.lead.prefetch(p);
+        scan_panel(self.isa, some.unwrap_or(&self.tile), self.lead.view(p, &mut self.lanes), &mut hits);
+        hits
     }
 
     /// Every query's likeliest panels: panel by panel, so that each is fetched once, with the queries that want it.
@@ -126,13 +158,16 @@ impl<'a> LeadBlock<'a> {
         for (q, likely) in std::mem::take(&mut self.likely).into_iter().enumerate() {
             let places = likely.into_iter().filter(|places| !places.is_empty());
             let likely = places.flat_map(|places| places.start / PANEL..places.end.div_ceil(PANEL));
-            let seen = &mut self.seen[q];
-            let fresh = likely.filter(|p| panels.contains(p)).filter(|p| {
-                let fresh = seen[p / 64] & (1 << (p % 64)) == 0;
-                seen[p / 64] |= 1 << (p % 64);
-                fresh
-            });
-            wanted.extend(fresh.take(START_PANELS).map(|p| (p as u32, q as u32)));
+            let first = wanted.len();
+            for p in likely.filter(|p| panels.contains(p)) {
+                if wanted.len() - first == START_PANELS {
+                    break;
+                }
+                let pair = (p as u32, q as u32);
+                if !wanted[first..].contains(&pair) {
+                    wanted.push(pair);
+                }
+            }
         }
         wanted.sort_unstable();
         let mut refined = 0;
@@ -141,34 +176,38 @@ impl<'a> LeadBlock<'a> {
         let mut tile = QueryTile::new(width);
         for wanted in wanted.chunk_by(|a, b| a.0 == b.0) {
             ticker.check()?;
-            let p = wanted[0].0 as usize;
-            self.lead.prefetch(p);
             tile.clear();
             for &(_, q) in wanted {
-                let (q, query) = (q as usize, &self.queries[q as usize]);
-                let [error, norm, tail] = query.weights();
+                let q = q as usize;
+                let [error, norm, tail] = self.queries[q].weights();
                 let codes = &self.codes[0][q * width..(q + 1) * width];
-                tile.push(codes, error, norm, tail, query.threshold(states[q].threshold()));
+                tile.push(codes, error, norm, tail, self.tile.threshold(q));
             }
-            let mut hits = std::mem::take(&mut self.hits);
-            hits.clear();
-            scan_panel(self.isa, &tile, self.lead.view(p), &mut hits);
+            let p = wanted[0].0 as usize;
+            let mut hits = self.hits(p, Some(&tile));
             for hit in &mut hits {
                 hit.query = wanted[hit.query as usize].1;
             }
             refined += hits.len() as u64;
-            self.refine(states, p, &hits, shared)?;
-            self.hits = hits;
+            self.refine(states, p, hits, shared)?;
             for &(_, q) in wanted {
                 let q = q as usize;
                 panels_of[q] += 1;
                 if RAISE_AFTER.contains(&panels_of[q]) {
-                    states[q].sift(&mut shared.scorer)?;
+                    self.sift(states, q, shared)?;
                 }
             }
         }
-        states.iter_mut().try_for_each(|state| state.settle(&mut shared.scorer))?;
+        self.seen = wanted;
+        (0..states.len()).try_for_each(|q| self.sift(states, q, shared))?;
         Ok(refined)
+    }
+
+    /// Raises the threshold of query `q`.
+    fn sift(&mut self, states: &mut [QueryState], q: usize, shared: &mut Shared<'_, '_, '_>) -> Result<()> {
+        states[q].sift(&mut shared.scorer)?;
+        self.tile.set_threshold(q, self.queries[q].threshold(states[q].threshold()));
+        Ok(())
     }
 
     /// The hits of panel `p`.
@@ -176,47 +215,54 @@ impl<'a> LeadBlock<'a> {
         &mut self,
         states: &mut [QueryState],
         p: usize,
-        hits: &[Hit],
+        hits: Vec<Hit>,
         shared: &mut Shared<'_, '_, '_>,
     ) -> Result<()> {
         let (lead, segments) = (self.lead, self.lead.segments);
-        let documents = lead.documents(p);
+        let panel = lead.panel(p);
         self.dots.resize(hits.len(), 0);
         let middle = stride(segments.middle);
-        dot_hits_i8(self.isa, &self.codes[1], lead.refining(p, 0), middle, hits, &mut self.dots);
-        self.left.clear();
-        self.middles.clear();
-        let (mut q, mut least) = (usize::MAX, 0.0);
-        for (hit, &dot) in hits.iter().zip(&self.dots) {
-            if q != hit.query as usize {
-                q = hit.query as usize;
-                least = self.queries[q].least_product(states[q].threshold());
-            }
-            let document = &documents[hit.lane as usize];
-            let (product, lost) = self.queries[q].after_middle(document, [hit.dot, dot]);
-            #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "doubt never drops a document")]
-            if !(product + lost < least) {
-                self.left.push(*hit);
-                self.middles.push(dot);
-            }
-        }
+        dot_hits_i8(self.isa, &self.codes[1], lead.refining(p, 0), middle, &hits, &mut self.dots);
+        self.keep(p, &hits);
+        self.hits = hits;
         self.dots.clear();
         self.dots.resize(self.left.len(), 0);
         if segments.rest > 0 {
             let rest = stride(segments.rest);
             dot_hits_i8(self.isa, &self.codes[2], lead.refining(p, 1), rest, &self.left, &mut self.dots);
         }
-        for ((hit, &middle), &rest) in self.left.iter().zip(&self.middles).zip(&self.dots) {
-            let q = hit.query as usize;
-            let (state, query) = (&mut states[q], &self.queries[q]);
-            let document = &documents[hit.lane as usize];
-            let interval = query.interval(document, [hit.dot, middle, rest]);
-            if state.take(document.row, interval, document.dd, shared.candidates) {
-                state.sift(&mut shared.scorer)?;
-                self.tile.set_threshold(q, query.threshold(state.threshold()));
+        for i in 0..self.left.len() {
+            let (hit, q) = (self.left[i], self.left[i].query as usize);
+            let dots = [hit.dot, self.middles[i], self.dots[i]];
+            let lane = hit.lane as usize;
+            let interval = self.queries[q].interval(panel, lane, dots);
+            if states[q].take(panel.rows[lane], interval, shared.candidates) {
+                self.sift(states, q, shared)?;
             }
         }
         Ok(())
+    }
+
+    /// Leaves the hits that the middle, whose products are in `dots`, does not rule out.
+    fn keep(&mut self, p: usize, hits: &[Hit]) {
+        let panel = self.lead.panel(p);
+        self.left.resize(hits.len(), Hit { query: 0, lane: 0, dot: 0 });
+        self.middles.resize(hits.len(), 0);
+        let mut left = 0;
+        for (hits, dots) in runs(hits, &self.dots) {
+            let q = hits[0].query as usize;
+            let (bound, threshold) = (self.queries[q].in_panel(panel), self.tile.threshold(q));
+            for (hit, &dot) in hits.iter().zip(dots) {
+                // Without a branch, which nothing could predict.
+                self.left[left] = *hit;
+                self.middles[left] = dot;
+                let high = bound.high(panel, hit.lane as usize % PANEL, hit.dot, dot);
+                #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "doubt never drops a document")]
+                let keep = !(high < threshold);
+                left += usize::from(keep);
+            }
+        }
+        self.left.truncate(left);
     }
 
     /// Thresholds as the states have them now.
@@ -225,4 +271,13 @@ impl<'a> LeadBlock<'a> {
             self.tile.set_threshold(q, query.threshold(state.threshold()));
         }
     }
+}
+
+/// The hits of one query after the other, each run with its part of `dots`.
+fn runs<'h>(hits: &'h [Hit], mut dots: &'h [i32]) -> impl Iterator<Item = (&'h [Hit], &'h [i32])> {
+    hits.chunk_by(|a, b| a.query == b.query).map(move |run| {
+        let (own, rest) = dots.split_at(run.len());
+        dots = rest;
+        (run, own)
+    })
 }

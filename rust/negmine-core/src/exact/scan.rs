@@ -32,12 +32,10 @@ use super::state::{QueryState, Scorer};
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;
 
-/// Panels after which every query looks at its pending documents, while thresholds are still low: at first by their
-/// bounds alone.
-const SIFT_AFTER: [usize; 3] = [1, 4, 16];
-
-/// And then by scoring the best of them.
-const SETTLE_AFTER: [usize; 3] = [64, 256, 1024];
+/// Panels after which every query looks at its pending documents, by their bounds alone. Scoring the best of them raises
+/// thresholds by the width of a bound and no more, and most of what is best so early is not in the end: at k = 100 it
+/// quadruples the documents that are scored.
+const SIFT_AFTER: [usize; 6] = [1, 4, 16, 64, 256, 1024];
 
 /// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
 /// start with low thresholds.
@@ -301,7 +299,7 @@ impl Block {
         let mut unit = f64::NAN;
         for (done, p) in sampled_first(panels.len()).enumerate() {
             ticker.check()?;
-            if Pace::after(done).apply(&mut self.states, &mut scorer)? {
+            if pause(done, &mut self.states, &mut scorer)? {
                 unit = f64::NAN;
             }
             let (tile, p) = panels[p];
@@ -318,7 +316,7 @@ impl Block {
                 let state = &mut self.states[query];
                 let document = panel.document(lane);
                 let interval = state.bound.interval(hit.dot, &document, unit);
-                if state.take((panel.first + lane) as u32, interval, document.dd, scan.candidates) {
+                if state.take((panel.first + lane) as u32, interval, scan.candidates) {
                     state.sift(&mut scorer)?;
                     self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
                 }
@@ -369,35 +367,13 @@ impl Block {
     }
 }
 
-/// What all queries of a block do before the next panel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    Go,
-    Sift,
-    Settle,
-}
-
-impl Pace {
-    /// What is due after that many panels.
-    pub(crate) fn after(panels: usize) -> Self {
-        if SIFT_AFTER.contains(&panels) {
-            Self::Sift
-        } else if SETTLE_AFTER.contains(&panels) {
-            Self::Settle
-        } else {
-            Self::Go
-        }
+/// What all queries of a block do after that many panels; true where thresholds may have risen.
+pub(crate) fn pause(done: usize, states: &mut [QueryState], scorer: &mut Scorer<'_, '_>) -> Result<bool> {
+    let due = SIFT_AFTER.contains(&done);
+    if due {
+        states.iter_mut().try_for_each(|state| state.sift(scorer))?;
     }
-
-    /// Does it; true where thresholds may have risen.
-    pub(crate) fn apply(self, states: &mut [QueryState], scorer: &mut Scorer<'_, '_>) -> Result<bool> {
-        match self {
-            Self::Go => return Ok(false),
-            Self::Sift => states.iter_mut().try_for_each(|state| state.sift(scorer))?,
-            Self::Settle => states.iter_mut().try_for_each(|state| state.settle(scorer))?,
-        }
-        Ok(true)
-    }
+    Ok(due)
 }
 
 /// Places of `n` panels in an order that starts with a sample from everywhere.

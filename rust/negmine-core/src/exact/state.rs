@@ -1,8 +1,8 @@
 //! What one query keeps while documents stream past.
 //!
-//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then those
-//! that look best are scored canonically, so that the threshold rises and rules others out; what is left is scored at the
-//! end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
+//! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then the low
+//! ends of the best intervals raise the threshold and rule others out; where too many are left, as in flat distributions,
+//! those that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
 
 use negmine_kernels::isa::Isa;
 
@@ -35,8 +35,6 @@ pub(crate) struct Pending {
     row: u32,
     low: f64,
     high: f64,
-    /// Squared norm, as the metric wants it.
-    dd: f64,
 }
 
 /// The documents that a query's rows are scored from.
@@ -84,8 +82,11 @@ impl<'a, 'c> Scorer<'a, 'c> {
                 self.corpus.row(self.isa, row(3), d),
             ];
             let sums = self.metric.sum_many(self.isa, q, rows);
-            for (document, sum) in together.iter().zip(sums) {
-                let score = self.metric.finish(sum, qq, document.dd);
+            for ((document, row), sum) in together.iter().zip(rows).zip(sums) {
+                // Only cosine needs the norm, and the row is at hand.
+                let dd =
+                    if self.metric == Metric::Cosine { self.metric.squared_norm(self.isa, row) } else { 0.0 };
+                let score = self.metric.finish(sum, qq, dd);
                 if !(document.low <= score && score <= document.high) {
                     return Err(Error::CorpusChanged { row: document.row as usize });
                 }
@@ -170,14 +171,8 @@ impl QueryState {
         self.threshold
     }
 
-    /// Takes a document that the kernel could not rule out. True where it is time to settle.
-    pub(crate) fn take(
-        &mut self,
-        row: u32,
-        (low, high): (f64, f64),
-        dd: f64,
-        candidates: &Candidates<'_>,
-    ) -> bool {
+    /// Takes a document that the kernel could not rule out. True where it is time to sift.
+    pub(crate) fn take(&mut self, row: u32, (low, high): (f64, f64), candidates: &Candidates<'_>) -> bool {
         self.counters.survivors += 1;
         if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
             return false;
@@ -192,7 +187,7 @@ impl QueryState {
             }
             return false;
         }
-        let document = Pending { row, low, high, dd };
+        let document = Pending { row, low, high };
         if high > self.lowest_cap {
             self.straddling.push(document);
         } else {
@@ -210,15 +205,17 @@ impl QueryState {
         self.raise_by_lows(&mut scorer.certain);
         self.drop_ruled_out();
         let trigger = self.least_trigger();
-        if self.pending.len() + self.straddling.len() > trigger / 2 {
+        if self.pending.len() > 2 * trigger {
             self.settle(scorer)?;
+        } else if self.straddling.len() > trigger / 2 {
+            self.score_straddling(scorer)?;
         }
-        self.trigger = trigger.max(2 * self.pending.len());
+        self.trigger = trigger.max(2 * (self.pending.len() + self.straddling.len()));
         Ok(())
     }
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
-    pub(crate) fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.score_straddling(scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
         let middle = |document: &Pending| document.low + document.high;
@@ -300,6 +297,7 @@ impl QueryState {
         }
     }
 
+    /// Scores what may lie above a cap. That is never in vain: whether it does must be known in the end.
     fn score_straddling(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         let mut straddling = std::mem::take(&mut self.straddling);
         self.score(&straddling, scorer)?;

@@ -1,0 +1,234 @@
+"""Clusters against faiss, superkmeans, rabitqlib and scikit-learn: inertia on the rows themselves, and time.
+
+    python benches/python/clusters.py --peers PYTHON [--k K]... [--rounds N] [--threads N] [--sklearn] [--json FILE]
+
+PYTHON is an interpreter of an environment made from `requirements.txt`; default: the one that runs this, which has
+negmine. Vectors come from the folder that NEGMINE_DATA names. Every library runs in a process of its own with its
+threads pinned, ten iterations and no early end; rounds visit them in turn. Inertia is the mean squared distance of the
+normed rows to the mean of their cluster, whatever a library calls its own. "seconds" is wall time, "cpu" that of all
+threads of the process, the better figure on a machine that does other work; what a peer needs for labels of its last
+centroids counts. "share" is how many of a row's ten nearest are in its own cluster, "near" in the own cluster or the
+one on either side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from peers import thread_environment
+from search import real
+
+Labels = np.ndarray
+
+#: Rows whose neighbours are looked for.
+SAMPLE = 2_000
+
+
+def negmine_kmeans(metric: str) -> Callable[[np.ndarray, int, int], Labels]:
+    """k-means of this repository."""
+
+    def run(rows: np.ndarray, k: int, threads: int) -> Labels:
+        import negmine
+
+        return negmine.kmeans(rows, n_clusters=k, metric=metric, iterations=10, num_threads=threads).labels
+
+    return run
+
+
+def negmine_balanced(quality: str) -> Callable[[np.ndarray, int, int], Labels]:
+    """Balanced clusters of this repository."""
+
+    def run(rows: np.ndarray, k: int, threads: int) -> Labels:
+        import negmine
+
+        return negmine.balanced_clusters(rows, n_clusters=k, quality=quality, num_threads=threads).labels
+
+    return run
+
+
+def faiss_kmeans(rows: np.ndarray, k: int, threads: int) -> Labels:
+    """Train on all rows, then search the centroids."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    trained = faiss.Kmeans(rows.shape[1], k, niter=10, seed=1, max_points_per_centroid=len(rows))
+    trained.train(rows)
+    return trained.index.search(rows, 1)[1].ravel()
+
+
+def superkmeans_flat(rows: np.ndarray, k: int, threads: int) -> Labels:
+    """Train on all rows, flat; assignment goes on from training."""
+    import superkmeans
+
+    trained = superkmeans.SuperKMeans(
+        k,
+        rows.shape[1],
+        hierarchical=False,
+        iters=10,
+        sampling_fraction=1.0,
+        max_points_per_cluster=len(rows),
+        n_threads=threads,
+        early_termination=False,
+    )
+    centroids = trained.train(rows)
+    return trained.assign_training_points(rows, centroids)
+
+
+def rabitqlib_kmeans(rows: np.ndarray, k: int, threads: int) -> Labels:
+    """Flat assignment, recommended for few centroids."""
+    import rabitqlib
+
+    trained = rabitqlib.RaBitQKMeans(rows.shape[1], k, niter=10, num_threads=threads, early_stop_threshold=0.0, seed=1)
+    trained.train(rows)
+    return np.asarray(trained.assignments)
+
+
+def sklearn_kmeans(rows: np.ndarray, k: int, threads: int) -> Labels:
+    """Lloyd's algorithm from random rows."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        return KMeans(k, init="random", n_init=1, max_iter=10, tol=0.0, random_state=1).fit(rows).labels_
+
+
+SIDES: dict[str, Callable[[np.ndarray, int, int], Labels]] = {
+    "negmine balanced, fast": negmine_balanced("fast"),
+    "negmine balanced, default": negmine_balanced("default"),
+    "negmine balanced, high": negmine_balanced("high"),
+    "negmine k-means, cosine": negmine_kmeans("cosine"),
+    "negmine k-means, l2": negmine_kmeans("l2"),
+    "faiss": faiss_kmeans,
+    "superkmeans": superkmeans_flat,
+    "rabitqlib": rabitqlib_kmeans,
+    "scikit-learn": sklearn_kmeans,
+}
+
+#: Best configured, as in `peers.py`.
+ENVIRONMENT = {"faiss": {"OPENBLAS_CORETYPE": "SkylakeX"}}
+
+
+def worker(side: str, rows: Path, k: int, threads: int, out: Path) -> None:
+    """Cluster once; what it took goes to stdout."""
+    array = np.load(rows)
+    SIDES[side](array[: 4 * k], min(k, 8), threads)  # imports, pools and the first pages are not timed
+    begun, cpu = time.perf_counter(), time.process_time()
+    labels = SIDES[side](array, k, threads)
+    taken = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
+    np.save(out, np.asarray(labels).astype(np.int64))
+    print(json.dumps(taken))
+
+
+def inertia(rows: np.ndarray, labels: Labels, k: int) -> float:
+    """Mean squared distance to the own mean of rows of length 1."""
+    order = np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=k))
+    means = [rows[own].mean(axis=0, dtype=np.float64) for own in np.split(order, ends[:-1]) if len(own)]
+    sizes = [len(own) for own in np.split(order, ends[:-1]) if len(own)]
+    return 1.0 - sum(n * float(mean @ mean) for n, mean in zip(sizes, means, strict=True)) / len(rows)
+
+
+def neighbours(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sample of rows, and the ten nearest of each."""
+    import negmine
+
+    sample = np.linspace(0, len(rows) - 1, SAMPLE).astype(int)
+    found = negmine.ExactIndex(rows).search(rows[sample], 10, exclude=[[int(i)] for i in sample])
+    return sample, found.rows
+
+
+def measure(side: str, rows: Path, k: int, threads: int, python: str, folder: Path) -> tuple[dict[str, float], Labels]:
+    """Run one side in a process of its own."""
+    out = folder / "labels.npy"
+    arguments = [python, __file__, "--worker", side, str(rows), str(k), str(threads), str(out)]
+    environment = os.environ | thread_environment(threads) | ENVIRONMENT.get(side, {})
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+    line = next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))
+    return json.loads(line), np.load(out)
+
+
+def main() -> None:
+    """Print a table for every number of clusters."""
+    if sys.argv[1:2] == ["--worker"]:
+        side, rows, k, threads, out = sys.argv[2:]
+        worker(side, Path(rows), int(k), int(threads), Path(out))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", default=sys.executable)
+    parser.add_argument("--k", type=int, action="append")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rows", type=int, help="only so many of the 100,000")
+    parser.add_argument("--sklearn", action="store_true", help="also scikit-learn, which takes long")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = real()[1][: arguments.rows]
+    sample, nearest = neighbours(rows)
+    everything = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        np.save(path, rows)
+        for k in arguments.k or [1024, 700]:
+            results = case(rows, path, k, sample, nearest, arguments)
+            everything.append(results)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+
+
+def case(
+    rows: np.ndarray, path: Path, k: int, sample: np.ndarray, nearest: np.ndarray, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure all sides at one number of clusters and print the table."""
+    sides = [side for side in SIDES if side != "scikit-learn" or arguments.sklearn]
+    times: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    labels: dict[str, Labels] = {}
+    for round_number in range(arguments.rounds):
+        for i in range(len(sides)):
+            side = sides[(i + round_number) % len(sides)]
+            python = sys.executable if side.startswith("negmine") else arguments.peers
+            taken, labels[side] = measure(side, path, k, arguments.threads, python, path.parent)
+            times[side].append(taken)
+    results: dict[str, Any] = {}
+    for side in sides:
+        own = labels[side]
+        apart = np.abs(own[nearest] - own[sample][:, None])
+        sizes = np.bincount(own, minlength=k)
+        results[side] = {
+            "seconds": median(one["seconds"] for one in times[side]),
+            "cpu": median(one["cpu"] for one in times[side]),
+            "against_rabitqlib": median(
+                a["cpu"] / b["cpu"] for a, b in zip(times[side], times["rabitqlib"], strict=True)
+            ),
+            "inertia": inertia(rows, own, k),
+            "smallest": int(sizes.min()),
+            "largest": int(sizes.max()),
+            "share": float((apart == 0).mean()),
+            "near": float((apart <= 1).mean()),
+        }
+    print(f"**{len(rows):,} x {rows.shape[1]} -> {k:,}**, {arguments.threads} threads, {arguments.rounds} rounds\n")
+    print("| library | seconds | cpu | x rabitqlib (cpu) | inertia | x faiss | sizes | share | near |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for side, one in results.items():
+        near = f"{one['near']:.3f}" if "balanced" in side else ""
+        print(
+            f"| {side} | {one['seconds']:.2f} | {one['cpu']:.2f} | {one['against_rabitqlib']:.2f} | "
+            f"{one['inertia']:.4f} | {one['inertia'] / results['faiss']['inertia']:.4f} | "
+            f"{one['smallest']} to {one['largest']} | {one['share']:.3f} | {near} |"
+        )
+    print(flush=True)
+    return {"k": k, "threads": arguments.threads, "results": results}
+
+
+if __name__ == "__main__":
+    main()
