@@ -12,7 +12,7 @@ import oracle
 from oracle import FloatArray, Metric
 from oracle_draws import draw_by_document
 
-CLUSTER = 20  # the stream
+CLUSTER = 16  # the stream
 
 
 @dataclass

@@ -46,7 +46,7 @@ class ClusterBatchSampler(PlanBatchSampler):
     >>> from negmine.torch import ClusterBatchSampler
     >>> sampler = ClusterBatchSampler(np.repeat(np.arange(4), 3), batch_size=6)
     >>> [sorted({row // 3 for row in batch}) for batch in sampler]
-    [[1, 3], [0, 2]]
+    [[0, 2], [1, 3]]
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
     >>> labels = ["cat", "cat", "dog", "dog", "dog", "emu", "emu"]
     >>> batch = next(iter(ClassBalancedBatchSampler(labels, batch_size=4, per_class=2)))
     >>> sorted(labels[row] for row in batch)
-    ['dog', 'dog', 'emu', 'emu']
+    ['cat', 'cat', 'dog', 'dog']
     """
 
     def __init__(

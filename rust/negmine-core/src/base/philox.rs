@@ -18,7 +18,7 @@ pub enum Stream {
     /// The order of an epoch.
     Order = 3,
     /// Where clusterings start.
-    Seeding = 20,
+    Seeding = 16,
     /// The order of clusters in an epoch.
     ClusterOrder = 24,
     /// Topics of batches.
