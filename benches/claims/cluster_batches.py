@@ -1,0 +1,201 @@
+"""Cluster batches against random batches of the same size: NGAME on labels, TAS-Balanced's topics on retrieval.
+
+    python benches/claims/cluster_batches.py [--again]
+
+A linear tower on each side is trained on ready embeddings (bags of words for xmc_bibtex). NGAME: the triplet loss with
+online hard negatives of its released code, clusters of 16 points made anew from the current embeddings every fifth
+epoch. Topics: cross-entropy over the batch, batches of one k-means cluster of the queries each. The share of a batch
+that is drawn by cluster goes from 0 (the baseline) to 1, with the mask of known positives and without. Every arm has
+its learning rate chosen from the same grid on the tuning split.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from claim import Verdict, judge, run
+from sets import Set, Split, load
+
+import negmine
+
+#: Points of the metric: what a difference must be held to, to be called none.
+MARGIN = 0.01
+SEEDS = 5
+TUNING_SEEDS = 1
+RATES = (3e-4, 1e-3, 3e-3)
+SHARES = (0.0, 0.5, 1.0)
+
+CLUSTER_SIZE = 16
+REFRESH = 5
+TOPIC_SIZE = 64
+WIDTH = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What differs between two trainings."""
+
+    share: float
+    masked: bool
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What all trainings on a set share."""
+
+    data: Set
+    method: str
+    batch_size: int
+    epochs: int
+    depth: int
+
+    @property
+    def metric(self) -> str:
+        """Name of what is measured."""
+        return f"nDCG@{self.depth}" if self.depth > 1 else "P@1"
+
+
+class Towers(torch.nn.Module):
+    """A linear map for points and one for labels, the identity at first where widths allow it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.points = torch.nn.Linear(width, WIDTH, bias=False)
+        self.labels = torch.nn.Linear(WIDTH, WIDTH, bias=False)
+        torch.nn.init.eye_(self.labels.weight)
+        if width == WIDTH:
+            torch.nn.init.eye_(self.points.weight)
+
+    def embed(self, tower: torch.nn.Linear, x: np.ndarray) -> torch.Tensor:
+        """Unit vectors."""
+        return torch.nn.functional.normalize(tower(torch.from_numpy(x)), dim=1)
+
+
+def ngame_loss(scores: torch.Tensor, banned: torch.Tensor) -> torch.Tensor:
+    """Triplet margin over the ten hardest of a batch (released code of NGAME)."""
+    hard, _ = scores.masked_fill(banned, -torch.inf).topk(10, dim=1)
+    loss = torch.relu(hard - scores.diagonal()[:, None] + 0.3)
+    kept = torch.isfinite(hard)
+    loss = torch.where(kept, loss, 0.0)
+    weight = torch.softmax(torch.where(kept & (loss > 0), hard / 0.1, 0.0), dim=1)
+    return (loss * weight).mean()
+
+
+def cross_entropy(scores: torch.Tensor, banned: torch.Tensor) -> torch.Tensor:
+    """Softmax over the batch; the diagonal is the positive."""
+    banned = banned & ~torch.eye(len(scores), dtype=torch.bool)
+    logits = (scores / 0.05).masked_fill(banned, -torch.inf)
+    return torch.nn.functional.cross_entropy(logits, torch.arange(len(scores)))
+
+
+def train(task: Task, arm: Arm, seed: int) -> Towers:
+    """Train one model."""
+    torch.manual_seed(seed)
+    split = task.data.train
+    towers = Towers(split.x.shape[1])
+    optimiser = torch.optim.AdamW(towers.parameters(), lr=arm.rate)
+    loss_of = ngame_loss if task.method == "NGAME" else cross_entropy
+    draw = np.random.default_rng(seed)
+    clusters = None
+    for epoch in range(task.epochs):
+        if clusters is None or (task.method == "NGAME" and epoch % REFRESH == 0):
+            with torch.no_grad():
+                clusters = cluster(task, towers.embed(towers.points, split.x).numpy(), seed)
+        label_of = positive_of(split, draw)
+        for rows in batches(task, arm, clusters, seed, epoch):
+            banned = torch.eye(len(rows), dtype=torch.bool)
+            if arm.masked:
+                banned |= torch.from_numpy(negmine.in_batch_mask(rows, label_of[rows], split.positives))
+            points = towers.embed(towers.points, split.x[rows])
+            labels = towers.embed(towers.labels, task.data.labels[label_of[rows]])
+            optimiser.zero_grad()
+            loss_of(points @ labels.T, banned).backward()
+            optimiser.step()
+    return towers
+
+
+def cluster(task: Task, vectors: np.ndarray, seed: int) -> negmine.Clusters:
+    """Cluster the points as the method does."""
+    if task.method == "NGAME":
+        return negmine.balanced_clusters(vectors, cluster_size=CLUSTER_SIZE, quality="fast", seed=seed)
+    return negmine.kmeans(vectors, n_clusters=len(vectors) // TOPIC_SIZE, seed=seed)
+
+
+def batches(task: Task, arm: Arm, clusters: negmine.Clusters, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Batches of one epoch; the baseline draws none of a batch by cluster."""
+    share = 1.0 - arm.share
+    if task.method == "NGAME":
+        plan = negmine.batch_plan(clusters, batch_size=task.batch_size, random_share=share, remainder="drop", seed=seed)
+    else:
+        plan = negmine.topic_plan(clusters, batch_size=task.batch_size, random_share=share, seed=seed)
+    return (plan.batch(epoch, index) for index in range(len(plan)))
+
+
+def positive_of(split: Split, draw: np.random.Generator) -> np.ndarray:
+    """One of every point's positives."""
+    offsets = split.positives.offsets
+    counts = np.diff(offsets)
+    return split.positives.items[offsets[:-1] + (draw.random(len(counts)) * counts).astype(np.int64)]
+
+
+def quality(task: Task, towers: Towers, split: Split) -> float:
+    """Mean nDCG at the task's depth; P@1 at depth 1."""
+    with torch.no_grad():
+        points = towers.embed(towers.points, split.x).numpy()
+        labels = towers.embed(towers.labels, task.data.labels).numpy()
+    rows = negmine.ExactIndex(labels).search(points, task.depth).rows
+    known = split.positives.queries() * len(labels) + split.positives.items
+    hits = np.isin(np.arange(len(rows))[:, None] * len(labels) + rows, known)
+    gain = 1.0 / np.log2(np.arange(task.depth) + 2)
+    ideal = np.cumsum(gain)[np.minimum(np.diff(split.positives.offsets), task.depth) - 1]
+    return float(((hits * gain).sum(axis=1) / ideal).mean())
+
+
+def measured(task: Task, arm: Arm) -> list[float]:
+    """The arm at its own best learning rate: quality on the test split, seed by seed."""
+
+    def tuned(rate: float) -> float:
+        models = (train(task, replace(arm, rate=rate), seed) for seed in range(TUNING_SEEDS))
+        return sum(quality(task, model, task.data.tune) for model in models)
+
+    best = replace(arm, rate=max(RATES, key=tuned))
+    return [quality(task, train(task, best, seed), task.data.test) for seed in range(SEEDS)]
+
+
+def experiment() -> list[Verdict]:
+    """All sets, shares and masks."""
+    tasks = [
+        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=10, depth=1),
+        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=15, depth=1),
+        Task(load("scifact"), "topics", batch_size=32, epochs=10, depth=10),
+        Task(load("medquad"), "topics", batch_size=32, epochs=10, depth=10),
+    ]
+    verdicts = []
+    for task, masked in itertools.product(tasks, (True, False)):
+        results = {share: measured(task, Arm(share, masked, 0.0)) for share in SHARES}
+        for share in SHARES[1:]:
+            claim = f"{task.method}, {share:.0%} by cluster, {'masked' if masked else 'no mask'}"
+            verdict = judge(
+                claim, task.data.name, task.metric, results[0.0], results[share], margin=MARGIN, tuned=True
+            )
+            print(verdict, flush=True)
+            verdicts.append(verdict)
+    return verdicts
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sources = [
+        "benches/claims/cluster_batches.py",
+        "benches/claims/sets.py",
+        "python/negmine/batches/*.py",
+        "python/negmine/clusters.py",
+        "rust/negmine-core/src/batch/*.rs",
+        "rust/negmine-core/src/cluster/*.rs",
+    ]
+    run("cluster_batches", sources, experiment)
