@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow bench demo-set
+.PHONY: help develop format lint rust test clean-environment check slow bench claims demo-set
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +40,9 @@ slow:  ## The long suites: soak, many kills, wide property tests.
 
 bench:  ## Criterion benchmarks of kernels and core.
 	cargo bench -p negmine-benches
+
+claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
+	for script in cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data
