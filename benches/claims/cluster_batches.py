@@ -180,9 +180,7 @@ def experiment() -> list[Verdict]:
         results = {share: measured(task, Arm(share, masked, 0.0)) for share in SHARES}
         for share in SHARES[1:]:
             claim = f"{task.method}, {share:.0%} by cluster, {'masked' if masked else 'no mask'}"
-            verdict = judge(
-                claim, task.data.name, task.metric, results[0.0], results[share], margin=MARGIN, tuned=True
-            )
+            verdict = judge(claim, task.data.name, task.metric, results[0.0], results[share], margin=MARGIN, tuned=True)
             print(verdict, flush=True)
             verdicts.append(verdict)
     return verdicts
