@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ QUALITIES = ("fast", "default", "high")
 class Clusters:
     """Rows in clusters, made by :func:`kmeans` or :func:`balanced_clusters`. No cluster is empty.
 
+    Arrays are read-only, and copies of what could still be written to.
+
     Attributes
     ----------
     labels : int64 (n,)
@@ -47,6 +49,11 @@ class Clusters:
         Rows by cluster, rising inside each: cluster ``j`` holds ``order[offsets[j] : offsets[j + 1]]``.
     offsets : int64 (k + 1,)
         Where each cluster begins in ``order``.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        Labels that are no integers, of no rows, or without a centroid; centroids that are no array (k, width).
     """
 
     labels: npt.NDArray[np.int64]
@@ -58,9 +65,28 @@ class Clusters:
     offsets: npt.NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        sizes = np.bincount(self.labels, minlength=len(self.centroids))
-        object.__setattr__(self, "order", np.argsort(self.labels, kind="stable").astype(np.int64))
-        object.__setattr__(self, "offsets", np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        labels = _coerce.int64s(self.labels, "labels")
+        centroids = _coerce.vectors(self.centroids, "centroids").astype(np.float32, copy=False)
+        if len(labels) == 0:
+            raise NegmineValueError("`labels` must have a row at least; got none.")
+        outside = (labels < 0) | (labels >= len(centroids))
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise NegmineValueError(
+                f"`labels` must lie in [0, {len(centroids)}), the rows of `centroids`; got {labels[row]} at row {row}."
+            )
+        sizes = np.bincount(labels, minlength=len(centroids))
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "labels": labels,
+            "centroids": centroids,
+            "order": np.argsort(labels, kind="stable").astype(np.int64, copy=False),
+            "offsets": np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False),
+        }
+        for name, array in arrays.items():
+            # The caller's own array stays writeable, and no change of it gets in here.
+            own = array.copy() if array.flags.writeable and name in ("labels", "centroids") else array
+            own.flags.writeable = False
+            object.__setattr__(self, name, own)
 
     def __len__(self) -> int:
         return len(self.centroids)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -102,7 +103,7 @@ def factory(**options: Any) -> Any:
     return pickle.loads(pickle.dumps(adapter.no_duplicate_batch_sampler(**options)))
 
 
-def rows(**columns: list[Any]) -> Any:
+def rows(**columns: Any) -> Any:
     return pytest.importorskip("datasets").Dataset.from_dict(columns)
 
 
@@ -162,6 +163,12 @@ def test_bad_data_sets_are_named() -> None:
         called(rows(anchor=["a", "b"], label=[1.0, 0.0]), labels=["label"])
     with pytest.raises(NegmineValueError, match="must be at most the number of rows"):
         called(rows(anchor=["a"], positive=["x"]))
+    with pytest.raises(NegmineTypeError, match=r"`dataset` must be a datasets\.Dataset; got list"):
+        called([{"anchor": "a", "positive": "x"}])
+    with pytest.raises(NegmineTypeError, match=r"`dataset` must be a datasets\.Dataset; got DatasetDict"):
+        called(pytest.importorskip("datasets").DatasetDict({"part": rows(anchor=["a"], positive=["x"])}))
+    with pytest.raises(NegmineValueError, match=r"`dataset` must fit int64 in column 'positive'; .*2036854775808"):
+        called(rows(anchor=[1, 2], positive=np.array([1, 2**63], dtype=np.uint64)))
     with pytest.raises(NegmineValueError, match="`conflicts` must be one of"):
         factory(conflicts="resample")
     with pytest.raises(NegmineValueError, match="`batches_per_step` must be at least 1"):

@@ -310,3 +310,33 @@ def test_samples_that_do_not_fit_each_other_are_refused() -> None:
         collate([wide[0], narrow[0]])
     with pytest.raises(negmine.NegmineValueError, match="`samples` must have the same names"):
         collate([wide[0], texts[0]])
+
+
+@pytest.mark.parametrize("index", ["a", None, slice(0, 2), 1.0])
+def test_an_index_that_is_no_integer_is_named(index: Any) -> None:
+    with pytest.raises(negmine.NegmineTypeError, match="`index` must be an integer; got") as caught:
+        NegativesDataset(None, None, NEGATIVES)[index]
+    assert repr(index) in str(caught.value)
+
+
+@pytest.mark.parametrize("index", [N_QUERIES, -N_QUERIES - 1])
+def test_an_index_out_of_range_is_named_as_it_was_given(index: int) -> None:
+    with pytest.raises(IndexError, match=rf"`index` must lie in \[-{N_QUERIES}, {N_QUERIES}\); got {index}\."):
+        NegativesDataset(None, None, NEGATIVES)[index]
+
+
+def test_indices_are_any_integers() -> None:
+    dataset = NegativesDataset(None, None, NEGATIVES)
+    for index in (-1, np.int64(N_QUERIES - 1), torch.tensor(N_QUERIES - 1)):
+        assert dataset[index]["query_row"] == N_QUERIES - 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("samples", "got"), [(5, "int"), ({"a": 1}, "dict"), ([5], "int"), ("ab", "str")])
+def test_what_are_no_samples_is_named(samples: Any, got: str) -> None:
+    with pytest.raises(negmine.NegmineTypeError, match=f"`samples` must .*; got {got}"):
+        collate(samples)
+
+
+def test_no_columns_are_no_samples() -> None:
+    assert len(Samples({})) == 0
+    assert collate(Samples({})) == {}

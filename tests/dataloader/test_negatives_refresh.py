@@ -144,6 +144,12 @@ def test_documents_may_have_an_encoder_of_their_own(tmp_path: Path) -> None:
         ),
         ({"encode": lambda rows: np.zeros(len(rows), np.float32)}, ["`encode` must have shape"]),
         ({"encode_documents": lambda rows: list(rows)}, ["`encode_documents` must be a NumPy array", "list"]),
+        (
+            {"encode": lambda rows: np.zeros((len(rows), 2), np.float32 if len(rows) == 40 else np.float64)},
+            ["`encode` must give one dtype", "float64 for the entries from 40 on, after float32"],
+        ),
+        ({"queries": ENTRIES[: N_QUERIES - 1], "encode": None}, [f"`queries` must be the {N_QUERIES} of the table or"]),
+        ({"queries": dict.fromkeys(range(N_QUERIES))}, ["`queries` must be a sequence", "dict"]),
         ({"queries": []}, ["`queries` must have entries to embed"]),
         ({"documents": ENTRIES[1:]}, ["`documents` must be the 97 of the table; got 96"]),
         ({"documents": iter(ENTRIES)}, ["`documents` must be a sequence", "list_iterator"]),

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sequenti
 
 import negmine
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
-from negmine.torch import NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch import ClusterBatchSampler, NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
 from shuffled import PLAN, RaggedPlan, make
 
 STATE = make().state_dict()
@@ -47,6 +48,12 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "batch size": (lambda: load(batch_size=4), NegmineValueError, "of this sampler's batch_size, 2; got 4"),
     "other data": (lambda: load(digest="x"), NegmineValueError, "digest, .*; got 'x'. The plan's data or options"),
     "format": (lambda: load(format="y"), NegmineValueError, "format, 'negmine batch sampler 1'; got 'y'"),
+    "a state of mixed keys": (
+        lambda: make().load_state_dict({1: 2, "a": 3}),  # type: ignore[dict-item]
+        NegmineValueError,
+        "`state_dict` must hold .*; got 'a', 1",
+    ),
+    "an array": (lambda: load(digest=np.array([1, 2])), NegmineValueError, r"digest, .*; got array\(\[1, 2\]\)"),
     "position": (lambda: load(position=24), NegmineValueError, "`position` must be at most 23; got 24"),
     "inside a step": (
         lambda: make(3, 0).load_state_dict({**STATE, "position": 2}),
@@ -69,6 +76,11 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         "`sampler` must be None.*use_distributed_sampler=False",
     ),
     "an option": (lambda: PlanBatchSampler(PLAN, worlds=2), NegmineTypeError, "`PlanBatchSampler` has no option"),
+    "an option of a ragged one": (
+        lambda: RaggedBatchSampler(RaggedPlan(), worlds=2),  # type: ignore[call-arg]
+        NegmineTypeError,
+        "`RaggedBatchSampler` has no option 'worlds'; it has num_replicas, plan, rank",
+    ),
     "ragged, by name": (
         lambda: NoDuplicateBatchSampler([0, 0, 1], range(3), batch_size=2, conflicts="extend"),
         NegmineValueError,
@@ -131,7 +143,7 @@ def test_an_iterator_left_behind_moves_nothing() -> None:
     assert sampler.state_dict()["position"] == 1
 
 
-@given(st.integers(0, 2**64 - 2), st.integers(0, 24), st.sampled_from([1, 2, 3, 6]))
+@given(st.integers(0, 2**64 - 2) | st.just(2**64 - 1), st.integers(0, 24), st.sampled_from([1, 2, 3, 6]))
 def test_the_state_at_a_count_is_the_state_after_it(epoch: int, count: int, world: int) -> None:
     sampler = make(world, world - 1)
     sampler.set_epoch(epoch)
@@ -142,6 +154,54 @@ def test_the_state_at_a_count_is_the_state_after_it(epoch: int, count: int, worl
     state = sampler.state_dict()
     assert state == sampler.state_dict_at(epoch, count)
     assert json.loads(json.dumps(state)) == state
+    make(world, world - 1).load_state_dict(state)
+
+
+A, B = np.repeat(np.arange(6), 2), np.tile(np.arange(6), 2)
+
+
+def refreshed() -> ClusterBatchSampler:
+    """Read a batch of A, let B wait."""
+    sampler = ClusterBatchSampler(A, batch_size=2)
+    next(iter(sampler))
+    sampler.refresh(B)
+    return sampler
+
+
+@pytest.mark.parametrize("clusters", [A, B], ids=["in use", "waiting"])
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_state_is_read_against_the_plan_that_it_names(clusters: Any, position: int) -> None:
+    other = ClusterBatchSampler(clusters, batch_size=2)
+    other.load_state_dict({**other.state_dict(), "position": position})
+    sampler = refreshed()
+    sampler.load_state_dict({**other.state_dict(), "position": position})
+    assert [list(sampler) for _ in range(2)] == [list(other) for _ in range(2)]
+
+
+def test_a_state_that_is_refused_leaves_the_waiting_plan() -> None:
+    sampler = refreshed()
+    with pytest.raises(NegmineValueError, match="digest"):
+        sampler.load_state_dict({**sampler.state_dict(), "digest": "x"})
+    list(sampler)
+    assert sampler.plan.digest == ClusterBatchSampler(B, batch_size=2).plan.digest
+
+
+def test_the_state_at_the_end_of_an_epoch_names_the_plan_that_waits() -> None:
+    sampler = ClusterBatchSampler(A, batch_size=2)
+    iterator = iter(sampler)
+    next(iterator)
+    sampler.refresh(B)
+    state = sampler.state_dict_at(0, len(sampler))
+    list(iterator)
+    assert state == sampler.state_dict()
+
+
+def test_a_plan_of_another_kind_may_give_lists() -> None:
+    class Lists(RaggedPlan):
+        def batch(self, epoch: int, index: int) -> Any:
+            return super().batch(epoch, index).tolist()
+
+    assert list(RaggedBatchSampler(Lists())) == list(RaggedBatchSampler(RaggedPlan()))
 
 
 def test_the_position_of_a_loaded_state_is_not_lost_in_silence() -> None:
@@ -153,6 +213,18 @@ def test_the_position_of_a_loaded_state_is_not_lost_in_silence() -> None:
     with pytest.warns(NegmineWarning, match=r"set_epoch\(0\) discards the loaded position, 7 batches into epoch 3"):
         sampler.set_epoch(0)
     assert list(sampler) == list(make())
+
+
+def test_a_resume_at_the_border_of_an_epoch_is_not_undone_in_silence() -> None:
+    sampler = make()
+    sampler.load_state_dict({**STATE, "epoch": 3, "position": 0})
+    with pytest.warns(NegmineWarning, match=r"set_epoch\(0\) discards the loaded position, 0 batches into epoch 3"):
+        sampler.set_epoch(0)
+    sampler.load_state_dict({**STATE, "epoch": 3, "position": 0})
+    next(iter(sampler))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(0)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

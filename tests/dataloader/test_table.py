@@ -227,3 +227,17 @@ def test_a_folder_that_cannot_be_written_keeps_its_table(
         table.publish(marked(NEGATIVES, 1))
     assert table.generation == 0
     assert [path.name for path in table.folder.iterdir()] == ["negatives.table"]
+
+
+@pytest.mark.parametrize("place", ["file/under", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_named(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(negmine.NegmineValueError, match=r"`folder` must be where a table can be made; got .*Errno"):
+        NegativesTable.create(tmp_path / place, NEGATIVES)
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(table: NegativesTable) -> None:
+    file_of(table).unlink()
+    (table.folder / "negatives.table").mkdir()
+    with pytest.raises(negmine.NegmineValueError, match=r"`folder` must hold a table that can be read; got .*Errno"):
+        NegativesTable(table.folder)

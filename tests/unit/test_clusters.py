@@ -65,6 +65,34 @@ def test_the_rows_of_a_cluster() -> None:
         found.rows(3)
 
 
+BAD_CLUSTERS: list[tuple[Any, Any, type[Exception], str]] = [
+    ([-1], np.zeros((1, 2)), NegmineValueError, r"`labels` must lie in \[0, 1\), .*; got -1 at row 0"),
+    ([0, 2], np.zeros((2, 2)), NegmineValueError, r"`labels` must lie in \[0, 2\), .*; got 2 at row 1"),
+    ([], np.zeros((0, 2)), NegmineValueError, "`labels` must have a row at least; got none"),
+    ([0.5], np.zeros((1, 2)), NegmineTypeError, "`labels` must hold integers; got dtype float64"),
+    ([[0]], np.zeros((1, 2)), NegmineValueError, r"`labels` must have shape \(n,\); got shape \(1, 1\)"),
+    ([0], np.zeros(1), NegmineValueError, r"`centroids` must have shape \(n, width\); got shape \(1,\)"),
+    ([0], None, NegmineTypeError, "`centroids` must be a NumPy array"),
+]
+
+
+@pytest.mark.parametrize(("labels", "centroids", "error", "message"), BAD_CLUSTERS)
+def test_bad_clusters_are_named(labels: Any, centroids: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Clusters(labels, centroids, 0.0, "l2", 0)
+
+
+def test_clusters_stay_as_they_are() -> None:
+    labels, centroids = np.array([0, 1, 0]), np.zeros((2, 3), dtype=np.float32)
+    found = Clusters(labels, centroids, 0.0, "l2", 0)
+    labels[0], centroids[0] = 1, 1.0  # the caller's own stay writeable
+    assert found.labels.tolist() == [0, 1, 0]
+    assert not found.centroids.any()
+    for array in (found.labels, found.centroids, found.order, found.offsets, found.rows(0)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
 def test_rows_of_zeros_have_no_direction() -> None:
     rows = ROWS.copy()
     rows[[3, 17]] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -66,8 +66,9 @@ def no_duplicate_batch_sampler(
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        When the trainer calls it: a column of other things than texts or integers, fewer than two columns, or as
-        :func:`negmine.no_duplicate_plan` does. That includes a data set smaller than a step, be it for evaluation.
+        When the trainer calls it: what is no ``datasets.Dataset``, a column of other things than texts or integers that
+        fit int64, fewer than two columns, or as :func:`negmine.no_duplicate_plan` does. That includes a data set
+        smaller than a step, be it for evaluation.
 
     Notes
     -----
@@ -130,6 +131,9 @@ def _id_columns(
     label_columns: Sequence[str],
 ) -> list[str]:
     """Columns of anchor and documents; the first label column is the trainer's, as its collator has it."""
+    columnar = all(hasattr(dataset, name) for name in ("column_names", "num_rows", "select_columns", "with_format"))
+    if not columnar or isinstance(dataset, Mapping):
+        raise NegmineTypeError(f"`dataset` must be a datasets.Dataset; got {type(dataset).__name__}.")
     label = next((name for name in label_columns if name in dataset.column_names), None)
     columns = [name for name in dataset.column_names if name != label and name not in _RESERVED]
     if len(columns) < 2:
@@ -155,7 +159,12 @@ def _numbered(
             raise NegmineTypeError(f"`dataset` must hold texts or integers in column {name!r}; got {kind}.")
     if len(set(kinds.values())) > 1:
         raise NegmineTypeError(f"`dataset` must hold texts or integers alike in columns {names}; got both.")
-    chunks = [chunk for name in names for chunk in table.column(name).cast(kinds[name]).chunks]
+    chunks = []
+    for name in names:
+        try:
+            chunks += table.column(name).cast(kinds[name]).chunks
+        except pa.ArrowInvalid as error:
+            raise NegmineValueError(f"`dataset` must fit int64 in column {name!r}; {error}") from error
     codes = pa.chunked_array(chunks, type=kinds[names[0]]).dictionary_encode().unify_dictionaries()
     flat = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in codes.chunks]
-    return [part.astype(np.int64) for part in np.split(np.concatenate([np.empty(0), *flat]), len(names))]
+    return np.split(np.concatenate([np.empty(0, dtype=np.int64), *flat]), len(names))

@@ -8,6 +8,7 @@ nothing native runs that a fork could hurt.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ class Samples(Sequence[dict[str, Any]]):
         self.columns = columns
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return len(next(iter(self.columns.values()), ()))
 
     def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 (a sample, or samples for a slice)
         if isinstance(place, slice):
@@ -132,8 +133,14 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample; a negative index counts from the end."""
-        place = index + len(self) if index < 0 else index
-        sample: dict[str, Any] = self.__getitems__([place])[0]
+        try:
+            place = operator.index(index)
+        except TypeError:
+            raise NegmineTypeError(f"`index` must be an integer; got {index!r}.") from None
+        n = len(self)
+        if not -n <= place < n:
+            raise IndexError(f"`index` must lie in [{-n}, {n}); got {place}.")
+        sample: dict[str, Any] = self.__getitems__([place % n])[0]
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
@@ -178,8 +185,8 @@ def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Raises
     ------
-    NegmineValueError
-        Samples of different names or widths.
+    NegmineTypeError, NegmineValueError
+        What are no samples; samples of different names or widths.
     """
     columns = samples.columns if isinstance(samples, Samples) else _columns(samples)
     batch = {name: torch.from_numpy(of) if isinstance(of, np.ndarray) else of for name, of in columns.items()}
@@ -218,6 +225,11 @@ def _unpack(names: list[str], light: dict[str, npt.NDArray[Any]], heavy: dict[st
 
 def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     """Columns of samples that come one by one."""
+    if not isinstance(samples, Sequence):
+        raise NegmineTypeError(f"`samples` must be Samples or a list of dictionaries; got {type(samples).__name__}.")
+    for sample in samples:
+        if not isinstance(sample, Mapping):
+            raise NegmineTypeError(f"`samples` must hold dictionaries; got {type(sample).__name__}.")
     names = samples[0].keys() if samples else ()
     if any(sample.keys() != names for sample in samples):
         raise NegmineValueError(f"`samples` must have the same names; got {sorted({*map(tuple, samples)})}.")

@@ -14,7 +14,7 @@ With several ranks, one process of every folder publishes, and the others wait f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,8 @@ def refresh(
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        An argument that breaks its rule; ``encode`` gave another number of rows than it got.
+        An argument that breaks its rule; ``encode`` gave another number of rows than it got, or another dtype than
+        before.
 
     Examples
     --------
@@ -182,11 +183,14 @@ def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
 
 def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
     """Refuse what the table would refuse, before all of it is embedded."""
+    n_queries = int(table.current().query_rows.max(initial=-1)) + 1
     for name, entries in {"queries": queries, "documents": documents}.items():
-        if not isinstance(entries, Sized):
+        if not isinstance(entries, Sized) or isinstance(entries, Mapping):
             raise NegmineTypeError(f"`{name}` must be a sequence, an array or a tensor; got {type(entries).__name__}.")
         if len(entries) == 0:
             raise NegmineValueError(f"`{name}` must have entries to embed; got none.")
+        if name == "queries" and len(entries) < n_queries:
+            raise NegmineValueError(f"`queries` must be the {n_queries} of the table or more; got {len(entries)}.")
         if name == "documents" and len(entries) != table.n_documents:
             raise NegmineValueError(f"`documents` must be the {table.n_documents} of the table; got {len(entries)}.")
 
@@ -208,6 +212,11 @@ def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt
             raise NegmineValueError(
                 f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {vectors.shape} "
                 f"for the {end - begin} entries from {begin} on."
+            )
+        if vectors.dtype != embeddings.dtype:
+            raise NegmineValueError(
+                f"`{argument}` must give one dtype; got {vectors.dtype.name} for the entries from {begin} on, after "
+                f"{embeddings.dtype.name}."
             )
         embeddings[begin:end] = vectors
     return embeddings

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from torch.utils.data import BatchSampler, Sampler
 
 from negmine import _coerce
@@ -56,6 +57,8 @@ class PlanBatches(Sampler[list[int]]):
         self._position = 0
         #: Where the next iterator begins: 0, but for a position that was loaded and not yet taken up.
         self._begin = 0
+        #: Whether a state was loaded of which no batch was asked for yet.
+        self._resuming = False
         #: Number of the iterator that moves the position, so that an abandoned one does not.
         self._reader = 0
         #: Epoch and plan of the iterator that moves it: with workers the plan may be replaced before the epoch is over.
@@ -99,10 +102,11 @@ class PlanBatches(Sampler[list[int]]):
         self._reader += 1
         reader, plan, epoch, begin = self._reader, self._plan, self._epoch, self._begin
         self._position, self._begin, self._read_last = begin, 0, (epoch, plan)
+        self._resuming = False
         if self._num_replicas > 1:
             _warn_if_sharded_again(self._num_replicas)
         for first in range(begin, plan.batches_per_epoch, self._num_replicas):
-            batch: list[int] = plan.batch(epoch, first + self._rank).tolist()
+            batch: list[int] = np.asarray(plan.batch(epoch, first + self._rank)).tolist()
             if reader == self._reader:
                 self._go_to(epoch, first + self._num_replicas)
             yield batch
@@ -120,14 +124,14 @@ class PlanBatches(Sampler[list[int]]):
         wanted = _coerce.epoch(epoch)
         if wanted == self._epoch:
             return
-        if self._begin:
+        if self._resuming:
             warnings.warn(
                 f"set_epoch({wanted}) discards the loaded position, {self._begin} batches into epoch {self._epoch}.",
                 NegmineWarning,
                 stacklevel=2,
             )
         self._reader += 1
-        self._begin = 0
+        self._begin, self._resuming = 0, False
         self._go_to(wanted, 0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,13 +166,16 @@ class PlanBatches(Sampler[list[int]]):
         number = _coerce.epoch(epoch)
         count = _coerce.integer(n_batches, "n_batches", least=0, most=len(self))
         if count == len(self):
-            return self._state(number + 1, 0, self._plan)
+            waiting = self._next_plan if number == self._epoch else None
+            return self._state(_after(number), 0, self._plan if waiting is None else waiting)
         read = self._read_last
         plan = read[1] if read is not None and read[0] == number else self._plan
         return self._state(number, count * self._num_replicas, plan)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where a sampler of the same plan stood, on this or another number of ranks.
+
+        A plan that waits for the next epoch is taken up at once if the state is of it, and is dropped otherwise.
 
         Parameters
         ----------
@@ -181,9 +188,10 @@ class PlanBatches(Sampler[list[int]]):
             No such state; one of another format, seed, batch size or plan; or a position that this number of ranks
             cannot begin at, because the ranks that wrote it stopped inside a step.
         """
-        epoch, position = self._read(state_dict)
+        plan, epoch, position = self._read(state_dict)
         self._reader += 1
-        self._epoch, self._position, self._begin = epoch, position, position
+        self._plan, self._next_plan = plan, None
+        self._epoch, self._position, self._begin, self._resuming = epoch, position, position, True
 
     def _state(self, epoch: int, position: int, plan: BatchPlan) -> dict[str, Any]:
         return {
@@ -197,33 +205,37 @@ class PlanBatches(Sampler[list[int]]):
             "rank": self._rank,
         }
 
-    def _read(self, state: object) -> tuple[int, int]:
-        """Read the epoch and the position of a state that is this sampler's."""
+    def _read(self, state: object) -> tuple[BatchPlan, int, int]:
+        """Read the plan, the epoch and the position of a state that is this sampler's."""
         if not isinstance(state, Mapping):
             raise NegmineTypeError(f"`state_dict` must be a mapping; got {type(state).__name__}.")
-        own = self._state(0, 0, self._plan)
+        plan, waiting = self._plan, self._next_plan
+        if waiting is not None and _equal(state.get("digest"), waiting.digest):
+            plan = waiting
+        own = self._state(0, 0, plan)
         missing = sorted(own.keys() - state.keys() - {"num_replicas", "rank"})
         if missing:
-            raise NegmineValueError(f"`state_dict` must hold {', '.join(map(repr, missing))}; got {sorted(state)}.")
+            keys = ", ".join(sorted(map(repr, state))) or "nothing"
+            raise NegmineValueError(f"`state_dict` must hold {', '.join(map(repr, missing))}; got {keys}.")
         for key in ("format", "seed", "batch_size", "digest"):
-            if state[key] != own[key]:
+            if not _equal(state[key], own[key]):
                 hint = " The plan's data or options are others." if key == "digest" else ""
                 raise NegmineValueError(
                     f"`state_dict` must be of this sampler's {key}, {own[key]!r}; got {state[key]!r}.{hint}"
                 )
-        position = _coerce.integer(state["position"], "position", least=0, most=self._plan.batches_per_epoch - 1)
+        position = _coerce.integer(state["position"], "position", least=0, most=plan.batches_per_epoch - 1)
         if position % self._num_replicas:
             raise NegmineValueError(
                 f"`num_replicas` must divide the position of `state_dict`; got num_replicas={self._num_replicas}, "
                 f"position={position}. Any number that divides `batches_per_step` goes on from the end of a step of "
-                f"{self._plan.batches_per_step} batches."
+                f"{plan.batches_per_step} batches."
             )
-        return _coerce.epoch(state["epoch"]), position
+        return plan, _coerce.epoch(state["epoch"]), position
 
     def _go_to(self, epoch: int, position: int) -> None:
         """Stand before a batch; the end of an epoch is the start of the next."""
         if position == self._plan.batches_per_epoch:
-            epoch, position = epoch + 1, 0
+            epoch, position = _after(epoch), 0
         self._epoch, self._position = epoch, position
         self._settle_plan(at_start=position == 0)
 
@@ -316,6 +328,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
             raise NegmineTypeError(f"`{type(self).__name__}` has no option {name!r}.")
 
 
+@_coerce.named_options
 class RaggedBatchSampler(PlanBatches):
     """Batches of a plan whose sizes differ, for the ``batch_sampler`` of a DataLoader.
 
@@ -343,6 +356,16 @@ class RaggedBatchSampler(PlanBatches):
     def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
         self.batch_size = None
+
+
+def _after(epoch: int) -> int:
+    """The next epoch; 0 follows the last that there is."""
+    return (epoch + 1) % 2**64
+
+
+def _equal(found: object, expected: object) -> bool:
+    """Whether a state's entry, which may be anything, arrays included, is what it must be."""
+    return bool(np.array_equal(found, expected))  # type: ignore[arg-type]
 
 
 def _check_plan(plan: object) -> None:

@@ -199,10 +199,19 @@ class NegativesTable:
         NegmineTypeError
             ``negatives`` are something else.
         NegmineValueError
-            The folder holds other things, or a table: open that one, or remove it first.
+            The folder holds other things, or a table: open that one, or remove it first; or the system refuses to make
+            it.
         """
-        columns, digest = _columns(negatives), _digest(negatives)
         path = _files.as_path(folder, "folder").absolute()
+        try:
+            cls._create(path, negatives)
+        except OSError as error:
+            raise NegmineValueError(f"`folder` must be where a table can be made; got {path}: {error}") from error
+        return cls(path)
+
+    @staticmethod
+    def _create(path: Path, negatives: HardNegatives) -> None:
+        columns, digest = _columns(negatives), _digest(negatives)
         if path.exists() and not path.is_dir():
             raise NegmineValueError(f"`folder` must be a folder; got the file {path}.")
         path.mkdir(parents=True, exist_ok=True)
@@ -217,7 +226,6 @@ class NegativesTable:
                 raise NegmineValueError(f"`folder` must be new or empty; {path} holds {others[0]!r}.")
             _write(_table_path(path), columns, digest, negatives.report.n_documents)
         _files.sync_folder(path.parent)
-        return cls(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (str(self.folder), self.digest)
@@ -419,6 +427,8 @@ def _map(path: Path) -> _Mapped:
         raise NegmineValueError(
             f"`folder` must hold a table; got {path.parent}, where there is none: `NegativesTable.create` makes one."
         ) from None
+    except OSError as error:
+        raise NegmineValueError(f"`folder` must hold a table that can be read; got {path}: {error}") from error
     with file:
         header, begin = _read_header(file.read(_LONGEST_HEADER), path)
         status = os.fstat(file.fileno())
