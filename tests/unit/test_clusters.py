@@ -160,7 +160,7 @@ def test_progress_rises_and_its_error_stops_the_call(function: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        function(rows, n_clusters=600, progress=stop, num_threads=1)
+        function(rows, n_clusters=4000, progress=stop, num_threads=1)
 
 
 # ---- batches of whole clusters (NGAME)

@@ -18,16 +18,16 @@ from negmine.torch.schedule import PlanBatchSampler, RaggedBatchSampler
 from negmine.torch.sdim import SDIM
 from negmine.torch.table import NegativesTable, TableRows
 
-__all__ = [  # noqa: RUF022 (by code point, as every face is listed)
+__all__ = [
+    "ETA",
+    "SDIM",
     "ClassBalancedBatchSampler",
     "ClusterBatchSampler",
-    "ETA",
     "NegativesDataset",
     "NegativesTable",
     "NoDuplicateBatchSampler",
     "PlanBatchSampler",
     "RaggedBatchSampler",
-    "SDIM",
     "Samples",
     "TableRows",
     "TargetAttention",
