@@ -552,6 +552,34 @@ def test_the_refusal_names_the_price_of_every_way_out() -> None:
 
 
 def test_epochs_from_the_base_are_counted() -> None:
+def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
+    rows = np.zeros(10_000_000, dtype=np.int64)
+    with pytest.raises(MemoryLimitError, match=r"`document_rows` must .* fits memory; .* `in_batch_lists`"):
+        negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are not kept elsewhere")
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        ("negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_rows"),
+        ("negmine.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
+    ],
+)
+def test_what_is_beyond_a_limit_of_the_process_is_refused(call: str, argument: str) -> None:
+    script = f"""
+import resource, numpy as np, negmine
+resource.setrlimit(resource.RLIMIT_AS, (6_000_000_000, resource.RLIM_INFINITY))
+rows = np.zeros(85_000, dtype=np.int64)
+try:
+    {call}
+except negmine.MemoryLimitError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert f"`{argument}` must leave an answer that fits memory" in done.stdout, done.stderr
+
+
     plan = ragged()
     assert plan.report["epochs_from_base"] == 0
     for epoch in range(5):
