@@ -189,7 +189,14 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
     with pytest.raises(NegmineValueError) as caught:
         no_duplicate_plan(anchors, positives, batch_size=10)
     message = str(caught.value)
-    for part in ("document 7000 is in 30 rows", "need 30 steps", "must be at most 3", "10 x 1", "'extend'"):
+    for part in (
+        "document 7000 is in 30 rows",
+        "need 30 steps",
+        "must be smaller",
+        "(3 is enough)",
+        "10 x 1",
+        "'extend'",
+    ):
         assert part in message
     plan = no_duplicate_plan(anchors, positives, batch_size=10, conflicts="extend")
     assert (plan.steps, plan.lower_bound, plan.bound_id, plan.batch_size) == (30, 30, 7_000, None)
