@@ -207,10 +207,21 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
         assert (check(plan, epoch, anchors, positives, [[]] * 100) == 1).all()
 
 
+def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
+    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* 1 step of 3 rows does not exist"):
+        no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=3)
+    assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
+
+
 def test_what_fits_says_so() -> None:
     anchors = np.arange(90)
     positives = np.where(anchors < 30, 7_000, anchors)
     assert no_duplicate_plan(anchors, positives, batch_size=3).steps == 30
+
+
+@pytest.mark.parametrize(("anchors", "steps"), [([-1, -1], 1), (["", ""], 1), (["a", "a\0"], 2), (["a", "\0a"], 1)])
+def test_anchors_that_are_none_or_differ_in_trailing_nuls(anchors: list[Any], steps: int) -> None:
+    assert no_duplicate_plan(anchors, [0, 1], batch_size=2, conflicts="extend").steps == steps
 
 
 def test_a_weak_bound_counts_positives_alone_and_negatives_by_the_step() -> None:
@@ -541,24 +552,6 @@ def test_spread_is_what_a_mask_must_hide() -> None:
     assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]
 
 
-def test_a_padded_spread_may_repeat_what_conflicts() -> None:
-    anchors, positives = crowded(110, 100)
-    plan = no_duplicate_plan(anchors, positives, batch_size=20, conflicts="spread")
-    batches = plan.epoch(0)
-    assert len(batches) == 6
-    assert all(len(set(batch.tolist())) == 20 for batch in batches)
-    assert set(np.ravel(batches)) == set(range(110))
-
-
-def test_the_refusal_names_the_price_of_every_way_out() -> None:
-    anchors, positives = crowded()
-    with pytest.raises(NegmineValueError) as caught:
-        no_duplicate_plan(anchors, positives, batch_size=10)
-    assert "document 5000 is in 240 rows, so 900 rows need 240 steps" in str(caught.value)
-    assert "'drop' leaves out 170 rows an epoch." in str(caught.value)
-
-
-def test_epochs_from_the_base_are_counted() -> None:
 def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
     rows = np.zeros(10_000_000, dtype=np.int64)
     with pytest.raises(MemoryLimitError, match=r"`document_rows` must .* fits memory; .* `in_batch_lists`"):
@@ -587,6 +580,24 @@ except negmine.MemoryLimitError as error:
     assert f"`{argument}` must leave an answer that fits memory" in done.stdout, done.stderr
 
 
+def test_a_padded_spread_may_repeat_what_conflicts() -> None:
+    anchors, positives = crowded(110, 100)
+    plan = no_duplicate_plan(anchors, positives, batch_size=20, conflicts="spread")
+    batches = plan.epoch(0)
+    assert len(batches) == 6
+    assert all(len(set(batch.tolist())) == 20 for batch in batches)
+    assert set(np.ravel(batches)) == set(range(110))
+
+
+def test_the_refusal_names_the_price_of_every_way_out() -> None:
+    anchors, positives = crowded()
+    with pytest.raises(NegmineValueError) as caught:
+        no_duplicate_plan(anchors, positives, batch_size=10)
+    assert "document 5000 is in 240 rows, so 900 rows need 240 steps" in str(caught.value)
+    assert "'drop' leaves out 170 rows an epoch." in str(caught.value)
+
+
+def test_epochs_from_the_base_are_counted() -> None:
     plan = ragged()
     assert plan.report["epochs_from_base"] == 0
     for epoch in range(5):
