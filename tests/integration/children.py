@@ -1,6 +1,7 @@
 """What the process tests run in processes of their own, so that a hang can be killed and seen.
 
 `children.py start METHOD REPEATS` searches with two threads and then in REPEATS children started by METHOD.
+`children.py nested` searches an index inside `progress` while the index prepares something.
 `children.py interrupt CALL` makes a call that lasts far longer than anyone waits and reports how it ended.
 """
 
@@ -96,8 +97,35 @@ def interrupt(call: str) -> None:
     sys.exit("the call was over before the signal came")
 
 
+def nested() -> None:
+    """Search an index inside ``progress`` while a search prepares pruning, where memory has no room for both."""
+    rng = np.random.default_rng(0)
+    corpus = rng.standard_normal((17_000, 512), dtype=np.float32) * np.exp(-np.arange(512, dtype=np.float32) / 10)
+    queries = corpus[np.arange(60_000) % 17_000]
+    index = negmine.ExactIndex(corpus, memory_limit=34_500_000)
+    plans = [index.plan(len(queries), 1, num_threads=1), index.plan(96, 200, num_threads=1)]
+    assert plans[0].pruned_bytes > 0 == plans[1].pruned_bytes
+    totals: list[int] = []
+
+    class Enough(Exception):
+        pass
+
+    def progress(done: int, total: int) -> None:
+        totals.append(total)
+        if len(totals) == 3:
+            raise Enough
+        print(index.search(queries[:96], 200, num_threads=1).rows[:2, 0].tolist(), flush=True)
+
+    try:
+        index.search(queries, 1, progress=progress, num_threads=1)
+    except Enough:
+        print("preparing", any(total != -(-len(queries) // 96) for total in totals), flush=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "start":
         start(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "nested":
+        nested()
     else:
         interrupt(sys.argv[2])

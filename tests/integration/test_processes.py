@@ -102,6 +102,12 @@ def test_an_exception_from_progress_ends_the_call_and_comes_out() -> None:
     assert index.search(queries[:1], 1).rows.tolist() == [[0]]
 
 
+def test_progress_may_search_the_index_while_it_prepares() -> None:
+    done = subprocess.run([sys.executable, SCRIPT, "nested"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[0, 1]", "[0, 1]", "preparing True"]
+
+
 def test_progress_counts_up_to_the_whole() -> None:
     seen: list[tuple[int, int]] = []
     corpus = np.random.default_rng(0).standard_normal((100_000, 128), dtype=np.float32)

@@ -189,7 +189,14 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
     with pytest.raises(NegmineValueError) as caught:
         no_duplicate_plan(anchors, positives, batch_size=10)
     message = str(caught.value)
-    for part in ("document 7000 is in 30 rows", "need 30 steps", "must be at most 3", "10 x 1", "'extend'"):
+    for part in (
+        "document 7000 is in 30 rows",
+        "need 30 steps",
+        "must be smaller",
+        "(3 is enough)",
+        "10 x 1",
+        "'extend'",
+    ):
         assert part in message
     plan = no_duplicate_plan(anchors, positives, batch_size=10, conflicts="extend")
     assert (plan.steps, plan.lower_bound, plan.bound_id, plan.batch_size) == (30, 30, 7_000, None)
@@ -200,10 +207,21 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
         assert (check(plan, epoch, anchors, positives, [[]] * 100) == 1).all()
 
 
+def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
+    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* 1 step of 3 rows does not exist"):
+        no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=3)
+    assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
+
+
 def test_what_fits_says_so() -> None:
     anchors = np.arange(90)
     positives = np.where(anchors < 30, 7_000, anchors)
     assert no_duplicate_plan(anchors, positives, batch_size=3).steps == 30
+
+
+@pytest.mark.parametrize(("anchors", "steps"), [([-1, -1], 1), (["", ""], 1), (["a", "a\0"], 2), (["a", "\0a"], 1)])
+def test_anchors_that_are_none_or_differ_in_trailing_nuls(anchors: list[Any], steps: int) -> None:
+    assert no_duplicate_plan(anchors, [0, 1], batch_size=2, conflicts="extend").steps == steps
 
 
 def test_a_weak_bound_counts_positives_alone_and_negatives_by_the_step() -> None:
@@ -532,6 +550,34 @@ def test_spread_is_what_a_mask_must_hide() -> None:
         assert mask.diagonal().all()
         hidden += int(mask.sum()) - len(batch)
     assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]
+
+
+def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
+    rows = np.zeros(10_000_000, dtype=np.int64)
+    with pytest.raises(MemoryLimitError, match=r"`document_rows` must .* fits memory; .* `in_batch_lists`"):
+        negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are not kept elsewhere")
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        ("negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_rows"),
+        ("negmine.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
+    ],
+)
+def test_what_is_beyond_a_limit_of_the_process_is_refused(call: str, argument: str) -> None:
+    script = f"""
+import resource, numpy as np, negmine
+resource.setrlimit(resource.RLIMIT_AS, (6_000_000_000, resource.RLIM_INFINITY))
+rows = np.zeros(85_000, dtype=np.int64)
+try:
+    {call}
+except negmine.MemoryLimitError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert f"`{argument}` must leave an answer that fits memory" in done.stdout, done.stderr
 
 
 def test_a_padded_spread_may_repeat_what_conflicts() -> None:

@@ -133,9 +133,10 @@ def no_duplicate_plan(
     Parameters
     ----------
     anchors : int64 or str (n,)
-        Anchor id of each row. Anchors are compared with anchors alone.
+        Anchor id of each row. Anchors are compared with anchors alone. -1 or ``""`` is none, here and below; strings
+        that differ in trailing NULs alone are one id, as NumPy drops these.
     positives : int64 or str (n,) or (n, p)
-        Document ids of each row's positives. -1 or ``""`` is none, here and below.
+        Document ids of each row's positives.
     negatives : int64 or str (n,) or (n, k), optional
         Document ids of each row's negatives.
     batch_size : int
@@ -259,9 +260,10 @@ def _refusal(
     bound_id: int | str | None,
     holders: tuple[int, int],
 ) -> str:
-    """Say which id needs more steps than rows fill, and how large steps may be."""
+    """Say which id needs more steps than rows fill, and what size is enough."""
     exclusive, shared = holders
     step = sizes[0] * sizes[1]
+    filled = -(-n // step)
     why = "none of fewer steps was found"
     if space is not None:
         kind = space.removesuffix("s")
@@ -269,9 +271,9 @@ def _refusal(
         if shared:
             why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
     return (
-        f"`batch_size` x `batches_per_step` must be at most {n // steps} for these ids; got {sizes[0]} x {sizes[1]}: "
-        f"{why}, so {n} rows need {steps} steps without conflict, and {-(-n // step)} steps of {step} rows do not "
-        "exist."
+        f"`batch_size` x `batches_per_step` must be smaller for these ids ({n // steps} is enough); got {sizes[0]} x "
+        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, and {filled} "
+        f"{'step' if filled == 1 else 'steps'} of {step} rows {'does' if filled == 1 else 'do'} not exist."
     )
 
 

@@ -11,7 +11,7 @@
 //! possible. What was prepared and decided is kept; a second caller meanwhile scans at full width and does not wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::base::Result;
 use crate::base::error::check_length;
@@ -105,9 +105,11 @@ impl Prepared {
         parts.measured[place].1[usize::from(pruned)] = Some(seconds / pairs);
     }
 
-    /// Gives back what is kept, for a call whose memory limit leaves no room for it.
+    /// Gives back what is kept, for a call whose memory limit leaves no room for it, unless it is in use: whoever holds
+    /// it may wait for this very call (a callback), or be gone (a fork).
     pub(crate) fn forget(&self) {
-        *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Parts::default();
+        let Ok(mut parts) = self.parts.try_lock() else { return };
+        *parts = Parts::default();
         self.bytes.store(0, Ordering::Relaxed);
     }
 
@@ -147,7 +149,7 @@ impl ExactIndex {
             return Ok(None);
         }
         if let Pruned::Forced(width) = layout.pruned {
-            let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(mut parts) = self.prepared().parts.try_lock() else { return Ok(None) };
             return self.packed(&mut parts, scan, width, run);
         }
         if self.width() < LEAST_WIDTH || self.len() < LEAST_ROWS || scan.queries.len() < QUERIES {
@@ -190,7 +192,7 @@ impl ExactIndex {
     }
 
     /// Packs the corpus by a rotation that somebody else made, for scans that are forced to prune; false where the rows
-    /// have no more than `lead` coordinates.
+    /// have no more than `lead` coordinates, or where a scan is preparing something.
     ///
     /// # Errors
     /// A value that is not finite, an interrupt, or a rotation of another width.
@@ -204,7 +206,7 @@ impl ExactIndex {
         check_length("rotation", self.width(), rotation.width())?;
         let Some(segments) = Segments::new(self.width(), lead) else { return Ok(false) };
         let lead = Lead::pack(corpus, self.metric(), rotation, segments, self.layout().slack, run)?;
-        let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut parts) = self.prepared().parts.try_lock() else { return Ok(false) };
         self.prepared().bytes.store(lead.own_bytes(), Ordering::Relaxed);
         parts.lead = Some(Arc::new(lead));
         Ok(true)
@@ -247,8 +249,9 @@ impl ExactIndex {
 
     /// What a pair of this call costs; at full width only where nothing can be pruned.
     pub(crate) fn prediction(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
-        let mut parts = self.prepared().parts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.estimate(&mut parts, scan, run)
+        let mut own = Parts::default();
+        let mut kept = self.prepared().parts.try_lock();
+        self.estimate(kept.as_deref_mut().unwrap_or(&mut own), scan, run)
     }
 
     fn estimate(&self, parts: &mut Parts, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {

@@ -46,7 +46,8 @@ pub enum Pruned {
     Auto,
     /// Never.
     Off,
-    /// Always, with about that many leading coordinates; full width where the rows have no more.
+    /// Always, with about that many leading coordinates; full width where the rows have no more, and while another scan
+    /// packs them.
     Forced(usize),
 }
 
