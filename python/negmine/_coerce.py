@@ -370,18 +370,17 @@ def threads(num_threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def room_for(n_rows: int, width: int, argument: str) -> None:
-    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width."""
-    needed = n_rows * width * _BYTES_PER_ANSWER
+def room_for(n_rows: int, width: int, argument: str, *, entry: int = 16, instead: str = "") -> None:
+    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width.
+
+    An entry takes ``entry`` bytes; a row number and a score take 16. ``instead`` says what to do.
+    """
+    needed = n_rows * width * entry
     if "SC_PHYS_PAGES" in os.sysconf_names and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
         raise MemoryLimitError(
             f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
-            f"which take {needed} bytes."
+            f"which take {needed} bytes.{instead and ' '}{instead}"
         )
-
-
-#: A row number and a score.
-_BYTES_PER_ANSWER = 16
 
 
 def named(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -534,6 +534,34 @@ def test_spread_is_what_a_mask_must_hide() -> None:
     assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]
 
 
+def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
+    rows = np.zeros(10_000_000, dtype=np.int64)
+    with pytest.raises(MemoryLimitError, match=r"`document_rows` must .* fits memory; .* `in_batch_lists`"):
+        negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are not kept elsewhere")
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        ("negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_rows"),
+        ("negmine.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
+    ],
+)
+def test_what_is_beyond_a_limit_of_the_process_is_refused(call: str, argument: str) -> None:
+    script = f"""
+import resource, numpy as np, negmine
+resource.setrlimit(resource.RLIMIT_AS, (6_000_000_000, resource.RLIM_INFINITY))
+rows = np.zeros(85_000, dtype=np.int64)
+try:
+    {call}
+except negmine.MemoryLimitError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert f"`{argument}` must leave an answer that fits memory" in done.stdout, done.stderr
+
+
 def test_a_padded_spread_may_repeat_what_conflicts() -> None:
     anchors, positives = crowded(110, 100)
     plan = no_duplicate_plan(anchors, positives, batch_size=20, conflicts="spread")

@@ -14,6 +14,8 @@ from negmine.positives import Eligibility, Positives
 
 __all__ = ["Rules", "in_batch_lists", "in_batch_mask"]
 
+_INSTEAD = "`in_batch_lists` says the same in little."
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
@@ -70,6 +72,8 @@ def in_batch_mask(
         An argument of a type that is not accepted.
     NegmineValueError
         Rows out of range, lists of another number of queries.
+    MemoryLimitError
+        A mask that this machine has no memory for; :func:`in_batch_lists` says the same in little.
 
     Examples
     --------
@@ -78,7 +82,9 @@ def in_batch_mask(
     >>> negmine.in_batch_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
-    return _native.in_batch_mask(_rules(query_rows, document_rows, positives, exclude, groups, eligible))
+    rules = _rules(query_rows, document_rows, positives, exclude, groups, eligible)
+    _coerce.room_for(len(rules.queries), len(rules.documents), "document_rows", entry=1, instead=_INSTEAD)
+    return _native.in_batch_mask(rules)
 
 
 @_coerce.named("in_batch_lists")

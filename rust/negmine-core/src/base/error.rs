@@ -101,6 +101,15 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// No memory can be had for an answer.
+    NoRoom {
+        /// The argument that sets its size.
+        argument: &'static str,
+        /// Entries of the answer.
+        entries: u128,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// The caller asked to stop.
     Interrupted,
 }
@@ -151,6 +160,10 @@ impl fmt::Display for Error {
             Self::MemoryLimit { needed, limit } => {
                 write!(f, "`memory_limit` must be at least {needed} bytes for this work; got {limit}.")
             }
+            Self::NoRoom { argument, entries, instead } => write!(
+                f,
+                "`{argument}` must leave an answer that fits memory; got one of {entries} entries. {instead}"
+            ),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }
@@ -164,4 +177,11 @@ impl std::error::Error for Error {}
 /// [`Error::Length`].
 pub fn check_length(argument: &'static str, expected: usize, got: usize) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::Length { argument, expected, got }) }
+}
+
+/// An empty vector that has room for an answer: where there is no memory, an error and not the end of the process.
+pub(crate) fn room_for<T>(argument: &'static str, entries: u128, instead: &'static str) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    let reserved = usize::try_from(entries).map(|entries| out.try_reserve_exact(entries));
+    if matches!(reserved, Ok(Ok(()))) { Ok(out) } else { Err(Error::NoRoom { argument, entries, instead }) }
 }

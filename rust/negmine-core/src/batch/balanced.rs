@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::deal::Deal;
 use crate::base::csr::CsrView;
+use crate::base::error::room_for;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, below, unit};
 use crate::base::{Error, Result};
@@ -35,7 +36,7 @@ impl ClassBatches<'_> {
     /// equally often as it can.
     ///
     /// # Errors
-    /// More classes a batch than there are, an empty class, or an interrupt.
+    /// More classes a batch than there are, an empty class, batches that there is no memory for, or an interrupt.
     pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
         let classes = self.classes.len();
         if self.per_batch == 0 || self.per_batch > classes || self.per_class == 0 {
@@ -54,7 +55,8 @@ impl ClassBatches<'_> {
         }
         let draws = Draws::new(self.seed, Stream::Classes);
         let total = batches.end.saturating_sub(batches.start) as usize;
-        let mut out = Vec::with_capacity(total * self.per_batch * self.per_class);
+        let entries = (total as u128 * self.per_batch as u128).saturating_mul(self.per_class as u128);
+        let mut out = room_for("batch_size", entries, "Ask for smaller batches.")?;
         let deal = Deal { draws: &draws, key: 0, n: classes as u64, p: self.per_batch as u64 };
         for (done, batch) in batches.enumerate() {
             if done > 0 && done.is_multiple_of(256) && (run.poll)(done, total) {

@@ -5,7 +5,7 @@
 //! Everything here is as long as the batch: the lists of its queries, the groups and keys of its documents.
 
 use crate::base::csr::{CsrView, Lists};
-use crate::base::error::check_length;
+use crate::base::error::{check_length, room_for};
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
@@ -73,10 +73,12 @@ impl<'a> InBatch<'a> {
     /// One row after the other: for each query, whether each document must not count as a negative.
     ///
     /// # Errors
-    /// An interrupt.
+    /// A mask that there is no memory for, or an interrupt.
     pub fn dense(&self, run: &Run<'_>) -> Result<Vec<bool>> {
         let width = self.rules.documents.len();
-        let mut out = vec![false; self.rules.queries.len() * width];
+        let entries = self.rules.queries.len() as u128 * width as u128;
+        let mut out = room_for("document_rows", entries, "`in_batch_lists` says the same in little.")?;
+        out.resize(entries as usize, false);
         for query in 0..self.rules.queries.len() {
             self.pause(query, run)?;
             let row = &mut out[query * width..][..width];
