@@ -189,7 +189,14 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
     with pytest.raises(NegmineValueError) as caught:
         no_duplicate_plan(anchors, positives, batch_size=10)
     message = str(caught.value)
-    for part in ("document 7000 is in 30 rows", "need 30 steps", "must be at most 3", "10 x 1", "'extend'"):
+    for part in (
+        "document 7000 is in 30 rows",
+        "need 30 steps",
+        "must be smaller",
+        "(3 is enough)",
+        "10 x 1",
+        "'extend'",
+    ):
         assert part in message
     plan = no_duplicate_plan(anchors, positives, batch_size=10, conflicts="extend")
     assert (plan.steps, plan.lower_bound, plan.bound_id, plan.batch_size) == (30, 30, 7_000, None)
@@ -198,6 +205,12 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
         assert isinstance(batches, list)
         assert {len(batch) for batch in batches} == {3, 4}
         assert (check(plan, epoch, anchors, positives, [[]] * 100) == 1).all()
+
+
+def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
+    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* 1 step of 3 rows does not exist"):
+        no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=3)
+    assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
 
 
 def test_what_fits_says_so() -> None:

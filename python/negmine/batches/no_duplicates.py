@@ -259,19 +259,20 @@ def _refusal(
     bound_id: int | str | None,
     holders: tuple[int, int],
 ) -> str:
-    """Say which id needs more steps than rows fill, and how large steps may be."""
+    """Say which id needs more steps than rows fill, and what size is enough."""
     exclusive, shared = holders
     step = sizes[0] * sizes[1]
     why = "none of fewer steps was found"
+    filled = -(-n // step)
     if space is not None:
         kind = space.removesuffix("s")
         why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
         if shared:
             why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
     return (
-        f"`batch_size` x `batches_per_step` must be at most {n // steps} for these ids; got {sizes[0]} x {sizes[1]}: "
-        f"{why}, so {n} rows need {steps} steps without conflict, and {-(-n // step)} steps of {step} rows do not "
-        "exist."
+        f"`batch_size` x `batches_per_step` must be smaller for these ids ({n // steps} is enough); got {sizes[0]} x "
+        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, and {filled} "
+        f"{'step' if filled == 1 else 'steps'} of {step} rows {'does' if filled == 1 else 'do'} not exist."
     )
 
 
