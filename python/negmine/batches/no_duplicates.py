@@ -133,9 +133,10 @@ def no_duplicate_plan(
     Parameters
     ----------
     anchors : int64 or str (n,)
-        Anchor id of each row. Anchors are compared with anchors alone.
+        Anchor id of each row. Anchors are compared with anchors alone. -1 or ``""`` is none, here and below; strings
+        that differ in trailing NULs alone are one id, as NumPy drops these.
     positives : int64 or str (n,) or (n, p)
-        Document ids of each row's positives. -1 or ``""`` is none, here and below.
+        Document ids of each row's positives.
     negatives : int64 or str (n,) or (n, k), optional
         Document ids of each row's negatives.
     batch_size : int
@@ -262,8 +263,8 @@ def _refusal(
     """Say which id needs more steps than rows fill, and what size is enough."""
     exclusive, shared = holders
     step = sizes[0] * sizes[1]
-    why = "none of fewer steps was found"
     filled = -(-n // step)
+    why = "none of fewer steps was found"
     if space is not None:
         kind = space.removesuffix("s")
         why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
