@@ -45,7 +45,7 @@ pub(crate) fn stages(quality: Quality) -> usize {
     if quality == Quality::Fast { 0 } else { steps(quality).len() + 1 }
 }
 
-/// Better labels of the same sizes; `first` is the number of its first stage, of `all`.
+/// Better labels of the same sizes; `stages` are the number of its first stage and how many there are in all.
 ///
 /// Clusters that are all copies of one row are set aside, and the others are refined.
 pub(crate) fn refine(
@@ -79,7 +79,8 @@ pub(crate) fn refine(
     Ok(labels)
 }
 
-/// Better labels of the same sizes, where no cluster is all copies of one row; `first` is the number of its first stage, of `all`.
+/// Better labels of the same sizes, where no cluster is all copies of one row; its stages start with number `first` of
+/// `all`.
 fn refine_all(
     codes: &Codes,
     clusters: usize,

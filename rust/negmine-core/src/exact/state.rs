@@ -2,7 +2,8 @@
 //!
 //! A document that the kernel cannot rule out is pending, with the interval that holds its score. Now and then the low
 //! ends of the best intervals raise the threshold and rule others out; where too many are left, as in flat distributions,
-//! those that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with every tile, so that a tile's rows are never wanted again.
+//! those that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends
+//! with every tile, so that a tile's rows are never wanted again.
 
 use negmine_kernels::isa::Isa;
 
