@@ -23,7 +23,7 @@ pub(super) const ATTEMPTS: u64 = 3;
 
 /// The dice of one attempt at an epoch.
 pub(super) fn dice(seed: u64, epoch: u64, attempt: u64) -> Dice {
-    Dice(Draws::new(seed, Stream::Order).block([1, 2, attempt, epoch])[0])
+    Dice::new(Draws::new(seed, Stream::Order).block([1, 2, attempt, epoch])[0])
 }
 
 /// The order of an epoch, the rows that are left out at its end; `None` if more would have to be.

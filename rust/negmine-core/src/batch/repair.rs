@@ -3,7 +3,7 @@
 
 use super::packing::Packing;
 use crate::base::parallel::Run;
-use crate::base::philox::below;
+use crate::base::philox::{SplitMix, below};
 use crate::base::{Error, Result};
 
 /// Random partners that a row is tried with where free steps are common.
@@ -22,17 +22,17 @@ const POLL_MOVES: usize = 1 << 10;
 
 const NOBODY: u32 = u32::MAX;
 
-/// Splitmix64 from a seed that Philox made: moves need many cheap numbers in one order.
-pub(super) struct Dice(pub(super) u64);
+/// From a seed that Philox made: moves need many cheap numbers in one order.
+pub(super) struct Dice(SplitMix);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(SplitMix(seed))
+    }
+
     /// A number below `n`.
     pub(super) fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        below(z ^ (z >> 31), n as u64) as usize
+        below(self.0.draw(), n as u64) as usize
     }
 }
 
@@ -208,30 +208,11 @@ pub(super) fn search(
         if done.is_multiple_of(POLL_MOVES) {
             heard(run)?;
         }
-        let mut best = (i64::MAX, NOBODY);
-        let everyone = n <= PARTNERS;
-        for place in 0..n.min(PARTNERS) {
-            let other = packing.row_at(if everyone { place } else { dice.below(n) });
-            let [from, to] = [row, other].map(|row| packing.step(row));
-            if from == to {
-                continue;
-            }
-            let before = own + trouble(packing, other);
-            let after = packing.conflicts(row, to, other, NOBODY, NOBODY)
-                + packing.conflicts(other, from, row, NOBODY, NOBODY);
-            let gain = i64::from(after) - i64::from(before);
-            let tabu = rested[row as usize].max(rested[other as usize]) as usize > done;
-            // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
-            let value = (gain + if tabu && after > 0 { 1 << 20 } else { 0 }) * 1024 + dice.below(1024) as i64;
-            if value < best.0 {
-                best = (value, other);
-            }
-        }
-        let other = best.1;
-        if other == NOBODY {
+        let tabu = |other: u32| rested[row as usize].max(rested[other as usize]) as usize > done;
+        let Some(other) = best_partner(packing, row, own, tabu, dice) else {
             waiting.push(row);
             continue;
-        }
+        };
         let rest = (done + 2 + dice.below((n / 4).clamp(1, 8 + waiting.len().min(16)))) as u32;
         packing.swap(row, other);
         rested[row as usize] = rest;
@@ -241,6 +222,37 @@ pub(super) fn search(
         }
     }
     Ok(true)
+}
+
+/// The row, among some or all, whose swap with `row`, in `own` conflicts, leaves the fewest conflicts of both.
+fn best_partner(
+    packing: &Packing<'_>,
+    row: u32,
+    own: u32,
+    tabu: impl Fn(u32) -> bool,
+    dice: &mut Dice,
+) -> Option<u32> {
+    let n = packing.rows().len();
+    let mut best = (i64::MAX, None);
+    let everyone = n <= PARTNERS;
+    for place in 0..n.min(PARTNERS) {
+        let other = packing.row_at(if everyone { place } else { dice.below(n) });
+        let [from, to] = [row, other].map(|row| packing.step(row));
+        if from == to {
+            continue;
+        }
+        let before = own + trouble(packing, other);
+        let after = packing.conflicts(row, to, other, NOBODY, NOBODY)
+            + packing.conflicts(other, from, row, NOBODY, NOBODY);
+        let gain = i64::from(after) - i64::from(before);
+        // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
+        let penalty = if after > 0 && tabu(other) { 1 << 20 } else { 0 };
+        let value = (gain + penalty) * 1024 + dice.below(1024) as i64;
+        if value < best.0 {
+            best = (value, Some(other));
+        }
+    }
+    best.1
 }
 
 /// Conflicts of a row with its own step.

@@ -37,6 +37,7 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
+use crate::base::philox::SplitMix;
 use crate::base::{Error, Result};
 
 use super::bound::Slack;
@@ -205,14 +206,8 @@ fn widest_first(covariance: &Mat<f64>) -> Option<Mat<f64>> {
 
 /// A fixed orthogonal matrix in no special direction.
 fn random_orthogonal(n: usize, seed: u64) -> Mat<f64> {
-    let mut state = seed;
-    let mut next = || {
-        // SplitMix64.
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    };
+    let mut numbers = SplitMix(seed);
+    let mut next = || (numbers.draw() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
     // The sum of four is near enough to a normal draw for directions to be even.
     let mut draw = || next() + next() + next() + next();
     Mat::from_fn(n, n, |_, _| draw()).qr().compute_Q()
