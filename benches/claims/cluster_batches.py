@@ -191,9 +191,10 @@ if __name__ == "__main__":
     sources = [
         "benches/claims/cluster_batches.py",
         "benches/claims/sets.py",
-        "python/negmine/batches/*.py",
-        "python/negmine/clusters.py",
-        "rust/negmine-core/src/batch/*.rs",
+        "python/negmine/batches/clusters.py",
+        "python/negmine/batches/topics.py",
+        "rust/negmine-core/src/batch/cluster.rs",
+        "rust/negmine-core/src/batch/topic.rs",
         "rust/negmine-core/src/cluster/*.rs",
     ]
     run("cluster_batches", sources, experiment)
