@@ -76,6 +76,10 @@ if __name__ == "__main__":
         "python/negmine/torch/_attention.py",
         "python/negmine/torch/attention.py",
         "python/negmine/torch/sdim.py",
-        "rust/negmine-core/src/behavior/*.rs",
+        "rust/negmine-core/src/behavior/hamming.rs",
+        "rust/negmine-core/src/behavior/ragged.rs",
+        "rust/negmine-core/src/behavior/sdim.rs",
+        "rust/negmine-core/src/behavior/simhash.rs",
+        "rust/negmine-core/src/behavior/table.rs",
     ]
     run("sdim_ml100k", sources, experiment)

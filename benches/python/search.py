@@ -1,6 +1,6 @@
 """Exact search against peers: the bars of a float32 library, few queries against many documents, and real vectors.
 
-    python benches/python/search.py --peers PYTHON --scann PYTHON [--case NAME] [--threads N] [--json FILE]
+    python benches/python/search.py --peers PYTHON --scann PYTHON [--case NAME] [--peer NAME] [--json FILE]
 
 PYTHON is an interpreter of an environment made from `requirements.txt` (with negmine installed) or from
 `requirements-scann.txt`. Real vectors come from the folder that NEGMINE_DATA names.
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable)
     parser.add_argument("--scann", default=None)
     parser.add_argument("--case", action="append", choices=CASES)
+    parser.add_argument("--peer", action="append", help="only these of the case's, such as 'faiss (best)'")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
@@ -94,6 +95,8 @@ def main() -> None:
         make, k, labels = CASES[name]
         queries, corpus = make()
         labels = [label for label in labels if homes[harness.PEERS[label].home]]
+        if arguments.peer:
+            labels = [label for label in labels if label.startswith("negmine") or label in arguments.peer]
         results = harness.measure(labels, arguments.threads, corpus, queries, k, rounds=arguments.rounds, homes=homes)
         everything.append(results)
         print(harness.table(results, {k: v * arguments.threads for k, v in peaks.items()}), end="\n\n", flush=True)
