@@ -12,6 +12,11 @@ from negmine.torch._attention import Hashed, Histories, attend, read_histories
 __all__ = ["ETA", "TargetAttention"]
 
 
+def _scale(scale: float | None, dim: int) -> float:
+    """What scores are multiplied with before the softmax."""
+    return dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+
+
 class TargetAttention(nn.Module):
     """Softmax attention of candidates to whole histories: what the others are compared with.
 
@@ -35,7 +40,7 @@ class TargetAttention(nn.Module):
     def __init__(self, dim: int, *, scale: float | None = None) -> None:
         super().__init__()
         self.dim = _coerce.integer(dim, "dim", least=1)
-        self.scale = self.dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+        self.scale = _scale(scale, self.dim)
 
     def forward(
         self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
@@ -100,7 +105,7 @@ class ETA(Hashed):
         bits = _coerce.integer(m, "m", least=1)
         super().__init__(dim, bits, next(tau for tau in range(31, 0, -1) if bits % tau == 0), seed, center)
         self.top_k = _coerce.integer(top_k, "top_k", least=1)
-        self.scale = dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+        self.scale = _scale(scale, dim)
 
     def forward(
         self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::base::csr::CsrView;
 use crate::base::{Error, Result};
 
 /// Where each list of rows begins and ends.
@@ -16,16 +17,10 @@ impl Ragged {
     /// # Errors
     /// Offsets that do not start at 0, fall, or do not end at the number of rows.
     pub fn new(argument: &'static str, offsets: &[i64], rows: usize) -> Result<Self> {
-        if offsets.first() != Some(&0) {
-            return Err(Error::RaggedCsr { argument, row: 0 });
-        }
-        if let Some(row) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
-            return Err(Error::RaggedCsr { argument, row });
-        }
-        let offsets: Vec<usize> = offsets.iter().map(|offset| *offset as usize).collect();
-        if offsets.last() != Some(&rows) {
-            return Err(Error::RaggedCsr { argument, row: offsets.len().saturating_sub(2) });
-        }
+        let lists = offsets.len().checked_sub(1).ok_or(Error::RaggedCsr { argument, row: 0 })?;
+        // A row has no entry of its own here: what is checked is where lists begin and end.
+        CsrView::new(argument, offsets, &vec![(); rows], lists)?;
+        let offsets = offsets.iter().map(|offset| *offset as usize).collect();
         Ok(Self { offsets })
     }
 
