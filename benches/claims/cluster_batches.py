@@ -24,7 +24,6 @@ import negmine
 
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
-SEEDS = 5
 TUNING_SEEDS = 1
 RATES = (3e-4, 1e-3, 3e-3)
 SHARES = (0.0, 0.5, 1.0)
@@ -53,6 +52,7 @@ class Task:
     batch_size: int
     epochs: int
     depth: int
+    seeds: int
 
     @property
     def metric(self) -> str:
@@ -164,16 +164,16 @@ def measured(task: Task, arm: Arm) -> list[float]:
         return sum(quality(task, model, task.data.tune) for model in models)
 
     best = replace(arm, rate=max(RATES, key=tuned))
-    return [quality(task, train(task, best, seed), task.data.test) for seed in range(SEEDS)]
+    return [quality(task, train(task, best, seed), task.data.test) for seed in range(task.seeds)]
 
 
 def experiment() -> list[Verdict]:
     """All sets, shares and masks."""
     tasks = [
-        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=10, depth=1),
-        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=15, depth=1),
-        Task(load("scifact"), "topics", batch_size=32, epochs=10, depth=10),
-        Task(load("medquad"), "topics", batch_size=32, epochs=10, depth=10),
+        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=10, depth=1, seeds=12),
+        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=15, depth=1, seeds=6),
+        Task(load("scifact"), "topics", batch_size=32, epochs=10, depth=10, seeds=32),
+        Task(load("medquad"), "topics", batch_size=32, epochs=10, depth=10, seeds=16),
     ]
     verdicts = []
     for task, masked in itertools.product(tasks, (True, False)):
