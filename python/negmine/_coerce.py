@@ -291,6 +291,15 @@ def int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np
     return np.ascontiguousarray(read, dtype=np.int64)
 
 
+def offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.int64]:
+    """Read where lists of ``n`` things, called ``what``, begin, and where the last one ends."""
+    read = int64s(value, argument)
+    if len(read) == 0 or read[0] != 0 or read[-1] != n or (np.diff(read) < 0).any():
+        rule = f"start at 0, never fall, and end at the number of {what}, {n}"
+        raise NegmineValueError(f"`{argument}` must {rule}; got {read}.")
+    return read
+
+
 def float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
     """Read a one-dimensional array of ``n`` numbers."""
     read = array(value, argument)

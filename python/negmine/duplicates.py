@@ -191,7 +191,10 @@ def near_duplicates(
         return _by_cosine(vectors, least, threads, told)
     if signatures is not None:
         return _by_bands(_signatures(signatures), least, None, threads, told)
-    read = _distinct(sketches.read_sets(sets)) if texts is None else text_sets(texts, unit, width, threads, told)
+    if texts is None:
+        read = _distinct(sketches.read_sets(sets, "sets"))
+    else:
+        read = text_sets(texts, unit, width, threads, told)
     words = _native.minhash_signatures(minhash, read, read.hashed, threads, told)
     return _by_bands(words, least, read, threads, told)
 
@@ -231,10 +234,6 @@ def _signatures(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
 def _distinct(sets: Sets) -> Sets:
     """The same sets, rising and without repeats."""
     rows = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
-    if sets.offsets[0] != 0 or (np.diff(sets.offsets) < 0).any() or sets.offsets[-1] != len(sets.tokens):
-        raise NegmineValueError(
-            "`sets` must have offsets that start at 0, never fall, and end at the number of tokens; got others."
-        )
     order = np.lexsort((sets.tokens, rows))
     rows, tokens = rows[order], sets.tokens[order]
     first = np.ones(len(tokens), dtype=bool)

@@ -125,12 +125,8 @@ class Positives:
         positive_vectors
             One vector per entry -1, in order.
         """
-        starts = _coerce.int64s(offsets, "offsets")
         rows = _coerce.int64s(items, "items")
-        if len(starts) == 0 or starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
-            raise NegmineValueError(
-                f"`offsets` must start at 0, never fall, and end at the number of items, {len(rows)}; got {starts}."
-            )
+        starts = _coerce.offsets(offsets, "offsets", len(rows), "items")
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         same_query = query[1:] == query[:-1]
         bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))

@@ -148,7 +148,7 @@ class MinHash:
         NegmineValueError
             Offsets that do not start at 0, fall, or do not end at the number of tokens.
         """
-        read = read_sets(sets, prehashed=_coerce.flag(prehashed, "prehashed"))
+        read = read_sets(sets, "sets", prehashed=_coerce.flag(prehashed, "prehashed"))
         return _native.minhash_signatures(
             self, read, read.hashed, _coerce.threads(num_threads), _coerce.progress(progress)
         )
@@ -271,49 +271,47 @@ def text_bytes(strings: Iterable[str], argument: str) -> tuple[npt.NDArray[np.in
     return offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8)
 
 
-def read_sets(value: object, *, prehashed: bool = False) -> Sets:
+def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
     """Read sets as arrays or as iterables of tokens."""
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, np.ndarray) for part in value):
-        tokens = _integers(value[1])
-        offsets = _coerce.int64s(value[0], "sets")
-        if len(offsets) == 0:
-            raise NegmineValueError("`sets` must have offsets that start at 0; got none.")
+        tokens = _integers(value[1], argument)
+        offsets = _coerce.offsets(value[0], argument, len(tokens), "tokens")
         return Sets(offsets, tokens, prehashed)
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise NegmineTypeError(
-            f"`sets` must be a tuple of two arrays or a sequence of iterables; got {type(value).__name__}."
+            f"`{argument}` must be a tuple of two arrays or a sequence of iterables; got {type(value).__name__}."
         )
-    lists = [_tokens(tokens, row) for row, tokens in enumerate(value)]
+    lists = [_tokens(tokens, argument, row) for row, tokens in enumerate(value)]
     offsets = np.zeros(len(lists) + 1, dtype=np.int64)
     np.cumsum([len(tokens) for tokens in lists], out=offsets[1:])
     flat = list(itertools.chain.from_iterable(lists))
     kinds = set(map(type, flat))
     if kinds == {str}:
-        return Sets(offsets, hash_tokens(flat, "sets"), hashed=True)
+        return Sets(offsets, hash_tokens(flat, argument), hashed=True)
     for kind in kinds:
         if kind is bool or not issubclass(kind, int | np.integer):
             also = " beside others" if len(kinds) > 1 else ""
-            raise NegmineTypeError(f"`sets` must hold integers, or strings alone; got {kind.__name__}{also}.")
-    return Sets(offsets, _integer_list(flat), prehashed)
+            raise NegmineTypeError(f"`{argument}` must hold integers, or strings alone; got {kind.__name__}{also}.")
+    return Sets(offsets, _integer_list(flat, argument), prehashed)
 
 
-def _tokens(value: object, row: int) -> list[Any]:
+def _tokens(value: object, argument: str, row: int) -> list[Any]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise NegmineTypeError(f"`sets` must hold iterables of tokens; got {value!r} at row {row}.")
+        raise NegmineTypeError(f"`{argument}` must hold iterables of tokens; got {value!r} at row {row}.")
     return value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else list(value)
 
 
-def _integer_list(flat: list[Any]) -> npt.NDArray[np.uint64]:
+def _integer_list(flat: list[Any], argument: str) -> npt.NDArray[np.uint64]:
     for token in (min(flat, default=0), max(flat, default=0)):
         if not -(2**63) <= token < 2**64:
-            raise NegmineValueError(f"`sets` must hold integers that fit 64 bits; got {token}.")
+            raise NegmineValueError(f"`{argument}` must hold integers that fit 64 bits; got {token}.")
     return np.array([int(token) & (2**64 - 1) for token in flat], dtype=np.uint64)
 
 
-def _integers(tokens: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+def _integers(tokens: npt.NDArray[Any], argument: str) -> npt.NDArray[np.uint64]:
     if tokens.ndim != 1:
-        raise NegmineValueError(f"`sets` must have tokens of shape (n,); got shape {tokens.shape}.")
+        raise NegmineValueError(f"`{argument}` must have tokens of shape (n,); got shape {tokens.shape}.")
     if tokens.dtype.kind not in "iu":
-        raise NegmineTypeError(f"`sets` must hold integers; got {_coerce.kind_of(tokens)}.")
+        raise NegmineTypeError(f"`{argument}` must hold integers; got {_coerce.kind_of(tokens)}.")
     wide = tokens.astype(np.int64, copy=False).view(np.uint64) if tokens.dtype.kind == "i" else tokens
     return np.ascontiguousarray(wide, dtype=np.uint64)

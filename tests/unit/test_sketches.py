@@ -120,10 +120,13 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ([[2**64]], "`sets` must hold integers that fit 64 bits; got 18446744073709551616"),
         ([["\ud800"]], "`sets` must hold Unicode text"),
         ((np.array([0, 1]), np.array([1.0])), "`sets` must hold integers; got dtype float64"),
-        ((np.array([0, 3]), np.array([1, 2])), "`sets` must have offsets"),
-        ((np.array([1, 2]), np.array([1, 2])), "`sets` must have offsets"),
-        ((np.array([0, 2, 1, 2]), np.array([1, 2])), "`sets` must have offsets"),
-        ((np.array([], np.int64), np.array([1])), "`sets` must have offsets that start at 0; got none"),
+        ((np.array([0, 3]), np.array([1, 2])), "`sets` must start at 0"),
+        ((np.array([1, 2]), np.array([1, 2])), "`sets` must start at 0"),
+        ((np.array([0, 2, 1, 2]), np.array([1, 2])), "`sets` must start at 0"),
+        (
+            (np.array([], np.int64), np.array([1])),
+            "`sets` must start at 0, never fall, and end at the number of tokens, 1",
+        ),
     ],
 )
 def test_bad_sets(sets: object, message: str) -> None:
@@ -240,7 +243,7 @@ def test_nothing_at_all() -> None:
         ({"signatures": np.zeros((2, 4))}, "`signatures` must be a uint32 array"),
         ({"vectors": np.full((3, 2), np.nan)}, "`vectors` must be finite; row 0 holds"),
         ({"vectors": np.zeros((3, 0))}, "`vectors` must be at least 1 wide"),
-        ({"sets": (np.array([0, 3]), np.array([1, 2]))}, "`sets` must have offsets"),
+        ({"sets": (np.array([0, 3]), np.array([1, 2]))}, "`sets` must start at 0"),
         ({"txt": ["a"]}, "`near_duplicates` has no option 'txt'"),
     ],
 )

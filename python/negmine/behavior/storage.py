@@ -9,27 +9,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine.behavior.simhash import SimHash
+from negmine.behavior import hashing
+from negmine.behavior.hashing import Hasher, Identity
 from negmine.errors import NegmineValueError
 
 __all__ = ["FORMAT", "read", "same_hash", "write"]
 
 #: Raised when the meaning of the bytes changes.
-FORMAT = 1
+FORMAT = 2
 
 _MAGIC = b"negm-bse"
-#: Magic, format, whether decayed, m, tau, dim, seed, users, width, and the digest of the centre.
-_HEADER = struct.Struct("<8sII6Q32s")
+#: Magic, format, whether decayed, kind of hash, its four numbers, users, width, and the digest of what else decides it.
+_HEADER = struct.Struct("<8sII8s6Q32s")
 _CHECKSUM = hashlib.sha256().digest_size
 
 
 def write(
-    hasher: SimHash, removals: npt.NDArray[np.int64], sums: npt.NDArray[np.float32], counts: npt.NDArray[Any]
+    hasher: Hasher, removals: npt.NDArray[np.int64], sums: npt.NDArray[np.float32], counts: npt.NDArray[Any]
 ) -> bytes:
     """Header, removals, sums, counts, and the SHA-256 of all that."""
     decayed = counts.dtype == np.float32
-    m, tau, dim, seed, center = hasher.identity()
-    parts = [_HEADER.pack(_MAGIC, FORMAT, decayed, m, tau, dim, seed, len(sums), sums.shape[3], center)]
+    kind, numbers, digest = hashing.identity(hasher)
+    sizes = (*numbers.values(), len(sums), sums.shape[3])
+    parts = [_HEADER.pack(_MAGIC, FORMAT, decayed, kind.encode(), *sizes, digest)]
     arrays: tuple[npt.NDArray[Any], ...] = (removals, sums, counts)
     for array, dtype in zip(arrays, _dtypes(decayed), strict=True):
         parts.append(array.astype(dtype, copy=False).tobytes())
@@ -37,17 +39,20 @@ def write(
     return body + hashlib.sha256(body).digest()
 
 
-def read(raw: bytes, hasher: SimHash) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def read(raw: bytes, hasher: Hasher) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Removals, sums and counts; nothing is read before it is known to be there and unchanged."""
     if len(raw) < _HEADER.size + _CHECKSUM or raw[: len(_MAGIC)] != _MAGIC:
         raise NegmineValueError(f"`data` must be the bytes of a behaviour table; got {len(raw)} other bytes.")
-    _, version, decayed, m, tau, dim, seed, n_users, width, center = _HEADER.unpack_from(raw)
+    _, version, decayed, kind, *sizes, digest = _HEADER.unpack_from(raw)
     if version != FORMAT:
         raise NegmineValueError(f"`data` must be of format {FORMAT}; got format {version}.")
     if hashlib.sha256(raw[:-_CHECKSUM]).digest() != raw[-_CHECKSUM:]:
         raise NegmineValueError("`data` must be as it was written; got bytes that do not match their checksum.")
-    same_hash((m, tau, dim, seed, center), hasher, "data")
-    cells = (n_users, hasher.groups, hasher.buckets)
+    *numbers, n_users, width = sizes
+    ours = hashing.identity(hasher).numbers
+    theirs = Identity(kind.rstrip(b"\0").decode("ascii", "replace"), dict(zip(ours, numbers, strict=True)), digest)
+    same_hash(theirs, hasher, "data")
+    cells = (n_users, *hashing.shape(hasher))
     arrays, place = [], _HEADER.size
     for shape, dtype in zip(((n_users,), (*cells, width), cells), _dtypes(bool(decayed)), strict=True):
         size = dtype.itemsize
@@ -64,13 +69,19 @@ def read(raw: bytes, hasher: SimHash) -> tuple[npt.NDArray[Any], npt.NDArray[Any
     return removals, sums, counts
 
 
-def same_hash(identity: tuple[int, int, int, int, bytes], hasher: SimHash, argument: str) -> None:
+def same_hash(theirs: Identity, hasher: Hasher, argument: str) -> None:
     """Refuse another hash, by what differs."""
-    for name, theirs, ours in zip(("m", "tau", "dim", "seed"), identity, hasher.identity(), strict=False):
-        if theirs != ours:
-            raise NegmineValueError(f"`{argument}` must be of the table's hash, {name}={ours}; got {name}={theirs}.")
-    if identity[4] != hasher.identity()[4]:
-        raise NegmineValueError(f"`{argument}` must be of the table's hash; got one with another `center`.")
+    ours = hashing.identity(hasher)
+    if theirs.kind != ours.kind:
+        raise NegmineValueError(f"`{argument}` must be of the table's hash, a {ours.kind}; got a {theirs.kind}.")
+    for name, number in theirs.numbers.items():
+        if number != ours.numbers[name]:
+            raise NegmineValueError(
+                f"`{argument}` must be of the table's hash, {name}={ours.numbers[name]}; got {name}={number}."
+            )
+    if theirs.digest != ours.digest:
+        other = "another `center`" if ours.kind == "SimHash" else "signatures of another format"
+        raise NegmineValueError(f"`{argument}` must be of the table's hash; got one with {other}.")
 
 
 def _dtypes(decayed: bool) -> tuple[np.dtype[Any], ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce, _native
-from negmine.behavior import storage
+from negmine.behavior import hashing, storage
+from negmine.behavior.hashing import Hasher
 from negmine.behavior.simhash import SimHash
 from negmine.errors import NegmineTypeError, NegmineValueError
 
@@ -31,7 +32,7 @@ class BehaviorTable:
 
     Attributes
     ----------
-    hasher : SimHash
+    hasher : SimHash or MinHash
         What it was built with.
     sums : float32 (n_users, groups, buckets, width)
         Sums of values. Not to be written.
@@ -62,7 +63,7 @@ class BehaviorTable:
     True
     """
 
-    hasher: SimHash
+    hasher: Hasher
     sums: npt.NDArray[np.float32]
     counts: npt.NDArray[np.uint32] | npt.NDArray[np.float32]
     removals: npt.NDArray[np.int64]
@@ -85,8 +86,8 @@ class BehaviorTable:
     @classmethod
     def build(
         cls,
-        hasher: SimHash,
-        behaviours: npt.ArrayLike,
+        hasher: Hasher,
+        behaviours: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -97,17 +98,19 @@ class BehaviorTable:
 
         Parameters
         ----------
-        hasher : SimHash
-            The hash.
-        behaviours : (n, dim)
+        hasher : SimHash or MinHash
+            The hash: of vectors, or, with ``b`` set, of sets of tokens. Tables have ``2 ** (b * tau)`` buckets in each
+            of ``k / tau`` groups then.
+        behaviours : (n, dim), or n sets as :meth:`MinHash.signatures` takes them
             What is hashed, the users' behaviours one after the other. Their order within a user changes rounding only.
         values : (n, width), optional
-            What is pooled, by default ``behaviours``; read as contiguous float32, copied where it is not.
+            What is pooled, by default ``behaviours`` where these are vectors; read as contiguous float32, copied where
+            it is not.
         offsets : int64 (n_users + 1,), optional
             User ``u`` did ``behaviours[offsets[u]:offsets[u + 1]]``. By default there is one user.
         mask : bool (n,), optional
-            Behaviours that are there; padding is not read. Behaviours that are zero have no direction and count as
-            masked.
+            Behaviours that are there; padding is not pooled. Behaviours that are zero have no direction and count as
+            masked, and so do empty sets.
         num_threads : int, optional
             By default every core, and one inside a DataLoader worker. It changes no bit.
 
@@ -122,26 +125,27 @@ class BehaviorTable:
         MemoryLimitError
             Tables that this machine has no memory for.
         """
-        if not isinstance(hasher, SimHash):
-            raise NegmineTypeError(f"`hasher` must be a SimHash; got {type(hasher).__name__}.")
-        keys = _coerce.rows(behaviours, "behaviours")
-        pooled = _values(behaviours if values is None else values, keys.shape[0])
-        ends = _offsets(offsets, keys.shape[0])
+        hashing.check(hasher)
+        threads = _coerce.threads(num_threads)
+        words = hashing.signatures(hasher, behaviours, "behaviours", mask, threads)
+        pooled = _values(hasher, behaviours, values, len(words))
+        ends = _offsets(offsets, len(words))
         n_users, width = len(ends) - 1, pooled.shape[1]
-        cells = (n_users, hasher.groups, hasher.buckets)
-        _coerce.room_for(n_users * hasher.groups * hasher.buckets, width // 4 + 1, "tau")
+        groups, buckets = hashing.shape(hasher)
+        cells = (n_users, groups, buckets)
+        _coerce.room_for(n_users * groups * buckets, width // 4 + 1, "tau")
         table = cls(
             hasher,
             np.zeros((*cells, width), dtype=np.float32),
             np.zeros(cells, dtype=np.uint32),
             np.zeros(n_users, dtype=np.int64),
         )
-        table._update(keys, pooled, ends, np.arange(n_users), mask, False, num_threads)
+        _native.table_update(table.sums, table.counts, words, pooled, ends, np.arange(n_users), False, threads)
         return table
 
     def append(
         self,
-        behaviours: npt.ArrayLike,
+        behaviours: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -167,7 +171,7 @@ class BehaviorTable:
 
     def remove(
         self,
-        behaviours: npt.ArrayLike,
+        behaviours: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -213,7 +217,7 @@ class BehaviorTable:
 
     def rebuild(
         self,
-        behaviours: npt.ArrayLike,
+        behaviours: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -233,12 +237,10 @@ class BehaviorTable:
         NegmineTypeError, NegmineValueError
             As :meth:`append`. The table is as it was.
         """
-        keys = _coerce.rows(behaviours, "behaviours")
-        ends = _offsets(offsets, keys.shape[0])
-        rows = self._users(users, len(ends) - 1)
         fresh = BehaviorTable.build(
-            self.hasher, behaviours, values=values, offsets=ends, mask=mask, num_threads=num_threads
+            self.hasher, behaviours, values=values, offsets=offsets, mask=mask, num_threads=num_threads
         )
+        rows = self._users(users, fresh.n_users)
         self._check_width(fresh.width)
         self.sums[rows], self.counts[rows], self.removals[rows] = fresh.sums, fresh.counts, 0
 
@@ -277,7 +279,7 @@ class BehaviorTable:
         """
         if not isinstance(other, BehaviorTable):
             raise NegmineTypeError(f"`other` must be a BehaviorTable; got {type(other).__name__}.")
-        storage.same_hash(other.hasher.identity(), self.hasher, "other")
+        storage.same_hash(hashing.identity(other.hasher), self.hasher, "other")
         if other.sums.shape != self.sums.shape:
             raise NegmineValueError(
                 f"`other` must have the same users and width; got {other.n_users} x {other.width} "
@@ -290,7 +292,7 @@ class BehaviorTable:
 
     def query(
         self,
-        candidates: npt.ArrayLike,
+        candidates: Any,  # noqa: ANN401 (vectors or sets)
         *,
         offsets: npt.ArrayLike | None = None,
         users: npt.ArrayLike | None = None,
@@ -302,8 +304,9 @@ class BehaviorTable:
 
         Parameters
         ----------
-        candidates : (n, dim)
-            The users' candidates one after the other. A candidate that is zero reads zeros.
+        candidates : (n, dim), or n sets
+            The users' candidates one after the other, of the kind that behaviours have. A candidate that is zero, or
+            an empty set, reads zeros.
         offsets : int64 (k + 1,), optional
             List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. By default there is one list, of one user.
         users : int64 (k,), optional
@@ -312,7 +315,8 @@ class BehaviorTable:
             What a candidate reads of its bucket in each group, before the average over groups: ``"l2"`` the sum over
             its norm (the paper's form; its direction is that of attention, its length is not), ``"mean"`` the sum over
             the count, ``"sum"`` the sum. ``"ratio"``: all sums over all counts, a consistent estimate of attention with
-            weights ``(1 - angle / pi) ** tau``.
+            weights ``(1 - angle / pi) ** tau``, and for sets of Jaccard similarity J
+            ``(2**-b + (1 - 2**-b) * J) ** tau``.
         skip_empty : bool, default False
             Whether the average is over the groups whose bucket is not empty. An empty bucket is zero.
         num_threads : int, optional
@@ -330,14 +334,13 @@ class BehaviorTable:
         mode = _coerce.choice(normalize, "normalize", NORMALIZE)
         skip = _coerce.flag(skip_empty, "skip_empty")
         threads = _coerce.threads(num_threads)
-        rows = _coerce.rows(candidates, "candidates")
-        ends = _offsets(offsets, rows.shape[0])
+        words = hashing.signatures(self.hasher, candidates, "candidates", None, threads)
+        ends = _offsets(offsets, len(words))
         who = self._users(users, len(ends) - 1)
-        words = self.hasher.hash_rows(rows, "candidates", None, threads)
         return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
 
     def to_bytes(self) -> bytes:
-        """Everything but the hash's projections, little-endian, with a version and a SHA-256 checksum.
+        """Everything but the hash itself, little-endian, with a version and a SHA-256 checksum.
 
         Returns
         -------
@@ -347,14 +350,14 @@ class BehaviorTable:
         return storage.write(self.hasher, self.removals, self.sums, self.counts)
 
     @classmethod
-    def from_bytes(cls, data: bytes, hasher: SimHash) -> BehaviorTable:
+    def from_bytes(cls, data: bytes, hasher: Hasher) -> BehaviorTable:
         """Read what :meth:`to_bytes` wrote.
 
         Parameters
         ----------
         data : bytes
             All of it.
-        hasher : SimHash
+        hasher : SimHash or MinHash
             The hash that the table was built with.
 
         Returns
@@ -371,25 +374,24 @@ class BehaviorTable:
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise NegmineTypeError(f"`data` must be bytes; got {type(data).__name__}.")
-        if not isinstance(hasher, SimHash):
-            raise NegmineTypeError(f"`hasher` must be a SimHash; got {type(hasher).__name__}.")
+        hashing.check(hasher)
         removals, sums, counts = storage.read(bytes(data), hasher)
         return cls(hasher, sums, counts, removals)
 
     def __repr__(self) -> str:
         return f"BehaviorTable({self.hasher!r}, n_users={self.n_users}, width={self.width})"
 
-    def __getstate__(self) -> tuple[SimHash, bytes]:
+    def __getstate__(self) -> tuple[Hasher, bytes]:
         return self.hasher, self.to_bytes()
 
-    def __setstate__(self, state: tuple[SimHash, bytes]) -> None:
+    def __setstate__(self, state: tuple[Hasher, bytes]) -> None:
         hasher, data = state
         read = BehaviorTable.from_bytes(data, hasher)
         self.__init__(hasher, read.sums, read.counts, read.removals)  # type: ignore[misc]
 
     def _change(
         self,
-        behaviours: npt.ArrayLike,
+        behaviours: Any,  # noqa: ANN401 (vectors or sets)
         values: npt.ArrayLike | None,
         offsets: npt.ArrayLike | None,
         users: npt.ArrayLike | None,
@@ -397,31 +399,17 @@ class BehaviorTable:
         remove: bool,
         num_threads: int | None,
     ) -> None:
-        keys = _coerce.rows(behaviours, "behaviours")
-        pooled = _values(behaviours if values is None else values, keys.shape[0])
-        ends = _offsets(offsets, keys.shape[0])
+        threads = _coerce.threads(num_threads)
+        words = hashing.signatures(self.hasher, behaviours, "behaviours", mask, threads)
+        pooled = _values(self.hasher, behaviours, values, len(words))
+        ends = _offsets(offsets, len(words))
         who = self._users(users, len(ends) - 1)
         self._check_width(pooled.shape[1])
-        removed = self._update(keys, pooled, ends, who, mask, remove, num_threads)
+        _native.table_update(self.sums, self.counts, words, pooled, ends, who, remove, threads)
         if remove:
-            self.removals[who] += removed
-
-    def _update(
-        self,
-        keys: _coerce.Rows,
-        values: npt.NDArray[np.float32],
-        ends: npt.NDArray[np.int64],
-        who: npt.NDArray[np.int64],
-        mask: npt.ArrayLike | None,
-        remove: bool,
-        num_threads: int | None,
-    ) -> npt.NDArray[np.int64]:
-        threads = _coerce.threads(num_threads)
-        words = self.hasher.hash_rows(keys, "behaviours", mask, threads)
-        _native.table_update(self.sums, self.counts, words, values, ends, who, remove, threads)
-        there = np.zeros(len(words) + 1, dtype=np.int64)
-        np.cumsum(words[:, 0] != SimHash.MASKED, out=there[1:])
-        return np.diff(there[ends])
+            there = np.zeros(len(words) + 1, dtype=np.int64)
+            np.cumsum(words[:, 0] != SimHash.MASKED, out=there[1:])
+            self.removals[who] += np.diff(there[ends])
 
     def _users(self, users: npt.ArrayLike | None, n_lists: int) -> npt.NDArray[np.int64]:
         if users is not None:
@@ -446,17 +434,14 @@ class BehaviorTable:
             raise NegmineValueError(f"`values` must be {self.width} wide, as the table is; got width {width}.")
 
 
-def _values(value: object, n: int) -> npt.NDArray[np.float32]:
-    read = _coerce.vectors(value, "values")
+def _values(hasher: Hasher, behaviours: object, value: object, n: int) -> npt.NDArray[np.float32]:
+    if value is None and not isinstance(hasher, SimHash):
+        raise NegmineValueError("`values` must be given where behaviours are sets; got None.")
+    read = _coerce.vectors(behaviours if value is None else value, "values")
     if len(read) != n:
         raise NegmineValueError(f"`values` must have {n} rows, one for each behaviour; got {len(read)}.")
     return np.ascontiguousarray(read, dtype=np.float32)
 
 
 def _offsets(value: object, n: int) -> npt.NDArray[np.int64]:
-    if value is None:
-        return np.array([0, n])
-    ends = _coerce.int64s(value, "offsets")
-    if len(ends) == 0 or ends[0] != 0 or ends[-1] != n or (np.diff(ends) < 0).any():
-        raise NegmineValueError(f"`offsets` must rise from 0 to the number of rows, {n}; got {ends}.")
-    return ends
+    return np.array([0, n]) if value is None else _coerce.offsets(value, "offsets", n, "rows")

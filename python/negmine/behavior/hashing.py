@@ -1,0 +1,69 @@
+"""By what behaviours are hashed into buckets: vectors by SimHash, sets of tokens by MinHash of a few bits."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _coerce, _native
+from negmine.behavior.simhash import SimHash, bools
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.sketches import FORMAT, MinHash, read_sets
+
+__all__ = ["Hasher", "Identity", "check", "identity", "shape", "signatures"]
+
+Hasher = SimHash | MinHash
+
+
+class Identity(NamedTuple):
+    """Everything that decides a signature."""
+
+    kind: str
+    numbers: dict[str, int]
+    digest: bytes
+
+
+def check(hasher: object) -> None:
+    """Refuse what has no buckets."""
+    if not isinstance(hasher, Hasher):
+        raise NegmineTypeError(f"`hasher` must be a SimHash or a MinHash; got {type(hasher).__name__}.")
+    if isinstance(hasher, MinHash) and hasher.b is None:
+        raise NegmineValueError("`hasher` must have `b`, which bounds its buckets; got a MinHash with b=None.")
+
+
+def shape(hasher: Hasher) -> tuple[int, int]:
+    """Signatures of a behaviour, and buckets that each may fall into."""
+    if isinstance(hasher, SimHash):
+        return hasher.groups, hasher.buckets
+    return hasher.words, 2 ** ((hasher.b or 0) * hasher.tau)
+
+
+def signatures(
+    hasher: Hasher,
+    behaviours: Any,  # noqa: ANN401 (vectors or sets)
+    argument: str,
+    mask: object,
+    threads: int,
+) -> npt.NDArray[np.uint32]:
+    """The bucket of every behaviour in every group; ``SimHash.MASKED`` for what is masked, zero or empty."""
+    if isinstance(hasher, SimHash):
+        return hasher.hash_rows(_coerce.rows(behaviours, argument), argument, mask, threads)
+    sets = read_sets(behaviours, argument)
+    there = np.diff(sets.offsets) != 0
+    if mask is not None:
+        there &= bools(mask, "mask", len(there))
+    words = _native.minhash_signatures(hasher, sets, sets.hashed, threads, None).astype(np.uint32)
+    words[~there] = SimHash.MASKED
+    return words
+
+
+def identity(hasher: Hasher) -> Identity:
+    """What must be equal for two tables to be of one hash."""
+    if isinstance(hasher, SimHash):
+        m, tau, dim, seed, center = hasher.identity()
+        return Identity("SimHash", {"m": m, "tau": tau, "dim": dim, "seed": seed}, center)
+    numbers = {"k": hasher.k, "tau": hasher.tau, "b": hasher.b or 0, "seed": hasher.seed}
+    return Identity("MinHash", numbers, hashlib.sha256(b"minhash signatures %d" % FORMAT).digest())
