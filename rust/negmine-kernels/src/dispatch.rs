@@ -170,14 +170,15 @@ pub(crate) fn feistel_rounds(
     radices: [u32; 2],
     left: &mut [u32],
     right: &mut [u32],
-) {
+    out: &mut [i64],
+) -> i64 {
     by_isa!(
         isa,
-        scalar: rounds_inline(keys, radices, left, right),
-        avx2: avx2::feistel::rounds(keys, radices, left, right),
-        vnni256: avx2::feistel::rounds(keys, radices, left, right),
-        avx512: avx512::feistel::rounds(keys, radices, left, right),
-    );
+        scalar: rounds_inline(keys, radices, left, right, out),
+        avx2: avx2::feistel::rounds(keys, radices, left, right, out),
+        vnni256: avx2::feistel::rounds(keys, radices, left, right, out),
+        avx512: avx512::feistel::rounds(keys, radices, left, right, out),
+    )
 }
 
 pub(crate) fn sketch_sets(isa: Isa, job: &SketchJob<'_>, out: &mut [u32]) {

@@ -26,34 +26,54 @@ pub const fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// Applies all rounds to `left.len()` positions.
+/// What all rounds make of some positions, given as their halves: `left * a + right` goes to `out`, and the largest of it
+/// is returned. The halves are worked on in place.
 ///
 /// # Panics
 /// Where the lengths differ, or a radix exceeds [`MAX_RADIX`].
-pub fn rounds(isa: Isa, keys: &[u32; ROUNDS], radices: [u32; 2], left: &mut [u32], right: &mut [u32]) {
+pub fn rounds(
+    isa: Isa,
+    keys: &[u32; ROUNDS],
+    radices: [u32; 2],
+    left: &mut [u32],
+    right: &mut [u32],
+    out: &mut [i64],
+) -> i64 {
     assert_eq!(left.len(), right.len(), "as many left halves as right ones");
+    assert_eq!(left.len(), out.len(), "as many results as positions");
     assert!(radices.iter().all(|radix| *radix <= MAX_RADIX), "radices of at most 2^31");
-    dispatch::feistel_rounds(isa, keys, radices, left, right);
+    dispatch::feistel_rounds(isa, keys, radices, left, right, out)
 }
 
-/// The text that every instruction set compiles.
+/// The text that every instruction set compiles. Positions are the inner loop: a round waits for the one before it, and
+/// neighbours fill that time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-pub(crate) fn rounds_inline(keys: &[u32; ROUNDS], [a, b]: [u32; 2], left: &mut [u32], right: &mut [u32]) {
-    for (l, q) in left.iter_mut().zip(right) {
-        let [mut x, mut y] = [*l, *q];
-        for pair in keys.as_chunks::<2>().0 {
-            x = add(x, y, pair[0], b);
-            y = add(y, x, pair[1], a);
-        }
-        [*l, *q] = [x, y];
+pub(crate) fn rounds_inline(
+    keys: &[u32; ROUNDS],
+    [a, b]: [u32; 2],
+    left: &mut [u32],
+    right: &mut [u32],
+    out: &mut [i64],
+) -> i64 {
+    for pair in keys.as_chunks::<2>().0 {
+        add(left, right, pair[0], b);
+        add(right, left, pair[1], a);
     }
+    let mut largest = 0;
+    for ((out, l), q) in out.iter_mut().zip(left).zip(right) {
+        *out = (u64::from(*l) * u64::from(a) + u64::from(*q)) as i64;
+        largest = largest.max(*out);
+    }
+    largest
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "see `rounds_inline`")]
-fn add(to: u32, other: u32, key: u32, radix: u32) -> u32 {
-    let step = ((u64::from(mix(other ^ key)) * u64::from(radix)) >> 32) as u32;
-    let sum = to.wrapping_add(step);
-    sum.min(sum.wrapping_sub(radix))
+fn add(to: &mut [u32], other: &[u32], key: u32, radix: u32) {
+    for (to, other) in to.iter_mut().zip(other) {
+        let step = ((u64::from(mix(other ^ key)) * u64::from(radix)) >> 32) as u32;
+        let sum = to.wrapping_add(step);
+        *to = sum.min(sum.wrapping_sub(radix));
+    }
 }

@@ -18,7 +18,7 @@ pub const LINE: usize = 64;
 pub const LARGE: usize = 2 << 20;
 
 /// A number for which all bits zero is a value and which has no padding. Sealed.
-pub trait Plain: Copy + Send + Sync + sealed::Sealed + 'static {}
+pub trait Plain: Copy + Default + Send + Sync + sealed::Sealed + 'static {}
 
 mod sealed {
     pub trait Sealed {}
@@ -30,7 +30,7 @@ macro_rules! plain {
         impl Plain for $type {}
     )*};
 }
-plain!(u8, i8, u16, i32, u32, u64, f32, f64);
+plain!(u8, i8, u16, i32, u32, i64, u64, f32, f64);
 
 /// A buffer of fixed length that starts at a multiple of 64 bytes. It reads and writes as a slice.
 pub struct Aligned<T: Plain> {
@@ -57,7 +57,7 @@ impl<T: Plain> Aligned<T> {
         }
         // SAFETY: the layout has a size.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        prefer_large_pages(start, layout);
+        prefer_large_pages(start, layout.size());
         // SAFETY: the allocation has `layout.size()` bytes.
         unsafe { start.write_bytes(0, layout.size()) };
         Aligned { start: start.cast(), len, owned: PhantomData }
@@ -118,17 +118,29 @@ fn layout<T: Plain>(len: usize) -> Layout {
     array.align_to(alignment).expect("a buffer that can be addressed")
 }
 
+/// A vector of zeros for results that somebody else will own. Where it is large, most of writing it for the first time
+/// would be waiting for the system to hand out small pages, one at a time.
+#[must_use]
+pub fn zeros<T: Plain>(len: usize) -> Vec<T> {
+    let mut vector = vec![T::default(); len];
+    prefer_large_pages(NonNull::from(&mut vector[..]).cast(), size_of::<T>() * len);
+    vector
+}
+
 /// Asks for large pages before the first write decides on small ones.
-fn prefer_large_pages(start: NonNull<u8>, layout: Layout) {
+fn prefer_large_pages(start: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    if layout.align() == LARGE {
-        let whole_pages = layout.size() / LARGE * LARGE;
-        // SAFETY: advice on pages that lie wholly inside an allocation of ours; it changes no contents, and a refusal
-        // has no effect.
-        unsafe { libc::madvise(start.as_ptr().cast(), whole_pages, libc::MADV_HUGEPAGE) };
+    {
+        let before = start.as_ptr().align_offset(LARGE);
+        let whole_pages = bytes.saturating_sub(before) / LARGE * LARGE;
+        if whole_pages > 0 {
+            // SAFETY: advice on pages that lie wholly inside an allocation of ours, so the first of them does too; it
+            // changes no contents, and a refusal has no effect.
+            unsafe { libc::madvise(start.as_ptr().add(before).cast(), whole_pages, libc::MADV_HUGEPAGE) };
+        }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (start, layout);
+    let _ = (start, bytes);
 }
 
 /// Asks the processor to fetch a row that will be read soon, one request a cache line. It reads nothing and waits for

@@ -7,7 +7,7 @@ use negmine_kernels::Isa;
 use negmine_kernels::feistel::{MAX_RADIX, ROUNDS, mix, rounds};
 
 /// One position, with a remainder in the place of the kernel's comparison.
-fn one(keys: &[u32; ROUNDS], [a, b]: [u32; 2], mut l: u64, mut q: u64) -> [u32; 2] {
+fn one(keys: &[u32; ROUNDS], [a, b]: [u32; 2], mut l: u64, mut q: u64) -> i64 {
     for (round, key) in keys.iter().enumerate() {
         if round % 2 == 0 {
             l = (l + ((u64::from(mix(q as u32 ^ key)) * u64::from(b)) >> 32)) % u64::from(b);
@@ -15,7 +15,7 @@ fn one(keys: &[u32; ROUNDS], [a, b]: [u32; 2], mut l: u64, mut q: u64) -> [u32; 
             q = (q + ((u64::from(mix(l as u32 ^ key)) * u64::from(a)) >> 32)) % u64::from(a);
         }
     }
-    [l as u32, q as u32]
+    (l * u64::from(a) + q) as i64
 }
 
 #[test]
@@ -26,13 +26,14 @@ fn awkward_lengths_and_radices() {
             let keys: [u32; ROUNDS] = std::array::from_fn(|_| random.bits() as u32);
             let left: Vec<u32> = (0..length).map(|_| random.below(radices[1] as usize) as u32).collect();
             let right: Vec<u32> = (0..length).map(|_| random.below(radices[0] as usize) as u32).collect();
-            let expected: Vec<[u32; 2]> =
+            let expected: Vec<i64> =
                 left.iter().zip(&right).map(|(l, q)| one(&keys, radices, (*l).into(), (*q).into())).collect();
             for_each_isa(|isa| {
                 let (mut left, mut right) = (left.clone(), right.clone());
-                rounds(isa, &keys, radices, &mut left, &mut right);
-                let got: Vec<[u32; 2]> = left.into_iter().zip(right).map(|(l, q)| [l, q]).collect();
+                let mut got = vec![-1; length];
+                let largest = rounds(isa, &keys, radices, &mut left, &mut right, &mut got);
                 assert_eq!(got, expected, "{isa}, radices {radices:?}, length {length}");
+                assert_eq!(largest, expected.iter().copied().max().unwrap_or(0));
             });
         }
     }
@@ -41,11 +42,11 @@ fn awkward_lengths_and_radices() {
 #[test]
 #[should_panic(expected = "radices of at most 2^31")]
 fn a_radix_whose_sums_overflow_is_refused() {
-    rounds(Isa::best(), &[0; ROUNDS], [MAX_RADIX + 1, 2], &mut [0], &mut [0]);
+    rounds(Isa::best(), &[0; ROUNDS], [MAX_RADIX + 1, 2], &mut [0], &mut [0], &mut [0]);
 }
 
 #[test]
 #[should_panic(expected = "as many left halves as right ones")]
 fn halves_of_different_lengths_are_refused() {
-    rounds(Isa::best(), &[0; ROUNDS], [2, 2], &mut [0, 0], &mut [0]);
+    rounds(Isa::best(), &[0; ROUNDS], [2, 2], &mut [0, 0], &mut [0], &mut [0]);
 }

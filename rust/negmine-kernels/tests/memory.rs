@@ -1,6 +1,6 @@
 //! Buffers are aligned, zeroed, of the stated length, and behave as slices.
 
-use negmine_kernels::memory::{Aligned, LARGE, LINE, Plain, prefetch};
+use negmine_kernels::memory::{Aligned, LARGE, LINE, Plain, prefetch, zeros};
 
 fn check<T: Plain + PartialEq + std::fmt::Debug>(zero: T, one: T) {
     for len in [0, 1, 63, 64, 65, 1000, LARGE / size_of::<T>() - 1, LARGE / size_of::<T>(), 3 * LARGE + 5] {
@@ -15,6 +15,10 @@ fn check<T: Plain + PartialEq + std::fmt::Debug>(zero: T, one: T) {
         let copy = buffer.clone();
         assert_eq!(copy[..], buffer[..]);
         prefetch(&copy[len / 2..]);
+        let mut vector = zeros::<T>(len);
+        assert!(vector.len() == len && vector.iter().all(|x| *x == zero));
+        vector.resize(len + 1, one); // it is an ordinary one
+        assert!(vector[len] == one);
     }
 }
 
@@ -24,6 +28,7 @@ fn buffers_of_every_kind_and_size() {
     check(0_i8, -1);
     check(0_u32, 1);
     check(0.0_f32, 1.0);
+    check(0_i64, -1);
     check(0.0_f64, 1.0);
     assert!(Aligned::<u8>::default().is_empty());
 }

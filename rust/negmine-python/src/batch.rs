@@ -4,6 +4,7 @@ use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, Id, InBatch, NoDuplicates, Parts,
     Permutation, Policy, Remainder, TopicBatches,
 };
+use negmine_kernels::memory::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
@@ -21,7 +22,7 @@ pub(crate) fn epoch_permutation(
     stop: u64,
 ) -> PyResult<Bound<'_, PyArray1<i64>>> {
     let order = call::run(py, 1, None, |run| {
-        let mut order = vec![0; stop.saturating_sub(start) as usize];
+        let mut order = zeros(stop.saturating_sub(start) as usize);
         Permutation::new(n, seed, epoch).fill(start, &mut order, run)?;
         Ok(order)
     })?;

@@ -129,12 +129,7 @@ impl Permutation {
                 let mut right = [0_u32; BLOCK];
                 let (left, right) = (&mut left[..out.len()], &mut right[..out.len()]);
                 split(start, *a as u32, left, right);
-                rounds(isa, keys, [*a as u32, *b as u32], left, right);
-                let mut largest = 0;
-                for ((value, l), q) in out.iter_mut().zip(&*left).zip(&*right) {
-                    *value = (u64::from(*l) * *a + u64::from(*q)) as i64;
-                    largest = largest.max(*value);
-                }
+                let largest = rounds(isa, keys, [*a as u32, *b as u32], left, right, out);
                 if largest as u64 >= self.n {
                     for value in out.iter_mut().filter(|value| **value as u64 >= self.n) {
                         while *value as u64 >= self.n {

@@ -4,6 +4,12 @@ use crate::feistel::{ROUNDS, rounds_inline};
 
 /// [`crate::feistel::rounds`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(crate) fn rounds(keys: &[u32; ROUNDS], radices: [u32; 2], left: &mut [u32], right: &mut [u32]) {
-    rounds_inline(keys, radices, left, right);
+pub(crate) fn rounds(
+    keys: &[u32; ROUNDS],
+    radices: [u32; 2],
+    left: &mut [u32],
+    right: &mut [u32],
+    out: &mut [i64],
+) -> i64 {
+    rounds_inline(keys, radices, left, right, out)
 }
