@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from negmine._native import build_info
+from negmine._native import __version__, build_info
 from negmine.audit import Verification, verify
 from negmine.batches import (
     BatchPlan,
@@ -90,6 +90,7 @@ __all__ = [
     "TopK",
     "TopicPlan",
     "Verification",
+    "__version__",
     "balanced_clusters",
     "balanced_pairs",
     "batch_plan",

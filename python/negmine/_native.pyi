@@ -16,6 +16,7 @@ __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
     "SimHash",
+    "__version__",
     "balanced_clusters",
     "balanced_pairs",
     "build_info",
@@ -46,6 +47,8 @@ __all__ = [
     "table_update",
     "topic_batches",
 ]
+
+__version__: str
 
 @final
 class ExactIndex:

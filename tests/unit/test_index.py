@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 import os
 import pickle
 import subprocess
@@ -242,9 +243,9 @@ def test_verify_finds_what_is_missing_and_what_is_spurious() -> None:
 
 def test_build_info_says_what_runs() -> None:
     info = negmine.build_info()
+    assert info["version"] == negmine.__version__ == importlib.metadata.version("negmine")
     assert info["isa"] in info["available_isas"]
     assert info["available_isas"][0] == "scalar"
-    assert info["version"]
 
 
 def test_threads_default_to_what_the_process_may_use() -> None:

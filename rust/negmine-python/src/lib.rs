@@ -21,6 +21,10 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
     use super::batch::{
         NoDuplicatePlan, balanced_pairs, class_batches, cluster_batches, epoch_permutation, group_rows,
         in_batch_lists, in_batch_mask, restore_no_duplicate_plan, topic_batches,
