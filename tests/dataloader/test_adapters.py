@@ -147,6 +147,27 @@ def test_integers_and_labels() -> None:
     assert list(called(data, labels=["labels", "label"])) == plan.epoch(0).tolist()
 
 
+def test_a_plan_is_chosen_by_its_rows() -> None:
+    adapter = pytest.importorskip("negmine.integrations.sentence_transformers")
+    plans = [
+        negmine.batch_plan(np.arange(8) // 2, batch_size=2, seed=1),
+        negmine.no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend"),
+    ]
+    make = pickle.loads(pickle.dumps(adapter.plan_batch_sampler(*plans)))
+    whole = make(rows(anchor=list("abcdefgh"), positive=list("abcdefgh")), batch_size=2, drop_last=True)
+    assert isinstance(whole, PlanBatchSampler)
+    assert list(whole) == plans[0].epoch(0).tolist()
+    assert isinstance(make(rows(anchor=list("aab")), batch_size=2, drop_last=False), RaggedBatchSampler)
+    with pytest.raises(NegmineValueError, match="`batch_size` must be that of the plan of 8 rows, 2; got 3"):
+        make(rows(anchor=list("abcdefgh")), batch_size=3, drop_last=True)
+    with pytest.raises(NegmineValueError, match="one for the data set's 2 rows; got plans of 8, 3"):
+        make(rows(anchor=["a", "b"]), batch_size=2, drop_last=False)
+    with pytest.raises(NegmineTypeError, match="`plans` must hold plans; got int"):
+        adapter.plan_batch_sampler(3)
+    with pytest.raises(NegmineTypeError, match="`plans` must hold a plan at least; got none"):
+        adapter.plan_batch_sampler()
+
+
 def test_ragged_batches_are_ragged() -> None:
     data = rows(anchor=list("aaaabc"), positive=list("uvwxyz"))
     sampler = called(data, conflicts="extend")

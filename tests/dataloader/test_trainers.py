@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import negmine
@@ -105,6 +106,20 @@ def test_sentence_transformers_on_one_process(tmp_path: Path) -> None:
     assert trainers.sentence_transformers(str(tmp_path), epochs=3, save_steps=21) == whole
     checkpoint = str(tmp_path / "checkpoint-21")
     assert trainers.sentence_transformers(str(tmp_path), epochs=3, resume=checkpoint) == whole[21:]
+
+
+@MOVED
+def test_sentence_transformers_with_a_plan(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    n = len(trainers.DOCUMENTS)
+    train, held = (negmine.batch_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
+    seen = trainers.sentence_transformers(str(tmp_path), plans=[train, held])
+    assert len(seen) == 2 * (len(train) + len(held))
+    for epoch in range(2):
+        mine = seen[epoch * (len(train) + len(held)) :]
+        assert mine[: len(train)] == train.epoch(epoch).tolist()
+        evaluated = mine[len(train) : len(train) + len(held)]
+        assert sorted(row for batch in evaluated for row in batch) == list(range(n // 2))
 
 
 @MOVED

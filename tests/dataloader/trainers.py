@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from negmine import BatchPlan
 from shuffled import PLAN, make
 
 Batches = list[list[int]]
@@ -111,8 +113,12 @@ def sentence_transformers(
     resume: str = "",
     parts: int = 1,
     workers: int = 0,
+    plans: Sequence[BatchPlan] = (),
 ) -> Batches:
-    """Train a static embedding of whole texts, so that a batch's token ids are its rows; with ``parts`` data sets."""
+    """Train a static embedding of whole texts, so that a batch's token ids are its rows; with ``parts`` data sets.
+
+    With two plans, the second one is for the evaluation, on the first half of the rows at the end of every epoch.
+    """
     import datasets
     from sentence_transformers import (
         SentenceTransformer,
@@ -123,7 +129,7 @@ def sentence_transformers(
     from sentence_transformers.models import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from negmine.integrations.sentence_transformers import no_duplicate_batch_sampler
+    from negmine.integrations.sentence_transformers import no_duplicate_batch_sampler, plan_batch_sampler
     from negmine.integrations.transformers import SetEpochCallback
 
     texts = [f"q{i}" for i in range(len(DOCUMENTS))] + [f"d{i}" for i in range(max(DOCUMENTS) + 1)]
@@ -152,7 +158,11 @@ def sentence_transformers(
         output_dir=folder,
         num_train_epochs=epochs,
         per_device_train_batch_size=4,
-        batch_sampler=no_duplicate_batch_sampler(batches_per_step=batches_per_step),
+        per_device_eval_batch_size=4,
+        batch_sampler=plan_batch_sampler(*plans)
+        if plans
+        else no_duplicate_batch_sampler(batches_per_step=batches_per_step),
+        eval_strategy="epoch" if len(plans) > 1 else "no",
         save_strategy="steps" if save_steps else "no",
         save_steps=save_steps or 1,
         report_to=[],
@@ -164,7 +174,12 @@ def sentence_transformers(
     )
     train = data[0] if parts == 1 else datasets.DatasetDict({f"part{i}": each for i, each in enumerate(data)})
     trainer = SentenceTransformerTrainer(
-        model, args, train_dataset=train, loss=Loss(model), callbacks=[SetEpochCallback()]
+        model,
+        args,
+        train_dataset=train,
+        eval_dataset=data[0].select(range(len(DOCUMENTS) // 2)) if len(plans) > 1 else None,
+        loss=Loss(model),
+        callbacks=[SetEpochCallback()],
     )
     trainer.train(resume_from_checkpoint=resume or None)
     return seen

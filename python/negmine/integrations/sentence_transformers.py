@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from negmine import _coerce
 from negmine._extras import require
-from negmine.batches import no_duplicate_plan
+from negmine.batches import BatchPlan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch.schedule import PlanBatches, PlanBatchSampler, RaggedBatchSampler
 
-__all__ = ["no_duplicate_batch_sampler"]
+__all__ = ["no_duplicate_batch_sampler", "plan_batch_sampler"]
 
 #: Columns that are the trainer's own.
 _RESERVED = {"dataset_name", "return_loss"}
@@ -123,7 +123,84 @@ class _NoDuplicates:
             remainder="drop" if drop_last else "pad",
             seed=seed,
         )
-        return RaggedBatchSampler(plan) if plan.batch_size is None else PlanBatchSampler(plan)
+        return _sampler(plan)
+
+
+def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
+    """Batches of any plan, such as those of whole clusters or of classes, for ``args.batch_sampler``.
+
+    Parameters
+    ----------
+    *plans : BatchPlan
+        A plan for each data set that the trainer batches, the one for evaluation included: a data set gets the first
+        plan of as many rows. With several processes their number must divide the plan's ``batches_per_step``.
+
+    Returns
+    -------
+    callable
+        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which pickles. Seed and last step
+        are the plan's; ``batch_size`` must be the plan's, unless its batches differ in size.
+
+    Raises
+    ------
+    NegmineTypeError
+        No plan, or what is none.
+    NegmineValueError
+        When the trainer calls it: a data set or a batch size that no plan is for.
+
+    Notes
+    -----
+    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer, as for
+    :func:`no_duplicate_batch_sampler`.
+
+    Examples
+    --------
+    >>> import datasets, negmine, numpy as np
+    >>> from negmine.integrations.sentence_transformers import plan_batch_sampler
+    >>> plan = negmine.batch_plan(np.repeat(np.arange(4), 2), batch_size=4)
+    >>> make = plan_batch_sampler(plan)  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
+    >>> rows = datasets.Dataset.from_dict({"anchor": list("abcdefgh"), "positive": list("ABCDEFGH")})
+    >>> sampler = make(rows, batch_size=4, drop_last=False, valid_label_columns=[], generator=None, seed=12)
+    >>> sorted(row for batch in sampler for row in batch)
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    """
+    if not plans:
+        raise NegmineTypeError("`plans` must hold a plan at least; got none.")
+    for plan in plans:
+        if not isinstance(plan, BatchPlan):
+            raise NegmineTypeError(f"`plans` must hold plans; got {type(plan).__name__}.")
+    return _Plans(plans)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """The plans alone, pickled as the options of :class:`_NoDuplicates` are."""
+
+    plans: tuple[BatchPlan, ...]
+
+    def __call__(
+        self,
+        dataset: Any,  # noqa: ANN401
+        batch_size: int,
+        drop_last: bool,
+        valid_label_columns: Sequence[str] | None = None,
+        generator: object = None,
+        seed: int = 0,
+    ) -> PlanBatches:
+        for plan in self.plans:
+            if plan.n_rows == len(dataset):
+                if plan.batch_size not in (None, batch_size):
+                    raise NegmineValueError(
+                        f"`batch_size` must be that of the plan of {plan.n_rows} rows, {plan.batch_size}; "
+                        f"got {batch_size}."
+                    )
+                return _sampler(plan)
+        rows = ", ".join(str(plan.n_rows) for plan in self.plans)
+        raise NegmineValueError(f"`plans` must hold one for the data set's {len(dataset)} rows; got plans of {rows}.")
+
+
+def _sampler(plan: BatchPlan) -> PlanBatches:
+    return RaggedBatchSampler(plan) if plan.batch_size is None else PlanBatchSampler(plan)
 
 
 def _id_columns(
