@@ -365,6 +365,7 @@ HERE = ["--out", "{tmp}/a.parquet"]
         ([*HERE, "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
         ([*HERE, "--unknown", "skip"], "`--unknown` must be 'error' or 'drop'"),
         ([*HERE, "--vectors", "x"], "`--vectors` must come with `--beir`"),
+        ([*HERE, "--id-name", "id"], "`--id-name` must come with a table of embeddings"),
         ([*HERE, "--nonsense"], "No such option: --nonsense"),
         ([*HERE, "--exclude", "{tmp}/none.tsv"], "'--exclude'"),
     ],

@@ -13,6 +13,7 @@ from negmine import io
 from negmine._coerce import Ids
 from negmine.cli.errors import ArgumentError
 from negmine.errors import NegmineValueError
+from negmine.io.tables import TABLE_SUFFIXES
 from negmine.positives import Positives
 
 __all__ = ["Sources", "Task", "read"]
@@ -56,6 +57,9 @@ class Sources:
                 raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
         if self.id_name is not None and (self.query_texts is not None or self.corpus_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
+        tables = [path for path in (self.queries, self.corpus) if path and path.suffix in TABLE_SUFFIXES]
+        if self.id_name is not None and not tables:
+            raise ArgumentError("`--id-name` must come with a table of embeddings; got files without columns.")
         if self.unknown not in ("error", "drop"):
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
 
