@@ -13,6 +13,7 @@ import pytest
 from jobs import MINER, N_DOCUMENTS, N_QUERIES, TILE, WIDTH, arrays, files, options, run
 from negmine import ExactIndex, HardNegativeMiner, Positives, Softmax, errors, io
 from negmine.job import merge, mine_to
+from negmine.positives import Eligibility
 
 pa = pytest.importorskip("pyarrow")
 
@@ -304,6 +305,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"metric": "l2"}, "`metric` was 'cosine' and is 'l2'"),
     ({"epoch": 1}, "`epoch` was 0 and is 1"),
     ({"miner": HardNegativeMiner(4)}, "`absolute_margin` was 0.05 and is None"),
+    ({"exclude_self": True, "query_ids": [f"d{row}" for row in range(N_QUERIES)]}, "`exclude_self` was False and is T"),
+    ({"exclude": [[0]] * N_QUERIES}, "`exclude` had other values"),
+    ({"eligible": Eligibility.equal(range(N_DOCUMENTS), range(N_QUERIES))}, "`eligible` had other values"),
+    ({"query_ids": None}, "`query_ids` was given and is not"),
     ({"tile_queries": 5}, "`tile_queries` was 4 and is 5"),
     ({"shard": (0, 2)}, "`shard` was None and is (0, 2)"),
 ]
@@ -317,6 +322,34 @@ def test_changed_inputs_are_refused_by_name(undisturbed: Path, change: dict[str,
             run(undisturbed, resume=resume, **change)
         assert part in str(caught.value)
     assert files(undisturbed) == before
+
+
+def test_another_definition_of_scores_is_another_job(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negmine.job.inputs.CANONICAL_VERSION", 2)
+    with pytest.raises(errors.JobError, match="`canonical_version` was 1 and is 2"):
+        run(undisturbed)
+
+
+def test_scores_of_positives_outside_the_corpus_belong_to_the_job(tmp_path: Path) -> None:
+    lists = [[-1]] * N_QUERIES
+    given = [Positives.from_lists(lists, positive_scores=np.full(N_QUERIES, score)) for score in (0.5, 0.25)]
+    run(tmp_path / "job", positives=given[0])
+    with pytest.raises(errors.JobError, match="`positives` had other values"):
+        run(tmp_path / "job", positives=given[1])
+
+
+def test_a_job_goes_on_with_the_tiles_of_its_manifest(tmp_path: Path, undisturbed: Path) -> None:
+    unfinished(tmp_path / "job")
+    result = run(tmp_path / "job", resume=True, tile_queries=None, num_threads=3, memory_limit=10**7)
+    assert (result.n_mined, result.n_tiles) == (9, 12)
+    assert files(tmp_path / "job") == files(undisturbed)
+
+
+def test_a_tile_has_8192_queries_whatever_the_machine(tmp_path: Path) -> None:
+    for name, machine in (("a", {"num_threads": 1}), ("b", {"num_threads": 3, "memory_limit": 10**7})):
+        run(tmp_path / name, tile_queries=None, **machine)
+        assert json.loads((tmp_path / name / "manifest.json").read_text())["tile_queries"] == 8192
+    assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_another_shape_is_said_as_such(undisturbed: Path) -> None:

@@ -291,6 +291,25 @@ def test_numbers_of_numpy_are_saved_like_pythons(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+def test_a_loaded_pool_chooses_without_its_vectors(tmp_path: Path) -> None:
+    pool = negmine.HardNegativeMiner(2, range_max=9).candidates(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]])
+    pool.save(tmp_path / "pool.npz")
+    loaded = negmine.CandidatePool.load(tmp_path / "pool.npz")
+    assert loaded.origin is None
+    assert (loaded.select(4, sampling="random", seed=2).rows == pool.select(4, sampling="random", seed=2).rows).all()
+    assert (loaded.limit_per_document(1, 2).rows == pool.limit_per_document(1, 2).rows).all()
+
+
+def test_what_depends_on_the_schedule_is_in_no_file(tmp_path: Path) -> None:
+    for name, threads in (("a", 1), ("b", 3)):
+        negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], num_threads=threads, sampling="random")
+        assert negatives.report.diagnostics
+        negatives.save(tmp_path / f"{name}.npz", pool=True)
+    for suffix in (".npz", ".pool.npz"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    assert not negmine.HardNegatives.load(tmp_path / "a.npz").report.diagnostics
+
+
 def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:
     negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", num_random=1)
     negatives.save(tmp_path / "alone.npz")

@@ -354,6 +354,14 @@ def test_warm_starts_of_no_use_are_taken(warm: Any) -> None:
     assert (MINER.candidates(INDEX, QUERIES, POSITIVES, warm_start=warm).rows == POOL.rows).all()
 
 
+def test_a_warm_start_of_other_queries_is_taken() -> None:
+    for offset in (0, 1, 7):
+        other = MINER.candidates(INDEX, CORPUS, [[0]] * 6, query_offset=3)
+        found = MINER.candidates(INDEX, QUERIES, POSITIVES, warm_start=other, query_offset=offset)
+        assert (found.rows == POOL.rows).all()
+        assert (found.query_rows == np.arange(2) + offset).all()
+
+
 def test_row_numbers_beyond_int64_do_not_wrap_round() -> None:
     last = np.array([[0, 2**64 - 1]], np.uint64)
     refused(lambda: negmine.verify(QUERIES[:1], CORPUS, last, 2), NegmineValueError, "`rows` must fit int64; got 1844")

@@ -136,6 +136,18 @@ def test_softmax_first_choice_has_the_softmax_law() -> None:
     assert_law(first, np.exp([2.0, 1.0, 0.0, -1.0]))
 
 
+def test_softmax_draws_without_replacement_as_one_after_the_other_would() -> None:
+    pool = pool_of([2.0, 1.0, 0.0])
+    n = 2000
+    pairs = [tuple(pool.select(2, sampling=Softmax(1.0), epoch=e).rows[0].tolist()) for e in range(n)]
+    weights = np.exp([2.0, 1.0, 0.0])
+    law = {}
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        first, second, whole = weights[i], weights[j], weights.sum()
+        law[i, j] = first / whole * second / (whole - first) + second / whole * first / (whole - second)
+    assert_law(np.array([pairs.count(pair) for pair in law]), np.array(list(law.values())))
+
+
 @pytest.mark.parametrize(
     ("b", "weights"),
     [(0.0, [0.077681, 0.573986, 0.348140, 0.000193]), (1.0, [0.006821, 0.372391, 0.613968, 0.006821])],

@@ -113,6 +113,25 @@ def test_hidden_positives_are_those_of_the_query_whatever_its_offset() -> None:
     assert swept.false_negatives.tolist() == [1 / 4]
 
 
+def test_a_sweep_is_one_scan() -> None:
+    index = ExactIndex(np.eye(5, dtype=np.float32))
+    index._native = Counted(index._native)
+    HardNegativeMiner(2).sweep(index, np.ones((2, 5), np.float32), [[0], [1]], [0.0, 0.1, 0.2])
+    assert index._native.n_scans == 1
+
+
+class Counted:
+    """What does the scans of an index, counting them."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self.n_scans = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.n_scans += name == "candidates"
+        return getattr(self.native, name)
+
+
 # ---- the recommendation
 
 
