@@ -379,6 +379,19 @@ def test_a_column_of_the_corpus_is_not_its_first_row() -> None:
     assert pool.rows.tolist() == [[0, 1]]
 
 
+def test_queries_that_begin_as_the_corpus_does_are_not_always_its_rows() -> None:
+    whole = np.ones((9, 3), dtype=np.int8)
+    miner = HardNegativeMiner(1)
+    for queries in (whole, whole[:6].view(np.uint8), whole[:6:2], whole[:6, ::-1], whole[:6].T[:3, :3]):
+        refused(
+            lambda queries=queries: miner.candidates(
+                ExactIndex(whole[:6]), queries, [[]] * len(queries), exclude_self=True
+            ),
+            NegmineValueError,
+            "`exclude_self` must have",
+        )
+
+
 def test_mistakes_are_told_before_the_scan() -> None:
     def never(done: int, total: int) -> None:
         raise AssertionError("scanned")
