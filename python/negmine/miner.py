@@ -534,6 +534,7 @@ def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    # Of a single row the first stride says nothing, and neither does that of a single column.
-    same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1:] == b.strides[1:])
+    # Of a single row the first stride says nothing, and neither does that of a single column. Elements that are read
+    # byte by byte, as the rows of a packed record may be, have a stride of their own behind these.
+    same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1] == b.strides[1])
     return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and same))

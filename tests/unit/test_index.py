@@ -300,6 +300,36 @@ def test_a_loaded_pool_chooses_without_its_vectors(tmp_path: Path) -> None:
     assert (loaded.limit_per_document(1, 2).rows == pool.limit_per_document(1, 2).rows).all()
 
 
+@pytest.mark.parametrize(
+    ("options", "rules"),
+    [
+        ({}, {}),
+        ({"min_score": 0.1}, {}),
+        ({"max_score": 0.1}, {}),
+        ({"relative_margin": 0.5}, {}),
+        ({"reference": "each"}, {}),
+        ({}, {"query_offset": 7}),
+        ({}, {"groups": np.arange(50) % 2}),
+        ({}, {"exclude": [range(3, 40)] * 3}),
+        ({}, {"exclude_self": True, "query_ids": ["d40", "d41", "d42"]}),
+        ({}, {"eligible": negmine.Eligibility.equal(np.arange(50) % 3, [0, 1, 2])}),
+    ],
+)
+def test_an_attached_pool_draws_by_the_rules_it_was_made_with(
+    tmp_path: Path, options: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    index = ExactIndex(ROWS, ids=[f"d{i}" for i in range(50)])
+    miner = negmine.HardNegativeMiner(1, range_max=1, **options)
+    pool = miner.candidates(index, ROWS[40:43], [[0, 5], [1], [2]], **rules)
+    pool.save(tmp_path / "pool.npz")
+    loaded = negmine.CandidatePool.load(tmp_path / "pool.npz").attach(index, ROWS[40:43])
+    found, wanted = (one.select(1, num_random=50, seed=3) for one in (loaded, pool))
+    for name in ("rows", "ids", "scores", "counts", "reasons", "query_rows", "positive_rows"):
+        assert (getattr(found, name) == getattr(wanted, name)).all(), name
+    plain = negmine.HardNegativeMiner(1, range_max=1).candidates(index, ROWS[40:43], [[0, 5], [1], [2]])
+    assert options == rules or found.rows.tolist() != plain.select(1, num_random=50, seed=3).rows.tolist()
+
+
 def test_what_depends_on_the_schedule_is_in_no_file(tmp_path: Path) -> None:
     for name, threads in (("a", 1), ("b", 3)):
         negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], num_threads=threads, sampling="random")

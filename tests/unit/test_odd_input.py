@@ -392,6 +392,17 @@ def test_queries_that_begin_as_the_corpus_does_are_not_always_its_rows() -> None
         )
 
 
+def test_a_row_of_a_packed_record_is_a_row_of_the_corpus() -> None:
+    # Every fourth row happens to be aligned and is read otherwise than the whole.
+    table = np.zeros(9, dtype=[("flag", "u1"), ("vector", "f4", (3,))])
+    table["vector"] = np.random.default_rng(5).standard_normal((9, 3))
+    corpus = table["vector"]
+    index = ExactIndex(corpus)
+    for row in range(9):
+        pool = MINER.candidates(index, corpus[row : row + 1], [[]], exclude_self=True, query_offset=row)
+        assert pool.report.totals()["self"] == 1
+
+
 def test_mistakes_are_told_before_the_scan() -> None:
     def never(done: int, total: int) -> None:
         raise AssertionError("scanned")
