@@ -330,6 +330,23 @@ def test_an_attached_pool_draws_by_the_rules_it_was_made_with(
     assert options == rules or found.rows.tolist() != plain.select(1, num_random=50, seed=3).rows.tolist()
 
 
+@pytest.mark.parametrize(
+    "sampling",
+    ["top", "random", negmine.Softmax(0.3), negmine.Ambiguous(0.7, -0.1, "raw"), negmine.Ambiguous(), negmine.Stride()],
+)
+@pytest.mark.parametrize("limit", [None, 2])
+def test_saved_negatives_know_how_they_were_chosen(tmp_path: Path, sampling: Any, limit: int | None) -> None:
+    miner = negmine.HardNegativeMiner(
+        2, sampling=sampling, limit_per_document=limit, num_random=1, seed=2**64 - 1, range_max=9
+    )
+    negatives = miner.mine(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]], epoch=2**64 - 2)
+    negatives.save(tmp_path / "a.npz")
+    loaded = negmine.HardNegatives.load(tmp_path / "a.npz")
+    assert loaded.epoch == 2**64 - 2
+    assert loaded.chosen == negatives.chosen
+    assert (loaded.chosen.limit, loaded.chosen.seed, loaded.chosen.num_random) == (limit, 2**64 - 1, 1)
+
+
 def test_what_depends_on_the_schedule_is_in_no_file(tmp_path: Path) -> None:
     for name, threads in (("a", 1), ("b", 3)):
         negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], num_threads=threads, sampling="random")

@@ -318,6 +318,20 @@ def test_draws_are_given_up_after_64_per_document() -> None:
     assert 0 < served < 20
 
 
+def test_the_64th_draw_of_a_document_counts_and_the_65th_does_not() -> None:
+    # Of 64 candidates only the last is admitted (the first is mined); draws of an epoch are numbered from 0.
+    pool = pool_of([0.0] * 2 + [1.0] * 61 + [0.0], max_score=0.0, range_max=2)
+    key = np.array([0, 2], dtype=np.uint64)
+    seen = {}
+    for epoch in range(3000):
+        counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
+        numbers = np.random.Philox(key=key, counter=counter).random_raw(66)
+        hits = np.flatnonzero([(int(x) * 64) >> 64 == 63 for x in numbers])
+        seen.setdefault(int(hits[0]) if len(hits) else -1, epoch)
+    for first, served in ((0, 3), (62, 3), (63, 3), (64, 2), (65, 2)):
+        assert pool.select(2, num_random=1, epoch=seen[first]).counts.tolist() == [served], first
+
+
 def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:
     pool = pool_of([1.0, 0.75, 0.5, 0.25], max_score=0.8, range_max=1)
     negatives = pool.select(2, num_random=1)

@@ -97,6 +97,13 @@ def test_a_cut_list_is_censored_below_range_max_and_not_below_what_is_wanted() -
     assert swept.censored_rows.tolist() == [0.0, 1.0]
 
 
+def test_a_cut_list_is_censored_below_range_max_counted_from_rank_0() -> None:
+    scores = [1.0, 1.0, 0.75, 0.5, 0.25]
+    swept = sweep(scores, [[0]], [0.0, 0.25], depth=3, range_min=1, range_max=3)
+    assert swept.censored_rows.tolist() == [0.0, 1.0]
+    assert swept.short_rows.tolist() == [0.0, 0.0]
+
+
 def test_each_positive_is_a_row_of_its_own() -> None:
     swept = sweep([1.0, 0.5, 0.75, 0.25], [[0, 1]], [0.25], reference="each")
     # Row of positive 0: 0.75 and 0.25 stay. Row of positive 1, capped at 0.375: 0.25 stays.
