@@ -247,6 +247,25 @@ def test_build_info_says_what_runs() -> None:
     assert info["version"]
 
 
+def test_calls_take_the_threads_of_their_index_unless_told_otherwise() -> None:
+    class Noted:
+        def __init__(self, native: Any) -> None:
+            self.native, self.threads = native, []
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args: (self.threads.append(args[-2]), getattr(self.native, name)(*args))[1]
+
+    index = ExactIndex(ROWS, num_threads=3)
+    noted = index._native = Noted(index._native)
+    miner = negmine.HardNegativeMiner(1)
+    index.search(ROWS[:2], 1)
+    index.search(ROWS[:2], 1, num_threads=2)
+    index._native = noted.native
+    miner.candidates(index, ROWS[:2], [[], []])
+    assert noted.threads == [3, 2]
+    assert (index.threads(None), index.threads(2)) == (3, 2)
+
+
 def test_threads_default_to_what_the_process_may_use() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("no affinity here")

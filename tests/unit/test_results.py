@@ -104,7 +104,29 @@ def test_an_audit_of_a_sample_depends_on_the_seed_alone() -> None:
     exact = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows
     picked = [negmine.verify(QUERIES, CORPUS, exact, 3, sample=4, seed=seed).queries.tolist() for seed in (1, 1, 2)]
     assert picked[0] == picked[1] != picked[2]
-    assert all(len(set(queries)) == 4 for queries in picked)
+    assert all(queries == sorted(set(queries)) and len(queries) == 4 for queries in picked)
+
+
+def test_an_audit_of_a_sample_names_queries_as_the_whole_does() -> None:
+    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows.copy()
+    lost, answer[6, 1] = answer[6, 1], 59 if 59 not in answer[6] else 58
+    seed = next(
+        seed for seed in range(99) if 6 in negmine.verify(QUERIES, CORPUS, answer, 3, sample=2, seed=seed).queries
+    )
+    audit = negmine.verify(QUERIES, CORPUS, answer, 3, sample=2, seed=seed)
+    assert audit.first_difference == (6, 1)
+    assert audit.missing.tolist() == [[6, lost]]
+    assert audit.spurious.tolist() == [[6, answer[6, 1]]]
+    assert (audit.equal_share, audit.recall) == (0.5, 1 - 1 / 6)
+
+
+def test_an_audit_expects_no_more_than_the_corpus_holds() -> None:
+    exact = negmine.ExactIndex(CORPUS[:4]).search(QUERIES, 6).rows
+    audit = negmine.verify(QUERIES, CORPUS[:4], exact, 6)
+    assert (audit.equal_share, audit.recall) == (1.0, 1.0)
+    exact = exact.copy()
+    exact[2, 3] = -1
+    assert negmine.verify(QUERIES, CORPUS[:4], exact, 6).recall == 1 - 1 / 36
 
 
 # ---- candidates for relabelling
