@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,10 @@ def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], ar
         np.savez(file, **contents)
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read what :func:`write` wrote.
+def read(
+    path: str | os.PathLike[str], kind: str, entries: Iterable[str] = (), names: Iterable[str] = ()
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read what :func:`write` wrote: a header with these ``entries``, and arrays of which some have these ``names``.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         # Opened here, since NumPy leaves a broken archive open.
         with source.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        header: dict[str, Any] = json.loads(str(arrays.pop(_HEADER)))
+        header: dict[str, Any] = dict(json.loads(str(arrays.pop(_HEADER))))
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
         raise NegmineValueError(f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}") from error
     if header.get("kind") != kind or header.get("version") != VERSION:
@@ -64,4 +66,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
             f"`path` must be a {kind} file of version {VERSION}; "
             f"got {header.get('kind')!r} of version {header.get('version')!r}."
         )
+    missing = [name for name in entries if name not in header] + [name for name in names if name not in arrays]
+    if missing:
+        raise NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {missing[0]!r}.")
     return header, arrays

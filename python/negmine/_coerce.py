@@ -181,8 +181,9 @@ def _from_torch(
         raise NegmineValueError(
             f"`{argument}` must lie in CPU memory; got a tensor on device {tensor.device}. Call `.cpu()` first."
         )
-    if tensor.layout is not torch.strided:
-        raise NegmineTypeError(f"`{argument}` must be a dense tensor; got layout {tensor.layout}.")
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
+        raise NegmineTypeError(f"`{argument}` must be a dense tensor; got {got}.")
     kind = str(tensor.dtype).removeprefix("torch.")
     tensor = tensor.detach().resolve_neg()
     if kind in _BITS:
@@ -222,15 +223,22 @@ def array(value: object, argument: str) -> npt.NDArray[Any]:
     """Read a list or an array of anything, as long as NumPy loses nothing by it."""
     if isinstance(value, np.ma.MaskedArray):
         raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
-    if isinstance(value, list | tuple) and len({isinstance(item, str) for item in value}) > 1:
+    kinds = set(map(type, value)) if isinstance(value, list | tuple) else set()
+    if len({issubclass(kind, str) for kind in kinds}) > 1:
         raise NegmineTypeError(f"`{argument}` must be all strings or none; got a mixture.")
+    if bool in kinds and len(kinds) > 1:
+        raise NegmineTypeError(f"`{argument}` must not mix True and False with other entries; got both.")
     try:
-        return np.asarray(value)
+        read = np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise NegmineTypeError(
             f"`{argument}` must be an array or a flat list; got {type(value).__name__} of unequal or unreadable "
             f"entries: {error}"
         ) from error
+    if kinds == {int} and read.dtype.kind not in "iu":
+        # NumPy makes floats or objects of integers that int64 does not hold.
+        raise NegmineValueError(f"`{argument}` must fit int64; got {max(value, key=abs)}.")  # type: ignore[call-overload]
+    return read
 
 
 def kind_of(array: npt.NDArray[Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["as_path", "atomic_file", "input_file", "is_leftover", "sync_folder", "write_text"]
+__all__ = ["as_path", "atomic_file", "check_target", "input_file", "is_leftover", "sync_folder", "write_text"]
 
 _PREFIX, _SUFFIX = ".negmine-", ".tmp"
 
@@ -22,6 +22,8 @@ def as_path(value: object, argument: str) -> Path:
     """Read a path."""
     if not isinstance(value, str | os.PathLike):
         raise NegmineTypeError(f"`{argument}` must be a path; got {type(value).__name__}.")
+    if "\0" in str(value):
+        raise NegmineValueError(f"`{argument}` must be a path without NUL; got {str(value)!r}.")
     return Path(value)
 
 
@@ -32,6 +34,14 @@ def input_file(value: object, argument: str) -> Path:
         what = "a folder" if path.is_dir() else "nothing"
         raise NegmineValueError(f"`{argument}` must be a file; got {path}, where there is {what}.")
     return path
+
+
+def check_target(path: Path) -> None:
+    """Refuse a path at which no file can be written."""
+    if not path.parent.is_dir():
+        raise NegmineValueError(f"`path` must lie in a folder that exists; got {path}.")
+    if path.is_dir():
+        raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
 
 
 @contextlib.contextmanager
@@ -51,10 +61,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     NegmineValueError
         The folder does not exist, or ``path`` is a folder.
     """
-    if not path.parent.is_dir():
-        raise NegmineValueError(f"`path` must lie in a folder that exists; got {path}.")
-    if path.is_dir():
-        raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
+    check_target(path)
     # Not `tempfile.mkstemp`, whose files only their owner may read.
     temporary = path.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
     temporary.touch(exist_ok=False)

@@ -16,6 +16,9 @@ from negmine.index import ExactIndex, Metric
 
 __all__ = ["Verification", "verify"]
 
+#: Pairs of documents of two answers that are held together at a time: 16 MiB.
+COMPARED_AT_ONCE = 1 << 24
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
@@ -105,10 +108,13 @@ def verify(
         raise NegmineValueError(
             f"`rows` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
         )
+    if answer.dtype.kind == "u" and answer.size and answer.max() >= 2**63:
+        raise NegmineValueError(f"`rows` must fit int64; got {answer.max()}.")
+    seed = _coerce.seed(seed)
     checked = np.arange(n, dtype=np.int64)
     if sample is not None:
         size = min(_coerce.integer(sample, "sample", least=1), n)
-        draws = np.random.Philox(key=_coerce.seed(seed)).random_raw(n)
+        draws = np.random.Philox(key=seed).random_raw(n)
         checked = np.sort(np.argsort(draws, kind="stable")[:size])
     index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
     exact = index.search(_coerce.vectors(queries, "queries")[checked], k).rows
@@ -130,6 +136,9 @@ def verify(
 
 def _minus(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """(place, document) of the documents of every row of ``a`` that the same row of ``b`` lacks."""
-    lacking = ~(a[:, :, None] == b[:, None, :]).any(axis=2) & (a >= 0)
+    lacking = a >= 0
+    step = max(1, COMPARED_AT_ONCE // max(a.shape[1] ** 2, 1))
+    for i in range(0, len(a), step):
+        lacking[i : i + step] &= ~(a[i : i + step, :, None] == b[i : i + step, None, :]).any(axis=2)
     place, column = np.nonzero(lacking)
     return np.column_stack([place, a[place, column]])

@@ -350,6 +350,10 @@ def score_pairs(
     """
     query_rows, document_rows = _coerce.rows(queries, "queries"), _coerce.rows(documents, "documents")
     metric_name = _coerce.choice(metric, "metric", METRICS)
+    if query_rows.shape[1] != document_rows.shape[1]:
+        raise NegmineValueError(
+            f"`documents` must be as wide as the queries, {query_rows.shape[1]}; got width {document_rows.shape[1]}."
+        )
     n = query_rows.shape[0]
     if isinstance(pairs, Positives):
         return _native.score_pairs(query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads))
@@ -358,6 +362,8 @@ def score_pairs(
         array = array.astype(np.int64).reshape(0, 2)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
         raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
+    if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
+        raise NegmineValueError(f"`pairs` must fit int64; got {array.max()}.")
     query = array[:, 0]
     if len(query) and (query.min() < 0 or query.max() >= n):
         raise NegmineValueError(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce, policies
-from negmine._coerce import Csr, Progress, Rows
+from negmine._coerce import Csr, Ids, Progress, Rows
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import ExactIndex, Metric, eligibility, exclusions, score_pairs
 from negmine.negatives import HardNegatives
@@ -227,7 +227,7 @@ class HardNegativeMiner:
         rules = Rules(
             positives=Csr(known.offsets, known.items),
             exclude=_as_csr(exclusions(exclude)),
-            self_rows=_self_rows(index, query_rows, query_ids, offset) if exclude_self else None,
+            self_rows=self_rows(index._rows, index.ids, query_rows, query_ids, offset) if exclude_self else None,
             groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
@@ -305,6 +305,7 @@ class HardNegativeMiner:
         NegmineValueError, NegmineTypeError
             As :meth:`candidates`.
         """
+        epoch = _coerce.epoch(epoch)  # now, not after the scan
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
 
@@ -318,14 +319,16 @@ class HardNegativeMiner:
         kind: MarginKind = "relative",
         *,
         depth: int = 1000,
-        hidden: Positives | None = None,
+        hidden: Positives | Iterable[Iterable[int]] | None = None,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
         **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
     ) -> Sweep:
         """What every margin would do to this miner's negatives, from one scan without caps.
 
         Parameters
         ----------
-        index, queries, positives
+        index, queries, positives, num_threads, progress
             As in :meth:`candidates`.
         margins : sequence of float
             The margins to compare, at least one, in any order.
@@ -333,7 +336,7 @@ class HardNegativeMiner:
             Which margin of the miner they stand in for.
         depth : int
             Candidates per result row that the scan keeps; at least ``range_max``. Default: 1000.
-        hidden : Positives, optional
+        hidden : Positives or one list of document rows per query, optional
             Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
         **rules
             Any other option of :meth:`candidates`.
@@ -348,13 +351,17 @@ class HardNegativeMiner:
         NegmineValueError, NegmineTypeError
             No margin, one that breaks its rule, and as :meth:`candidates`.
         """
-        return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **rules)
+        options = {"num_threads": num_threads, "progress": progress, **rules}
+        return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **options)
 
+    @_coerce.named("choose")
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
         """Choose from a ``pool`` by the miner's policy, without a scan; draws are those of ``epoch``.
 
         ``num_threads`` is every core that this process may use unless it says otherwise.
         """
+        if not isinstance(pool, CandidatePool):
+            raise NegmineTypeError(f"`pool` must be a CandidatePool; got {type(pool).__name__}.")
         if self.limit_per_document is not None:
             return pool.limit_per_document(
                 self.limit_per_document,
@@ -430,6 +437,7 @@ def mine(
     """
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
+    _coerce.epoch(epoch)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
     return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
@@ -489,31 +497,30 @@ def _warm_rows(
         side_by_side[query, turn] = rows
         return side_by_side.reshape(n_queries, turns * width)
     array = _coerce.array(warm, "warm_start")
-    if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n_queries:
+    if (array.dtype.kind not in "iu" and array.size) or array.ndim != 2 or len(array) != n_queries:
         raise NegmineValueError(
             f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
         )
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def _self_rows(
-    index: ExactIndex, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
+def self_rows(
+    corpus_rows: Rows, ids: Ids | None, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
-    """Document row of every query itself, -1 where it is none."""
+    """Document row of every query itself, -1 where it is none, as ``exclude_self`` asks for it."""
     n = query_rows.shape[0]
     if query_ids is not None:
-        if index.ids is None:
+        if ids is None:
             raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
         wanted = _coerce.labels(query_ids, "query_ids")
         if wanted.shape != (n,):
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if len(wanted) and len(index) and wanted.dtype.kind != index.ids.dtype.kind:
+        if len(wanted) and len(ids) and wanted.dtype.kind != ids.dtype.kind:
             raise NegmineValueError(
-                f"`query_ids` must be of the type of `ids`, {_coerce.kind_of(index.ids)}; "
-                f"got {_coerce.kind_of(wanted)}."
+                f"`query_ids` must be of the type of `ids`, {_coerce.kind_of(ids)}; got {_coerce.kind_of(wanted)}."
             )
-        return _coerce.find(wanted, index.ids)
-    if _is_slice(index._rows, query_rows, offset):
+        return _coerce.find(wanted, ids)
+    if _is_slice(corpus_rows, query_rows, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
         "`exclude_self` must have `query_ids` and an index with `ids`, or queries that are rows of the corpus itself "
@@ -527,4 +534,7 @@ def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and (len(b) == 1 or a.strides == b.strides)))
+    # Of a single row the first stride says nothing, and neither does that of a single column. Elements that are read
+    # byte by byte, as the rows of a packed record may be, have a stride of their own behind these.
+    same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1] == b.strides[1])
+    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and same))

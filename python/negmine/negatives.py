@@ -235,6 +235,7 @@ class HardNegatives:
         names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
+    @_coerce.named("save")
     def save(self, path: str | os.PathLike[str], *, pool: bool = False) -> None:
         """Write one ``.npz`` file, atomically.
 
@@ -251,7 +252,8 @@ class HardNegatives:
         NegmineValueError
             The folder does not exist, or the pool is not at hand.
         """
-        if pool:
+        _files.check_target(_files.as_path(path, "path"))
+        if _coerce.flag(pool, "pool"):
             if self.pool is None:
                 raise NegmineValueError("`pool` must be False where the pool is not at hand; got True.")
             self.pool.save(_pool_path(path))
@@ -259,7 +261,7 @@ class HardNegatives:
         header = {
             "epoch": self.epoch,
             "chosen": asdict(self.chosen) | {"sampling": [name, parameters]},
-            "pool": pool,
+            "pool": bool(pool),
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
@@ -276,7 +278,7 @@ class HardNegatives:
         """
         from negmine.pool import CandidatePool
 
-        header, arrays = _archive.read(path, "hard negatives")
+        header, arrays = _archive.read(path, "hard negatives", ("epoch", "chosen", "pool", "report"), _ARRAYS)
         chosen = header["chosen"] | {"sampling": policies.decode(*header["chosen"]["sampling"])}
         return cls(
             **{name: arrays[name] for name in _ARRAYS},
@@ -293,8 +295,8 @@ class HardNegatives:
         negatives = self.scores[self.source != Source.PADDING]
         everything = np.concatenate([self.positive_scores, negatives])
         bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60).tolist()
-        axes.hist(self.positive_scores, bins=bins, alpha=0.6, density=True, label="positives")
-        axes.hist(negatives, bins=bins, alpha=0.6, density=True, label="negatives")
+        for label, scores in (("positives", self.positive_scores), ("negatives", negatives)):
+            axes.hist(scores, bins=bins, alpha=0.6, density=len(scores) > 0, label=label)
         axes.set(xlabel="score", ylabel="density", title=f"{negatives.size} negatives of {len(self)} rows")
         axes.legend()
         return axes

@@ -156,7 +156,8 @@ class CandidatePool:
         NegmineValueError
             There is no such file, or it holds something else.
         """
-        header, arrays = _archive.read(path, "candidate pool")
+        needed = (*_ARRAYS, "positives_offsets", "positives_items")
+        header, arrays = _archive.read(path, "candidate pool", ("each", "min_score", "query_offset", "report"), needed)
         rules = Rules(
             positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
             exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,

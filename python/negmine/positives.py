@@ -65,6 +65,20 @@ class Positives:
     def __post_init__(self) -> None:
         for name in ("offsets", "items"):
             object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
+        n = len(self.items)
+        _coerce.offsets(self.offsets, "offsets", n, "items")
+        _check_items(self.queries(), self.items, "items")
+        if self.grades is not None:
+            object.__setattr__(self, "grades", _coerce.int64s(self.grades, "grades", n))
+        if self.scores is not None:
+            object.__setattr__(self, "scores", _coerce.float64s(self.scores, "scores", n))
+        n_outside = int((self.items == -1).sum())
+        if self.vectors is not None and len(self.vectors) != n_outside:
+            raise NegmineValueError(f"`vectors` must have {n_outside} rows; got {len(self.vectors)}.")
+        if n_outside and self.scores is None and self.vectors is None:
+            raise NegmineValueError(
+                "`positive_scores` or `positive_vectors` must be given for entries -1, outside the corpus; got neither."
+            )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -128,13 +142,7 @@ class Positives:
         rows = _coerce.int64s(items, "items")
         starts = _coerce.offsets(offsets, "offsets", len(rows), "items")
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        same_query = query[1:] == query[:-1]
-        bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
-        if bad.any():
-            raise NegmineValueError(
-                f"`items` must rise strictly within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
-                "`from_pairs` and `from_lists` sort."
-            )
+        _check_items(query, rows, "items")
         return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_vectors)
 
     @classmethod
@@ -295,6 +303,8 @@ class Positives:
 
     def slice(self, begin: int, end: int) -> Positives:
         """Queries ``begin`` to ``end``."""
+        begin = _coerce.integer(begin, "begin", least=0, most=len(self))
+        end = _coerce.integer(end, "end", least=begin, most=len(self))
         first, last = self.offsets[begin], self.offsets[end]
         outside = np.concatenate([[0], np.cumsum(self.items == -1)])
         return Positives(
@@ -358,15 +368,12 @@ class Positives:
             if bad.any():
                 raise NegmineValueError(f"`positive_vectors` must be finite; row {wanted[bad][0]} is not.")
         items = np.ascontiguousarray(document[keep])
-        if (items == -1).any() and scored is None and vectors is None:
-            raise NegmineValueError(
-                "`positive_scores` or `positive_vectors` must be given for entries -1, outside the corpus; got neither."
-            )
         counts = np.bincount(query[keep], minlength=total)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(offsets, items, graded, scored, vectors, duplicates=int(repeat.sum()))
 
 
+@_coerce.named_options
 @dataclass(frozen=True, slots=True, eq=False)
 class Eligibility:
     """A key per document and an inclusive range of keys per query: documents outside it are no candidates.
@@ -401,6 +408,7 @@ class Eligibility:
             raise NegmineValueError(f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}.")
 
     @classmethod
+    @_coerce.named("equal")
     def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
         """Documents whose key, of ``keys``, equals the query's, of ``query_keys``: tenants, languages."""
         wanted = _coerce.int64s(query_keys, "query_keys")
@@ -411,11 +419,28 @@ class Eligibility:
         return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])
 
 
+def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argument: str) -> None:
+    """Refuse what is neither a row nor -1, and rows that do not rise strictly within a query."""
+    if len(rows) and rows.min() < -1:
+        raise NegmineValueError(f"`{argument}` must hold rows, or -1 for outside the corpus; got {rows.min()}.")
+    same_query = query[1:] == query[:-1]
+    bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
+    if bad.any():
+        raise NegmineValueError(
+            f"`{argument}` must rise strictly within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
+            "`from_pairs` and `from_lists` sort."
+        )
+
+
 def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = None) -> tuple[list[int], list[Any]]:
     """Lengths of lists, and their entries one after the other; ``names`` says whose they are."""
+    if not isinstance(lists, Iterable):
+        raise NegmineTypeError(f"`{argument}` must be a list for every query; got {type(lists).__name__}.")
     flat: list[Any] = []
     lengths: list[int] = []
     for number, entries in enumerate(lists):
+        if hasattr(entries, "as_py"):  # a scalar of an Arrow list array
+            entries = entries.as_py()
         if isinstance(entries, str | bytes) or not isinstance(entries, Iterable) or getattr(entries, "ndim", 1) == 0:
             owner = number if names is None else repr(names[number])
             got = entries.item() if isinstance(entries, np.generic) else entries

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _coerce
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import ExactIndex
 from negmine.positives import Positives
 
@@ -94,7 +94,14 @@ class Sweep:
 
         With hidden positives: the smallest margin within a tenth of the best false-negative share. Without: the
         smallest margin that rejects 5 % of the top candidates.
+
+        Raises
+        ------
+        NegmineValueError
+            There is nothing to go by: no row has a reference.
         """
+        if np.isnan(self.rejected).all():
+            raise NegmineValueError("`recommend` must have rows with a reference to go by; got a sweep without any.")
         allowed = np.flatnonzero(self.short_rows <= SHORT_ROWS)
         if len(allowed) == 0:
             best = int(np.argmin(self.short_rows))
@@ -103,23 +110,29 @@ class Sweep:
                 f"every margin leaves more than {SHORT_ROWS:.0%} of rows short; this one the fewest, "
                 f"{self.short_rows[best]:.1%}",
             )
-        if self.false_negatives is not None:
+        if self.false_negatives is not None and not np.isnan(self.false_negatives[allowed]).all():
             shares = self.false_negatives[allowed]
             place = int(allowed[np.flatnonzero(shares <= 1.1 * np.nanmin(shares))[0]])
             return Recommendation(
                 float(self.margins[place]),
                 "the smallest margin within a tenth of the best false-negative share, "
-                f"{self.false_negatives[place]:.1%}, "
-                f"at hardness {self.hardness[place]:.3f} with {self.short_rows[place]:.1%} of rows short",
+                f"{self.false_negatives[place]:.1%}{self._beside(place)}",
             )
         strict = allowed[self.rejected[allowed] >= REJECTED]
         place = int(strict[0] if len(strict) else allowed[-1])
-        return Recommendation(
-            float(self.margins[place]),
-            f"the smallest margin that rejects {REJECTED:.0%} of the top candidates "
+        why = (
+            f"the smallest margin that rejects {REJECTED:.0%} of the top candidates"
             if len(strict)
-            else "the largest margin that leaves few rows short: none rejects many candidates "
-            f"({self.rejected[place]:.1%} rejected, hardness {self.hardness[place]:.3f})",
+            else "the largest margin that leaves few rows short: none rejects many candidates"
+        )
+        return Recommendation(float(self.margins[place]), why + self._beside(place))
+
+    def _beside(self, place: int) -> str:
+        """What else the figures of a margin say."""
+        unknown = f", {self.censored_rows[place]:.1%} unknown at this depth" if self.censored_rows[place] else ""
+        return (
+            f"; {self.rejected[place]:.1%} rejected, hardness {self.hardness[place]:.3f}, "
+            f"{self.short_rows[place]:.1%} of rows short{unknown}"
         )
 
 
@@ -132,16 +145,14 @@ def sweep(
     kind: MarginKind,
     *,
     depth: int,
-    hidden: Positives | None,
+    hidden: Positives | Iterable[Iterable[int]] | None,
     **rules: Any,  # noqa: ANN401 (as `HardNegativeMiner.candidates` takes them)
 ) -> Sweep:
     """See :meth:`HardNegativeMiner.sweep`."""
     _coerce.choice(kind, "kind", ("relative", "absolute"))
-    least = 0.0 if kind == "relative" else -np.inf
-    values = np.sort([_coerce.real(margin, "margins", least=least) for margin in margins])
-    if len(values) == 0:
-        raise NegmineValueError("`margins` must hold at least one margin; got none.")
+    values = _margins(margins, kind)
     depth = _coerce.integer(depth, "depth", least=miner.window[1])
+    found = None if hidden is None else _hidden(hidden, index, queries)
     bare = replace(
         miner,
         absolute_margin=None,
@@ -152,10 +163,31 @@ def sweep(
         limit_per_document=None,
     )
     pool = bare.candidates(index, queries, positives, **rules)
-    figures = [_figures(pool, _caps(miner, pool, kind, margin), miner, hidden) for margin in values]
+    figures = [_figures(pool, _caps(miner, pool, kind, margin), miner, found) for margin in values]
     columns = {name: np.array([row[name] for row in figures]) for name in figures[0]}
     shares = columns.pop("false_negatives")
     return Sweep(kind=kind, margins=values, false_negatives=None if hidden is None else shares, **columns)
+
+
+def _margins(margins: Sequence[float], kind: MarginKind) -> npt.NDArray[np.float64]:
+    """The margins, rising."""
+    if isinstance(margins, str | bytes) or not isinstance(margins, Iterable) or getattr(margins, "ndim", 1) != 1:
+        raise NegmineTypeError(f"`margins` must be a list of numbers; got {margins!r}.")
+    least = 0.0 if kind == "relative" else -np.inf
+    values = np.sort([_coerce.real(margin, "margins", least=least) for margin in margins])
+    if len(values) == 0:
+        raise NegmineValueError("`margins` must hold at least one margin; got none.")
+    return values
+
+
+def _hidden(hidden: Positives | Iterable[Iterable[int]], index: ExactIndex, queries: object) -> Positives:
+    """Hidden positives, checked before the scan."""
+    lists, n_queries = Positives.read(hidden, "hidden"), _coerce.rows(queries, "queries").shape[0]
+    if len(lists) != n_queries:
+        raise NegmineValueError(f"`hidden` must have length {n_queries}; got {len(lists)}.")
+    if isinstance(index, ExactIndex) and len(lists.items) and lists.items.max() >= len(index):
+        raise NegmineValueError(f"`hidden` must hold row numbers below {len(index)}; got {lists.items.max()}.")
+    return lists
 
 
 def _caps(miner: HardNegativeMiner, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
@@ -194,7 +226,8 @@ def _figures(
         documents = np.take_along_axis(rows, np.minimum(place, rows.shape[1] - 1), axis=1)[chosen]
         query = np.broadcast_to((pool.query_rows[known] - pool.query_offset)[:, None], place.shape)[chosen]
         width = pool.report.n_documents
-        share = float(np.isin(query * width + documents, hidden.queries() * width + hidden.items).mean())
+        inside = hidden.items >= 0
+        share = float(np.isin(query * width + documents, (hidden.queries() * width + hidden.items)[inside]).mean())
     return {
         "rejected": float((above / np.maximum(counts, 1)).mean()) if len(counts) else np.nan,
         "hardness": float(hard.mean()) if len(hard) else np.nan,

@@ -365,6 +365,7 @@ HERE = ["--out", "{tmp}/a.parquet"]
         ([*HERE, "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
         ([*HERE, "--unknown", "skip"], "`--unknown` must be 'error' or 'drop'"),
         ([*HERE, "--vectors", "x"], "`--vectors` must come with `--beir`"),
+        ([*HERE, "--id-name", "id"], "`--id-name` must come with a table of embeddings"),
         ([*HERE, "--nonsense"], "No such option: --nonsense"),
         ([*HERE, "--exclude", "{tmp}/none.tsv"], "'--exclude'"),
     ],
@@ -407,6 +408,9 @@ def test_work_that_fails_ends_with_1_and_leaves_nothing(data: Path, tmp_path: Pa
         assert "`corpus` must be finite; row 7 holds NaN or infinity at column 3" in done.stderr
     short = ["--queries", data / "queries.npy", "--positives", data / "known.tsv", "--corpus", data / "corpus.npy"]
     assert "got 'q0'" in negmine("mine", *short, "--out", tmp_path / "a.parquet", code=1).stderr
+    for option in ("--positives", "--exclude"):
+        done = negmine(*plain(data), option, data / "known.tsv", "--out", tmp_path / "a.parquet", code=1)
+        assert f"{data / 'known.tsv'}: `query_ids` are integers" in done.stderr
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     assert "is no job" not in negmine(*plain(data), "--job", tmp_path / "other", code=1).stdout

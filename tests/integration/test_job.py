@@ -13,6 +13,7 @@ import pytest
 from jobs import MINER, N_DOCUMENTS, N_QUERIES, TILE, WIDTH, arrays, files, options, run
 from negmine import ExactIndex, HardNegativeMiner, Positives, Softmax, errors, io
 from negmine.job import merge, mine_to
+from negmine.positives import Eligibility
 
 pa = pytest.importorskip("pyarrow")
 
@@ -224,6 +225,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         ("other tiles", "`tile_queries` is 5, not 4"),
         ("other n", "`shard` is (1, 3), the first one's (0, 2)"),
         ("unfinished", "is not finished"),
+        ("no result", "must hold readable results"),
+        ("no report", "must hold a whole report"),
         ("no job", "has no manifest.json"),
     ],
 )
@@ -256,6 +259,12 @@ def test_what_is_no_set_of_shards_is_refused(
         case "unfinished":
             run(other, shard=(1, 2))
             (other / "report.json").unlink()
+        case "no result":
+            run(other, shard=(1, 2))
+            (other / "result.parquet").write_bytes(b"PAR1")
+        case "no report":
+            run(other, shard=(1, 2))
+            (other / "report.json").write_text("{}")
         case "no job":
             other.mkdir()
     with pytest.raises(errors.JobError) as caught:
@@ -273,6 +282,10 @@ def test_merging_into_another_job_is_refused(tmp_path: Path, shards: list[Path],
     assert merge(shards, undisturbed).was_finished
     with pytest.raises(errors.NegmineTypeError, match="`folders` must be a list"):
         merge("a", tmp_path / "all")  # type: ignore[arg-type]
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "all"):
+        with pytest.raises(errors.JobError, match="`out` must be a folder"):
+            merge(shards, out)
 
 
 # ---- what is refused
@@ -292,6 +305,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"metric": "l2"}, "`metric` was 'cosine' and is 'l2'"),
     ({"epoch": 1}, "`epoch` was 0 and is 1"),
     ({"miner": HardNegativeMiner(4)}, "`absolute_margin` was 0.05 and is None"),
+    ({"exclude_self": True, "query_ids": [f"d{row}" for row in range(N_QUERIES)]}, "`exclude_self` was False and is T"),
+    ({"exclude": [[0]] * N_QUERIES}, "`exclude` had other values"),
+    ({"eligible": Eligibility.equal(range(N_DOCUMENTS), range(N_QUERIES))}, "`eligible` had other values"),
+    ({"query_ids": None}, "`query_ids` was given and is not"),
     ({"tile_queries": 5}, "`tile_queries` was 4 and is 5"),
     ({"shard": (0, 2)}, "`shard` was None and is (0, 2)"),
 ]
@@ -305,6 +322,34 @@ def test_changed_inputs_are_refused_by_name(undisturbed: Path, change: dict[str,
             run(undisturbed, resume=resume, **change)
         assert part in str(caught.value)
     assert files(undisturbed) == before
+
+
+def test_another_definition_of_scores_is_another_job(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negmine.job.inputs.CANONICAL_VERSION", 2)
+    with pytest.raises(errors.JobError, match="`canonical_version` was 1 and is 2"):
+        run(undisturbed)
+
+
+def test_scores_of_positives_outside_the_corpus_belong_to_the_job(tmp_path: Path) -> None:
+    lists = [[-1]] * N_QUERIES
+    given = [Positives.from_lists(lists, positive_scores=np.full(N_QUERIES, score)) for score in (0.5, 0.25)]
+    run(tmp_path / "job", positives=given[0])
+    with pytest.raises(errors.JobError, match="`positives` had other values"):
+        run(tmp_path / "job", positives=given[1])
+
+
+def test_a_job_goes_on_with_the_tiles_of_its_manifest(tmp_path: Path, undisturbed: Path) -> None:
+    unfinished(tmp_path / "job")
+    result = run(tmp_path / "job", resume=True, tile_queries=None, num_threads=3, memory_limit=10**7)
+    assert (result.n_mined, result.n_tiles) == (9, 12)
+    assert files(tmp_path / "job") == files(undisturbed)
+
+
+def test_a_tile_has_8192_queries_whatever_the_machine(tmp_path: Path) -> None:
+    for name, machine in (("a", {"num_threads": 1}), ("b", {"num_threads": 3, "memory_limit": 10**7})):
+        run(tmp_path / name, tile_queries=None, **machine)
+        assert json.loads((tmp_path / name / "manifest.json").read_text())["tile_queries"] == 8192
+    assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_another_shape_is_said_as_such(undisturbed: Path) -> None:
@@ -349,6 +394,12 @@ def test_a_folder_that_is_no_job_is_refused_and_left_alone(tmp_path: Path, *, re
         run(tmp_path / "notes.txt", resume=resume)
 
 
+def manifest(**changes: Any) -> str:
+    """A manifest with some entries of another type."""
+    whole = {"kind": "negmine job", "format": 1, "negmine": "0", "inputs": {}, "n_queries": 1, "tile_queries": 1}
+    return json.dumps({**whole, "shard": None, **changes})
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -356,6 +407,11 @@ def test_a_folder_that_is_no_job_is_refused_and_left_alone(tmp_path: Path, *, re
         ('{"kind": "negmine job"}', "readable manifest"),
         ('{"kind": "negmine job", "format": 9}', "of format 9"),
         ('{"kind": "a job", "format": 1}', "'a job'"),
+        ("[]", "readable manifest"),
+        (manifest(inputs=3), "readable manifest"),
+        (manifest(shard=[5]), "readable manifest"),
+        (manifest(shard=["0", 2]), "readable manifest"),
+        (manifest(tile_queries=True), "readable manifest"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str, part: str) -> None:
@@ -363,6 +419,9 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str, part: str
     with pytest.raises(errors.JobError) as caught:
         run(tmp_path, resume=True)
     assert part in str(caught.value)
+
+
+LONG = np.ones((N_QUERIES, WIDTH), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -400,6 +459,25 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str, part: str
         ({"ids": None, "exclude_self": True}, errors.NegmineValueError, "`exclude_self` must have"),
         ({"memory_limit": -1}, errors.NegmineValueError, "`memory_limit`"),
         ({"folder": 3}, errors.NegmineTypeError, "`folder` must be a path"),
+        ({"folder": "a\0b"}, errors.NegmineValueError, "`folder` must be a path without NUL"),
+        ({"progress": 5}, errors.NegmineTypeError, "`progress` must be callable"),
+        (
+            {"queries": np.full((N_QUERIES, WIDTH), 1e300)},
+            errors.NegmineValueError,
+            "`queries` must fit float32, to which float64 is rounded; row 0 overflows at column 0",
+        ),
+        # What the last tile alone would notice.
+        (
+            {"exclude": Positives.from_lists([[]] * (N_QUERIES - 1) + [[-1]], positive_scores=[0.5])},
+            errors.NegmineValueError,
+            "`exclude` must hold row numbers below 120; got -1",
+        ),
+        (
+            {"queries": LONG, "corpus": LONG[: N_QUERIES - 1], "ids": None, "query_ids": None, "exclude_self": True}
+            | {"exclude": None, "groups": None, "eligible": None, "positives": [[]] * N_QUERIES},
+            errors.NegmineValueError,
+            "`exclude_self` must have `query_ids`",
+        ),
     ],
 )
 @pytest.mark.parametrize("there", [True, False])
@@ -413,6 +491,15 @@ def test_bad_arguments_leave_nothing(
         run(**({"folder": folder} | change))
     assert part in str(caught.value)
     assert [path.name for path in tmp_path.rglob("*")] == (["job"] if there else [])
+
+
+def test_bad_arguments_leave_no_folder_on_the_way(tmp_path: Path) -> None:
+    with pytest.raises(errors.NegmineValueError, match="`memory_limit`"):
+        run(tmp_path / "deep" / "er" / "job", memory_limit=1)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.JobError, match=r"`folder` must be a folder that can be made; got .*file/job"):
+        run(tmp_path / "file" / "job")
 
 
 @pytest.mark.parametrize("argument", ["queries", "corpus"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,47 @@ def test_select(
         num_threads=threads,
     )
     compare.assert_same_choice(actual, expected, rows, problem, n)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        lambda x: oracle_draws.Softmax(1.0 / x),
+        lambda x: oracle_draws.Ambiguous(a=x, b=0.1),
+        lambda x: oracle_draws.Ambiguous(a=x, b=-0.1, scale="raw"),
+        lambda x: oracle_draws.Ambiguous(a=1.5, b=x),
+    ],
+    ids=["softmax", "std", "raw", "shift"],
+)
+def test_keys_agree_to_the_last_bit(policy: Callable[[float], Any]) -> None:
+    # Between a parameter of 0 and a large one the first choice changes; at two neighbouring numbers it does so by the
+    # last bit of a key, which hangs on every operation: the draw, its logarithms, the deviation, the order of sums.
+    rng = np.random.default_rng(0)
+    index = negmine.ExactIndex(rng.standard_normal((20, 5)))
+    positives = negmine.Positives.from_lists([[-1]], positive_scores=[0.3])
+    pool = negmine.HardNegativeMiner(1, range_max=20).candidates(index, np.ones((1, 5)), positives)
+    rows, scores = pool.rows[0].tolist(), pool.scores[0].tolist()
+
+    def chosen(x: float, epoch: int) -> int:
+        order = oracle_draws.order(policy(x), 1, rows, scores, 0.3, oracle_draws.Place(5, epoch, 0, 0))
+        return rows[order[0]]
+
+    n_edges = 0
+    for epoch in range(100):
+        low, high = 1e-3, 1e3
+        if chosen(low, epoch) == chosen(high, epoch):
+            continue
+        while math.nextafter(low, high) < high:
+            middle = low + (high - low) / 2
+            if chosen(middle, epoch) == chosen(low, epoch):
+                low = middle
+            else:
+                high = middle
+        for x in (low, high):
+            found = pool.select(1, sampling=compare.product_policy(policy(x)), seed=5, epoch=epoch)
+            assert found.rows.tolist() == [[chosen(x, epoch)]]
+        n_edges += 1
+    assert n_edges > 30
 
 
 @given(problems(), POLICY, st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), EPOCHS)

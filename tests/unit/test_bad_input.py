@@ -238,7 +238,7 @@ RULES: dict[str, Case] = {
     "positives ctor": (
         lambda: candidates(Positives(np.array([0, 5, 2]), np.array([0, 1]))),
         Value,
-        "`positives` offsets row 1",
+        "`offsets` start at 0, never fall [0 5 2]",
     ),
     "vectors width": (
         lambda: candidates(outside(positive_vectors=np.ones((1, 4)))),

@@ -248,6 +248,25 @@ def test_build_info_says_what_runs() -> None:
     assert info["available_isas"][0] == "scalar"
 
 
+def test_calls_take_the_threads_of_their_index_unless_told_otherwise() -> None:
+    class Noted:
+        def __init__(self, native: Any) -> None:
+            self.native, self.threads = native, []
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args: (self.threads.append(args[-2]), getattr(self.native, name)(*args))[1]
+
+    index = ExactIndex(ROWS, num_threads=3)
+    noted = index._native = Noted(index._native)
+    miner = negmine.HardNegativeMiner(1)
+    index.search(ROWS[:2], 1)
+    index.search(ROWS[:2], 1, num_threads=2)
+    index._native = noted.native
+    miner.candidates(index, ROWS[:2], [[], []])
+    assert noted.threads == [3, 2]
+    assert (index.threads(None), index.threads(2)) == (3, 2)
+
+
 def test_threads_default_to_what_the_process_may_use() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("no affinity here")
@@ -290,6 +309,72 @@ def test_numbers_of_numpy_are_saved_like_pythons(tmp_path: Path) -> None:
         for choose in (pool.select, lambda n, **given: pool.limit_per_document(np.int64(2), n, **given)):
             choose(integer(2), sampling=negmine.Softmax(np.float32(0.5)), **options).save(tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_loaded_pool_chooses_without_its_vectors(tmp_path: Path) -> None:
+    pool = negmine.HardNegativeMiner(2, range_max=9).candidates(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]])
+    pool.save(tmp_path / "pool.npz")
+    loaded = negmine.CandidatePool.load(tmp_path / "pool.npz")
+    assert loaded.origin is None
+    assert (loaded.select(4, sampling="random", seed=2).rows == pool.select(4, sampling="random", seed=2).rows).all()
+    assert (loaded.limit_per_document(1, 2).rows == pool.limit_per_document(1, 2).rows).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "rules"),
+    [
+        ({}, {}),
+        ({"min_score": 0.1}, {}),
+        ({"max_score": 0.1}, {}),
+        ({"relative_margin": 0.5}, {}),
+        ({"reference": "each"}, {}),
+        ({}, {"query_offset": 7}),
+        ({}, {"groups": np.arange(50) % 2}),
+        ({}, {"exclude": [range(3, 40)] * 3}),
+        ({}, {"exclude_self": True, "query_ids": ["d40", "d41", "d42"]}),
+        ({}, {"eligible": negmine.Eligibility.equal(np.arange(50) % 3, [0, 1, 2])}),
+    ],
+)
+def test_an_attached_pool_draws_by_the_rules_it_was_made_with(
+    tmp_path: Path, options: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    index = ExactIndex(ROWS, ids=[f"d{i}" for i in range(50)])
+    miner = negmine.HardNegativeMiner(1, range_max=1, **options)
+    pool = miner.candidates(index, ROWS[40:43], [[0, 5], [1], [2]], **rules)
+    pool.save(tmp_path / "pool.npz")
+    loaded = negmine.CandidatePool.load(tmp_path / "pool.npz").attach(index, ROWS[40:43])
+    found, wanted = (one.select(1, num_random=50, seed=3) for one in (loaded, pool))
+    for name in ("rows", "ids", "scores", "counts", "reasons", "query_rows", "positive_rows"):
+        assert (getattr(found, name) == getattr(wanted, name)).all(), name
+    plain = negmine.HardNegativeMiner(1, range_max=1).candidates(index, ROWS[40:43], [[0, 5], [1], [2]])
+    assert options == rules or found.rows.tolist() != plain.select(1, num_random=50, seed=3).rows.tolist()
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    ["top", "random", negmine.Softmax(0.3), negmine.Ambiguous(0.7, -0.1, "raw"), negmine.Ambiguous(), negmine.Stride()],
+)
+@pytest.mark.parametrize("limit", [None, 2])
+def test_saved_negatives_know_how_they_were_chosen(tmp_path: Path, sampling: Any, limit: int | None) -> None:
+    miner = negmine.HardNegativeMiner(
+        2, sampling=sampling, limit_per_document=limit, num_random=1, seed=2**64 - 1, range_max=9
+    )
+    negatives = miner.mine(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]], epoch=2**64 - 2)
+    negatives.save(tmp_path / "a.npz")
+    loaded = negmine.HardNegatives.load(tmp_path / "a.npz")
+    assert loaded.epoch == 2**64 - 2
+    assert loaded.chosen == negatives.chosen
+    assert (loaded.chosen.limit, loaded.chosen.seed, loaded.chosen.num_random) == (limit, 2**64 - 1, 1)
+
+
+def test_what_depends_on_the_schedule_is_in_no_file(tmp_path: Path) -> None:
+    for name, threads in (("a", 1), ("b", 3)):
+        negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], num_threads=threads, sampling="random")
+        assert negatives.report.diagnostics
+        negatives.save(tmp_path / f"{name}.npz", pool=True)
+    for suffix in (".npz", ".pool.npz"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    assert not negmine.HardNegatives.load(tmp_path / "a.npz").report.diagnostics
 
 
 def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ def test_labels_of_qrels_read_as_rows_where_rows_are_integers(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("label", "part"), [("1_0", "'1_0'"), ("0.5", "'0.5'"), ("", "''"), (str(2**70), "must fit"), ("1e1", "'1e1'")]
+)
+def test_labels_that_do_not_read_as_an_integer_are_refused(label: str, part: str) -> None:
+    # NumPy reads "1_0" as 10, which would be another document.
+    judged = io.Qrels(np.array(["0", "0"]), np.array(["1", label]), np.array([1, 1]))
+    with pytest.raises(errors.NegmineError, match="`document_ids` are int") as caught:
+        judged.positives(query_ids=np.arange(1), document_ids=np.arange(20))
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "part"),
     [
         ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", "got 2"),
@@ -78,6 +89,10 @@ def test_labels_of_qrels_read_as_rows_where_rows_are_integers(tmp_path: Path) ->
         ("a.txt", "q1 0 d1 1\nq1 0 d1\n", "line 2"),
         ("a.txt", "q1 0 d1 1\nq1 0 d1 high\n", "line 2"),
         ("a.csv", "q1,d1,1\n", "must end in one of"),
+        # A first line with a wrong grade is no header, which would be passed over.
+        ("a.tsv", "q1\td1\t1.5\nq1\td2\t1\n", "'1.5'"),
+        ("a.tsv", "q1\td1\tnan\n", "null at row 0"),
+        ("a.tsv", f"q1\td1\t{2**70}\n", str(2**70)),
         ("a.tsv", b"query-id\tcorpus-id\tscore\nq\xff\td1\t1\n", "UTF"),
     ],
 )

@@ -192,6 +192,24 @@ def test_other_files_are_no_mined_negatives(tmp_path: Path) -> None:
         io.write_negatives(problem().mined, tmp_path / "none" / "a.parquet")
 
 
+def test_mined_negatives_that_lack_something_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    io.write_negatives(problem().mined, path)
+    whole = pq.read_table(path)
+    words = pa.array(["tired"] * len(whole))
+    reason = whole.schema.get_field_index("reason")
+    for changed, part in (
+        (whole.drop_columns(["negative_scores"]), "has no 'negative_scores'"),
+        (whole.set_column(reason, "reason", words), "reasons and sources that negmine knows; got 'tired'"),
+        (whole.replace_schema_metadata({b"negmine": b"{"}), "does not say that it is one"),
+        (whole.replace_schema_metadata({b"negmine": b"[1]"}), "does not say that it is one"),
+    ):
+        pq.write_table(changed, path)
+        with pytest.raises(errors.NegmineValueError, match="`path` must ") as caught:
+            list(io.read_negatives(path).batches())
+        assert part in str(caught.value)
+
+
 def test_an_error_half_way_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = problem()
     for name, write in (

@@ -109,6 +109,19 @@ def test_every_name_of_the_face_is_there_and_listed_in_order() -> None:
             assert names == sorted(names, key=lambda name: (not name.isupper(), name)), module
 
 
+#: Their last bits depend on the processor, and the last bit of a key decides a draw.
+TRANSCENDENTAL = re.compile(
+    r"\b(?:np|numpy|math)\.(?:a(?:cos|sin|tan)\w*|(?:cos|sin|tan)h?|arc\w+|cbrt|exp(?:2|m1)?|float_power|hypot"
+    r"|log(?:2|10|1p|addexp2?)?|pow(?:er)?)\b"
+)
+
+
+def test_no_transcendental_function_of_numpy_decides_anything() -> None:
+    assert TRANSCENDENTAL.findall("np.exp(x) + math.log2(y), np.logical_not(z)") == ["np.exp", "math.log2"]
+    lowest = [path for module, path in MODULES.items() if layer(module) == 0]
+    assert {str(path) for path in lowest if TRANSCENDENTAL.search(path.read_text())} == set()
+
+
 # ---- Rust
 
 #: What each folder of the core may use, itself aside.

@@ -136,6 +136,18 @@ def test_softmax_first_choice_has_the_softmax_law() -> None:
     assert_law(first, np.exp([2.0, 1.0, 0.0, -1.0]))
 
 
+def test_softmax_draws_without_replacement_as_one_after_the_other_would() -> None:
+    pool = pool_of([2.0, 1.0, 0.0])
+    n = 2000
+    pairs = [tuple(pool.select(2, sampling=Softmax(1.0), epoch=e).rows[0].tolist()) for e in range(n)]
+    weights = np.exp([2.0, 1.0, 0.0])
+    law = {}
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        first, second, whole = weights[i], weights[j], weights.sum()
+        law[i, j] = first / whole * second / (whole - first) + second / whole * first / (whole - second)
+    assert_law(np.array([pairs.count(pair) for pair in law]), np.array(list(law.values())))
+
+
 @pytest.mark.parametrize(
     ("b", "weights"),
     [(0.0, [0.077681, 0.573986, 0.348140, 0.000193]), (1.0, [0.006821, 0.372391, 0.613968, 0.006821])],
@@ -304,6 +316,20 @@ def test_draws_are_given_up_after_64_per_document() -> None:
     pool = pool_of([1.0] * 4998 + [0.0, 0.0], max_score=0.0, range_max=1)
     served = sum(int(pool.select(1, num_random=1, epoch=epoch).counts[0]) - 1 for epoch in range(200))
     assert 0 < served < 20
+
+
+def test_the_64th_draw_of_a_document_counts_and_the_65th_does_not() -> None:
+    # Of 64 candidates only the last is admitted (the first is mined); draws of an epoch are numbered from 0.
+    pool = pool_of([0.0] * 2 + [1.0] * 61 + [0.0], max_score=0.0, range_max=2)
+    key = np.array([0, 2], dtype=np.uint64)
+    seen = {}
+    for epoch in range(3000):
+        counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
+        numbers = np.random.Philox(key=key, counter=counter).random_raw(66)
+        hits = np.flatnonzero([(int(x) * 64) >> 64 == 63 for x in numbers])
+        seen.setdefault(int(hits[0]) if len(hits) else -1, epoch)
+    for first, served in ((0, 3), (62, 3), (63, 3), (64, 2), (65, 2)):
+        assert pool.select(2, num_random=1, epoch=seen[first]).counts.tolist() == [served], first
 
 
 def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:

@@ -104,7 +104,76 @@ def test_an_audit_of_a_sample_depends_on_the_seed_alone() -> None:
     exact = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows
     picked = [negmine.verify(QUERIES, CORPUS, exact, 3, sample=4, seed=seed).queries.tolist() for seed in (1, 1, 2)]
     assert picked[0] == picked[1] != picked[2]
-    assert all(len(set(queries)) == 4 for queries in picked)
+    assert all(queries == sorted(set(queries)) and len(queries) == 4 for queries in picked)
+
+
+def test_an_audit_of_a_sample_names_queries_as_the_whole_does() -> None:
+    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows.copy()
+    lost, answer[6, 1] = answer[6, 1], 59 if 59 not in answer[6] else 58
+    seed = next(
+        seed for seed in range(99) if 6 in negmine.verify(QUERIES, CORPUS, answer, 3, sample=2, seed=seed).queries
+    )
+    audit = negmine.verify(QUERIES, CORPUS, answer, 3, sample=2, seed=seed)
+    assert audit.first_difference == (6, 1)
+    assert audit.missing.tolist() == [[6, lost]]
+    assert audit.spurious.tolist() == [[6, answer[6, 1]]]
+    assert (audit.equal_share, audit.recall) == (0.5, 1 - 1 / 6)
+
+
+def test_an_audit_expects_no_more_than_the_corpus_holds() -> None:
+    exact = negmine.ExactIndex(CORPUS[:4]).search(QUERIES, 6).rows
+    audit = negmine.verify(QUERIES, CORPUS[:4], exact, 6)
+    assert (audit.equal_share, audit.recall) == (1.0, 1.0)
+    exact = exact.copy()
+    exact[2, 3] = -1
+    assert negmine.verify(QUERIES, CORPUS[:4], exact, 6).recall == 1 - 1 / 36
+
+
+# ---- candidates for relabelling
+
+
+def line(scores: list[float], positives: Any, **options: Any) -> HardNegatives:
+    """Mine documents that score their own values."""
+    column = np.array(scores, dtype=np.float32).reshape(-1, 1)
+    index = negmine.ExactIndex(column, metric="ip")
+    return HardNegativeMiner(2, **options).mine(index, np.ones((len(positives), 1), np.float32), positives)
+
+
+def test_suspects_score_above_their_reference_largest_excess_first() -> None:
+    # Result rows 0 and 2 have the positives 0.5 and 0.25; equality is no excess, and without a positive there is none.
+    found = line([0.5, 1.0, 0.25, 0.5], [[0], [], [2]]).suspects()
+    assert list(zip(found.rows.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
+        (2, 0, 0.75),
+        (0, 0, 0.5),
+        (2, 1, 0.25),
+    ]
+
+
+def test_random_negatives_are_suspects_too() -> None:
+    negatives = line([0.5, 1.0, 0.9, 0.8, 0.7], [[0]], num_random=2, range_max=2)
+    assert negatives.suspects().columns.tolist() == [0, 1, *(2 + np.argsort(-negatives.scores[0, 2:])).tolist()]
+
+
+def test_positives_that_rank_absurdly_low_are_named_most_first() -> None:
+    # 102, 101 and 100 documents above the positives of three queries; the third is at the limit.
+    scores = [float(score) for score in range(110, 0, -1)]
+    positives = [[101], [102], [100]]
+    found = line(scores, positives, range_max=110).suspects()
+    assert (found.low_positives.tolist(), found.above.tolist()) == ([1, 0], [102, 101])
+    assert line(scores, positives, range_max=110).suspects(rank=101).low_positives.tolist() == [1]
+    # What caps took counts as well as what the pool holds.
+    for cap in ({"absolute_margin": -3.0}, {"relative_margin": 0.01}, {"max_score": 9.0}):
+        capped = line(scores, positives, **cap).suspects()
+        assert capped.low_positives.tolist()[:1] == [1], cap
+        assert capped.above[0] >= 101
+
+
+def test_a_positive_at_the_top_is_no_suspect() -> None:
+    found = line([3.0, 2.0, 1.0], [[0]]).suspects(rank=0)
+    assert len(found.rows) == len(found.low_positives) == 0
+
+
+# ---- audits
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,16 @@ def test_each_makes_a_row_per_positive_and_keeps_the_others_out() -> None:
     assert (plain.query_rows.tolist(), plain.positive_rows.tolist()) == ([0, 1], [-1, 0])
 
 
+def test_one_scan_of_a_query_serves_all_its_positives() -> None:
+    rng = np.random.default_rng(4)
+    index, queries = ExactIndex(rng.standard_normal((300, 5))), rng.standard_normal((4, 5))
+    positives = [[query, query + 10, query + 20] for query in range(4)]
+    for reference, n_rows in (("min", 4), ("each", 12)):
+        pool = HardNegativeMiner(3, reference=reference, absolute_margin=0.1).candidates(index, queries, positives)  # type: ignore[arg-type]
+        assert len(pool) == n_rows
+        assert pool.report.diagnostics["scanned"] == 4 * 300
+
+
 # ---- caps and floor
 
 
@@ -465,6 +475,18 @@ def test_query_offset_moves_rows_and_draws_together() -> None:
     assert (part.rows == whole.rows[1:]).all()
     assert part.query_rows.tolist() == [1, 2]
     assert (miner.mine(index, queries[1:], [[]] * 2, epoch=4).rows != whole.rows[1:]).any()
+
+
+@pytest.mark.parametrize("offset", [0, 5])
+def test_a_warm_start_spares_work_and_changes_nothing(offset: int) -> None:
+    rng = np.random.default_rng(6)
+    index, queries = ExactIndex(rng.standard_normal((4000, 32))), rng.standard_normal((8, 32))
+    miner, positives = HardNegativeMiner(10), [[query] for query in range(8)]
+    cold = miner.candidates(index, queries, positives, query_offset=offset)
+    for warm_start in (cold, cold.select(10), cold.rows, cold.rows[:, ::-1]):
+        warm = miner.candidates(index, queries, positives, query_offset=offset, warm_start=warm_start)
+        assert (warm.rows == cold.rows).all()
+        assert warm.report.diagnostics["survivors"] < cold.report.diagnostics["survivors"] / 4
 
 
 def test_no_queries_and_no_documents() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import numpy.typing as npt
 from negmine import io
 from negmine._coerce import Ids
 from negmine.cli.errors import ArgumentError
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineError, NegmineValueError
+from negmine.io.tables import TABLE_SUFFIXES
 from negmine.positives import Positives
 
 __all__ = ["Sources", "Task", "read"]
@@ -56,6 +59,9 @@ class Sources:
                 raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
         if self.id_name is not None and (self.query_texts is not None or self.corpus_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
+        tables = [path for path in (self.queries, self.corpus) if path and path.suffix in TABLE_SUFFIXES]
+        if self.id_name is not None and not tables:
+            raise ArgumentError("`--id-name` must come with a table of embeddings; got files without columns.")
         if self.unknown not in ("error", "drop"):
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
 
@@ -155,18 +161,31 @@ def _task(
         "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
         "document_ids": np.arange(len(corpus)) if ids is None else ids,
     }
-    positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
+    with _naming(sources.positives):
+        positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
         if sources.exclude.suffix in RUN_SUFFIXES:
-            excluded.append(io.read_run(sources.exclude, argument="exclude").lists(**rows))
+            run = io.read_run(sources.exclude, argument="exclude")
+            with _naming(sources.exclude):
+                excluded.append(run.lists(**rows))
         else:
             lists = io.read_qrels(sources.exclude, argument="exclude")
-            excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
+            with _naming(sources.exclude):
+                excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
     groups = None
     if sources.same_text and corpus_texts is not None:
         groups = io.same_text_groups(corpus_texts)
     return Task(queries, corpus, positives, _joined(excluded), groups, query_ids, ids, query_texts, corpus_texts)
+
+
+@contextlib.contextmanager
+def _naming(path: Path | None) -> Iterator[None]:
+    """Say which file holds the labels that an error speaks of."""
+    try:
+        yield
+    except NegmineError as error:
+        raise type(error)(f"{path}: {error}" if path else str(error)) from error
 
 
 def _joined(lists: list[Positives]) -> Positives | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".qrel", *tables.TABLE_SUFFIXES)
 _QUERY_NAMES = ("query_id", "query-id", "qid")
 _DOCUMENT_NAMES = ("doc_id", "corpus-id", "corpus_id", "docid")
 _GRADE_NAMES = ("score", "grade", "relevance", "label")
+
+#: What reads as an integer.
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 #: What to do with a label that is not among the rows.
 Unknown = Literal["error", "drop"]
@@ -149,12 +153,17 @@ def like(labels: Ids, known: npt.ArrayLike, argument: str) -> Ids:
         return labels.astype(np.str_)
     if kind not in "iu" or labels.dtype.kind != "U":
         return labels
-    try:
-        return labels.astype(np.int64)
-    except ValueError:
-        bad = next(label for label in labels.tolist() if not label.lstrip("-").isdigit())
+    # NumPy reads "1_0" as 10.
+    bad = next((label for label in labels.tolist() if not _INTEGER.fullmatch(label)), None)
+    if bad is not None:
         raise NegmineTypeError(
             f"`{argument}` are integers, so every label must read as one; got {bad!r}. Give the labels of the rows."
+        )
+    try:
+        return labels.astype(np.int64)
+    except (ValueError, OverflowError):
+        raise NegmineValueError(
+            f"`{argument}` are int64, so every label must fit it; got {max(labels.tolist(), key=len)!r}."
         ) from None
 
 
@@ -238,7 +247,8 @@ def _qrels_from_tsv(path: Path, first: str, argument: str) -> Qrels:
         raise NegmineValueError(
             f"`{argument}` must have 3 fields separated by tabs, or 4 by white space; line 1 of {path} is {first!r}."
         )
-    has_header = not cells[2].lstrip("-").isdigit()
+    # Any number is a grade, if a wrong one: taken for a header, a line would be lost without a word.
+    has_header = not _is_number(cells[2])
     names = ["query_id", "doc_id", "score"]
     try:
         table = csv.read_csv(
@@ -305,6 +315,14 @@ def _fields(path: Path, n: int, argument: str) -> list[list[str]]:
     except UnicodeDecodeError as error:
         raise NegmineValueError(f"`{argument}` must be UTF-8; got {path}: {error}") from None
     return fields
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(cell: str, kind: Callable[[str], T], place: int, path: Path, argument: str) -> T:

@@ -32,6 +32,21 @@ METADATA_KEY = b"negmine"
 #: What these tables call themselves.
 KIND = "mined negatives"
 
+#: Their columns.
+COLUMNS = (
+    "query_row",
+    "query_id",
+    "positive_rows",
+    "positive_ids",
+    "positive_scores",
+    "reference_score",
+    "reason",
+    "negative_rows",
+    "negative_ids",
+    "negative_scores",
+    "negative_sources",
+)
+
 #: Result rows of a batch, unless they are wide.
 BATCH_ROWS = 65_536
 
@@ -120,10 +135,13 @@ class Records:
     @classmethod
     def from_table(cls, table: pa.Table) -> Records:
         """The rows of a ``table`` that :meth:`to_table` made."""
-        flat = {name: table[name].combine_chunks() for name in table.column_names}
+        flat = {name: table[name].combine_chunks() for name in COLUMNS}
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
         sources = {source.name.lower(): int(source) for source in Source}
         names = flat["negative_sources"].flatten().to_pylist()
+        unknown = {*flat["reason"].to_pylist()} - reasons.keys() | {*names} - sources.keys()
+        if unknown:
+            raise NegmineValueError(f"`path` must hold reasons and sources that negmine knows; got {min(unknown)!r}.")
         return cls(
             query_rows=np.asarray(flat["query_row"]),
             query_ids=tables.label_column(table["query_id"], "path", "query_id"),
@@ -413,10 +431,16 @@ def read_negatives(path: object) -> MinedRows:
     file = _files.input_file(path, "path")
     if file.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
-    metadata = tables.read_schema(file, "path").metadata or {}
-    provenance = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    schema = tables.read_schema(file, "path")
+    try:
+        provenance = dict(json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}")))
+    except (ValueError, TypeError):
+        provenance = {}
     if provenance.pop("kind", None) != KIND:
         raise NegmineValueError(f"`path` must be a file of mined negatives; {file} does not say that it is one.")
+    missing = [name for name in COLUMNS if name not in schema.names]
+    if missing:
+        raise NegmineValueError(f"`path` must hold every column of mined negatives; {file} has no {missing[0]!r}.")
     parquet = require("pyarrow.parquet", "io", "reading mined negatives")
     with parquet.ParquetFile(file) as opened:
         n_rows, groups = opened.metadata.num_rows, opened.num_row_groups

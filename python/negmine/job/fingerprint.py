@@ -44,6 +44,11 @@ def of_rows(rows: Rows, argument: str, num_threads: int) -> dict[str, Any]:
         finite = np.isfinite(values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0].tolist()
+            if np.isfinite(rows.slice(begin + row, begin + row + 1).values()[0, column]):
+                raise NegmineValueError(
+                    f"`{argument}` must fit float32, to which float64 is rounded; row {begin + row} overflows at "
+                    f"column {column}."
+                )
             raise NegmineValueError(
                 f"`{argument}` must be finite; row {begin + row} holds NaN or infinity at column {column}."
             )

@@ -28,6 +28,18 @@ FORMAT = 1
 
 KIND = "negmine job"
 
+#: What a report says of every part, to be summed.
+REPORT = (
+    "n_rows",
+    "n_negatives",
+    "n_unscanned",
+    "zero_queries",
+    "zero_documents",
+    "duplicate_pairs",
+    "documents",
+    "short",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -90,6 +102,8 @@ class JobFolder:
     """Names and states of a job's files."""
 
     path: Path
+    #: What errors call it.
+    argument: str = "folder"
 
     @property
     def manifest_path(self) -> Path:
@@ -118,7 +132,7 @@ class JobFolder:
     def refuse_other_folders(self) -> None:
         """Refuse a folder that holds other things and is no job."""
         if self.path.exists() and not self.path.is_dir():
-            raise JobError(f"`folder` must be a folder; got the file {self.path}.")
+            raise JobError(f"`{self.argument}` must be a folder; got the file {self.path}.")
         if self.path.is_dir() and not self.manifest_path.exists():
             others = sorted(
                 entry.name
@@ -127,7 +141,7 @@ class JobFolder:
             )
             if others:
                 raise JobError(
-                    f"`folder` must be a job's, new or empty; {self.path} holds {others[0]!r} and no "
+                    f"`{self.argument}` must be a job's, new or empty; {self.path} holds {others[0]!r} and no "
                     f"{self.manifest_path.name}."
                 )
 
@@ -137,23 +151,24 @@ class JobFolder:
             content = json.loads(self.manifest_path.read_text(encoding="utf-8"))
             if content["kind"] != KIND or content["format"] != FORMAT:
                 raise JobError(
-                    f"`folder` must be a job of format {FORMAT}; {self.path} says {content['kind']!r} of format "
-                    f"{content['format']}."
+                    f"`{self.argument}` must be a job of format {FORMAT}; {self.path} says {content['kind']!r} of "
+                    f"format {content['format']}."
                 )
-            shard = content["shard"]
+            shard, inputs = content["shard"], content["inputs"]
+            numbers = [content["n_queries"], content["tile_queries"], *(shard or (0, 1))]
+            if not isinstance(inputs, dict) or len(numbers) != 4 or any(type(number) is not int for number in numbers):
+                raise ValueError("entries of other types than a job writes")
             return Manifest(
-                content["negmine"],
-                content["inputs"],
-                content["n_queries"],
-                content["tile_queries"],
-                None if shard is None else (shard[0], shard[1]),
+                content["negmine"], inputs, numbers[0], numbers[1], None if shard is None else (numbers[2], numbers[3])
             )
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, NegmineValueError):
                 raise
-            raise JobError(f"`folder` must hold a readable manifest; got {self.manifest_path}: {error}") from error
+            raise JobError(
+                f"`{self.argument}` must hold a readable manifest; got {self.manifest_path}: {error}"
+            ) from error
 
     def read_report(self) -> dict[str, Any] | None:
         """The report, or None where the job is not finished."""
@@ -162,7 +177,10 @@ class JobFolder:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise JobError(f"`folder` must hold a readable report; got {self.report_path}: {error}") from error
+            raise JobError(f"`{self.argument}` must hold a readable report; got {self.report_path}: {error}") from error
+        missing = [name for name in REPORT if not isinstance(report, dict) or name not in report]
+        if missing:
+            raise JobError(f"`{self.argument}` must hold a whole report; {self.report_path} has no {missing[0]!r}.")
         return report if self.result_path.exists() else None
 
     def clean(self, *, finished: bool) -> None:
@@ -176,14 +194,17 @@ class JobFolder:
             parts.rmdir()
             _files.sync_folder(self.path)
 
-    def make(self) -> bool:
-        """Make the folder; False where it was there."""
+    def make(self) -> list[Path]:
+        """Make the folder, and those that it lies in; what is made, from the inside out."""
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
-            return False
+            return []
+        except (NotADirectoryError, FileNotFoundError) as error:
+            raise JobError(f"`{self.argument}` must be a folder that can be made; got {self.path}: {error}") from error
         _files.sync_folder(self.path.parent)
-        return True
+        return missing
 
     def has_parts(self) -> bool:
         """Whether any tile is finished."""
@@ -196,14 +217,14 @@ class JobFolder:
             parts.mkdir()
             _files.sync_folder(self.path)
 
-    def undo(self, *, folder: bool) -> None:
-        """Remove what beginning a job made, and the folder if that is part of it; only under the lock."""
+    def undo(self, folders: list[Path]) -> None:
+        """Remove what beginning a job made, with the ``folders`` of :meth:`make`; only under the lock."""
         self.clean(finished=True)
         for path in (self.manifest_path, self.lock_path):
             path.unlink(missing_ok=True)
-        if folder:
-            with contextlib.suppress(OSError):
-                self.path.rmdir()
+        with contextlib.suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -211,7 +232,7 @@ class JobFolder:
         try:
             import fcntl
         except ImportError as error:
-            raise JobError("`folder` must be locked, which needs a POSIX system.") from error
+            raise JobError(f"`{self.argument}` must be locked, which needs a POSIX system.") from error
         while True:
             handle = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
@@ -222,10 +243,14 @@ class JobFolder:
             except BlockingIOError:
                 owner = _owner(os.pread(handle, 4096, 0))
                 os.close(handle)
-                raise JobError(f"`folder` must have one writer at a time; {self.path} is held by {owner}.") from None
+                raise JobError(
+                    f"`{self.argument}` must have one writer at a time; {self.path} is held by {owner}."
+                ) from None
             except OSError as error:
                 os.close(handle)
-                raise JobError(f"`folder` must lie where files can be locked; got {self.path}: {error}") from error
+                raise JobError(
+                    f"`{self.argument}` must lie where files can be locked; got {self.path}: {error}"
+                ) from error
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps({"host": os.uname().nodename, "pid": os.getpid()}).encode(), 0)

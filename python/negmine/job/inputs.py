@@ -15,7 +15,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.index import METRICS, ExactIndex, Metric, eligibility, exclusions
 from negmine.io.mined import describe_miner
 from negmine.job import fingerprint
-from negmine.miner import HardNegativeMiner
+from negmine.miner import HardNegativeMiner, self_rows
 from negmine.negatives import HardNegatives
 from negmine.positives import Eligibility, Positives
 
@@ -126,6 +126,8 @@ def check(
             )
         if len(rows.items) and rows.items.max() >= n_documents:
             raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {rows.items.max()}.")
+    if excluded is not None and (excluded.items < 0).any():
+        raise NegmineValueError(f"`exclude` must hold row numbers below {n_documents}; got {excluded.items.min()}.")
     eligible = eligibility(eligible)
     if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
         raise NegmineValueError(
@@ -135,6 +137,9 @@ def check(
     labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
     if labels is not None and labels.shape != (n_queries,):
         raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
+    document_labels = None if ids is None else _coerce.ids(ids, "ids", n_documents)
+    if _coerce.flag(exclude_self, "exclude_self"):
+        self_rows(corpus_rows, document_labels, query_rows, None if ids is None else labels, 0)
     return Inputs(
         queries=queries,
         corpus=corpus,
@@ -143,10 +148,10 @@ def check(
         positives=known,
         miner=miner,
         metric=_coerce.choice(metric, "metric", METRICS),  # type: ignore[arg-type]
-        ids=None if ids is None else _coerce.ids(ids, "ids", n_documents),
+        ids=document_labels,
         query_ids=labels,
         exclude=excluded,
-        exclude_self=_coerce.flag(exclude_self, "exclude_self"),
+        exclude_self=bool(exclude_self),
         groups=None if groups is None else _coerce.int64s(groups, "groups", n_documents),
         eligible=eligible,
         epoch=_coerce.epoch(epoch),

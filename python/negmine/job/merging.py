@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from negmine import _files
+from negmine import _coerce, _files
 from negmine._extras import require
 from negmine.errors import JobError, NegmineTypeError
 from negmine.job import fingerprint, result
@@ -16,6 +16,7 @@ from negmine.job.result import JobResult, Part
 __all__ = ["merge"]
 
 
+@_coerce.named("merge")
 def merge(folders: Sequence[object], out: object) -> JobResult:
     """Join the shards of a job into one folder, which then is equal to that of a job that never was cut.
 
@@ -39,12 +40,12 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     if isinstance(folders, str | Path) or not isinstance(folders, Sequence) or not folders:
         raise NegmineTypeError(f"`folders` must be a list of at least one path; got {folders!r}.")
     require("pyarrow", "io", "a job")
-    shards = _shards([JobFolder(_files.as_path(folder, "folders")) for folder in folders])
+    shards = _shards([JobFolder(_files.as_path(folder, "folders"), "folders") for folder in folders])
     first = shards[0][1]
     manifest = Manifest(first.version, first.inputs, first.n_queries, first.tile_queries, None)
-    job = JobFolder(_files.as_path(out, "out"))
+    job = JobFolder(_files.as_path(out, "out"), "out")
     job.refuse_other_folders()
-    job.make()
+    made = job.make()
     with job.lock():
         found = job.read_manifest()
         if found is not None:
@@ -58,9 +59,14 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
         else:
             _files.write_text(job.manifest_path, manifest.to_json())
         job.clean(finished=False)
-        report = result.finish(
-            job, manifest, _shard_parts([shard for shard, _, _ in shards], [r for _, _, r in shards])
-        )
+        try:
+            report = result.finish(
+                job, manifest, _shard_parts([shard for shard, _, _ in shards], [r for _, _, r in shards])
+            )
+        except JobError:
+            if found is None:
+                job.undo(made)
+            raise
         return result.result(job, manifest, report, 0, was_finished=False)
 
 
@@ -96,9 +102,12 @@ def _shards(folders: list[JobFolder]) -> list[tuple[JobFolder, Manifest, dict[st
 
 
 def _shard_parts(jobs: list[JobFolder], reports: list[dict[str, Any]]) -> Iterator[Part]:
-    parquet = require("pyarrow.parquet", "io", "a job")
+    arrow, parquet = require("pyarrow", "io", "a job"), require("pyarrow.parquet", "io", "a job")
     for job, report in zip(jobs, reports, strict=True):
-        with parquet.ParquetFile(job.result_path) as file:
-            tables = (file.read_row_group(group) for group in range(file.num_row_groups))
-            yield next(tables, file.schema_arrow.empty_table()), report
-            yield from ((table, None) for table in tables)
+        try:
+            with parquet.ParquetFile(job.result_path) as file:
+                tables = (file.read_row_group(group) for group in range(file.num_row_groups))
+                yield next(tables, file.schema_arrow.empty_table()), report
+                yield from ((table, None) for table in tables)
+        except (arrow.ArrowException, OSError) as error:
+            raise JobError(f"`folders` must hold readable results; got {job.result_path}: {error}") from error

@@ -136,6 +136,7 @@ def mine_to(
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = _coerce.threads(num_threads)
+    _coerce.progress(progress)
     job = JobFolder(_files.as_path(folder, "folder"))
     job.refuse_other_folders()
     made = job.make()
@@ -151,7 +152,7 @@ def mine_to(
             n_mined = _mine_tiles(job, manifest, given, memory_limit, threads, progress)
         except NegmineError:
             if found is None and not job.has_parts():
-                job.undo(folder=made)  # begun by this call, with arguments that turned out to be bad
+                job.undo(made)  # begun by this call, with arguments that turned out to be bad
             raise
         report = result.finish(job, manifest, _parts(job, manifest, given))
         return result.result(job, manifest, report, n_mined, was_finished=False)
@@ -255,9 +256,9 @@ def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
     parquet = require("pyarrow.parquet", "io", "a job")
     try:
         header = json.loads(parquet.read_schema(job.part_path(tile)).metadata[_TILE_KEY])
+        return bool(header["tile"] == tile and header["fingerprint"] == manifest.fingerprint)
     except (FileNotFoundError, arrow.ArrowException, OSError, KeyError, TypeError, ValueError):
         return False
-    return bool(header["tile"] == tile and header["fingerprint"] == manifest.fingerprint)
 
 
 def _parts(job: JobFolder, manifest: Manifest, given: Inputs) -> Iterator[result.Part]:
