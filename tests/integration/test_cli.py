@@ -362,6 +362,8 @@ HERE = ["--out", "{tmp}/a.parquet"]
         ([*HERE, "--sampling", "softmax:x"], "`--sampling` must hold numbers"),
         ([*HERE, "--sampling", "softmax:0"], "`temperature` must be greater than 0.0; got 0.0"),
         ([*HERE, "--memory-limit", "much"], "`--memory-limit` must be a size"),
+        ([*HERE, "--memory-limit", "99999999999GiB"], "`memory_limit` must be at most"),
+        (["--job", "{tmp}/job", "--tile-queries", "0"], "`tile_queries` must be at least 1; got 0"),
         ([*HERE, "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
         ([*HERE, "--unknown", "skip"], "`--unknown` must be 'error' or 'drop'"),
         ([*HERE, "--vectors", "x"], "`--vectors` must come with `--beir`"),

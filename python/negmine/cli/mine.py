@@ -184,6 +184,8 @@ def command(
         _coerce.choice(metric, "metric", METRICS)
         if job is not None:
             inputs.refuse_limit(miner)
+        if target.tile_queries is not None:
+            inputs.check_tile(target.tile_queries, miner)
         options = {
             "metric": metric,
             "exclude_self": exclude_self,
@@ -359,4 +361,4 @@ def _bytes(text: str | None) -> int | None:
     found = re.fullmatch(r"(\d+)\s*([kmg]i?)?b?", text.strip().lower())
     if found is None:
         raise NegmineValueError(f"`--memory-limit` must be a size such as 512MiB or 2GB; got {text!r}.")
-    return int(found[1]) * _UNITS[found[2] or ""]
+    return _coerce.integer(int(found[1]) * _UNITS[found[2] or ""], "memory_limit", least=0, most=2**63 - 1)
