@@ -14,6 +14,9 @@ use super::eligible::{Ruled, Rules};
 /// Draws per wanted document before a row gives up.
 const DRAWS_PER_DOCUMENT: usize = 64;
 
+/// Draws between two looks at the caller's wish to stop: below a millisecond.
+const DRAWS_PER_CHECK: u64 = 1024;
+
 /// What the draws of every result row depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomRequest<'a> {
@@ -83,8 +86,11 @@ pub fn random_negatives(
             let q = queries.finite_row(run.isa, i, query_buffer)?;
             let qq = index.metric().squared_norm(run.isa, q);
             for t in 0..(DRAWS_PER_DOCUMENT * request.n) as u64 {
-                if taken.len() == request.n {
+                if taken.len() == request.n || taken.len() as u64 == numbered.count {
                     break;
+                }
+                if t % DRAWS_PER_CHECK == DRAWS_PER_CHECK - 1 {
+                    ticker.check()?;
                 }
                 let x = draws.by_number(request.epoch, request.query_offset + i as u64, positive, t);
                 let row = numbered.row(below(x, numbered.count));
