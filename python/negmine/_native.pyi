@@ -15,6 +15,7 @@ from negmine.sketches import MinHash, Sets
 __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
+    "SdimPass",
     "SimHash",
     "__version__",
     "balanced_clusters",
@@ -39,7 +40,6 @@ __all__ = [
     "peaks",
     "restore_no_duplicate_plan",
     "score_pairs",
-    "sdim_backward",
     "sdim_forward",
     "select",
     "shingle_sets",
@@ -183,6 +183,10 @@ def in_batch_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
 def in_batch_lists(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 
 @final
+class SdimPass:
+    def backward(self, gradient: npt.NDArray[np.float32], num_threads: int) -> npt.NDArray[np.float32]: ...
+
+@final
 class SimHash:
     def __new__(cls, m: int, tau: int, dim: int, seed: int, center: npt.NDArray[np.float32] | None) -> SimHash: ...
     @property
@@ -231,26 +235,9 @@ def sdim_forward(
     n_lists: int,
     normalize_name: str,
     skip_empty: bool,
+    keep: bool,
     num_threads: int,
-) -> tuple[
-    npt.NDArray[np.float32],
-    npt.NDArray[np.uint32],
-    npt.NDArray[np.uint32],
-    npt.NDArray[np.float32],
-    npt.NDArray[np.uint32],
-]: ...
-def sdim_backward(
-    hash: SimHash,
-    of_behaviours: npt.NDArray[np.uint32],
-    of_candidates: npt.NDArray[np.uint32],
-    sums: npt.NDArray[np.float32],
-    counts: npt.NDArray[np.uint32],
-    gradient: npt.NDArray[np.float32],
-    n_lists: int,
-    normalize_name: str,
-    skip_empty: bool,
-    num_threads: int,
-) -> npt.NDArray[np.float32]: ...
+) -> tuple[npt.NDArray[np.float32], SdimPass | None]: ...
 def table_query(
     sums: npt.NDArray[np.float32],
     counts: npt.NDArray[np.uint32] | npt.NDArray[np.float32],

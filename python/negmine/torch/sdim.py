@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from negmine import _coerce, _native
 from negmine.behavior.table import NORMALIZE, Normalize
-from negmine.torch._attention import Hashed, read_histories
+from negmine.torch._attention import Hashed, Histories, read_histories
 
 __all__ = ["SDIM"]
 
@@ -119,11 +120,15 @@ class SDIM(Hashed):
             Of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviours, mask, values, self.hasher.dim)
-        if read.candidates.device.type == "cpu":
-            out = _native_pool(read.candidates, read.behaviours, read.mask, read.values, self)
-        else:
+        if read.candidates.device.type != "cpu":
             out = self.pool(read.candidates, read.behaviours, read.mask, read.values)
-        shaped: Tensor = out.to(read.values.dtype).reshape(read.shape)
+        elif torch.compiler.is_compiling():
+            out = _break_graph(read, self)
+        else:
+            out = _native_pool(read, self)
+        if out.dtype != read.values.dtype:
+            out = out.to(read.values.dtype)
+        shaped: Tensor = out.reshape(read.shape)
         return shaped
 
     def pool(self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
@@ -174,46 +179,61 @@ class SDIM(Hashed):
         return words + torch.arange(self.hasher.groups, device=x.device) * self.hasher.buckets, there
 
 
+def _native_pool(read: Histories, module: SDIM) -> Tensor:
+    """The Rust form."""
+    values = read.values.float()
+    if values.requires_grad and torch.is_grad_enabled():
+        pooled: Tensor = _Pool.apply(values, read, module)
+        return pooled
+    return _forward(values, read, module, keep=False)[0]
+
+
+# A graph break costs some microseconds wherever it stands, so it stands where something is compiled.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def _native_pool(candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor, module: SDIM) -> Tensor:
-    """The Rust form; a graph break under ``torch.compile``."""
-    pooled: Tensor = _Pool.apply(values.float(), candidates.detach(), behaviours.detach(), mask, module)
-    return pooled
+def _break_graph(read: Histories, module: SDIM) -> Tensor:
+    return _native_pool(read, module)
+
+
+def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tuple[Tensor, _native.SdimPass | None]:
+    """Hashing, filling and reading tables in one call."""
+    users, _, width = values.shape
+    keys = _rows(read.behaviours, "behaviours")
+    pooled = keys if values is read.behaviours else _rows(values, "values")
+    out, kept = _native.sdim_forward(
+        module.hasher._native,
+        keys,
+        None if read.mask is None else read.mask.reshape(-1).numpy(),
+        np.ascontiguousarray(pooled.array),
+        _rows(read.candidates, "candidates"),
+        users,
+        module.normalize,
+        module.skip_empty,
+        keep,
+        torch.get_num_threads(),
+    )
+    return torch.from_numpy(out).view(users, -1, width), kept
+
+
+def _rows(x: Tensor, argument: str) -> _coerce.Rows:
+    """The last two dimensions of three, (U, n, width), as rows."""
+    if x.dtype is torch.float32 and x.layout is torch.strided and not x.is_neg() and x.numel():
+        # What most tensors are needs no second look.
+        return _coerce.Rows(x.detach().numpy().reshape(-1, x.shape[-1]), "float32")
+    return _coerce.rows(x.reshape(-1, x.shape[-1]), argument)
 
 
 class _Pool(torch.autograd.Function):
-    """Hashing, filling and reading tables in one call; the backward pass keeps signatures and tables."""
+    """The backward pass keeps signatures and tables."""
 
     @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 (torch's signature)
-        values: Tensor,
-        candidates: Tensor,
-        behaviours: Tensor,
-        mask: Tensor | None,
-        module: SDIM,
-    ) -> Tensor:
-        users, length, width = values.shape
-        dim = behaviours.shape[-1]
-        options = (users, module.normalize, module.skip_empty, torch.get_num_threads())
-        out, *kept = _native.sdim_forward(
-            module.hasher._native,
-            _coerce.rows(behaviours.reshape(users * length, dim), "behaviours"),
-            None if mask is None else mask.reshape(-1).numpy(),
-            values.reshape(users * length, width).contiguous().numpy(),
-            _coerce.rows(candidates.reshape(-1, dim), "candidates"),
-            *options,
-        )
-        # The module may adopt another hash before the backward pass; the one that was used is kept.
-        ctx.kept, ctx.options, ctx.hasher, ctx.shape = kept, options, module.hasher, values.shape
-        return torch.from_numpy(out).reshape(users, -1, width)
+    def forward(ctx: Any, values: Tensor, read: Histories, module: SDIM) -> Tensor:  # noqa: ANN401 (torch's signature)
+        out, ctx.kept = _forward(values, read, module, keep=True)
+        ctx.shape = values.shape
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's signature)
-        flat = gradient.reshape(-1, gradient.shape[-1]).contiguous().numpy()
-        of_behaviours, of_candidates, sums, counts = ctx.kept
-        found = _native.sdim_backward(
-            ctx.hasher._native, of_behaviours, of_candidates, sums, counts, flat, *ctx.options
-        )
-        return torch.from_numpy(found).reshape(ctx.shape), None, None, None, None
+        flat = np.ascontiguousarray(_rows(gradient, "gradient").array)
+        found = ctx.kept.backward(flat, torch.get_num_threads())
+        return torch.from_numpy(found).view(ctx.shape), None, None

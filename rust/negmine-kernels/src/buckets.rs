@@ -78,6 +78,20 @@ impl<'a> Signatures<'a> {
         self.words.is_empty()
     }
 
+    /// The signatures of a row, from the first that is looked at on.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
+    pub(crate) fn row(&self, i: usize) -> &'a [u32] {
+        &self.words[i * self.stride..]
+    }
+
+    /// Some of the rows.
+    #[inline]
+    pub(crate) fn part(self, rows: Range<usize>) -> Self {
+        let end = self.words.len().min(rows.end * self.stride);
+        Self { words: &self.words[(rows.start * self.stride).min(end)..end], stride: self.stride }
+    }
+
     /// The first `groups` signatures that are looked at of each row.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]

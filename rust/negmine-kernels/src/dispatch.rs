@@ -11,7 +11,7 @@ use crate::isa::Isa;
 use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
 use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
 use crate::rows_i8::dot_rows_i8_scalar;
-use crate::simhash::{Projections, ROWS, signatures_scalar};
+use crate::simhash::{Projections, signatures_scalar};
 use crate::sketch::{Job as SketchJob, Portable, sketch_sets_inline};
 use crate::sums::{add_codes_inline, add_row_inline};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
@@ -211,14 +211,20 @@ pub(crate) fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
     );
 }
 
-pub(crate) fn signatures(isa: Isa, projections: &Projections, rows: [&[f32]; ROWS], out: &mut [u32]) {
+pub(crate) fn signatures(
+    isa: Isa,
+    projections: &Projections,
+    rows: &[&[f32]],
+    codes: &mut [u32],
+    out: &mut [u32],
+) -> u64 {
     by_isa!(
         isa,
         scalar: signatures_scalar(projections, rows, out),
-        avx2: avx2::simhash::signatures(projections, rows, out),
-        vnni256: avx2::simhash::signatures(projections, rows, out),
-        avx512: avx512::simhash::signatures(projections, rows, out),
-    );
+        avx2: avx2::simhash::signatures(projections, rows, codes, out),
+        vnni256: avx2::simhash::signatures(projections, rows, codes, out),
+        avx512: avx512::simhash::signatures(projections, rows, codes, out),
+    )
 }
 
 pub(crate) fn scatter(

@@ -4,18 +4,31 @@
 //! are taken `tau` at a time, the first one lowest, into signatures of `tau` bits (SDIM, arXiv 2205.10249, section 3.1).
 //! A row of zeros has no direction: its signatures are [`MASKED`].
 //!
-//! **How.** Vector bodies multiply in f32 first and keep the sign wherever it is beyond doubt; the few others (about
-//! one in 20,000 at width 64) are settled by the canonical product. With u = 2^-24, D terms added by fused
-//! multiply-adds in any order differ from the real number s = r.x by at most
+//! **How.** Vector bodies multiply in 16-bit integers first and keep the sign wherever it is beyond doubt. A row x is
+//! scaled by some c > 0 to a norm of about T = 32,000 and rounded, a projection r to norm T exactly, up to the rounding:
+//!
+//! ```text
+//! xi = round(c x),  ri = round(T r / ||r||),      sign(r.x) = sign(R.X)  with  X = c x,  R = T r / ||r||
+//! |xi.ri - X.R|  <=  ||xi - X|| ||ri|| + ||X|| ||ri - R||  <=  0.503 sqrt(D) ||ri|| + T (1 + 2^-8) ||ri - R||
+//! ```
+//!
+//! A code is off by a half and, since c x is computed in f32, by T 2^-23 more; what a projection loses is measured. The
+//! integer product is exact: by Cauchy and Schwarz no part of its sum exceeds (T (1 + 2^-8) + 0.503 sqrt(D)) (T + 0.5
+//! sqrt(D)), which is below 2^30 for D up to 65,536, and no code exceeds 32,767. So the first pass gives the same bits
+//! in any order of summation. c is T over the root of an f32 sum of squares, which is off by less than 2^-10 over at least
+//! eight lanes; sums beyond [2^-100, 2^126] give c = 0, which leaves every bit in doubt. About one bit in 800 is in doubt at
+//! width 64, in proportion to the width.
+//!
+//! What is in doubt is multiplied in f32. With u = 2^-24, D terms added by fused multiply-adds in any order differ from
+//! the real number s = r.x by at most
 //!
 //! ```text
 //! gamma_D sum|r_j x_j| + D 2^-149  <=  gamma_D ||r|| ||x|| + D 2^-149,     gamma_D = D u / (1 - D u)
 //! ```
 //!
-//! and the canonical product by at most D 2^-52 ||r|| ||x||. The norm of x comes from an f32 sum of squares, which is
-//! off by at most D u of itself, nearly, and by D 2^-149 where squares vanish, so ||x|| is at most sqrt(sum) (1 + D u) +
-//! sqrt(D) 2^-74. Widths end at 65,536, where D u = 2^-8 and the sum of squares, over at least eight lanes, is off by
-//! less than 2^-10. Hence a product whose magnitude exceeds
+//! and the canonical product by at most D 2^-52 ||r|| ||x||. The f32 sum of squares is off by at most D u of itself,
+//! nearly, and by D 2^-149 where squares vanish, so ||x|| is at most sqrt(sum) (1 + D u) + sqrt(D) 2^-74. Hence a product
+//! whose magnitude exceeds
 //!
 //! ```text
 //! 1.02 (D + 16) u max(||r||, 1) (sqrt(sum) + sqrt(D) 2^-74)
@@ -23,21 +36,26 @@
 //!
 //! has the canonical sign: 1.02 covers 1 / (1 - D u), the norm and the four roundings of the bound itself; the term
 //! with 2^-74 is above 2^-95 and covers both losses by underflow. Comparisons keep on doubt, so that an overflowing
-//! sum of squares (infinite, or NaN) settles every bit canonically. Rows are finite (checked by the caller).
+//! sum of squares (infinite, or NaN) settles every bit canonically, as it settles what is still in doubt.
 //!
-//! **Why this shape is fast.** Projections lie in panels of 48 (three 512-bit vectors), coordinate by coordinate. Eight
-//! rows by three vectors are 24 accumulators that live in registers: 3 loads and 8 broadcasts for 24 multiply-adds.
+//! **Why this shape is fast.** Integer products of 16 bits come two to a 32-bit lane, twice as many an instruction as f32
+//! ones, and lose so little that hardly a bit is looked at twice; bfloat16 products are as many but lose 16 times as much.
+//! Projections lie in panels of 48 (three 512-bit vectors), pair of coordinates by pair. Eight rows by three vectors are 24
+//! accumulators that live in registers: 3 loads and 8 broadcasts for 24 instructions.
 
 use crate::canonical;
 use crate::dispatch;
 use crate::isa::Isa;
 use crate::memory::Aligned;
 
-/// Rows that are hashed together.
-pub const ROWS: usize = 8;
+/// The most rows that are hashed together.
+pub const MAX_ROWS: usize = 64;
 
 /// Projections of a panel.
 pub const PANEL: usize = 48;
+
+/// Coordinates that are rounded together.
+pub(crate) const BLOCK: usize = 32;
 
 /// The signature of a row that has none: larger than any, so it matches nothing.
 pub const MASKED: u32 = u32::MAX;
@@ -48,6 +66,21 @@ pub const MAX_TAU: usize = 31;
 /// The largest width; see the module's documentation.
 pub const MAX_WIDTH: usize = 65_536;
 
+/// The norm that rows and projections are scaled to before they are rounded.
+const NORM: f64 = 32_000.0;
+
+/// By how much a row's norm may exceed [`NORM`].
+const REACH: f64 = 1.0 + 1.0 / 256.0;
+
+/// By how much a row's code is off at most.
+const STEP: f64 = 0.503;
+
+/// Sums of squares between which a row is scaled: 2^-100 and 2^126.
+pub(crate) const SCALED: [f32; 2] = [f32::from_bits((127 - 100) << 23), f32::from_bits((127 + 126) << 23)];
+
+/// [`NORM`] as kernels use it.
+pub(crate) const NORM_F32: f32 = NORM as f32;
+
 /// Projections as the kernels read them.
 #[derive(Clone, Debug)]
 pub struct Projections {
@@ -56,8 +89,11 @@ pub struct Projections {
     groups: usize,
     /// Row after row.
     rows: Vec<f32>,
-    /// For each panel and coordinate, the coordinate of its 48 projections; unused places are 0.
-    panels: Aligned<f32>,
+    /// For each panel and pair of coordinates, the codes of its 48 projections, the first coordinate in the low half; unused
+    /// places are 0.
+    panels: Aligned<u32>,
+    /// How far from 0 a product of codes must be for its sign to be certain.
+    doubt_of_codes: i32,
     /// What a row's norm is multiplied with.
     doubt: f32,
 }
@@ -76,22 +112,45 @@ impl Projections {
         let norm = rows.chunks_exact(width).map(|row| canonical::dot(row, row)).fold(0.0, f64::max).sqrt();
         assert!(norm < f64::from(1 << 30), "projections of moderate norms");
         let doubt = 1.02 * (width + 16) as f64 / f64::from(1 << 24) * norm.max(1.0);
-        let mut packed =
-            Self { width, tau, groups, rows, panels: Aligned::default(), doubt: (doubt as f32).next_up() };
-        packed.panels = packed.pack();
+        let mut packed = Self {
+            width,
+            tau,
+            groups,
+            rows,
+            panels: Aligned::default(),
+            doubt_of_codes: 0,
+            doubt: (doubt as f32).next_up(),
+        };
+        packed.pack();
         packed
     }
 
-    fn pack(&self) -> Aligned<f32> {
-        let per_panel = self.panel_bits();
-        let mut panels = Aligned::zeroed(self.n_panels() * self.width * PANEL);
+    /// Fills the panels and measures what is lost.
+    fn pack(&mut self) {
+        let (per_panel, pairs) = (self.panel_bits(), self.pairs());
+        let mut panels = Aligned::zeroed(self.n_panels() * pairs * PANEL);
+        let mut doubt = 0.0_f64;
         for (k, row) in self.rows.chunks_exact(self.width).enumerate() {
-            let panel = &mut panels[k / per_panel * self.width * PANEL..];
-            for (coordinate, x) in panel.chunks_exact_mut(PANEL).zip(row) {
-                coordinate[k % per_panel] = *x;
+            let norm = canonical::dot(row, row).sqrt();
+            let scale = if norm > 0.0 { NORM / norm } else { 0.0 };
+            let (mut squares, mut lost) = (0.0, 0.0);
+            let mut code = |x: f32| {
+                let exact = scale * f64::from(x);
+                let rounded = exact.round();
+                squares += rounded * rounded;
+                lost += (rounded - exact) * (rounded - exact);
+                rounded as i16 as u16
+            };
+            let panel = &mut panels[k / per_panel * pairs * PANEL..];
+            for (words, pair) in panel.chunks_exact_mut(PANEL).zip(row.chunks(2)) {
+                let (low, high) = (code(pair[0]), pair.get(1).map_or(0, |x| code(*x)));
+                words[k % per_panel] = u32::from(low) | u32::from(high) << 16;
             }
+            doubt = doubt.max(STEP * (self.width as f64 * squares).sqrt() + NORM * REACH * lost.sqrt());
         }
-        panels
+        self.panels = panels;
+        // The roundings of the bound itself are below 2^-30 of it.
+        self.doubt_of_codes = (doubt * (1.0 + 1e-6)) as i32 + 1;
     }
 
     /// Width of the rows that are hashed.
@@ -131,9 +190,31 @@ impl Projections {
         self.groups.div_ceil(self.panel_groups())
     }
 
-    /// The coordinates of panel `p`.
-    pub(crate) fn panel(&self, p: usize) -> &[[f32; PANEL]] {
-        &self.panels.as_chunks().0[p * self.width..][..self.width]
+    /// Pairs of coordinates; the last one may be half empty.
+    fn pairs(&self) -> usize {
+        self.width.div_ceil(2)
+    }
+
+    /// The codes of panel `p`.
+    pub(crate) fn panel(&self, p: usize) -> &[[u32; PANEL]] {
+        &self.panels.as_chunks().0[p * self.pairs()..][..self.pairs()]
+    }
+
+    /// Words of a row's codes: whole blocks of 32 coordinates.
+    pub(crate) fn stride(&self) -> usize {
+        self.width.next_multiple_of(BLOCK) / 2
+    }
+
+    /// Room for the codes of [`MAX_ROWS`] rows.
+    #[must_use]
+    pub fn scratch(&self) -> Aligned<u32> {
+        Aligned::zeroed(MAX_ROWS * self.stride())
+    }
+
+    /// How far from 0 a product of codes must be for its sign to be certain.
+    #[inline]
+    pub(crate) fn doubt_of_codes(&self) -> i32 {
+        self.doubt_of_codes
     }
 
     /// The groups of panel `p`.
@@ -142,7 +223,7 @@ impl Projections {
         first..self.groups.min(first + self.panel_groups())
     }
 
-    /// How far from 0 a product must be for its sign to be certain, from the sum of squares of a row.
+    /// How far from 0 an f32 product must be for its sign to be certain, from the sum of squares of a row.
     #[inline]
     pub(crate) fn doubt(&self, sum_of_squares: f32) -> f32 {
         const TINY: f32 = f32::from_bits((127 - 74) << 23);
@@ -160,19 +241,31 @@ impl Projections {
     }
 }
 
-/// The signatures of eight rows, row after row.
+/// Writes the signatures of at most [`MAX_ROWS`] rows, row after row; `scratch` is from [`Projections::scratch`]. Returns
+/// one bit for each row that may hold NaN or infinity: every row that does, whose signatures mean nothing, and rows so
+/// long that their sum of squares overflows. Bits beyond the last row mean nothing.
 ///
 /// # Panics
-/// Where a row has another width, `out` another length than eight times the groups, or this processor lacks `isa`.
-pub fn signatures(isa: Isa, projections: &Projections, rows: [&[f32]; ROWS], out: &mut [u32]) {
+/// Where there are more rows, one has another width, `scratch` or `out` another length, or this processor lacks `isa`.
+pub fn signatures(
+    isa: Isa,
+    projections: &Projections,
+    rows: &[&[f32]],
+    scratch: &mut [u32],
+    out: &mut [u32],
+) -> u64 {
+    assert!(rows.len() <= MAX_ROWS, "at most {MAX_ROWS} rows");
     assert!(rows.iter().all(|row| row.len() == projections.width), "rows as wide as the projections");
-    assert_eq!(out.len(), ROWS * projections.groups, "signatures of eight rows");
-    dispatch::signatures(isa, projections, rows, out);
+    assert_eq!(scratch.len(), MAX_ROWS * projections.stride(), "the projections' scratch");
+    assert_eq!(out.len(), rows.len() * projections.groups, "signatures of all rows");
+    dispatch::signatures(isa, projections, rows, scratch, out)
 }
 
 /// The definition.
-pub(crate) fn signatures_scalar(projections: &Projections, rows: [&[f32]; ROWS], out: &mut [u32]) {
-    for (row, out) in rows.into_iter().zip(out.chunks_exact_mut(projections.groups)) {
+pub(crate) fn signatures_scalar(projections: &Projections, rows: &[&[f32]], out: &mut [u32]) -> u64 {
+    let mut unsure = 0;
+    for (r, (row, out)) in rows.iter().zip(out.chunks_exact_mut(projections.groups)).enumerate() {
+        unsure |= u64::from(row.iter().any(|x| !x.is_finite())) << r;
         if is_zero(row) {
             out.fill(MASKED);
             continue;
@@ -183,6 +276,7 @@ pub(crate) fn signatures_scalar(projections: &Projections, rows: [&[f32]; ROWS],
             *signature = bits.enumerate().fold(0, |word, (k, bit)| word | u32::from(bit) << k);
         }
     }
+    unsure
 }
 
 pub(crate) fn is_zero(row: &[f32]) -> bool {

@@ -58,6 +58,20 @@ fn widths_around_every_vector() {
     }
 }
 
+/// Both sides of every cut: rows and buckets for which a tile goes bucket by bucket, groups that fill no register.
+#[test]
+fn rows_and_buckets_around_every_cut() {
+    let mut random = Random(2);
+    for tau in 1..=6 {
+        let buckets = 1 << tau;
+        for rows in [1, 3 * buckets - 1, 3 * buckets, 63, 64, 65, 64 + 3 * buckets, 200] {
+            for (groups, width) in [(1, 64), (15, 48), (16, 40), (17, 100), (33, 16)] {
+                check(&mut random, Shape { groups, buckets, width }, rows, rows % 3, rows % 2 == 0);
+            }
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "a table of the shape")]
 fn a_table_of_another_shape_is_refused() {

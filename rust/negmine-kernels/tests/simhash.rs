@@ -4,11 +4,14 @@ mod common;
 
 use common::{Random, WIDTHS, for_each_isa};
 use negmine_kernels::canonical::dot;
-use negmine_kernels::simhash::{MASKED, Projections, ROWS, signatures};
+use negmine_kernels::simhash::{MASKED, MAX_ROWS, Projections, signatures};
 use proptest::prelude::*;
 
+/// Rows of most cases: those that are multiplied together.
+const ROWS: usize = 8;
+
 /// Compares with the definition, written once more.
-fn check(projections: &Projections, rows: &[Vec<f32>; ROWS]) {
+fn check(projections: &Projections, rows: &[Vec<f32>]) {
     let (groups, tau) = (projections.groups(), projections.tau());
     let mut expected = Vec::new();
     for row in rows {
@@ -21,8 +24,14 @@ fn check(projections: &Projections, rows: &[Vec<f32>; ROWS]) {
         }
     }
     for_each_isa(|isa| {
-        let mut out = vec![7; ROWS * groups];
-        signatures(isa, projections, rows.each_ref().map(Vec::as_slice), &mut out);
+        let mut out = vec![7; rows.len() * groups];
+        let mut scratch = projections.scratch();
+        let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
+        let unsure = signatures(isa, projections, &rows, &mut scratch, &mut out);
+        let overflow = |row: &&[f32]| row.iter().any(|x| x.abs() > 1e18);
+        for (r, row) in rows.iter().enumerate() {
+            assert!(unsure >> r & 1 == 0 || overflow(row), "{isa}: a finite row {row:?}");
+        }
         assert_eq!(out, expected, "{isa}, width {}, tau {tau}", projections.width());
     });
 }
@@ -37,8 +46,46 @@ fn awkward_widths_and_signatures() {
     for width in WIDTHS.into_iter().filter(|width| *width > 0) {
         for (tau, groups) in [(1, 1), (3, 16), (3, 17), (5, 10), (7, 15), (31, 3)] {
             let projections = projections(&mut random, width, tau, groups);
-            let rows = std::array::from_fn(|_| random.row(width, 1.0));
+            let rows: [_; ROWS] = std::array::from_fn(|_| random.row(width, 1.0));
             check(&projections, &rows);
+        }
+    }
+}
+
+#[test]
+fn any_number_of_rows() {
+    let mut random = Random(4);
+    for (tau, groups) in [(3, 16), (5, 20)] {
+        let projections = projections(&mut random, 33, tau, groups);
+        for n in 0..=MAX_ROWS {
+            let mut rows: Vec<_> = (0..n).map(|_| random.row(33, 1.0)).collect();
+            if let Some(row) = rows.last_mut() {
+                row.fill(0.0);
+            }
+            check(&projections, &rows);
+        }
+    }
+}
+
+/// Every row that holds what is not finite is told, and of the others only those whose squares overflow.
+#[test]
+fn what_is_not_finite_is_told() {
+    let mut random = Random(5);
+    for width in [1, 7, 16, 65] {
+        let projections = projections(&mut random, width, 3, 16);
+        for n in [1, 8, 9, MAX_ROWS] {
+            let mut rows: Vec<_> = (0..n).map(|_| random.row(width, 1.0)).collect();
+            let mut spoiled = 0;
+            for r in (0..n).step_by(3) {
+                rows[r][r % width] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][r / 3 % 3];
+                spoiled |= 1 << r;
+            }
+            for_each_isa(|isa| {
+                let mut out = vec![0; n * 16];
+                let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
+                let unsure = signatures(isa, &projections, &rows, &mut projections.scratch(), &mut out);
+                assert_eq!(unsure & (u64::MAX >> (64 - n)), spoiled, "{isa}, width {width}, {n} rows");
+            });
         }
     }
 }
@@ -50,7 +97,10 @@ fn extreme_magnitudes_zeros_and_denormals() {
         let projections = projections(&mut random, width, 3, 16);
         let scales = [1e-45, 1e-38, 1e-30, 1e-15, 1e15, 1e19, 1e30, 3e38];
         check(&projections, &scales.map(|scale| random.row(width, scale)));
-        check(&projections, &std::array::from_fn(|_| (0..width).map(|_| random.any_finite()).collect()));
+        check(
+            &projections,
+            &std::array::from_fn::<Vec<f32>, ROWS, _>(|_| (0..width).map(|_| random.any_finite()).collect()),
+        );
         let mut rows: [Vec<f32>; ROWS] = std::array::from_fn(|i| vec![[0.0, -0.0][i % 2]; width]);
         rows[3][width / 2] = f32::from_bits(1);
         check(&projections, &rows);
@@ -65,7 +115,7 @@ fn products_around_zero() {
         let projections = projections(&mut random, width, 3, 16);
         for k in 0..48 {
             let r = &projections.rows()[k * width..][..width];
-            let rows = std::array::from_fn(|i| {
+            let rows: [_; ROWS] = std::array::from_fn(|i| {
                 let mut row = random.row(width, 1.0);
                 // The last coordinate balances the others, to within a few units in the last place.
                 let others = dot(&r[..width - 1], &row[..width - 1]);
@@ -78,7 +128,7 @@ fn products_around_zero() {
         }
     }
     let halves = Projections::new(vec![1.0, -1.0, -1.0, 1.0], 2, 2);
-    check(&halves, &std::array::from_fn(|i| vec![i as f32; 2]));
+    check(&halves, &std::array::from_fn::<_, ROWS, _>(|i| vec![i as f32; 2]));
 }
 
 #[test]
@@ -88,7 +138,7 @@ fn a_short_row_is_refused() {
     let row = [1.0; 4];
     let mut rows = [&row[..]; ROWS];
     rows[5] = &row[..3];
-    signatures(negmine_kernels::Isa::best(), &projections, rows, &mut [0; ROWS]);
+    signatures(negmine_kernels::Isa::best(), &projections, &rows, &mut projections.scratch(), &mut [0; ROWS]);
 }
 
 proptest! {
@@ -96,7 +146,7 @@ proptest! {
     fn any_rows(seed in any::<u64>(), width in 1_usize..200, tau in 1_usize..12, groups in 1_usize..20) {
         let mut random = Random(seed);
         let projections = projections(&mut random, width, tau, groups);
-        let rows = std::array::from_fn(|_| random.row(width, 1.0));
+        let rows: [_; ROWS] = std::array::from_fn(|_| random.row(width, 1.0));
         check(&projections, &rows);
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Random, for_each_isa};
 use negmine_kernels::Isa;
-use negmine_kernels::sketch::{BLOCK, EMPTY, Family, SMALL, definition, sketch_sets};
+use negmine_kernels::sketch::{BLOCK, EMPTY, Family, SMALL, SPARSE, definition, sketch_sets};
 
 fn family(random: &mut Random, bins: usize) -> Family {
     Family {
@@ -27,7 +27,7 @@ fn sketch(isa: Isa, family: &Family, prehashed: bool, tokens: &[u64]) -> Vec<u32
 #[test]
 fn every_evaluation_equals_the_definition() {
     let mut random = Random(1);
-    let around = [SMALL, BLOCK, 2 * BLOCK, 40].map(|cut| [cut - 1, cut, cut + 1]);
+    let around = [SPARSE, 40, SMALL, BLOCK, 2 * BLOCK].map(|cut| [cut - 1, cut, cut + 1]);
     let sizes = [0, 1, 2, 3, 5, 10, 20, 100, 200, 300, 400, 700, 2_500, 10_000];
     for bins in [16, 32, 64, 128, 256] {
         let family = family(&mut random, bins);
@@ -53,7 +53,7 @@ fn tie_breaks_that_look_unfilled() {
     let mut random = Random(2);
     for bins in [16, 128] {
         let family = Family { multiplier: 1, addend: 0, ..family(&mut random, bins) };
-        for n in [1, 3, 70, 600] {
+        for n in [1, 3, 16, 17, 70, 600] {
             let tokens: Vec<u64> = (0..n)
                 .map(|_| {
                     let high = random.bits() >> 32;

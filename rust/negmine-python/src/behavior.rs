@@ -1,11 +1,11 @@
 //! Behaviour sequences: signatures, tables, and attention by hashing.
 
 use negmine_core::behavior::{
-    self, Backward, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
+    self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
 };
 use numpy::{
-    PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4,
-    PyReadwriteArray3, PyReadwriteArray4,
+    PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3,
+    PyReadwriteArray4,
 };
 use pyo3::prelude::*;
 
@@ -157,16 +157,29 @@ pub(crate) fn table_query<'py>(
     matrix(py, out, rows, shape.width)
 }
 
-/// Output (candidates, width), signatures of behaviours and of candidates, sums and counts of the tables.
-type ForwardArrays<'py> = (
-    Bound<'py, PyArray2<f32>>,
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray1<f32>>,
-    Bound<'py, PyArray1<u32>>,
-);
+/// What the backward pass of `sdim_forward` starts from.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct SdimPass {
+    kept: behavior::Kept,
+}
 
-/// Attention of candidates to `n_lists` histories of one length each.
+#[pymethods]
+impl SdimPass {
+    /// The gradient of the values, (behaviours, width), from that of the output, (candidates, width).
+    fn backward<'py>(
+        &self,
+        py: Python<'py>,
+        gradient: PyReadonlyArray2<'_, f32>,
+        num_threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let gradient = gradient.as_slice()?;
+        let out = call::run(py, num_threads, None, |run| self.kept.backward(gradient, run))?;
+        matrix(py, out, self.kept.rows()[1], self.kept.width())
+    }
+}
+
+/// Attention of candidates to `n_lists` histories of one length each, (candidates, width), and with `keep` what the
+/// backward pass needs.
 #[pyfunction]
 pub(crate) fn sdim_forward<'py>(
     py: Python<'py>,
@@ -178,8 +191,9 @@ pub(crate) fn sdim_forward<'py>(
     n_lists: usize,
     normalize_name: &str,
     skip_empty: bool,
+    keep: bool,
     num_threads: usize,
-) -> PyResult<ForwardArrays<'py>> {
+) -> PyResult<(Bound<'py, PyArray2<f32>>, Option<SdimPass>)> {
     let keys = behaviours.rows(py, "behaviours")?;
     let candidates = candidates.rows(py, "candidates")?;
     let pooling = (normalize(py, normalize_name)?, skip_empty);
@@ -193,49 +207,9 @@ pub(crate) fn sdim_forward<'py>(
         candidates: &candidates,
         of_candidates: &per_list(candidates.len()),
     };
-    let found = call::run(py, num_threads, None, |run| histories.forward(&hash.inner, pooling, run))?;
-    let [of_keys, of_candidates] = found.signatures;
-    Ok((
-        matrix(py, found.output, candidates.len(), histories.width)?,
-        PyArray1::from_vec(py, of_keys),
-        PyArray1::from_vec(py, of_candidates),
-        PyArray1::from_vec(py, found.sums),
-        PyArray1::from_vec(py, found.counts),
-    ))
-}
-
-/// The gradient of the values, (behaviours, width), from that of the output and what `sdim_forward` gave.
-#[pyfunction]
-pub(crate) fn sdim_backward<'py>(
-    py: Python<'py>,
-    hash: &SimHash,
-    of_behaviours: PyReadonlyArray1<'_, u32>,
-    of_candidates: PyReadonlyArray1<'_, u32>,
-    sums: PyReadonlyArray1<'_, f32>,
-    counts: PyReadonlyArray1<'_, u32>,
-    gradient: PyReadonlyArray2<'_, f32>,
-    n_lists: usize,
-    normalize_name: &str,
-    skip_empty: bool,
-    num_threads: usize,
-) -> PyResult<Bound<'py, PyArray2<f32>>> {
-    let pooling = (normalize(py, normalize_name)?, skip_empty);
-    let width = gradient.as_array().ncols();
-    let groups = hash.inner.groups();
-    let per_list =
-        |words: usize| Ragged::uniform(n_lists, (words / groups).checked_div(n_lists).unwrap_or(0));
-    let signatures = [of_behaviours.as_slice()?, of_candidates.as_slice()?];
-    let backward = Backward {
-        shape: Shape { groups, buckets: hash.inner.buckets(), width },
-        signatures,
-        sums: sums.as_slice()?,
-        counts: counts.as_slice()?,
-        behaviors: &per_list(signatures[0].len()),
-        of_candidates: &per_list(signatures[1].len()),
-        gradient: gradient.as_slice()?,
-    };
-    let out = call::run(py, num_threads, None, |run| backward.values(pooling, run))?;
-    matrix(py, out, signatures[0].len() / groups, width)
+    let found = call::run(py, num_threads, None, |run| histories.forward(&hash.inner, pooling, keep, run))?;
+    let kept = found.kept.map(|kept| SdimPass { kept });
+    Ok((matrix(py, found.output, candidates.len(), histories.width)?, kept))
 }
 
 /// The `k` nearest behaviours of each candidate's list by Hamming distance, (candidates, k), -1 beyond the end.

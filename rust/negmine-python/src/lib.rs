@@ -30,7 +30,7 @@ mod _native {
         in_batch_lists, in_batch_mask, restore_no_duplicate_plan, topic_batches,
     };
     #[pymodule_export]
-    use super::behavior::{SimHash, nearest, sdim_backward, sdim_forward, table_query, table_update};
+    use super::behavior::{SdimPass, SimHash, nearest, sdim_forward, table_query, table_update};
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]

@@ -4,7 +4,7 @@ use negmine_core::base::csr::CsrView;
 use negmine_core::behavior::{
     Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates, spanning,
 };
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::convert::matrix;
@@ -61,6 +61,17 @@ pub(crate) fn minhash_signatures<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (core, sets) = (minhash.core(), sets.view(py)?);
     let (n, words) = (sets.len(), core.words());
+    if core.bits.is_none() && core.tau == 1 {
+        core.check().map_err(|error| errors::raise(py, &error))?;
+        // NumPy asks for large pages where an array is large: a page of 4 KiB is touched for the first time every eight
+        // sets, and that takes as long as a small set.
+        let out = PyArray2::<u32>::zeros(py, [n, words], false);
+        let mut all = out.readwrite();
+        let slice = all.as_slice_mut()?;
+        call::run(py, num_threads, progress.as_ref(), |run| core.minima_into(sets, prehashed, slice, run))?;
+        drop(all);
+        return Ok(out.into_any());
+    }
     let found = call::run(py, num_threads, progress.as_ref(), |run| core.signatures(sets, prehashed, run))?;
     Ok(match found {
         Signatures::U8(all) => matrix(py, all, n, words)?.into_any(),

@@ -151,6 +151,15 @@ impl<'a> Rows<'a> {
         self.argument
     }
 
+    /// All rows as one slice, where they are float32 and lie ready.
+    #[must_use]
+    pub fn contiguous(&self) -> Option<&[f32]> {
+        match &self.elements {
+            Elements::F32(a) => a.to_slice(),
+            _ => None,
+        }
+    }
+
     /// Row `r` as f32: borrowed where it lies ready, else widened into `buffer` (as wide as the matrix).
     pub fn row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> &'b [f32] {
         match &self.elements {
@@ -172,6 +181,16 @@ impl<'a> Rows<'a> {
             }
         }
         buffer
+    }
+
+    /// Writes row `r` as f32.
+    pub fn copy_row(&self, isa: Isa, r: usize, out: &mut [f32]) {
+        match &self.elements {
+            Elements::F32(a) => fill(out, a.row(r).iter().copied()),
+            _ => {
+                self.row(isa, r, out);
+            }
+        }
     }
 
     /// Asks for row `r`, which will be read soon.

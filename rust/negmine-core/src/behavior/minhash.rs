@@ -18,6 +18,7 @@ use negmine_kernels::feistel::mix;
 use negmine_kernels::sketch::{self, EMPTY, Family, MAX_BINS, MIN_BINS, splitmix};
 
 use crate::base::csr::CsrView;
+use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
@@ -145,17 +146,32 @@ impl MinHash {
     pub fn signatures(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Signatures> {
         self.check()?;
         Ok(match (self.bits, self.tau) {
-            (None, 1) => Signatures::U32(self.minima(sets, prehashed, run)?),
+            (None, 1) => {
+                let mut all = vec![0; sets.len() * self.minima];
+                self.minima_into(sets, prehashed, &mut all, run)?;
+                Signatures::U32(all)
+            }
             (None, _) => Signatures::U64(self.folded(sets, prehashed, run)?),
             (Some(bits), tau) if bits * tau <= 8 => Signatures::U8(self.folded(sets, prehashed, run)?),
             (Some(_), _) => Signatures::U16(self.folded(sets, prehashed, run)?),
         })
     }
 
-    fn minima(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Vec<u32>> {
+    /// Writes the minima of sets, `minima` a set: what [`MinHash::signatures`] gives where `tau` is 1 and all bits are kept.
+    ///
+    /// # Errors
+    /// What [`MinHash::check`] refuses, an array of another length, or an interrupt.
+    pub fn minima_into(
+        &self,
+        sets: CsrView<'_, u64>,
+        prehashed: bool,
+        out: &mut [u32],
+        run: &Run<'_>,
+    ) -> Result<()> {
+        self.check()?;
+        check_length("signatures", sets.len() * self.minima, out.len())?;
         let families = self.families();
-        let mut all = vec![0; sets.len() * self.minima];
-        let slots: Vec<_> = all.chunks_mut(SETS_PER_ITEM * self.minima).map(Mutex::new).collect();
+        let slots: Vec<_> = out.chunks_mut(SETS_PER_ITEM * self.minima).map(Mutex::new).collect();
         run.map(
             slots.len(),
             || (),
@@ -165,8 +181,7 @@ impl MinHash {
                 Ok(())
             },
         )?;
-        drop(slots);
-        Ok(all)
+        Ok(())
     }
 
     fn folded<W: Word>(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Vec<W>> {

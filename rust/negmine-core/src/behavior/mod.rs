@@ -26,7 +26,7 @@ pub use minhash::{MAX_MINIMA, MinHash, Signatures};
 pub use negmine_kernels::buckets::Shape;
 pub use negmine_kernels::simhash::MASKED;
 pub use ragged::Ragged;
-pub use sdim::{Backward, Forward, Histories, Pooling};
+pub use sdim::{Forward, Histories, Kept, Pooling};
 pub use shingle::{Shingles, Unit};
 pub use simhash::SimHash;
 pub use table::{Counts, CountsMut, Normalize, Table, TableMut, Update};

@@ -9,7 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use negmine_kernels::buckets::{Shape, Signatures, gather, scatter};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
+use negmine_kernels::memory::Aligned;
 
+use super::simhash::Hasher;
 use super::table::{LEAST_NORM, Reader, UserTable, check_values};
 use super::{Counts, Normalize, Ragged, SimHash};
 use crate::base::error::check_length;
@@ -42,17 +44,28 @@ pub struct Histories<'a> {
     pub of_candidates: &'a Ragged,
 }
 
-/// What the forward pass gives, and what the backward pass needs.
-#[derive(Clone, Debug, Default)]
+/// What the forward pass gives.
+#[derive(Clone, Debug)]
 pub struct Forward {
     /// (candidates, width)
     pub output: Vec<f32>,
+    /// What the backward pass needs, if it was asked for.
+    pub kept: Option<Kept>,
+}
+
+/// What the backward pass starts from.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    shape: Shape,
+    pooling: Pooling,
+    behaviors: Ragged,
+    of_candidates: Ragged,
     /// Signatures of behaviours, then of candidates.
-    pub signatures: [Vec<u32>; 2],
+    signatures: [Vec<u32>; 2],
     /// (lists, groups, buckets, width)
-    pub sums: Vec<f32>,
+    sums: Aligned<f32>,
     /// (lists, groups, buckets)
-    pub counts: Vec<u32>,
+    counts: Vec<u32>,
 }
 
 impl Histories<'_> {
@@ -68,65 +81,92 @@ impl Histories<'_> {
         check_length("candidates", self.behaviors.len(), self.of_candidates.len())
     }
 
-    /// Pools every history for each of its candidates. Lists are handed to threads; each has one owner.
+    /// Pools every history for each of its candidates; with `keep` the backward pass can follow. Lists are handed to
+    /// threads; each has one owner.
     ///
     /// # Errors
     /// Rows or values with NaN or infinity, lengths that do not fit, or an interrupt.
-    pub fn forward(&self, hash: &SimHash, pooling: Pooling, run: &Run<'_>) -> Result<Forward> {
+    pub fn forward(&self, hash: &SimHash, pooling: Pooling, keep: bool, run: &Run<'_>) -> Result<Forward> {
         self.check(hash)?;
         let shape = Shape { groups: hash.groups(), buckets: hash.buckets(), width: self.width };
-        let lists = self.behaviors.len();
-        let mut all = Forward {
-            output: vec![0.0; self.candidates.len() * self.width],
-            signatures: [
-                vec![0; self.keys.len() * shape.groups],
-                vec![0; self.candidates.len() * shape.groups],
-            ],
-            sums: vec![0.0; lists * shape.len()],
-            counts: vec![0; lists * shape.cells()],
-        };
-        let items = self.items(shape, &mut all);
+        let mut output = vec![0.0; self.candidates.len() * self.width];
+        let mut kept = keep.then(|| self.kept(shape, pooling));
+        let items = self.items(shape, &mut output, kept.as_mut());
+        // Rows that are finite as keys need no second look as values.
+        let checked = self.keys.contiguous().is_some_and(|keys| std::ptr::eq(keys, self.values));
         run.map(
-            lists,
-            || (hash.hasher(), Reader::new(shape)),
-            |(hasher, reader), list, ticker| {
+            items.len(),
+            || Worker { hasher: hash.hasher(), reader: Reader::new(shape), own: Own::default() },
+            |worker, list, ticker| {
                 let mut item = items[list].lock().unwrap_or_else(PoisonError::into_inner);
-                let item = &mut *item;
-                let rows = self.behaviors.list(list);
+                let Item { output, kept } = &mut *item;
+                let (rows, candidates) = (self.behaviors.list(list), self.of_candidates.list(list));
+                let to = match kept {
+                    Some(kept) => kept.reborrow(),
+                    None => worker.own.cleared(shape, candidates.len()),
+                };
                 for start in rows.clone().step_by(TILE) {
                     ticker.check()?;
                     let tile = start..rows.end.min(start + TILE);
-                    let words =
-                        &mut item.keys[(start - rows.start) * shape.groups..][..tile.len() * shape.groups];
-                    hasher.hash(self.keys, self.mask, tile.clone(), run, words)?;
+                    // Signatures that nobody keeps are written over by the next tile.
+                    let place = if keep { (start - rows.start) * shape.groups } else { 0 };
+                    let words = &mut to.keys[place..][..tile.len() * shape.groups];
+                    worker.hasher.hash(self.keys, self.mask, tile.clone(), run, words)?;
                     let values = &self.values[start * self.width..tile.end * self.width];
-                    check_values(shape, words, values, start, run.isa)?;
+                    if !checked {
+                        check_values(shape, words, values, start, run.isa)?;
+                    }
                     let words = Signatures::new(words, shape.groups, 0);
-                    scatter(run.isa, shape, words, values, None, item.sums, item.counts);
+                    scatter(run.isa, shape, words, values, None, to.sums, to.counts);
                 }
-                hasher.hash(self.candidates, None, self.of_candidates.list(list), run, item.candidates)?;
-                let table = UserTable { shape, sums: item.sums, counts: Counts::Whole(item.counts) };
-                reader.read(table, item.candidates, pooling, run.isa, item.output);
+                worker.hasher.hash(self.candidates, None, candidates, run, to.candidates)?;
+                let table = UserTable { shape, sums: to.sums, counts: Counts::Whole(to.counts) };
+                worker.reader.read(table, to.candidates, pooling, run.isa, output);
                 Ok(())
             },
         )?;
         drop(items);
-        Ok(all)
+        Ok(Forward { output, kept })
+    }
+
+    fn kept(&self, shape: Shape, pooling: Pooling) -> Kept {
+        let lists = self.behaviors.len();
+        Kept {
+            shape,
+            pooling,
+            behaviors: self.behaviors.clone(),
+            of_candidates: self.of_candidates.clone(),
+            signatures: [
+                vec![0; self.keys.len() * shape.groups],
+                vec![0; self.candidates.len() * shape.groups],
+            ],
+            sums: Aligned::zeroed(lists * shape.len()),
+            counts: vec![0; lists * shape.cells()],
+        }
     }
 
     /// Each list's own share of the arrays.
-    fn items<'b>(&self, shape: Shape, all: &'b mut Forward) -> Vec<Mutex<Item<'b>>> {
+    fn items<'b>(
+        &self,
+        shape: Shape,
+        output: &'b mut [f32],
+        kept: Option<&'b mut Kept>,
+    ) -> Vec<Mutex<Item<'b>>> {
         let Self { behaviors, of_candidates, .. } = self;
-        let [keys, candidates] = &mut all.signatures;
+        let output = of_candidates.split(output, shape.width);
+        let Some(kept) = kept else {
+            return output.map(|output| Mutex::new(Item { output, kept: None })).collect();
+        };
+        let [keys, candidates] = &mut kept.signatures;
         let keys = behaviors.split(keys, shape.groups);
         let candidates = of_candidates.split(candidates, shape.groups);
-        let output = of_candidates.split(&mut all.output, shape.width);
-        let tables = all.sums.chunks_exact_mut(shape.len()).zip(all.counts.chunks_exact_mut(shape.cells()));
+        let sums = kept.sums.chunks_exact_mut(shape.len());
+        let tables = sums.zip(kept.counts.chunks_exact_mut(shape.cells()));
         keys.zip(candidates)
             .zip(output)
             .zip(tables)
             .map(|(((keys, candidates), output), (sums, counts))| {
-                Mutex::new(Item { keys, candidates, output, sums, counts })
+                Mutex::new(Item { output, kept: Some(Filled { keys, candidates, sums, counts }) })
             })
             .collect()
     }
@@ -134,57 +174,89 @@ impl Histories<'_> {
 
 /// What one list writes.
 struct Item<'a> {
+    output: &'a mut [f32],
+    kept: Option<Filled<'a>>,
+}
+
+/// What is filled on the way.
+struct Filled<'a> {
     keys: &'a mut [u32],
     candidates: &'a mut [u32],
-    output: &'a mut [f32],
     sums: &'a mut [f32],
     counts: &'a mut [u32],
 }
 
-/// What a backward pass starts from.
-#[derive(Clone, Copy, Debug)]
-pub struct Backward<'a> {
-    /// The shape of a list's table.
-    pub shape: Shape,
-    /// What the forward pass kept: signatures of behaviours and of candidates, sums and counts.
-    pub signatures: [&'a [u32]; 2],
-    /// (lists, groups, buckets, width)
-    pub sums: &'a [f32],
-    /// (lists, groups, buckets)
-    pub counts: &'a [u32],
-    /// Lists of behaviours.
-    pub behaviors: &'a Ragged,
-    /// Lists of candidates.
-    pub of_candidates: &'a Ragged,
-    /// The gradient of the output, (candidates, width).
-    pub gradient: &'a [f32],
+impl Filled<'_> {
+    fn reborrow(&mut self) -> Filled<'_> {
+        Filled { keys: self.keys, candidates: self.candidates, sums: self.sums, counts: self.counts }
+    }
 }
 
-impl Backward<'_> {
-    /// The gradient of the values, (behaviours, width).
+/// A worker's own state.
+struct Worker<'a> {
+    hasher: Hasher<'a>,
+    reader: Reader,
+    own: Own,
+}
+
+/// What a worker fills where nobody keeps it.
+#[derive(Default)]
+struct Own {
+    keys: Vec<u32>,
+    candidates: Vec<u32>,
+    sums: Aligned<f32>,
+    counts: Vec<u32>,
+}
+
+impl Own {
+    /// An empty table, and room for signatures.
+    fn cleared(&mut self, shape: Shape, candidates: usize) -> Filled<'_> {
+        if self.sums.is_empty() {
+            self.sums = Aligned::zeroed(shape.len());
+        } else {
+            self.sums.fill(0.0);
+        }
+        self.counts.clear();
+        self.counts.resize(shape.cells(), 0);
+        self.keys.resize(TILE * shape.groups, 0);
+        self.candidates.resize(candidates * shape.groups, 0);
+        Filled {
+            keys: &mut self.keys,
+            candidates: &mut self.candidates,
+            sums: &mut self.sums,
+            counts: &mut self.counts,
+        }
+    }
+}
+
+impl Kept {
+    /// Rows of the gradient that [`Kept::backward`] takes, and of the one that it gives.
+    #[must_use]
+    pub fn rows(&self) -> [usize; 2] {
+        [self.of_candidates.rows(), self.behaviors.rows()]
+    }
+
+    /// Columns of both.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.shape.width
+    }
+
+    /// The gradient of the values, (behaviours, width), from that of the output, (candidates, width).
     ///
     /// # Errors
-    /// Lengths that do not fit, or an interrupt.
-    pub fn values(&self, pooling: Pooling, run: &Run<'_>) -> Result<Vec<f32>> {
+    /// A gradient of another length, or an interrupt.
+    pub fn backward(&self, gradient: &[f32], run: &Run<'_>) -> Result<Vec<f32>> {
         let shape = self.shape;
-        let lists = self.behaviors.len();
-        if shape.is_empty() {
-            return Err(Error::Width { argument: "values", width: shape.width });
-        }
-        check_length("signatures", self.behaviors.rows() * shape.groups, self.signatures[0].len())?;
-        check_length("signatures", self.of_candidates.rows() * shape.groups, self.signatures[1].len())?;
-        check_length("candidates", lists, self.of_candidates.len())?;
-        check_length("sums", lists * shape.len(), self.sums.len())?;
-        check_length("counts", lists * shape.cells(), self.counts.len())?;
-        check_length("gradient", self.of_candidates.rows() * shape.width, self.gradient.len())?;
+        check_length("gradient", self.of_candidates.rows() * shape.width, gradient.len())?;
         let mut out = vec![0.0; self.behaviors.rows() * shape.width];
         let items: Vec<_> = self.behaviors.split(&mut out, shape.width).map(Mutex::new).collect();
         run.map(
-            lists,
-            || vec![0.0; shape.len()],
+            items.len(),
+            || Aligned::zeroed(shape.len()),
             |cells, list, _| {
                 let mut out = items[list].lock().unwrap_or_else(PoisonError::into_inner);
-                self.list(list, pooling, run.isa, cells, &mut out);
+                self.list(list, gradient, run.isa, cells, &mut out);
                 Ok(())
             },
         )?;
@@ -192,7 +264,7 @@ impl Backward<'_> {
         Ok(out)
     }
 
-    fn list(&self, list: usize, pooling: Pooling, isa: Isa, cells: &mut [f32], out: &mut [f32]) {
+    fn list(&self, list: usize, gradient: &[f32], isa: Isa, cells: &mut [f32], out: &mut [f32]) {
         let shape = self.shape;
         let table = UserTable {
             shape,
@@ -201,20 +273,13 @@ impl Backward<'_> {
         };
         let rows = self.of_candidates.list(list);
         let words = &self.signatures[1][rows.start * shape.groups..rows.end * shape.groups];
-        let gradient = &self.gradient[rows.start * shape.width..rows.end * shape.width];
-        let factors = table.factors(words, pooling);
+        let gradient = &gradient[rows.start * shape.width..rows.end * shape.width];
+        let factors = table.factors(words, self.pooling);
+        let words = Signatures::new(words, shape.groups, 0);
         cells.fill(0.0);
-        scatter(
-            isa,
-            shape,
-            Signatures::new(words, shape.groups, 0),
-            gradient,
-            Some(&factors),
-            cells,
-            &mut [],
-        );
+        scatter(isa, shape, words, gradient, Some(&factors), cells, &mut []);
         for (cell, gradient) in cells.chunks_exact_mut(shape.width).enumerate() {
-            through_cell(&table, cell, pooling.0, isa, gradient);
+            through_cell(&table, cell, self.pooling.0, isa, gradient);
         }
         let rows = self.behaviors.list(list);
         let words = &self.signatures[0][rows.start * shape.groups..rows.end * shape.groups];
@@ -224,17 +289,15 @@ impl Backward<'_> {
 
 /// The gradient of a cell's sum from the gradient of what is read from it, in place.
 fn through_cell(table: &UserTable<'_>, cell: usize, normalize: Normalize, isa: Isa, gradient: &mut [f32]) {
-    if matches!(normalize, Normalize::Sum | Normalize::Ratio) {
-        return;
-    }
-    let scale = table.cell_scale(isa, cell, normalize);
-    let sum = table.sum(cell);
-    // With n = s / |s|, the gradient of n is (1 - n n') / |s|; a norm below the least one counts as a constant.
-    let along = if normalize == Normalize::L2 && table.norm(isa, cell) > LEAST_NORM {
-        canonical::dot_with(isa, sum, gradient) * scale * scale
-    } else {
-        0.0
+    let norm = match normalize {
+        Normalize::Sum | Normalize::Ratio => return,
+        Normalize::L2 => table.norm(isa, cell),
+        Normalize::Mean => 0.0,
     };
+    let sum = table.sum(cell);
+    let scale = table.scale_of(cell, normalize, norm);
+    // With n = s / |s|, the gradient of n is (1 - n n') / |s|; a norm below the least one counts as a constant.
+    let along = if norm > LEAST_NORM { canonical::dot_with(isa, sum, gradient) * scale * scale } else { 0.0 };
     for (to, s) in gradient.iter_mut().zip(sum) {
         *to = ((f64::from(*to) - f64::from(*s) * along) * scale) as f32;
     }

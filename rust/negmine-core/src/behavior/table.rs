@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use negmine_kernels::buckets::{Shape, Signatures, gather, scatter};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
+use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::first_non_finite;
 
 use super::Ragged;
@@ -385,9 +386,15 @@ impl UserTable<'_> {
     }
 
     /// What the sum of a cell is multiplied with before it is read.
-    pub(super) fn cell_scale(&self, isa: Isa, cell: usize, normalize: Normalize) -> f64 {
+    fn cell_scale(&self, isa: Isa, cell: usize, normalize: Normalize) -> f64 {
+        let norm = if normalize == Normalize::L2 { self.norm(isa, cell) } else { 0.0 };
+        self.scale_of(cell, normalize, norm)
+    }
+
+    /// The same where the norm is known.
+    pub(super) fn scale_of(&self, cell: usize, normalize: Normalize, norm: f64) -> f64 {
         match normalize {
-            Normalize::L2 => 1.0 / self.norm(isa, cell).max(LEAST_NORM),
+            Normalize::L2 => 1.0 / norm.max(LEAST_NORM),
             Normalize::Mean if self.counts.get(cell) > 0.0 => 1.0 / self.counts.get(cell),
             _ => 1.0,
         }
@@ -405,13 +412,13 @@ impl UserTable<'_> {
 
 /// A worker's own normalised table.
 pub(super) struct Reader {
-    cells: Vec<f32>,
+    cells: Aligned<f32>,
     ready: Vec<bool>,
 }
 
 impl Reader {
     pub(super) fn new(shape: Shape) -> Self {
-        Self { cells: vec![0.0; shape.len()], ready: vec![false; shape.cells()] }
+        Self { cells: Aligned::zeroed(shape.len()), ready: vec![false; shape.cells()] }
     }
 
     /// Reads the candidates of one user.

@@ -15,6 +15,7 @@ use crate::rows_i8::ROW_ALIGNMENT;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod avxvnni;
+mod buckets;
 pub(crate) mod peak;
 pub(crate) mod vnni256;
 

@@ -1,23 +1,19 @@
-//! Rows into buckets and back on 256-bit vectors, 32 columns at a time.
-//!
-//! Accumulator: f32, one for each cell and column, in the order that `crate::buckets` defines, never fused. A row's columns
-//! stay in registers while they are added to the cells of all groups. A block of fewer columns goes through the text
-//! that all instruction sets share. Lengths fit the shape (checked by the caller); no alignment.
+//! Rows into buckets and back on 256-bit vectors; `crate::x86_64::buckets` has the text.
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps,
+    __m256, _mm256_add_ps, _mm256_cmpeq_epi8, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
+    _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
-use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
+use crate::buckets::{Shape, Signatures};
+use crate::x86_64::buckets::{self, Lanes};
 
-const LANES: usize = 8;
+/// Only the functions below make one, so whoever has one has the instructions.
+#[derive(Clone, Copy)]
+struct Bits256(());
 
-/// Vectors of a block.
-const VECTORS: usize = 4;
-
-/// Columns of a block.
-const BLOCK: usize = VECTORS * LANES;
+/// Vectors of 64 columns.
+const WIDE: usize = 8;
 
 /// [`crate::buckets::scatter`].
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -29,44 +25,7 @@ pub(crate) fn scatter(
     table: &mut [f32],
     counts: &mut [u32],
 ) {
-    let Shape { groups, buckets, width } = shape;
-    let whole = width / BLOCK * BLOCK;
-    for first in (0..whole).step_by(BLOCK) {
-        for (i, signatures) in signatures.rows(groups).enumerate() {
-            let lanes = block(values, i * width + first);
-            let mut row = [_mm256_setzero_ps(); VECTORS];
-            for v in 0..VECTORS {
-                row[v] = load(&lanes[v]);
-            }
-            if let Some(factors) = factors {
-                for v in 0..VECTORS {
-                    row[v] = _mm256_mul_ps(row[v], _mm256_set1_ps(factors[i]));
-                }
-            }
-            let (mut group, mut cell) = (first, 0);
-            for &signature in signatures {
-                if (signature as usize) < buckets {
-                    if first == 0
-                        && let Some(count) = counts.get_mut(cell + signature as usize)
-                    {
-                        *count = count.wrapping_add(1);
-                    }
-                    let lanes = block_mut(table, group + signature as usize * width);
-                    for v in 0..VECTORS {
-                        let sum = _mm256_add_ps(load(&lanes[v]), row[v]);
-                        store(&mut lanes[v], sum);
-                    }
-                }
-                group += buckets * width;
-                cell += buckets;
-            }
-        }
-    }
-    if whole < width {
-        // What was counted with the first block is not counted again.
-        let counts = if whole == 0 { counts } else { &mut [] };
-        scatter_columns(shape, whole..width, signatures, values, factors, table, counts);
-    }
+    buckets::scatter::<_, WIDE>(Bits256(()), shape, signatures, values, factors, table, counts);
 }
 
 /// [`crate::buckets::gather`].
@@ -78,58 +37,71 @@ pub(crate) fn gather(
     factors: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let Shape { groups, buckets, width } = shape;
-    let whole = width / BLOCK * BLOCK;
-    for first in (0..whole).step_by(BLOCK) {
-        for (i, signatures) in signatures.rows(groups).enumerate() {
-            let mut sum = [_mm256_setzero_ps(); VECTORS];
-            let mut group = first;
-            for &signature in signatures {
-                if (signature as usize) < buckets {
-                    let cell = block(table, group + signature as usize * width);
-                    for v in 0..VECTORS {
-                        sum[v] = _mm256_add_ps(sum[v], load(&cell[v]));
-                    }
-                }
-                group += buckets * width;
-            }
-            if let Some(factors) = factors {
-                for v in 0..VECTORS {
-                    sum[v] = _mm256_mul_ps(sum[v], _mm256_set1_ps(factors[i]));
-                }
-            }
-            let lanes = block_mut(out, i * width + first);
-            for v in 0..VECTORS {
-                store(&mut lanes[v], sum[v]);
-            }
+    buckets::gather::<_, WIDE>(Bits256(()), shape, signatures, table, factors, out);
+}
+
+#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
+impl Lanes for Bits256 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn zero(self) -> __m256 {
+        // SAFETY: this type is made by functions that have these features.
+        unsafe { _mm256_setzero_ps() }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m256 {
+        let from = &from[..Self::LANES];
+        // SAFETY: as above; the slice has the numbers that are read, and the load needs no alignment.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_at(self, from: &[f32], place: usize) -> __m256 {
+        // SAFETY: as above; the caller knows that the slice has the numbers that are read.
+        unsafe { _mm256_loadu_ps(from.as_ptr().add(place)) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32], vector: __m256) {
+        let to = &mut to[..Self::LANES];
+        // SAFETY: as above; the slice has the numbers that are written, and the store needs no alignment.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), vector) };
+    }
+
+    #[inline(always)]
+    fn equal(self, bytes: &[u8; 64], byte: u8) -> u64 {
+        let mut masks = [0_u64; 2];
+        for (mask, half) in masks.iter_mut().zip(bytes.as_chunks::<32>().0) {
+            // SAFETY: as above; the reference covers the 32 bytes that are read, and the load needs no alignment.
+            let equal = unsafe {
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(
+                    _mm256_loadu_si256(half.as_ptr().cast()),
+                    _mm256_set1_epi8(byte as i8),
+                ))
+            };
+            *mask = u64::from(equal as u32);
         }
+        masks[0] | masks[1] << 32
     }
-    if whole < width {
-        gather_columns(shape, whole..width, signatures, table, factors, out);
-    }
-}
-
-/// The block of an array that begins at `first`.
-#[inline]
-fn block(array: &[f32], first: usize) -> &[[f32; LANES]; VECTORS] {
-    array[first..first + BLOCK].as_chunks().0.first_chunk().expect("a whole block")
-}
-
-#[inline]
-fn block_mut(array: &mut [f32], first: usize) -> &mut [[f32; LANES]; VECTORS] {
-    array[first..first + BLOCK].as_chunks_mut().0.first_chunk_mut().expect("a whole block")
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn load(lanes: &[f32; LANES]) -> __m256 {
-    // SAFETY: the reference covers the 32 bytes that are read; the load needs no alignment.
-    unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn store(lanes: &mut [f32; LANES], vector: __m256) {
-    // SAFETY: the reference covers the 32 bytes that are written; the store needs no alignment.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), vector) };
 }

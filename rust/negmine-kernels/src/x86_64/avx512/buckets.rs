@@ -1,23 +1,23 @@
-//! Rows into buckets and back on 512-bit vectors, 64 columns at a time.
-//!
-//! Accumulator: f32, one for each cell and column, in the order that `crate::buckets` defines, never fused. A row's columns
-//! stay in registers while they are added to the cells of all groups. A block of fewer columns goes through the text
-//! that all instruction sets share. Lengths fit the shape (checked by the caller); no alignment.
+//! Rows into buckets and back on 512-bit vectors; `crate::x86_64::buckets` has the text.
 
 use std::arch::x86_64::{
-    __m512, _mm512_add_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __m512, _mm_storeu_si128, _mm512_add_ps, _mm512_cmpeq_epi8_mask, _mm512_cvtusepi32_epi8, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_maskz_loadu_epi32, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_unpackhi_epi8,
+    _mm512_unpacklo_epi8,
 };
 
-use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
+use std::ops::Range;
 
-const LANES: usize = 16;
+use crate::buckets::{Shape, Signatures};
+use crate::x86_64::buckets::{self, Bytes, Lanes};
 
-/// Vectors of a block.
-const VECTORS: usize = 4;
+/// Only the functions below make one, so whoever has one has the instructions.
+#[derive(Clone, Copy)]
+struct Bits512(());
 
-/// Columns of a block.
-const BLOCK: usize = VECTORS * LANES;
+/// Vectors of 64 columns.
+const WIDE: usize = 4;
 
 /// [`crate::buckets::scatter`].
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -29,44 +29,7 @@ pub(crate) fn scatter(
     table: &mut [f32],
     counts: &mut [u32],
 ) {
-    let Shape { groups, buckets, width } = shape;
-    let whole = width / BLOCK * BLOCK;
-    for first in (0..whole).step_by(BLOCK) {
-        for (i, signatures) in signatures.rows(groups).enumerate() {
-            let lanes = block(values, i * width + first);
-            let mut row = [_mm512_setzero_ps(); VECTORS];
-            for v in 0..VECTORS {
-                row[v] = load(&lanes[v]);
-            }
-            if let Some(factors) = factors {
-                for v in 0..VECTORS {
-                    row[v] = _mm512_mul_ps(row[v], _mm512_set1_ps(factors[i]));
-                }
-            }
-            let (mut group, mut cell) = (first, 0);
-            for &signature in signatures {
-                if (signature as usize) < buckets {
-                    if first == 0
-                        && let Some(count) = counts.get_mut(cell + signature as usize)
-                    {
-                        *count = count.wrapping_add(1);
-                    }
-                    let lanes = block_mut(table, group + signature as usize * width);
-                    for v in 0..VECTORS {
-                        let sum = _mm512_add_ps(load(&lanes[v]), row[v]);
-                        store(&mut lanes[v], sum);
-                    }
-                }
-                group += buckets * width;
-                cell += buckets;
-            }
-        }
-    }
-    if whole < width {
-        // What was counted with the first block is not counted again.
-        let counts = if whole == 0 { counts } else { &mut [] };
-        scatter_columns(shape, whole..width, signatures, values, factors, table, counts);
-    }
+    buckets::scatter::<_, WIDE>(Bits512(()), shape, signatures, values, factors, table, counts);
 }
 
 /// [`crate::buckets::gather`].
@@ -78,58 +41,110 @@ pub(crate) fn gather(
     factors: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let Shape { groups, buckets, width } = shape;
-    let whole = width / BLOCK * BLOCK;
-    for first in (0..whole).step_by(BLOCK) {
-        for (i, signatures) in signatures.rows(groups).enumerate() {
-            let mut sum = [_mm512_setzero_ps(); VECTORS];
-            let mut group = first;
-            for &signature in signatures {
-                if (signature as usize) < buckets {
-                    let cell = block(table, group + signature as usize * width);
-                    for v in 0..VECTORS {
-                        sum[v] = _mm512_add_ps(sum[v], load(&cell[v]));
-                    }
-                }
-                group += buckets * width;
-            }
-            if let Some(factors) = factors {
-                for v in 0..VECTORS {
-                    sum[v] = _mm512_mul_ps(sum[v], _mm512_set1_ps(factors[i]));
-                }
-            }
-            let lanes = block_mut(out, i * width + first);
-            for v in 0..VECTORS {
-                store(&mut lanes[v], sum[v]);
-            }
+    buckets::gather::<_, WIDE>(Bits512(()), shape, signatures, table, factors, out);
+}
+
+#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
+impl Lanes for Bits512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn zero(self) -> __m512 {
+        // SAFETY: this type is made by functions that have these features.
+        unsafe { _mm512_setzero_ps() }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m512 {
+        let from = &from[..Self::LANES];
+        // SAFETY: as above; the slice has the numbers that are read, and the load needs no alignment.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_at(self, from: &[f32], place: usize) -> __m512 {
+        // SAFETY: as above; the caller knows that the slice has the numbers that are read.
+        unsafe { _mm512_loadu_ps(from.as_ptr().add(place)) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32], vector: __m512) {
+        let to = &mut to[..Self::LANES];
+        // SAFETY: as above; the slice has the numbers that are written, and the store needs no alignment.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) };
+    }
+
+    #[inline(always)]
+    fn collect(
+        self,
+        signatures: Signatures<'_>,
+        rows: Range<usize>,
+        first: usize,
+        groups: usize,
+        bytes: &mut Bytes,
+    ) {
+        // SAFETY: as above.
+        unsafe { collect(signatures, rows, first, groups, bytes) };
+    }
+
+    #[inline(always)]
+    fn equal(self, bytes: &[u8; 64], byte: u8) -> u64 {
+        // SAFETY: as above; the reference covers the 64 bytes that are read, and the load needs no alignment.
+        unsafe {
+            _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(bytes.as_ptr().cast()), _mm512_set1_epi8(byte as i8))
         }
     }
-    if whole < width {
-        gather_columns(shape, whole..width, signatures, table, factors, out);
+}
+
+/// Sixteen bytes of each row lie in one quarter of a register, rows that lie sixteen apart in the same register; four
+/// shuffles of all registers with each other turn rows into columns.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn collect(signatures: Signatures<'_>, rows: Range<usize>, first: usize, groups: usize, bytes: &mut Bytes) {
+    let mask = u16::MAX >> (16 - groups.min(16));
+    let mut quarters = [[[u8::MAX; 16]; 4]; 16];
+    for (place, row) in rows.enumerate() {
+        let words = &signatures.row(row)[first..first + groups];
+        // SAFETY: only lanes that the mask names are read, and they lie inside the slice; 16 bytes are written.
+        unsafe {
+            let words = _mm512_maskz_loadu_epi32(mask, words.as_ptr().cast());
+            let to = &mut quarters[place % 16][place / 16 % 4];
+            _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(words));
+        }
     }
-}
-
-/// The block of an array that begins at `first`.
-#[inline]
-fn block(array: &[f32], first: usize) -> &[[f32; LANES]; VECTORS] {
-    array[first..first + BLOCK].as_chunks().0.first_chunk().expect("a whole block")
-}
-
-#[inline]
-fn block_mut(array: &mut [f32], first: usize) -> &mut [[f32; LANES]; VECTORS] {
-    array[first..first + BLOCK].as_chunks_mut().0.first_chunk_mut().expect("a whole block")
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn load(lanes: &[f32; LANES]) -> __m512 {
-    // SAFETY: the reference covers the 64 bytes that are read; the load needs no alignment.
-    unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn store(lanes: &mut [f32; LANES], vector: __m512) {
-    // SAFETY: the reference covers the 64 bytes that are written; the store needs no alignment.
-    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), vector) };
+    let mut columns = [_mm512_setzero_si512(); 16];
+    for k in 0..16 {
+        // SAFETY: the reference covers the 64 bytes that are read; the load needs no alignment.
+        columns[k] = unsafe { _mm512_loadu_si512(quarters[k].as_ptr().cast()) };
+    }
+    for _ in 0..4 {
+        let before = columns;
+        for k in 0..8 {
+            columns[2 * k] = _mm512_unpacklo_epi8(before[k], before[k + 8]);
+            columns[2 * k + 1] = _mm512_unpackhi_epi8(before[k], before[k + 8]);
+        }
+    }
+    for k in 0..16 {
+        // SAFETY: the reference covers the 64 bytes that are written; the store needs no alignment.
+        unsafe { _mm512_storeu_si512(bytes[k].as_mut_ptr().cast(), columns[k]) };
+    }
 }

@@ -64,9 +64,15 @@ impl Steps for Avx512 {
     }
 
     #[inline]
+    fn write_last<const K: usize>(self, family: &Family, ties: &[u32], words: &mut [u32; K]) {
+        // SAFETY: as above.
+        unsafe { last::<K, false>(family, ties, words) }
+    }
+
+    #[inline]
     fn fill_last<const K: usize>(self, family: &Family, ties: &[u32], words: &mut [u32; K]) {
         // SAFETY: as above.
-        unsafe { fill_last(family, ties, words) }
+        unsafe { last::<K, true>(family, ties, words) }
     }
 
     #[inline]
@@ -195,7 +201,7 @@ fn least_of(ties: &[u32], scale: u32, shift: u32, flip: u32) -> u32 {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn fill_last<const K: usize>(family: &Family, ties: &[u32], words: &mut [u32; K]) {
+fn last<const K: usize, const FILL: bool>(family: &Family, ties: &[u32], words: &mut [u32; K]) {
     let quarter = K / 4;
     let width = quarter.min(LANES);
     let flips = [_mm512_set1_epi32(1 << 30), _mm512_set1_epi32(2 << 30), _mm512_set1_epi32(3 << 30)];
@@ -211,7 +217,12 @@ fn fill_last<const K: usize>(family: &Family, ties: &[u32], words: &mut [u32; K]
             }
         }
         for i in 0..4 {
-            fill(&mut words[i * quarter + first..][..width], least[i]);
+            let words = &mut words[i * quarter + first..][..width];
+            if FILL {
+                fill(words, least[i]);
+            } else {
+                write(words, least[i]);
+            }
         }
     }
 }
@@ -249,11 +260,18 @@ fn fill_least<const K: usize>(tables: &[[u32; K]; ROUNDS], words: &mut [u32; K])
 fn fill(words: &mut [u32], others: __m512i) {
     let missing = _mm512_cmpeq_epi32_mask(load(words), _mm512_set1_epi32(EMPTY as i32));
     let filled = _mm512_mask_mov_epi32(load(words), missing, others);
+    write(words, filled);
+}
+
+/// Writes up to sixteen words.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn write(words: &mut [u32], others: __m512i) {
     if let Ok(words) = <&mut [u32; LANES]>::try_from(&mut *words) {
-        store(words, filled);
+        store(words, others);
     } else {
         // SAFETY: only lanes that the mask names are written, and they lie inside the slice.
-        unsafe { _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), lanes(words.len()), filled) };
+        unsafe { _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), lanes(words.len()), others) };
     }
 }
 
