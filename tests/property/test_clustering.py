@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import negmine
+import oracle
 import oracle_clusters
 from negmine import Clusters, balanced_clusters, kmeans
 from oracle import Metric
@@ -77,6 +78,24 @@ def assert_consistent(found: Clusters, rows: Any, metric: Metric) -> None:
     exact = oracle_clusters.inertia(rows.astype(np.float64), metric, found.labels, found.centroids)
     scale = 1.0 if metric == "cosine" else max(float((rows.astype(np.float64) ** 2).sum(axis=1).max()), 1e-300)
     assert abs(found.inertia - exact) <= 1e-9 * scale
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_later_rounds_assign_exactly_too(metric: Metric) -> None:
+    """Enough rows on few axes that centroids are ruled out by leading coordinates; some rows are copies."""
+    draw = np.random.default_rng(3)
+    topics, axes = draw.standard_normal((300, 12)), draw.standard_normal((12, 128))
+    rows = (topics[draw.integers(300, size=9000)] + 0.5 * draw.standard_normal((9000, 12))) @ axes
+    rows = (rows + 0.3 * draw.standard_normal(rows.shape) + 2.0).astype(np.float32)
+    rows[5000:5600] = rows[:600]
+    for rounds in (3, 8):
+        before, after = (
+            kmeans(rows, n_clusters=400, metric=metric, iterations=made, seed=1)  # type: ignore[arg-type]
+            for made in (rounds - 1, rounds)
+        )
+        some = np.r_[0:600, 5000:5600]
+        scores = oracle.all_scores(rows[some].astype(np.float64), before.centroids.astype(np.float64), metric)
+        assert (after.labels[some] == scores.argmax(axis=1)).all()
 
 
 QUALITIES = ("fast", "default", "high")

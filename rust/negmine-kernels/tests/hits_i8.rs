@@ -10,7 +10,7 @@ use negmine_kernels::hits_i8::dot_hits_i8;
 #[test]
 fn every_stride_and_count() {
     let mut random = Random(1);
-    for stride in [64, 128, 192, 256, 320, 640, 65_536] {
+    for stride in [64, 128, 192, 256, 320, 384, 512, 640, 768, 65_536] {
         for count in [0, 1, 2, 3, 4, 5, 8, 31] {
             let (queries, rows) = (random.codes(7 * stride), random.codes(64 * stride));
             let mut hit = || Hit { query: random.below(7) as u32, lane: random.below(64) as u32, dot: 0 };

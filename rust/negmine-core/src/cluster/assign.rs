@@ -3,9 +3,11 @@
 //! It is exact search for one document with the roles turned: rows are many and never change, centroids are few and
 //! change every round. So rows are quantised once, and a round packs the centroids and multiplies block after block of
 //! rows with all their panels. Every product gives an interval that holds the canonical score (`exact::bound`). The
-//! interval of the centroid that a row had before gives a threshold at the cost of one product; what reaches it raises
-//! it further. Where one centroid is left its score need not be known; where several are, they are scored canonically
-//! and the lowest of the best is taken.
+//! score of the centroid that a row had before is a threshold; what reaches it raises it further. Where one centroid is
+//! left its score need not be known; where several are, they are scored canonically and the lowest of the best is taken.
+//!
+//! From the second round on, with thresholds as good as that, a few rotated coordinates rule out nearly every centroid
+//! (`lead`), where `choose` finds that they do; only what is left is multiplied at full width.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,14 +20,19 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::{Run, Ticker};
-use crate::exact::bound::{QueryBound, unit_for};
+use crate::exact::bound::{DocumentBound, QueryBound, unit_for};
 use crate::exact::pack::{Tile, factor};
-use crate::exact::{Metric, Slack};
+use crate::exact::{Metric, Rotation, Slack};
 
+use super::choose::Choice;
+use super::lead::{LeadCentroids, LeadRows};
 use super::means::{Lengths, as_rows};
 
 /// Rows of a block: a multiple of the kernel's six; at width 768 half of a 256 KiB second cache.
 const BLOCK: usize = 96;
+
+/// Centroids that a row without a label looks at first: without them every centroid of the first panel may be the best.
+const GUESSES: usize = 16;
 
 /// Rows, quantised.
 pub(crate) struct Points<'a, 'c> {
@@ -35,6 +42,8 @@ pub(crate) struct Points<'a, 'c> {
     codes: Aligned<i8>,
     bounds: Vec<(RowCode, f64)>,
     squared: &'a [f64],
+    /// Leading coordinates of the rows, where they pay.
+    lead: Option<LeadRows>,
 }
 
 /// Centroids as the kernels want them: in panels, and row by row.
@@ -43,6 +52,8 @@ struct Packed<'a> {
     centroids: &'a [f32],
     tile: Tile,
     codes: Aligned<i8>,
+    /// Their side of the bound, which the tile has by panels.
+    documents: Vec<DocumentBound>,
 }
 
 /// A centroid whose score may be the best of a row of the block.
@@ -98,7 +109,42 @@ impl<'a, 'c> Points<'a, 'c> {
             },
         )?;
         drop(slots);
-        Ok(Self { rows, metric, stride, codes, bounds: bounds.concat(), squared: &lengths.squared })
+        Ok(Self {
+            rows,
+            metric,
+            stride,
+            codes,
+            bounds: bounds.concat(),
+            squared: &lengths.squared,
+            lead: None,
+        })
+    }
+
+    /// Lets `rounds` further assignments go by leading coordinates, if that pays; `labels` are of centroids like these.
+    pub(crate) fn shorten(
+        &mut self,
+        centroids: &[f32],
+        labels: &[u32],
+        rounds: usize,
+        run: &Run<'_>,
+    ) -> Result<()> {
+        let unit = self.bounds.iter().map(|(_, unit)| *unit).fold(f64::INFINITY, f64::min);
+        let choice = Choice { rows: self.rows, metric: self.metric, unit, centroids, labels };
+        match choice.rotation(rounds, run)? {
+            Some(rotation) => self.shorten_by(rotation, centroids, run),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets further assignments go by so many leading coordinates of a rotation.
+    pub(crate) fn shorten_by(
+        &mut self,
+        rotation: (Rotation, usize),
+        centroids: &[f32],
+        run: &Run<'_>,
+    ) -> Result<()> {
+        self.lead = Some(LeadRows::new(self.rows, self.metric, rotation, centroids, BLOCK, run)?);
+        Ok(())
     }
 
     /// The nearest centroid of every row, ties by the lower number; `before` are labels to start from.
@@ -109,16 +155,25 @@ impl<'a, 'c> Points<'a, 'c> {
         run: &Run<'_>,
     ) -> Result<Vec<u32>> {
         let packed = self.pack(centroids, run)?;
+        // Without labels to start from nothing could be ruled out.
+        let lead = self.lead.as_ref().filter(|_| before.is_some());
+        let lead = lead.map(|lead| Ok((lead, lead.pack(centroids, run)?))).transpose()?;
         let blocks = run.map(
             self.rows.len().div_ceil(BLOCK),
             || Block::new(self.rows.width()),
             |block, item, ticker| {
                 let first = item * BLOCK;
                 block.start(self, first..(first + BLOCK).min(self.rows.len()));
-                if let Some(before) = before {
-                    block.warm(self, &packed, first, before, run);
+                match before {
+                    Some(before) => block.warm(self, &packed, first, before, run),
+                    None => block.guess(self, &packed, first, run),
                 }
-                block.scan(&packed, run, ticker)?;
+                match &lead {
+                    Some((rows, centroids)) => {
+                        block.scan_lead(self, rows, centroids, &packed, first, run, ticker)?;
+                    }
+                    None => block.scan(self, &packed, first, run, ticker)?,
+                }
                 Ok(block.settle(self, &packed, first, run))
             },
         )?;
@@ -148,6 +203,14 @@ impl<'a, 'c> Points<'a, 'c> {
         Ok(blocks.concat())
     }
 
+    /// The canonical score of a row with a centroid.
+    fn score(&self, packed: &Packed<'_>, r: usize, cluster: u32, buffer: &mut [f32], run: &Run<'_>) -> f64 {
+        let row = self.rows.row(run.isa, r, buffer);
+        let centroid = &packed.centroids[cluster as usize * row.len()..][..row.len()];
+        let sum = self.metric.sum(run.isa, row, centroid);
+        self.metric.finish(sum, self.squared[r], packed.documents[cluster as usize].dd)
+    }
+
     fn pack<'b>(&self, centroids: &'b [f32], run: &Run<'_>) -> Result<Packed<'b>> {
         let width = self.rows.width();
         let rows = as_rows(centroids, width)?;
@@ -160,7 +223,9 @@ impl<'a, 'c> Points<'a, 'c> {
             let panel = &tile.panels()[j / PANEL];
             quantize_row(run.isa, row, factor(self.metric, panel.squared_norm(j % PANEL), panel.unit), codes);
         }
-        Ok(Packed { centroids, tile, codes })
+        let panels = tile.panels().iter();
+        let documents = panels.flat_map(|panel| (0..panel.len).map(|lane| panel.document(lane))).collect();
+        Ok(Packed { centroids, tile, codes, documents })
     }
 }
 
@@ -178,7 +243,6 @@ impl Block {
     }
 
     fn start(&mut self, points: &Points<'_, '_>, rows: std::ops::Range<usize>) {
-        self.tile.clear();
         self.bounds.clear();
         self.pending.clear();
         self.lows.clear();
@@ -186,14 +250,11 @@ impl Block {
         for r in rows {
             let (code, unit) = &points.bounds[r];
             let bound = QueryBound::new(points.metric, Slack::CERTIFIED, code, *unit, points.squared[r]);
-            let weights = bound.weights();
-            let codes = &points.codes[r * points.stride..][..points.rows.width()];
-            self.tile.push(codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
             self.bounds.push(bound);
         }
     }
 
-    /// What the centroids of before are certain to score.
+    /// What the centroids of before score: exactly, for a low end that is sharp rules out more than it costs to read the rows.
     fn warm(
         &mut self,
         points: &Points<'_, '_>,
@@ -202,24 +263,47 @@ impl Block {
         before: &[u32],
         run: &Run<'_>,
     ) {
-        let n = self.lows.len();
+        for (r, low) in (first..).zip(&mut self.lows) {
+            *low = points.score(packed, r, before[r], &mut self.row, run);
+        }
+    }
+
+    /// What the best of a few centroids is certain to score.
+    fn guess(&mut self, points: &Points<'_, '_>, packed: &Packed<'_>, first: usize, run: &Run<'_>) {
+        let (n, clusters) = (self.lows.len(), packed.documents.len());
+        let guesses = GUESSES.min(clusters);
+        let guess = |i: usize| Hit {
+            query: (i / guesses) as u32,
+            lane: (i % guesses * clusters / guesses) as u32,
+            dot: 0,
+        };
         self.hits.clear();
-        let hit = |i: usize| Hit { query: i as u32, lane: before[first + i], dot: 0 };
-        self.hits.extend((0..n).map(hit));
-        self.dots.clear();
-        self.dots.resize(n, 0);
+        self.hits.extend((0..n * guesses).map(guess));
+        self.dots.resize(self.hits.len(), 0);
         let codes = &points.codes[first * points.stride..(first + n) * points.stride];
         dot_hits_i8(run.isa, codes, &packed.codes, points.stride, &self.hits, &mut self.dots);
-        for ((hit, &dot), (low, bound)) in
-            self.hits.iter().zip(&self.dots).zip(self.lows.iter_mut().zip(&self.bounds))
-        {
-            let panel = &packed.tile.panels()[hit.lane as usize / PANEL];
-            *low = bound.interval(dot, &panel.document(hit.lane as usize % PANEL), panel.unit).0;
+        for (hit, &dot) in self.hits.iter().zip(&self.dots) {
+            let i = hit.query as usize;
+            let low = self.bounds[i].interval(dot, &packed.documents[hit.lane as usize]).0;
+            self.lows[i] = self.lows[i].max(low);
         }
     }
 
     /// Multiplies the block with every panel and keeps what may be the best.
-    fn scan(&mut self, packed: &Packed<'_>, run: &Run<'_>, ticker: &Ticker<'_>) -> Result<()> {
+    fn scan(
+        &mut self,
+        points: &Points<'_, '_>,
+        packed: &Packed<'_>,
+        first: usize,
+        run: &Run<'_>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        self.tile.clear();
+        for (r, bound) in (first..).zip(&self.bounds) {
+            let weights = bound.weights();
+            let codes = &points.codes[r * points.stride..][..points.rows.width()];
+            self.tile.push(codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
+        }
         let mut unit = f64::NAN;
         for (p, panel) in packed.tile.panels().iter().enumerate() {
             ticker.check()?;
@@ -234,14 +318,47 @@ impl Block {
             scan_panel(run.isa, &self.tile, packed.tile.view(p), &mut self.hits);
             for hit in &self.hits {
                 let (i, lane) = (hit.query as usize, hit.lane as usize);
-                let (low, high) = self.bounds[i].interval(hit.dot, &panel.document(lane), unit);
-                if high < self.lows[i] {
-                    continue;
+                let cluster = panel.first + lane;
+                let interval = self.bounds[i].interval(hit.dot, &packed.documents[cluster]);
+                if take(&mut self.pending, &mut self.lows[i], hit.query, cluster as u32, interval) {
+                    self.tile.set_threshold(i, self.bounds[i].threshold(self.lows[i], unit));
                 }
-                self.pending.push(Pending { place: hit.query, cluster: (panel.first + lane) as u32, high });
-                if low > self.lows[i] {
-                    self.lows[i] = low;
-                    self.tile.set_threshold(i, self.bounds[i].threshold(low, unit));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same by leading coordinates; what they cannot rule out is multiplied at full width.
+    #[expect(clippy::too_many_arguments, reason = "both sides of two bounds")]
+    fn scan_lead(
+        &mut self,
+        points: &Points<'_, '_>,
+        rows: &LeadRows,
+        centroids: &LeadCentroids,
+        packed: &Packed<'_>,
+        first: usize,
+        run: &Run<'_>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        let mut tile = rows.tile(first / BLOCK);
+        for (i, &low) in self.lows.iter().enumerate() {
+            tile.set_threshold(i, rows.threshold(first + i, low, centroids.base));
+        }
+        let codes = &points.codes[first * points.stride..(first + self.lows.len()) * points.stride];
+        for p in 0..centroids.panels() {
+            ticker.check()?;
+            self.hits.clear();
+            scan_panel(run.isa, &tile, centroids.view(p), &mut self.hits);
+            for hit in &mut self.hits {
+                hit.lane += (p * PANEL) as u32;
+            }
+            self.dots.resize(self.hits.len(), 0);
+            dot_hits_i8(run.isa, codes, &packed.codes, points.stride, &self.hits, &mut self.dots);
+            for (hit, &dot) in self.hits.iter().zip(&self.dots) {
+                let (i, cluster) = (hit.query as usize, hit.lane as usize);
+                let interval = self.bounds[i].interval(dot, &packed.documents[cluster]);
+                if take(&mut self.pending, &mut self.lows[i], hit.query, hit.lane, interval) {
+                    tile.set_threshold(i, rows.threshold(first + i, self.lows[i], centroids.base));
                 }
             }
         }
@@ -258,8 +375,10 @@ impl Block {
     ) -> Vec<u32> {
         let lows = &self.lows;
         self.pending.retain(|pending| pending.high >= lows[pending.place as usize]);
-        // Stable: the centroids of a row stay rising.
-        self.pending.sort_by_key(|pending| pending.place);
+        self.pending.sort_unstable_by_key(|pending| (pending.place, pending.cluster));
+        for left in self.pending.chunk_by(|a, b| a.place == b.place).filter(|left| left.len() > 1) {
+            points.rows.prefetch(first + left[0].place as usize);
+        }
         let mut labels = vec![0; self.lows.len()];
         for left in self.pending.chunk_by(|a, b| a.place == b.place) {
             let place = left[0].place as usize;
@@ -270,6 +389,25 @@ impl Block {
         }
         labels
     }
+}
+
+/// Keeps a centroid that may be the best of a row whose best is certain to score `low`; whether it raises that.
+fn take(
+    pending: &mut Vec<Pending>,
+    low: &mut f64,
+    place: u32,
+    cluster: u32,
+    (least, high): (f64, f64),
+) -> bool {
+    if high < *low {
+        return false;
+    }
+    pending.push(Pending { place, cluster, high });
+    let rises = least > *low;
+    if rises {
+        *low = least;
+    }
+    rises
 }
 
 /// The centroid of the highest canonical score, the lowest of several.
@@ -285,14 +423,26 @@ fn best(
     let row = points.rows.row(run.isa, r, buffer);
     let mut best = (f64::NEG_INFINITY, u32::MAX);
     let width = row.len();
+    let centroid = |j: u32| &packed.centroids[j as usize * width..(j as usize + 1) * width];
     for together in left.chunks(4) {
-        let rows = [0, 1, 2, 3].map(|i: usize| {
-            let j = together[i.min(together.len() - 1)].cluster as usize;
-            &packed.centroids[j * width..(j + 1) * width]
-        });
-        for (pending, sum) in together.iter().zip(metric.sum_many(run.isa, row, rows)) {
-            let panel = &packed.tile.panels()[pending.cluster as usize / PANEL];
-            let score = metric.finish(sum, squared, panel.squared_norm(pending.cluster as usize % PANEL));
+        let sums = if let [a, b] = together {
+            // Half of the work of four.
+            [
+                metric.sum(run.isa, row, centroid(a.cluster)),
+                metric.sum(run.isa, row, centroid(b.cluster)),
+                0.0,
+                0.0,
+            ]
+        } else {
+            let last = together.len() - 1;
+            metric.sum_many(
+                run.isa,
+                row,
+                [0, 1, 2, 3].map(|i: usize| centroid(together[i.min(last)].cluster)),
+            )
+        };
+        for (pending, sum) in together.iter().zip(sums) {
+            let score = metric.finish(sum, squared, packed.documents[pending.cluster as usize].dd);
             if score > best.0 || best.1 == u32::MAX {
                 best = (score, pending.cluster);
             }

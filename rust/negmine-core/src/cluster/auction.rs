@@ -41,12 +41,13 @@ pub(crate) struct Sold {
 }
 
 /// Bits that order like the number, which is not NaN.
-fn ordered(x: f32) -> u32 {
+pub(crate) fn ordered(x: f32) -> u32 {
     let bits = x.to_bits();
     if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits }
 }
 
-fn value(bits: u32) -> f32 {
+/// The number of such bits.
+pub(crate) fn value(bits: u32) -> f32 {
     f32::from_bits(if bits >> 31 == 1 { bits & 0x7fff_ffff } else { !bits })
 }
 

@@ -16,7 +16,7 @@ use crate::exact::Metric;
 use super::assign::Points;
 use super::groups::Groups;
 use super::means::{Clustering, Lengths, finish, means};
-use super::stages::stage;
+use super::stages::{stage, still};
 
 /// What a k-means clustering is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +53,8 @@ impl KMeans {
         check_clusters(self.clusters, rows.len())?;
         let stages = self.iterations + 2;
         let lengths = stage(run, 0, stages, |run| Lengths::read(rows, self.metric, run))?;
-        let points = Points::new(rows, self.metric, &lengths, run)?;
-        let mut centroids = self.start(rows, &lengths, run)?;
+        let mut points = still(run, 1, stages, |run| Points::new(rows, self.metric, &lengths, run))?;
+        let mut centroids = still(run, 1, stages, |run| self.start(rows, &lengths, run))?;
         let mut labels: Option<Vec<u32>> = None;
         let mut iterations = 0;
         while iterations < self.iterations {
@@ -62,11 +62,17 @@ impl KMeans {
             let before = labels.take();
             let mut after =
                 stage(run, iterations, stages, |run| points.assign(&centroids, before.as_deref(), run))?;
-            fill_empty(&points, self.clusters, &centroids, &mut after, run)?;
-            let same = before.as_ref() == Some(&after);
-            if !same && iterations < self.iterations {
-                centroids = means(rows, &lengths, &Groups::new(&after, self.clusters), run)?;
-            }
+            let same = still(run, iterations + 1, stages, |run| {
+                fill_empty(&points, self.clusters, &centroids, &mut after, run)?;
+                let same = before.as_ref() == Some(&after);
+                if !same && iterations < self.iterations {
+                    centroids = means(rows, &lengths, &Groups::new(&after, self.clusters), run)?;
+                    if iterations == 1 {
+                        points.shorten(&centroids, &after, self.iterations - 1, run)?;
+                    }
+                }
+                Ok::<bool, Error>(same)
+            })?;
             labels = Some(after);
             if same {
                 break;

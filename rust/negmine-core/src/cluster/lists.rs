@@ -5,6 +5,7 @@
 //! where it is. Clusters have prices, and a row's list holds the clusters of the highest score minus price: lists by
 //! score alone miss those that have room.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::dot_i8::{
@@ -17,11 +18,12 @@ use negmine_kernels::quantize::quantize_row;
 use crate::base::Result;
 use crate::base::parallel::Run;
 
+use super::auction::{ordered, value};
 use super::codes::{Codes, Sum};
 use super::groups::Groups;
 
 /// Clusters of a row's list.
-const DEPTH: usize = 16;
+pub(crate) const DEPTH: usize = 16;
 
 /// Rows of a block: as in a scan.
 const BLOCK: usize = 96;
@@ -265,17 +267,24 @@ impl Panels {
     }
 }
 
-/// A cluster that a row may join, and score minus price.
-type Valued = (f32, Entry);
+/// A cluster that a row may join: a number that rises with score minus price and falls with the cluster, and the score.
+type Valued = (u64, f32);
 
-/// Keeps the best `depth` and says what a further one must reach.
+fn valued(value: f32, entry: Entry) -> Valued {
+    (u64::from(ordered(value)) << 32 | u64::from(!entry.cluster), entry.score)
+}
+
+fn entry((key, score): Valued) -> Entry {
+    Entry { cluster: !(key as u32), score }
+}
+
+/// Keeps the best `depth`, of which there are as many, and says what a further one must reach.
 fn cut(best: &mut Vec<Valued>, depth: usize) -> f32 {
     if best.len() > depth {
-        let order = |a: &Valued, b: &Valued| b.0.total_cmp(&a.0).then(a.1.cluster.cmp(&b.1.cluster));
-        best.select_nth_unstable_by(depth - 1, order);
+        best.select_nth_unstable_by_key(depth - 1, |&(key, _)| Reverse(key));
         best.truncate(depth);
     }
-    best.iter().map(|(value, _)| *value).fold(f32::INFINITY, f32::min)
+    value(best.iter().fold(u64::MAX, |least, (key, _)| least.min(*key)).wrapping_shr(32) as u32)
 }
 
 /// What one thread searches with, a place for each row of a block.
@@ -323,8 +332,8 @@ impl Lists {
                 }
                 for (list, best) in slot.chunks_exact_mut(depth).zip(&mut searcher.best) {
                     cut(best, depth);
-                    for (entry, (_, found)) in list.iter_mut().zip(best) {
-                        *entry = *found;
+                    for (own, found) in list.iter_mut().zip(best) {
+                        *own = entry(*found);
                     }
                 }
                 Ok(())
@@ -345,7 +354,7 @@ impl Searcher {
             let weight = if unit > 0.0 { 1.0 / unit } else { 1.0 };
             let best = &mut self.best[i];
             best.clear();
-            best.extend(list.iter().map(|entry| (entry.score - prices[entry.cluster as usize], *entry)));
+            best.extend(list.iter().map(|own| valued(own.score - prices[own.cluster as usize], *own)));
             self.tile.push(codes.row(r), 0.0, 0.0, weight, cut(best, depth) * weight);
             self.units.push((unit, weight));
         }
@@ -363,7 +372,7 @@ impl Searcher {
             let (unit, weight) = self.units[i];
             let score = centres.score(unit, labels[i], cluster, hit.dot);
             let best = &mut self.best[i];
-            best.push((score - prices[cluster as usize], Entry { cluster, score }));
+            best.push(valued(score - prices[cluster as usize], Entry { cluster, score }));
             if best.len() == 2 * depth {
                 self.tile.set_threshold(i, cut(best, depth) * weight);
             }

@@ -8,7 +8,7 @@
 use crate::base::Result;
 use crate::base::parallel::Run;
 
-use super::lists::{Entry, Lists};
+use super::lists::{DEPTH, Entry, Lists};
 
 /// What the width is multiplied with from round to round.
 const SHRINK: f32 = 0.85;
@@ -20,22 +20,56 @@ const DAMPING: f32 = 0.7;
 const LEAST_ROWS: usize = 8_192;
 const MOST_ITEMS: usize = 64;
 
-/// The best value of a list and its place, and the second best value; infinitely low where there is no second.
-///
-/// Written without branches, which would be guessed wrong: every round comes here for every row.
+/// The best value of a list and its place, the lower cluster of several, and the second best value; infinitely low where
+/// there is no second.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "see above")]
 pub(crate) fn two_best(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
+    // Nearly all lists are of one length, and then every step is a few vectors: rounds come here for every row.
+    match list.first_chunk::<DEPTH>() {
+        Some(list) => two_best_of(list, prices),
+        None => two_best_of_few(list, prices),
+    }
+}
+
+/// Without branches, which would be guessed wrong, and without chains of operations that wait for each other.
+#[expect(clippy::needless_bitwise_bool, reason = "see above")]
+fn two_best_of(list: &[Entry; DEPTH], prices: &[f32]) -> (f32, usize, f32) {
+    let values = list.map(|entry| entry.score - prices[entry.cluster as usize]);
+    let best = greatest(values);
+    let (mut place, mut cluster, mut equal) = (0, u32::MAX, 0);
+    let mut others = [f32::NEG_INFINITY; DEPTH];
+    for i in 0..DEPTH {
+        let is_best = values[i] == best;
+        others[i] = if is_best { f32::NEG_INFINITY } else { values[i] };
+        equal += u32::from(is_best);
+        let lower = is_best & (list[i].cluster < cluster);
+        place = if lower { i } else { place };
+        cluster = if lower { list[i].cluster } else { cluster };
+    }
+    (best, place, if equal > 1 { best } else { greatest(others) })
+}
+
+fn greatest(values: [f32; DEPTH]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 4];
+    for four in values.as_chunks::<4>().0 {
+        for (lane, &value) in lanes.iter_mut().zip(four) {
+            *lane = if value > *lane { value } else { *lane };
+        }
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+fn two_best_of_few(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
     let (mut best, mut place, mut second) = (f32::NEG_INFINITY, 0, f32::NEG_INFINITY);
     let mut cluster = u32::MAX;
     for (i, entry) in list.iter().enumerate() {
         let value = entry.score - prices[entry.cluster as usize];
-        let better = (value > best) | ((value == best) & (entry.cluster < cluster));
-        let lower = if value < best { value } else { best };
-        second = if lower > second { lower } else { second };
-        best = if value > best { value } else { best };
-        place = if better { i } else { place };
-        cluster = if better { entry.cluster } else { cluster };
+        if value > best || (value == best && entry.cluster < cluster) {
+            second = best;
+            (best, place, cluster) = (value, i, entry.cluster);
+        } else if value > second {
+            second = value;
+        }
     }
     (best, place, second)
 }
@@ -118,4 +152,29 @@ pub(crate) fn balance(
         taken = Taken::by_all(lists, prices, width, run)?;
     }
     Ok(taken.labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::philox::SplitMix;
+
+    /// Few different values, so that many are equal, and clusters in any order.
+    #[test]
+    fn both_forms_agree() {
+        let mut numbers = SplitMix(1);
+        for _ in 0..2_000 {
+            let prices: Vec<f32> = (0..40).map(|_| (numbers.draw() % 4) as f32).collect();
+            let mut clusters: Vec<u32> = (0..40).collect();
+            clusters.sort_by_cached_key(|_| numbers.draw());
+            let entry = |i: usize| Entry { cluster: clusters[i], score: (numbers.draw() % 3) as f32 };
+            let list: Vec<Entry> = (0..DEPTH).map(entry).collect();
+            let (best, place, second) = two_best(&list, &prices);
+            let mut values: Vec<(f32, u32)> =
+                list.iter().map(|e| (prices[e.cluster as usize] - e.score, e.cluster)).collect();
+            values.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            assert_eq!((-best, list[place].cluster, -second), (values[0].0, values[0].1, values[1].0));
+            assert_eq!((best, place, second), two_best_of_few(&list, &prices));
+        }
+    }
 }

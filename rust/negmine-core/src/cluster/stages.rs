@@ -13,3 +13,9 @@ pub(crate) fn stage<T>(run: &Run<'_>, stage: usize, stages: usize, work: impl Fn
     };
     work(&Run { poll: &poll, ..*run })
 }
+
+/// The same for work that has no part of its own, after so many stages: progress stands still.
+pub(crate) fn still<T>(run: &Run<'_>, done: usize, stages: usize, work: impl FnOnce(&Run<'_>) -> T) -> T {
+    let poll = |_, _| (run.poll)(done * PARTS, stages * PARTS);
+    work(&Run { poll: &poll, ..*run })
+}

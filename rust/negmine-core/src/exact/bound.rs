@@ -87,8 +87,9 @@ pub(crate) struct QueryBound {
     error: f64,
     /// At least the norm, in the query's unit.
     norm: f64,
-    /// What coordinates were multiplied with (1 under cosine, where rows are normed).
+    /// What coordinates were multiplied with (1 under cosine, where rows are normed), and what undoes that.
     unit: f64,
+    back: f64,
     /// Squared norm, in the caller's units.
     pub(crate) qq: f64,
 }
@@ -105,7 +106,7 @@ impl QueryBound {
         // Codes that are all zero have any scale.
         let scale = if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) };
         let (norm, error) = (f64::from(code.norm), f64::from(code.error));
-        Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, qq }
+        Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, back: 1.0 / unit, qq }
     }
 
     /// At least the norm, in the query's unit.
@@ -160,15 +161,13 @@ impl QueryBound {
     }
 
     /// The interval that holds the canonical score of a document with that exact product of codes.
-    pub(crate) fn interval(&self, dot: i32, document: &DocumentBound, unit: f64) -> (f64, f64) {
-        let product = self.scale * document.scale * f64::from(dot);
+    pub(crate) fn interval(&self, dot: i32, document: &DocumentBound) -> (f64, f64) {
+        let product = self.scale * document.scale * f64::from(dot) * self.back;
         let lost = self.code_norm * document.error + self.error * document.norm;
-        let lost = lost + (lost + self.norm * document.norm) * self.slack.canonical;
+        let lost = (lost + (lost + self.norm * document.norm) * self.slack.canonical) * self.back;
         match self.metric {
-            Metric::Cosine => (product - lost, product + lost),
-            Metric::Ip => ((product - lost) / (self.unit * unit), (product + lost) / (self.unit * unit)),
+            Metric::Cosine | Metric::Ip => (product - lost, product + lost),
             Metric::L2 => {
-                let (product, lost) = (product / (self.unit * unit), lost / (self.unit * unit));
                 let squares = document.dd + self.qq;
                 let lost = 2.0 * lost + squares * self.slack.canonical;
                 (2.0 * product - squares - lost, 2.0 * product - squares + lost)
@@ -177,13 +176,13 @@ impl QueryBound {
     }
 }
 
-/// A document's side of the bound, in its panel's unit.
+/// A document's side of the bound, in the caller's units (under cosine, of rows that are normed).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DocumentBound {
     pub(crate) scale: f64,
     pub(crate) error: f64,
     pub(crate) norm: f64,
-    /// Squared norm, in the caller's units; not used under `Ip`.
+    /// Squared norm; not used under `Ip`.
     pub(crate) dd: f64,
 }
 

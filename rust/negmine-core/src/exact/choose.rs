@@ -30,9 +30,12 @@ use super::score::Metric;
 const QUERIES: usize = 64;
 const DOCUMENTS: usize = 2_048;
 
+/// Documents that the axes are taken from.
+const SAMPLE: usize = 16_384;
+
 /// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
 /// embeddings and up to a third too hopeful on clustered data, where a scan at .85 lost.
-const CLEARLY: f64 = 0.75;
+pub(crate) const CLEARLY: f64 = 0.75;
 
 /// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
 const LEAST_WIDTH: usize = 96;
@@ -242,7 +245,7 @@ impl ExactIndex {
         if parts.axes.is_none() {
             let panels = self.tiles().iter().flat_map(Tile::panels);
             let unit = panels.map(|panel| panel.unit).fold(f64::INFINITY, f64::min);
-            parts.axes = Axes::of(corpus, self.metric(), unit, run)?.map(Arc::new);
+            parts.axes = Axes::of(corpus, self.metric(), unit, SAMPLE, run)?.map(Arc::new);
         }
         Ok(parts.axes.clone())
     }
@@ -302,21 +305,30 @@ fn saving(prediction: &Prediction) -> f64 {
 }
 
 /// About `n` of `all` numbers, at equal steps.
-fn spread(all: usize, n: usize) -> Vec<usize> {
+pub(crate) fn spread(all: usize, n: usize) -> Vec<usize> {
     let n = n.min(all);
     (0..n).map(|i| i * all / n).collect()
 }
 
 /// A row along the axes.
-struct Along {
+pub(crate) struct Along {
     coordinates: Vec<f32>,
-    /// Inner product with the mean, of queries.
-    mean: f64,
+    /// Inner product with the mean.
+    pub(crate) mean: f64,
     unit: f64,
-    norm: f32,
+    /// Squared norm.
+    pub(crate) norm: f32,
 }
 
-fn rotated(
+impl Along {
+    /// The inner product of two rows.
+    pub(crate) fn dot(&self, other: &Self) -> f64 {
+        let products = self.coordinates.iter().zip(&other.coordinates).map(|(x, y)| x * y);
+        f64::from(products.sum::<f32>())
+    }
+}
+
+pub(crate) fn rotated(
     rows: &Rows<'_>,
     which: &[usize],
     metric: Metric,
@@ -352,8 +364,8 @@ fn rotated(
 /// some three standard deviations, of which a step is 1/127; a rounding error's is 1/sqrt(12) of a step; on both sides.
 const QUANTISATION: f32 = 0.0136;
 
-/// Adds one where a pair is left after each step of leading coordinates.
-fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
+/// Adds one where a pair, whose product must be at least `least`, is left after each step of leading coordinates.
+pub(crate) fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
     let (mut dot, mut zz, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
     let chunks = z.coordinates.chunks_exact(STEP).zip(y.coordinates.chunks_exact(STEP));
     for (left, (z_part, y_part)) in left.iter_mut().zip(chunks) {

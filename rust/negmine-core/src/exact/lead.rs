@@ -24,7 +24,7 @@ use super::bound::{PerLane, Slack};
 use super::cells::Cells;
 use super::lead_bound::{LeadPanel, LeadQuery, Tails, split};
 use super::pack::factor;
-use super::rotate::{Rotation, Segments, TOGETHER, centre};
+use super::rotate::{OF_NORM, Rotation, Segments, TOGETHER, centre};
 use super::score::Metric;
 
 /// A corpus, rotated and packed.
@@ -223,9 +223,6 @@ fn by_cell(
     cells.place(order.iter().map(|&r| keys[r as usize].0));
     Ok((order, cells))
 }
-
-/// Above the relative rounding of a row to f32, which its measured norm has gone through.
-const OF_NORM: f64 = 1.0 / (1_u64 << 23) as f64;
 
 impl Buffers {
     #[expect(clippy::too_many_arguments, reason = "what a panel is made of")]

@@ -112,9 +112,7 @@ impl Tails {
         let mut square = 0.0;
         for i in 0..2 {
             square += squares[i];
-            let deviation = 2.0 * self.deviations[i] * norm * square.sqrt();
-            let tail = norm * norm * (1.0 + ABOVE) - square * (1.0 - ABOVE) + deviation;
-            left[i] = if self.done_after(i) { 0.0 } else { tail.max(0.0).sqrt() * (1.0 + ABOVE) };
+            left[i] = if self.done_after(i) { 0.0 } else { tail(norm, square, self.deviations[i]) };
         }
         left
     }
@@ -127,6 +125,13 @@ impl Tails {
 
 /// Above the relative rounding of a few f64 operations and of canonical sums.
 const ABOVE: f64 = 1.0 / (1_u64 << 38) as f64;
+
+/// What some rotated coordinates, of that squared norm and deviation, leave of a row, whose norm is at least |x|.
+pub(crate) fn tail(norm: f64, square: f64, deviation: f64) -> f64 {
+    let hidden = 2.0 * deviation * norm * square.sqrt();
+    let tail = norm * norm * (1.0 + ABOVE) - square * (1.0 - ABOVE) + hidden;
+    tail.max(0.0).sqrt() * (1.0 + ABOVE)
+}
 
 /// A query's side of the bound, one number for each step of refinement where it has three.
 #[derive(Clone, Copy, Debug)]

@@ -187,10 +187,12 @@ pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
 impl PanelBounds {
     /// One document's side of the bound.
     pub(crate) fn document(&self, lane: usize) -> DocumentBound {
+        // Powers of two: nothing is rounded.
+        let back = 1.0 / self.unit;
         DocumentBound {
-            scale: f64::from(self.scale[lane]),
-            error: f64::from(self.error[lane]),
-            norm: f64::from(self.norm[lane]),
+            scale: f64::from(self.scale[lane]) * back,
+            error: f64::from(self.error[lane]) * back,
+            norm: f64::from(self.norm[lane]) * back,
             dd: self.squared_norm(lane),
         }
     }

@@ -44,11 +44,11 @@ use super::bound::Slack;
 use super::pack::factor;
 use super::score::Metric;
 
-/// Documents that the axes are taken from.
-const SAMPLE: usize = 16_384;
-
 /// Documents that are centred and rotated at once: their f32 rows stay in the second cache.
 pub(crate) const TOGETHER: usize = 128;
+
+/// Above the relative rounding of a centred row to f32, which its measured norm has gone through.
+pub(crate) const OF_NORM: f64 = 1.0 / (1_u64 << 23) as f64;
 
 /// Near-orthogonality below which the derivation is used at all.
 const MOST_ETA: f64 = 0.01;
@@ -107,13 +107,19 @@ pub(crate) struct Axes {
 }
 
 impl Axes {
-    /// The axes of a sample of documents, every few rows one.
+    /// The axes of about `sample` documents, every few rows one.
     ///
     /// # Errors
     /// A value that is not finite, or an interrupt.
-    pub(crate) fn of(corpus: &Rows<'_>, metric: Metric, unit: f64, run: &Run<'_>) -> Result<Option<Self>> {
+    pub(crate) fn of(
+        corpus: &Rows<'_>,
+        metric: Metric,
+        unit: f64,
+        sample: usize,
+        run: &Run<'_>,
+    ) -> Result<Option<Self>> {
         let width = corpus.width();
-        let step = corpus.len().div_ceil(SAMPLE).max(1);
+        let step = corpus.len().div_ceil(sample).max(1);
         let rows: Vec<usize> = (0..corpus.len()).step_by(step).collect();
         let sums = run.map(
             rows.len().div_ceil(TOGETHER),

@@ -315,7 +315,7 @@ impl Block {
                 let (query, lane) = (hit.query as usize, hit.lane as usize);
                 let state = &mut self.states[query];
                 let document = panel.document(lane);
-                let interval = state.bound.interval(hit.dot, &document, unit);
+                let interval = state.bound.interval(hit.dot, &document);
                 if state.take((panel.first + lane) as u32, interval, scan.candidates) {
                     state.sift(&mut scorer)?;
                     self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));

@@ -28,6 +28,9 @@ pub(crate) fn dot_hits_i8(queries: &[i8], rows: &[i8], stride: usize, hits: &[Hi
         2 => dot_hits::<2>(queries, rows, hits, out),
         3 => dot_hits::<3>(queries, rows, hits, out),
         4 => dot_hits::<4>(queries, rows, hits, out),
+        6 => dot_hits::<6>(queries, rows, hits, out),
+        8 => dot_hits::<8>(queries, rows, hits, out),
+        12 => dot_hits::<12>(queries, rows, hits, out),
         lines => {
             for (hit, out) in hits.iter().zip(out) {
                 let query = &queries[hit.query as usize * lines..][..lines];
