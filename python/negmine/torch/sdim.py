@@ -211,7 +211,7 @@ def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tu
         keep,
         torch.get_num_threads(),
     )
-    return torch.from_numpy(out).view(users, -1, width), kept
+    return torch.from_numpy(out).view(users, read.candidates.shape[1], width), kept
 
 
 def _rows(x: Tensor, argument: str) -> _coerce.Rows:
