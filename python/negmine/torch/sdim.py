@@ -60,9 +60,9 @@ class SDIM(Hashed):
     of ``values``. On the CPU a call is a graph break under ``torch.compile``, and runs on ``torch.get_num_threads()``
     threads.
 
-    Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, full attention is faster for 200
-    behaviours with 100 candidates and fewer, SDIM for 1,000 behaviours with 100 candidates and more; with the backward
-    pass SDIM is faster from 200 behaviours with 100 candidates on (``benches/python/sdim.py``).
+    Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, 1,000 users with 200 behaviours and 20
+    candidates each take as long as full attention does; SDIM is 1.9 times as fast for 200 behaviours with 100
+    candidates. With the backward pass it is 2.3 times as fast for either (``benches/python/sdim.py``).
 
     Examples
     --------
