@@ -27,18 +27,19 @@ enum Step {
 
 use Step::{Full, Short};
 
-/// Steps before the last, which is a full one.
+/// Steps before the last, which is a full one. A search finds more once a step has moved centres away from bisection's, and a
+/// step after it costs less than another search.
 fn steps(quality: Quality) -> &'static [Step] {
     match quality {
         Quality::Fast => &[],
-        Quality::Default => &[Short, Short, Full, Short, Short],
-        Quality::High => &[Full, Short, Full, Short, Full, Short, Full, Full],
+        Quality::Default => &[Short, Full, Short, Short],
+        Quality::High => &[Short, Full, Short, Full, Short, Full, Short, Full, Short],
     }
 }
 
 /// Rounds of prices in a step, and in the last.
-const ROUNDS: usize = 3;
-const LAST_ROUNDS: usize = 11;
+const ROUNDS: usize = 2;
+const LAST_ROUNDS: usize = 7;
 
 /// Stages that progress counts.
 pub(crate) fn stages(quality: Quality) -> usize {
