@@ -53,7 +53,7 @@ class ExactIndex:
         cls,
         corpus: Rows,
         metric_name: str,
-        tile_rows: int,
+        tile_rows: int | None,
         memory_limit: int | None,
         num_threads: int,
         pruned: int | None = None,
