@@ -62,7 +62,7 @@ def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> 
         full, chosen = forced(index, 0), forced(index, None)
         packing = seconds(lambda chosen=chosen, k=k: chosen.search(queries, k))
         # Calls add up until packing is predicted to pay.
-        for _ in range(4):
+        for _ in range(16):
             packing = max(packing, seconds(lambda chosen=chosen, k=k: chosen.search(queries, k)))
         assert (full.search(queries, k).rows == chosen.search(queries, k).rows).all()
         sides = [lambda full=full, k=k: full.search(queries, k), lambda chosen=chosen, k=k: chosen.search(queries, k)]

@@ -56,7 +56,7 @@ class ExactIndex:
         cls,
         corpus: Rows,
         metric_name: str,
-        tile_rows: int,
+        tile_rows: int | None,
         memory_limit: int | None,
         num_threads: int,
         pruned: int | None = None,
@@ -213,7 +213,7 @@ def score_pairs(
 ) -> npt.NDArray[np.float64]: ...
 def select(
     pool: CandidatePool, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
 def limit_per_document(
     pool: CandidatePool,
     cap: int,
@@ -222,7 +222,7 @@ def limit_per_document(
     seed: int,
     epoch: int,
     num_threads: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
 def nearest(
     candidates: npt.NDArray[np.uint32], behaviours: npt.NDArray[np.uint32], n_lists: int, k: int, num_threads: int
 ) -> npt.NDArray[np.int64]: ...

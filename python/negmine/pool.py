@@ -313,16 +313,12 @@ class CandidatePool:
         threads = _coerce.threads(num_threads)
         _coerce.room_for(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:
-            ranks, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
+            rows, scores, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
         else:
-            ranks, counts, reasons = _native.limit_per_document(
+            rows, scores, counts, reasons = _native.limit_per_document(
                 self, chosen.limit, chosen.n, policy, chosen.seed, epoch, threads
             )
-        real = ranks >= 0
-        place = np.where(real, ranks, 0)
-        rows = np.where(real, np.take_along_axis(self.rows, place, axis=1), -1)
-        scores = np.where(real, np.take_along_axis(self.scores, place, axis=1), -np.inf)
-        source = np.where(real, Source.MINED, Source.PADDING).astype(np.uint8)
+        source = np.where(rows >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
         if num_random:
             drawn = self._draw(rows, num_random, chosen.seed, epoch, threads)
             rows, scores, source, counts, reasons = _append(rows, scores, source, counts, reasons, chosen.n, *drawn)

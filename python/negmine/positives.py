@@ -342,7 +342,8 @@ class Positives:
         vectors: npt.NDArray[Any] | None,
     ) -> Positives:
         """Sort pairs by (query, document), drop repeats inside the corpus, and carry what belongs to the entries."""
-        order = np.lexsort((document, query))
+        sorted_already = (query[1:] > query[:-1]) | ((query[1:] == query[:-1]) & (document[1:] >= document[:-1]))
+        order = np.arange(len(query)) if sorted_already.all() else np.lexsort((document, query))
         query, document = query[order], document[order]
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])

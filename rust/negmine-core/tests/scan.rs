@@ -278,6 +278,77 @@ fn larger_sets_equal_a_plain_scan_on_every_instruction_set() {
     }
 }
 
+/// Blocks of queries whose answers end near their caps, then queries for which that is no guess: far below their caps, with
+/// several caps, without one, and with fewer documents than are wanted.
+fn unlike_each_other(metric: Metric, threads: usize) -> Case {
+    let n = 400;
+    let caps = |i: usize| match i {
+        0..200 => vec![Some(0.9)],
+        _ => match i % 6 {
+            0 => vec![Some(0.002)],
+            1 => vec![Some(0.4), Some(0.95)],
+            2 => vec![None],
+            3 => vec![Some(0.0), Some(0.9)],
+            _ => vec![Some(0.9)],
+        },
+    };
+    Case {
+        metric,
+        corpus: clustered(600, 24, 7),
+        queries: clustered(n, 24, 8),
+        banned: (0..n as u32).map(|i| vec![i, i + 3]).collect(),
+        groups: None,
+        keys: None,
+        caps: (0..n).map(caps).collect(),
+        floor: None,
+        depth: 6,
+        warm: None,
+        threads,
+        tile_rows: 700,
+        resident: true,
+        pruned: Pruned::Off,
+    }
+}
+
+#[test]
+fn guessed_thresholds_change_no_answer() {
+    for isa in Isa::available() {
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2] {
+            for (threads, depth) in [(1, 6), (1, 60), (2, 6)] {
+                check(&Case { depth, ..unlike_each_other(metric, threads) }, isa).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_guess_missed_is_scanned_again() {
+    let case = unlike_each_other(Metric::Cosine, 1);
+    let n = case.queries.nrows();
+    let corpus = Rows::new("corpus", Elements::F32(case.corpus.view())).unwrap();
+    let queries = Rows::new("queries", Elements::F32(case.queries.view())).unwrap();
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let index = ExactIndex::build(&corpus, Metric::Cosine, Layout::default(), &run).unwrap();
+    let banned = {
+        let mut lists = Lists::default();
+        for _ in 0..n {
+            lists.push_row([]);
+        }
+        lists
+    };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let mut targets = Targets::one_per_query(n, f64::INFINITY, 6);
+    let pairs = (n * corpus.len()) as u64;
+    let plainly = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().counters;
+    assert_eq!(plainly.scanned, pairs, "without a cap nothing is guessed");
+    for (i, q) in case.queries.outer_iter().enumerate() {
+        let share = if i % 50 == 49 { 0.002 } else { 0.98 };
+        targets.caps[i] = quantile(Metric::Cosine, &case.corpus, q.as_slice().unwrap(), share);
+    }
+    let guessed = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().counters;
+    assert!(guessed.scanned > pairs && guessed.scanned < pairs * 5 / 4, "{guessed:?}");
+}
+
 #[test]
 fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
     let widths =

@@ -92,12 +92,17 @@ impl QueryTile {
             self.bounds.push(Bounds::default());
         }
         self.pairs.take();
-        for (words, codes) in self.words[block * self.groups..].iter_mut().zip(codes.chunks(GROUP)) {
+        let words = &mut self.words[block * self.groups..];
+        let (whole, rest) = codes.as_chunks::<GROUP>();
+        for (words, codes) in words.iter_mut().zip(whole) {
+            words[place] = i32::from_le_bytes(codes.map(|code| code as u8));
+        }
+        if !rest.is_empty() {
             let mut bytes = [0; GROUP];
-            for (byte, code) in bytes.iter_mut().zip(codes) {
+            for (byte, code) in bytes.iter_mut().zip(rest) {
                 *byte = *code as u8;
             }
-            words[place] = i32::from_le_bytes(bytes);
+            words[whole.len()][place] = i32::from_le_bytes(bytes);
         }
         let bounds = &mut self.bounds[block];
         bounds.correction[place] = -128 * codes.iter().map(|code| i32::from(*code)).sum::<i32>();

@@ -19,20 +19,22 @@ pub(crate) struct ExactIndex {
 
 #[pymethods]
 impl ExactIndex {
-    /// `pruned` forces that many leading coordinates, or full width with 0; tests and benchmarks use it.
+    /// `tile_rows` and `pruned`, which forces that many leading coordinates or full width with 0, are for tests and
+    /// benchmarks.
     #[new]
     #[pyo3(signature = (corpus, metric_name, tile_rows, memory_limit, num_threads, pruned=None))]
     fn new(
         py: Python<'_>,
         corpus: RowsArg<'_>,
         metric_name: &str,
-        tile_rows: usize,
+        tile_rows: Option<usize>,
         memory_limit: Option<usize>,
         num_threads: usize,
         pruned: Option<usize>,
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
+        let tile_rows = tile_rows.unwrap_or(exact::plan::TILE_ROWS);
         let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
             .map_err(|error| errors::raise(py, &error))?;
         let pruned = match pruned {

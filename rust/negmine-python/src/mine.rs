@@ -151,19 +151,34 @@ impl PoolArrays<'_> {
     }
 }
 
-/// Ranks (padded with -1), counts and reasons of every result row.
-type ChosenArrays<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<u8>>);
+/// Rows (padded with -1), scores (padded with -inf), counts and reasons of every result row.
+type ChosenArrays<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray1<i32>>,
+    Bound<'py, PyArray1<u8>>,
+);
 
-fn chosen_arrays(py: Python<'_>, chosen: Chosen, n: usize) -> PyResult<ChosenArrays<'_>> {
-    let rows = chosen.ranks.len();
-    let mut ranks = Vec::with_capacity(rows * n);
-    let mut counts = Vec::with_capacity(rows);
-    for (row, list) in chosen.ranks.iter().enumerate() {
-        ranks.extend(list.iter().map(|&rank| rank as i64));
-        ranks.resize((row + 1) * n, -1);
-        counts.push(list.len() as i32);
+fn chosen_arrays<'py>(
+    py: Python<'py>,
+    pool: &PoolView<'_>,
+    chosen: &Chosen,
+    n: usize,
+) -> PyResult<ChosenArrays<'py>> {
+    let len = chosen.ranks.len();
+    let mut rows = Vec::with_capacity(len * n);
+    let mut scores = Vec::with_capacity(len * n);
+    let mut counts = Vec::with_capacity(len);
+    for (r, ranks) in chosen.ranks.iter().enumerate() {
+        let row = pool.row(r);
+        rows.extend(ranks.iter().map(|&rank| row.rows[rank]));
+        scores.extend(ranks.iter().map(|&rank| row.scores[rank]));
+        rows.resize((r + 1) * n, -1);
+        scores.resize((r + 1) * n, f64::NEG_INFINITY);
+        counts.push(ranks.len() as i32);
     }
-    Ok((matrix(py, ranks, rows, n)?, PyArray1::from_vec(py, counts), reasons(py, &chosen.reasons)))
+    let reasons = reasons(py, &chosen.reasons);
+    Ok((matrix(py, rows, len, n)?, matrix(py, scores, len, n)?, PyArray1::from_vec(py, counts), reasons))
 }
 
 /// Chooses `n` of every row of a pool.
@@ -180,7 +195,7 @@ pub(crate) fn select<'py>(
     let pool = pool.view()?;
     let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
     let chosen = call::run(py, num_threads, None, |run| core_select::select(&pool, &choice, run))?;
-    chosen_arrays(py, chosen, n)
+    chosen_arrays(py, &pool, &chosen, n)
 }
 
 /// Chooses `n` of every row of a pool so that no document serves more than `cap` rows.
@@ -199,7 +214,7 @@ pub(crate) fn limit_per_document<'py>(
     let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
     let chosen =
         call::run(py, num_threads, None, |run| core_limit::limit_per_document(&pool, cap, &choice, run))?;
-    chosen_arrays(py, chosen, n)
+    chosen_arrays(py, &pool, &chosen, n)
 }
 
 fn parse(py: Python<'_>, (name, parameters): &(String, Vec<f64>)) -> PyResult<Policy> {

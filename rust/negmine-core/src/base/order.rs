@@ -56,17 +56,24 @@ impl Best {
         self.last.map(|last| last.score)
     }
 
-    /// Scores of documents among which the best `k` are.
-    pub fn scores(&self) -> impl Iterator<Item = f64> {
-        self.items.iter().map(|scored| scored.score)
+    /// Forgets everything and holds the best `k` of what comes.
+    pub fn clear(&mut self, k: usize) {
+        self.k = k;
+        self.items.clear();
+        self.last = None;
     }
 
-    /// The answer, best first.
+    /// Whether `k` are held.
     #[must_use]
-    pub fn into_sorted(mut self) -> Vec<Scored> {
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= self.k
+    }
+
+    /// The answer so far, best first.
+    pub fn sorted(&mut self) -> &[Scored] {
         self.items.sort_unstable_by(Scored::rank);
         self.items.truncate(self.k);
-        self.items
+        &self.items
     }
 
     fn cut(&mut self) {
@@ -102,7 +109,7 @@ mod tests {
             }
             all.sort_by(Scored::rank);
             all.truncate(k);
-            prop_assert_eq!(best.into_sorted(), all);
+            prop_assert_eq!(best.sorted(), all);
         }
     }
 }

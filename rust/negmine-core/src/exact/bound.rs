@@ -129,6 +129,11 @@ impl QueryBound {
         self.norm == 0.0 && self.metric != Metric::L2
     }
 
+    /// Whether the metric is cosine and the query has no direction.
+    pub(crate) fn is_zero_cosine(&self) -> bool {
+        self.metric == Metric::Cosine && self.qq == 0.0
+    }
+
     pub(crate) fn weights(&self) -> Weights {
         let rounding = self.slack.rounding;
         Weights {

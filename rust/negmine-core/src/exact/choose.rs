@@ -34,8 +34,9 @@ const DOCUMENTS: usize = 2_048;
 const SAMPLE: usize = 16_384;
 
 /// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
-/// embeddings and up to a third too hopeful on clustered data, where a scan at .85 lost.
-pub(crate) const CLEARLY: f64 = 0.75;
+/// embeddings and up to a third too hopeful on clustered data; there the first pruned scan's own time ends the attempt,
+/// and packing has then cost a tenth of what was spent before, as it waits until savings repay it.
+const CLEARLY: f64 = 0.9;
 
 /// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
 const LEAST_WIDTH: usize = 96;
@@ -57,10 +58,10 @@ mod cycles {
     /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
     pub(super) const START: f64 = 50_000.0;
     /// A pair that is left above the threshold that its query ends with; once or twice as many again are left before.
-    pub(super) const SURVIVOR: f64 = 75.0;
+    pub(super) const SURVIVOR: f64 = 120.0;
     /// What both ways share: selection, and scoring canonically, a document of the depth.
     pub(super) const SHARED: f64 = 0.6;
-    pub(super) const DEPTH: f64 = 5_000.0;
+    pub(super) const DEPTH: f64 = 4_300.0;
 }
 
 /// What pruned scans of an index have prepared; clones share it.

@@ -4,6 +4,7 @@
 pub(crate) mod bound;
 pub(crate) mod cells;
 pub(crate) mod choose;
+pub(crate) mod guess;
 pub mod index;
 pub(crate) mod lead;
 pub(crate) mod lead_bound;

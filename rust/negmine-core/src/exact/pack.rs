@@ -46,6 +46,32 @@ pub(crate) struct PanelBounds {
     pub(crate) len: usize,
 }
 
+/// Squared norms of some tiles' documents, by row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SquaredNorms<'a> {
+    tiles: &'a [Tile],
+    /// The first row.
+    first: usize,
+    /// Rows of every tile but the last.
+    step: usize,
+}
+
+impl<'a> SquaredNorms<'a> {
+    /// Of tiles of `step` rows that follow each other.
+    pub(crate) fn new(tiles: &'a [Tile], step: usize) -> Self {
+        let first = tiles.first().and_then(|tile| tile.panels.first()).map_or(0, |panel| panel.first);
+        Self { tiles, first, step }
+    }
+
+    /// That of one row; 0 under `Ip`.
+    #[inline]
+    pub(crate) fn of(&self, row: u32) -> f64 {
+        let place = row as usize - self.first;
+        let (tile, place) = (&self.tiles[place / self.step], place % self.step);
+        tile.panels[place / PANEL].squared_norm(place % PANEL)
+    }
+}
+
 /// What one thread packs with.
 struct Buffers {
     row: Vec<f32>,

@@ -20,15 +20,14 @@ use super::lead::{Lead, stride};
 use super::lead_bound::LeadQuery;
 use super::request::{Candidates, Counters};
 use super::rotate::centre;
-use super::scan::{pause, sampled_first};
+use super::scan::sampled_first;
 use super::state::{QueryState, Scorer};
 
-/// Panels that a query starts with. Measured at 100,000 documents and k = 10: with 8, 16, 24 and 40 of them 449, 461, 461
-/// and 457 Gop/s.
-const START_PANELS: usize = 16;
-
-/// Panels of the start after which the threshold is raised.
-const RAISE_AFTER: [usize; 4] = [1, 3, 8, 16];
+/// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and
+/// 699 Gop/s at k = 1, 569, 557, 565, 549 and 549 at k = 10, 310, 323, 327, 332 and 315 at k = 100.
+fn start_panels(depth: usize) -> usize {
+    (4 + depth / 5).min(24)
+}
 
 /// The rotated side of a block of queries.
 pub(crate) struct LeadBlock<'a> {
@@ -54,9 +53,10 @@ pub(crate) struct LeadBlock<'a> {
 const NOTHING: f32 = 1e30;
 
 /// What the pieces of a scan share.
-pub(crate) struct Shared<'s, 'c, 'r> {
-    pub(crate) scorer: Scorer<'s, 'c>,
+pub(crate) struct Shared<'m, 's, 'c, 'r> {
+    pub(crate) scorer: &'m mut Scorer<'s, 'c>,
     pub(crate) candidates: &'r Candidates<'r>,
+    pub(crate) depth: usize,
 }
 
 impl<'a> LeadBlock<'a> {
@@ -107,18 +107,15 @@ impl<'a> LeadBlock<'a> {
         &mut self,
         states: &mut [QueryState],
         panels: Range<usize>,
-        shared: &mut Shared<'_, '_, '_>,
+        shared: &mut Shared<'_, '_, '_, '_>,
         ticker: &Ticker<'_>,
     ) -> Result<Counters> {
         let mut counters = Counters::default();
         self.renew(states);
         counters.refined += self.start(states, &panels, shared, ticker)?;
         let mut kept = Vec::new();
-        for (done, p) in sampled_first(panels.len()).enumerate() {
+        for p in sampled_first(panels.len()) {
             ticker.check()?;
-            if pause(done, states, &mut shared.scorer)? {
-                self.renew(states);
-            }
             let p = panels.start + p;
             let seen = self.seen.partition_point(|pair| (pair.0 as usize) < p);
             let seen = self.seen[seen..].iter().take_while(|pair| pair.0 as usize == p);
@@ -151,16 +148,17 @@ impl<'a> LeadBlock<'a> {
         &mut self,
         states: &mut [QueryState],
         panels: &Range<usize>,
-        shared: &mut Shared<'_, '_, '_>,
+        shared: &mut Shared<'_, '_, '_, '_>,
         ticker: &Ticker<'_>,
     ) -> Result<u64> {
+        let start = start_panels(shared.depth);
         let mut wanted: Vec<(u32, u32)> = Vec::new();
         for (q, likely) in std::mem::take(&mut self.likely).into_iter().enumerate() {
             let places = likely.into_iter().filter(|places| !places.is_empty());
             let likely = places.flat_map(|places| places.start / PANEL..places.end.div_ceil(PANEL));
             let first = wanted.len();
             for p in likely.filter(|p| panels.contains(p)) {
-                if wanted.len() - first == START_PANELS {
+                if wanted.len() - first == start {
                     break;
                 }
                 let pair = (p as u32, q as u32);
@@ -171,7 +169,6 @@ impl<'a> LeadBlock<'a> {
         }
         wanted.sort_unstable();
         let mut refined = 0;
-        let mut panels_of = vec![0; states.len()];
         let width = self.lead.segments.lead;
         let mut tile = QueryTile::new(width);
         for wanted in wanted.chunk_by(|a, b| a.0 == b.0) {
@@ -190,24 +187,9 @@ impl<'a> LeadBlock<'a> {
             }
             refined += hits.len() as u64;
             self.refine(states, p, hits, shared)?;
-            for &(_, q) in wanted {
-                let q = q as usize;
-                panels_of[q] += 1;
-                if RAISE_AFTER.contains(&panels_of[q]) {
-                    self.sift(states, q, shared)?;
-                }
-            }
         }
         self.seen = wanted;
-        (0..states.len()).try_for_each(|q| self.sift(states, q, shared))?;
         Ok(refined)
-    }
-
-    /// Raises the threshold of query `q`.
-    fn sift(&mut self, states: &mut [QueryState], q: usize, shared: &mut Shared<'_, '_, '_>) -> Result<()> {
-        states[q].sift(&mut shared.scorer)?;
-        self.tile.set_threshold(q, self.queries[q].threshold(states[q].threshold()));
-        Ok(())
     }
 
     /// The hits of panel `p`.
@@ -216,7 +198,7 @@ impl<'a> LeadBlock<'a> {
         states: &mut [QueryState],
         p: usize,
         hits: Vec<Hit>,
-        shared: &mut Shared<'_, '_, '_>,
+        shared: &mut Shared<'_, '_, '_, '_>,
     ) -> Result<()> {
         let (lead, segments) = (self.lead, self.lead.segments);
         let panel = lead.panel(p);
@@ -231,13 +213,20 @@ impl<'a> LeadBlock<'a> {
             let rest = stride(segments.rest);
             dot_hits_i8(self.isa, &self.codes[2], lead.refining(p, 1), rest, &self.left, &mut self.dots);
         }
-        for i in 0..self.left.len() {
-            let (hit, q) = (self.left[i], self.left[i].query as usize);
-            let dots = [hit.dot, self.middles[i], self.dots[i]];
-            let lane = hit.lane as usize;
-            let interval = self.queries[q].interval(panel, lane, dots);
-            if states[q].take(panel.rows[lane], interval, shared.candidates) {
-                self.sift(states, q, shared)?;
+        let mut others = self.middles.iter().zip(&self.dots);
+        for left in self.left.chunk_by(|a, b| a.query == b.query) {
+            let q = left[0].query as usize;
+            let (query, state) = (&self.queries[q], &mut states[q]);
+            let before = state.threshold();
+            for (hit, (&middle, &rest)) in left.iter().zip(&mut others) {
+                let lane = hit.lane as usize;
+                let interval = query.interval(panel, lane, [hit.dot, middle, rest]);
+                if state.take(panel.rows[lane], interval, shared.candidates) {
+                    state.sift(shared.scorer)?;
+                }
+            }
+            if state.threshold() > before {
+                self.tile.set_threshold(q, query.threshold(state.threshold()));
             }
         }
         Ok(())

@@ -136,6 +136,8 @@ impl Counters {
 pub struct Outcome {
     /// What every result row got, in order.
     pub found: Vec<Found>,
+    /// Queries of norm zero, under cosine.
+    pub zero_queries: u64,
     /// How much work it was.
     pub counters: Counters,
 }

@@ -20,9 +20,10 @@ use crate::base::{Error, Result};
 
 use super::bound::{QueryBound, unit_for};
 use super::choose::Prediction;
+use super::guess::Guess;
 use super::index::ExactIndex;
 use super::lead::Lead;
-use super::pack::{Tile, factor};
+use super::pack::{SquaredNorms, Tile, factor};
 use super::plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
 use super::pruned::{LeadBlock, Shared};
 use super::request::{Candidates, Counters, Outcome, Targets};
@@ -32,14 +33,13 @@ use super::state::{QueryState, Scorer};
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;
 
-/// Panels after which every query looks at its pending documents, by their bounds alone. Scoring the best of them raises
-/// thresholds by the width of a bound and no more, and most of what is best so early is not in the end: at k = 100 it
-/// quadruples the documents that are scored.
-const SIFT_AFTER: [usize; 6] = [1, 4, 16, 64, 256, 1024];
-
 /// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
 /// start with low thresholds.
 const SAMPLE: usize = 16;
+
+/// Panels of a scan that starts from guesses: with more of them, scanning again what a guess missed takes more than all
+/// guesses save.
+const GUESS_UP_TO: usize = 128;
 
 /// Everything that the pieces of one scan share.
 #[derive(Clone, Copy)]
@@ -107,7 +107,7 @@ impl ExactIndex {
     }
 }
 
-impl Scan<'_, '_, '_, '_> {
+impl<'a, 'c> Scan<'a, 'c, '_, '_> {
     fn blocks(&self) -> usize {
         self.queries.len().div_ceil(self.block)
     }
@@ -135,20 +135,24 @@ impl Scan<'_, '_, '_, '_> {
         let panel_count = lead.map_or(panels.len(), Lead::panels);
         let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
         let per_run = panel_count.div_ceil(runs).max(1);
+        // What a guess missed takes memory again.
+        let guessing = panel_count <= GUESS_UP_TO && self.index.layout().memory_limit.is_none();
         let begun = Instant::now();
+        let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
         let parts = run.map(
             blocks * runs,
-            || (),
-            |(), item, ticker| {
-                let mut block = scan.block(item / runs)?;
+            || Blocks { first: Block::new(self.index.width()), again: Block::new(self.index.width()) },
+            |blocks, item, ticker| {
+                let mut scorer = scan.scorer(norms);
                 let begin = (item % runs * per_run).min(panel_count);
                 let end = (begin + per_run).min(panel_count);
-                match lead {
-                    Some(lead) => block.scan_pruned(scan, lead, begin..end, ticker)?,
-                    None => block.scan(scan, &panels[begin..end], ticker)?,
-                }
-                block.finish(scan, ticker)?;
-                Ok(block.into_outcome())
+                blocks.answer(scan, scan.queries_of(item / runs), guessing, |block| {
+                    match lead {
+                        Some(lead) => block.scan_pruned(scan, lead, begin..end, &mut scorer, ticker)?,
+                        None => block.scan(scan, &panels[begin..end], &mut scorer, ticker)?,
+                    }
+                    block.finish(&mut scorer, ticker)
+                })
             },
         )?;
         let pairs = self.queries.len() as f64 * self.index.len() as f64;
@@ -162,6 +166,7 @@ impl Scan<'_, '_, '_, '_> {
             }
             outcome.counters.add([all.counters]);
             outcome.found.append(&mut all.found);
+            outcome.zero_queries += all.zero_queries;
         }
         Ok(outcome)
     }
@@ -173,78 +178,70 @@ impl Scan<'_, '_, '_, '_> {
         let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
         for first in (0..self.blocks()).step_by(group) {
             let blocks = group.min(self.blocks() - first);
-            let blocks = run.map(blocks, || (), |(), item, _| self.block(first + item))?;
-            let blocks: Vec<Mutex<Block>> = blocks.into_iter().map(Mutex::new).collect();
+            let blocks = run.map(
+                blocks,
+                || (),
+                |(), item, _| {
+                    let mut block = Block::new(self.index.width());
+                    block.begin(self, self.queries_of(first + item))?;
+                    Ok(Mutex::new(block))
+                },
+            )?;
             for documents in self.index.tile_ranges() {
                 let (metric, slack) = (self.index.metric(), self.index.layout().slack);
                 let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
                 let panels: Vec<(&Tile, usize)> = tile.places().collect();
+                let norms = SquaredNorms::new(std::slice::from_ref(&tile), self.index.layout().tile_rows);
                 run.map(
                     blocks.len(),
                     || (),
                     |(), item, ticker| {
                         let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
-                        block.scan(self, &panels, ticker)?;
-                        block.finish(self, ticker)
+                        let mut scorer = self.scorer(norms);
+                        block.scan(self, &panels, &mut scorer, ticker)?;
+                        block.finish(&mut scorer, ticker)
                     },
                 )?;
             }
             for block in blocks {
-                let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).into_outcome();
+                let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).outcome();
                 outcome.counters.add([part.counters]);
                 outcome.found.extend(part.found);
+                outcome.zero_queries += part.zero_queries;
             }
         }
         Ok(outcome)
     }
 
-    /// The queries of block `b`, quantised.
-    fn block(&self, b: usize) -> Result<Block> {
-        self.block_of(b * self.block..((b + 1) * self.block).min(self.queries.len()))
+    /// The queries of block `b`.
+    fn queries_of(&self, b: usize) -> Range<usize> {
+        b * self.block..((b + 1) * self.block).min(self.queries.len())
+    }
+
+    fn scorer<'s>(&self, norms: SquaredNorms<'s>) -> Scorer<'s, 'c>
+    where
+        'a: 's,
+    {
+        Scorer::new(self.isa, self.index.metric(), self.corpus, norms)
     }
 
     /// The thresholds that some queries end with, scanned at full width.
     pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
         let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
+        let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
         let parts = run.map(
             queries.len().div_ceil(SAMPLE),
-            || (),
-            |(), item, ticker| {
+            || Block::new(self.index.width()),
+            |block, item, ticker| {
                 let own = item * SAMPLE..((item + 1) * SAMPLE).min(queries.len());
-                let mut block = self.block_of(queries[own].iter().copied())?;
-                block.scan(self, &panels, ticker)?;
-                block.finish(self, ticker)?;
+                block.begin(self, queries[own].iter().copied())?;
+                let mut scorer = self.scorer(norms);
+                block.scan(self, &panels, &mut scorer, ticker)?;
+                block.finish(&mut scorer, ticker)?;
                 Ok(block.states.iter().map(QueryState::threshold).collect::<Vec<f64>>())
             },
         )?;
         Ok(parts.concat())
-    }
-
-    fn block_of(&self, queries: impl Iterator<Item = usize>) -> Result<Block> {
-        let (metric, slack) = (self.index.metric(), self.index.layout().slack);
-        let mut block = Block {
-            tile: QueryTile::new(self.index.width()),
-            states: Vec::new(),
-            hits: Vec::new(),
-            scanned: 0,
-            refined: 0,
-        };
-        let mut codes = vec![0; padded_width(self.index.width())];
-        for query in queries {
-            let mut q = vec![0.0; self.index.width()];
-            let row = self.queries.finite_row(self.isa, query, &mut q)?;
-            let qq = metric.squared_norm(self.isa, row);
-            let unit =
-                if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(self.isa, row)) };
-            let code = quantize_row(self.isa, row, factor(metric, qq, unit), &mut codes);
-            let bound = QueryBound::new(metric, slack, &code, unit, qq);
-            let weights = bound.weights();
-            block.tile.push(&codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
-            let q = row.to_vec();
-            let start = self.start(query, &q, qq);
-            block.states.push(QueryState::new(query, q, bound, self.targets, start));
-        }
-        Ok(block)
     }
 
     /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
@@ -278,30 +275,97 @@ impl Scan<'_, '_, '_, '_> {
     }
 }
 
-/// A block of queries in the middle of a scan.
+/// A block of queries in the middle of a scan; its memory serves one block after another.
 struct Block {
     tile: QueryTile,
     states: Vec<QueryState>,
     hits: Vec<Hit>,
     scanned: u64,
     refined: u64,
+    guess: Guess,
+    row: Vec<f32>,
+    codes: Vec<i8>,
+}
+
+/// A block, and one for the queries that its guesses missed.
+struct Blocks {
+    first: Block,
+    again: Block,
+}
+
+impl Blocks {
+    /// What some queries find in one run of documents, which `whole` scans to its end.
+    fn answer(
+        &mut self,
+        scan: &Scan<'_, '_, '_, '_>,
+        queries: Range<usize>,
+        guessing: bool,
+        mut whole: impl FnMut(&mut Block) -> Result<()>,
+    ) -> Result<Outcome> {
+        let Self { first, again } = self;
+        first.begin(scan, queries)?;
+        whole(first)?;
+        let missed = first.missed();
+        if !missed.is_empty() {
+            again.begin(scan, missed.iter().map(|place| first.states[*place].query()))?;
+            whole(again)?;
+            first.replace(&missed, again);
+        }
+        if guessing {
+            first.guess.learn(&first.states);
+        }
+        Ok(first.outcome())
+    }
 }
 
 impl Block {
+    fn new(width: usize) -> Self {
+        Self {
+            tile: QueryTile::new(width),
+            states: Vec::new(),
+            hits: Vec::new(),
+            scanned: 0,
+            refined: 0,
+            guess: Guess::default(),
+            row: vec![0.0; width],
+            codes: vec![0; padded_width(width)],
+        }
+    }
+
+    /// Takes on some queries, which are quantised.
+    fn begin(&mut self, scan: &Scan<'_, '_, '_, '_>, queries: impl Iterator<Item = usize>) -> Result<()> {
+        let (isa, metric, slack) = (scan.isa, scan.index.metric(), scan.index.layout().slack);
+        self.tile.clear();
+        (self.scanned, self.refined) = (0, 0);
+        for query in queries {
+            let row = scan.queries.finite_row(isa, query, &mut self.row)?;
+            let qq = metric.squared_norm(isa, row);
+            let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(isa, row)) };
+            let code = quantize_row(isa, row, factor(metric, qq, unit), &mut self.codes);
+            let bound = QueryBound::new(metric, slack, &code, unit, qq);
+            let weights = bound.weights();
+            if self.states.len() == self.tile.len() {
+                self.states.push(QueryState::new(bound));
+            }
+            let start = scan.start(query, row, qq);
+            self.states[self.tile.len()].begin(query, row, bound, scan.targets, start, &self.guess);
+            self.tile.push(&self.codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
+        }
+        self.states.truncate(self.tile.len());
+        Ok(())
+    }
+
     /// Scans some panels; documents stay pending.
     fn scan(
         &mut self,
         scan: &Scan<'_, '_, '_, '_>,
         panels: &[(&Tile, usize)],
+        scorer: &mut Scorer<'_, '_>,
         ticker: &Ticker<'_>,
     ) -> Result<()> {
-        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
         let mut unit = f64::NAN;
-        for (done, p) in sampled_first(panels.len()).enumerate() {
+        for p in sampled_first(panels.len()) {
             ticker.check()?;
-            if pause(done, &mut self.states, &mut scorer)? {
-                unit = f64::NAN;
-            }
             let (tile, p) = panels[p];
             let panel = &tile.panels()[p];
             if panel.unit != unit {
@@ -311,13 +375,18 @@ impl Block {
             self.hits.clear();
             scan_panel(scan.isa, &self.tile, tile.view(p), &mut self.hits);
             self.scanned += (panel.len * self.states.len()) as u64;
-            for hit in &self.hits {
-                let (query, lane) = (hit.query as usize, hit.lane as usize);
+            for hits in self.hits.chunk_by(|a, b| a.query == b.query) {
+                let query = hits[0].query as usize;
                 let state = &mut self.states[query];
-                let document = panel.document(lane);
-                let interval = state.bound.interval(hit.dot, &document);
-                if state.take((panel.first + lane) as u32, interval, scan.candidates) {
-                    state.sift(&mut scorer)?;
+                let before = state.threshold();
+                for hit in hits {
+                    let lane = hit.lane as usize;
+                    let interval = state.bound.interval(hit.dot, &panel.document(lane));
+                    if state.take((panel.first + lane) as u32, interval, scan.candidates) {
+                        state.sift(scorer)?;
+                    }
+                }
+                if state.threshold() > before {
                     self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));
                 }
             }
@@ -331,11 +400,11 @@ impl Block {
         scan: &Scan<'_, '_, '_, '_>,
         lead: &Lead,
         panels: Range<usize>,
+        scorer: &mut Scorer<'_, '_>,
         ticker: &Ticker<'_>,
     ) -> Result<()> {
-        let scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
-        let mut shared = Shared { scorer, candidates: scan.candidates };
         let mut rotated = LeadBlock::new(lead, scan.isa, &self.states);
+        let mut shared = Shared { scorer, candidates: scan.candidates, depth: scan.targets.depth };
         let counters = rotated.scan(&mut self.states, panels, &mut shared, ticker)?;
         self.scanned += counters.scanned;
         self.refined += counters.refined;
@@ -343,13 +412,27 @@ impl Block {
     }
 
     /// Scores whatever may still be of use; the documents seen so far are not wanted again.
-    fn finish(&mut self, scan: &Scan<'_, '_, '_, '_>, ticker: &Ticker<'_>) -> Result<()> {
-        let mut scorer = Scorer::new(scan.isa, scan.index.metric(), scan.corpus);
+    fn finish(&mut self, scorer: &mut Scorer<'_, '_>, ticker: &Ticker<'_>) -> Result<()> {
         for state in &mut self.states {
             ticker.check()?;
-            state.finish(&mut scorer)?;
+            state.finish(scorer)?;
         }
         Ok(())
+    }
+
+    /// The places of queries that are to be scanned again.
+    fn missed(&mut self) -> Vec<usize> {
+        let states = self.states.iter_mut().enumerate();
+        states.filter_map(|(place, state)| state.missed().then_some(place)).collect()
+    }
+
+    /// Takes the queries of `again` at those places.
+    fn replace(&mut self, places: &[usize], again: &mut Self) {
+        for (&place, state) in places.iter().zip(&mut again.states) {
+            std::mem::swap(&mut self.states[place], state);
+        }
+        self.scanned += again.scanned;
+        self.refined += again.refined;
     }
 
     /// Thresholds and offsets as panels of another unit want them.
@@ -360,20 +443,16 @@ impl Block {
         }
     }
 
-    fn into_outcome(self) -> Outcome {
+    fn outcome(&mut self) -> Outcome {
         let mut counters = Counters { scanned: self.scanned, refined: self.refined, ..Counters::default() };
         counters.add(self.states.iter().map(QueryState::counters));
-        Outcome { found: self.states.into_iter().flat_map(QueryState::into_found).collect(), counters }
+        let zero_queries = self.states.iter().filter(|state| state.bound.is_zero_cosine()).count() as u64;
+        Outcome {
+            found: self.states.iter_mut().flat_map(QueryState::found).collect(),
+            zero_queries,
+            counters,
+        }
     }
-}
-
-/// What all queries of a block do after that many panels; true where thresholds may have risen.
-pub(crate) fn pause(done: usize, states: &mut [QueryState], scorer: &mut Scorer<'_, '_>) -> Result<bool> {
-    let due = SIFT_AFTER.contains(&done);
-    if due {
-        states.iter_mut().try_for_each(|state| state.sift(scorer))?;
-    }
-    Ok(due)
 }
 
 /// Places of `n` panels in an order that starts with a sample from everywhere.

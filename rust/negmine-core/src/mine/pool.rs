@@ -50,6 +50,20 @@ pub struct ReportColumns {
     pub above: [Vec<u64>; 3],
 }
 
+impl ReportColumns {
+    fn with_capacity(rows: usize) -> Self {
+        let column = || Vec::with_capacity(rows);
+        Self {
+            positives: column(),
+            excluded: column(),
+            itself: column(),
+            group: column(),
+            ineligible: column(),
+            above: std::array::from_fn(|_| column()),
+        }
+    }
+}
+
 /// The pool of every result row.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
@@ -112,9 +126,16 @@ pub fn candidates(
     let mut plan = plan(request, &positive_scores);
     plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
     let outcome = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
+    let (n, width) = (outcome.found.len(), request.range_max - request.range_min);
     let mut pool = Pool {
-        width: request.range_max - request.range_min,
-        zero_queries: zero_queries(index, queries, run),
+        width,
+        rows: Vec::with_capacity(n * width),
+        scores: Vec::with_capacity(n * width),
+        counts: Vec::with_capacity(n),
+        reasons: Vec::with_capacity(n),
+        query_rows: Vec::with_capacity(n),
+        report: ReportColumns::with_capacity(n),
+        zero_queries: outcome.zero_queries,
         counters: outcome.counters,
         ..Pool::default()
     };
@@ -203,16 +224,6 @@ fn warm_lists(rows: &[i64], queries: usize) -> Lists<u32> {
         lists.push_row(rows[i * width..(i + 1) * width].iter().filter_map(|&row| u32::try_from(row).ok()));
     }
     lists
-}
-
-fn zero_queries(index: &ExactIndex, queries: &Rows<'_>, run: &Run<'_>) -> u64 {
-    if index.metric() != crate::exact::Metric::Cosine {
-        return 0;
-    }
-    let mut buffer = vec![0.0; queries.width()];
-    (0..queries.len())
-        .filter(|&i| index.metric().squared_norm(run.isa, queries.row(run.isa, i, &mut buffer)) == 0.0)
-        .count() as u64
 }
 
 impl Pool {

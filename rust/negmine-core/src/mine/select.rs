@@ -148,13 +148,14 @@ pub fn select(pool: &PoolView<'_>, choice: &Choice, run: &Run<'_>) -> Result<Cho
             let mut chosen = Chosen::default();
             for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(pool.len()) {
                 let order = choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch);
-                let mut ranks = match &order {
-                    Order::Ranks(ranks) => ranks[..ranks.len().min(choice.n)].to_vec(),
+                let short = !matches!(&order, Order::Ranks(ranks) if ranks.len() >= choice.n);
+                chosen.reasons.push(if short { pool.reason(r, &order) } else { Reason::None });
+                let mut ranks = match order {
+                    Order::Ranks(ranks) => ranks,
                     Order::NoReference => Vec::new(),
                 };
+                ranks.truncate(choice.n);
                 ranks.sort_unstable();
-                let short = ranks.len() < choice.n;
-                chosen.reasons.push(if short { pool.reason(r, &order) } else { Reason::None });
                 chosen.ranks.push(ranks);
             }
             Ok(chosen)
