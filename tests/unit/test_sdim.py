@@ -130,6 +130,7 @@ def test_the_three_shapes_are_one(make: Callable[[], Any]) -> None:
     assert module(candidates, behaviours).shape == (3, 5, 16)
     assert module(candidates, behaviours[:, :0]).abs().sum() == 0
     assert module(candidates[:, :0], behaviours).shape == (3, 0, 16)
+    assert module(candidates[:0], behaviours[:0]).shape == (0, 5, 16)
 
 
 def test_rows_in_memory_of_any_kind() -> None:
