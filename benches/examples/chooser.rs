@@ -115,14 +115,16 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
         let times: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
         let rate = |t: f64| 2.0 * (n * documents * width) as f64 / t / 1e9;
         let prediction = indexes[0].1.predict(&corpus, &queries, &candidates, &targets, &run).unwrap();
-        let chosen = prediction.best().filter(|(_, cost)| *cost <= 0.85 * prediction.full);
+        let best = GRID.iter().zip(&times[1..]).min_by(|a, b| a.1.total_cmp(b.1));
         println!(
             "{name}, k = {k}: full {:.0} Gop/s; auto {:.2} of it; predicted full {:.2} cycles a pair, best {:?}, \
-             chosen {chosen:?}",
+             chosen {:?}; measured best {:?}",
             rate(times[0]),
             times[0] / times[times.len() - 1],
             prediction.full,
-            prediction.best()
+            prediction.best(),
+            prediction.chosen(),
+            best.map(|(lead, time)| (*lead, times[0] / time))
         );
         for (lead, time) in GRID.iter().zip(&times[1..]) {
             let predicted = prediction.pruned.iter().find(|(width, _)| width == lead);

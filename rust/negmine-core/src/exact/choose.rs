@@ -139,6 +139,12 @@ impl Prediction {
         self.pruned.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// The same, where it is clearly cheaper than the full width.
+    #[must_use]
+    pub fn chosen(&self) -> Option<(usize, f64)> {
+        self.best().filter(|(_, cost)| *cost <= CLEARLY * self.full)
+    }
+
     fn at(&self, lead: usize) -> f64 {
         let cost = self.pruned.iter().filter(|(width, _)| width.abs_diff(lead) < STEP).map(|(_, cost)| *cost);
         cost.min_by(f64::total_cmp).unwrap_or(f64::INFINITY)
@@ -184,11 +190,8 @@ impl ExactIndex {
             let pays = verdict.at(lead.segments.lead) <= CLEARLY * verdict.full;
             return Ok(pays.then(|| Arc::clone(lead)));
         }
-        match verdict.best() {
-            Some((width, cost))
-                if cost <= CLEARLY * verdict.full
-                    && saving(&verdict) * parts.pairs >= self.packing_cycles() =>
-            {
+        match verdict.chosen() {
+            Some((width, _)) if saving(&verdict) * parts.pairs >= self.packing_cycles() => {
                 self.packed(&mut parts, scan, width, run)
             }
             _ => Ok(None),
