@@ -294,9 +294,14 @@ def int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np
     if read.ndim != 1 or (n is not None and len(read) != n):
         expected = "(n,)" if n is None else f"({n},)"
         raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
+    refuse_beyond_int64(read, argument)
+    return np.ascontiguousarray(read, dtype=np.int64)
+
+
+def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:
+    """Refuse unsigned integers that would wrap round."""
     if read.dtype.kind == "u" and read.size and read.max() >= 2**63:
         raise NegmineValueError(f"`{argument}` must fit int64; got {read.max()}.")
-    return np.ascontiguousarray(read, dtype=np.int64)
 
 
 def offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.int64]:

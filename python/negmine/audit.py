@@ -108,8 +108,7 @@ def verify(
         raise NegmineValueError(
             f"`rows` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
         )
-    if answer.dtype.kind == "u" and answer.size and answer.max() >= 2**63:
-        raise NegmineValueError(f"`rows` must fit int64; got {answer.max()}.")
+    _coerce.refuse_beyond_int64(answer, "rows")
     seed = _coerce.seed(seed)
     checked = np.arange(n, dtype=np.int64)
     if sample is not None:

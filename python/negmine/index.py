@@ -362,8 +362,7 @@ def score_pairs(
         array = array.astype(np.int64).reshape(0, 2)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
         raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
-    if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
-        raise NegmineValueError(f"`pairs` must fit int64; got {array.max()}.")
+    _coerce.refuse_beyond_int64(array, "pairs")
     query = array[:, 0]
     if len(query) and (query.min() < 0 or query.max() >= n):
         raise NegmineValueError(
