@@ -1,6 +1,7 @@
 """Clusters against faiss, superkmeans, rabitqlib and scikit-learn: inertia on the rows themselves, and time.
 
     python benches/python/clusters.py --peers PYTHON [--k K]... [--rounds N] [--threads N] [--sklearn] [--json FILE]
+    python benches/python/clusters.py --million [--threads N]
 
 PYTHON is an interpreter of an environment made from `requirements.txt`; default: the one that runs this, which has
 negmine. Vectors come from the folder that NEGMINE_DATA names. Every library runs in a process of its own with its
@@ -8,7 +9,8 @@ threads pinned, ten iterations and no early end; rounds visit them in turn. Iner
 normed rows to the mean of their cluster, whatever a library calls its own. "seconds" is wall time, "cpu" that of all
 threads of the process, the better figure on a machine that does other work; what a peer needs for labels of its last
 centroids counts. "share" is how many of a row's ten nearest are in its own cluster, "near" in the own cluster or the
-one on either side.
+one on either side. With `--million` it is a million rows in 10,000 balanced clusters, for which no peer is at hand: the
+100,000 rows ten times over, each time with noise of half their length.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -126,6 +129,7 @@ def worker(side: str, rows: Path, k: int, threads: int, out: Path) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     labels = SIDES[side](array, k, threads)
     taken = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
+    taken["gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     np.save(out, np.asarray(labels).astype(np.int64))
     print(json.dumps(taken))
 
@@ -158,6 +162,42 @@ def measure(side: str, rows: Path, k: int, threads: int, python: str, folder: Pa
     return json.loads(line), np.load(out)
 
 
+def million(threads: int) -> None:
+    """Balanced clusters of a million rows, by each quality."""
+    once, k = real()[1], 10_000
+    noise = np.random.default_rng(7)
+    scale = np.float32(0.5 / np.sqrt(once.shape[1]))
+    rows = np.concatenate([once + scale * noise.standard_normal(once.shape, np.float32) for _ in range(10)])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    sample, nearest = neighbours(rows)
+    print(f"**{len(rows):,} x {rows.shape[1]} -> {k:,}**, {threads} threads, rows of {rows.nbytes / 2**30:.2f} GiB\n")
+    print("| quality | seconds | cpu | peak GiB | inertia | sizes | share | near |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        np.save(path, rows)
+        for quality in ("fast", "default", "high"):
+            taken, own = measure(f"negmine balanced, {quality}", path, k, threads, sys.executable, path.parent)
+            found = worth(rows, own, k, sample, nearest)
+            spent = f"{taken['seconds']:.1f} | {taken['cpu']:.1f} | {taken['gib']:.2f}"
+            sizes = f"{found['smallest']} to {found['largest']}"
+            shares = f"{found['share']:.3f} | {found['near']:.3f}"
+            print(f"| {quality} | {spent} | {found['inertia']:.4f} | {sizes} | {shares} |", flush=True)
+
+
+def worth(rows: np.ndarray, own: Labels, k: int, sample: np.ndarray, nearest: np.ndarray) -> dict[str, Any]:
+    """What clusters are worth, whoever made them."""
+    apart = np.abs(own[nearest] - own[sample][:, None])
+    sizes = np.bincount(own, minlength=k)
+    return {
+        "inertia": inertia(rows, own, k),
+        "smallest": int(sizes.min()),
+        "largest": int(sizes.max()),
+        "share": float((apart == 0).mean()),
+        "near": float((apart <= 1).mean()),
+    }
+
+
 def main() -> None:
     """Print a table for every number of clusters."""
     if sys.argv[1:2] == ["--worker"]:
@@ -171,8 +211,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=int, help="only so many of the 100,000")
     parser.add_argument("--sklearn", action="store_true", help="also scikit-learn, which takes long")
+    parser.add_argument("--million", action="store_true", help="only a million rows in 10,000 balanced clusters")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.million:
+        million(arguments.threads)
+        return
     rows = real()[1][: arguments.rows]
     sample, nearest = neighbours(rows)
     everything = []
@@ -201,20 +245,13 @@ def case(
             times[side].append(taken)
     results: dict[str, Any] = {}
     for side in sides:
-        own = labels[side]
-        apart = np.abs(own[nearest] - own[sample][:, None])
-        sizes = np.bincount(own, minlength=k)
         results[side] = {
             "seconds": median(one["seconds"] for one in times[side]),
             "cpu": median(one["cpu"] for one in times[side]),
             "against_rabitqlib": median(
                 a["cpu"] / b["cpu"] for a, b in zip(times[side], times["rabitqlib"], strict=True)
             ),
-            "inertia": inertia(rows, own, k),
-            "smallest": int(sizes.min()),
-            "largest": int(sizes.max()),
-            "share": float((apart == 0).mean()),
-            "near": float((apart <= 1).mean()),
+            **worth(rows, labels[side], k, sample, nearest),
         }
     print(f"**{len(rows):,} x {rows.shape[1]} -> {k:,}**, {arguments.threads} threads, {arguments.rounds} rounds\n")
     print("| library | seconds | cpu | x rabitqlib (cpu) | inertia | x faiss | sizes | share | near |")

@@ -7,7 +7,8 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::exact::Metric;
-use crate::exact::choose::{Along, count_left, rotated, spread};
+use crate::exact::choose::cycles::COORDINATES;
+use crate::exact::choose::{Along, LEAST_WIDTH, count_left, rotated, spread};
 use crate::exact::rotate::{Axes, MAX_ROTATED_WIDTH, Rotation, STEP, Segments};
 
 use super::lead::ADDED;
@@ -20,18 +21,13 @@ const CENTROIDS: usize = 256;
 /// Rows that the axes are taken from: 16,384 make no better ones for means of rows, and take three times as long.
 const SAMPLE: usize = 4_096;
 
-/// Narrower rows are never rotated.
-const LEAST_WIDTH: usize = 96;
-
 /// Below this predicted share of the full width's cost it is done: predictions are up to a third too hopeful on clustered
 /// data.
 const CLEARLY: f64 = 0.75;
 
-/// What a pair costs, in cycles of 512-bit products, fitted to times at 80 to 128 coordinates of 100,000 sentence embeddings
-/// and 1,024 centroids.
+/// What a pair costs beside its products, in cycles of 512-bit products, fitted to times at 80 to 128 coordinates of 100,000
+/// sentence embeddings and 1,024 centroids.
 mod cycles {
-    /// Sixty-four coordinates.
-    pub(super) const COORDINATES: f64 = 1.06;
     /// Floors, at full width and by leading coordinates.
     pub(super) const FLOORS: f64 = 0.6;
     /// A pair that is left.
@@ -104,7 +100,7 @@ impl Choice<'_, '_> {
 
 /// Cycles of a pair.
 fn cost(width: usize, survivors: f64) -> f64 {
-    cycles::COORDINATES * width as f64 / 64.0 + cycles::FLOORS + cycles::SURVIVOR * survivors
+    COORDINATES * width as f64 / 64.0 + cycles::FLOORS + cycles::SURVIVOR * survivors
 }
 
 /// Cycles of preparing.

@@ -39,7 +39,7 @@ const SAMPLE: usize = 16_384;
 const CLEARLY: f64 = 0.9;
 
 /// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
-const LEAST_WIDTH: usize = 96;
+pub(crate) const LEAST_WIDTH: usize = 96;
 const LEAST_ROWS: usize = 16_384;
 
 /// Pairs of a scan whose time means something.
@@ -50,9 +50,9 @@ const VERDICTS: usize = 64;
 
 /// What a pair costs, in cycles of 512-bit products, fitted to times on the processor over the grid on 100,000 sentence
 /// embeddings.
-mod cycles {
+pub(crate) mod cycles {
     /// Sixty-four coordinates.
-    pub(super) const COORDINATES: f64 = 1.06;
+    pub(crate) const COORDINATES: f64 = 1.06;
     /// Hits that are found, seen already, or spoil the floor of a panel.
     pub(super) const PRUNED: f64 = 0.3;
     /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
