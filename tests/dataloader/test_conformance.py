@@ -6,14 +6,14 @@ import inspect
 import pickle
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from torch.utils.data import BatchSampler, SequentialSampler
 
 import negmine
-from negmine.errors import NegmineTypeError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch import (
     ClassBalancedBatchSampler,
     ClusterBatchSampler,
@@ -35,44 +35,60 @@ def ragged(num_replicas: int, rank: int) -> RaggedBatchSampler:
     return RaggedBatchSampler(RaggedPlan(), num_replicas=num_replicas, rank=rank)
 
 
-def no_duplicates(num_replicas: int, rank: int) -> NoDuplicateBatchSampler:
-    ids = [i % 20 for i in range(94)]
-    return NoDuplicateBatchSampler(
-        ids, range(94), batch_size=2, batches_per_step=6, num_replicas=num_replicas, rank=rank
-    )
-
-
-def left_out(num_replicas: int, rank: int) -> NoDuplicateBatchSampler:
-    ids = [0] * 20 + list(range(1, 101))
-    return NoDuplicateBatchSampler(
-        ids, range(120), batch_size=2, batches_per_step=6, conflicts="drop", num_replicas=num_replicas, rank=rank
-    )
-
-
+#: An id of each of 150 rows, one of them in 20: more than the steps of 12 rows.
+IDS = [0] * 20 + list(range(1, 131))
 #: The class of each of 96 rows; clusters of unequal sizes.
 CLASSES = [row % 7 for row in range(96)]
 
 
-def clusters(num_replicas: int, rank: int) -> ClusterBatchSampler:
+def no_duplicates(
+    num_replicas: int, rank: int, ids: Sequence[int] = [i % 20 for i in range(94)], **options: Any
+) -> NoDuplicateBatchSampler:
+    return NoDuplicateBatchSampler(
+        ids, range(len(ids)), batch_size=2, batches_per_step=6, num_replicas=num_replicas, rank=rank, **options
+    )
+
+
+def left_out(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: Any) -> NoDuplicateBatchSampler:
+    return no_duplicates(num_replicas, rank, ids, conflicts="drop", **options)
+
+
+def spread(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: Any) -> NoDuplicateBatchSampler:
+    return no_duplicates(num_replicas, rank, ids, conflicts="spread", **options)
+
+
+def extended(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: Any) -> RaggedBatchSampler:
+    plan = negmine.no_duplicate_plan(
+        ids, range(len(ids)), batch_size=2, batches_per_step=6, conflicts="extend", **options
+    )
+    assert plan.batch_size is None
+    return RaggedBatchSampler(plan, num_replicas=num_replicas, rank=rank)
+
+
+def clusters(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **options: Any) -> ClusterBatchSampler:
     return ClusterBatchSampler(
-        CLASSES, batch_size=4, batches_per_step=6, random_share=0.25, num_replicas=num_replicas, rank=rank
+        labels, batch_size=4, batches_per_step=6, random_share=0.25, num_replicas=num_replicas, rank=rank, **options
     )
 
 
-def topics(num_replicas: int, rank: int) -> TopicBatchSampler:
+def tree(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **options: Any) -> ClusterBatchSampler:
+    return clusters(num_replicas, rank, labels, order="tree", **options)
+
+
+def topics(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **options: Any) -> TopicBatchSampler:
     return TopicBatchSampler(
-        CLASSES, batch_size=4, clusters_per_batch=2, batches_per_step=6, num_replicas=num_replicas, rank=rank
+        labels, batch_size=4, clusters_per_batch=2, batches_per_step=6, num_replicas=num_replicas, rank=rank, **options
     )
 
 
-def classes(num_replicas: int, rank: int) -> ClassBalancedBatchSampler:
+def classes(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **options: Any) -> ClassBalancedBatchSampler:
     return ClassBalancedBatchSampler(
-        CLASSES, batch_size=4, per_class=2, batches_per_step=6, num_replicas=num_replicas, rank=rank
+        labels, batch_size=4, per_class=2, batches_per_step=6, num_replicas=num_replicas, rank=rank, **options
     )
 
 
-def mixture(num_replicas: int, rank: int) -> PlanBatchSampler:
-    plan = negmine.mixture_plan([60, 40], batch_size=4, batches_per_step=6)
+def mixture(num_replicas: int, rank: int, sizes: Sequence[int] = (60, 40), **options: Any) -> PlanBatchSampler:
+    plan = negmine.mixture_plan(sizes, batch_size=4, batches_per_step=6, **options)
     return PlanBatchSampler(plan, num_replicas=num_replicas, rank=rank)
 
 
@@ -81,7 +97,10 @@ OURS: dict[str, Callable[[int, int], Any]] = {
     "ragged": ragged,
     "no duplicates": no_duplicates,
     "left out": left_out,
+    "spread": spread,
+    "extended": extended,
     "clusters": clusters,
+    "tree": tree,
     "topics": topics,
     "classes": classes,
     "mixture": mixture,
@@ -91,6 +110,40 @@ OURS: dict[str, Callable[[int, int], Any]] = {
 @pytest.mark.parametrize("name", OURS)
 def test_our_samplers_keep_every_contract(name: str) -> None:
     assert check_batch_sampler(OURS[name], contracts=QUICK) == tuple(QUICK)
+
+
+#: The same number of rows, one of which is another's.
+OTHER_IDS, OTHER_CLASSES = (0,) * 19 + (131, *IDS[20:]), (1, *CLASSES[1:])
+OTHER_DATA: dict[str, Any] = {
+    "no duplicates": (1, *[i % 20 for i in range(1, 94)]),
+    "left out": OTHER_IDS,
+    "spread": OTHER_IDS,
+    "extended": OTHER_IDS,
+    "clusters": OTHER_CLASSES,
+    "tree": OTHER_CLASSES,
+    "topics": OTHER_CLASSES,
+    "classes": OTHER_CLASSES,
+    "mixture": (59, 41),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_DATA)
+def test_a_state_of_other_data_or_of_another_seed_is_refused(name: str) -> None:
+    make_one: Any = OURS[name]
+    for position in (0, 2):
+        sampler = make_one(1, 0)
+        state = sampler.state_dict_at(1, position)
+        with pytest.raises(
+            NegmineValueError, match=r"`state_dict` must be of this sampler's digest, .*data or options"
+        ):
+            make_one(1, 0, OTHER_DATA[name]).load_state_dict(state)
+        with pytest.raises(NegmineValueError, match=r"`state_dict` must be of this sampler's seed, 1; got 0"):
+            make_one(1, 0, seed=1).load_state_dict(state)
+        make_one(1, 0).load_state_dict(state)
+
+
+def test_every_sampler_of_data_has_other_data() -> None:
+    assert OURS.keys() - OTHER_DATA.keys() == {"plan", "ragged"}
 
 
 def test_our_samplers_serve_workers() -> None:
@@ -242,6 +295,14 @@ class PerRank(PlanBatchSampler):
         super().load_state_dict({**state_dict, "position": state_dict["position"] * self.num_replicas})
 
 
+class RoundedDown(PlanBatchSampler):
+    """Goes on, inside a step of other ranks, from the batch before: rows are seen twice."""
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        position = state_dict["position"]
+        super().load_state_dict({**state_dict, "position": position - position % self.num_replicas})
+
+
 class GlobalRandom(PlanBatchSampler):
     """Shuffles with Python's global generator."""
 
@@ -280,7 +341,7 @@ BROKEN = {
     "state": [WithoutEpoch, Heavy, Shared],
     "refusal": [Credulous],
     "resume": [Stuck, Forward],
-    "resume on other ranks": [PerRank],
+    "resume on other ranks": [PerRank, RoundedDown],
     "pickling": [Unpicklable],
 }
 

@@ -119,7 +119,7 @@ def check_batch_sampler(
     - ``state``: ``state_dict`` is small, a copy, and holds format, epoch, seed, batch size and a digest of the data.
     - ``refusal``: a state of another of these is a ``ValueError``.
     - ``resume``: from every position the rest follows, then the next epoch; from the end, the next epoch.
-    - ``resume on other ranks``: on another number of ranks the global order goes on.
+    - ``resume on other ranks``: on another number of ranks the global order goes on, or the state is refused.
     - ``pickling``: a sampler pickles at any time, with its place.
     - ``workers``: a DataLoader with two workers gives two epochs in order and in time.
 
@@ -362,13 +362,18 @@ def _other_world(subject: _Subject, broken: _Broken) -> None:
             state = sampler.state_dict()
             next(iterator)
             done = turn * world
-            if done % other:
-                continue  # no round of the other ranks ends here
             shares = []
             for rank in range(other):
                 resumed = subject.make(other, rank)
-                resumed.load_state_dict(state)
+                try:
+                    resumed.load_state_dict(state)
+                except ValueError:
+                    if done % other:
+                        break  # no round of the other ranks ends here
+                    raise
                 shares.append(list(resumed))
+            if len(shares) < other:
+                continue
             together = [batch for turn_of in itertools.zip_longest(*shares) for batch in turn_of]
             if together != whole[done:]:
                 raise broken(f"{other} ranks must go on where {world} stood after {done} batches; they do not.")
