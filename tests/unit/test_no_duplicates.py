@@ -204,7 +204,7 @@ def test_the_digest_tells_plans_apart() -> None:
     assert plans[0].digest == no_duplicate_plan(*data, batch_size=10).digest
 
 
-def test_an_epoch_that_cannot_be_padded_in_its_own_order_uses_the_base() -> None:
+def test_a_last_step_that_only_some_rows_can_fill() -> None:
     # One positive in every step but half of one: only some rows may fill up the last one.
     anchors = np.arange(11)
     positives = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3])
@@ -367,14 +367,26 @@ def test_the_refusal_names_the_price_of_every_way_out() -> None:
     assert "'drop' leaves out 170 rows an epoch." in str(caught.value)
 
 
-def test_epochs_from_the_base_are_counted() -> None:
-    positives = np.where(np.arange(100) < 28, 7_000, np.arange(100))
-    plan = no_duplicate_plan(np.arange(100), positives, batch_size=5, conflicts="extend")
+def squares(q: int) -> np.ndarray:
+    """Cells of a q x q square by row, column and two Latin squares: every id meets every other, and little fits."""
+    i, j = np.divmod(np.arange(q * q), q)
+    return np.stack([i, q + j, 2 * q + (i + j) % q, 3 * q + (i + 2 * j) % q], axis=1)
+
+
+@pytest.mark.parametrize(("q", "size", "conflicts"), [(11, 11, "extend"), (13, 10, "drop")])
+def test_an_epoch_for_which_no_packing_is_found_uses_the_base(q: int, size: int, conflicts: Any) -> None:
+    documents = squares(q)
+    n = len(documents)
+    plan = no_duplicate_plan(np.arange(n), documents, batch_size=size, strict=True, conflicts=conflicts)
     assert plan.report["epochs_from_base"] == 0
-    for epoch in range(5):
-        plan.batch(epoch, 0)
-    used = sum(plan.uses_base(epoch) for epoch in range(5))
-    assert plan.report["epochs_from_base"] == used
+    orders = set()
+    for epoch in range(8):
+        times = check(plan, epoch, np.arange(n), documents, [[]] * n, strict=True)
+        assert (times == 1).all() if conflicts == "extend" else times.max() == 1
+        orders.add(tuple(np.concatenate(list(plan.epoch(epoch)))))
+    assert len(orders) == 8  # the base is moved, another way for every epoch
+    used = sum(plan.uses_base(epoch) for epoch in range(8))
+    assert plan.report["epochs_from_base"] == used > 0
 
 
 # ---- interrupts

@@ -220,6 +220,68 @@ fn small_data_need_the_least_number_of_steps() {
     eprintln!("{from_base} epochs of small data from the base");
 }
 
+/// What a row does with each of three ids: nothing, a positive, or (unless `strict`) a negative.
+fn kinds(strict: bool) -> Vec<[u8; 3]> {
+    let uses = if strict { 2 } else { 3 };
+    (0..uses * uses * uses).map(|kind| [kind % uses, kind / uses % uses, kind / uses / uses]).collect()
+}
+
+/// Whether no other naming of the ids gives a smaller list of kinds.
+fn is_first_of_its_names(rows: &[[u8; 3]]) -> bool {
+    [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].iter().all(|names| {
+        let mut named: Vec<[u8; 3]> = rows.iter().map(|row| names.map(|id: usize| row[id])).collect();
+        named.sort_unstable();
+        named.as_slice() >= rows
+    })
+}
+
+/// Holds the number of steps of every instance of `n` rows and three ids, but for names and the order of rows, and of
+/// every size of a step to the least there is; how many there were.
+fn every_instance(n: usize, strict: bool) -> usize {
+    let mut kinds = kinds(strict);
+    kinds.sort_unstable();
+    let (mut chosen, mut seen) = (vec![0; n], 0);
+    let mut least = std::collections::HashMap::new();
+    loop {
+        let rows: Vec<[u8; 3]> = chosen.iter().map(|kind| kinds[*kind]).collect();
+        if is_first_of_its_names(&rows) {
+            let ids = |used| {
+                let of = |row: &[u8; 3]| (0..3).filter(|id| row[*id] == used).map(|id| id as i64).collect();
+                rows.iter().map(of).collect::<Vec<Vec<i64>>>()
+            };
+            let data = Data { positives: ids(1), negatives: ids(2), strict, ..Data::default() };
+            let rivals: u64 = (0..n * n)
+                .filter(|pair| pair / n > pair % n && data.conflict(pair / n, pair % n))
+                .fold(0, |all, pair| all | 1 << pair);
+            for size in 1..=n {
+                let wanted = *least.entry((rivals, size)).or_insert_with(|| data.least(size));
+                let steps = data.plan(size, Remainder::Drop).map(|plan| plan.steps());
+                assert_eq!(steps, Ok(wanted), "{data:?}, size {size}");
+            }
+            seen += n;
+        }
+        // The next list of kinds that does not fall.
+        let Some(place) = chosen.iter().rposition(|kind| *kind + 1 < kinds.len()) else { return seen };
+        let next = chosen[place] + 1;
+        chosen[place..].fill(next);
+    }
+}
+
+#[test]
+fn every_small_instance_of_three_ids_needs_the_least_number_of_steps() {
+    let strict: usize = (1..=8).map(|n| every_instance(n, true)).sum();
+    let weak: usize = (1..=5).map(|n| every_instance(n, false)).sum();
+    eprintln!("{strict} strict instances, {weak} weak ones");
+}
+
+#[test]
+#[ignore = "six million instances, for minutes"]
+fn every_weak_instance_of_seven_rows_and_three_ids_needs_the_least_number_of_steps() {
+    for n in 6..=7 {
+        eprintln!("{} weak instances of {n} rows", every_instance(n, false));
+    }
+}
+
 /// Steps without conflict and without slack, their rows shuffled.
 fn planted(random: &mut Random, strict: bool) -> (Data, usize, usize) {
     let steps = 2 + random.below(30);
