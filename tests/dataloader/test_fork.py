@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from processes import output_of
 
 SCRIPT = str(Path(__file__).with_name("loaders.py"))
 METHODS = ("fork", "spawn", "forkserver")
@@ -15,9 +16,7 @@ METHODS = ("fork", "spawn", "forkserver")
 def run_loaders(method: str, persistent: bool, repeats: int, seconds: float, *busy: str) -> str:
     """Run the loaders; nothing outlives the limit."""
     command = [sys.executable, "-W", "ignore", SCRIPT, method, str(persistent), str(repeats), *busy]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return output_of(command, seconds=seconds).strip()
 
 
 @pytest.mark.parametrize("method", METHODS)

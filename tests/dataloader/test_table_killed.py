@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from negmine.torch import NegativesTable
+from processes import output_of
 from refreshed import is_of, marked, mined
 
 #: Kills itself just before the k-th step, for every k; prints the number of steps.
@@ -79,16 +79,7 @@ print(k)
 
 
 def kill_at_every_step(root: Path, action: str) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", EVERY_STEP, str(root), action],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    return int(output_of([sys.executable, "-c", EVERY_STEP, str(root), action], seconds=120, cwd=Path(__file__).parent))
 
 
 def test_publishing_that_is_killed_leaves_the_old_generation_or_the_new(tmp_path: Path) -> None:

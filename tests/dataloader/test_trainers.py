@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,29 @@ import pytest
 
 import negmine
 import trainers
+from processes import output_of
 from shuffled import PLAN
 
 N = len(PLAN)
+
+
+#: A whole training, with imports of its own on both processes, where the machine has much else to do. A hang is what a
+#: limit is for, and how long a loaded machine takes is not: 22 s beside two busy processes were 117 s beside eight.
+SECONDS = 900.0
+
+#: The limit of the tests: two trainings, and the imports of this process.
+TWO_TRAININGS = pytest.mark.timeout(2 * SECONDS + 300)
+
+
+def run(name: str, folder: Path, **options: Any) -> list[trainers.Batches]:
+    """Run a training on two processes under a limit, and read what each of them saw."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        trainers.__file__, name, str(folder), json.dumps(options),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    output_of(command, seconds=SECONDS, env=environment)
+    return [json.loads((folder / f"{name}-{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def both(epochs: int, first: int = 0) -> list[trainers.Batches]:
@@ -28,12 +51,13 @@ def test_accelerate_on_one_process(tmp_path: Path) -> None:
     assert trainers.accelerate() == trainers.expected(0) + trainers.expected(1)
 
 
+@TWO_TRAININGS
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_accelerate_on_two_processes(tmp_path: Path, workers: int) -> None:
     pytest.importorskip("accelerate")
-    assert trainers.run("accelerate", tmp_path, workers=workers, epochs=3) == both(3)
-    skipped = trainers.run("accelerate", tmp_path, workers=workers, epochs=3, first_epoch=1, skip=5)
+    assert run("accelerate", tmp_path, workers=workers, epochs=3) == both(3)
+    skipped = run("accelerate", tmp_path, workers=workers, epochs=3, first_epoch=1, skip=5)
     assert skipped == [seen[5:] for seen in both(3, first=1)]
 
 
@@ -50,14 +74,15 @@ def test_transformers_on_one_process(tmp_path: Path, workers: int) -> None:
     assert trainers.transformers(str(tmp_path), epochs=3, resume=checkpoint, workers=workers) == whole[N + 7 :]
 
 
+@TWO_TRAININGS
 @pytest.mark.slow
 def test_transformers_on_two_processes(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     stop = N // 2 + 5
-    assert trainers.run("transformers", tmp_path, epochs=3, save_steps=stop) == both(3)
+    assert run("transformers", tmp_path, epochs=3, save_steps=stop) == both(3)
     checkpoint = str(tmp_path / f"checkpoint-{stop}")
-    resumed = trainers.run("transformers", tmp_path, epochs=3, resume=checkpoint)
+    resumed = run("transformers", tmp_path, epochs=3, resume=checkpoint)
     assert resumed == [seen[stop:] for seen in both(3)]
 
 
@@ -79,10 +104,11 @@ def test_lightning_on_one_process(tmp_path: Path, options: dict[str, Any], stop:
     assert resumed == whole[stop:]
 
 
+@TWO_TRAININGS
 @pytest.mark.slow
 def test_lightning_on_two_processes(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
-    assert trainers.run("lightning", tmp_path, epochs=2) == both(2)
+    assert run("lightning", tmp_path, epochs=2) == both(2)
 
 
 # ---- sentence-transformers
@@ -136,14 +162,15 @@ def test_sentence_transformers_on_several_data_sets(tmp_path: Path) -> None:
     assert trainers.sentence_transformers(str(tmp_path), parts=2, resume=checkpoint) == seen[19:]
 
 
+@TWO_TRAININGS
 @pytest.mark.slow
 def test_sentence_transformers_on_two_processes(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     whole = no_duplicates(3, batches_per_step=2)
     options: dict[str, Any] = {"epochs": 3, "batches_per_step": 2}
-    assert trainers.run("sentence_transformers", tmp_path, save_steps=11, **options) == [whole[0::2], whole[1::2]]
+    assert run("sentence_transformers", tmp_path, save_steps=11, **options) == [whole[0::2], whole[1::2]]
     for mine, other in zip(whole[0::2], whole[1::2], strict=True):
         assert len({trainers.DOCUMENTS[row] for row in mine + other}) == 8
     checkpoint = str(tmp_path / "checkpoint-11")
-    resumed = trainers.run("sentence_transformers", tmp_path, resume=checkpoint, **options)
+    resumed = run("sentence_transformers", tmp_path, resume=checkpoint, **options)
     assert resumed == [whole[22::2], whole[23::2]]

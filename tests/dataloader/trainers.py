@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -240,18 +239,6 @@ def lightning(
     )
     trainer.fit(module, loader, ckpt_path=resume or None, weights_only=False)
     return module.recorder.seen
-
-
-def run(name: str, folder: Path, *, processes: int = 2, seconds: float = 240, **options: Any) -> list[Batches]:
-    """Run a training on several processes under a limit, and read what each of them saw."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-        __file__, name, str(folder), json.dumps(options),
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-6000:]
-    return [json.loads((folder / f"{name}-{rank}.json").read_text()) for rank in range(processes)]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 import children
 import compare
 import negmine
+from processes import output_of
 from vectors import clusters
 
 SCRIPT = str(Path(__file__).with_name("children.py"))
@@ -23,15 +24,7 @@ METHODS = ("fork", "spawn", "forkserver")
 
 def run_children(method: str, repeats: int, seconds: float) -> str:
     """Run the children; nothing outlives the limit."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "start", method, str(repeats)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return output_of([sys.executable, SCRIPT, "start", method, str(repeats)], seconds=seconds).strip()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -74,7 +67,7 @@ def test_ctrl_c_ends_a_long_call(call: str) -> None:
         watchdog.cancel()
         child.kill()
         child.communicate()
-    assert child.returncode == 0, errors
+    assert child.returncode == 0, (child.returncode, errors)
     first, second = output.splitlines()
     word, stopped = first.split()
     assert word == "interrupted"
@@ -103,9 +96,8 @@ def test_an_exception_from_progress_ends_the_call_and_comes_out() -> None:
 
 
 def test_progress_may_search_the_index_while_it_prepares() -> None:
-    done = subprocess.run([sys.executable, SCRIPT, "nested"], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["[0, 1]", "[0, 1]", "preparing True"]
+    printed = output_of([sys.executable, SCRIPT, "nested"], seconds=60)
+    assert printed.splitlines() == ["[0, 1]", "[0, 1]", "preparing True"]
 
 
 def test_progress_counts_up_to_the_whole() -> None:
