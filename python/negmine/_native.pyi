@@ -228,11 +228,12 @@ def nearest(
 ) -> npt.NDArray[np.int64]: ...
 def sdim_forward(
     hash: SimHash,
-    behaviours: Rows,
+    behaviours: Rows | npt.NDArray[np.float32],
     mask: npt.NDArray[np.bool_] | None,
     values: npt.NDArray[np.float32],
-    candidates: Rows,
+    candidates: Rows | npt.NDArray[np.float32],
     n_lists: int,
+    shape: tuple[int, ...],
     normalize_name: str,
     skip_empty: bool,
     keep: bool,

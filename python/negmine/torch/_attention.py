@@ -40,39 +40,39 @@ def read_histories(
     candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor | None, dim: int
 ) -> Histories:
     """Bring the three shapes of a call to one, and refuse what is none of them."""
-    named = {"candidates": candidates, "behaviours": behaviours, "mask": mask, "values": values}
-    for name, tensor in named.items():
-        if tensor is not None and not isinstance(tensor, Tensor):
+    given = (("candidates", candidates), ("behaviours", behaviours), ("mask", mask), ("values", values))
+    for name, tensor in given:
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
             raise NegmineTypeError(f"`{name}` must be a tensor; got {type(tensor).__name__}.")
-        if tensor is not None and tensor.device != candidates.device:
+        if tensor.device != candidates.device:
             raise NegmineValueError(
                 f"`{name}` must be on {candidates.device}, as `candidates` are; got {tensor.device}."
             )
-    pooled = behaviours if values is None else values
-    for name in ("candidates", "behaviours", "values"):
-        tensor = named[name]
-        if tensor is not None and not tensor.is_floating_point():
+        if tensor is not mask and not tensor.is_floating_point():
             raise NegmineTypeError(f"`{name}` must hold floating-point numbers; got {tensor.dtype}.")
-    if behaviours.ndim not in (2, 3) or behaviours.shape[-1] != dim:
-        raise NegmineValueError(
-            f"`behaviours` must have shape (U, L, {dim}) or (L, {dim}); got {tuple(behaviours.shape)}."
-        )
-    lead = behaviours.shape[:-1]
+    pooled = behaviours if values is None else values
+    sizes = behaviours.shape
+    if len(sizes) not in (2, 3) or sizes[-1] != dim:
+        raise NegmineValueError(f"`behaviours` must have shape (U, L, {dim}) or (L, {dim}); got {tuple(sizes)}.")
+    lead = sizes[:-1]
     if mask is not None and (mask.dtype != torch.bool or mask.shape != lead):
         raise NegmineValueError(f"`mask` must be bool of shape {tuple(lead)}; got {mask.dtype} {tuple(mask.shape)}.")
-    if pooled.ndim != behaviours.ndim or pooled.shape[:-1] != lead or pooled.shape[-1] == 0:
+    *first, width = pooled.shape or (0,)
+    if tuple(first) != lead or width == 0:
         raise NegmineValueError(f"`values` must have shape {(*lead, 'dv')}; got {tuple(pooled.shape)}.")
-    users = behaviours.shape[0] if behaviours.ndim == 3 else None
-    shapes = [("C", dim)] if users is None else [(users, dim), (users, "C", dim)]
-    fits = candidates.ndim in [len(shape) for shape in shapes] and candidates.shape[-1] == dim
-    if not fits or (users is not None and candidates.shape[0] != users):
-        told = " or ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
-        raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(candidates.shape)}.")
-    shape = (*candidates.shape[:-1], pooled.shape[-1])
+    users = sizes[0] if len(sizes) == 3 else None
+    looking = candidates.shape
+    fits = len(looking) in ((2,) if users is None else (2, 3)) and looking[-1] == dim
+    if not fits or (users is not None and looking[0] != users):
+        told = f"(C, {dim})" if users is None else f"({users}, {dim}) or ({users}, C, {dim})"
+        raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(looking)}.")
+    shape = (*looking[:-1], width)
     if users is None:
         behaviours, pooled, candidates = behaviours[None], pooled[None], candidates[None]
         mask = None if mask is None else mask[None]
-    elif candidates.ndim == 2:
+    elif len(looking) == 2:
         candidates = candidates[:, None]
     return Histories(candidates, behaviours, mask, pooled, shape)
 

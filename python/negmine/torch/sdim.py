@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -120,16 +121,13 @@ class SDIM(Hashed):
             Of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviours, mask, values, self.hasher.dim)
-        if read.candidates.device.type != "cpu":
-            out = self.pool(read.candidates, read.behaviours, read.mask, read.values)
+        if not read.candidates.is_cpu:
+            out = self.pool(read.candidates, read.behaviours, read.mask, read.values).reshape(read.shape)
         elif torch.compiler.is_compiling():
             out = _break_graph(read, self)
         else:
             out = _native_pool(read, self)
-        if out.dtype != read.values.dtype:
-            out = out.to(read.values.dtype)
-        shaped: Tensor = out.reshape(read.shape)
-        return shaped
+        return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
     def pool(self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
         """The same by torch operations, on any device.
@@ -196,30 +194,35 @@ def _break_graph(read: Histories, module: SDIM) -> Tensor:
 
 def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tuple[Tensor, _native.SdimPass | None]:
     """Hashing, filling and reading tables in one call."""
-    users, _, width = values.shape
     keys = _rows(read.behaviours, "behaviours")
-    pooled = keys if values is read.behaviours else _rows(values, "values")
     out, kept = _native.sdim_forward(
         module.hasher._native,
         keys,
         None if read.mask is None else read.mask.reshape(-1).numpy(),
-        np.ascontiguousarray(pooled.array),
+        _matrix(keys if values is read.behaviours else _rows(values, "values")),
         _rows(read.candidates, "candidates"),
-        users,
+        read.behaviours.shape[0],
+        read.shape,
         module.normalize,
         module.skip_empty,
         keep,
         torch.get_num_threads(),
     )
-    return torch.from_numpy(out).view(users, read.candidates.shape[1], width), kept
+    return torch.from_numpy(out), kept
 
 
-def _rows(x: Tensor, argument: str) -> _coerce.Rows:
+# A call on a short history is mostly what stands here: what most tensors are needs no second look.
+def _rows(x: Tensor, argument: str) -> _coerce.Rows | npt.NDArray[np.float32]:
     """The last two dimensions of three, (U, n, width), as rows."""
     if x.dtype is torch.float32 and x.layout is torch.strided and not x.is_neg() and x.numel():
-        # What most tensors are needs no second look.
-        return _coerce.Rows(x.detach().numpy().reshape(-1, x.shape[-1]), "float32")
+        rows: npt.NDArray[np.float32] = x.detach().numpy()
+        return rows.reshape(-1, rows.shape[-1])
     return _coerce.rows(x.reshape(-1, x.shape[-1]), argument)
+
+
+def _matrix(rows: _coerce.Rows | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The same where they are float32, row after row."""
+    return np.ascontiguousarray(rows.array if isinstance(rows, _coerce.Rows) else rows)
 
 
 class _Pool(torch.autograd.Function):
@@ -228,12 +231,17 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, read: Histories, module: SDIM) -> Tensor:  # noqa: ANN401 (torch's signature)
         out, ctx.kept = _forward(values, read, module, keep=True)
-        ctx.shape = values.shape
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's signature)
-        flat = np.ascontiguousarray(_rows(gradient, "gradient").array)
-        found = ctx.kept.backward(flat, torch.get_num_threads())
-        return torch.from_numpy(found).view(ctx.shape), None, None
+        # Gradients are recorded only where somebody wants to differentiate them.
+        return (_recorded if torch.is_grad_enabled() else _backward)(ctx, gradient)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's signature)
+    found = ctx.kept.backward(_matrix(_rows(gradient, "gradient")), torch.get_num_threads())
+    return torch.from_numpy(found), None, None
+
+
+_recorded = torch.autograd.function.once_differentiable(_backward)

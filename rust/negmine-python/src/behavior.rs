@@ -4,8 +4,8 @@ use negmine_core::behavior::{
     self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
 };
 use numpy::{
-    PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3,
-    PyReadwriteArray4,
+    PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3, PyReadwriteArray4,
 };
 use pyo3::prelude::*;
 
@@ -161,25 +161,27 @@ pub(crate) fn table_query<'py>(
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SdimPass {
     kept: behavior::Kept,
+    n_lists: usize,
 }
 
 #[pymethods]
 impl SdimPass {
-    /// The gradient of the values, (behaviours, width), from that of the output, (candidates, width).
+    /// The gradient of the values, (`n_lists`, behaviours, width), from that of the output, (candidates, width).
     fn backward<'py>(
         &self,
         py: Python<'py>,
         gradient: PyReadonlyArray2<'_, f32>,
         num_threads: usize,
-    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    ) -> PyResult<Bound<'py, PyArray3<f32>>> {
         let gradient = gradient.as_slice()?;
         let out = call::run(py, num_threads, None, |run| self.kept.backward(gradient, run))?;
-        matrix(py, out, self.kept.rows()[1], self.kept.width())
+        let per_list = self.kept.behaviors().checked_div(self.n_lists).unwrap_or(0);
+        PyArray1::from_vec(py, out).reshape([self.n_lists, per_list, self.kept.width()])
     }
 }
 
-/// Attention of candidates to `n_lists` histories of one length each, (candidates, width), and with `keep` what the
-/// backward pass needs.
+/// Attention of candidates to `n_lists` histories of one length each, (candidates, width) as an array of `shape`, and
+/// with `keep` what the backward pass needs.
 #[pyfunction]
 pub(crate) fn sdim_forward<'py>(
     py: Python<'py>,
@@ -189,11 +191,12 @@ pub(crate) fn sdim_forward<'py>(
     values: PyReadonlyArray2<'_, f32>,
     candidates: RowsArg<'_>,
     n_lists: usize,
+    shape: Vec<usize>,
     normalize_name: &str,
     skip_empty: bool,
     keep: bool,
     num_threads: usize,
-) -> PyResult<(Bound<'py, PyArray2<f32>>, Option<SdimPass>)> {
+) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Option<SdimPass>)> {
     let keys = behaviours.rows(py, "behaviours")?;
     let candidates = candidates.rows(py, "candidates")?;
     let pooling = (normalize(py, normalize_name)?, skip_empty);
@@ -208,8 +211,8 @@ pub(crate) fn sdim_forward<'py>(
         of_candidates: &per_list(candidates.len()),
     };
     let found = call::run(py, num_threads, None, |run| histories.forward(&hash.inner, pooling, keep, run))?;
-    let kept = found.kept.map(|kept| SdimPass { kept });
-    Ok((matrix(py, found.output, candidates.len(), histories.width)?, kept))
+    let kept = found.kept.map(|kept| SdimPass { kept, n_lists });
+    Ok((PyArray1::from_vec(py, found.output).reshape(shape)?, kept))
 }
 
 /// The `k` nearest behaviours of each candidate's list by Hamming distance, (candidates, k), -1 beyond the end.

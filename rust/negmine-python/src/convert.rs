@@ -6,12 +6,12 @@ use negmine_core::base::csr::CsrView;
 use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
 use negmine_core::base::order::Scored;
 use negmine_core::exact::{Eligible, Metric};
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 
 use crate::errors;
 
-/// `negmine._coerce.Rows`: an array, what its elements are, and how they lie.
+/// `negmine._coerce.Rows`: an array, what its elements are, and how they lie. A float32 matrix stands for itself.
 pub(crate) enum RowsArg<'py> {
     F32(PyReadonlyArray2<'py, f32>),
     F64(PyReadonlyArray2<'py, f64>),
@@ -26,6 +26,9 @@ impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(matrix) = object.cast::<PyArray2<f32>>() {
+            return Ok(Self::F32(matrix.try_readonly()?));
+        }
         let array = object.getattr("array")?;
         let kind: String = object.getattr("kind")?.extract()?;
         let order: String = object.getattr("order")?.extract()?;
@@ -158,6 +161,5 @@ pub(crate) fn matrix<T: numpy::Element>(
     rows: usize,
     width: usize,
 ) -> PyResult<Bound<'_, PyArray2<T>>> {
-    use numpy::PyArrayMethods;
     PyArray1::from_vec(py, values).reshape([rows, width])
 }

@@ -230,13 +230,13 @@ impl Own {
 }
 
 impl Kept {
-    /// Rows of the gradient that [`Kept::backward`] takes, and of the one that it gives.
+    /// Rows of the gradient that [`Kept::backward`] gives.
     #[must_use]
-    pub fn rows(&self) -> [usize; 2] {
-        [self.of_candidates.rows(), self.behaviors.rows()]
+    pub fn behaviors(&self) -> usize {
+        self.behaviors.rows()
     }
 
-    /// Columns of both.
+    /// Its columns, and those of the gradient that it takes.
     #[must_use]
     pub fn width(&self) -> usize {
         self.shape.width
