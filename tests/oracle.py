@@ -201,7 +201,11 @@ def reference_of(kind: Reference, scores: list[float]) -> float:
     if not scores:
         return math.nan
     if kind == "mean":
-        return sequential_sum(scores) / len(scores)
+        total = sequential_sum(scores)
+        if math.isfinite(total):
+            return total / len(scores)
+        small = [math.ldexp(score, -64) for score in scores]
+        return math.ldexp(min(max(sequential_sum(small) / len(small), min(small)), max(small)), 64)
     return max(scores) if kind == "max" else min(scores)
 
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 
 import negmine
 from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Reason
 
+LARGEST = float(np.finfo(np.float64).max)
 RULES = {"exclude", "exclude_self", "query_ids", "groups", "eligible", "query_offset"}
 
 
@@ -264,6 +266,24 @@ def test_the_mean_adds_one_after_the_other_in_csr_order_and_divides_once() -> No
     values = (0.1, 0.7, 0.6)
     assert (0.1 + 0.7 + 0.6) / 3 != 0.1 / 3 + 0.7 / 3 + 0.6 / 3
     assert pool_of([1.0], outside(*values), reference="mean").reference_scores.tolist() == [(0.1 + 0.7 + 0.6) / 3]
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ((1.7e308, 1.7e308), 1.7e308),
+        ((-1.7e308, -1.7e308, -1.7e308), -1.7e308),
+        ((1.7e308, 1.7e308, -1.7e308, -1.7e308), 0.0),
+        ((1.0e308, 1.5e308), 1.25e308),
+        ((LARGEST,) * 1000, LARGEST),
+        ((-LARGEST,) * 1000, -LARGEST),
+    ],
+)
+def test_a_mean_whose_sum_overflows_is_the_mean_all_the_same(values: tuple[float, ...], mean: float) -> None:
+    pool = pool_of([1.0, 2.0], outside(*values), reference="mean", absolute_margin=0.0)
+    assert pool.reference_scores.tolist() == [mean]
+    assert oracle.reference_of("mean", list(values)) == mean
+    assert found(pool) == ([1, 0] if mean > 2.0 else [])
 
 
 def test_a_repeated_positive_counts_once() -> None:

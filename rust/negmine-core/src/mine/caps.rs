@@ -7,7 +7,8 @@ pub enum Reference {
     Min,
     /// The highest.
     Max,
-    /// The mean: a sequential sum in CSR order, divided once.
+    /// The mean: a sequential sum in CSR order, divided once. Where that sum overflows it is taken of the scores times
+    /// 2^-64, and the mean is kept between the lowest and the highest.
     Mean,
     /// Each positive's own score; result rows are (query, positive) pairs.
     Each,
@@ -54,10 +55,7 @@ impl CapRules {
         match self.reference {
             Reference::Min => scores.iter().copied().fold(f64::INFINITY, f64::min),
             Reference::Max => scores.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            Reference::Mean | Reference::Each => {
-                let sum = scores.iter().fold(0.0, |sum, &score| sum + score);
-                sum / scores.len() as f64
-            }
+            Reference::Mean | Reference::Each => mean(scores),
         }
     }
 
@@ -83,4 +81,23 @@ impl CapRules {
         }
         tightest
     }
+}
+
+/// Fewer scores than its reciprocal fit memory, so that no sum of scaled scores overflows.
+const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
+
+fn mean(scores: &[f64]) -> f64 {
+    let n = scores.len() as f64;
+    let sum = scores.iter().fold(0.0, |sum, &score| sum + score);
+    if sum.is_finite() {
+        return sum / n;
+    }
+    let (mut sum, mut low, mut high) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
+    for &score in scores {
+        sum += score * SCALE;
+        low = low.min(score);
+        high = high.max(score);
+    }
+    // Rounding may carry the mean past the highest score, and so past every number.
+    (sum / n).clamp(low * SCALE, high * SCALE) / SCALE
 }
