@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
 
 import negmine
+import oracle
 from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Reason
 
 LARGEST = float(np.finfo(np.float64).max)
