@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _files
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineError, NegmineValueError
 
-__all__ = ["read", "write"]
+__all__ = ["read", "together", "whole", "write"]
 
 #: Raised when what the files hold changes its meaning.
 VERSION = 1
@@ -70,3 +71,28 @@ def read(
     if missing:
         raise NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {missing[0]!r}.")
     return header, arrays
+
+
+def together(
+    path: str | os.PathLike[str], kind: str, arrays: Mapping[str, npt.NDArray[Any]], *names: str
+) -> list[npt.NDArray[Any]] | None:
+    """Arrays that a file has all of, or none: None then.
+
+    Raises
+    ------
+    NegmineValueError
+        It has some of them.
+    """
+    missing = [name for name in names if name not in arrays]
+    if missing and len(missing) < len(names):
+        raise NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {missing[0]!r}.")
+    return None if missing else [arrays[name] for name in names]
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Say of which file the arrays do not fit each other."""
+    try:
+        yield
+    except NegmineError as error:
+        raise NegmineValueError(f"`path` must be a whole {kind} file; got {os.fspath(path)!r}: {error}") from error

@@ -24,6 +24,7 @@ __all__ = [
     "array",
     "choice",
     "epoch",
+    "field",
     "find",
     "flag",
     "float64s",
@@ -311,6 +312,19 @@ def offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.i
         rule = f"start at 0, never fall, and end at the number of {what}, {n}"
         raise NegmineValueError(f"`{argument}` must {rule}; got {read}.")
     return read
+
+
+def field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """Check an array of a result, of this dtype and shape (None: any length), and lay it out row by row."""
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        got = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise NegmineTypeError(f"`{argument}` must be an array of {np.dtype(dtype).name}; got {got}.")
+    if value.ndim != len(shape) or any(n not in (None, got) for n, got in zip(shape, value.shape, strict=True)):
+        wanted = ", ".join("n" if n is None else str(n) for n in shape)
+        raise NegmineValueError(
+            f"`{argument}` must have shape ({wanted}{',' * (len(shape) == 1)}); got shape {value.shape}."
+        )
+    return np.ascontiguousarray(value)
 
 
 def float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:

@@ -154,8 +154,10 @@ class Clusters:
         NegmineValueError
             No such file, or a file of something else.
         """
-        header, arrays = _archive.read(path, _KIND)
-        return cls(arrays["labels"], arrays["centroids"], header["inertia"], header["metric"], header["iterations"])
+        entries = ("inertia", "metric", "iterations")
+        header, arrays = _archive.read(path, _KIND, entries, ("labels", "centroids"))
+        with _archive.whole(path, _KIND):
+            return cls(arrays["labels"], arrays["centroids"], *(header[name] for name in entries))
 
 
 @_coerce.named("kmeans")

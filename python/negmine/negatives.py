@@ -19,7 +19,7 @@ from negmine._coerce import Ids
 from negmine._extras import require
 from negmine.errors import NegmineValueError
 from negmine.policies import Sampling
-from negmine.report import Report, Source
+from negmine.report import LINE_NAMES, Report, Source
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -134,6 +134,21 @@ class HardNegatives:
     epoch: int
     chosen: Chosen
     pool: CandidatePool | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        counts = _coerce.field(self.counts, "counts", np.int32, (None,))
+        n = len(counts)
+        rows = _coerce.field(self.rows, "rows", np.int64, (n, None))
+        arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "rows": rows}
+        dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_, "ids": self.ids.dtype}
+        arrays |= {name: _coerce.field(getattr(self, name), name, dtypes[name], rows.shape) for name in dtypes}
+        arrays["reasons"] = _coerce.field(self.reasons, "reasons", np.uint8, (n,))
+        arrays["reference_scores"] = _coerce.field(self.reference_scores, "reference_scores", np.float64, (n,))
+        arrays["positive_scores"] = _coerce.field(self.positive_scores, "positive_scores", np.float64, (None,))
+        for name in ("query_rows", "positive_rows"):
+            arrays[name] = _coerce.field(getattr(self, name), name, np.int64, (n,))
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -265,7 +280,7 @@ class HardNegatives:
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        _archive.write(path, "hard negatives", header, arrays | self.report.arrays())
+        _archive.write(path, _KIND, header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HardNegatives:
@@ -278,15 +293,18 @@ class HardNegatives:
         """
         from negmine.pool import CandidatePool
 
-        header, arrays = _archive.read(path, "hard negatives", ("epoch", "chosen", "pool", "report"), _ARRAYS)
+        needed = (*_ARRAYS, *LINE_NAMES)
+        header, arrays = _archive.read(path, _KIND, ("epoch", "chosen", "pool", "report"), needed)
         chosen = header["chosen"] | {"sampling": policies.decode(*header["chosen"]["sampling"])}
-        return cls(
-            **{name: arrays[name] for name in _ARRAYS},
-            report=Report.from_header(header["report"], arrays),
-            epoch=header["epoch"],
-            chosen=Chosen(**chosen),
-            pool=CandidatePool.load(_pool_path(path)) if header["pool"] else None,
-        )
+        pool = CandidatePool.load(_pool_path(path)) if header["pool"] else None
+        with _archive.whole(path, _KIND):
+            return cls(
+                **{name: arrays[name] for name in _ARRAYS},
+                report=Report.from_header(header["report"], arrays),
+                epoch=header["epoch"],
+                chosen=Chosen(**chosen),
+                pool=pool,
+            )
 
     def plot(self) -> matplotlib.axes.Axes:
         """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
@@ -301,6 +319,9 @@ class HardNegatives:
         axes.legend()
         return axes
 
+
+#: What a file of :meth:`HardNegatives.save` calls itself.
+_KIND = "hard negatives"
 
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (

@@ -21,7 +21,7 @@ from negmine.index import ExactIndex, score_pairs, take_labels
 from negmine.negatives import Chosen, HardNegatives
 from negmine.policies import Sampling
 from negmine.positives import Eligibility
-from negmine.report import Reason, Report, Source, count_reasons
+from negmine.report import LINE_NAMES, Reason, Report, Source, count_reasons
 
 __all__ = ["CandidatePool"]
 
@@ -35,6 +35,11 @@ class Rules:
     self_rows: npt.NDArray[np.int64] | None
     groups: npt.NDArray[np.int64] | None
     eligible: Eligibility | None
+
+    def __post_init__(self) -> None:
+        for name in ("self_rows", "groups"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _coerce.field(getattr(self, name), name, np.int64, (None,)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +119,27 @@ class CandidatePool:
     rules: Rules = field(repr=False)
     origin: Origin | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        # Pools may be cut by hand, and files changed: the core reads arrays of these shapes, row after row.
+        counts = _coerce.field(self.counts, "counts", np.int32, (None,))
+        n = len(counts)
+        rows = _coerce.field(self.rows, "rows", np.int64, (n, None))
+        arrays = {"counts": counts, "rows": rows}
+        arrays["scores"] = _coerce.field(self.scores, "scores", np.float64, rows.shape)
+        arrays["reasons"] = _coerce.field(self.reasons, "reasons", np.uint8, (n,))
+        for name in ("query_rows", "positive_rows"):
+            arrays[name] = _coerce.field(getattr(self, name), name, np.int64, (n,))
+        for name in ("reference_scores", "cap_scores"):
+            arrays[name] = _coerce.field(getattr(self, name), name, np.float64, (n,))
+        shape = (len(self.rules.positives.items),)
+        arrays["positive_scores"] = _coerce.field(self.positive_scores, "positive_scores", np.float64, shape)
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+        n_documents = self.report.n_documents
+        if rows.size and not (rows.min() >= -1 and rows.max() < n_documents):
+            bad = rows[(rows < -1) | (rows >= n_documents)][0]
+            raise NegmineValueError(f"`rows` must hold rows below {n_documents}, or -1 as padding; got {bad}.")
+
     def __len__(self) -> int:
         return len(self.counts)
 
@@ -145,7 +171,7 @@ class CandidatePool:
             "eligible_lowest": None if eligible is None else eligible.lowest,
             "eligible_highest": None if eligible is None else eligible.highest,
         }
-        _archive.write(path, "candidate pool", header, arrays | self.report.arrays())
+        _archive.write(path, _KIND, header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
@@ -156,29 +182,31 @@ class CandidatePool:
         NegmineValueError
             There is no such file, or it holds something else.
         """
-        needed = (*_ARRAYS, "positives_offsets", "positives_items")
-        header, arrays = _archive.read(path, "candidate pool", ("each", "min_score", "query_offset", "report"), needed)
-        rules = Rules(
-            positives=Csr(arrays["positives_offsets"], arrays["positives_items"]),
-            exclude=Csr(arrays["exclude_offsets"], arrays["exclude_items"]) if "exclude_items" in arrays else None,
-            self_rows=arrays.get("self_rows"),
-            groups=arrays.get("groups"),
-            eligible=Eligibility(*(arrays[f"eligible_{name}"] for name in ("keys", "lowest", "highest")))
-            if "eligible_keys" in arrays
-            else None,
-        )
+        needed = (*_ARRAYS, "positives_offsets", "positives_items", *LINE_NAMES)
+        header, arrays = _archive.read(path, _KIND, ("each", "min_score", "query_offset", "report"), needed)
+        exclude = _archive.together(path, _KIND, arrays, "exclude_offsets", "exclude_items")
+        eligible = _archive.together(path, _KIND, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
         ids = arrays.get("document_ids")
         fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        return cls(
-            **fields,
-            ids=take_labels(ids, arrays["rows"]),
-            report=Report.from_header(header["report"], arrays),
-            each=header["each"],
-            min_score=header["min_score"],
-            query_offset=header["query_offset"],
-            document_ids=ids,
-            rules=rules,
-        )
+        with _archive.whole(path, _KIND):
+            report = Report.from_header(header["report"], arrays)
+            pool = cls(
+                **fields,
+                ids=arrays["rows"],
+                report=report,
+                each=header["each"],
+                min_score=header["min_score"],
+                query_offset=header["query_offset"],
+                document_ids=None if ids is None else _coerce.ids(ids, "document_ids", report.n_documents),
+                rules=Rules(
+                    positives=_csr(arrays["positives_offsets"], arrays["positives_items"], "positives"),
+                    exclude=None if exclude is None else _csr(*exclude, "exclude"),
+                    self_rows=arrays.get("self_rows"),
+                    groups=arrays.get("groups"),
+                    eligible=None if eligible is None else Eligibility(*eligible),
+                ),
+            )
+        return replace(pool, ids=take_labels(pool.document_ids, pool.rows))
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
         """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them.
@@ -365,6 +393,9 @@ class CandidatePool:
         )
 
 
+#: What a file of :meth:`CandidatePool.save` calls itself.
+_KIND = "candidate pool"
+
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (
     "rows",
@@ -377,6 +408,13 @@ _ARRAYS = (
     "positive_rows",
     "cap_scores",
 )
+
+
+def _csr(offsets: npt.NDArray[Any], items: npt.NDArray[Any], argument: str) -> Csr:
+    """Lists as a file has them."""
+    items = _coerce.field(items, f"{argument}_items", np.int64, (None,))
+    offsets = _coerce.field(offsets, f"{argument}_offsets", np.int64, (None,))
+    return Csr(_coerce.offsets(offsets, f"{argument}_offsets", len(items), "items"), items)
 
 
 def _append(

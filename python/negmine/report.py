@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _coerce
+
 __all__ = ["Reason", "Report", "Source"]
 
 
@@ -92,6 +94,10 @@ class Report:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __post_init__(self) -> None:
+        lines = {line: _coerce.field(self.lines[line], f"report_{line}", np.int64, (self.n_rows,)) for line in LINES}
+        object.__setattr__(self, "lines", lines)
+
     def totals(self) -> dict[str, int]:
         """Documents per line, summed over result rows, and the rest."""
         totals = {line: int(self.lines[line].sum()) for line in LINES}
@@ -129,6 +135,10 @@ class Report:
         if self.duplicate_pairs:
             lines.append(f"  repeated positives dropped: {self.duplicate_pairs}")
         return "\n".join(lines)
+
+
+#: What :meth:`Report.arrays` calls the lines.
+LINE_NAMES = tuple(f"report_{line}" for line in LINES)
 
 
 def count_reasons(reasons: npt.NDArray[np.uint8]) -> dict[str, int]:

@@ -234,7 +234,7 @@ class MinHash:
         NegmineValueError
             No such file, a file of something else, or signatures of another format, which must be computed again.
         """
-        header, arrays = _archive.read(path, _KIND)
+        header, arrays = _archive.read(path, _KIND, ("format", "k", "tau", "b", "seed"), ("signatures",))
         if header.get("format") != FORMAT:
             raise NegmineValueError(
                 f"`path` must hold signatures of format {FORMAT}; got format {header.get('format')}. "

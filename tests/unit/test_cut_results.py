@@ -1,0 +1,141 @@
+"""Results that were cut by hand, and files whose arrays were changed: errors of negmine, never wrong negatives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from negmine import CandidatePool, Clusters, Eligibility, ExactIndex, HardNegativeMiner, HardNegatives
+
+N, DOCUMENTS, DEPTH = 6, 40, 9
+ROWS = np.random.default_rng(3).standard_normal((DOCUMENTS, 5)).astype(np.float32)
+INDEX = ExactIndex(ROWS, ids=[f"d{row}" for row in range(DOCUMENTS)])
+QUERIES = ROWS[:N]
+
+
+@pytest.fixture
+def pool() -> CandidatePool:
+    return HardNegativeMiner(3, range_max=DEPTH).candidates(
+        INDEX,
+        QUERIES,
+        [[row] for row in range(N)],
+        exclude=[[row + 1] for row in range(N)],
+        groups=np.arange(DOCUMENTS),
+        eligible=Eligibility.equal(np.zeros(DOCUMENTS, dtype=np.int64), np.zeros(N, dtype=np.int64)),
+    )
+
+
+def use(pool: CandidatePool) -> list[Any]:
+    """Everything that reads a pool's arrays."""
+    attached = pool.attach(INDEX, QUERIES)
+    chosen = [
+        pool.select(3),
+        pool.select(3, sampling=negmine.Ambiguous()),
+        pool.limit_per_document(2, 3),
+        attached.select(3, num_random=2),
+    ]
+    chosen[-1].suspects()
+    return [negatives.rows.tolist() for negatives in chosen]
+
+
+def changed(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """What goes wrong when arrays are cut by hand."""
+    yield "empty", array[:0]
+    yield "cut", array[:-1]
+    yield "longer", np.concatenate([array, array[-1:]])
+    yield "of another dimension", array.ravel() if array.ndim > 1 else array[None]
+    yield "no array", array.ravel()[0]
+    for dtype in ("float32", "int32", "uint8", "U9"):
+        if array.dtype.kind not in "US" and array.dtype != dtype:
+            with np.errstate(invalid="ignore"):  # infinity as an integer
+                yield f"as {dtype}", array.astype(dtype)
+    if array.dtype.kind == "i":
+        for value in (-7, 10**9):
+            one = array.copy()
+            one.flat[0] = value
+            yield f"with {value}", one
+
+
+def test_changed_files_of_pools_end_in_errors_of_negmine(pool: CandidatePool, tmp_path: Path) -> None:
+    pool.save(tmp_path / "pool.npz")
+    with np.load(tmp_path / "pool.npz") as archive:
+        arrays = dict(archive)
+    refused = 0
+    for name in arrays.keys() - {"header"}:
+        rest = {other: array for other, array in arrays.items() if other != name}
+        for _, array in [("gone", None), *changed(arrays[name])]:
+            np.savez(tmp_path / "changed.npz", **(rest if array is None else {**rest, name: array}))
+            try:
+                use(CandidatePool.load(tmp_path / "changed.npz"))
+            except negmine.NegmineError:
+                refused += 1
+    assert refused > 200
+
+
+def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, tmp_path: Path) -> None:
+    # The core once took columns for rows, and gave other negatives without a word.
+    columns = dataclasses.replace(pool, rows=np.asfortranarray(pool.rows), scores=np.asfortranarray(pool.scores))
+    assert use(columns) == use(pool)
+    pool.save(tmp_path / "pool.npz")
+    with np.load(tmp_path / "pool.npz") as archive:
+        arrays = dict(archive)
+    np.savez(tmp_path / "columns.npz", **arrays | {"rows": np.asfortranarray(pool.rows)})
+    assert use(CandidatePool.load(tmp_path / "columns.npz")) == use(pool)
+
+
+def test_a_pool_may_be_cut_to_its_first_ranks(pool: CandidatePool) -> None:
+    cut = dataclasses.replace(
+        pool, rows=pool.rows[:, :4], scores=pool.scores[:, :4], counts=np.minimum(pool.counts, np.int32(4))
+    )
+    assert cut.select(3).rows.tolist() == pool.select(3).rows.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: {"rows": p.rows.astype(np.int32)}, "`rows` must be an array of int64; got dtype int32"),
+        (lambda p: {"rows": p.rows.tolist()}, "`rows` must be an array of int64; got list"),
+        (lambda p: {"scores": p.scores[:, :3]}, rf"`scores` must have shape \({N}, {DEPTH}\); got shape \({N}, 3\)"),
+        (lambda p: {"counts": p.counts[:2]}, rf"`rows` must have shape \(2, n\); got shape \({N}, {DEPTH}\)"),
+        (lambda p: {"rows": p.rows + 35}, f"`rows` must hold rows below {DOCUMENTS}, or -1 as padding; got"),
+    ],
+)
+def test_pools_cut_by_hand(pool: CandidatePool, change: Callable[[Any], dict[str, Any]], message: str) -> None:
+    with pytest.raises(negmine.NegmineError, match=message):
+        dataclasses.replace(pool, **change(pool))
+
+
+def test_changed_files_of_negatives_name_the_file(pool: CandidatePool, tmp_path: Path) -> None:
+    path = tmp_path / "negatives.npz"
+    pool.select(3).save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | {"rows": arrays["rows"][:, :2]})
+    with pytest.raises(negmine.NegmineValueError, match=r"whole hard negatives file; got '.*negatives.npz': `scores` "):
+        HardNegatives.load(path)
+    np.savez(path, **{name: array for name, array in arrays.items() if name != "report_self"})
+    with pytest.raises(negmine.NegmineValueError, match="has no 'report_self'"):
+        HardNegatives.load(path)
+    np.savez(path, **arrays | {"rows": np.asfortranarray(arrays["rows"])})
+    assert HardNegatives.load(path).rows.flags.c_contiguous
+
+
+def test_files_of_clusters_and_signatures_without_an_array(tmp_path: Path) -> None:
+    minhash = negmine.MinHash(8)
+    minhash.save(tmp_path / "signatures.npz", minhash.signatures([["a"]]))
+    negmine.kmeans(ROWS, n_clusters=2).save(tmp_path / "clusters.npz")
+    for name, missing, load in (
+        ("clusters.npz", "centroids", Clusters.load),
+        ("signatures.npz", "signatures", negmine.MinHash.load),
+    ):
+        with np.load(tmp_path / name) as archive:
+            arrays = {key: archive[key] for key in archive.files if key != missing}
+        np.savez(tmp_path / name, **arrays)
+        with pytest.raises(negmine.NegmineValueError, match=f"has no '{missing}'"):
+            load(tmp_path / name)
