@@ -217,7 +217,11 @@ def _normal(texts: Iterable[str]) -> Iterable[str]:
         raise NegmineTypeError(f"`texts` must be an iterable of strings; got {type(texts).__name__}.")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise NegmineTypeError(f"`texts` must hold strings; got {text!r} at row {row}.")
+            if getattr(text, "ndim", 0):
+                got = f"an array at row {row}. Embeddings are `vectors=`."
+            else:
+                got = f"{text!r} at row {row}."
+            raise NegmineTypeError(f"`texts` must hold strings; got {got}")
         yield " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 

@@ -220,7 +220,9 @@ class HardNegativeMiner:
             raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         known = Positives.read(positives, "positives")
         if len(known) != query_rows.shape[0]:
-            raise NegmineValueError(f"`positives` must have length {query_rows.shape[0]}; got {len(known)}.")
+            raise NegmineValueError(
+                f"`positives` must have length {query_rows.shape[0]}, a list per query; got {len(known)}."
+            )
         offset = _coerce.integer(query_offset, "query_offset", least=0, most=2**62)
         if not _coerce.flag(exclude_self, "exclude_self") and query_ids is not None:
             raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
