@@ -6,6 +6,8 @@ A rating of 4 or more counts as a click, and a user's history is what was clicke
 the candidate, the history pooled for it, their product and the user go into an MLP. The first 80 % of all ratings by
 time are for training, the rest for the test. `--pooling all` compares them; figures are the test's AUC and the
 processor's seconds of training and of inference, on one thread.
+
+The data is a folder rec_ml100k with interactions.parquet: user_id, item_id, rating and timestamp, a row per rating.
 """
 
 from __future__ import annotations
@@ -148,6 +150,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("NEGMINE_DATA", ".")) / "rec_ml100k")
     arguments = parser.parse_args()
+    if not (arguments.data / "interactions.parquet").is_file():
+        parser.error(f"--data or NEGMINE_DATA must say where the ratings are; {arguments.data} has none.")
     # Steps this small gain nothing from a second thread.
     torch.set_num_threads(1)
     clicks = load(arguments.data)

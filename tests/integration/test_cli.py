@@ -394,6 +394,9 @@ def test_wrong_arguments_end_with_2_and_leave_nothing(
         (["audit", "none.parquet", "--qrels", "none.tsv"], "does not exist"),
         (["nonsense"], "No such command"),
         (["demo", "--num-threads", "few"], "--num-threads"),
+        (["demo", "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
+        (["demo", "--out", "a.csv"], "`--out` must end in .parquet, in a folder that exists; got a.csv"),
+        (["demo", "--out", "none/a.parquet"], "`--out` must end in .parquet, in a folder that exists"),
     ],
 )
 def test_other_wrong_arguments_end_with_2(tmp_path: Path, arguments: list[str], part: str) -> None:
@@ -413,6 +416,7 @@ def test_work_that_fails_ends_with_1_and_leaves_nothing(data: Path, tmp_path: Pa
     for option in ("--positives", "--exclude"):
         done = negmine(*plain(data), option, data / "known.tsv", "--out", tmp_path / "a.parquet", code=1)
         assert f"{data / 'known.tsv'}: `query_ids` are integers" in done.stderr
+        assert "`--query-texts` and `--corpus-texts`, or `--id-name`, give others." in done.stderr
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     assert "is no job" not in negmine(*plain(data), "--job", tmp_path / "other", code=1).stdout

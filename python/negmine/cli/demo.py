@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from negmine import io
+from negmine import _coerce, io
+from negmine.cli.errors import ArgumentError, arguments
 from negmine.cli.output import Json, put
 from negmine.demo import run
 
@@ -21,7 +22,11 @@ def command(
     json: Json = False,
 ) -> None:
     """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labelled."""
-    report = run.run(num_threads=num_threads)
+    if out.suffix != ".parquet" or not out.resolve().parent.is_dir():
+        raise ArgumentError(f"`--out` must end in .parquet, in a folder that exists; got {out}.")
+    with arguments():
+        threads = _coerce.threads(num_threads)
+    report = run.run(num_threads=threads)
     rows = io.MinedRows.from_negatives(
         report.negatives,
         query_ids=report.demo.lemmas,

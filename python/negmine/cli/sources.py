@@ -161,17 +161,18 @@ def _task(
         "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
         "document_ids": np.arange(len(corpus)) if ids is None else ids,
     }
-    with _naming(sources.positives):
+    unlabelled = query_ids is None or ids is None
+    with _naming(sources.positives, unlabelled=unlabelled):
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
         if sources.exclude.suffix in RUN_SUFFIXES:
             run = io.read_run(sources.exclude, argument="exclude")
-            with _naming(sources.exclude):
+            with _naming(sources.exclude, unlabelled=unlabelled):
                 excluded.append(run.lists(**rows))
         else:
             lists = io.read_qrels(sources.exclude, argument="exclude")
-            with _naming(sources.exclude):
+            with _naming(sources.exclude, unlabelled=unlabelled):
                 excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
     groups = None
     if sources.same_text and corpus_texts is not None:
@@ -180,12 +181,17 @@ def _task(
 
 
 @contextlib.contextmanager
-def _naming(path: Path | None) -> Iterator[None]:
-    """Say which file holds the labels that an error speaks of."""
+def _naming(path: Path | None, *, unlabelled: bool = False) -> Iterator[None]:
+    """Say which file holds the labels that an error speaks of, and where labels of rows would come from."""
     try:
         yield
     except NegmineError as error:
-        raise type(error)(f"{path}: {error}" if path else str(error)) from error
+        message = f"{path}: {error}" if path else str(error)
+        if unlabelled:
+            message += (
+                " Row numbers are the labels here; `--query-texts` and `--corpus-texts`, or `--id-name`, give others."
+            )
+        raise type(error)(message) from error
 
 
 def _joined(lists: list[Positives]) -> Positives | None:

@@ -62,7 +62,8 @@ class JobResult:
                 f"make too few tiles of {size:,}; `tile_queries` makes them smaller"
             )
         found = self.n_tiles - self.n_mined
-        return f"the job in {self.folder} is finished: {self.n_mined} tiles mined now, {found} found there"
+        tiles = f"{self.n_mined} tile{'' if self.n_mined == 1 else 's'}"
+        return f"the job in {self.folder} is finished: {tiles} mined now, {found} found there"
 
 
 def provenance(manifest: Manifest) -> dict[str, Any]:
