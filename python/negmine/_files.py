@@ -59,12 +59,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     NegmineValueError
-        The folder does not exist, or ``path`` is a folder.
+        The folder does not exist or takes no files, or ``path`` is a folder.
     """
     check_target(path)
     # Not `tempfile.mkstemp`, whose files only their owner may read.
     temporary = path.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
-    temporary.touch(exist_ok=False)
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        # Without the name of the temporary file, which says nothing to anybody.
+        raise NegmineValueError(
+            f"`path` must lie in a folder where files can be made; got {path}: {error.strerror}."
+        ) from error
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -178,7 +178,8 @@ class ExactIndex:
             return _from_memmap, (place, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
             f"`corpus` must come from a file for its index to be pickled; got {type(self._corpus).__name__} in memory, "
-            "which would be copied into every worker. Use numpy.memmap, or build the index where it is used."
+            "which would be copied into every worker. Use numpy.memmap, or build the index where it is used; pools and "
+            "negatives have `save` and `load`."
         )
 
     @_coerce.named("plan")

@@ -200,7 +200,7 @@ class CandidatePool:
                 document_ids=None if ids is None else _coerce.ids(ids, "document_ids", report.n_documents),
                 rules=Rules(
                     positives=_csr(arrays["positives_offsets"], arrays["positives_items"], "positives"),
-                    exclude=None if exclude is None else _csr(*exclude, "exclude"),
+                    exclude=None if exclude is None else _csr(exclude[0], exclude[1], "exclude"),
                     self_rows=arrays.get("self_rows"),
                     groups=arrays.get("groups"),
                     eligible=None if eligible is None else Eligibility(*eligible),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,16 @@ def test_files_of_clusters_and_signatures_without_an_array(tmp_path: Path) -> No
         np.savez(tmp_path / name, **arrays)
         with pytest.raises(negmine.NegmineValueError, match=f"has no '{missing}'"):
             load(tmp_path / name)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files, even from root")
+def test_a_folder_that_takes_no_files_is_named_as_the_argument_it_is(pool: CandidatePool) -> None:
+    message = r"`path` must lie in a folder where files can be made; got /proc/pool.npz: "
+    with pytest.raises(negmine.NegmineValueError, match=message) as raised:
+        pool.save("/proc/pool.npz")
+    assert ".tmp" not in str(raised.value)
+
+
+def test_negatives_that_do_not_pickle_say_what_does_it_instead(pool: CandidatePool) -> None:
+    with pytest.raises(negmine.NegmineTypeError, match="negatives have `save` and `load`"):
+        pickle.dumps(pool.select(3))

@@ -201,7 +201,7 @@ class JobFolder:
             self.path.mkdir(parents=True)
         except FileExistsError:
             return []
-        except (NotADirectoryError, FileNotFoundError) as error:
+        except OSError as error:
             raise JobError(f"`{self.argument}` must be a folder that can be made; got {self.path}: {error}") from error
         _files.sync_folder(self.path.parent)
         return missing
