@@ -143,6 +143,14 @@ def test_copies_do_not_keep_the_others_from_being_refined() -> None:
     assert refined.inertia < 0.98 * fast.inertia
 
 
+def test_more_time_gives_better_clusters_however_many() -> None:
+    draw = np.random.default_rng(0)
+    centres = draw.standard_normal((3_000, 24))
+    rows = (centres[draw.integers(3_000, size=20_000)] + draw.standard_normal((20_000, 24))).astype(np.float32)
+    fast, default, high = (balanced_clusters(rows, n_clusters=4_000, quality=quality) for quality in QUALITIES)
+    assert high.inertia < default.inertia < 0.95 * fast.inertia
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("isa", negmine.build_info()["available_isas"])
 def test_every_isa_gives_the_same_clusters(isa: str, threads: int) -> None:

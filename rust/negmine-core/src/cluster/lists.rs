@@ -124,7 +124,7 @@ impl Centres {
             || (Sum::new(width), vec![0.0; width]),
             |(change, mean), j, ticker| {
                 ticker.check()?;
-                if sizes[j] == 0 || (come.rows(j).is_empty() && gone.rows(j).is_empty()) {
+                if come.rows(j).is_empty() && gone.rows(j).is_empty() {
                     return Ok(None);
                 }
                 let mut slot = slots[j].lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,9 +136,14 @@ impl Centres {
                 for &row in gone.rows(j) {
                     change.subtract(run.isa, codes, row);
                 }
-                let each = codes.unit / sizes[j] as f64;
-                for ((sum, change), mean) in sums.iter_mut().zip(change.total()).zip(&mut *mean) {
+                for (sum, change) in sums.iter_mut().zip(change.total()) {
                     *sum += change;
+                }
+                if sizes[j] == 0 {
+                    return Ok(None);
+                }
+                let each = codes.unit / sizes[j] as f64;
+                for (mean, sum) in mean.iter_mut().zip(&**sums) {
                     *mean = (*sum as f64 * each) as f32;
                 }
                 Ok(Some(quantize_row(run.isa, mean, 1.0, out).scale))
@@ -393,4 +398,36 @@ pub(crate) fn best_free(codes: &Codes, centres: &Centres, free: &[usize], r: u32
         }
     }
     best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::philox::SplitMix;
+    use crate::cluster::means::{Lengths, as_rows};
+    use crate::exact::Metric;
+
+    /// Few rows and many clusters, so that most lose all their rows at times and get others.
+    #[test]
+    fn centres_are_means_of_the_rows_they_have_now() {
+        let (n, width, clusters) = (12, 5, 6);
+        let mut numbers = SplitMix(3);
+        let values: Vec<f32> = (0..n * width).map(|_| numbers.draw() as i32 as f32).collect();
+        let rows = as_rows(&values, width).unwrap();
+        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let lengths = Lengths::read(&rows, Metric::Cosine, &run).unwrap();
+        let codes = Codes::new(&rows, &lengths, &run).unwrap();
+        let mut centres = Centres::new(&codes, clusters);
+        for _ in 0..200 {
+            let labels: Vec<u32> = (0..n).map(|_| (numbers.draw() % clusters as u64) as u32).collect();
+            centres.update(&codes, &labels, &run).unwrap();
+            let mut fresh = Centres::new(&codes, clusters);
+            fresh.update(&codes, &labels, &run).unwrap();
+            assert_eq!(centres.sums, fresh.sums);
+            for j in (0..clusters).filter(|&j| labels.contains(&(j as u32))) {
+                let own = |all: &Centres| all.codes[j * all.stride..(j + 1) * all.stride].to_vec();
+                assert_eq!((own(&centres), centres.scales[j]), (own(&fresh), fresh.scales[j]), "{labels:?}");
+            }
+        }
+    }
 }
