@@ -3,7 +3,9 @@
 //! Every row takes the cluster of its list with the highest score minus price, the lower of several. A cluster with too
 //! many rows becomes dearer, one with too few cheaper: by what is missing over how many rows are about to change, which
 //! are those whose two best values differ by less than a width that shrinks from round to round (Newton's method, one
-//! cluster at a time). All counts are whole numbers, so the order of rows does not matter.
+//! cluster at a time). A cluster that is on too few lists to fill its room wants no more rows than those: its price would fall
+//! without end, and the next search of all clusters would put it on every list. All counts are whole numbers, so the order of
+//! rows does not matter.
 
 use crate::base::Result;
 use crate::base::parallel::Run;
@@ -15,6 +17,11 @@ const SHRINK: f32 = 0.85;
 
 /// Share of a step that is made: all clusters move at once, and neighbours would overshoot together.
 const DAMPING: f32 = 0.7;
+
+/// More rounds than asked for are made, up to so many, while more than one in `UNEVEN` rows is too much or missing somewhere:
+/// where clusters are small.
+const MOST_ROUNDS: usize = 6;
+const UNEVEN: usize = 4;
 
 /// Rows of a piece of work at least, and pieces at most.
 const LEAST_ROWS: usize = 8_192;
@@ -126,6 +133,15 @@ impl Taken {
     }
 }
 
+/// Rows that each cluster wants: its capacity, or all that may join where they are fewer.
+fn wanted(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
+    let mut on_lists = vec![0; capacities.len()];
+    for entry in lists.iter().flatten() {
+        on_lists[entry.cluster as usize] += 1;
+    }
+    on_lists.iter().zip(capacities).map(|(&lists, &capacity): (&usize, _)| lists.min(capacity)).collect()
+}
+
 /// Moves prices for some rounds; the cluster that every row takes in the end.
 pub(crate) fn balance(
     lists: &Lists,
@@ -134,16 +150,18 @@ pub(crate) fn balance(
     rounds: usize,
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
+    let wanted = wanted(lists, capacities);
     let first = Taken::by_all(lists, prices, 0.0, run)?;
     let mut width = (first.margins / lists.len() as f64) as f32;
     let mut taken = Taken::by_all(lists, prices, width, run)?;
-    for _ in 0..rounds {
+    for round in 0..rounds.max(MOST_ROUNDS) {
         let counts = taken.counts.iter().map(|&count| count as usize);
-        if counts.eq(capacities.iter().copied()) {
+        let off: usize = counts.zip(capacities).map(|(count, &capacity)| count.abs_diff(capacity)).sum();
+        if off == 0 || (round >= rounds && off <= lists.len() / UNEVEN) {
             break;
         }
         for (j, price) in prices.iter_mut().enumerate() {
-            let surplus = taken.counts[j] as f32 - capacities[j] as f32;
+            let surplus = taken.counts[j] as f32 - wanted[j] as f32;
             // As many rows outside are about to come as inside are about to leave.
             let slope = (2 * taken.near[j]).max(1) as f32 / width.max(f32::MIN_POSITIVE);
             *price += (DAMPING * surplus / slope).clamp(-2.0 * width, 2.0 * width);
