@@ -24,5 +24,11 @@ corpus = np.random.default_rng(0).standard_normal((500, 32), dtype=np.float32)
 found = negmine.mine(corpus[:20], corpus, [[i] for i in range(20)], num_negatives=3, relative_margin=0.05)
 assert (found.counts == 3).all() and not (found.rows == np.arange(20)[:, None]).any()
 assert not {"torch", "pyarrow", "pandas"} & set(sys.modules)
+try:
+    import negmine.torch
+except negmine.errors.MissingExtraError as error:
+    assert "negmine[torch]" in str(error), error
+else:
+    raise AssertionError("there should be no torch")
 print("clean environment:", negmine.build_info())
 PYTHON

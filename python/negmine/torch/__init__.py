@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from negmine.torch import _installed as _installed
 from negmine.torch.attention import ETA, TargetAttention
 from negmine.torch.dataset import NegativesDataset, Samples, collate
 from negmine.torch.refresh import redraw, refresh
