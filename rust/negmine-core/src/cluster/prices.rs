@@ -135,11 +135,11 @@ impl Taken {
 
 /// Rows that each cluster wants: its capacity, or all that may join where they are fewer.
 fn wanted(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
-    let mut on_lists = vec![0; capacities.len()];
+    let mut on_lists = vec![0_usize; capacities.len()];
     for entry in lists.iter().flatten() {
         on_lists[entry.cluster as usize] += 1;
     }
-    on_lists.iter().zip(capacities).map(|(&lists, &capacity): (&usize, _)| lists.min(capacity)).collect()
+    on_lists.iter().zip(capacities).map(|(&lists, &capacity)| lists.min(capacity)).collect()
 }
 
 /// Moves prices for some rounds; the cluster that every row takes in the end.
