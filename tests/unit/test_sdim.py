@@ -67,6 +67,15 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
     assert abs((ends[0] - ends[1]) / 2e-2 - (leaf.grad * step).sum()) < 2e-2
 
 
+def test_a_gradient_is_not_differentiated_again_in_silence() -> None:
+    candidates, behaviours, mask, values = problem()
+    leaf = values.requires_grad_()
+    out = SDIM(16)(candidates, behaviours, mask, leaf).square().sum()
+    (gradient,) = torch.autograd.grad(out, leaf, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
 def test_gradients_flow_behind_values_and_to_nothing_else() -> None:
     candidates, _, mask, _ = problem()
     embedding = torch.nn.Embedding(50, 16)
