@@ -3,7 +3,8 @@
 //! `cargo run --release -p negmine-benches --example chooser [repetitions] [data sets]`, with `NEGMINE_DATA` naming the folder of
 //! real data; sets that are not there are left out. One thread. Times are of this thread on the processor where the
 //! system tells them, so that another's work is not counted; sides alternate, and medians are compared. Packing is
-//! reported apart. Every answer is compared with the full-width one.
+//! reported apart. Every answer is compared with the full-width one. Widths without a prediction are none that is chosen
+//! from: their rows would fill cache lines badly.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints, for developers")]
 
 use std::path::Path;
@@ -115,25 +116,24 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
         let times: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
         let rate = |t: f64| 2.0 * (n * documents * width) as f64 / t / 1e9;
         let prediction = indexes[0].1.predict(&corpus, &queries, &candidates, &targets, &run).unwrap();
+        let gain = |(lead, cost): (usize, f64)| format!("{lead} ({:.2})", prediction.full / cost);
+        let told = |choice: Option<(usize, f64)>| choice.map_or_else(|| "none".into(), gain);
         let best = GRID.iter().zip(&times[1..]).min_by(|a, b| a.1.total_cmp(b.1));
         println!(
-            "{name}, k = {k}: full {:.0} Gop/s; auto {:.2} of it; predicted full {:.2} cycles a pair, best {:?}, \
-             chosen {:?}; measured best {:?}",
+            "{name}, k = {k}: full width {:.0} Gop/s, predicted {:.2} cycles a pair; auto {:.2} of it. Leading coordinates \
+             (times full width): predicted best {}, chosen {}, measured best {}",
             rate(times[0]),
-            times[0] / times[times.len() - 1],
             prediction.full,
-            prediction.best(),
-            prediction.chosen(),
-            best.map(|(lead, time)| (*lead, times[0] / time))
+            times[0] / times[times.len() - 1],
+            told(prediction.best()),
+            told(prediction.chosen()),
+            best.map_or_else(String::new, |(lead, time)| format!("{lead} ({:.2})", times[0] / time)),
         );
         for (lead, time) in GRID.iter().zip(&times[1..]) {
             let predicted = prediction.pruned.iter().find(|(width, _)| width == lead);
-            let predicted = predicted.map_or(f64::NAN, |(_, cost)| prediction.full / cost);
-            println!(
-                "    {lead:4}: {:6.0} Gop/s, {:.2} of full, predicted {predicted:.2}",
-                rate(*time),
-                times[0] / time
-            );
+            let predicted = predicted
+                .map_or_else(String::new, |(_, cost)| format!(", predicted {:.2}", prediction.full / cost));
+            println!("    {lead:4}: {:6.0} Gop/s, {:.2} of full{predicted}", rate(*time), times[0] / time);
         }
     }
 }

@@ -35,11 +35,17 @@ def synthetic(n_rows: int, n_documents: int, n: int) -> negmine.HardNegatives:
     small = negmine.mine(corpus[:1], corpus, [[0]], num_negatives=1)
     counts = np.where(rng.random(n_rows) < 0.1, n - 1, n).astype(np.int32)
     real = np.arange(n) < counts[:, None]
+    rows = np.where(real, rng.integers(0, n_documents, (n_rows, n)), -1)
     return replace(
         small,
-        rows=np.where(real, rng.integers(0, n_documents, (n_rows, n)), -1),
+        rows=rows,
+        ids=rows,
         scores=np.where(real, rng.random((n_rows, n)), -np.inf).astype(np.float32),
+        source=np.zeros(rows.shape, dtype=np.uint8),
+        above_reference=np.zeros(rows.shape, dtype=np.bool_),
         counts=counts,
+        reasons=np.zeros(n_rows, dtype=np.uint8),
+        reference_scores=np.ones(n_rows),
         query_rows=np.arange(n_rows),
         positive_rows=np.full(n_rows, -1, dtype=np.int64),
         report=replace(small.report, n_documents=n_documents),

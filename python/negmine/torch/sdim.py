@@ -62,8 +62,8 @@ class SDIM(Hashed):
     threads.
 
     Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, 1,000 users with 200 behaviours and 20
-    candidates each take as long as full attention does; SDIM is 1.9 times as fast for 200 behaviours with 100
-    candidates. With the backward pass it is 2.3 times as fast for either (``benches/python/sdim.py``).
+    candidates each take a tenth longer than full attention does; SDIM is twice as fast for 200 behaviours with 100
+    candidates. With the backward pass it is two and three times as fast (``benches/python/sdim.py``).
 
     Examples
     --------
