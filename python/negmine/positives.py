@@ -112,6 +112,7 @@ class Positives:
                 f"`{argument}` must hold rows of documents; got {rows.min()}. `Positives.from_lists` takes -1 for "
                 "documents outside the corpus."
             )
+        _refuse_matrix(value, rows, argument)
         query = np.repeat(np.arange(len(lengths)), lengths)
         return cls._finish(query, rows, len(lengths), None, None, None)
 
@@ -213,6 +214,7 @@ class Positives:
         lengths, flat = _flatten(lists, "lists")
         query = np.repeat(np.arange(len(lengths)), lengths)
         document = _translate(_labels(flat, "lists"), document_ids, "lists", "document_ids", outside=True)
+        _refuse_matrix(lists, document, "lists")
         return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_vectors)
 
     @classmethod
@@ -450,6 +452,16 @@ def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = 
         flat.extend(entries)
         lengths.append(len(flat) - before)
     return lengths, flat
+
+
+def _refuse_matrix(lists: object, rows: npt.NDArray[np.int64], argument: str) -> None:
+    """Refuse a matrix of 0 and 1: as lists of rows, each would name a document more than once, which nobody means."""
+    shape: tuple[int, ...] = getattr(lists, "shape", ())
+    if len(shape) == 2 and shape[1] > 2 and rows.size and 0 <= rows.min() <= rows.max() <= 1:
+        raise NegmineValueError(
+            f"`{argument}` must hold rows of documents; got a matrix of 0 and 1. As a sparse array, "
+            "`Positives.from_scipy` takes it."
+        )
 
 
 def _length(ids: npt.ArrayLike | None, argument: str) -> int:

@@ -67,6 +67,19 @@ def test_scipy_matrices_give_their_stored_entries() -> None:
         negmine.mine(np.ones((3, 2)), np.ones((3, 2)), matrix)
 
 
+def test_a_matrix_of_0_and_1_is_no_list_of_rows() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    for form in (matrix, matrix.astype(np.uint8)):
+        with pytest.raises(negmine.NegmineValueError, match=r"`positives` must hold rows .* 0 and 1.*from_scipy"):
+            negmine.mine(np.ones((3, 2)), np.ones((3, 2)), form)
+        with pytest.raises(negmine.NegmineValueError, match=r"`lists` must hold rows .* 0 and 1.*from_scipy"):
+            Positives.from_lists(form)
+    assert lists(Positives.from_scipy(sparse.csr_array(matrix))) == [[2], [0], [1]]
+    assert lists(Positives.read(matrix[:, :2], "positives")) == [[0], [0, 1], [0, 1]]
+    assert len(Positives.read(matrix[:0], "positives")) == 0
+
+
 def test_qrels_keep_grades_and_the_lower_ones_apart() -> None:
     qrels = {"q": {"a": 3, "b": 0, "c": 1, "d": 2}}
     positives = Positives.from_qrels(qrels, query_ids=["q"], document_ids=list("abcd"), min_grade=2)
