@@ -69,8 +69,12 @@ def read(
         )
     missing = [name for name in entries if name not in header] + [name for name in names if name not in arrays]
     if missing:
-        raise NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {missing[0]!r}.")
+        raise _lacking(path, kind, missing[0])
     return header, arrays
+
+
+def _lacking(path: str | os.PathLike[str], kind: str, name: str) -> NegmineValueError:
+    return NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {name!r}.")
 
 
 def together(
@@ -85,7 +89,7 @@ def together(
     """
     missing = [name for name in names if name not in arrays]
     if missing and len(missing) < len(names):
-        raise NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {missing[0]!r}.")
+        raise _lacking(path, kind, missing[0])
     return None if missing else [arrays[name] for name in names]
 
 
