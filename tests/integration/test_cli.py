@@ -395,8 +395,8 @@ def test_wrong_arguments_end_with_2_and_leave_nothing(
         (["nonsense"], "No such command"),
         (["demo", "--num-threads", "few"], "--num-threads"),
         (["demo", "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
-        (["demo", "--out", "a.csv"], "`--out` must end in .parquet, in a folder that exists; got a.csv"),
-        (["demo", "--out", "none/a.parquet"], "`--out` must end in .parquet, in a folder that exists"),
+        (["demo", "--out", "a.csv"], "`--out` must end in .parquet; got a.csv"),
+        (["demo", "--out", "none/a.parquet"], "`--out` must lie in a folder that exists; got none/a.parquet"),
     ],
 )
 def test_other_wrong_arguments_end_with_2(tmp_path: Path, arguments: list[str], part: str) -> None:

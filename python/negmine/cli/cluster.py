@@ -13,7 +13,7 @@ import typer
 from negmine import _coerce, _files, io
 from negmine._coerce import Ids
 from negmine._extras import require
-from negmine.cli.errors import ArgumentError, arguments
+from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
@@ -93,10 +93,7 @@ def command(
     negmine cluster corpus.npy --cluster-size 32 --out clusters.parquet
     """
     with arguments():
-        if out.suffix not in SUFFIXES:
-            raise ArgumentError(f"`--out` must end in {' or '.join(SUFFIXES)}; got {out}.")
-        if not out.resolve().parent.is_dir():
-            raise ArgumentError(f"`--out` must lie in a folder that exists; got {out}.")
+        check_out(out, SUFFIXES)
         wanted = _Wanted(
             method=method,
             cluster_size=cluster_size,

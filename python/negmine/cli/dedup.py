@@ -10,7 +10,7 @@ import typer
 
 from negmine import _files, io
 from negmine._extras import require
-from negmine.cli.errors import ArgumentError, arguments
+from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.duplicates import NearDuplicates, near_duplicates
 from negmine.io import tables
@@ -45,8 +45,8 @@ def command(
     if (texts is None) == (vectors is None):
         got = "neither" if texts is None else "both"
         raise ArgumentError(f"`--texts` or `--vectors` must be given, and only one of them; got {got}.")
-    if out is not None and (out.suffix not in SUFFIXES or not out.resolve().parent.is_dir()):
-        raise ArgumentError(f"`--out` must end in {' or '.join(SUFFIXES)}, in a folder that exists; got {out}.")
+    if out is not None:
+        check_out(out, SUFFIXES)
     rows: dict[str, Any]
     if texts is not None:
         read = io.read_texts(texts, id_name=id_name, text_name=text_name, argument="texts")

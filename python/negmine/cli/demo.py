@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from negmine import _coerce, io
-from negmine.cli.errors import ArgumentError, arguments
+from negmine.cli.errors import arguments, check_out
 from negmine.cli.output import Json, put
 from negmine.demo import run
 
@@ -22,8 +22,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labelled."""
-    if out.suffix != ".parquet" or not out.resolve().parent.is_dir():
-        raise ArgumentError(f"`--out` must end in .parquet, in a folder that exists; got {out}.")
+    check_out(out, (".parquet",))
     with arguments():
         threads = _coerce.threads(num_threads)
     report = run.run(num_threads=threads)

@@ -12,7 +12,7 @@ import typer
 
 from negmine import _coerce, io
 from negmine.cli import sources
-from negmine.cli.errors import ArgumentError, arguments
+from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
@@ -72,10 +72,7 @@ class _Target:
         suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
         if self.form in ("flagembedding", "tevatron"):
             suffixes = (".jsonl",)
-        if out.suffix not in suffixes:
-            raise ArgumentError(f"`--out` must end in {' or '.join(suffixes)}; got {out}.")
-        if not out.resolve().parent.is_dir():
-            raise ArgumentError(f"`--out` must lie in a folder that exists; got {out}.")
+        check_out(out, suffixes)
 
 
 def command(
