@@ -16,50 +16,16 @@ import numpy.typing as npt
 
 from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
 
-__all__ = [
-    "Csr",
-    "Ids",
-    "Progress",
-    "Rows",
-    "array",
-    "choice",
-    "epoch",
-    "field",
-    "find",
-    "flag",
-    "float64s",
-    "ids",
-    "int64s",
-    "integer",
-    "kind_of",
-    "labels",
-    "named",
-    "named_options",
-    "progress",
-    "public_scores",
-    "real",
-    "room_for",
-    "rows",
-    "seed",
-    "threads",
-    "vectors",
-]
+__all__ = ["Csr", "Ids", "Rows", "as_array", "check_field", "find_labels", "as_float64s", "as_ids", "as_int64s", "describe_kind", "as_labels", "public_scores", "as_rows", "as_numpy"]
 
 #: Labels of rows: int64 or str.
 Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
-#: Called as ``progress(done, total)`` about every 50 ms, in pieces of work whose size is not promised.
-Progress = Callable[[int, int], None]
 
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
 
-#: Counts are int32.
-MOST = 2**31 - 1
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
@@ -117,7 +83,7 @@ class Rows:
         return array
 
 
-def rows(value: object, argument: str) -> Rows:
+def as_rows(value: object, argument: str) -> Rows:
     """Read ``value`` as embeddings, one per row.
 
     Parameters
@@ -215,12 +181,12 @@ def _from_arrow(
     return array.view(np.uint16) if array.dtype == np.float16 else array, array.dtype.name
 
 
-def vectors(value: object, argument: str) -> npt.NDArray[Any]:
+def as_numpy(value: object, argument: str) -> npt.NDArray[Any]:
     """Read embeddings as a NumPy array, bfloat16 widened to float32."""
-    return rows(value, argument).values()
+    return as_rows(value, argument).values()
 
 
-def array(value: object, argument: str) -> npt.NDArray[Any]:
+def as_array(value: object, argument: str) -> npt.NDArray[Any]:
     """Read a list or an array of anything, as long as NumPy loses nothing by it."""
     if isinstance(value, np.ma.MaskedArray):
         raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
@@ -242,14 +208,14 @@ def array(value: object, argument: str) -> npt.NDArray[Any]:
     return read
 
 
-def kind_of(array: npt.NDArray[Any]) -> str:
+def describe_kind(array: npt.NDArray[Any]) -> str:
     """What an array holds, as messages say it."""
     return "strings" if array.dtype.kind in "UT" else f"dtype {array.dtype.name}"
 
 
-def ids(value: object, argument: str, n: int) -> Ids:
+def as_ids(value: object, argument: str, n: int) -> Ids:
     """Read unique labels of ``n`` rows, int64 or str; -1 and '' are refused because they pad."""
-    read = labels(value, argument)
+    read = as_labels(value, argument)
     if len(read) != n:
         raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
     pad = "" if read.dtype.kind == "U" else -1
@@ -263,21 +229,21 @@ def ids(value: object, argument: str, n: int) -> Ids:
     return read
 
 
-def labels(value: object, argument: str) -> Ids:
+def as_labels(value: object, argument: str) -> Ids:
     """Read labels, int64 or str."""
-    read = array(value, argument)
+    read = as_array(value, argument)
     if read.ndim != 1:
         raise NegmineValueError(f"`{argument}` must have shape (n,); got shape {read.shape}.")
     if read.dtype.kind in "OT":
-        read = array(read.tolist(), argument)
+        read = as_array(read.tolist(), argument)
     if read.dtype.kind == "U" and read.size:
         return read
     if read.dtype.kind not in "iu" and read.size:
-        raise NegmineTypeError(f"`{argument}` must hold integers or strings; got {kind_of(read)}.")
-    return int64s(read, argument)
+        raise NegmineTypeError(f"`{argument}` must hold integers or strings; got {describe_kind(read)}.")
+    return as_int64s(read, argument)
 
 
-def find(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
+def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
     """Row of every wanted label among the known ones, which are unique; -1 where it is none of them."""
     if len(known) == 0 or len(wanted) == 0:
         return np.full(len(wanted), -1, dtype=np.int64)
@@ -287,11 +253,11 @@ def find(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
     return np.where(known[rows] == wanted, rows, -1).astype(np.int64)
 
 
-def int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
+def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
     """Read a one-dimensional array of integers, of length ``n`` where that is known."""
-    read = array(value, argument)
+    read = as_array(value, argument)
     if read.dtype.kind not in "iu" and read.size:
-        raise NegmineTypeError(f"`{argument}` must hold integers; got {kind_of(read)}.")
+        raise NegmineTypeError(f"`{argument}` must hold integers; got {describe_kind(read)}.")
     if read.ndim != 1 or (n is not None and len(read) != n):
         expected = "(n,)" if n is None else f"({n},)"
         raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
@@ -305,16 +271,16 @@ def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:
         raise NegmineValueError(f"`{argument}` must fit int64; got {read.max()}.")
 
 
-def offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.int64]:
+def as_offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.int64]:
     """Read where lists of ``n`` things, called ``what``, begin, and where the last one ends."""
-    read = int64s(value, argument)
+    read = as_int64s(value, argument)
     if len(read) == 0 or read[0] != 0 or read[-1] != n or (np.diff(read) < 0).any():
         rule = f"start at 0, never fall, and end at the number of {what}, {n}"
         raise NegmineValueError(f"`{argument}` must {rule}; got {read}.")
     return read
 
 
-def field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+def check_field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """Check an array of a result, of this dtype and shape (None: any length), and lay it out row by row."""
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         got = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
@@ -327,130 +293,36 @@ def field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple[int |
     return np.ascontiguousarray(value)
 
 
-def float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
+def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
     """Read a one-dimensional array of ``n`` numbers."""
-    read = array(value, argument)
+    read = as_array(value, argument)
     if read.dtype.kind not in "iuf":
-        raise NegmineTypeError(f"`{argument}` must hold numbers; got {kind_of(read)}.")
+        raise NegmineTypeError(f"`{argument}` must hold numbers; got {describe_kind(read)}.")
     if read.shape != (n,):
         raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.float64)
 
 
-def integer(value: object, argument: str, *, least: int, most: int = MOST) -> int:
-    """Read an integer between ``least`` and ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise NegmineTypeError(f"`{argument}` must be an integer; got {value!r}.")
-    if value < least:
-        raise NegmineValueError(f"`{argument}` must be at least {least}; got {value}.")
-    if value > most:
-        raise NegmineValueError(f"`{argument}` must be at most {most}; got {value}.")
-    return int(value)
 
 
-def real(value: object, argument: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
-    """Read a finite number, at least ``least`` and above ``above``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise NegmineTypeError(f"`{argument}` must be a number; got {value!r}.")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise NegmineValueError(f"`{argument}` must be finite; got {number}.")
-    if number < least:
-        raise NegmineValueError(f"`{argument}` must be at least {least}; got {number}.")
-    if number <= above:
-        raise NegmineValueError(f"`{argument}` must be greater than {above}; got {number}.")
-    return number
 
 
-def flag(value: object, argument: str) -> bool:
-    """Read a yes or no."""
-    if not isinstance(value, bool | np.bool_):
-        raise NegmineTypeError(f"`{argument}` must be True or False; got {value!r}.")
-    return bool(value)
 
 
-def choice(value: object, argument: str, options: Sequence[str]) -> str:
-    """Read one of a few words."""
-    if not isinstance(value, str) or value not in options:
-        raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
-    return str(value)
 
 
-def seed(value: object) -> int:
-    """Read a seed: an integer in [0, 2**64)."""
-    return integer(value, "seed", least=0, most=2**64 - 1)
 
 
-def epoch(value: object) -> int:
-    """Read an epoch: an integer in [0, 2**64)."""
-    return integer(value, "epoch", least=0, most=2**64 - 1)
 
 
-def progress(value: Progress | None) -> Progress | None:
-    """Read a function that is told how far a call is; it may be needed only after a while, so it is looked at now."""
-    if value is not None and not callable(value):
-        raise NegmineTypeError(f"`progress` must be callable as progress(done, total); got {value!r}.")
-    return value
 
 
-def threads(num_threads: int | None) -> int:
-    """Read a thread count; by default every core that this process may use, and one inside a DataLoader worker."""
-    if num_threads is not None:
-        return integer(num_threads, "num_threads", least=1)
-    data = sys.modules.get("torch.utils.data")
-    if data is not None and data.get_worker_info() is not None:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def room_for(n_rows: int, width: int, argument: str, *, entry: int = 16, instead: str = "") -> None:
-    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width.
-
-    An entry takes ``entry`` bytes; a row number and a score take 16. ``instead`` says what to do.
-    """
-    needed = n_rows * width * entry
-    if "SC_PHYS_PAGES" in os.sysconf_names and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
-        raise MemoryLimitError(
-            f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
-            f"which take {needed} bytes.{instead and ' '}{instead}"
-        )
 
 
-def named(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make an unknown option of a function a negmine error that lists the options there are.
-
-    Parameters
-    ----------
-    owner
-        What the message calls the function.
-    others
-        Options that the function hands on, beside its own.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        parameters = inspect.signature(function).parameters.values()
-        own = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
-        known = sorted({*own, *others} - {"self", "cls"})
-
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            for name in kwargs:
-                if name not in known:
-                    raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
-            return function(*args, **kwargs)
-
-        return wrapper
-
-    return decorate
 
 
-def named_options(cls: type[T]) -> type[T]:
-    """:func:`named` for the options of a class."""
-    cls.__init__ = named(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
-    return cls
 
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
