@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import negmine
 import negmine.demo
+from negmine.batches import NgameSchedule
 from negmine.torch import ClusterBatchSampler
 
 BATCH, EPOCHS = 120, 6
@@ -46,7 +47,7 @@ def main() -> None:
     def embed(rows: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.normalize(model(rows))
 
-    schedule = negmine.NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
+    schedule = NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
     # Every row a cluster of its own, to begin with: random batches.
     sampler = ClusterBatchSampler(np.arange(len(queries)), batch_size=BATCH, random_share=0.2, seed=1)
     random = sampler.plan

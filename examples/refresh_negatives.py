@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 import negmine
 from negmine import demo
-from negmine.torch import NegativesDataset, NegativesTable, collate, redraw, refresh
+from negmine.torch import NegativesDataset, NegativesTable, collate, redraw
+from negmine.torch.data import refresh
 
 N_TRAIN = 1000  # of 1,200 words; the others are for the measure
 EPOCHS, MINE_EVERY = 4, 2

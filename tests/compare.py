@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 import negmine
 import oracle
 import oracle_draws
+from negmine.errors import MemoryLimitError
+from negmine.mining import Reason
 
 F32 = NDArray[np.float32]
 #: A positive: a row of the corpus, the score of one outside it, or the vector of one outside it.
@@ -137,7 +139,7 @@ def index_of(problem: Problem, how: How, memory_limit: int | None = None) -> neg
     """Build the index, with the engine's knobs turned."""
     with pytest.MonkeyPatch.context() as patch:
         if how.tile_rows is not None:
-            patch.setattr("negmine.index.TILE_ROWS", how.tile_rows)
+            patch.setattr("negmine.search.exact.TILE_ROWS", how.tile_rows)
         return negmine.ExactIndex(
             how.corpus_layout(problem.corpus),
             metric=problem.metric,
@@ -156,7 +158,7 @@ def with_memory(how: How, work: Callable[[int | None], T]) -> T:
     for _ in range(4):
         try:
             return work(limit)
-        except negmine.MemoryLimitError as error:
+        except MemoryLimitError as error:
             refusal = str(error)
         named = re.search(r"`memory_limit` must be at least (\d+) bytes", refusal)
         assert named, refusal
@@ -255,7 +257,7 @@ def ragged(rows: Sequence[Sequence[Any]], width: int, pad: float, dtype: Any) ->
 
 def reason_names(reasons: NDArray[np.uint8]) -> list[str]:
     """Reasons as the oracle names them."""
-    return ["" if value == 0 else negmine.Reason(value).name.lower() for value in reasons]
+    return ["" if value == 0 else Reason(value).name.lower() for value in reasons]
 
 
 def short_rows(reasons: Sequence[str]) -> dict[str, int]:

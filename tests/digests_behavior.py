@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import negmine
+from negmine.behavior import BehaviorTable
 
 WIDTHS = (1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 128, 129, 384)
 
@@ -23,7 +24,7 @@ def lines(threads: int) -> Iterator[str]:
         rows = (rng.standard_normal((1300, width)) * rng.choice([1e-30, 1.0, 1e15], (1300, 1))).astype(np.float32)
         candidates = rng.standard_normal((40, width)).astype(np.float32)
         hasher = negmine.SimHash(m=51 if width % 2 else 48, dim=width, seed=width)
-        table = negmine.BehaviorTable.build(hasher, rows, offsets=[0, 1100, 1300], num_threads=threads)
+        table = BehaviorTable.build(hasher, rows, offsets=[0, 1100, 1300], num_threads=threads)
         table.remove(rows[:50], offsets=[0, 50], users=[0], num_threads=threads)
         parts = [hasher.signatures(rows, num_threads=threads), table.sums, table.counts]
         for normalize in ("l2", "mean", "sum", "ratio"):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from negmine import HardNegativeMiner, Positives, Softmax
+from negmine.data.eligibility import Eligibility
 from negmine.job import JobResult, mine_to
-from negmine.positives import Eligibility
 
 N_QUERIES, N_DOCUMENTS, WIDTH, TILE = 45, 120, 8, 4
 MINER = HardNegativeMiner(

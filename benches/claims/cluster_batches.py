@@ -21,6 +21,7 @@ from claim import Verdict, judge, run
 from sets import Set, Split, load
 
 import negmine
+from negmine.batches import batch_plan, in_batch_mask, topic_plan
 
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
@@ -110,7 +111,7 @@ def train(task: Task, arm: Arm, seed: int) -> Towers:
         for rows in batches(task, arm, clusters, seed, epoch):
             banned = torch.eye(len(rows), dtype=torch.bool)
             if arm.masked:
-                banned |= torch.from_numpy(negmine.in_batch_mask(rows, label_of[rows], split.positives))
+                banned |= torch.from_numpy(in_batch_mask(rows, label_of[rows], split.positives))
             points = towers.embed(towers.points, split.x[rows])
             labels = towers.embed(towers.labels, task.data.labels[label_of[rows]])
             optimiser.zero_grad()
@@ -130,9 +131,9 @@ def batches(task: Task, arm: Arm, clusters: negmine.Clusters, seed: int, epoch: 
     """Batches of one epoch; the baseline draws none of a batch by cluster."""
     share = 1.0 - arm.share
     if task.method == "NGAME":
-        plan = negmine.batch_plan(clusters, batch_size=task.batch_size, random_share=share, remainder="drop", seed=seed)
+        plan = batch_plan(clusters, batch_size=task.batch_size, random_share=share, remainder="drop", seed=seed)
     else:
-        plan = negmine.topic_plan(clusters, batch_size=task.batch_size, random_share=share, seed=seed)
+        plan = topic_plan(clusters, batch_size=task.batch_size, random_share=share, seed=seed)
     return (plan.batch(epoch, index) for index in range(len(plan)))
 
 

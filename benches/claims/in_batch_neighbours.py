@@ -19,6 +19,8 @@ from claim import Verdict, judge, run
 from sets import load
 
 import negmine
+from negmine.batches import ClusterPlan, batch_plan
+from negmine.clustering import cluster_guarantee
 
 #: Points of recall.
 MARGIN = 0.01
@@ -72,17 +74,15 @@ def neighbours(rows: np.ndarray) -> np.ndarray:
     return negmine.ExactIndex(rows).search(rows, DEPTH, exclude=own).rows
 
 
-def plans(points: Points, size: int) -> Iterator[negmine.ClusterPlan]:
+def plans(points: Points, size: int) -> Iterator[ClusterPlan]:
     """A plan of every seed."""
     for seed in range(SEEDS):
         clusters = negmine.balanced_clusters(points.rows, cluster_size=size, quality="fast", seed=seed)
-        held = negmine.cluster_guarantee(
-            clusters, points.rows, label_embeddings=points.targets, positives=points.positives
-        )
-        yield negmine.batch_plan(clusters, batch_size=BATCH_SIZE, guarantee=held, seed=seed)
+        held = cluster_guarantee(clusters, points.rows, label_embeddings=points.targets, positives=points.positives)
+        yield batch_plan(clusters, batch_size=BATCH_SIZE, guarantee=held, seed=seed)
 
 
-def recall(plan: negmine.ClusterPlan, nearest: np.ndarray) -> float:
+def recall(plan: ClusterPlan, nearest: np.ndarray) -> float:
     """Share of every row's nearest that stand in its batch; a row that pads the end counts where it first stands."""
     shares = []
     for epoch in range(EPOCHS):
@@ -107,7 +107,7 @@ def experiment() -> list[Verdict]:
     return verdicts
 
 
-def told(made: list[negmine.ClusterPlan]) -> str:
+def told(made: list[ClusterPlan]) -> str:
     """What the reports say, the worst of all seeds."""
     delta = max(plan.report["delta"] for plan in made)
     epsilon = made[0].report["epsilon"]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import negmine
+from negmine.batches import epoch_permutation
 
 ROOT = Path(os.environ.get("NEGMINE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
@@ -82,7 +83,7 @@ def _bibtex() -> Set:
 
 def _held_out(split: Split) -> tuple[Split, Split]:
     """Nine tenths and one tenth."""
-    order = negmine.epoch_permutation(len(split.x), seed=0, epoch=0)
+    order = epoch_permutation(len(split.x), seed=0, epoch=0)
     cut = len(order) // 10
     return _take(split, np.sort(order[cut:])), _take(split, np.sort(order[:cut]))
 

@@ -19,6 +19,17 @@ from typing import Any
 import numpy as np
 
 import negmine
+from negmine.batches import (
+    BatchPlan,
+    batch_plan,
+    class_balanced_plan,
+    epoch_permutation,
+    in_batch_lists,
+    in_batch_mask,
+    mixture_plan,
+    no_duplicate_plan,
+    topic_plan,
+)
 
 
 def seconds(function: Callable[[], Any]) -> float:
@@ -33,7 +44,7 @@ def orders(n: int, rounds: int) -> None:
     generator = np.random.default_rng(0)
     epochs = iter(range(rounds + 1))
     peers: dict[str, Callable[[], Any]] = {
-        "negmine": lambda: negmine.epoch_permutation(n, seed=0, epoch=next(epochs)),
+        "negmine": lambda: epoch_permutation(n, seed=0, epoch=next(epochs)),
         "numpy": lambda: generator.permutation(n),
     }
     try:
@@ -108,7 +119,7 @@ def plans(rounds: int, large: bool) -> None:
     for name, columns in cases:
         n = len(columns[0])
         begin = time.thread_time()
-        plan = negmine.no_duplicate_plan(*columns, batch_size=512, strict=True, conflicts="extend", remainder="drop")
+        plan = no_duplicate_plan(*columns, batch_size=512, strict=True, conflicts="extend", remainder="drop")
         built = time.thread_time() - begin
         sampler = hashed(columns) if n <= 50_000 else None
         times = [seconds(partial(plan.epoch, epoch)) for epoch in range(rounds)]
@@ -153,9 +164,7 @@ def ways_out(rounds: int) -> None:
     for name, columns in cases:
         for conflicts in ("extend", "drop", "spread"):
             begin = time.thread_time()
-            plan = negmine.no_duplicate_plan(
-                *columns, batch_size=512, strict=True, conflicts=conflicts, remainder="drop"
-            )
+            plan = no_duplicate_plan(*columns, batch_size=512, strict=True, conflicts=conflicts, remainder="drop")
             built = time.thread_time() - begin
             times = [seconds(partial(plan.epoch, epoch)) for epoch in range(rounds)]
             report = plan.epoch_report(1)
@@ -177,14 +186,14 @@ def others(rounds: int) -> None:
     classes = np.random.default_rng(0).integers(0, 1_000, n)
     documents = np.random.default_rng(0).integers(0, n, (n, 3))
     positives = negmine.Positives.from_lists(documents[:20_000].tolist())
-    work: dict[str, Callable[[], negmine.BatchPlan]] = {
-        "clusters of 64": lambda: negmine.batch_plan(labels, batch_size=size),
-        "the same in the order of the tree": lambda: negmine.batch_plan(
+    work: dict[str, Callable[[], BatchPlan]] = {
+        "clusters of 64": lambda: batch_plan(labels, batch_size=size),
+        "the same in the order of the tree": lambda: batch_plan(
             labels, batch_size=size, order="tree", batches_per_step=4
         ),
-        "topics": lambda: negmine.topic_plan(labels, batch_size=size),
-        "8 of each of 64 classes": lambda: negmine.class_balanced_plan(classes, batch_size=size, per_class=8),
-        "a mixture of 10 sources": lambda: negmine.mixture_plan([n // 10] * 10, batch_size=size),
+        "topics": lambda: topic_plan(labels, batch_size=size),
+        "8 of each of 64 classes": lambda: class_balanced_plan(classes, batch_size=size, per_class=8),
+        "a mixture of 10 sources": lambda: mixture_plan([n // 10] * 10, batch_size=size),
     }
     print(f"\n**Plans of {n:,} rows, batches of {size}**\n")
     print("| plan | built, s | an epoch, s | one batch of it, µs |\n| --- | ---: | ---: | ---: |")
@@ -202,10 +211,10 @@ def others(rounds: int) -> None:
         queries = np.arange(size)
         rows = documents[:size, 0]
         listed = documents[:size]
-        ours = [seconds(partial(negmine.in_batch_mask, queries, rows, positives)) for _ in range(rounds)]
-        lists = [seconds(partial(negmine.in_batch_lists, queries, rows, positives)) for _ in range(rounds)]
+        ours = [seconds(partial(in_batch_mask, queries, rows, positives)) for _ in range(rounds)]
+        lists = [seconds(partial(in_batch_lists, queries, rows, positives)) for _ in range(rounds)]
         pairs = [seconds(partial(compared, listed, rows)) for _ in range(min(rounds, 3))]
-        if not (negmine.in_batch_mask(queries, rows, positives) == compared(listed, rows)).all():
+        if not (in_batch_mask(queries, rows, positives) == compared(listed, rows)).all():
             raise SystemExit("the masks differ")
         figures = " | ".join(f"{median(times) * 1e3:.2f}" for times in (ours, lists, pairs))
         print(f"| {size:,} x {size:,} | {figures} |", flush=True)
@@ -244,8 +253,8 @@ def samplers(rounds: int) -> None:
         ),
     }
     ours = {
-        "classes": lambda: negmine.class_balanced_plan(classes, batch_size=size, per_class=8).epoch(0),
-        "mixture of 10": lambda: negmine.mixture_plan([n // 10] * 10, batch_size=size).epoch(0),
+        "classes": lambda: class_balanced_plan(classes, batch_size=size, per_class=8).epoch(0),
+        "mixture of 10": lambda: mixture_plan([n // 10] * 10, batch_size=size).epoch(0),
     }
     print(f"\n**Plan and one epoch of {n:,} rows, batches of {size}**\n")
     print("| batches of | sentence-transformers, s | negmine, s | ratio |\n| --- | ---: | ---: | ---: |")

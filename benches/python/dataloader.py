@@ -23,6 +23,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, default_collate
 
 import negmine
+from negmine.batches import epoch_permutation
 from negmine.torch import NegativesDataset, NegativesTable, collate
 
 BAR = 0.4e-3
@@ -101,7 +102,7 @@ class Shuffled:
     def __iter__(self) -> Iterator[list[int]]:
         for begin in range(0, len(self) * self.batch_size, self.batch_size):
             places = {"start": begin, "stop": begin + self.batch_size}
-            yield negmine.epoch_permutation(self.n_rows, seed=0, epoch=0, **places).tolist()
+            yield epoch_permutation(self.n_rows, seed=0, epoch=0, **places).tolist()
 
 
 def hugging_face(negatives: negmine.HardNegatives, positives: np.ndarray) -> Any:

@@ -18,7 +18,7 @@ from search import isotropic, real, synthetic
 
 import negmine
 from negmine import _native
-from negmine.index import TILE_ROWS
+from negmine.search.exact import TILE_ROWS
 
 Side = Callable[[], object]
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import negmine
+from negmine.behavior import BehaviorTable
 from negmine.torch import SDIM, TargetAttention
 
 #: Users, behaviours, candidates, width.
@@ -116,7 +117,7 @@ def peers(case: tuple[int, int, int, int], compiled: Callable[..., Tensor] | Non
     if theirs is not None and users == 1 and length * n * GROUPS <= 1 << 25:
         forms["FuxiCTR"] = lambda values: theirs(candidates, values, projections)
     if users == 1:
-        table = negmine.BehaviorTable.build(module.hasher, behaviours[0].numpy(), num_threads=1)
+        table = BehaviorTable.build(module.hasher, behaviours[0].numpy(), num_threads=1)
         looked = candidates[0].numpy()
         forms["negmine, table built before"] = lambda values: table.query(looked, num_threads=1)
     if users * length * n <= 50_000_000:

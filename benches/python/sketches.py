@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import negmine
-from negmine import duplicates
+from negmine.sketches import duplicates
 
 TOKENS = (5, 10, 20, 50, 100, 200, 400, 600, 1_000, 1_600, 5_000, 20_000)
 K = 128

@@ -4,13 +4,14 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from negmine._coerce import CsrLike, Progress, Rows
-from negmine.batches.masks import Rules as MaskRules
+from negmine._core.arrays import CsrLike, Rows
+from negmine._core.calls import Progress
+from negmine.batches.false_negatives import Rules as MaskRules
 from negmine.batches.no_duplicates import Columns
-from negmine.miner import PoolRequest
-from negmine.pool import CandidatePool, Rules
-from negmine.positives import Eligibility
-from negmine.sketches import MinHash, Sets
+from negmine.data.eligibility import Eligibility
+from negmine.mining.pool import CandidatePool
+from negmine.search.request import PoolRequest, Rules
+from negmine.sketches.minhash import MinHash, Sets
 
 __all__ = [
     "ExactIndex",

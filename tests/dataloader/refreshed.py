@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import negmine
-from negmine.torch import NegativesTable, TableRows
+from negmine.store import TableRows
+from negmine.torch import NegativesTable
 
 N_QUERIES, N_DOCUMENTS, N = 60, 97, 4
 

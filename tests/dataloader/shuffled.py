@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-import negmine
+from negmine.batches import epoch_permutation
 from negmine.torch import PlanBatchSampler
 
 
@@ -40,9 +40,7 @@ class ShuffledPlan:
     def batch(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
         assert self.batch_size is not None
         start = index * self.batch_size
-        return negmine.epoch_permutation(
-            self.n_rows, seed=self.seed, epoch=epoch, start=start, stop=start + self.batch_size
-        )
+        return epoch_permutation(self.n_rows, seed=self.seed, epoch=epoch, start=start, stop=start + self.batch_size)
 
     def epoch(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         return [self.batch(epoch, index) for index in range(len(self))]
@@ -62,7 +60,7 @@ class RaggedPlan(ShuffledPlan):
     def batch(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
         start = index * (self.largest - 1) + index % 2
         stop = (index + 1) * (self.largest - 1) + (index + 1) % 2
-        return negmine.epoch_permutation(self.n_rows, seed=self.seed, epoch=epoch, start=start, stop=stop)
+        return epoch_permutation(self.n_rows, seed=self.seed, epoch=epoch, start=start, stop=stop)
 
 
 PLAN = ShuffledPlan()

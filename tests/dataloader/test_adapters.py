@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-import negmine
+from negmine.batches import batch_plan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import PlanBatchSampler, RaggedBatchSampler
 from shuffled import make
@@ -39,7 +39,7 @@ def test_one_sharding_is_not() -> None:
 
 def test_accelerate_keeps_ragged_batches() -> None:
     loading = pytest.importorskip("accelerate.data_loader")
-    plan = negmine.no_duplicate_plan(
+    plan = no_duplicate_plan(
         [0] * 5 + list(range(1, 14)), range(18), batch_size=3, batches_per_step=2, conflicts="extend"
     )
     assert plan.batch_size is None
@@ -122,9 +122,7 @@ def test_texts_are_compared_whole_and_nulls_are_none() -> None:
         extra=["", "", "", ""],
     )
     sampler = called(data)
-    plan = negmine.no_duplicate_plan(
-        list("abcd"), ["x", "y", "z", "x"], [[""], ["z"], [""], [""]], batch_size=2, seed=3
-    )
+    plan = no_duplicate_plan(list("abcd"), ["x", "y", "z", "x"], [[""], ["z"], [""], [""]], batch_size=2, seed=3)
     assert isinstance(sampler, PlanBatchSampler)
     assert list(sampler) == plan.epoch(0).tolist()
     # Of two rows with the same text, be it empty, in the positive column one conflicts with the other.
@@ -143,15 +141,15 @@ def test_selected_and_joined_data_sets_are_read_in_their_order() -> None:
 
 def test_integers_and_labels() -> None:
     data = rows(anchor=[5, 6, 7, 8], positive=[1, 2, 3, 1], label=[0.5, 0.5, 0.5, 0.5], dataset_name=["s"] * 4)
-    plan = negmine.no_duplicate_plan([5, 6, 7, 8], [1, 2, 3, 1], batch_size=2, seed=3)
+    plan = no_duplicate_plan([5, 6, 7, 8], [1, 2, 3, 1], batch_size=2, seed=3)
     assert list(called(data, labels=["labels", "label"])) == plan.epoch(0).tolist()
 
 
 def test_a_plan_is_chosen_by_its_rows() -> None:
     adapter = pytest.importorskip("negmine.integrations.sentence_transformers")
     plans = [
-        negmine.batch_plan(np.arange(8) // 2, batch_size=2, seed=1),
-        negmine.no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend"),
+        batch_plan(np.arange(8) // 2, batch_size=2, seed=1),
+        no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend"),
     ]
     make = pickle.loads(pickle.dumps(adapter.plan_batch_sampler(*plans)))
     whole = make(rows(anchor=list("abcdefgh"), positive=list("abcdefgh")), batch_size=2, drop_last=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from torch.utils.data import BatchSampler, SequentialSampler
 
-import negmine
+from negmine.batches import mixture_plan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch import (
     ClassBalancedBatchSampler,
@@ -58,9 +58,7 @@ def spread(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: An
 
 
 def extended(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: Any) -> RaggedBatchSampler:
-    plan = negmine.no_duplicate_plan(
-        ids, range(len(ids)), batch_size=2, batches_per_step=6, conflicts="extend", **options
-    )
+    plan = no_duplicate_plan(ids, range(len(ids)), batch_size=2, batches_per_step=6, conflicts="extend", **options)
     assert plan.batch_size is None
     return RaggedBatchSampler(plan, num_replicas=num_replicas, rank=rank)
 
@@ -88,7 +86,7 @@ def classes(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **opt
 
 
 def mixture(num_replicas: int, rank: int, sizes: Sequence[int] = (60, 40), **options: Any) -> PlanBatchSampler:
-    plan = negmine.mixture_plan(sizes, batch_size=4, batches_per_step=6, **options)
+    plan = mixture_plan(sizes, batch_size=4, batches_per_step=6, **options)
     return PlanBatchSampler(plan, num_replicas=num_replicas, rank=rank)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Subset, default_collate
 
 import negmine
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch import NegativesDataset, NegativesTable, Samples, collate
 from refreshed import N_DOCUMENTS, N_QUERIES, mined
 
@@ -296,25 +297,25 @@ def test_what_does_not_fit_is_refused(arguments: tuple[Any, ...], positives: Any
 
 def test_lists_that_are_asked_in_another_way_are_refused() -> None:
     series = pytest.importorskip("pandas").Series(TEXTS, index=range(N_DOCUMENTS, 0, -1))
-    with pytest.raises(negmine.NegmineTypeError, match=r"`documents` must be .* Series: pass its `.tolist\(\)`"):
+    with pytest.raises(NegmineTypeError, match=r"`documents` must be .* Series: pass its `.tolist\(\)`"):
         NegativesDataset(None, series, NEGATIVES)
     array = pytest.importorskip("pyarrow").array(TEXTS)
-    with pytest.raises(negmine.NegmineTypeError, match=r"`documents` must .* StringArray: pass its `.to_pylist\(\)`"):
+    with pytest.raises(NegmineTypeError, match=r"`documents` must .* StringArray: pass its `.to_pylist\(\)`"):
         NegativesDataset(None, array, NEGATIVES)
 
 
 def test_samples_that_do_not_fit_each_other_are_refused() -> None:
     wide, narrow = NegativesDataset(None, None, NEGATIVES), NegativesDataset(None, None, mined(num_negatives=2))
     texts = NegativesDataset(QUERIES, None, NEGATIVES)
-    with pytest.raises(negmine.NegmineValueError, match="`samples` must have `negative_rows` of one shape"):
+    with pytest.raises(NegmineValueError, match="`samples` must have `negative_rows` of one shape"):
         collate([wide[0], narrow[0]])
-    with pytest.raises(negmine.NegmineValueError, match="`samples` must have the same names"):
+    with pytest.raises(NegmineValueError, match="`samples` must have the same names"):
         collate([wide[0], texts[0]])
 
 
 @pytest.mark.parametrize("index", ["a", None, slice(0, 2), 1.0])
 def test_an_index_that_is_no_integer_is_named(index: Any) -> None:
-    with pytest.raises(negmine.NegmineTypeError, match="`index` must be an integer; got") as caught:
+    with pytest.raises(NegmineTypeError, match="`index` must be an integer; got") as caught:
         NegativesDataset(None, None, NEGATIVES)[index]
     assert repr(index) in str(caught.value)
 
@@ -333,7 +334,7 @@ def test_indices_are_any_integers() -> None:
 
 @pytest.mark.parametrize(("samples", "got"), [(5, "int"), ({"a": 1}, "dict"), ([5], "int"), ("ab", "str")])
 def test_what_are_no_samples_is_named(samples: Any, got: str) -> None:
-    with pytest.raises(negmine.NegmineTypeError, match=f"`samples` must .*; got {got}"):
+    with pytest.raises(NegmineTypeError, match=f"`samples` must .*; got {got}"):
         collate(samples)
 
 

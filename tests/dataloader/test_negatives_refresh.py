@@ -14,7 +14,9 @@ import torch
 from torch.utils.data import DataLoader
 
 import negmine
-from negmine.torch import NegativesDataset, NegativesTable, collate, redraw, refresh
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.torch import NegativesDataset, NegativesTable, collate, redraw
+from negmine.torch.data import refresh
 from refreshed import N_DOCUMENTS, N_QUERIES, mined
 
 FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -181,10 +183,10 @@ def test_a_redraw_needs_the_pool_and_a_table(tmp_path: Path) -> None:
     negatives = mined()
     table = NegativesTable.create(tmp_path / "table", negatives)
     negatives.save(tmp_path / "negatives.npz")
-    with pytest.raises(negmine.NegmineValueError, match="must have the pool"):
+    with pytest.raises(NegmineValueError, match="must have the pool"):
         redraw(table, negmine.HardNegatives.load(tmp_path / "negatives.npz"), epoch=1)
-    with pytest.raises(negmine.NegmineTypeError, match="`table` must be a NegativesTable; got HardNegatives"):
+    with pytest.raises(NegmineTypeError, match="`table` must be a NegativesTable; got HardNegatives"):
         redraw(negatives, negatives, epoch=1)  # type: ignore[arg-type]
-    with pytest.raises(negmine.NegmineTypeError, match="`negatives` must be a HardNegatives; got NegativesTable"):
+    with pytest.raises(NegmineTypeError, match="`negatives` must be a HardNegatives; got NegativesTable"):
         redraw(table, table, epoch=1)  # type: ignore[arg-type]
     assert table.generation == 0

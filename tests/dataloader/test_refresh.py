@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import negmine
+from negmine.batches import NgameSchedule, batch_plan
 from negmine.errors import NegmineValueError
 from negmine.torch import ClusterBatchSampler
 
@@ -22,7 +23,7 @@ def make(labels: np.ndarray = OLD) -> ClusterBatchSampler:
 
 
 def expected(labels: np.ndarray, epoch: int) -> list[list[int]]:
-    plan = negmine.batch_plan(labels, batch_size=8, batches_per_step=2)
+    plan = batch_plan(labels, batch_size=8, batches_per_step=2)
     return [batch.tolist() for batch in plan.epoch(epoch)]
 
 
@@ -106,7 +107,7 @@ def test_other_rows_are_refused_and_change_nothing() -> None:
 
 def test_a_schedule_of_ngame_and_a_resumption(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((96, 8)).astype(np.float32)
-    schedule = negmine.NgameSchedule(curriculum=(1, 2, 4), refresh_every=1, largest_size=8)
+    schedule = NgameSchedule(curriculum=(1, 2, 4), refresh_every=1, largest_size=8)
 
     def start(sampler: ClusterBatchSampler, epoch: int) -> None:
         if schedule.refresh(epoch):

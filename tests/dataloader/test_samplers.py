@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
-import negmine
+from negmine.batches import no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import ClusterBatchSampler, NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
 from shuffled import PLAN, RaggedPlan, make
 
 STATE = make().state_dict()
-NO_DUPLICATES = negmine.no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")
+NO_DUPLICATES = no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "no plan": (
@@ -256,7 +256,7 @@ def test_an_iterable_dataset_takes_none() -> None:
 def test_no_duplicates_as_the_plan_has_them() -> None:
     ids = [0, 0, 1, 1, 2, 3, 4, 5]
     sampler = NoDuplicateBatchSampler(ids, range(8), batch_size=2, batches_per_step=2, seed=4)
-    plan = negmine.no_duplicate_plan(ids, range(8), batch_size=2, batches_per_step=2, seed=4)
+    plan = no_duplicate_plan(ids, range(8), batch_size=2, batches_per_step=2, seed=4)
     assert list(sampler) == plan.epoch(0).tolist()
     assert list(sampler) == plan.epoch(1).tolist()
 

@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 
 import negmine
 import refreshed
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch import NegativesTable
 from refreshed import marked, mined
 
@@ -142,7 +143,7 @@ def other_queries(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
 def test_negatives_of_another_data_set_are_not_published(
     table: NegativesTable, negatives: Any, words: list[str]
 ) -> None:
-    with pytest.raises((negmine.NegmineValueError, negmine.NegmineTypeError)) as caught:
+    with pytest.raises((NegmineValueError, NegmineTypeError)) as caught:
         table.publish(negatives)
     assert all(word in str(caught.value) for word in words)
     assert table.generation == 0
@@ -151,11 +152,11 @@ def test_negatives_of_another_data_set_are_not_published(
 def test_the_table_of_another_data_set_is_refused_by_whoever_knew_the_first(table: NegativesTable) -> None:
     pickled = pickle.dumps(table)
     shutil.rmtree(table.folder)
-    with pytest.raises(negmine.NegmineValueError, match="from which it is gone"):
+    with pytest.raises(NegmineValueError, match="from which it is gone"):
         table.read([0])
     NegativesTable.create(table.folder, mined(30))
     for read in (lambda: table.read([0]), lambda: pickle.loads(pickled), lambda: table.publish(NEGATIVES)):
-        with pytest.raises(negmine.NegmineValueError, match=f"data set {table.digest[:12]}; .* now holds one of"):
+        with pytest.raises(NegmineValueError, match=f"data set {table.digest[:12]}; .* now holds one of"):
             read()
 
 
@@ -184,22 +185,22 @@ def damage(change: Callable[[bytearray], Any]) -> Callable[[Path], None]:
 )
 def test_damaged_tables_are_refused(table: NegativesTable, harm: Callable[[Path], None], words: str) -> None:
     harm(file_of(table))
-    with pytest.raises(negmine.NegmineValueError, match=words) as caught:
+    with pytest.raises(NegmineValueError, match=words) as caught:
         NegativesTable(table.folder)
     assert str(caught.value).startswith("`folder` must")
 
 
 def test_create_takes_a_folder_of_its_own(table: NegativesTable, tmp_path: Path) -> None:
-    with pytest.raises(negmine.NegmineValueError, match="must not hold a table yet"):
+    with pytest.raises(NegmineValueError, match="must not hold a table yet"):
         NegativesTable.create(table.folder, NEGATIVES)
     (tmp_path / "note").touch()
-    with pytest.raises(negmine.NegmineValueError, match=r"must be new or empty; .* holds 'note'"):
+    with pytest.raises(NegmineValueError, match=r"must be new or empty; .* holds 'note'"):
         NegativesTable.create(tmp_path, NEGATIVES)
-    with pytest.raises(negmine.NegmineValueError, match="must be a folder; got the file"):
+    with pytest.raises(NegmineValueError, match="must be a folder; got the file"):
         NegativesTable.create(tmp_path / "note", NEGATIVES)
-    with pytest.raises(negmine.NegmineTypeError, match="`folder` must be a path; got int"):
+    with pytest.raises(NegmineTypeError, match="`folder` must be a path; got int"):
         NegativesTable.create(3, NEGATIVES)  # type: ignore[arg-type]
-    with pytest.raises(negmine.NegmineTypeError, match="`negatives` must be HardNegatives; got list"):
+    with pytest.raises(NegmineTypeError, match="`negatives` must be HardNegatives; got list"):
         NegativesTable.create(tmp_path / "new", [])  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
 
@@ -212,7 +213,7 @@ def test_rows_outside_the_table_are_refused(table: NegativesTable, indices: Any)
 
 @pytest.mark.parametrize("indices", [[0.5], [True], ["a"], 3, [[1]]])
 def test_indices_that_are_no_integers_are_refused(table: NegativesTable, indices: Any) -> None:
-    with pytest.raises(negmine.NegmineTypeError, match="`indices` must be a list of row numbers"):
+    with pytest.raises(NegmineTypeError, match="`indices` must be a list of row numbers"):
         table.read(indices)
 
 
@@ -232,12 +233,12 @@ def test_a_folder_that_cannot_be_written_keeps_its_table(
 @pytest.mark.parametrize("place", ["file/under", "x" * 300])
 def test_a_folder_that_cannot_be_made_is_named(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(negmine.NegmineValueError, match=r"`folder` must be where a table can be made; got .*Errno"):
+    with pytest.raises(NegmineValueError, match=r"`folder` must be where a table can be made; got .*Errno"):
         NegativesTable.create(tmp_path / place, NEGATIVES)
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(table: NegativesTable) -> None:
     file_of(table).unlink()
     (table.folder / "negatives.table").mkdir()
-    with pytest.raises(negmine.NegmineValueError, match=r"`folder` must hold a table that can be read; got .*Errno"):
+    with pytest.raises(NegmineValueError, match=r"`folder` must hold a table that can be read; got .*Errno"):
         NegativesTable(table.folder)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import negmine
 import trainers
+from negmine.batches import batch_plan, no_duplicate_plan
 from processes import output_of
 from shuffled import PLAN
 
@@ -116,9 +116,7 @@ def test_lightning_on_two_processes(tmp_path: Path) -> None:
 
 def no_duplicates(epochs: int, batches_per_step: int = 1) -> trainers.Batches:
     """Batches of whole epochs, by the plan itself."""
-    plan = negmine.no_duplicate_plan(
-        range(64), trainers.DOCUMENTS, batch_size=4, batches_per_step=batches_per_step, seed=12
-    )
+    plan = no_duplicate_plan(range(64), trainers.DOCUMENTS, batch_size=4, batches_per_step=batches_per_step, seed=12)
     return [batch for epoch in range(epochs) for batch in plan.epoch(epoch).tolist()]
 
 
@@ -138,7 +136,7 @@ def test_sentence_transformers_on_one_process(tmp_path: Path) -> None:
 def test_sentence_transformers_with_a_plan(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     n = len(trainers.DOCUMENTS)
-    train, held = (negmine.batch_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
+    train, held = (batch_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
     seen = trainers.sentence_transformers(str(tmp_path), plans=[train, held])
     assert len(seen) == 2 * (len(train) + len(held))
     for epoch in range(2):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from negmine import BatchPlan
+from negmine.batches import BatchPlan
 from shuffled import PLAN, make
 
 Batches = list[list[int]]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import negmine
-from negmine import _coerce
+from negmine._core.calls import resolve_num_threads
 
 SECONDS = 30  # what one child may take
 
@@ -45,7 +45,7 @@ class ThreadCounts:
 
     def __getitem__(self, item: int) -> tuple[int, int]:
         search()
-        return _coerce.threads(None), _coerce.threads(2)
+        return resolve_num_threads(None), resolve_num_threads(2)
 
 
 def start(method: str, repeats: int) -> None:

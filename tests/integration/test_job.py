@@ -12,8 +12,8 @@ import pytest
 
 from jobs import MINER, N_DOCUMENTS, N_QUERIES, TILE, WIDTH, arrays, files, options, run
 from negmine import ExactIndex, HardNegativeMiner, Positives, Softmax, errors, io
+from negmine.data.eligibility import Eligibility
 from negmine.job import merge, mine_to
-from negmine.positives import Eligibility
 
 pa = pytest.importorskip("pyarrow")
 

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negmine import NegmineValueError, epoch_permutation, no_duplicate_plan
+from negmine.batches import epoch_permutation, no_duplicate_plan
+from negmine.errors import NegmineValueError
 from oracle_batches import conflicting, order
 
 NUMBERS = st.integers(0, 2**64 - 1)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import digests_behavior
 import negmine
 import oracle_behavior as oracle
+from negmine.behavior import BehaviorTable
 from strategies import SEEDS
 from vectors import LAYOUTS
 
@@ -87,7 +88,7 @@ def test_a_query_is_attention_by_hashing(
     mask = rng.random(ends[-1]) < 0.8
     hasher = negmine.SimHash(m=tau * 6, tau=tau, dim=dim, seed=seed)
     threads = 1 + seed % 4
-    table = negmine.BehaviorTable.build(hasher, keys, values=values, offsets=ends, mask=mask, num_threads=threads)
+    table = BehaviorTable.build(hasher, keys, values=values, offsets=ends, mask=mask, num_threads=threads)
     candidates = history(rng, per_user * len(lengths), dim)
     offsets = np.arange(len(lengths) + 1) * per_user
     got = table.query(candidates, offsets=offsets, normalize=normalize, skip_empty=skip, num_threads=threads)  # type: ignore[arg-type]
@@ -103,7 +104,7 @@ def test_a_query_is_attention_by_hashing(
 def test_appending_and_removing_is_a_round_trip(seed: int, n_users: int, more: int) -> None:
     rng = np.random.default_rng(seed)
     ends = np.append(0, np.cumsum(rng.integers(0, 50, n_users)))
-    table = negmine.BehaviorTable.build(negmine.SimHash(dim=8), history(rng, ends[-1], 8), offsets=ends)
+    table = BehaviorTable.build(negmine.SimHash(dim=8), history(rng, ends[-1], 8), offsets=ends)
     sums, counts = table.sums.copy(), table.counts.copy()
     user = [int(rng.integers(n_users))]
     extra = history(rng, more, 8)
@@ -122,14 +123,14 @@ def test_order_and_padding_change_nothing_but_rounding(seed: int) -> None:
     rng = np.random.default_rng(seed)
     keys, candidates = history(rng, 70, 12), history(rng, 9, 12)
     hasher = negmine.SimHash(dim=12, seed=seed)
-    expected = negmine.BehaviorTable.build(hasher, keys).query(candidates)
+    expected = BehaviorTable.build(hasher, keys).query(candidates)
     order = rng.permutation(70)
-    np.testing.assert_allclose(negmine.BehaviorTable.build(hasher, keys[order]).query(candidates), expected, atol=1e-5)
+    np.testing.assert_allclose(BehaviorTable.build(hasher, keys[order]).query(candidates), expected, atol=1e-5)
     padded = np.full((90, 12), np.nan, dtype=np.float32)
     places = np.sort(rng.choice(90, 70, replace=False))
     padded[places] = keys
     mask = np.isin(np.arange(90), places)
-    again = negmine.BehaviorTable.build(hasher, padded, mask=mask)
+    again = BehaviorTable.build(hasher, padded, mask=mask)
     np.testing.assert_array_equal(again.query(candidates), expected)
 
 
@@ -140,10 +141,10 @@ def test_bytes_and_pickles_are_the_table(seed: int, n_users: int, decayed: bool)
     rng = np.random.default_rng(seed)
     ends = np.append(0, np.cumsum(rng.integers(0, 9, n_users)))
     hasher = negmine.SimHash(12, 3, dim=4, seed=seed, center=np.ones(4) if seed % 2 else None)
-    table = negmine.BehaviorTable.build(hasher, history(rng, ends[-1], 4), offsets=ends)
+    table = BehaviorTable.build(hasher, history(rng, ends[-1], 4), offsets=ends)
     if decayed:
         table.decay(0.5)
-    for again in (negmine.BehaviorTable.from_bytes(table.to_bytes(), hasher), pickle.loads(pickle.dumps(table))):
+    for again in (BehaviorTable.from_bytes(table.to_bytes(), hasher), pickle.loads(pickle.dumps(table))):
         assert again.hasher == hasher
         for name in ("sums", "counts", "removals"):
             np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
@@ -154,8 +155,8 @@ def test_merging_is_building_from_both() -> None:
     rng = np.random.default_rng(3)
     hasher = negmine.SimHash(dim=6)
     a, b, candidates = (history(rng, n, 6) for n in (40, 30, 5))
-    both = negmine.BehaviorTable.build(hasher, np.concatenate([a, b]))
-    table, other = (negmine.BehaviorTable.build(hasher, rows) for rows in (a, b))
+    both = BehaviorTable.build(hasher, np.concatenate([a, b]))
+    table, other = (BehaviorTable.build(hasher, rows) for rows in (a, b))
     table.merge(other)
     np.testing.assert_array_equal(table.counts, both.counts)
     np.testing.assert_allclose(table.query(candidates), both.query(candidates), atol=1e-6)
@@ -169,10 +170,10 @@ def test_decay_weighs_what_comes_later_more() -> None:
     rng = np.random.default_rng(4)
     hasher = negmine.SimHash(dim=6)
     old, new, candidates = (history(rng, n, 6) for n in (40, 30, 5))
-    table = negmine.BehaviorTable.build(hasher, old)
+    table = BehaviorTable.build(hasher, old)
     table.decay(0.25)
     table.append(new)
-    expected = negmine.BehaviorTable.build(hasher, np.concatenate([old, new]), values=np.concatenate([old / 4, new]))
+    expected = BehaviorTable.build(hasher, np.concatenate([old, new]), values=np.concatenate([old / 4, new]))
     np.testing.assert_allclose(table.query(candidates), expected.query(candidates), atol=1e-6)
 
 
@@ -181,12 +182,12 @@ def test_rebuilding_clears_what_removals_left() -> None:
     hasher = negmine.SimHash(dim=6)
     rows = history(rng, 300, 6)
     rows[(rows == 0).all(axis=1)] = 1
-    table = negmine.BehaviorTable.build(hasher, rows, offsets=[0, 200, 300])
+    table = BehaviorTable.build(hasher, rows, offsets=[0, 200, 300])
     table.remove(rows[:150], offsets=[0, 150], users=[0])
     assert table.rebuild_due().tolist() == [0]
     table.rebuild(rows[150:200], offsets=[0, 50], users=[0])
     assert table.rebuild_due().tolist() == []
-    fresh = negmine.BehaviorTable.build(hasher, rows[150:], offsets=[0, 50, 150])
+    fresh = BehaviorTable.build(hasher, rows[150:], offsets=[0, 50, 150])
     np.testing.assert_array_equal(table.sums, fresh.sums)
 
 
@@ -242,7 +243,7 @@ def test_it_estimates_attention_within_the_bands_of_the_recipe() -> None:
             history, queries, target = recipe(seed)
             for draw in range(20):
                 hasher = negmine.SimHash(m, 3, dim=32, seed=20 * seed + draw)
-                found.append(cosine(negmine.BehaviorTable.build(hasher, history).query(queries), target))
+                found.append(cosine(BehaviorTable.build(hasher, history).query(queries), target))
         means[m] = np.mean(found)
         assert abs(means[m] - middle) < spread, (m, means[m])
     assert list(means.values()) == sorted(means.values())
@@ -252,7 +253,7 @@ def test_it_estimates_attention_within_the_bands_of_the_recipe() -> None:
         for seed in range(5):
             history, queries, target = recipe(seed)
             hasher = negmine.SimHash(tau * 480, tau, dim=32, seed=seed)
-            table = negmine.BehaviorTable.build(hasher, history)
+            table = BehaviorTable.build(hasher, history)
             found.append(cosine(table.query(queries, normalize="ratio"), target))
         best[tau] = np.mean(found)
     assert max(best, key=lambda tau: best[tau]) == 3

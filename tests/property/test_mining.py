@@ -254,7 +254,7 @@ def test_what_is_saved_comes_back(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "negatives.npz"
         negatives.save(path, pool=True)
-        loaded = negmine.HardNegatives.load(path)
+        loaded = negmine.HardNegatives.load(path, pool=negmine.CandidatePool.load(path.with_name("negatives.pool.npz")))
     assert compare.digest_negatives(loaded) == compare.digest_negatives(negatives)
     assert loaded.pool is not None
     assert compare.digest_pool(loaded.pool) == compare.digest_pool(pool)

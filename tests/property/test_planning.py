@@ -9,6 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import negmine
+from negmine.batches import (
+    balanced_pairs,
+    batch_plan,
+    class_balanced_plan,
+    in_batch_lists,
+    in_batch_mask,
+    mixture_plan,
+    topic_plan,
+)
 from oracle_batches import chosen_pair, class_batches, cluster_epoch, hands, masked, topic_batch
 
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -29,7 +38,7 @@ def test_cluster_batches_are_those_of_the_definition(
     n = len(labels)
     size = data.draw(st.integers(1, n), label="batch_size")
     per_step = data.draw(st.integers(1, max(1, n // size)), label="batches_per_step")
-    plan = negmine.batch_plan(
+    plan = batch_plan(
         labels,
         batch_size=size,
         batches_per_step=per_step,
@@ -55,7 +64,7 @@ def test_cluster_batches_are_those_of_the_definition(
 @given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6), NUMBERS, NUMBERS)
 def test_whole_clusters_stay_whole(clusters: int, cluster: int, per_batch: int, seed: int, epoch: int) -> None:
     labels = np.repeat(np.arange(clusters * per_batch), cluster)
-    plan = negmine.batch_plan(labels, batch_size=cluster * per_batch, seed=seed)
+    plan = batch_plan(labels, batch_size=cluster * per_batch, seed=seed)
     for batch in plan.epoch(epoch):
         assert (np.unique(labels[batch], return_counts=True)[1] == cluster).all()
 
@@ -65,9 +74,7 @@ def test_the_tree_keeps_neighbours_together(
     steps: int, per_batch: int, per_step: int, cluster: int, seed: int, epoch: int
 ) -> None:
     labels = np.repeat(np.arange(steps * per_batch * per_step), cluster)
-    plan = negmine.batch_plan(
-        labels, batch_size=cluster * per_batch, batches_per_step=per_step, order="tree", seed=seed
-    )
+    plan = batch_plan(labels, batch_size=cluster * per_batch, batches_per_step=per_step, order="tree", seed=seed)
     leaves = steps * per_batch * per_step
     for begin in range(0, len(plan), per_step):
         step = np.concatenate([plan.batch(epoch, begin + i) for i in range(per_step)])
@@ -84,7 +91,7 @@ def test_topic_batches_are_those_of_the_definition(
     size = data.draw(st.integers(1, len(labels)), label="batch_size")
     mixed = data.draw(st.integers(1, size), label="clusters_per_batch")
     random = data.draw(st.integers(0, size), label="random rows")
-    plan = negmine.topic_plan(
+    plan = topic_plan(
         labels,
         batch_size=size,
         clusters_per_batch=mixed,
@@ -118,7 +125,7 @@ def test_class_batches_are_dealt(labels: np.ndarray, data: st.DataObject, seed: 
     classes = int(labels.max()) + 1
     per_batch = data.draw(st.integers(1, classes), label="classes a batch")
     per_class = data.draw(st.integers(1, 6), label="per_class")
-    plan = negmine.class_balanced_plan(
+    plan = class_balanced_plan(
         labels, batch_size=per_batch * per_class, per_class=per_class, batches_per_epoch=5, seed=seed
     )
     groups = [np.flatnonzero(labels == label).tolist() for label in range(classes)]
@@ -145,7 +152,7 @@ def test_far_epochs_of_classes_keep_the_promises_of_a_batch(
 ) -> None:
     per_batch = data.draw(st.integers(1, classes))
     labels = np.arange(4 * classes) % classes
-    plan = negmine.class_balanced_plan(labels, batch_size=3 * per_batch, per_class=3, seed=seed)
+    plan = class_balanced_plan(labels, batch_size=3 * per_batch, per_class=3, seed=seed)
     batch = plan.batch(epoch, len(plan) - 1)
     assert len(set(batch.tolist())) == 3 * per_batch
     assert (np.unique(labels[batch], return_counts=True)[1] == 3).all()
@@ -157,7 +164,7 @@ MARGINS = st.lists(st.one_of(st.floats(-50, 50), st.sampled_from([0.0, 1.0, -1.0
 @given(st.lists(MARGINS, max_size=6), st.sampled_from(["width", "quantile", "tempered"]), NUMBERS, NUMBERS)
 def test_pairs_are_those_of_the_definition(queries: list[list[float]], binning: str, seed: int, epoch: int) -> None:
     starts = np.cumsum([0, *map(len, queries)])
-    got = negmine.balanced_pairs(
+    got = balanced_pairs(
         np.array([m for query in queries for m in query]),
         starts,
         bins=7,
@@ -176,11 +183,11 @@ def test_pairs_are_those_of_the_definition(queries: list[list[float]], binning: 
 def test_mixtures_use_every_source_in_its_own_order(sizes: list[int], data: st.DataObject, seed: int) -> None:
     size = data.draw(st.integers(1, min(sizes)), label="batch_size")
     per_step = data.draw(st.integers(1, max(1, min(sizes) // size)), label="batches_per_step")
-    plans = [negmine.batch_plan(np.arange(n), batch_size=size, batches_per_step=per_step, seed=n) for n in sizes]
+    plans = [batch_plan(np.arange(n), batch_size=size, batches_per_step=per_step, seed=n) for n in sizes]
     weights = data.draw(
         st.sampled_from(["proportional", "round_robin", [float(1 + i) for i in range(len(sizes))]]), label="weights"
     )
-    plan = negmine.mixture_plan(plans, weights=weights, seed=seed)
+    plan = mixture_plan(plans, weights=weights, seed=seed)
     streams = [iter([b.tolist() for e in range(400) for b in own.epoch(e)]) for own in plans]
     steps = [len(own) // per_step for own in plans]
     for epoch in range(3):
@@ -224,8 +231,8 @@ def test_masks_are_those_of_the_definition(
         "eligible": negmine.Eligibility(*eligible) if eligible is not None else None,  # type: ignore[arg-type]
     }
     lists = negmine.Positives.from_lists(positives)
-    got = negmine.in_batch_mask(asked, held, lists, **options)
+    got = in_batch_mask(asked, held, lists, **options)
     assert got.shape == (len(asked), len(held))
     assert got.tolist() == wanted
-    offsets, columns = negmine.in_batch_lists(asked, held, lists, **options)
+    offsets, columns = in_batch_lists(asked, held, lists, **options)
     assert [columns[a:b].tolist() for a, b in pairwise(offsets)] == [np.flatnonzero(row).tolist() for row in wanted]

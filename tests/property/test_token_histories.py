@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 import oracle_behavior as oracle
 import oracle_sketches
-from negmine import BehaviorTable, MinHash, NegmineTypeError, NegmineValueError, SimHash
+from negmine import MinHash, SimHash
+from negmine.behavior import BehaviorTable
+from negmine.errors import NegmineTypeError, NegmineValueError
 from strategies import SEEDS
 
 TOKENS = st.lists(st.integers(0, 9), max_size=6)

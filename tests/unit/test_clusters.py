@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import Clusters, NegmineTypeError, NegmineValueError, balanced_clusters, kmeans
+from negmine import Clusters, balanced_clusters, kmeans
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 ROWS = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
 

@@ -13,6 +13,7 @@ import pytest
 
 import negmine
 from negmine import CandidatePool, Clusters, Eligibility, ExactIndex, HardNegativeMiner, HardNegatives
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 N, DOCUMENTS, DEPTH = 6, 40, 9
 ROWS = np.random.default_rng(3).standard_normal((DOCUMENTS, 5)).astype(np.float32)
@@ -118,10 +119,10 @@ def test_changed_files_of_negatives_name_the_file(pool: CandidatePool, tmp_path:
     with np.load(path) as archive:
         arrays = dict(archive)
     np.savez(path, **arrays | {"rows": arrays["rows"][:, :2]})
-    with pytest.raises(negmine.NegmineValueError, match=r"whole hard negatives file; got '.*negatives.npz': `scores` "):
+    with pytest.raises(NegmineValueError, match=r"whole hard negatives file; got '.*negatives.npz': `scores` "):
         HardNegatives.load(path)
     np.savez(path, **{name: array for name, array in arrays.items() if name != "report_self"})
-    with pytest.raises(negmine.NegmineValueError, match="has no 'report_self'"):
+    with pytest.raises(NegmineValueError, match="has no 'report_self'"):
         HardNegatives.load(path)
     np.savez(path, **arrays | {"rows": np.asfortranarray(arrays["rows"])})
     assert HardNegatives.load(path).rows.flags.c_contiguous
@@ -138,18 +139,18 @@ def test_files_of_clusters_and_signatures_without_an_array(tmp_path: Path) -> No
         with np.load(tmp_path / name) as archive:
             arrays = {key: archive[key] for key in archive.files if key != missing}
         np.savez(tmp_path / name, **arrays)
-        with pytest.raises(negmine.NegmineValueError, match=f"has no '{missing}'"):
+        with pytest.raises(NegmineValueError, match=f"has no '{missing}'"):
             load(tmp_path / name)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files, even from root")
 def test_a_folder_that_takes_no_files_is_named_as_the_argument_it_is(pool: CandidatePool) -> None:
     message = r"`path` must lie in a folder where files can be made; got /proc/pool.npz: "
-    with pytest.raises(negmine.NegmineValueError, match=message) as raised:
+    with pytest.raises(NegmineValueError, match=message) as raised:
         pool.save("/proc/pool.npz")
     assert ".tmp" not in str(raised.value)
 
 
 def test_negatives_that_do_not_pickle_say_what_does_it_instead(pool: CandidatePool) -> None:
-    with pytest.raises(negmine.NegmineTypeError, match="negatives have `save` and `load`"):
+    with pytest.raises(NegmineTypeError, match="negatives have `save` and `load`"):
         pickle.dumps(pool.select(3))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import MemoryLimitError, NegmineTypeError, NegmineValueError, epoch_permutation
+from negmine.batches import epoch_permutation
+from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
 
 GOLDEN: list[tuple[int, int, list[int]]] = [
     (10, 0, [8, 6, 3, 4, 7, 2, 0, 1, 9, 5]),

@@ -16,6 +16,7 @@ import pytest
 
 import negmine
 from negmine import ExactIndex
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 ROWS = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
 
@@ -140,9 +141,9 @@ def test_raw_memory_maps_with_an_offset_are_pickled_too(tmp_path: Path) -> None:
 
 
 def test_copies_in_memory_are_refused_with_the_reason() -> None:
-    with pytest.raises(negmine.NegmineTypeError, match="memmap"):
+    with pytest.raises(NegmineTypeError, match="memmap"):
         pickle.dumps(ExactIndex(ROWS))
-    with pytest.raises(negmine.NegmineTypeError, match="memmap"):
+    with pytest.raises(NegmineTypeError, match="memmap"):
         copy.deepcopy(ExactIndex(ROWS))
 
 
@@ -273,8 +274,8 @@ def test_threads_default_to_what_the_process_may_use() -> None:
     code = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from negmine import _coerce
-print(_coerce.threads(None), _coerce.threads(5))
+from negmine._core.calls import resolve_num_threads
+print(resolve_num_threads(None), resolve_num_threads(5))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["1", "5"]
@@ -298,7 +299,7 @@ def test_saving_is_atomic_repeatable_and_readable_by_others(tmp_path: Path) -> N
     negatives.save(path, pool=True)
     assert path.read_bytes() == first
     assert sorted(found.name for found in tmp_path.iterdir()) == ["negatives.npz", "negatives.pool.npz"]
-    with pytest.raises(negmine.NegmineValueError, match=r"`path` must lie in a folder that exists; got .*missing"):
+    with pytest.raises(NegmineValueError, match=r"`path` must lie in a folder that exists; got .*missing"):
         negatives.save(tmp_path / "missing" / "negatives.npz")
 
 
@@ -381,19 +382,26 @@ def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:
     negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", num_random=1)
     negatives.save(tmp_path / "alone.npz")
     alone = negmine.HardNegatives.load(tmp_path / "alone.npz")
-    with pytest.raises(negmine.NegmineValueError, match="`redraw` must have the pool"):
+    with pytest.raises(NegmineValueError, match="`redraw` must have the pool"):
         alone.redraw(1)
     negatives.save(tmp_path / "both.npz", pool=True)
-    both = negmine.HardNegatives.load(tmp_path / "both.npz")
-    with pytest.raises(negmine.NegmineValueError, match=r"attach\(index, queries\)"):
+    both = negmine.HardNegatives.load(
+        tmp_path / "both.npz", pool=negmine.CandidatePool.load(tmp_path / "both.pool.npz")
+    )
+    with pytest.raises(NegmineValueError, match=r"attach\(index, queries\)"):
         both.redraw(1)
+    other = negmine.HardNegativeMiner(5, sampling="random").candidates(
+        ExactIndex(ROWS), ROWS[1:6], [[i] for i in range(5)]
+    )
+    with pytest.raises(NegmineValueError, match="`pool` must be the pool of the negatives"):
+        negmine.HardNegatives.load(tmp_path / "both.npz", pool=other)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken", b"\x93NUMPY broken"])
 def test_files_of_another_kind_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.npz"
     path.write_bytes(content)
-    with pytest.raises(negmine.NegmineValueError, match=r"`path` must be .* file of negmine; got '.*other.npz'"):
+    with pytest.raises(NegmineValueError, match=r"`path` must be .* file of negmine; got '.*other.npz'"):
         negmine.CandidatePool.load(path)
 
 
@@ -403,13 +411,11 @@ def test_arrays_and_other_archives_are_refused(tmp_path: Path) -> None:
     pool = negmine.HardNegativeMiner(2).candidates(ExactIndex(ROWS), ROWS[:1], [[0]])
     pool.save(tmp_path / "pool.npz")
     for name in ("array.npy", "arrays.npz"):
-        with pytest.raises(negmine.NegmineValueError, match="`path` must be a candidate pool file"):
+        with pytest.raises(NegmineValueError, match="`path` must be a candidate pool file"):
             negmine.CandidatePool.load(tmp_path / name)
-    with pytest.raises(negmine.NegmineValueError, match="got 'candidate pool'"):
+    with pytest.raises(NegmineValueError, match="got 'candidate pool'"):
         negmine.HardNegatives.load(tmp_path / "pool.npz")
-    with pytest.raises(
-        negmine.NegmineValueError, match=r"`path` must be a file; got .*none.npz, where there is nothing"
-    ):
+    with pytest.raises(NegmineValueError, match=r"`path` must be a file; got .*none.npz, where there is nothing"):
         negmine.HardNegatives.load(tmp_path / "none.npz")
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negmine import ExactIndex, HardNegativeMiner, HardNegatives, Positives, Reason, errors, io
+from negmine import ExactIndex, HardNegativeMiner, HardNegatives, Positives, errors, io
 from negmine.io.training import FORMATS
+from negmine.mining import Reason
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -90,7 +91,7 @@ def test_parquet_gives_all_back(
 
 
 def test_many_batches_give_all_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negmine.io.mined.BATCH_ROWS", 2)
+    monkeypatch.setattr("negmine.io.negatives.BATCH_ROWS", 2)
     made = problem()
     io.write_negatives(made.mined, tmp_path / "a.parquet")
     assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 3

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import NegmineTypeError, NegmineValueError, no_duplicate_plan
+from negmine.batches import NoDuplicatePlan, in_batch_mask, no_duplicate_plan
+from negmine.errors import NegmineTypeError, NegmineValueError
 from oracle_batches import conflicting
 
 
 def check(
-    plan: negmine.NoDuplicatePlan, epoch: int, anchors: Any, positives: Any, negatives: Any, *, strict: bool = False
+    plan: NoDuplicatePlan, epoch: int, anchors: Any, positives: Any, negatives: Any, *, strict: bool = False
 ) -> np.ndarray:
     """Hold an epoch against the definition; how often each row is in it."""
     n = len(anchors)
@@ -344,7 +345,7 @@ def test_spread_is_what_a_mask_must_hide() -> None:
     lists = negmine.Positives.from_lists(positives[:, None].tolist())
     hidden = 0
     for batch in plan.epoch(0):
-        mask = negmine.in_batch_mask(batch, positives[batch], lists)
+        mask = in_batch_mask(batch, positives[batch], lists)
         assert mask.diagonal().all()
         hidden += int(mask.sum()) - len(batch)
     assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]

@@ -20,13 +20,13 @@ from negmine import (
     HardNegativeMiner,
     HardNegatives,
     NegmineError,
-    NegmineTypeError,
-    NegmineValueError,
     Positives,
     Softmax,
     Stride,
 )
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.job import merge
+from negmine.mining import Sweep
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 QUERIES = CORPUS[:2].copy()
@@ -240,7 +240,7 @@ def test_the_largest_seed_and_epoch_draw() -> None:
 # ---- sweeps
 
 
-def sweep(margins: Any = (0.1,), positives: Any = POSITIVES, **options: Any) -> negmine.Sweep:
+def sweep(margins: Any = (0.1,), positives: Any = POSITIVES, **options: Any) -> Sweep:
     return MINER.sweep(INDEX, QUERIES, positives, margins, **options)
 
 
@@ -432,7 +432,7 @@ def test_wide_answers_are_audited_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
     answer = INDEX.search(CORPUS, 4).rows[:, ::-1].copy()
     answer[4, 0] = 99
     whole = negmine.verify(CORPUS, CORPUS, answer, 4)
-    monkeypatch.setattr("negmine.audit.COMPARED_AT_ONCE", 40)
+    monkeypatch.setattr("negmine.search.verification.COMPARED_AT_ONCE", 40)
     pieces = negmine.verify(CORPUS, CORPUS, answer, 4)
     assert pieces.missing.tolist() == whole.missing.tolist() != []
     assert pieces.spurious.tolist() == whole.spurious.tolist() == [[4, 99]]

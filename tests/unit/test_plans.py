@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import NegmineTypeError, NegmineValueError
+from negmine.batches import (
+    NgameSchedule,
+    balanced_pairs,
+    batch_plan,
+    class_balanced_plan,
+    in_batch_mask,
+    mixture_plan,
+    topic_plan,
+)
+from negmine.clustering import cluster_guarantee
+from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
 
 LABELS = np.arange(40) // 5
 
@@ -36,24 +46,24 @@ GOLDEN = {
 
 
 def test_golden_batches() -> None:
-    assert negmine.batch_plan(LABELS, batch_size=10, seed=42).batch(1, 2).tolist() == GOLDEN["shuffled"]
-    mixed = negmine.batch_plan(LABELS, batch_size=10, random_share=0.3, order="tree", seed=42)
+    assert batch_plan(LABELS, batch_size=10, seed=42).batch(1, 2).tolist() == GOLDEN["shuffled"]
+    mixed = batch_plan(LABELS, batch_size=10, random_share=0.3, order="tree", seed=42)
     assert mixed.batch(1, 2).tolist() == GOLDEN["tree"]
-    assert negmine.topic_plan(LABELS, batch_size=4, seed=42).batch(1, 2).tolist() == GOLDEN["topic"]
-    by_size = negmine.topic_plan(LABELS, batch_size=8, weights="size", clusters_per_batch=2, seed=42)
+    assert topic_plan(LABELS, batch_size=4, seed=42).batch(1, 2).tolist() == GOLDEN["topic"]
+    by_size = topic_plan(LABELS, batch_size=8, weights="size", clusters_per_batch=2, seed=42)
     assert by_size.batch(1, 2).tolist() == GOLDEN["topic by size"]
-    classes = negmine.class_balanced_plan(LABELS, batch_size=9, per_class=3, seed=42)
+    classes = class_balanced_plan(LABELS, batch_size=9, per_class=3, seed=42)
     assert classes.batch(1, 2).tolist() == GOLDEN["class"]
-    assert negmine.mixture_plan([40, 20], batch_size=5, seed=42).batch(1, 2).tolist() == GOLDEN["mixture"]
+    assert mixture_plan([40, 20], batch_size=5, seed=42).batch(1, 2).tolist() == GOLDEN["mixture"]
 
 
 def test_golden_pairs() -> None:
     margins = [-1.0, 0.0, 0.5, 4.0, 9.0]
     # Bins 0, 1, 1, 5, 9: four of them hold pairs.
-    drawn = np.array([negmine.balanced_pairs(margins, [0, 5], seed=seed)[0] for seed in range(4_000)])
+    drawn = np.array([balanced_pairs(margins, [0, 5], seed=seed)[0] for seed in range(4_000)])
     shares = np.bincount(drawn, minlength=5) / len(drawn)
     assert np.abs(shares - [1 / 4, 1 / 8, 1 / 8, 1 / 4, 1 / 4]).max() < 0.03
-    drawn = np.array([negmine.balanced_pairs(margins, [0, 5], binning="tempered", seed=s)[0] for s in range(4_000)])
+    drawn = np.array([balanced_pairs(margins, [0, 5], binning="tempered", seed=s)[0] for s in range(4_000)])
     root = 2**0.5
     wanted = np.array([1, root / 2, root / 2, 1, 1]) / (3 + root)
     assert np.abs(np.bincount(drawn, minlength=5) / len(drawn) - wanted).max() < 0.03
@@ -63,16 +73,16 @@ def test_golden_pairs() -> None:
 
 
 def test_clusters_are_read_from_labels_and_from_objects() -> None:
-    plan = negmine.batch_plan(LABELS, batch_size=10)
+    plan = batch_plan(LABELS, batch_size=10)
     for given in (LABELS.tolist(), LABELS.astype(np.uint8), Clusters(LABELS, np.arange(0, 41, 5))):
-        other = negmine.batch_plan(given, batch_size=10)
+        other = batch_plan(given, batch_size=10)
         assert other.digest == plan.digest
         assert (other.epoch(2) == plan.epoch(2)).all()
 
 
 def test_a_plan_does_not_follow_changes_of_its_labels() -> None:
     labels = LABELS.copy()
-    plan = negmine.batch_plan(labels, batch_size=10)
+    plan = batch_plan(labels, batch_size=10)
     before = plan.epoch(0)
     labels[:] = labels[::-1].copy()
     assert (plan.epoch(0) == before).all()
@@ -80,7 +90,7 @@ def test_a_plan_does_not_follow_changes_of_its_labels() -> None:
 
 def test_the_report_of_clusters() -> None:
     labels = np.repeat([0, 1, 2], [25, 3, 5])
-    plan = negmine.batch_plan(labels, batch_size=10, random_share=0.2)
+    plan = batch_plan(labels, batch_size=10, random_share=0.2)
     assert plan.report == {
         "rows": 33,
         "rows_per_epoch": 40,
@@ -100,7 +110,7 @@ def test_a_random_share_mixes_in_rows_of_other_clusters() -> None:
         np.mean(
             [
                 np.bincount(labels[batch]).max()
-                for batch in negmine.batch_plan(labels, batch_size=40, random_share=share).epoch(0)
+                for batch in batch_plan(labels, batch_size=40, random_share=share).epoch(0)
             ]
         )
         for share in (0.0, 0.25, 0.5, 1.0)
@@ -110,30 +120,30 @@ def test_a_random_share_mixes_in_rows_of_other_clusters() -> None:
 
 
 def test_single_rows_are_a_random_order() -> None:
-    plan = negmine.batch_plan(np.arange(1_000), batch_size=100)
+    plan = batch_plan(np.arange(1_000), batch_size=100)
     first, second = plan.epoch(0), plan.epoch(1)
     together = sum(len(set(a.tolist()) & set(b.tolist())) ** 2 for a in first for b in second)
     assert 10_000 < together < 13_000  # of 10 x 10 pairs of batches each shares 10 rows, with a variance of 8
 
 
 def test_a_schedule_is_that_of_the_paper() -> None:
-    schedule = negmine.NgameSchedule()
+    schedule = NgameSchedule()
     sizes = [schedule.cluster_size(epoch) for epoch in (0, 9, 10, 19, 20, 25, 50, 75, 100, 125, 150, 200, 299)]
     assert sizes == [1, 1, 2, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512]
     assert [epoch for epoch in range(31) if schedule.refresh(epoch)] == [10, 15, 20, 25, 30]
     used = [schedule.clusters_epoch(epoch) for epoch in range(17)]
     assert used == [None] * 10 + [10] * 5 + [15] * 2
-    late = negmine.NgameSchedule(lag=1)
+    late = NgameSchedule(lag=1)
     assert [late.clusters_epoch(epoch) for epoch in range(17)] == [None, *used[:-1]]
     assert schedule.n_clusters(200, 294_805) == 576
     assert schedule.n_clusters(0, 7) == 7
-    assert negmine.NgameSchedule(initial_size=8, largest_size=100).cluster_size(10**6) == 100
+    assert NgameSchedule(initial_size=8, largest_size=100).cluster_size(10**6) == 100
 
 
 def test_a_schedule_does_not_cluster_single_rows() -> None:
-    schedule = negmine.NgameSchedule(first_epoch=0, curriculum=(3,), refresh_every=1)
+    schedule = NgameSchedule(first_epoch=0, curriculum=(3,), refresh_every=1)
     assert [schedule.clusters_epoch(epoch) for epoch in range(5)] == [None, None, None, 3, 4]
-    assert negmine.NgameSchedule(initial_size=4, curriculum=()).clusters_epoch(3) == 0
+    assert NgameSchedule(initial_size=4, curriculum=()).clusters_epoch(3) == 0
 
 
 def test_the_guarantee_holds() -> None:
@@ -142,9 +152,7 @@ def test_the_guarantee_holds() -> None:
     targets = random.normal(size=(30, 5)).astype(np.float32)
     lists = [random.choice(30, 2, replace=False).tolist() for _ in range(60)]
     labels = np.arange(60) // 6
-    held = negmine.cluster_guarantee(
-        labels, points, label_embeddings=targets, positives=negmine.Positives.from_lists(lists)
-    )
+    held = cluster_guarantee(labels, points, label_embeddings=targets, positives=negmine.Positives.from_lists(lists))
     far = np.linalg.norm(points[:, None].astype(float) - points[None].astype(float), axis=2)
     for cluster in range(10):
         rows = np.flatnonzero(labels == cluster)
@@ -154,10 +162,10 @@ def test_the_guarantee_holds() -> None:
         for j in np.flatnonzero(labels == labels[i]):
             for label in lists[j]:
                 assert np.linalg.norm(points[i] - targets[label]) <= held.distance
-    alone = negmine.cluster_guarantee(labels, points)
+    alone = cluster_guarantee(labels, points)
     assert (alone.epsilon, alone.distance) == (None, None)
-    plain = negmine.batch_plan(labels, batch_size=12)
-    told = negmine.batch_plan(labels, batch_size=12, guarantee=held)
+    plain = batch_plan(labels, batch_size=12)
+    told = batch_plan(labels, batch_size=12, guarantee=held)
     assert told.digest == plain.digest
     assert told.report == {
         **plain.report,
@@ -174,14 +182,14 @@ def test_uniform_weights_draw_small_clusters_as_often() -> None:
     labels = np.repeat([0, 1], [900, 100])
     shares = {}
     for weights in ("uniform", "size"):
-        plan = negmine.topic_plan(labels, batch_size=50, weights=weights, batches_per_epoch=2_000)  # type: ignore[arg-type]
+        plan = topic_plan(labels, batch_size=50, weights=weights, batches_per_epoch=2_000)  # type: ignore[arg-type]
         shares[weights] = np.mean([labels[batch[0]] for batch in plan.epoch(0)])
     assert abs(shares["uniform"] - 0.5) < 0.05
     assert abs(shares["size"] - 0.1) < 0.03
 
 
 def test_a_small_topic_is_filled_up() -> None:
-    plan = negmine.topic_plan(np.repeat([0, 1, 2], [2, 3, 4]), batch_size=8, clusters_per_batch=4)
+    plan = topic_plan(np.repeat([0, 1, 2], [2, 3, 4]), batch_size=8, clusters_per_batch=4)
     assert plan.report["small"] == 0
     assert plan.report["rows_per_cluster"] == 2
     for batch in plan.epoch(0):
@@ -190,7 +198,7 @@ def test_a_small_topic_is_filled_up() -> None:
 
 def test_classes_may_be_strings_and_short() -> None:
     labels = ["a"] * 7 + ["b"] + ["c"] * 3
-    plan = negmine.class_balanced_plan(labels, batch_size=6, per_class=3)
+    plan = class_balanced_plan(labels, batch_size=6, per_class=3)
     assert plan.report["short"] == 1
     for batch in plan.epoch(0):
         kinds = [labels[row] for row in batch]
@@ -198,20 +206,20 @@ def test_classes_may_be_strings_and_short() -> None:
 
 
 def test_sources_of_one_size_have_orders_of_their_own() -> None:
-    plan = negmine.mixture_plan([50, 50], batch_size=10, weights="round_robin")
+    plan = mixture_plan([50, 50], batch_size=10, weights="round_robin")
     assert [plan.source(0, batch) for batch in range(4)] == [0, 1, 0, 1]
     assert (plan.batch(0, 0) != plan.batch(0, 1) - 50).any()
 
 
 def test_a_mixture_of_unlike_batches_is_a_list() -> None:
-    plans = [negmine.batch_plan(np.arange(20), batch_size=size) for size in (4, 5)]
-    plan = negmine.mixture_plan(plans)
+    plans = [batch_plan(np.arange(20), batch_size=size) for size in (4, 5)]
+    plan = mixture_plan(plans)
     assert plan.batch_size is None
     assert sorted(len(batch) for batch in plan.epoch(0)) == [4] * 5 + [5] * 4
 
 
 def test_weights_of_a_mixture_are_exact() -> None:
-    plan = negmine.mixture_plan([1_000, 10], batch_size=10, weights=[0.5, 0.5], batches_per_epoch=8)
+    plan = mixture_plan([1_000, 10], batch_size=10, weights=[0.5, 0.5], batches_per_epoch=8)
     assert plan.report["steps"] == [4, 4]
     assert plan.report["passes"] == [0.04, 4.0]
     seen = np.concatenate([plan.epoch(epoch).ravel() for epoch in range(25)])  # type: ignore[union-attr]
@@ -251,7 +259,7 @@ def test_weights_of_a_mixture_are_exact() -> None:
 )
 def test_bad_input_of_a_cluster_plan(clusters: Any, options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
-        negmine.batch_plan(clusters, **{"batch_size": 5, **options})
+        batch_plan(clusters, **{"batch_size": 5, **options})
     assert words in str(caught.value)
     assert isinstance(caught.value, negmine.NegmineError)
 
@@ -259,24 +267,24 @@ def test_bad_input_of_a_cluster_plan(clusters: Any, options: Any, error: type[Ex
 @pytest.mark.parametrize(
     ("make", "options", "words"),
     [
-        (negmine.topic_plan, {"batch_size": 41}, "at most the number of rows, 40; got 41 x 1"),
-        (negmine.topic_plan, {"clusters_per_batch": 7}, "`clusters_per_batch` must be at most `batch_size`, 6; got 7"),
-        (negmine.topic_plan, {"clusters_per_batch": 0}, "`clusters_per_batch` must be at least 1; got 0"),
-        (negmine.topic_plan, {"weights": "rows"}, "`weights` must be one of 'uniform', 'size'; got 'rows'"),
-        (negmine.topic_plan, {"batches_per_epoch": 0}, "`batches_per_epoch` must be at least 1; got 0"),
+        (topic_plan, {"batch_size": 41}, "at most the number of rows, 40; got 41 x 1"),
+        (topic_plan, {"clusters_per_batch": 7}, "`clusters_per_batch` must be at most `batch_size`, 6; got 7"),
+        (topic_plan, {"clusters_per_batch": 0}, "`clusters_per_batch` must be at least 1; got 0"),
+        (topic_plan, {"weights": "rows"}, "`weights` must be one of 'uniform', 'size'; got 'rows'"),
+        (topic_plan, {"batches_per_epoch": 0}, "`batches_per_epoch` must be at least 1; got 0"),
         (
-            negmine.topic_plan,
+            topic_plan,
             {"batches_per_epoch": 3, "batches_per_step": 2},
             "`batches_per_epoch` must be a multiple of `batches_per_step`, 2; got 3",
         ),
-        (negmine.class_balanced_plan, {"per_class": 4}, "`batch_size` must be a multiple of `per_class`, 4; got 6"),
-        (negmine.class_balanced_plan, {"per_class": 0}, "`per_class` must be at least 1; got 0"),
-        (negmine.class_balanced_plan, {"batch_size": 27}, "`batch_size` must be at most 24, `per_class` rows of each"),
-        (negmine.class_balanced_plan, {"batches_per_step": 0}, "`batches_per_step` must be at least 1; got 0"),
+        (class_balanced_plan, {"per_class": 4}, "`batch_size` must be a multiple of `per_class`, 4; got 6"),
+        (class_balanced_plan, {"per_class": 0}, "`per_class` must be at least 1; got 0"),
+        (class_balanced_plan, {"batch_size": 27}, "`batch_size` must be at most 24, `per_class` rows of each"),
+        (class_balanced_plan, {"batches_per_step": 0}, "`batches_per_step` must be at least 1; got 0"),
     ],
 )
 def test_bad_input_of_streams(make: Any, options: dict[str, Any], words: str) -> None:
-    if make is negmine.class_balanced_plan:
+    if make is class_balanced_plan:
         options = {"per_class": 3, **options}
     with pytest.raises(NegmineValueError) as caught:
         make(LABELS, **{"batch_size": 6, **options})
@@ -286,10 +294,10 @@ def test_bad_input_of_streams(make: Any, options: dict[str, Any], words: str) ->
 @pytest.mark.parametrize("labels", [[], np.zeros((2, 2), int), [1.5, 2.5]])
 def test_bad_labels(labels: Any) -> None:
     with pytest.raises(negmine.NegmineError, match="`labels` must"):
-        negmine.class_balanced_plan(labels, batch_size=1, per_class=1)
+        class_balanced_plan(labels, batch_size=1, per_class=1)
 
 
-PLAN = negmine.batch_plan(LABELS, batch_size=5, batches_per_step=2)
+PLAN = batch_plan(LABELS, batch_size=5, batches_per_step=2)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +327,7 @@ PLAN = negmine.batch_plan(LABELS, batch_size=5, batches_per_step=2)
 )
 def test_bad_input_of_a_mixture(sources: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
-        negmine.mixture_plan(sources, **options)
+        mixture_plan(sources, **options)
     assert words in str(caught.value)
 
 
@@ -337,7 +345,7 @@ def test_bad_input_of_a_mixture(sources: Any, options: dict[str, Any], error: ty
 )
 def test_bad_input_of_a_schedule(options: dict[str, Any], words: str) -> None:
     with pytest.raises(NegmineValueError) as caught:
-        negmine.NgameSchedule(**options)
+        NgameSchedule(**options)
     assert words in str(caught.value)
 
 
@@ -355,7 +363,7 @@ def test_bad_input_of_a_schedule(options: dict[str, Any], words: str) -> None:
 )
 def test_bad_input_of_pairs(margins: Any, indptr: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(NegmineValueError) as caught:
-        negmine.balanced_pairs(margins, indptr, **options)
+        balanced_pairs(margins, indptr, **options)
     assert words in str(caught.value)
 
 
@@ -384,7 +392,7 @@ def test_bad_input_of_a_mask(
     queries: Any, documents: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error) as caught:
-        negmine.in_batch_mask(queries, documents, POSITIVES, **options)
+        in_batch_mask(queries, documents, POSITIVES, **options)
     assert words in str(caught.value)
 
 
@@ -400,27 +408,27 @@ def test_bad_input_of_a_mask(
 )
 def test_bad_input_of_the_guarantee(options: dict[str, Any]) -> None:
     with pytest.raises(NegmineValueError, match="must"):
-        negmine.cluster_guarantee(LABELS, **{"embeddings": np.zeros((40, 2), np.float32), **options})
+        cluster_guarantee(LABELS, **{"embeddings": np.zeros((40, 2), np.float32), **options})
 
 
 def test_a_plan_refuses_what_is_no_guarantee_of_its_clusters() -> None:
     with pytest.raises(NegmineTypeError, match="`guarantee` must be what `cluster_guarantee` returns; got float"):
-        negmine.batch_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
-    other = negmine.cluster_guarantee([0], np.zeros((1, 2), np.float32))
+        batch_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
+    other = cluster_guarantee([0], np.zeros((1, 2), np.float32))
     with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
-        negmine.batch_plan(LABELS, batch_size=4, guarantee=other)
+        batch_plan(LABELS, batch_size=4, guarantee=other)
 
 
 def test_a_guarantee_is_of_its_own_clusters() -> None:
     points = np.array([[0, 0], [3, 4], [9, 9], [9, 9]], np.float32)
-    held = negmine.cluster_guarantee([0, 0, 1, 1], points)
+    held = cluster_guarantee([0, 0, 1, 1], points)
     with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
-        negmine.batch_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
+        batch_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
 
 
 def test_a_guarantee_is_not_given_for_what_is_not_finite() -> None:
     with pytest.raises(NegmineValueError, match="`embeddings` must be finite; row 1"):
-        negmine.cluster_guarantee([0, 0], np.array([[0, 1], [np.nan, 1]], np.float32))
+        cluster_guarantee([0, 0], np.array([[0, 1], [np.nan, 1]], np.float32))
 
 
 def test_a_plan_stays_when_its_clusters_are_edited() -> None:
@@ -431,7 +439,7 @@ def test_a_plan_stays_when_its_clusters_are_edited() -> None:
 
     held = Held()
     held.labels = labels  # type: ignore[attr-defined]
-    plan = negmine.batch_plan(held, batch_size=2)  # type: ignore[arg-type]
+    plan = batch_plan(held, batch_size=2)  # type: ignore[arg-type]
     before = plan.epoch(0)
     labels[:] = [0, 1, 0, 1]
     np.testing.assert_array_equal(plan.epoch(0), before)
@@ -447,22 +455,22 @@ def test_offsets_of_clusters_are_checked(offsets: object) -> None:
     held = Held()
     held.offsets = offsets  # type: ignore[attr-defined]
     with pytest.raises((NegmineTypeError, NegmineValueError), match="`clusters`"):
-        negmine.batch_plan(held, batch_size=1)  # type: ignore[arg-type]
+        batch_plan(held, batch_size=1)  # type: ignore[arg-type]
 
 
 def test_large_weights_are_shared_out() -> None:
-    assert len(negmine.mixture_plan([100, 100], batch_size=10, weights=[1e308, 1e308])) == 20
+    assert len(mixture_plan([100, 100], batch_size=10, weights=[1e308, 1e308])) == 20
 
 
 def test_an_epoch_that_fits_no_memory_is_refused() -> None:
-    plan = negmine.topic_plan(np.zeros(10, dtype=int), batch_size=10, batches_per_epoch=2**31 - 1)
-    with pytest.raises(negmine.MemoryLimitError, match="`batches_per_epoch`"):
+    plan = topic_plan(np.zeros(10, dtype=int), batch_size=10, batches_per_epoch=2**31 - 1)
+    with pytest.raises(MemoryLimitError, match="`batches_per_epoch`"):
         plan.epoch(0)
-    with pytest.raises(negmine.MemoryLimitError, match="`batch_size`"):
-        negmine.class_balanced_plan(np.zeros(10, dtype=int), batch_size=2**31 - 1, per_class=2**31 - 1)
+    with pytest.raises(MemoryLimitError, match="`batch_size`"):
+        class_balanced_plan(np.zeros(10, dtype=int), batch_size=2**31 - 1, per_class=2**31 - 1)
 
 
 def test_a_schedule_reads_its_epoch() -> None:
     with pytest.raises(NegmineTypeError, match="`epoch`"):
-        negmine.NgameSchedule().refresh("3")  # type: ignore[arg-type]
-    assert negmine.NgameSchedule().n_clusters(3, 2**40) == 2**40
+        NgameSchedule().refresh("3")  # type: ignore[arg-type]
+    assert NgameSchedule().n_clusters(3, 2**40) == 2**40

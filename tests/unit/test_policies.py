@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import negmine
-from negmine import (
-    Ambiguous,
-    CandidatePool,
-    Eligibility,
-    ExactIndex,
-    HardNegativeMiner,
-    Positives,
-    Reason,
-    Softmax,
-    Stride,
-)
-from negmine.report import Source
+from negmine import Ambiguous, CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax, Stride
+from negmine.mining import Reason
+from negmine.mining.report import Source
 
 GOLDEN = [
     # seed, epoch, query, document -> draw, all on stream 1
@@ -476,4 +466,4 @@ def test_a_report_prints_what_happened() -> None:
 def test_softmax_of_an_empty_pool_is_empty() -> None:
     negatives = pool_of([], range_max=3).select(2, sampling=Softmax(1.0))
     assert negatives.rows.tolist() == [[-1, -1]]
-    assert negmine.Reason(negatives.reasons[0]) is Reason.CORPUS_EXHAUSTED
+    assert Reason(negatives.reasons[0]) is Reason.CORPUS_EXHAUSTED

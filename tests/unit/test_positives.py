@@ -10,6 +10,7 @@ import pytest
 
 import negmine
 from negmine import Eligibility, Positives
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 
 def lists(positives: Positives) -> list[list[int]]:
@@ -63,7 +64,7 @@ def test_scipy_matrices_give_their_stored_entries() -> None:
     matrix = sparse.csr_matrix(([1, 1, 0, 1], ([0, 0, 1, 2], [2, 0, 1, 1])), shape=(3, 3))
     for form in (matrix, matrix.tocsc(), matrix.tocoo()):
         assert lists(Positives.from_scipy(form)) == WANTED
-    with pytest.raises(negmine.NegmineTypeError, match="from_scipy"):
+    with pytest.raises(NegmineTypeError, match="from_scipy"):
         negmine.mine(np.ones((3, 2)), np.ones((3, 2)), matrix)
 
 
@@ -71,9 +72,9 @@ def test_a_matrix_of_0_and_1_is_no_list_of_rows() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     matrix = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     for form in (matrix, matrix.astype(np.uint8)):
-        with pytest.raises(negmine.NegmineValueError, match=r"`positives` must hold rows .* 0 and 1.*from_scipy"):
+        with pytest.raises(NegmineValueError, match=r"`positives` must hold rows .* 0 and 1.*from_scipy"):
             negmine.mine(np.ones((3, 2)), np.ones((3, 2)), form)
-        with pytest.raises(negmine.NegmineValueError, match=r"`lists` must hold rows .* 0 and 1.*from_scipy"):
+        with pytest.raises(NegmineValueError, match=r"`lists` must hold rows .* 0 and 1.*from_scipy"):
             Positives.from_lists(form)
     assert lists(Positives.from_scipy(sparse.csr_array(matrix))) == [[2], [0], [1]]
     assert lists(Positives.read(matrix[:, :2], "positives")) == [[0], [0, 1], [0, 1]]

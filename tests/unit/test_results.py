@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import HardNegativeMiner, HardNegatives, Source
+from negmine import HardNegativeMiner, HardNegatives
+from negmine.errors import NegmineValueError
+from negmine.mining import Source
 
 DRAW = np.random.default_rng(0)
 CORPUS = DRAW.standard_normal((60, 8)).astype(np.float32)
@@ -186,6 +188,6 @@ def test_a_positive_at_the_top_is_no_suspect() -> None:
     ],
 )
 def test_an_audit_refuses_what_is_no_answer(rows: Any, k: int, words: list[str]) -> None:
-    with pytest.raises(negmine.NegmineValueError) as caught:
+    with pytest.raises(NegmineValueError) as caught:
         negmine.verify(QUERIES, CORPUS, rows, k)
     assert all(word in str(caught.value) for word in words)

@@ -14,7 +14,9 @@ import pytest
 
 import negmine
 import oracle
-from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Reason
+from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives
+from negmine.errors import NegmineValueError
+from negmine.mining import Reason
 
 LARGEST = float(np.finfo(np.float64).max)
 RULES = {"exclude", "exclude_self", "query_ids", "groups", "eligible", "query_offset"}
@@ -195,7 +197,7 @@ def test_exclude_self_by_memory_counts_from_query_offset() -> None:
     assert pool.rows.tolist() == [[2, 0, -1], [1, 0, -1]]
     assert miner.candidates(index, corpus, [[], [], []]).counts.tolist() == [3, 3, 3]
     for queries, offset in ((corpus[1:], 0), (corpus[1:].copy(), 1), (corpus[::2], 0), (corpus[1:], 2)):
-        with pytest.raises(negmine.NegmineValueError, match="exclude_self"):
+        with pytest.raises(NegmineValueError, match="exclude_self"):
             miner.candidates(index, queries, [[], []], exclude_self=True, query_offset=offset)
 
 

@@ -16,6 +16,8 @@ import oracle_behavior as oracle
 
 torch = pytest.importorskip("torch")
 
+from negmine.behavior import BehaviorTable  # noqa: E402
+from negmine.errors import NegmineTypeError, NegmineValueError  # noqa: E402
 from negmine.torch import ETA, SDIM, TargetAttention  # noqa: E402
 
 NORMALIZE = ("l2", "mean", "sum", "ratio")
@@ -123,7 +125,7 @@ def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
 
 def test_the_module_reads_what_the_table_reads() -> None:
     candidates, behaviours, _, values = problem()
-    table = negmine.BehaviorTable.build(negmine.SimHash(dim=16), behaviours[0], values=values[0])
+    table = BehaviorTable.build(negmine.SimHash(dim=16), behaviours[0], values=values[0])
     got = SDIM(16)(candidates[0], behaviours[0], None, values[0])
     np.testing.assert_array_equal(got.numpy(), table.query(candidates[0]))
 
@@ -183,7 +185,7 @@ def test_the_state_is_the_seed() -> None:
         expected = source(candidates, behaviours, mask, values)
         for same in (target, copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
             torch.testing.assert_close(same(candidates, behaviours, mask, values), expected, rtol=0, atol=0)
-    with pytest.raises(negmine.NegmineValueError, match="`state` must be of a hash with tau=2; got tau=3"):
+    with pytest.raises(NegmineValueError, match="`state` must be of a hash with tau=2; got tau=3"):
         SDIM(16, tau=2).load_state_dict(SDIM(16).state_dict())
 
 
@@ -226,8 +228,8 @@ def test_retrieval_is_by_hamming_distance() -> None:
 
 
 def test_retrieval_by_torch_operations_finds_the_same() -> None:
-    from negmine.torch._attention import read_histories
-    from negmine.torch.attention import _native_nearest
+    from negmine.torch.histories._attention import read_histories
+    from negmine.torch.histories.attention import _native_nearest
 
     for seed in range(5):
         candidates, behaviours, mask, _ = problem(seed)
@@ -261,14 +263,14 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
 
 @pytest.mark.parametrize(("call", "message"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
 def test_a_wrong_call_is_told(call: Callable[[], Any], message: str) -> None:
-    with pytest.raises(negmine.NegmineValueError, match=message):
+    with pytest.raises(NegmineValueError, match=message):
         call()
 
 
 def test_wrong_types_are_told() -> None:
-    with pytest.raises(negmine.NegmineTypeError, match="`behaviours` must be a tensor; got ndarray"):
+    with pytest.raises(NegmineTypeError, match="`behaviours` must be a tensor; got ndarray"):
         SDIM(4)(X, H.numpy())
-    with pytest.raises(negmine.NegmineTypeError, match="`candidates` must hold floating-point numbers"):
+    with pytest.raises(NegmineTypeError, match="`candidates` must hold floating-point numbers"):
         SDIM(4)(X.long(), H)
-    with pytest.raises(negmine.NegmineValueError, match="`values` must be on cpu, as `candidates` are; got meta"):
+    with pytest.raises(NegmineValueError, match="`values` must be on cpu, as `candidates` are; got meta"):
         SDIM(4)(X, H, None, H.to("meta"))

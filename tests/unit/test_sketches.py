@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 import negmine
 import oracle_sketches
-from negmine import MinHash, NegmineTypeError, NegmineValueError, _archive, near_duplicates, sketches
+from negmine import MinHash, near_duplicates
+from negmine._core import archive
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.sketches.minhash import FORMAT, hash_tokens
 
 # ---- signatures
 
@@ -23,7 +26,7 @@ def test_golden_signatures() -> None:
     # A change here is a new sketches.FORMAT.
     sets = [[], [1], range(70), range(600), ["a", "b"], ["a b", "é"]]
     found = [MinHash(128).signatures([one]) for one in sets]
-    assert sketches.FORMAT == 1
+    assert FORMAT == 1
     assert found[1][0, :4].tolist() == GOLDEN_WORDS
     assert hashlib.sha256(np.concatenate(found).tobytes()).hexdigest() == GOLDEN_DIGEST
 
@@ -34,7 +37,7 @@ GOLDEN_DIGEST = "8adc4d238f1fb6e9c358190776b315c3d2d70575024f28efc0106b545722271
 
 def test_strings_are_hashed_by_xxh64() -> None:
     known = {"": 0xEF46DB3751D8E999, "a": 0xD24EC4F1A98C6E5B, "abc": 0x44BC2CF5AD770999}
-    assert sketches.hash_tokens(list(known), "sets").tolist() == list(known.values())
+    assert hash_tokens(list(known), "sets").tolist() == list(known.values())
     longer = MinHash(16).signatures([["Nobody inspects the spammish repetition"]])
     same = MinHash(16).signatures([[0xFBCEA83C8A378BF1]], prehashed=True)
     assert longer.tolist() == same.tolist()
@@ -80,8 +83,8 @@ def test_files(tmp_path: Path) -> None:
     loaded, again = MinHash.load(tmp_path / "a.npz")
     assert loaded == minhash == pickle.loads(pickle.dumps(minhash))
     assert again.tolist() == words.tolist()
-    header = {"format": sketches.FORMAT + 1, "k": 16, "tau": 2, "b": 4, "seed": 5}
-    _archive.write(tmp_path / "b.npz", "minhash signatures", header, {"signatures": words})
+    header = {"format": FORMAT + 1, "k": 16, "tau": 2, "b": 4, "seed": 5}
+    archive.write(tmp_path / "b.npz", "minhash signatures", header, {"signatures": words})
     with pytest.raises(NegmineValueError, match="format 1; got format 2"):
         MinHash.load(tmp_path / "b.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-40])

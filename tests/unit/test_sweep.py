@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import negmine
-from negmine import ExactIndex, HardNegativeMiner, Sweep
+from negmine import ExactIndex, HardNegativeMiner
+from negmine.errors import NegmineValueError
+from negmine.mining import Sweep
 
 NAN = float("nan")
 
@@ -185,5 +186,5 @@ def test_a_reason_has_the_figures_of_its_margin() -> None:
 def test_without_a_reference_no_margin_is_recommended() -> None:
     for positives in ([[], []], []):
         swept = sweep([1.0, 0.5], positives, [0.0, 0.1], hidden=positives)
-        with pytest.raises(negmine.NegmineValueError, match="`recommend` must have rows with a reference"):
+        with pytest.raises(NegmineValueError, match="`recommend` must have rows with a reference"):
             swept.recommend()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _files
+from negmine._core import files
 from negmine.errors import NegmineError, NegmineValueError
 
 __all__ = ["read", "together", "whole", "write"]
@@ -40,7 +40,7 @@ def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], ar
         _HEADER: np.array(text),
         **{name: array for name, array in arrays.items() if array is not None},
     }
-    with _files.atomic_file(_files.as_path(path, "path")) as temporary, temporary.open("wb") as file:
+    with files.atomic_file(files.as_path(path, "path")) as temporary, temporary.open("wb") as file:
         np.savez(file, **contents)
 
 
@@ -54,7 +54,7 @@ def read(
     NegmineValueError
         There is no such file, it is no such archive, holds something else, or comes from a later version.
     """
-    source = _files.input_file(path, "path")
+    source = files.input_file(path, "path")
     try:
         # Opened here, since NumPy leaves a broken archive open.
         with source.open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import math
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Csr", "Ids", "Rows", "as_array", "check_field", "find_labels", "as_float64s", "as_ids", "as_int64s", "describe_kind", "as_labels", "public_scores", "as_rows", "as_numpy"]
+__all__ = [
+    "Csr",
+    "Ids",
+    "Rows",
+    "as_array",
+    "as_float64s",
+    "as_ids",
+    "as_int64s",
+    "as_labels",
+    "as_numpy",
+    "as_rows",
+    "check_field",
+    "describe_kind",
+    "find_labels",
+    "public_scores",
+]
 
 #: Labels of rows: int64 or str.
 Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
@@ -24,7 +34,6 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
-
 
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
@@ -303,28 +312,6 @@ def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]
     return np.ascontiguousarray(read, dtype=np.float64)
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Round f64 scores to f32, saturated, so that -inf means padding only; -0.0 becomes +0.0."""
     saturated = np.clip(scores, -_LARGEST_F32, _LARGEST_F32).astype(np.float32)
@@ -332,3 +319,10 @@ def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     saturated += np.float32(0.0)
     saturated[np.isneginf(scores)] = -np.inf
     return saturated
+
+
+def csr_of_file(offsets: npt.NDArray[Any], items: npt.NDArray[Any], argument: str) -> Csr:
+    """Lists as a file has them."""
+    items = check_field(items, f"{argument}_items", np.int64, (None,))
+    offsets = check_field(offsets, f"{argument}_offsets", np.int64, (None,))
+    return Csr(as_offsets(offsets, f"{argument}_offsets", len(items), "items"), items)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from negmine.batches.classes import ClassBalancedPlan, class_balanced_plan
-from negmine.batches.clusters import ClusterGuarantee, ClusterPlan, NgameSchedule, batch_plan, cluster_guarantee
-from negmine.batches.masks import in_batch_lists, in_batch_mask
+from negmine.batches.cluster_plan import ClusterPlan, batch_plan
+from negmine.batches.false_negatives import in_batch_lists, in_batch_mask
 from negmine.batches.mixtures import MixturePlan, mixture_plan
+from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
 from negmine.batches.permutation import epoch_permutation
-from negmine.batches.protocol import BatchPlan
+from negmine.batches.plan import BatchPlan
 from negmine.batches.topics import TopicPlan, balanced_pairs, topic_plan
 
 __all__ = [
     "BatchPlan",
     "ClassBalancedPlan",
-    "ClusterGuarantee",
     "ClusterPlan",
     "MixturePlan",
     "NgameSchedule",
@@ -23,7 +23,6 @@ __all__ = [
     "balanced_pairs",
     "batch_plan",
     "class_balanced_plan",
-    "cluster_guarantee",
     "epoch_permutation",
     "in_batch_lists",
     "in_batch_mask",

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
-from negmine.batches.protocol import Array, StreamPlan, digest, steps_of_stream
+from negmine import _native
+from negmine._core.arrays import Csr, as_labels
+from negmine._core.calls import ensure_fits_in_memory
+from negmine._core.digests import digest
+from negmine._core.options import check_integer, check_seed, refuse_unknown_options
+from negmine.batches.plan import Array, StreamPlan, steps_of_stream
 from negmine.errors import NegmineValueError
 
 __all__ = ["ClassBalancedPlan", "class_balanced_plan"]
@@ -43,7 +47,7 @@ class ClassBalancedPlan(StreamPlan):
     """
 
     per_class: int
-    _classes: _coerce.Csr = field(repr=False)
+    _classes: Csr = field(repr=False)
 
     def _batches(self, epoch: int, start: int, stop: int) -> Array:
         return _native.class_batches(
@@ -59,7 +63,7 @@ class ClassBalancedPlan(StreamPlan):
         )
 
 
-@_coerce.named("class_balanced_plan")
+@refuse_unknown_options("class_balanced_plan")
 def class_balanced_plan(
     labels: npt.ArrayLike,
     *,
@@ -115,12 +119,12 @@ def class_balanced_plan(
     >>> sorted(labels[row] for row in plan.batch(0, 0))
     ['cat', 'cat', 'dog', 'dog']
     """
-    read = _coerce.labels(labels, "labels")
+    read = as_labels(labels, "labels")
     if len(read) == 0:
         raise NegmineValueError("`labels` must hold the class of every row; got no rows.")
     names, numbers = np.unique(read, return_inverse=True)
-    each = _coerce.integer(per_class, "per_class", least=1)
-    size = _coerce.integer(batch_size, "batch_size", least=1)
+    each = check_integer(per_class, "per_class", least=1)
+    size = check_integer(batch_size, "batch_size", least=1)
     if size % each:
         raise NegmineValueError(f"`batch_size` must be a multiple of `per_class`, {each}; got {size}.")
     if size // each > len(names):
@@ -128,8 +132,8 @@ def class_balanced_plan(
             f"`batch_size` must be at most {each * len(names)}, `per_class` rows of each of {len(names)} classes; "
             f"got {size}."
         )
-    _coerce.room_for(1, size, "batch_size")
-    start = _coerce.seed(seed)
+    ensure_fits_in_memory(1, size, "batch_size")
+    start = check_seed(seed)
     batches = steps_of_stream(len(read), size, batches_per_step, batches_per_epoch)
     offsets, rows = _native.group_rows(numbers.astype(np.int64), len(names))
     sizes = np.diff(offsets)
@@ -150,5 +154,5 @@ def class_balanced_plan(
             "short": int((sizes < each).sum()),
         },
         per_class=each,
-        _classes=_coerce.Csr(offsets, rows),
+        _classes=Csr(offsets, rows),
     )

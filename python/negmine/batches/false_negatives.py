@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
-from negmine.batches.protocol import Array
+from negmine import _native
+from negmine._core.arrays import Csr, as_int64s
+from negmine._core.calls import ensure_fits_in_memory
+from negmine._core.options import refuse_unknown_options
+from negmine.batches.plan import Array
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.positives import Eligibility, Positives
 
 __all__ = ["Rules", "in_batch_lists", "in_batch_mask"]
 
@@ -23,13 +27,13 @@ class Rules:
 
     queries: Array
     documents: Array
-    positives: _coerce.Csr
-    exclude: _coerce.Csr | None
+    positives: Csr
+    exclude: Csr | None
     groups: tuple[Array, Array] | None
     eligible: tuple[Array, Array, Array] | None
 
 
-@_coerce.named("in_batch_mask")
+@refuse_unknown_options("in_batch_mask")
 def in_batch_mask(
     query_rows: npt.ArrayLike,
     document_rows: npt.ArrayLike,
@@ -83,11 +87,11 @@ def in_batch_mask(
     [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
     rules = _rules(query_rows, document_rows, positives, exclude, groups, eligible)
-    _coerce.room_for(len(rules.queries), len(rules.documents), "document_rows", entry=1, instead=_INSTEAD)
+    ensure_fits_in_memory(len(rules.queries), len(rules.documents), "document_rows", entry=1, instead=_INSTEAD)
     return _native.in_batch_mask(rules)
 
 
-@_coerce.named("in_batch_lists")
+@refuse_unknown_options("in_batch_lists")
 def in_batch_lists(
     query_rows: npt.ArrayLike,
     document_rows: npt.ArrayLike,
@@ -128,7 +132,7 @@ def _rules(
     queries = _rows(query_rows, "query_rows", len(lists))
     if eligible is not None and not isinstance(eligible, Eligibility):
         raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
-    known = None if groups is None else _coerce.int64s(groups, "groups")
+    known = None if groups is None else as_int64s(groups, "groups")
     total = None if known is None else len(known)
     if eligible is not None:
         if total is not None and len(eligible.keys) != total:
@@ -165,7 +169,7 @@ def _rules(
 
 
 def _rows(value: object, argument: str, total: int | None) -> Array:
-    rows = _coerce.int64s(value, argument)
+    rows = as_int64s(value, argument)
     if len(rows) and (rows.min() < -1 or (total is not None and rows.max() >= total)):
         bad = rows.min() if rows.min() < -1 else rows.max()
         rule = "at least -1" if total is None else f"from -1 to {total - 1}"
@@ -178,13 +182,13 @@ def _taken(values: Array, rows: Array) -> Array:
     return np.where(rows < 0, -1, values[rows]) if len(values) else np.full(len(rows), -1, dtype=np.int64)
 
 
-def _gathered(lists: Positives, queries: Array) -> _coerce.Csr:
+def _gathered(lists: Positives, queries: Array) -> Csr:
     """Lists of some queries, one after the other; none where there is no query."""
     safe = np.maximum(queries, 0) if len(lists) else np.zeros(0, dtype=np.int64)
     begins = lists.offsets[safe]
     lengths = np.where(queries < 0, 0, lists.offsets[safe + 1] - begins) if len(safe) else np.zeros(len(queries), int)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     if len(safe) == 0:
-        return _coerce.Csr(offsets, np.empty(0, dtype=np.int64))
+        return Csr(offsets, np.empty(0, dtype=np.int64))
     places = np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
-    return _coerce.Csr(offsets, lists.items[places])
+    return Csr(offsets, lists.items[places])

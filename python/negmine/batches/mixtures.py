@@ -9,10 +9,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine.batches.clusters import batch_plan
+from negmine._core.arrays import as_float64s
+from negmine._core.digests import digest
+from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine.batches.cluster_plan import batch_plan
 from negmine.batches.permutation import epoch_permutation
-from negmine.batches.protocol import Array, BatchPlan, Last, Plan, digest
+from negmine.batches.plan import Array, BatchPlan, Last, Plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["MixturePlan", "mixture_plan"]
@@ -54,8 +56,8 @@ class MixturePlan(Plan):
 
     def source(self, epoch: int, index: int) -> int:
         """Which source batch ``index`` of an ``epoch`` comes from."""
-        number = _coerce.epoch(epoch)
-        place = _coerce.integer(index, "index", least=0, most=self.batches_per_epoch - 1)
+        number = check_epoch(epoch)
+        place = check_integer(index, "index", least=0, most=self.batches_per_epoch - 1)
         return int(self._order(number)[0][place // self.batches_per_step])
 
     def _order(self, epoch: int) -> tuple[Array, Array]:
@@ -90,7 +92,7 @@ class MixturePlan(Plan):
         return batches if self.batch_size is None else np.stack(batches)
 
 
-@_coerce.named("mixture_plan")
+@refuse_unknown_options("mixture_plan")
 def mixture_plan(
     sources: Sequence[int | BatchPlan],
     *,
@@ -142,13 +144,13 @@ def mixture_plan(
     >>> plan.report["steps"], sorted(plan.source(0, batch) for batch in range(len(plan)))
     ([6, 3], [0, 0, 0, 0, 0, 0, 1, 1, 1])
     """
-    start = _coerce.seed(seed)
+    start = check_seed(seed)
     plans = _plans(sources, batch_size, batches_per_step, start)
     per_step = plans[0].batches_per_step
     available = np.array([len(plan) // per_step for plan in plans], dtype=np.int64)
     mode: object = weights
     if isinstance(weights, str):
-        mode = _coerce.choice(weights, "weights", ("proportional", "round_robin"))
+        mode = check_choice(weights, "weights", ("proportional", "round_robin"))
         if batches_per_epoch is not None:
             raise NegmineValueError(
                 f"`batches_per_epoch` must be left out where `weights` decides it, as {mode!r} does; "
@@ -156,13 +158,13 @@ def mixture_plan(
             )
         steps = available if mode == "proportional" else np.full_like(available, available.min())
     else:
-        shares = _coerce.float64s(weights, "weights", len(plans))
+        shares = as_float64s(weights, "weights", len(plans))
         if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
             raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
         mode = shares.tolist()
         total = int(available.sum()) * per_step
         if batches_per_epoch is not None:
-            total = _coerce.integer(batches_per_epoch, "batches_per_epoch", least=per_step)
+            total = check_integer(batches_per_epoch, "batches_per_epoch", least=per_step)
         if total % per_step:
             raise NegmineValueError(
                 f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
@@ -198,7 +200,7 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
     ready = {place: source for place, source in enumerate(sources) if isinstance(source, BatchPlan)}
     per_step = {plan.batches_per_step for plan in ready.values()}
     if batches_per_step is not None:
-        per_step.add(_coerce.integer(batches_per_step, "batches_per_step", least=1))
+        per_step.add(check_integer(batches_per_step, "batches_per_step", least=1))
     if len(per_step) > 1:
         raise NegmineValueError(
             f"`batches_per_step` must be the same for all sources, as their steps are mixed; got {sorted(per_step)}."
@@ -215,7 +217,7 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
             continue
         if isinstance(source, bool) or not isinstance(source, int | np.integer):
             raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
-        size = _coerce.integer(source, "sources", least=1)
+        size = check_integer(source, "sources", least=1)
         # Two sources of one size have orders of their own.
         own = (seed + place) % 2**64
         rows = np.arange(size)

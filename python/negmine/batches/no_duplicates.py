@@ -8,8 +8,18 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
-from negmine.batches.protocol import Array, PackedPlan, digest
+from negmine import _native
+from negmine._core.arrays import Ids, as_array, as_labels, describe_kind
+from negmine._core.digests import digest
+from negmine._core.options import (
+    check_choice,
+    check_epoch,
+    check_flag,
+    check_integer,
+    check_seed,
+    refuse_unknown_options,
+)
+from negmine.batches.plan import Array, PackedPlan
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
@@ -88,7 +98,7 @@ class NoDuplicatePlan(PackedPlan):
         epoch : int
             In [0, 2**64).
         """
-        return self._plan.epoch(_coerce.epoch(epoch))[2]
+        return self._plan.epoch(check_epoch(epoch))[2]
 
     def epoch_report(self, epoch: int) -> dict[str, int | bool]:
         """What an epoch came to; it is packed for that.
@@ -106,12 +116,12 @@ class NoDuplicatePlan(PackedPlan):
             steps. ``from_base``: whether the packing of the build was shuffled, as the epoch's own order could not be
             packed.
         """
-        rows, offsets, from_base = self._plan.epoch(_coerce.epoch(epoch))
+        rows, offsets, from_base = self._plan.epoch(check_epoch(epoch))
         pairs, excess = self._plan.together(rows, offsets)
         return {"conflicting_pairs": pairs, "excess": excess, "from_base": from_base}
 
 
-@_coerce.named("no_duplicate_plan")
+@refuse_unknown_options("no_duplicate_plan")
 def no_duplicate_plan(
     anchors: npt.ArrayLike,
     positives: npt.ArrayLike,
@@ -191,12 +201,12 @@ def no_duplicate_plan(
     >>> plan.steps, plan.lower_bound, plan.epoch(0).shape
     (2, 2, (2, 2))
     """
-    flag = _coerce.flag(strict, "strict")
-    mode = _coerce.choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
-    rest = _coerce.choice(remainder, "remainder", ("pad", "drop", "error"))
-    size = _coerce.integer(batch_size, "batch_size", least=1)
-    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
-    start = _coerce.seed(seed)
+    flag = check_flag(strict, "strict")
+    mode = check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
+    rest = check_choice(remainder, "remainder", ("pad", "drop", "error"))
+    size = check_integer(batch_size, "batch_size", least=1)
+    per_step = check_integer(batches_per_step, "batches_per_step", least=1)
+    start = check_seed(seed)
     tables = _tables(anchors, positives, negatives)
     n = len(tables[0])
     step = size * per_step
@@ -288,20 +298,19 @@ def _ways_out(columns: Columns, step: int, seed: int) -> str:
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."
 
 
-def _tables(anchors: object, positives: object, negatives: object) -> list[_coerce.Ids]:
+def _tables(anchors: object, positives: object, negatives: object) -> list[Ids]:
     """Read anchors, positives and negatives as matrices of as many rows."""
-    anchor_ids = _coerce.labels(anchors, "anchors").reshape(-1, 1)
+    anchor_ids = as_labels(anchors, "anchors").reshape(-1, 1)
     own = _table(positives, "positives", len(anchor_ids))
     others = own[:, :0] if negatives is None else _table(negatives, "negatives", len(anchor_ids))
     if others.size and own.size and own.dtype.kind != others.dtype.kind:
         raise NegmineTypeError(
-            f"`negatives` must be of the kind of `positives`; got {_coerce.kind_of(others)} "
-            f"against {_coerce.kind_of(own)}."
+            f"`negatives` must be of the kind of `positives`; got {describe_kind(others)} against {describe_kind(own)}."
         )
     return [anchor_ids, own, others]
 
 
-def _columns(tables: list[_coerce.Ids], strict: bool) -> tuple[Columns, dict[str, _coerce.Ids | range]]:
+def _columns(tables: list[Ids], strict: bool) -> tuple[Columns, dict[str, Ids | range]]:
     """Number the ids of anchors, and those of documents; what the numbers stand for."""
     (anchors,), anchor_names = _numbered(tables[:1])
     (positives, negatives), document_names = _numbered(tables[1:])
@@ -309,20 +318,20 @@ def _columns(tables: list[_coerce.Ids], strict: bool) -> tuple[Columns, dict[str
     return columns, {"anchors": anchor_names, "documents": document_names}
 
 
-def _table(value: object, argument: str, n: int) -> _coerce.Ids:
+def _table(value: object, argument: str, n: int) -> Ids:
     """Read ids of ``n`` rows as a matrix."""
-    read = _coerce.array(value, argument)
+    read = as_array(value, argument)
     if read.ndim not in (1, 2) or len(read) != n:
         raise NegmineValueError(
             f"`{argument}` must have shape ({n},) or ({n}, k), as there are {n} anchors; got shape {read.shape}."
         )
-    return _coerce.labels(read.ravel(), argument).reshape(n, -1 if n else 0)
+    return as_labels(read.ravel(), argument).reshape(n, -1 if n else 0)
 
 
-def _numbered(tables: list[_coerce.Ids]) -> tuple[list[npt.NDArray[np.int64]], _coerce.Ids | range]:
+def _numbered(tables: list[Ids]) -> tuple[list[npt.NDArray[np.int64]], Ids | range]:
     """Number ids from 0, and what each number stands for."""
     flat = np.concatenate([table.ravel() for table in tables if table.size] or [np.empty(0, dtype=np.int64)])
-    names: _coerce.Ids | range
+    names: Ids | range
     if flat.dtype.kind == "U":
         absent = flat == ""
         names, numbers = np.unique(flat, return_inverse=True)
@@ -339,7 +348,7 @@ def _numbered(tables: list[_coerce.Ids]) -> tuple[list[npt.NDArray[np.int64]], _
     return parts, names
 
 
-def _label(names: _coerce.Ids | range, number: int) -> int | str:
+def _label(names: Ids | range, number: int) -> int | str:
     name = names[number]
     label: int | str = name if isinstance(name, int) else name.item()
     return label

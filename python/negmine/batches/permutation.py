@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _native
+from negmine._core.calls import ensure_fits_in_memory
+from negmine._core.options import check_epoch, check_integer, check_seed, refuse_unknown_options
 from negmine.errors import NegmineValueError
 
 __all__ = ["epoch_permutation"]
@@ -14,7 +16,7 @@ __all__ = ["epoch_permutation"]
 _MOST_ROWS = 2**63 - 1
 
 
-@_coerce.named("epoch_permutation")
+@refuse_unknown_options("epoch_permutation")
 def epoch_permutation(
     n: int, *, seed: int, epoch: int, start: int = 0, stop: int | None = None
 ) -> npt.NDArray[np.int64]:
@@ -57,12 +59,12 @@ def epoch_permutation(
     >>> negmine.epoch_permutation(10**12, seed=42, epoch=3, start=5 * 10**11, stop=5 * 10**11 + 2).shape
     (2,)
     """
-    rows = _coerce.integer(n, "n", least=0, most=_MOST_ROWS)
-    last = rows if stop is None else _coerce.integer(stop, "stop", least=0, most=_MOST_ROWS)
+    rows = check_integer(n, "n", least=0, most=_MOST_ROWS)
+    last = rows if stop is None else check_integer(stop, "stop", least=0, most=_MOST_ROWS)
     if last > rows:
         raise NegmineValueError(f"`stop` must be at most `n`; got stop={last}, n={rows}.")
-    first = _coerce.integer(start, "start", least=0, most=_MOST_ROWS)
+    first = check_integer(start, "start", least=0, most=_MOST_ROWS)
     if first > last:
         raise NegmineValueError(f"`start` must be at most `stop`; got start={first}, stop={last}.")
-    _coerce.room_for(last - first, 1, "stop" if stop is not None else "n")
-    return _native.epoch_permutation(rows, _coerce.seed(seed), _coerce.epoch(epoch), first, last)
+    ensure_fits_in_memory(last - first, 1, "stop" if stop is not None else "n")
+    return _native.epoch_permutation(rows, check_seed(seed), check_epoch(epoch), first, last)

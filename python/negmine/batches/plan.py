@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.calls import ensure_fits_in_memory
+from negmine._core.options import check_epoch, check_integer
 from negmine.errors import NegmineValueError
 
-__all__ = [
-    "Array",
-    "BatchPlan",
-    "PackedPlan",
-    "Plan",
-    "StreamPlan",
-    "digest",
-    "rows_of_batch",
-    "steps_of_stream",
-    "whole_steps",
-]
+__all__ = ["Array", "BatchPlan", "PackedPlan", "Plan", "StreamPlan", "rows_of_batch", "steps_of_stream", "whole_steps"]
 
 Array = npt.NDArray[np.int64]
 
@@ -117,8 +106,8 @@ class Plan(ABC):
         int64 (batch_size,)
             Rows of the data.
         """
-        number = _coerce.epoch(epoch)
-        return self._batch(number, _coerce.integer(index, "index", least=0, most=self.batches_per_epoch - 1))
+        number = check_epoch(epoch)
+        return self._batch(number, check_integer(index, "index", least=0, most=self.batches_per_epoch - 1))
 
     def epoch(self, epoch: int) -> Array | list[Array]:
         """Batches of one epoch, in order.
@@ -133,7 +122,7 @@ class Plan(ABC):
         int64 (n_batches, batch_size), or a list of int64 (n,) where ``batch_size`` is None
             Rows of the data.
         """
-        return self._epoch(_coerce.epoch(epoch))
+        return self._epoch(check_epoch(epoch))
 
     @abstractmethod
     def _batch(self, epoch: int, index: int) -> Array:
@@ -188,27 +177,14 @@ class StreamPlan(Plan):
         return self._batches(epoch, index, index + 1)
 
     def _epoch(self, epoch: int) -> Array | list[Array]:
-        _coerce.room_for(self.batches_per_epoch, self.batch_size or 1, "batches_per_epoch")
+        ensure_fits_in_memory(self.batches_per_epoch, self.batch_size or 1, "batches_per_epoch")
         return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
-
-
-def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[Any]]) -> str:
-    """Digest what a plan depends on; ``kind`` names the format, which rises when the same arguments give others."""
-    hashed = hashlib.sha256(repr([kind, *options]).encode())
-    for array in arrays:
-        if array.dtype.kind == "U":
-            # The width of a string array is no part of its strings.
-            longest = np.char.str_len(array.astype(np.str_)).max(initial=1)
-            array = array.astype(f"<U{longest}")
-        hashed.update(repr([array.shape, array.dtype.kind]).encode())
-        hashed.update(np.ascontiguousarray(array).data)
-    return hashed.hexdigest()
 
 
 def rows_of_batch(batch_size: object, batches_per_step: object, n_rows: int) -> int:
     """Read the rows of a batch, which with its step must fit the data."""
-    size = _coerce.integer(batch_size, "batch_size", least=1)
-    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
+    size = check_integer(batch_size, "batch_size", least=1)
+    per_step = check_integer(batches_per_step, "batches_per_step", least=1)
     if size * per_step > n_rows:
         raise NegmineValueError(
             f"`batch_size` x `batches_per_step` must be at most the number of rows, {n_rows}; got {size} x {per_step}."
@@ -229,10 +205,10 @@ def whole_steps(n_rows: int, size: int, per_step: int, remainder: str) -> tuple[
 
 def steps_of_stream(n_rows: int, size: int, batches_per_step: object, batches_per_epoch: object) -> int:
     """Batches of what counts as an epoch of an endless stream: whole steps, by default as many as hold all rows."""
-    per_step = _coerce.integer(batches_per_step, "batches_per_step", least=1)
+    per_step = check_integer(batches_per_step, "batches_per_step", least=1)
     if batches_per_epoch is None:
         return -(-n_rows // (size * per_step)) * per_step
-    batches = _coerce.integer(batches_per_epoch, "batches_per_epoch", least=1)
+    batches = check_integer(batches_per_epoch, "batches_per_epoch", least=1)
     if batches % per_step:
         raise NegmineValueError(
             f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {batches}."

@@ -8,9 +8,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
-from negmine.batches.clusters import ClusterLike, random_rows, read_clusters
-from negmine.batches.protocol import Array, StreamPlan, digest, rows_of_batch, steps_of_stream
+from negmine import _native
+from negmine._core.arrays import Csr, as_array, as_float64s, as_int64s
+from negmine._core.digests import digest
+from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine.batches.cluster_plan import random_rows
+from negmine.batches.plan import Array, StreamPlan, rows_of_batch, steps_of_stream
+from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineValueError
 
 __all__ = ["TopicPlan", "balanced_pairs", "topic_plan"]
@@ -43,7 +47,7 @@ class TopicPlan(StreamPlan):
         ``random_per_batch``: rows of a batch that are drawn from all rows.
     """
 
-    _clusters: _coerce.Csr = field(repr=False)
+    _clusters: Csr = field(repr=False)
     _share: int = field(repr=False)
     _random: int = field(repr=False)
     _by_size: bool = field(repr=False)
@@ -63,7 +67,7 @@ class TopicPlan(StreamPlan):
         )
 
 
-@_coerce.named("topic_plan")
+@refuse_unknown_options("topic_plan")
 def topic_plan(
     clusters: ClusterLike | npt.ArrayLike,
     *,
@@ -127,11 +131,11 @@ def topic_plan(
     [1, 1, 1]
     """
     labels, count = read_clusters(clusters)
-    size, per_step, start = rows_of_batch(batch_size, 1, len(labels)), batches_per_step, _coerce.seed(seed)
-    mixed = _coerce.integer(clusters_per_batch, "clusters_per_batch", least=1)
+    size, per_step, start = rows_of_batch(batch_size, 1, len(labels)), batches_per_step, check_seed(seed)
+    mixed = check_integer(clusters_per_batch, "clusters_per_batch", least=1)
     if mixed > size:
         raise NegmineValueError(f"`clusters_per_batch` must be at most `batch_size`, {size}; got {mixed}.")
-    mode = _coerce.choice(weights, "weights", ("uniform", "size"))
+    mode = check_choice(weights, "weights", ("uniform", "size"))
     random = random_rows(random_share, size)
     batches = steps_of_stream(len(labels), size, per_step, batches_per_epoch)
     offsets, order = _native.group_rows(labels, count)
@@ -153,14 +157,14 @@ def topic_plan(
             "small": int((sizes < share).sum()),
             "random_per_batch": random,
         },
-        _clusters=_coerce.Csr(offsets, order),
+        _clusters=Csr(offsets, order),
         _share=share,
         _random=random,
         _by_size=mode == "size",
     )
 
 
-@_coerce.named("balanced_pairs")
+@refuse_unknown_options("balanced_pairs")
 def balanced_pairs(
     margins: npt.ArrayLike,
     indptr: npt.ArrayLike,
@@ -215,19 +219,19 @@ def balanced_pairs(
     >>> negmine.balanced_pairs([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
     [3, -1, 6]
     """
-    starts = _coerce.int64s(indptr, "indptr")
+    starts = as_int64s(indptr, "indptr")
     if np.ndim(margins) != 1:
         raise NegmineValueError(f"`margins` must have shape (n_pairs,); got {np.ndim(margins)} dimensions.")
     if len(starts) == 0:
         raise NegmineValueError("`indptr` must have at least one entry, 0; got none.")
-    values = _coerce.array(margins, "margins")
-    read = _coerce.float64s(values if values.size else np.zeros(len(values)), "margins", len(values))
+    values = as_array(margins, "margins")
+    read = as_float64s(values if values.size else np.zeros(len(values)), "margins", len(values))
     return _native.balanced_pairs(
         read,
-        _coerce.Csr(starts, np.empty(len(read), dtype=np.int64)),
+        Csr(starts, np.empty(len(read), dtype=np.int64)),
         len(starts) - 1,
-        _coerce.integer(bins, "bins", least=1, most=1 << 16),
-        _coerce.choice(binning, "binning", ("width", "quantile", "tempered")),
-        _coerce.seed(seed),
-        _coerce.epoch(epoch),
+        check_integer(bins, "bins", least=1, most=1 << 16),
+        check_choice(binning, "binning", ("width", "quantile", "tempered")),
+        check_seed(seed),
+        check_epoch(epoch),
     )

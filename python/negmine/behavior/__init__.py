@@ -1,8 +1,7 @@
-"""Behaviour sequences: signatures of what users did, and tables that candidates read at a cost free of the length."""
+"""Behavior histories: the table of SDIM."""
 
 from __future__ import annotations
 
-from negmine.behavior.simhash import SimHash
 from negmine.behavior.table import BehaviorTable
 
-__all__ = ["BehaviorTable", "SimHash"]
+__all__ = ["BehaviorTable"]

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
-from negmine.behavior.simhash import SimHash, bools
+from negmine import _native
+from negmine._core.arrays import as_rows
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.sketches import FORMAT, MinHash, read_sets
+from negmine.sketches.minhash import FORMAT, MinHash, read_sets
+from negmine.sketches.simhash import SimHash, bools
 
 __all__ = ["Hasher", "Identity", "check", "identity", "shape", "signatures"]
 
@@ -50,7 +51,7 @@ def signatures(
 ) -> npt.NDArray[np.uint32]:
     """The bucket of every behaviour in every group; ``SimHash.MASKED`` for what is masked, zero or empty."""
     if isinstance(hasher, SimHash):
-        return hasher.hash_rows(_coerce.rows(behaviours, argument), argument, mask, threads)
+        return hasher.hash_rows(as_rows(behaviours, argument), argument, mask, threads)
     sets = read_sets(behaviours, argument)
     there = np.diff(sets.offsets) != 0
     if mask is not None:

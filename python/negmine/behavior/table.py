@@ -8,11 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _native
+from negmine._core.arrays import as_int64s, as_numpy, as_offsets
+from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
+from negmine._core.options import check_choice, check_flag, check_integer, check_real
 from negmine.behavior import hashing, storage
 from negmine.behavior.hashing import Hasher
-from negmine.behavior.simhash import SimHash
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.sketches.simhash import SimHash
 
 __all__ = ["BehaviorTable", "Normalize"]
 
@@ -126,14 +129,14 @@ class BehaviorTable:
             Tables that this machine has no memory for.
         """
         hashing.check(hasher)
-        threads = _coerce.threads(num_threads)
+        threads = resolve_num_threads(num_threads)
         words = hashing.signatures(hasher, behaviours, "behaviours", mask, threads)
         pooled = _values(hasher, behaviours, values, len(words))
         ends = _offsets(offsets, len(words))
         n_users, width = len(ends) - 1, pooled.shape[1]
         groups, buckets = hashing.shape(hasher)
         cells = (n_users, groups, buckets)
-        _coerce.room_for(n_users * groups * buckets, width // 4 + 1, "tau")
+        ensure_fits_in_memory(n_users * groups * buckets, width // 4 + 1, "tau")
         table = cls(
             hasher,
             np.zeros((*cells, width), dtype=np.float32),
@@ -211,7 +214,7 @@ class BehaviorTable:
         int64 (k,)
             Rising.
         """
-        least = _coerce.integer(removals, "removals", least=1)
+        least = check_integer(removals, "removals", least=1)
         due: npt.NDArray[np.int64] = np.flatnonzero(self.removals >= least)
         return due
 
@@ -257,7 +260,7 @@ class BehaviorTable:
         NegmineTypeError, NegmineValueError
             A rate that is no number or outside.
         """
-        factor = _coerce.real(rate, "rate", above=0.0)
+        factor = check_real(rate, "rate", above=0.0)
         if factor > 1.0:
             raise NegmineValueError(f"`rate` must be at most 1; got {factor}.")
         if factor < 1.0:
@@ -331,9 +334,9 @@ class BehaviorTable:
         NegmineTypeError, NegmineValueError
             Another width, NaN or infinity, users that do not exist, an unknown ``normalize``.
         """
-        mode = _coerce.choice(normalize, "normalize", NORMALIZE)
-        skip = _coerce.flag(skip_empty, "skip_empty")
-        threads = _coerce.threads(num_threads)
+        mode = check_choice(normalize, "normalize", NORMALIZE)
+        skip = check_flag(skip_empty, "skip_empty")
+        threads = resolve_num_threads(num_threads)
         words = hashing.signatures(self.hasher, candidates, "candidates", None, threads)
         ends = _offsets(offsets, len(words))
         who = self._users(users, len(ends) - 1)
@@ -399,7 +402,7 @@ class BehaviorTable:
         remove: bool,
         num_threads: int | None,
     ) -> None:
-        threads = _coerce.threads(num_threads)
+        threads = resolve_num_threads(num_threads)
         words = hashing.signatures(self.hasher, behaviours, "behaviours", mask, threads)
         pooled = _values(self.hasher, behaviours, values, len(words))
         ends = _offsets(offsets, len(words))
@@ -413,7 +416,7 @@ class BehaviorTable:
 
     def _users(self, users: npt.ArrayLike | None, n_lists: int) -> npt.NDArray[np.int64]:
         if users is not None:
-            who = _coerce.int64s(users, "users")
+            who = as_int64s(users, "users")
             if len(who) != n_lists:
                 raise NegmineValueError(f"`users` must have shape ({n_lists},), one for each list; got {who.shape}.")
             # The core checks them too; assignments in Python would take negative ones.
@@ -437,11 +440,11 @@ class BehaviorTable:
 def _values(hasher: Hasher, behaviours: object, value: object, n: int) -> npt.NDArray[np.float32]:
     if value is None and not isinstance(hasher, SimHash):
         raise NegmineValueError("`values` must be given where behaviours are sets; got None.")
-    read = _coerce.vectors(behaviours if value is None else value, "values")
+    read = as_numpy(behaviours if value is None else value, "values")
     if len(read) != n:
         raise NegmineValueError(f"`values` must have {n} rows, one for each behaviour; got {len(read)}.")
     return np.ascontiguousarray(read, dtype=np.float32)
 
 
 def _offsets(value: object, n: int) -> npt.NDArray[np.int64]:
-    return np.array([0, n]) if value is None else _coerce.offsets(value, "offsets", n, "rows")
+    return np.array([0, n]) if value is None else as_offsets(value, "offsets", n, "rows")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from negmine._extras import require
+from negmine._core.extras import require
 from negmine.errors import MissingExtraError
 
 __all__ = ["main"]

@@ -10,14 +10,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from negmine import _coerce, _files, io
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine import io
+from negmine._core import files
+from negmine._core.arrays import Ids
+from negmine._core.calls import Progress, resolve_num_threads
+from negmine._core.extras import require
+from negmine._core.options import check_choice, check_seed
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
-from negmine.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
-from negmine.io import mined, tables
+from negmine.clustering.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
+from negmine.io import negatives, tables
 
 __all__ = ["command"]
 
@@ -39,7 +42,7 @@ class _Wanted:
     iterations: int | None
 
     def __post_init__(self) -> None:
-        _coerce.choice(self.method, "method", METHODS)
+        check_choice(self.method, "method", METHODS)
         others = ("metric", "iterations") if self.method == "balanced" else ("cluster_size", "quality")
         for name in others:
             if getattr(self, name) is not None:
@@ -48,10 +51,10 @@ class _Wanted:
         if (self.cluster_size is None) == (self.n_clusters is None):
             sizes = "`--n-clusters`" if self.method == "kmeans" else "`--cluster-size` or `--n-clusters`, and only one,"
             raise ArgumentError(f"{sizes} must be given; got {'neither' if self.n_clusters is None else 'both'}.")
-        _coerce.choice(self.quality or "default", "quality", QUALITIES)
-        _coerce.choice(self.metric or "cosine", "metric", METRICS)
+        check_choice(self.quality or "default", "quality", QUALITIES)
+        check_choice(self.metric or "cosine", "metric", METRICS)
 
-    def find(self, rows: object, seed: int, threads: int, progress: _coerce.Progress) -> Clusters:
+    def find(self, rows: object, seed: int, threads: int, progress: Progress) -> Clusters:
         """Cluster rows."""
         how: dict[str, Any] = {"seed": seed, "num_threads": threads, "progress": progress}
         if self.method == "balanced":
@@ -102,7 +105,7 @@ def command(
             metric=metric,  # type: ignore[arg-type]
             iterations=iterations,
         )
-        start, threads = _coerce.seed(seed), _coerce.threads(num_threads)
+        start, threads = check_seed(seed), resolve_num_threads(num_threads)
     vectors = io.read_vectors(embeddings, name=vector_name, id_name=id_name, argument="embeddings")
     started = time.perf_counter()
     with shown("clustering", len(vectors), "rows") as progress:
@@ -138,10 +141,10 @@ def _write(found: Clusters, ids: Ids | None, out: Path) -> None:
     if out.suffix == ".npz":
         found.save(out)
     elif out.suffix == ".npy":
-        with _files.atomic_file(out) as temporary, temporary.open("wb") as file:
+        with files.atomic_file(out) as temporary, temporary.open("wb") as file:
             np.save(file, found.labels)
     else:
         arrow = require("pyarrow", "io", "writing Parquet")
         names = np.arange(len(found.labels)) if ids is None else ids
         columns = {"id": tables.to_array(names), "cluster": tables.to_array(found.labels)}
-        mined.write_tables(out, [arrow.table(columns)])
+        negatives.write_tables(out, [arrow.table(columns)])

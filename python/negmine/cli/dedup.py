@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from negmine import _files, io
-from negmine._extras import require
+from negmine import io
+from negmine._core import files
+from negmine._core.extras import require
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
-from negmine.duplicates import NearDuplicates, near_duplicates
 from negmine.io import tables
+from negmine.sketches.duplicates import NearDuplicates, near_duplicates
 
 __all__ = ["command"]
 
@@ -65,13 +66,13 @@ def command(
 
 def _write(out: Path, found: NearDuplicates, ids: Any) -> None:  # noqa: ANN401 (labels of either kind)
     if out.suffix == ".npy":
-        with _files.atomic_file(out) as temporary, temporary.open("wb") as file:
+        with files.atomic_file(out) as temporary, temporary.open("wb") as file:
             np.save(file, found.groups)
         return
     arrow = require("pyarrow", "io", "writing Parquet")
     parquet = require("pyarrow.parquet", "io", "writing Parquet")
     columns = {"id": tables.to_array(ids), "group": arrow.array(found.groups), "keep": arrow.array(found.keep)}
-    with _files.atomic_file(out) as temporary:
+    with files.atomic_file(out) as temporary:
         parquet.write_table(arrow.table(columns), temporary)
 
 

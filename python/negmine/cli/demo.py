@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from negmine import _coerce, io
+from negmine import io
+from negmine._core.calls import resolve_num_threads
 from negmine.cli.errors import arguments, check_out
 from negmine.cli.output import Json, put
 from negmine.demo import run
@@ -24,7 +25,7 @@ def command(
     """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labelled."""
     check_out(out, (".parquet",))
     with arguments():
-        threads = _coerce.threads(num_threads)
+        threads = resolve_num_threads(num_threads)
     report = run.run(num_threads=threads)
     rows = io.MinedRows.from_negatives(
         report.negatives,

@@ -6,7 +6,8 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from negmine import _coerce, _native
+from negmine import _native
+from negmine._core.calls import resolve_num_threads
 from negmine.cli.output import Json, put
 
 __all__ = ["command"]
@@ -35,7 +36,7 @@ def command(json: Json = False) -> None:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
-        "threads": _coerce.threads(None),
+        "threads": resolve_num_threads(None),
         "packages": packages,
     }
     lines = [

@@ -10,18 +10,21 @@ from typing import Annotated, Any
 
 import typer
 
-from negmine import _coerce, io
+from negmine import io
+from negmine._core.calls import resolve_num_threads
+from negmine._core.options import check_choice, check_epoch, check_integer
 from negmine.cli import sources
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
+from negmine.data import fingerprint
 from negmine.errors import NegmineValueError
-from negmine.index import METRICS, ExactIndex
 from negmine.io.training import FORMATS
-from negmine.job import fingerprint, inputs, mine_to
-from negmine.miner import HardNegativeMiner
-from negmine.policies import Ambiguous, Sampling, Softmax, Stride
+from negmine.job import inputs, mine_to
+from negmine.mining.miner import HardNegativeMiner
+from negmine.mining.policies import Ambiguous, Sampling, Softmax, Stride
+from negmine.search.exact import METRICS, ExactIndex
 
 __all__ = ["command"]
 
@@ -178,7 +181,7 @@ def command(
             limit_per_document=limit_per_document,
             seed=seed,
         )
-        _coerce.choice(metric, "metric", METRICS)
+        check_choice(metric, "metric", METRICS)
         if job is not None:
             inputs.refuse_limit(miner)
         if target.tile_queries is not None:
@@ -186,8 +189,8 @@ def command(
         options = {
             "metric": metric,
             "exclude_self": exclude_self,
-            "epoch": _coerce.epoch(epoch),
-            "num_threads": _coerce.threads(num_threads),
+            "epoch": check_epoch(epoch),
+            "num_threads": resolve_num_threads(num_threads),
             "memory_limit": _bytes(memory_limit),
         }
     task = sources.read(source)
@@ -358,4 +361,4 @@ def _bytes(text: str | None) -> int | None:
     found = re.fullmatch(r"(\d+)\s*([kmg]i?)?b?", text.strip().lower())
     if found is None:
         raise NegmineValueError(f"`--memory-limit` must be a size such as 512MiB or 2GB; got {text!r}.")
-    return _coerce.integer(int(found[1]) * _UNITS[found[2] or ""], "memory_limit", least=0, most=2**63 - 1)
+    return check_integer(int(found[1]) * _UNITS[found[2] or ""], "memory_limit", least=0, most=2**63 - 1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from negmine import _coerce
+from negmine._core import calls
 
 __all__ = ["shown"]
 
@@ -20,7 +20,7 @@ LINE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def shown(what: str, n: int, unit: str) -> Iterator[_coerce.Progress]:
+def shown(what: str, n: int, unit: str) -> Iterator[calls.Progress]:
     """Give a function that shows how far the work is.
 
     Parameters

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import io
-from negmine._coerce import Ids
+from negmine._core.arrays import Ids
 from negmine.cli.errors import ArgumentError
+from negmine.data.positives import Positives
 from negmine.errors import NegmineError, NegmineValueError
 from negmine.io.tables import TABLE_SUFFIXES
-from negmine.positives import Positives
 
 __all__ = ["Sources", "Task", "read"]
 

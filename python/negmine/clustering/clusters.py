@@ -10,8 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, _native
-from negmine._coerce import Progress
+from negmine import _native
+from negmine._core import archive
+from negmine._core.arrays import as_int64s, as_numpy, as_rows
+from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.options import check_choice, check_integer, check_seed, refuse_unknown_options
 from negmine.errors import NegmineValueError
 
 __all__ = ["Clusters", "balanced_clusters", "kmeans"]
@@ -65,8 +68,8 @@ class Clusters:
     offsets: npt.NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        labels = _coerce.int64s(self.labels, "labels")
-        centroids = _coerce.vectors(self.centroids, "centroids").astype(np.float32, copy=False)
+        labels = as_int64s(self.labels, "labels")
+        centroids = as_numpy(self.centroids, "centroids").astype(np.float32, copy=False)
         if len(labels) == 0:
             raise NegmineValueError("`labels` must have a row at least; got none.")
         outside = (labels < 0) | (labels >= len(centroids))
@@ -121,7 +124,7 @@ class Clusters:
         NegmineTypeError, NegmineValueError
             No such cluster.
         """
-        j = _coerce.integer(cluster, "cluster", least=0, most=len(self) - 1)
+        j = check_integer(cluster, "cluster", least=0, most=len(self) - 1)
         return self.order[self.offsets[j] : self.offsets[j + 1]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -138,7 +141,7 @@ class Clusters:
             ``path`` is no path, or no file can be written there.
         """
         header = {"inertia": self.inertia, "metric": self.metric, "iterations": self.iterations}
-        _archive.write(path, _KIND, header, {"labels": self.labels, "centroids": self.centroids})
+        archive.write(path, _KIND, header, {"labels": self.labels, "centroids": self.centroids})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Clusters:
@@ -155,12 +158,12 @@ class Clusters:
             No such file, or a file of something else.
         """
         entries = ("inertia", "metric", "iterations")
-        header, arrays = _archive.read(path, _KIND, entries, ("labels", "centroids"))
-        with _archive.whole(path, _KIND):
+        header, arrays = archive.read(path, _KIND, entries, ("labels", "centroids"))
+        with archive.whole(path, _KIND):
             return cls(arrays["labels"], arrays["centroids"], *(header[name] for name in entries))
 
 
-@_coerce.named("kmeans")
+@refuse_unknown_options("kmeans")
 def kmeans(
     embeddings: object,
     *,
@@ -220,18 +223,18 @@ def kmeans(
     >>> found.labels.tolist(), found.sizes.tolist()
     ([0, 1, 0, 1], [2, 2])
     """
-    rows = _coerce.rows(embeddings, "embeddings")
-    name = _coerce.choice(metric, "metric", METRICS)
+    rows = as_rows(embeddings, "embeddings")
+    name = check_choice(metric, "metric", METRICS)
     clusters = _n_clusters(n_clusters, rows.shape[0])
-    rounds = _coerce.integer(iterations, "iterations", least=1)
+    rounds = check_integer(iterations, "iterations", least=1)
     found = _native.kmeans(
-        rows, clusters, name, rounds, _coerce.seed(seed), _coerce.threads(num_threads), _coerce.progress(progress)
+        rows, clusters, name, rounds, check_seed(seed), resolve_num_threads(num_threads), check_progress(progress)
     )
     labels, centroids, inertia, made = found
     return Clusters(labels, centroids, inertia, name, made)
 
 
-@_coerce.named("balanced_clusters")
+@refuse_unknown_options("balanced_clusters")
 def balanced_clusters(
     embeddings: object,
     *,
@@ -293,13 +296,13 @@ def balanced_clusters(
     >>> negmine.balanced_clusters(points, cluster_size=4).sizes.tolist()
     [4, 3, 3]
     """
-    rows = _coerce.rows(embeddings, "embeddings")
+    rows = as_rows(embeddings, "embeddings")
     n = rows.shape[0]
     if (cluster_size is None) == (n_clusters is None):
         got = "neither" if cluster_size is None else f"cluster_size={cluster_size} and n_clusters={n_clusters}"
         raise NegmineValueError(f"`cluster_size` or `n_clusters` must be given, and only one of them; got {got}.")
     if cluster_size is not None:
-        size = _coerce.integer(cluster_size, "cluster_size", least=1)
+        size = check_integer(cluster_size, "cluster_size", least=1)
         if n == 0:
             raise NegmineValueError("`embeddings` must have a row at least; got none.")
         clusters = -(-n // size)
@@ -308,16 +311,16 @@ def balanced_clusters(
     labels, centroids, inertia, made = _native.balanced_clusters(
         rows,
         clusters,
-        _coerce.choice(quality, "quality", QUALITIES),
-        _coerce.seed(seed),
-        _coerce.threads(num_threads),
-        _coerce.progress(progress),
+        check_choice(quality, "quality", QUALITIES),
+        check_seed(seed),
+        resolve_num_threads(num_threads),
+        check_progress(progress),
     )
     return Clusters(labels, centroids, inertia, "cosine", made)
 
 
 def _n_clusters(value: object, n: int) -> int:
-    clusters = _coerce.integer(value, "n_clusters", least=1)
+    clusters = check_integer(value, "n_clusters", least=1)
     if clusters > n:
         raise NegmineValueError(f"`n_clusters` must be at most the number of rows, {n}; got {clusters}.")
     return clusters

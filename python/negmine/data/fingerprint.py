@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine._coerce import CsrLike, Ids, Rows
+from negmine._core.arrays import CsrLike, Ids, Rows, as_rows
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
-from negmine.positives import Eligibility, Positives
 
 __all__ = ["differences", "of_eligibility", "of_inputs", "of_integers", "of_labels", "of_lists", "of_rows"]
 
@@ -91,7 +91,7 @@ def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
     if isinstance(lists, Positives) and lists.scores is not None:
         parts += [b"scores", np.ascontiguousarray(lists.scores, dtype="<f8").data]
     if isinstance(lists, Positives) and lists.vectors is not None:
-        vectors = of_rows(_coerce.rows(lists.vectors, "positive_vectors"), "positive_vectors", num_threads)
+        vectors = of_rows(as_rows(lists.vectors, "positive_vectors"), "positive_vectors", num_threads)
         parts += [b"vectors", json.dumps(vectors).encode()]
     return _digest(*parts)
 

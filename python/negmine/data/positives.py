@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.arrays import (
+    as_array,
+    as_float64s,
+    as_ids,
+    as_int64s,
+    as_labels,
+    as_numpy,
+    as_offsets,
+    describe_kind,
+    find_labels,
+)
+from negmine._core.options import MAX_INT32, check_integer, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Eligibility", "Positives"]
+__all__ = ["Positives"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +75,14 @@ class Positives:
 
     def __post_init__(self) -> None:
         for name in ("offsets", "items"):
-            object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
+            object.__setattr__(self, name, as_int64s(getattr(self, name), name))
         n = len(self.items)
-        _coerce.offsets(self.offsets, "offsets", n, "items")
+        as_offsets(self.offsets, "offsets", n, "items")
         _check_items(self.queries(), self.items, "items")
         if self.grades is not None:
-            object.__setattr__(self, "grades", _coerce.int64s(self.grades, "grades", n))
+            object.__setattr__(self, "grades", as_int64s(self.grades, "grades", n))
         if self.scores is not None:
-            object.__setattr__(self, "scores", _coerce.float64s(self.scores, "scores", n))
+            object.__setattr__(self, "scores", as_float64s(self.scores, "scores", n))
         n_outside = int((self.items == -1).sum())
         if self.vectors is not None and len(self.vectors) != n_outside:
             raise NegmineValueError(f"`vectors` must have {n_outside} rows; got {len(self.vectors)}.")
@@ -106,7 +117,7 @@ class Positives:
                 f"`{argument}` must be Positives or a list of rows per query; got {type(value).__name__}."
             )
         lengths, flat = _flatten(value, argument)
-        rows = _coerce.int64s(_labels(flat, argument), argument)
+        rows = as_int64s(_labels(flat, argument), argument)
         if (rows < 0).any():
             raise NegmineValueError(
                 f"`{argument}` must hold rows of documents; got {rows.min()}. `Positives.from_lists` takes -1 for "
@@ -117,7 +128,7 @@ class Positives:
         return cls._finish(query, rows, len(lengths), None, None, None)
 
     @classmethod
-    @_coerce.named("from_csr")
+    @refuse_unknown_options("from_csr")
     def from_csr(
         cls,
         offsets: npt.ArrayLike,
@@ -140,14 +151,14 @@ class Positives:
         positive_vectors
             One vector per entry -1, in order.
         """
-        rows = _coerce.int64s(items, "items")
-        starts = _coerce.offsets(offsets, "offsets", len(rows), "items")
+        rows = as_int64s(items, "items")
+        starts = as_offsets(offsets, "offsets", len(rows), "items")
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         _check_items(query, rows, "items")
         return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_vectors)
 
     @classmethod
-    @_coerce.named("from_pairs")
+    @refuse_unknown_options("from_pairs")
     def from_pairs(
         cls,
         queries: npt.ArrayLike,
@@ -175,9 +186,7 @@ class Positives:
         """
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
-        total = (
-            _coerce.integer(n_queries, "n_queries", least=0) if query_ids is None else _length(query_ids, "query_ids")
-        )
+        total = check_integer(n_queries, "n_queries", least=0) if query_ids is None else _length(query_ids, "query_ids")
         query = _translate(queries, query_ids, "queries", "query_ids")
         document = _translate(documents, document_ids, "documents", "document_ids", outside=True)
         if len(query) != len(document):
@@ -188,7 +197,7 @@ class Positives:
         return cls._checked(query, document, total, "documents", grades, positive_scores, positive_vectors)
 
     @classmethod
-    @_coerce.named("from_lists")
+    @refuse_unknown_options("from_lists")
     def from_lists(
         cls,
         lists: Iterable[Iterable[Any]],
@@ -218,7 +227,7 @@ class Positives:
         return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_vectors)
 
     @classmethod
-    @_coerce.named("from_dict")
+    @refuse_unknown_options("from_dict")
     def from_dict(
         cls,
         mapping: Mapping[Any, Iterable[Any]],
@@ -244,7 +253,7 @@ class Positives:
         return cls._finish(np.repeat(query, lengths), document, _length(query_ids, "query_ids"), None, None, None)
 
     @classmethod
-    @_coerce.named("from_qrels")
+    @refuse_unknown_options("from_qrels")
     def from_qrels(
         cls,
         qrels: Mapping[Any, Mapping[Any, int]],
@@ -272,12 +281,12 @@ class Positives:
                 raise NegmineTypeError(
                     f"`qrels` must map a query to a mapping of grades; got {type(judged).__name__} for {label!r}."
                 )
-        least = _coerce.integer(min_grade, "min_grade", least=-_coerce.MOST)
+        least = check_integer(min_grade, "min_grade", least=-MAX_INT32)
         triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
         query = _translate(_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
         documents = _labels([document for _, document, _ in triples], "qrels")
         document = _translate(documents, document_ids, "qrels", "document_ids")
-        grade = _coerce.int64s([grade for _, _, grade in triples], "qrels")
+        grade = as_int64s([grade for _, _, grade in triples], "qrels")
         total = _length(query_ids, "query_ids")
         high = grade >= least
         lower = cls._finish(query[~high], document[~high], total, grade[~high], None, None)
@@ -305,8 +314,8 @@ class Positives:
 
     def slice(self, begin: int, end: int) -> Positives:
         """Queries ``begin`` to ``end``."""
-        begin = _coerce.integer(begin, "begin", least=0, most=len(self))
-        end = _coerce.integer(end, "end", least=begin, most=len(self))
+        begin = check_integer(begin, "begin", least=0, most=len(self))
+        end = check_integer(end, "end", least=begin, most=len(self))
         first, last = self.offsets[begin], self.offsets[end]
         outside = np.concatenate([[0], np.cumsum(self.items == -1)])
         return Positives(
@@ -349,18 +358,18 @@ class Positives:
         query, document = query[order], document[order]
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
-        graded = None if grades is None else _coerce.int64s(grades, "grades", len(order))[order][keep]
+        graded = None if grades is None else as_int64s(grades, "grades", len(order))[order][keep]
         if scores is not None and vectors is not None:
             raise NegmineValueError("`positive_scores` and `positive_vectors` must not both be given; got both.")
         scored = None
         if scores is not None:
-            given = _coerce.float64s(scores, "positive_scores", len(order))
+            given = as_float64s(scores, "positive_scores", len(order))
             scored = np.where(document == -1, given[order], np.nan)[keep]
             if not np.isfinite(scored[document[keep] == -1]).all():
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
         if vectors is not None:
             # The caller's vectors follow the order of the entries -1 as given.
-            vectors = _coerce.vectors(vectors, "positive_vectors")
+            vectors = as_numpy(vectors, "positive_vectors")
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
             if len(vectors) != len(wanted):
@@ -374,52 +383,6 @@ class Positives:
         counts = np.bincount(query[keep], minlength=total)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(offsets, items, graded, scored, vectors, duplicates=int(repeat.sum()))
-
-
-@_coerce.named_options
-@dataclass(frozen=True, slots=True, eq=False)
-class Eligibility:
-    """A key per document and an inclusive range of keys per query: documents outside it are no candidates.
-
-    Dates: ``keys`` are the documents' dates and ``highest`` the day before the query's. Tenants or languages:
-    :meth:`equal`.
-
-    Attributes
-    ----------
-    keys : int64 (n_documents,)
-    lowest, highest : int64 (n_queries,)
-        An empty range (``lowest > highest``) admits nothing.
-
-    Examples
-    --------
-    >>> import numpy as np, negmine
-    >>> dates, asked = np.array([10, 20, 30]), np.array([25])
-    >>> before = negmine.Eligibility(dates, lowest=np.array([0]), highest=asked - 1)
-    >>> corpus = np.ones((3, 2), dtype=np.float32)
-    >>> negmine.ExactIndex(corpus).search(corpus[:1], 3, eligible=before).rows.tolist()
-    [[0, 1, -1]]
-    """
-
-    keys: npt.NDArray[np.int64]
-    lowest: npt.NDArray[np.int64]
-    highest: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        for name in ("keys", "lowest", "highest"):
-            object.__setattr__(self, name, _coerce.int64s(getattr(self, name), name))
-        if len(self.lowest) != len(self.highest):
-            raise NegmineValueError(f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}.")
-
-    @classmethod
-    @_coerce.named("equal")
-    def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
-        """Documents whose key, of ``keys``, equals the query's, of ``query_keys``: tenants, languages."""
-        wanted = _coerce.int64s(query_keys, "query_keys")
-        return cls(_coerce.int64s(keys, "keys"), wanted, wanted)
-
-    def slice(self, begin: int, end: int) -> Eligibility:
-        """Queries ``begin`` to ``end``."""
-        return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])
 
 
 def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argument: str) -> None:
@@ -466,12 +429,12 @@ def _refuse_matrix(lists: object, rows: npt.NDArray[np.int64], argument: str) ->
 
 def _length(ids: npt.ArrayLike | None, argument: str) -> int:
     """Number of labels."""
-    return len(_coerce.labels(ids, argument))
+    return len(as_labels(ids, argument))
 
 
 def _labels(values: Sequence[Any], argument: str) -> npt.NDArray[Any]:
     """Integers and strings are never mixed: NumPy would turn the one into the other without a word."""
-    return _coerce.array(values, argument) if len(values) else np.empty(0, dtype=np.int64)
+    return as_array(values, argument) if len(values) else np.empty(0, dtype=np.int64)
 
 
 def _translate(
@@ -479,15 +442,15 @@ def _translate(
 ) -> npt.NDArray[np.int64]:
     """Rows of labels, or the rows themselves where no labels are known; with ``outside``, -1 stays -1."""
     if known is None:
-        return _coerce.int64s(values, argument)
-    labels = _coerce.ids(known, known_argument, _length(known, known_argument))
-    wanted = _coerce.labels(values, argument)
+        return as_int64s(values, argument)
+    labels = as_ids(known, known_argument, _length(known, known_argument))
+    wanted = as_labels(values, argument)
     if len(wanted) and len(labels) and wanted.dtype.kind != labels.dtype.kind:
         raise NegmineTypeError(
-            f"`{argument}` must hold labels of the type of `{known_argument}`, {_coerce.kind_of(labels)}; "
-            f"got {_coerce.kind_of(wanted)}."
+            f"`{argument}` must hold labels of the type of `{known_argument}`, {describe_kind(labels)}; "
+            f"got {describe_kind(wanted)}."
         )
-    rows = _coerce.find(wanted, labels)
+    rows = find_labels(wanted, labels)
     unknown = rows == -1
     if outside and wanted.dtype.kind == "i":
         unknown &= wanted != -1

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from negmine.positives import Positives
+from negmine.data.positives import Positives
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

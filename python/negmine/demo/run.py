@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from negmine.data.positives import Positives
 from negmine.demo import DemoSet, load
-from negmine.index import ExactIndex
-from negmine.miner import HardNegativeMiner
-from negmine.negatives import HardNegatives
-from negmine.positives import Positives
+from negmine.mining.miner import HardNegativeMiner
+from negmine.mining.negatives import HardNegatives
+from negmine.search.exact import ExactIndex
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from negmine.torch.schedule import PlanBatches
+from negmine.torch.samplers.plan_sampler import PlanBatches
 
 __all__ = ["SetEpochCallback"]
 

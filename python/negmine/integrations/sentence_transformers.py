@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine._extras import require
+from negmine._core.extras import require
+from negmine._core.options import check_choice, check_flag, check_integer
 from negmine.batches import BatchPlan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.torch.schedule import PlanBatches, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch.samplers.plan_sampler import PlanBatches, PlanBatchSampler, RaggedBatchSampler
 
 __all__ = ["no_duplicate_batch_sampler", "plan_batch_sampler"]
 
@@ -86,9 +86,9 @@ def no_duplicate_batch_sampler(
     [0, 1, 2, 3]
     """
     return _NoDuplicates(
-        _coerce.integer(batches_per_step, "batches_per_step", least=1),
-        _coerce.flag(strict, "strict"),
-        _coerce.choice(conflicts, "conflicts", ("error", "drop", "spread", "extend")),
+        check_integer(batches_per_step, "batches_per_step", least=1),
+        check_flag(strict, "strict"),
+        check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend")),
     )
 
 

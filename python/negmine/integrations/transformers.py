@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from negmine.torch.schedule import PlanBatches
+from negmine.torch.samplers.plan_sampler import PlanBatches
 
 __all__ = ["SetEpochCallback"]
 

@@ -15,13 +15,16 @@ needs them.
 
 from __future__ import annotations
 
+from negmine.data.qrels import Qrels
+from negmine.data.runs import Run
 from negmine.io.beir import RetrievalSet, read_beir
-from negmine.io.judged import JudgedNegatives, judge_negatives
-from negmine.io.judgements import Qrels, Run, read_qrels, read_run
-from negmine.io.mined import MinedRows, Records, Written, read_negatives, write_negatives
+from negmine.io.embeddings import Vectors, read_vectors
+from negmine.io.evaluate import JudgedNegatives, judge_negatives
+from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
+from negmine.io.qrels import read_qrels, read_run
+from negmine.io.records import Records
 from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.training import write_training_rows
-from negmine.io.vectors import Vectors, read_vectors
 
 __all__ = [
     "JudgedNegatives",

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _files
-from negmine._extras import require
+from negmine._core import files
+from negmine._core.extras import require
+from negmine.data.positives import Positives
+from negmine.data.qrels import Qrels, Unknown
 from negmine.errors import NegmineValueError
 from negmine.io import tables
-from negmine.io.judgements import Qrels, Unknown, read_qrels
+from negmine.io.embeddings import read_vectors
+from negmine.io.qrels import read_qrels
 from negmine.io.texts import Texts, read_texts, same_text_groups
-from negmine.io.vectors import read_vectors
-from negmine.positives import Positives
 
 __all__ = ["RetrievalSet", "read_beir"]
 
@@ -90,7 +91,7 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     NegmineValueError
         A file is missing, there are several splits or embeddings to choose from, or rows do not align.
     """
-    root = _files.as_path(folder, "folder")
+    root = files.as_path(folder, "folder")
     if not root.is_dir():
         raise NegmineValueError(f"`folder` must be a folder; got {root}.")
     corpus = read_texts(_texts_file(root, "corpus"), argument="corpus")
@@ -125,10 +126,10 @@ def _qrels(root: Path, split: str | None) -> tuple[Qrels, str]:
         column = tables.read_table(table, "qrels", ["split"])["split"]
         split = _only(split, sorted(compute.unique(column).to_pylist()), "split", root)
         return read_qrels(table, split=split, argument="qrels"), split
-    files = sorted((root / "qrels").glob("*.tsv"))
-    if not files:
+    judged = sorted((root / "qrels").glob("*.tsv"))
+    if not judged:
         raise NegmineValueError(f"`folder` must hold qrels/SPLIT.tsv or qrels.parquet; {root} holds neither.")
-    split = _only(split, [file.stem for file in files], "split", root)
+    split = _only(split, [file.stem for file in judged], "split", root)
     return read_qrels(root / "qrels" / f"{split}.tsv", argument="qrels"), split
 
 

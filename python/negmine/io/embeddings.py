@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine._core import files
+from negmine._core.arrays import KINDS, Ids
+from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
@@ -83,7 +83,7 @@ def read_vectors(
     >>> read_vectors(path).rows.shape
     (3, 3)
     """
-    file = _files.input_file(path, argument)
+    file = files.input_file(path, argument)
     if file.suffix not in VECTOR_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(VECTOR_SUFFIXES)}; got {file}.")
     if file.suffix in tables.TABLE_SUFFIXES:
@@ -100,10 +100,8 @@ def read_vectors(
 def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Vectors:
     if rows.ndim != 2:
         raise NegmineValueError(f"`{argument}` must hold an array of shape (n, width); {path} has shape {rows.shape}.")
-    if rows.dtype.name not in _coerce.KINDS:
-        raise NegmineTypeError(
-            f"`{argument}` must hold one of {', '.join(_coerce.KINDS)}; {path} holds {rows.dtype.name}."
-        )
+    if rows.dtype.name not in KINDS:
+        raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; {path} holds {rows.dtype.name}.")
     return Vectors(rows)
 
 
@@ -129,7 +127,7 @@ def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArra
     name = _only(name, list(kinds), f"tensor of {path}", argument)
     if kinds[name] not in _SAFETENSORS:
         raise NegmineTypeError(
-            f"`{argument}` must hold one of {', '.join(_coerce.KINDS)}; tensor {name!r} of {path} is {kinds[name]}."
+            f"`{argument}` must hold one of {', '.join(KINDS)}; tensor {name!r} of {path} is {kinds[name]}."
         )
     if kinds[name] == "BF16":
         dtype = np.dtype(require("ml_dtypes", "io", "reading bfloat16").bfloat16)

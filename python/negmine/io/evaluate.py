@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine._coerce import Ids
+from negmine._core.arrays import Ids, find_labels
+from negmine._core.options import check_integer
+from negmine.data.qrels import Qrels, like
 from negmine.errors import NegmineValueError
-from negmine.io.judgements import Qrels, like
-from negmine.io.mined import Lists, MinedRows, Records, as_mined, read_negatives
-from negmine.negatives import HardNegatives
+from negmine.io.negatives import MinedRows, as_mined, read_negatives
+from negmine.io.records import Lists, Records
+from negmine.mining.negatives import HardNegatives
 
 __all__ = ["JudgedNegatives", "judge_negatives"]
 
@@ -90,7 +91,7 @@ def judge_negatives(
     NegmineValueError
         No query of the negatives has a relevant document in the judgements: the labels are others.
     """
-    _coerce.integer(min_grade, "min_grade", least=-(2**31))
+    check_integer(min_grade, "min_grade", least=-(2**31))
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
     relevant = qrels.grades >= min_grade
     judged: _Pairs | None = None
@@ -147,10 +148,10 @@ class _Pairs:
         self.pairs = np.unique(query * max(len(self.documents), 1) + document)
 
     def has_query(self, queries: Ids) -> npt.NDArray[np.bool_]:
-        return _coerce.find(queries, self.queries) >= 0
+        return find_labels(queries, self.queries) >= 0
 
     def hold(self, queries: Ids, documents: Ids) -> npt.NDArray[np.bool_]:
-        query, document = _coerce.find(queries, self.queries), _coerce.find(documents, self.documents)
+        query, document = find_labels(queries, self.queries), find_labels(documents, self.documents)
         pair = query * max(len(self.documents), 1) + document
         return (query >= 0) & (document >= 0) & np.isin(pair, self.pairs)
 

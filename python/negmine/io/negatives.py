@@ -11,172 +11,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files, _native, policies
-from negmine._coerce import CsrLike, Ids
-from negmine._extras import require
+from negmine import _native
+from negmine._core import files
+from negmine._core.arrays import CsrLike, Ids, as_ids, as_labels
+from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import take_labels
 from negmine.io import tables
-from negmine.miner import OPTIONS, HardNegativeMiner
-from negmine.negatives import HardNegatives
-from negmine.report import Reason, Source
+from negmine.io.records import COLUMNS, KIND, METADATA_KEY, Lists, Records
+from negmine.mining import policies
+from negmine.mining.miner import OPTIONS, HardNegativeMiner
+from negmine.mining.negatives import HardNegatives
+from negmine.mining.report import Source
+from negmine.search.results import take_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Lists", "MinedRows", "Records", "Written", "describe_miner", "read_negatives", "write_negatives"]
+__all__ = ["MinedRows", "Written", "describe_miner", "read_negatives", "write_negatives"]
 
-#: Key of the schema's metadata under which the provenance lies, as JSON.
-METADATA_KEY = b"negmine"
-
-#: What these tables call themselves.
-KIND = "mined negatives"
-
-#: Their columns.
-COLUMNS = (
-    "query_row",
-    "query_id",
-    "positive_rows",
-    "positive_ids",
-    "positive_scores",
-    "reference_score",
-    "reason",
-    "negative_rows",
-    "negative_ids",
-    "negative_scores",
-    "negative_sources",
-)
 
 #: Result rows of a batch, unless they are wide.
 BATCH_ROWS = 65_536
 
 #: Entries of a batch at most: Arrow's lists count them in 31 bits.
 BATCH_ENTRIES = 1 << 24
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lists:
-    """Lists of documents.
-
-    Attributes
-    ----------
-    offsets : int64 (n + 1,)
-        The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
-    rows : int64 (m,)
-    ids : int64 or str (m,)
-    scores : float64 or float32 (m,)
-    """
-
-    offsets: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
-    ids: Ids
-    scores: npt.NDArray[np.float64] | npt.NDArray[np.float32]
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Documents per result row: int64 (n,)."""
-        return np.diff(self.offsets)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Records:
-    """Some result rows, without padding.
-
-    Attributes
-    ----------
-    query_rows : int64 (n,)
-    query_ids : int64 or str (n,)
-        Labels of the queries; the rows where there are none.
-    reference_scores : float64 (n,)
-        What margins refer to; NaN without positives.
-    reasons : uint8 (n,)
-        Why a row is short: :class:`Reason`.
-    positives : Lists
-        The query's positives (under ``reference="each"`` the row's own), scores in float64. Row -1 is outside the
-        corpus.
-    negatives : Lists
-        Mined ones best first, then random ones, scores in float32.
-    sources : uint8 (m,)
-        Where each negative comes from: :class:`Source`.
-    """
-
-    query_rows: npt.NDArray[np.int64]
-    query_ids: Ids
-    reference_scores: npt.NDArray[np.float64]
-    reasons: npt.NDArray[np.uint8]
-    positives: Lists
-    negatives: Lists
-    sources: npt.NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.query_rows)
-
-    def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
-        """The rows as a table whose schema carries the ``provenance``."""
-        arrow = require("pyarrow", "io", "writing mined negatives")
-        reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
-        names = np.array([source.name.lower() for source in Source])
-        missing = np.isnan(self.reference_scores)
-        columns = {
-            "query_row": arrow.array(self.query_rows),
-            "query_id": tables.to_array(self.query_ids),
-            "positive_rows": _list_array(self.positives.offsets, self.positives.rows),
-            "positive_ids": _list_array(self.positives.offsets, self.positives.ids),
-            "positive_scores": _list_array(self.positives.offsets, self.positives.scores),
-            "reference_score": arrow.array(self.reference_scores, mask=missing),
-            "reason": arrow.array(reasons, arrow.string()),
-            "negative_rows": _list_array(self.negatives.offsets, self.negatives.rows),
-            "negative_ids": _list_array(self.negatives.offsets, self.negatives.ids),
-            "negative_scores": _list_array(self.negatives.offsets, self.negatives.scores),
-            "negative_sources": _list_array(self.negatives.offsets, names[self.sources]),
-        }
-        return with_provenance(arrow.table(columns), KIND, provenance)
-
-    @classmethod
-    def from_table(cls, table: pa.Table) -> Records:
-        """The rows of a ``table`` that :meth:`to_table` made."""
-        flat = {name: table[name].combine_chunks() for name in COLUMNS}
-        reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
-        sources = {source.name.lower(): int(source) for source in Source}
-        names = flat["negative_sources"].flatten().to_pylist()
-        unknown = {*flat["reason"].to_pylist()} - reasons.keys() | {*names} - sources.keys()
-        if unknown:
-            raise NegmineValueError(f"`path` must hold reasons and sources that negmine knows; got {min(unknown)!r}.")
-        return cls(
-            query_rows=np.asarray(flat["query_row"]),
-            query_ids=tables.label_column(table["query_id"], "path", "query_id"),
-            reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
-            reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
-            positives=_lists(flat, "positive"),
-            negatives=_lists(flat, "negative"),
-            sources=np.array([sources[name] for name in names], dtype=np.uint8),
-        )
-
-
-def with_provenance(table: pa.Table, kind: str, provenance: Mapping[str, Any]) -> pa.Table:
-    """The table with what it is and where it comes from in the metadata of its schema."""
-    text = json.dumps({**provenance, "kind": kind}, sort_keys=True)
-    return table.replace_schema_metadata({METADATA_KEY: text.encode()})
-
-
-def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
-    arrow = require("pyarrow", "io", "writing mined negatives")
-    entries = tables.to_array(values)
-    # Parquet calls the entries of a list so: the type stays what it is when the file is read.
-    kind = arrow.list_(arrow.field("element", entries.type))
-    return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)
-
-
-def _lists(flat: Mapping[str, Any], side: str) -> Lists:
-    lengths = flat[f"{side}_rows"].value_lengths().to_numpy()
-    ids = flat[f"{side}_ids"].flatten()
-    text = ids.type.equals(require("pyarrow", "io", "reading mined negatives").string())
-    return Lists(
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        flat[f"{side}_rows"].flatten().to_numpy(),
-        np.array(ids.to_pylist(), dtype=np.str_) if text else ids.to_numpy(),
-        flat[f"{side}_scores"].flatten().to_numpy(),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,12 +147,12 @@ class _Source:
             )
         ids: Ids | None = None
         if document_ids is not None:
-            ids = _coerce.ids(document_ids, "document_ids", negatives.report.n_documents)
+            ids = as_ids(document_ids, "document_ids", negatives.report.n_documents)
         elif pool is not None:
             ids = pool.document_ids
         elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.rows):
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
-        labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
+        labels = None if query_ids is None else as_labels(query_ids, "query_ids")
         last = int(negatives.query_rows.max(initial=-1)) - query_offset
         if labels is not None and (labels.ndim != 1 or len(labels) <= last):
             raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
@@ -409,7 +267,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
         ``path`` does not end in ".parquet" or its folder does not exist.
     """
     mined = as_mined(negatives)
-    target = _files.as_path(path, "path")
+    target = files.as_path(path, "path")
     if target.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
     write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
@@ -428,7 +286,7 @@ def read_negatives(path: object) -> MinedRows:
     NegmineValueError
         The file is no such file.
     """
-    file = _files.input_file(path, "path")
+    file = files.input_file(path, "path")
     if file.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
     schema = tables.read_schema(file, "path")
@@ -463,7 +321,7 @@ def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
 def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
     """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all."""
     parquet = require("pyarrow.parquet", "io", "writing Parquet")
-    with _files.atomic_file(path) as temporary:
+    with files.atomic_file(path) as temporary:
         writer = None
         try:
             for part in parts:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files
-from negmine._coerce import Ids
-from negmine._extras import require
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine._core import files
+from negmine._core.arrays import as_int64s
+from negmine._core.extras import require
+from negmine.data.qrels import Qrels
+from negmine.data.runs import Run
+from negmine.errors import NegmineValueError
 from negmine.io import tables
-from negmine.positives import Positives
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["QRELS_SUFFIXES", "Qrels", "Run", "like", "read_qrels", "read_run"]
+__all__ = ["QRELS_SUFFIXES", "read_qrels", "read_run"]
 
 QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".qrel", *tables.TABLE_SUFFIXES)
 
@@ -30,141 +29,8 @@ _QUERY_NAMES = ("query_id", "query-id", "qid")
 _DOCUMENT_NAMES = ("doc_id", "corpus-id", "corpus_id", "docid")
 _GRADE_NAMES = ("score", "grade", "relevance", "label")
 
-#: What reads as an integer.
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
-
-#: What to do with a label that is not among the rows.
-Unknown = Literal["error", "drop"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Qrels:
-    """Graded judgements.
-
-    Attributes
-    ----------
-    query_ids, document_ids : int64 or str (n,)
-        Labels, in the order of the file.
-    grades : int64 (n,)
-        Relevance grades; what is at least ``min_grade`` counts as relevant.
-    """
-
-    query_ids: Ids
-    document_ids: Ids
-    grades: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.grades)
-
-    def positives(
-        self,
-        *,
-        query_ids: npt.ArrayLike,
-        document_ids: npt.ArrayLike,
-        min_grade: int = 1,
-        unknown: Unknown = "error",
-    ) -> Positives:
-        """Turn judgements into positives; :meth:`Positives.lower_grades` has the rest.
-
-        Where a pair is judged twice its highest grade counts.
-
-        Parameters
-        ----------
-        query_ids, document_ids
-            Labels of all rows, in row order. Where they are integers, labels that read as integers stand for them.
-        min_grade
-            Lowest grade of a positive.
-        unknown
-            What to do with judgements of labels that are not among the rows: "error" or "drop".
-        """
-        _coerce.choice(unknown, "unknown", ("error", "drop"))
-        _coerce.integer(min_grade, "min_grade", least=-(2**31))
-        queries = like(self.query_ids, query_ids, "query_ids")
-        documents = like(self.document_ids, document_ids, "document_ids")
-        keep = np.ones(len(self), dtype=bool)
-        if unknown == "drop":
-            keep = np.isin(queries, np.asarray(query_ids)) & np.isin(documents, np.asarray(document_ids))
-        grades: dict[Any, dict[Any, int]] = {}
-        triples = (queries[keep].tolist(), documents[keep].tolist(), self.grades[keep].tolist())
-        for query, document, grade in zip(*triples, strict=True):
-            of_query = grades.setdefault(query, {})
-            of_query[document] = max(grade, of_query.get(document, grade))
-        return Positives.from_qrels(grades, query_ids=query_ids, document_ids=document_ids, min_grade=min_grade)
-
-    def judged(self, query_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which of ``query_ids`` have at least one judgement: bool (n_queries,)."""
-        return np.isin(np.asarray(query_ids), like(self.query_ids, query_ids, "query_ids"))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """What a retrieval system found.
-
-    Attributes
-    ----------
-    query_ids, document_ids : int64 or str (n,)
-        Labels, in the order of the file.
-    ranks : int64 (n,)
-        Ranks, as the file says.
-    scores : float64 (n,)
-        Scores, as the file says; they are the system's own.
-    tag : str
-        Name of the first line's system.
-    """
-
-    query_ids: Ids
-    document_ids: Ids
-    ranks: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    tag: str
-
-    def __len__(self) -> int:
-        return len(self.ranks)
-
-    def lists(self, *, query_ids: npt.ArrayLike, document_ids: npt.ArrayLike, depth: int | None = None) -> Positives:
-        """Document rows per query, for ``exclude=``.
-
-        Parameters
-        ----------
-        query_ids, document_ids
-            Labels of all rows, in row order.
-        depth
-            Only the first ``depth`` documents of every query by (score descending, place in the file), as
-            trec_eval orders them. Default: all.
-        """
-        queries = like(self.query_ids, query_ids, "query_ids")
-        documents = like(self.document_ids, document_ids, "document_ids")
-        if depth is not None:
-            _coerce.integer(depth, "depth", least=0)
-            _, group = np.unique(queries, return_inverse=True)
-            order = np.lexsort((-self.scores, group))
-            starts = np.searchsorted(group[order], group[order], side="left")
-            order = order[np.arange(len(order)) - starts < depth]
-            queries, documents = queries[order], documents[order]
-        return Positives.from_pairs(queries, documents, query_ids=query_ids, document_ids=document_ids)
-
-
-def like(labels: Ids, known: npt.ArrayLike, argument: str) -> Ids:
-    """Labels in the kind of those of the rows: files hold strings where rows may have integers, and the reverse."""
-    kind = np.asarray(known).dtype.kind
-    if kind == "U" and labels.dtype.kind != "U":
-        return labels.astype(np.str_)
-    if kind not in "iu" or labels.dtype.kind != "U":
-        return labels
-    # NumPy reads "1_0" as 10.
-    bad = next((label for label in labels.tolist() if not _INTEGER.fullmatch(label)), None)
-    if bad is not None:
-        raise NegmineTypeError(
-            f"`{argument}` are integers, so every label must read as one; got {bad!r}. Give the labels of the rows."
-        )
-    try:
-        return labels.astype(np.int64)
-    except (ValueError, OverflowError):
-        raise NegmineValueError(
-            f"`{argument}` are int64, so every label must fit it; got {max(labels.tolist(), key=len)!r}."
-        ) from None
 
 
 def read_qrels(path: object, *, split: str | None = None, argument: str = "path") -> Qrels:
@@ -186,7 +52,7 @@ def read_qrels(path: object, *, split: str | None = None, argument: str = "path"
     NegmineValueError
         No such file, a line with another number of fields or a grade that is no integer (the line is named).
     """
-    file = _files.input_file(path, argument)
+    file = files.input_file(path, argument)
     if file.suffix in tables.TABLE_SUFFIXES:
         return _qrels_from_table(file, split, argument)
     if file.suffix not in QRELS_SUFFIXES:
@@ -216,7 +82,7 @@ def read_run(path: object, *, argument: str = "path") -> Run:
     NegmineValueError
         No such file, or a line that is not of this form (it is named).
     """
-    file = _files.input_file(path, argument)
+    file = files.input_file(path, argument)
     fields = _fields(file, 6, argument)
     return Run(
         _strings([line[0] for line in fields]),
@@ -285,7 +151,7 @@ def _qrels(table: pa.Table, argument: str, query: str, document: str, grade: str
     if grade is None:
         grades = np.ones(len(table), dtype=np.int64)
     else:
-        grades = _coerce.int64s(tables.label_column(table[grade], argument, grade), argument)
+        grades = as_int64s(tables.label_column(table[grade], argument, grade), argument)
     queries = tables.label_column(table[query], argument, query)
     return Qrels(queries, tables.label_column(table[document], argument, document), grades)
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine._core.arrays import Ids, as_ids
+from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def _width(column: pa.ChunkedArray, argument: str, name: str) -> int:
 def id_column(column: pa.ChunkedArray, argument: str, name: str) -> Ids:
     """Turn a column of integers or strings into unique labels."""
     labels = label_column(column, argument, name)
-    return _coerce.ids(labels, argument, len(labels))
+    return as_ids(labels, argument, len(labels))
 
 
 def label_column(column: pa.ChunkedArray, argument: str, name: str) -> Ids:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine._core import files
+from negmine._core.arrays import Ids, as_ids
+from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
@@ -70,7 +70,7 @@ class Texts:
         if titles is not None and len(titles) != len(texts):
             raise NegmineValueError(f"`titles` must have length {len(texts)}; got {len(titles)}.")
         return cls(
-            np.arange(len(texts)) if ids is None else _coerce.ids(ids, "ids", len(texts)),
+            np.arange(len(texts)) if ids is None else as_ids(ids, "ids", len(texts)),
             arrow.array(texts, arrow.large_string()),
             None if titles is None else arrow.array(titles, arrow.large_string()),
         )
@@ -125,7 +125,7 @@ def read_texts(
     NegmineTypeError
         Texts that are no strings, labels that are neither integers nor strings.
     """
-    file = _files.input_file(path, argument)
+    file = files.input_file(path, argument)
     if file.suffix not in TEXT_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(TEXT_SUFFIXES)}; got {file}.")
     id_names = ID_NAMES if id_name is None else (id_name,)

@@ -15,23 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine._core import files
+from negmine._core.arrays import Ids
+from negmine._core.extras import require
+from negmine._core.options import check_choice
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
-from negmine.io.mined import (
-    Lists,
-    MinedRows,
-    Records,
-    Written,
-    as_mined,
-    read_negatives,
-    with_provenance,
-    write_tables,
-)
+from negmine.io.negatives import MinedRows, Written, as_mined, read_negatives, write_tables
+from negmine.io.records import Lists, Records, with_provenance
 from negmine.io.texts import Texts
-from negmine.negatives import HardNegatives
+from negmine.mining.negatives import HardNegatives
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -276,8 +269,8 @@ def write_training_rows(
         An unknown format, a suffix that does not fit, texts of another set, names that clash, a positive outside the
         corpus, which has no text.
     """
-    _coerce.choice(format, "format", FORMATS)
-    target = _files.as_path(path, "path")
+    check_choice(format, "format", FORMATS)
+    target = files.as_path(path, "path")
     lines_only = format in ("flagembedding", "tevatron")
     suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
     if target.suffix not in suffixes:
@@ -375,7 +368,7 @@ def _write_table(
     if path.suffix == ".parquet":
         write_tables(path, made())
     else:
-        with _files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for table in made():
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in table.to_pylist())
     return Written(path, counts["rows"], counts["dropped"])
@@ -383,7 +376,7 @@ def _write_table(
 
 def _write_lines(path: Path, mined: MinedRows, make: Callable[[Records], Iterator[dict[str, Any] | None]]) -> Written:
     written = dropped = 0
-    with _files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for records in _steps(mined):
             for line in make(records):
                 if line is None:

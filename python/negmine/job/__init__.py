@@ -15,7 +15,7 @@ No file but the lock holds a time, a host or a process, so that folders of equal
 from __future__ import annotations
 
 from negmine.job.merging import merge
-from negmine.job.mining import mine_to
 from negmine.job.result import JobResult
+from negmine.job.run import mine_to
 
 __all__ = ["JobResult", "merge", "mine_to"]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from negmine import _files
+from negmine._core import files
+from negmine.data import fingerprint
 from negmine.errors import JobError, NegmineValueError
-from negmine.job import fingerprint
 
 __all__ = ["JobFolder", "Manifest"]
 
@@ -137,7 +137,7 @@ class JobFolder:
             others = sorted(
                 entry.name
                 for entry in self.path.iterdir()
-                if entry.name != self.lock_path.name and not _files.is_leftover(entry)
+                if entry.name != self.lock_path.name and not files.is_leftover(entry)
             )
             if others:
                 raise JobError(
@@ -188,11 +188,11 @@ class JobFolder:
         parts = self.path / "parts"
         for folder in (self.path, parts):
             for entry in folder.iterdir() if folder.is_dir() else ():
-                if _files.is_leftover(entry) or (finished and folder == parts):
+                if files.is_leftover(entry) or (finished and folder == parts):
                     entry.unlink()
         if finished and parts.is_dir():
             parts.rmdir()
-            _files.sync_folder(self.path)
+            files.sync_folder(self.path)
 
     def make(self) -> list[Path]:
         """Make the folder, and those that it lies in; what is made, from the inside out."""
@@ -203,7 +203,7 @@ class JobFolder:
             return []
         except OSError as error:
             raise JobError(f"`{self.argument}` must be a folder that can be made; got {self.path}: {error}") from error
-        _files.sync_folder(self.path.parent)
+        files.sync_folder(self.path.parent)
         return missing
 
     def has_parts(self) -> bool:
@@ -215,7 +215,7 @@ class JobFolder:
         parts = self.path / "parts"
         if not parts.is_dir():
             parts.mkdir()
-            _files.sync_folder(self.path)
+            files.sync_folder(self.path)
 
     def undo(self, folders: list[Path]) -> None:
         """Remove what beginning a job made, with the ``folders`` of :meth:`make`; only under the lock."""

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
-from negmine._coerce import CsrLike, Ids, Progress, Rows
+from negmine._core.arrays import CsrLike, Ids, Rows, as_ids, as_int64s, as_labels, as_rows
+from negmine._core.calls import Progress
+from negmine._core.options import check_choice, check_epoch, check_flag, check_integer
+from negmine.data import fingerprint
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import METRICS, ExactIndex, Metric, eligibility, exclusions
-from negmine.io.mined import describe_miner
-from negmine.job import fingerprint
-from negmine.miner import HardNegativeMiner, self_rows
-from negmine.negatives import HardNegatives
-from negmine.positives import Eligibility, Positives
+from negmine.io.negatives import describe_miner
+from negmine.mining.miner import HardNegativeMiner
+from negmine.mining.negatives import HardNegatives
+from negmine.mining.rules import self_rows
+from negmine.search.exact import METRICS, ExactIndex, Metric, eligibility, exclusions
 
 __all__ = ["Inputs", "check", "check_shard", "check_tile", "refuse_limit"]
 
@@ -110,7 +113,7 @@ def check(
     miner = HardNegativeMiner(**(options or {})) if miner is None else miner
     if not isinstance(miner, HardNegativeMiner):
         raise NegmineTypeError(f"`miner` must be a HardNegativeMiner; got {type(miner).__name__}.")
-    query_rows, corpus_rows = _coerce.rows(queries, "queries"), _coerce.rows(corpus, "corpus")
+    query_rows, corpus_rows = as_rows(queries, "queries"), as_rows(corpus, "corpus")
     n_queries, width = query_rows.shape
     n_documents, corpus_width = corpus_rows.shape
     if width != corpus_width:
@@ -134,11 +137,11 @@ def check(
             f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
             f"{len(eligible.lowest)}."
         )
-    labels = None if query_ids is None else _coerce.labels(query_ids, "query_ids")
+    labels = None if query_ids is None else as_labels(query_ids, "query_ids")
     if labels is not None and labels.shape != (n_queries,):
         raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
-    document_labels = None if ids is None else _coerce.ids(ids, "ids", n_documents)
-    if _coerce.flag(exclude_self, "exclude_self"):
+    document_labels = None if ids is None else as_ids(ids, "ids", n_documents)
+    if check_flag(exclude_self, "exclude_self"):
         self_rows(corpus_rows, document_labels, query_rows, None if ids is None else labels, 0)
     return Inputs(
         queries=queries,
@@ -147,14 +150,14 @@ def check(
         corpus_rows=corpus_rows,
         positives=known,
         miner=miner,
-        metric=_coerce.choice(metric, "metric", METRICS),  # type: ignore[arg-type]
+        metric=check_choice(metric, "metric", METRICS),  # type: ignore[arg-type]
         ids=document_labels,
         query_ids=labels,
         exclude=excluded,
         exclude_self=bool(exclude_self),
-        groups=None if groups is None else _coerce.int64s(groups, "groups", n_documents),
+        groups=None if groups is None else as_int64s(groups, "groups", n_documents),
         eligible=eligible,
-        epoch=_coerce.epoch(epoch),
+        epoch=check_epoch(epoch),
     )
 
 
@@ -169,7 +172,7 @@ def refuse_limit(miner: HardNegativeMiner) -> None:
 
 def check_tile(tile_queries: object, miner: HardNegativeMiner) -> int:
     """Read the size of a tile, whose negatives must fit into one Arrow list."""
-    tile = _coerce.integer(tile_queries, "tile_queries", least=1)
+    tile = check_integer(tile_queries, "tile_queries", least=1)
     most = (2**31 - 1) // (miner.num_negatives + miner.num_random)
     if tile > most:
         raise NegmineValueError(f"`tile_queries` must be at most {most} for so many negatives; got {tile}.")
@@ -180,8 +183,8 @@ def check_shard(shard: object) -> tuple[int, int]:
     """Read a shard: (i, n), counted from 0."""
     if not isinstance(shard, tuple | list) or len(shard) != 2:
         raise NegmineTypeError(f"`shard` must be a pair (i, n); got {shard!r}.")
-    n = _coerce.integer(shard[1], "shard", least=1)
-    i = _coerce.integer(shard[0], "shard", least=0)
+    n = check_integer(shard[1], "shard", least=1)
+    i = check_integer(shard[0], "shard", least=0)
     if i >= n:
         raise NegmineValueError(f"`shard` must be (i, n) with i below n, counted from 0; got ({i}, {n}).")
     return i, n

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from negmine import _coerce, _files
-from negmine._extras import require
+from negmine._core import files
+from negmine._core.extras import require
+from negmine._core.options import refuse_unknown_options
+from negmine.data import fingerprint
 from negmine.errors import JobError, NegmineTypeError
-from negmine.job import fingerprint, result
+from negmine.job import result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.result import JobResult, Part
 
 __all__ = ["merge"]
 
 
-@_coerce.named("merge")
+@refuse_unknown_options("merge")
 def merge(folders: Sequence[object], out: object) -> JobResult:
     """Join the shards of a job into one folder, which then is equal to that of a job that never was cut.
 
@@ -40,10 +42,10 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     if isinstance(folders, str | Path) or not isinstance(folders, Sequence) or not folders:
         raise NegmineTypeError(f"`folders` must be a list of at least one path; got {folders!r}.")
     require("pyarrow", "io", "a job")
-    shards = _shards([JobFolder(_files.as_path(folder, "folders"), "folders") for folder in folders])
+    shards = _shards([JobFolder(files.as_path(folder, "folders"), "folders") for folder in folders])
     first = shards[0][1]
     manifest = Manifest(first.version, first.inputs, first.n_queries, first.tile_queries, None)
-    job = JobFolder(_files.as_path(out, "out"), "out")
+    job = JobFolder(files.as_path(out, "out"), "out")
     job.refuse_other_folders()
     made = job.make()
     with job.lock():
@@ -57,7 +59,7 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
             if report is not None:
                 return result.result(job, manifest, report, 0, was_finished=True)
         else:
-            _files.write_text(job.manifest_path, manifest.to_json())
+            files.write_text(job.manifest_path, manifest.to_json())
         job.clean(finished=False)
         try:
             report = result.finish(

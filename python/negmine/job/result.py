@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from negmine import _files
-from negmine.io import mined
+from negmine._core import files
+from negmine.io import negatives
+from negmine.io.records import KIND, with_provenance
 from negmine.job.folder import JobFolder, Manifest
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class JobResult:
     n_mined: int
     was_finished: bool
 
-    def rows(self) -> mined.MinedRows:
+    def rows(self) -> negatives.MinedRows:
         """Open the result."""
-        return mined.read_negatives(self.path)
+        return negatives.read_negatives(self.path)
 
     def __str__(self) -> str:
         if self.was_finished:
@@ -138,15 +139,15 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
                 total.add(report)
             if len(table):
                 n_tables += 1
-                yield mined.with_provenance(table, mined.KIND, source)
+                yield with_provenance(table, KIND, source)
             else:
                 empty = table
         if n_tables == 0 and empty is not None:
-            yield mined.with_provenance(empty, mined.KIND, source)
+            yield with_provenance(empty, KIND, source)
 
-    mined.write_tables(job.result_path, tables())
+    negatives.write_tables(job.result_path, tables())
     report = total.finish(manifest)
-    _files.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    files.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
     job.clean(finished=True)
     return report
 

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _files, _native
-from negmine._coerce import Progress
-from negmine._extras import require
+from negmine import _native
+from negmine._core import files
+from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.extras import require
+from negmine._core.options import check_flag, refuse_unknown_options
+from negmine.data import fingerprint
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import JobError, NegmineError
-from negmine.index import ExactIndex, Metric
-from negmine.io import mined
-from negmine.job import fingerprint, inputs, result
+from negmine.io.negatives import MinedRows, write_tables
+from negmine.io.records import Lists, Records
+from negmine.job import inputs, result
 from negmine.job.folder import JobFolder, Manifest
 from negmine.job.inputs import Inputs
 from negmine.job.result import JobResult
-from negmine.miner import OPTIONS, HardNegativeMiner
-from negmine.negatives import HardNegatives
-from negmine.positives import Eligibility, Positives
+from negmine.mining.miner import OPTIONS, HardNegativeMiner
+from negmine.mining.negatives import HardNegatives
+from negmine.search.exact import ExactIndex, Metric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +39,7 @@ TILE_QUERIES = 8192
 _TILE_KEY = b"negmine.tile"
 
 
-@_coerce.named("mine_to", OPTIONS)
+@refuse_unknown_options("mine_to", OPTIONS)
 def mine_to(
     folder: object,
     queries: object,
@@ -132,12 +137,12 @@ def mine_to(
         epoch=epoch,
     )
     inputs.refuse_limit(given.miner)
-    _coerce.flag(resume, "resume")
+    check_flag(resume, "resume")
     tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
     part = None if shard is None else inputs.check_shard(shard)
-    threads = _coerce.threads(num_threads)
-    _coerce.progress(progress)
-    job = JobFolder(_files.as_path(folder, "folder"))
+    threads = resolve_num_threads(num_threads)
+    check_progress(progress)
+    job = JobFolder(files.as_path(folder, "folder"))
     job.refuse_other_folders()
     made = job.make()
     with job.lock():
@@ -178,7 +183,7 @@ def _begin(
     if found is None:
         version = str(_native.build_info()["version"])
         manifest = Manifest(version, digests, given.n_queries, tile_queries or TILE_QUERIES, shard)
-        _files.write_text(job.manifest_path, manifest.to_json())
+        files.write_text(job.manifest_path, manifest.to_json())
         return manifest
     changed = fingerprint.differences(found.inputs, digests)
     if tile_queries is not None and tile_queries != found.tile_queries:
@@ -226,7 +231,7 @@ def _mine_tiles(
 
 def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNegatives, given: Inputs) -> None:
     begin, end = manifest.queries(tile)
-    source = mined.MinedRows.from_negatives(
+    source = MinedRows.from_negatives(
         negatives,
         positives=given.positives.slice(begin, end),
         query_ids=None if given.query_ids is None else given.query_ids[begin:end],
@@ -247,7 +252,7 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
         "short": dict(report.short),
     }
     metadata = {_TILE_KEY: json.dumps(header, sort_keys=True).encode()}
-    mined.write_tables(job.part_path(tile), [table.replace_schema_metadata(metadata)])
+    write_tables(job.part_path(tile), [table.replace_schema_metadata(metadata)])
 
 
 def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
@@ -277,6 +282,6 @@ def _empty(given: Inputs) -> pa.Table:
     rows, offsets = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     reals, codes = np.empty(0, dtype=np.float64), np.empty(0, dtype=np.uint8)
     ids, query_ids = (rows if labels is None else labels[:0] for labels in (given.ids, given.query_ids))
-    positives = mined.Lists(offsets, rows, ids, reals)
-    negatives = mined.Lists(offsets, rows, ids, reals.astype(np.float32))
-    return mined.Records(rows, query_ids, reals, codes, positives, negatives, codes).to_table({})
+    positives = Lists(offsets, rows, ids, reals)
+    negatives = Lists(offsets, rows, ids, reals.astype(np.float32))
+    return Records(rows, query_ids, reals, codes, positives, negatives, codes).to_table({})

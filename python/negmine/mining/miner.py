@@ -15,16 +15,30 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, policies
-from negmine._coerce import Csr, Ids, Progress, Rows
+from negmine._core.arrays import Csr, as_int64s, as_rows
+from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory
+from negmine._core.options import (
+    check_choice,
+    check_epoch,
+    check_flag,
+    check_integer,
+    check_real,
+    check_seed,
+    refuse_unknown_fields,
+    refuse_unknown_options,
+)
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex, Metric, eligibility, exclusions, score_pairs
-from negmine.negatives import HardNegatives
-from negmine.policies import Sampling
-from negmine.pool import CandidatePool, Origin, Rules
-from negmine.positives import Eligibility, Positives
-from negmine.report import LINES, Report, count_reasons
-from negmine.sweep import MarginKind, Sweep, sweep
+from negmine.mining import policies
+from negmine.mining.negatives import HardNegatives
+from negmine.mining.policies import Sampling
+from negmine.mining.pool import CandidatePool, Origin
+from negmine.mining.report import LINES, Report, count_reasons
+from negmine.mining.rules import csr_of, rows_of_warm_start, scores_of_outside_positives, self_rows
+from negmine.mining.sweep import MarginKind, Sweep, sweep
+from negmine.search.exact import ExactIndex, Metric, eligibility, exclusions
+from negmine.search.request import PoolRequest, Rules
 
 __all__ = ["HardNegativeMiner", "Reference", "mine"]
 
@@ -38,23 +52,7 @@ POOL_DEPTH = 100
 RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRequest:
-    """The first stage as the core takes it."""
-
-    rules: Rules
-    given_scores: npt.NDArray[np.float64] | None
-    max_score: float | None
-    absolute_margin: float | None
-    relative_margin: float | None
-    reference: str
-    min_score: float | None
-    range_min: int
-    range_max: int
-    warm_start: npt.NDArray[np.int64] | None
-
-
-@_coerce.named_options
+@refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class HardNegativeMiner:
     """Mines hard negatives, exactly.
@@ -122,21 +120,21 @@ class HardNegativeMiner:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _coerce.integer(self.num_negatives, "num_negatives", least=1)
+        check_integer(self.num_negatives, "num_negatives", least=1)
         for name in ("absolute_margin", "max_score", "min_score"):
             if getattr(self, name) is not None:
-                _coerce.real(getattr(self, name), name)
+                check_real(getattr(self, name), name)
         if self.relative_margin is not None:
-            _coerce.real(self.relative_margin, "relative_margin", least=0.0)
-        _coerce.choice(self.reference, "reference", ("min", "max", "mean", "each"))
-        _coerce.integer(self.range_min, "range_min", least=0)
+            check_real(self.relative_margin, "relative_margin", least=0.0)
+        check_choice(self.reference, "reference", ("min", "max", "mean", "each"))
+        check_integer(self.range_min, "range_min", least=0)
         policies.check(self.sampling)
-        _coerce.integer(self.num_random, "num_random", least=0)
+        check_integer(self.num_random, "num_random", least=0)
         if self.limit_per_document is not None:
-            _coerce.integer(self.limit_per_document, "limit_per_document", least=1)
-        _coerce.seed(self.seed)
+            check_integer(self.limit_per_document, "limit_per_document", least=1)
+        check_seed(self.seed)
         if self.range_max is not None:
-            _coerce.integer(self.range_max, "range_max", least=1)
+            check_integer(self.range_max, "range_max", least=1)
             if self.range_max <= self.range_min:
                 raise NegmineValueError(
                     "`range_max` must be greater than `range_min`; "
@@ -152,7 +150,7 @@ class HardNegativeMiner:
         depth = self.num_negatives if plain else max(POOL_DEPTH, self.num_negatives)
         return self.range_min, self.range_min + depth
 
-    @_coerce.named("candidates")
+    @refuse_unknown_options("candidates")
     def candidates(
         self,
         index: ExactIndex,
@@ -215,7 +213,7 @@ class HardNegativeMiner:
             The corpus is not what it was when the index was built.
         """
         started = time.perf_counter()
-        query_rows = _coerce.rows(queries, "queries")
+        query_rows = as_rows(queries, "queries")
         if not isinstance(index, ExactIndex):
             raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         known = Positives.read(positives, "positives")
@@ -223,21 +221,21 @@ class HardNegativeMiner:
             raise NegmineValueError(
                 f"`positives` must have length {query_rows.shape[0]}, a list per query; got {len(known)}."
             )
-        offset = _coerce.integer(query_offset, "query_offset", least=0, most=2**62)
-        if not _coerce.flag(exclude_self, "exclude_self") and query_ids is not None:
+        offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
+        if not check_flag(exclude_self, "exclude_self") and query_ids is not None:
             raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
         rules = Rules(
             positives=Csr(known.offsets, known.items),
-            exclude=_as_csr(exclusions(exclude)),
+            exclude=csr_of(exclusions(exclude)),
             self_rows=self_rows(index._rows, index.ids, query_rows, query_ids, offset) if exclude_self else None,
-            groups=None if groups is None else _coerce.int64s(groups, "groups", len(index)),
+            groups=None if groups is None else as_int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
-        _coerce.room_for(len(known), self.window[1] - self.window[0], "range_max")
-        warm_rows = _warm_rows(warm_start, query_rows.shape[0], offset)
-        request = self._request(rules, _outside_scores(index, queries, known), warm_rows)
+        ensure_fits_in_memory(len(known), self.window[1] - self.window[0], "range_max")
+        warm_rows = rows_of_warm_start(warm_start, query_rows.shape[0], offset)
+        request = self._request(rules, scores_of_outside_positives(index, queries, known), warm_rows)
         arrays = index._native.candidates(
-            index._rows, query_rows, request, index.threads(num_threads), _coerce.progress(progress)
+            index._rows, query_rows, request, index.threads(num_threads), check_progress(progress)
         )
         names = ("rows", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_rows")
         return CandidatePool(
@@ -275,7 +273,7 @@ class HardNegativeMiner:
             warm_start=warm_rows,
         )
 
-    @_coerce.named("mine", RULES)
+    @refuse_unknown_options("mine", RULES)
     def mine(
         self,
         index: ExactIndex,
@@ -307,11 +305,11 @@ class HardNegativeMiner:
         NegmineValueError, NegmineTypeError
             As :meth:`candidates`.
         """
-        epoch = _coerce.epoch(epoch)  # now, not after the scan
+        epoch = check_epoch(epoch)  # now, not after the scan
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.choose(pool, epoch=epoch, num_threads=num_threads)
 
-    @_coerce.named("sweep", RULES)
+    @refuse_unknown_options("sweep", RULES)
     def sweep(
         self,
         index: ExactIndex,
@@ -356,7 +354,7 @@ class HardNegativeMiner:
         options = {"num_threads": num_threads, "progress": progress, **rules}
         return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **options)
 
-    @_coerce.named("choose")
+    @refuse_unknown_options("choose")
     def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
         """Choose from a ``pool`` by the miner's policy, without a scan; draws are those of ``epoch``.
 
@@ -388,7 +386,7 @@ class HardNegativeMiner:
 OPTIONS = tuple(field.name for field in fields(HardNegativeMiner) if field.name != "_")
 
 
-@_coerce.named("mine", (*OPTIONS, *RULES))
+@refuse_unknown_options("mine", (*OPTIONS, *RULES))
 def mine(
     queries: object,
     corpus: object,
@@ -439,7 +437,7 @@ def mine(
     """
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
-    _coerce.epoch(epoch)
+    check_epoch(epoch)
     index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
     return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
@@ -461,82 +459,3 @@ def _report(index: ExactIndex, arrays: Mapping[str, Any], duplicates: int, secon
         duplicate_pairs=duplicates,
         diagnostics={"seconds": seconds, **arrays["counters"]},
     )
-
-
-def _as_csr(lists: Positives | None) -> Csr | None:
-    return None if lists is None else Csr(lists.offsets, lists.items)
-
-
-def _outside_scores(index: ExactIndex, queries: object, positives: Positives) -> npt.NDArray[np.float64] | None:
-    """Scores of positives outside the corpus, NaN for the others."""
-    if positives.vectors is None:
-        return positives.scores
-    width = _coerce.rows(queries, "queries").shape[1]
-    if positives.vectors.shape[1] != width:
-        raise NegmineValueError(
-            f"`positive_vectors` must be as wide as the queries, {width}; got width {positives.vectors.shape[1]}."
-        )
-    outside = positives.items == -1
-    pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
-    scores = np.full(len(positives.items), np.nan)
-    scores[outside] = score_pairs(queries, positives.vectors, pairs, metric=index.metric)
-    return scores
-
-
-def _warm_rows(
-    warm: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None, n_queries: int, offset: int
-) -> npt.NDArray[np.int64] | None:
-    """Earlier rows per query, padded with -1; several result rows of a query are put side by side."""
-    if warm is None:
-        return None
-    if isinstance(warm, CandidatePool | HardNegatives):
-        query = warm.query_rows - offset
-        known = (query >= 0) & (query < n_queries)
-        query, rows = query[known], warm.rows[known]
-        turn = np.arange(len(query)) - np.searchsorted(query, query)
-        turns, width = int(turn.max(initial=0)) + 1, rows.shape[1]
-        side_by_side = np.full((n_queries, turns, width), -1, dtype=np.int64)
-        side_by_side[query, turn] = rows
-        return side_by_side.reshape(n_queries, turns * width)
-    array = _coerce.array(warm, "warm_start")
-    if (array.dtype.kind not in "iu" and array.size) or array.ndim != 2 or len(array) != n_queries:
-        raise NegmineValueError(
-            f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
-        )
-    return np.ascontiguousarray(array, dtype=np.int64)
-
-
-def self_rows(
-    corpus_rows: Rows, ids: Ids | None, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
-) -> npt.NDArray[np.int64]:
-    """Document row of every query itself, -1 where it is none, as ``exclude_self`` asks for it."""
-    n = query_rows.shape[0]
-    if query_ids is not None:
-        if ids is None:
-            raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
-        wanted = _coerce.labels(query_ids, "query_ids")
-        if wanted.shape != (n,):
-            raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if len(wanted) and len(ids) and wanted.dtype.kind != ids.dtype.kind:
-            raise NegmineValueError(
-                f"`query_ids` must be of the type of `ids`, {_coerce.kind_of(ids)}; got {_coerce.kind_of(wanted)}."
-            )
-        return _coerce.find(wanted, ids)
-    if _is_slice(corpus_rows, query_rows, offset):
-        return np.arange(offset, offset + n, dtype=np.int64)
-    raise NegmineValueError(
-        "`exclude_self` must have `query_ids` and an index with `ids`, or queries that are rows of the corpus itself "
-        f"from row `query_offset` on; got separate queries with query_offset={offset}."
-    )
-
-
-def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
-    """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
-    a, b = corpus.array, queries.array
-    if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
-        return False
-    start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    # Of a single row the first stride says nothing, and neither does that of a single column. Elements that are read
-    # byte by byte, as the rows of a packed record may be, have a stride of their own behind these.
-    same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1] == b.strides[1])
-    return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and same))

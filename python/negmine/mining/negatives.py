@@ -14,47 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, _files, policies
-from negmine._coerce import Ids
-from negmine._extras import require
+from negmine._core import archive, files
+from negmine._core.arrays import Ids, check_field
+from negmine._core.extras import require
+from negmine._core.options import check_flag, check_integer, refuse_unknown_options
 from negmine.errors import NegmineValueError
-from negmine.policies import Sampling
-from negmine.report import LINE_NAMES, Report, Source
+from negmine.mining import policies
+from negmine.mining.draw import Chosen
+from negmine.mining.report import LINE_NAMES, Report, Source
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import pandas as pd
     import pyarrow as pa
 
-    from negmine.pool import CandidatePool
+    from negmine.mining.pool import CandidatePool
 
 __all__ = ["HardNegatives", "Suspects"]
 
 #: A query with more candidates than this above its positive is worth a look.
 ABSURD_RANK = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """How negatives were chosen from their pool, the epoch aside.
-
-    Attributes
-    ----------
-    n : int
-        Mined negatives per row.
-    sampling : str or policy
-    num_random : int
-        Random ones beside them.
-    seed : int
-    limit : int or None
-        Result rows that a document may serve.
-    """
-
-    n: int
-    sampling: Sampling = "top"
-    num_random: int = 0
-    seed: int = 0
-    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,24 +115,24 @@ class HardNegatives:
     pool: CandidatePool | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        counts = _coerce.field(self.counts, "counts", np.int32, (None,))
+        counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
-        rows = _coerce.field(self.rows, "rows", np.int64, (n, None))
+        rows = check_field(self.rows, "rows", np.int64, (n, None))
         arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "rows": rows}
         dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_, "ids": self.ids.dtype}
-        arrays |= {name: _coerce.field(getattr(self, name), name, dtypes[name], rows.shape) for name in dtypes}
-        arrays["reasons"] = _coerce.field(self.reasons, "reasons", np.uint8, (n,))
-        arrays["reference_scores"] = _coerce.field(self.reference_scores, "reference_scores", np.float64, (n,))
-        arrays["positive_scores"] = _coerce.field(self.positive_scores, "positive_scores", np.float64, (None,))
+        arrays |= {name: check_field(getattr(self, name), name, dtypes[name], rows.shape) for name in dtypes}
+        arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
+        arrays["reference_scores"] = check_field(self.reference_scores, "reference_scores", np.float64, (n,))
+        arrays["positive_scores"] = check_field(self.positive_scores, "positive_scores", np.float64, (None,))
         for name in ("query_rows", "positive_rows"):
-            arrays[name] = _coerce.field(getattr(self, name), name, np.int64, (n,))
+            arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.counts)
 
-    @_coerce.named("redraw")
+    @refuse_unknown_options("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
         """Choose again from the same pool in another epoch, without a scan.
 
@@ -173,7 +152,7 @@ class HardNegatives:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool._redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
-    @_coerce.named("suspects")
+    @refuse_unknown_options("suspects")
     def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
         """Negatives that score above their reference, and positives that rank absurdly low.
 
@@ -187,7 +166,7 @@ class HardNegatives:
         Suspects
         """
         rows, columns = np.nonzero(self.above_reference)
-        _coerce.integer(rank, "rank", least=0)
+        check_integer(rank, "rank", least=0)
         excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
         order = np.argsort(-excess, kind="stable")
         capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
@@ -250,7 +229,7 @@ class HardNegatives:
         names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
-    @_coerce.named("save")
+    @refuse_unknown_options("save")
     def save(self, path: str | os.PathLike[str], *, pool: bool = False) -> None:
         """Write one ``.npz`` file, atomically.
 
@@ -259,16 +238,15 @@ class HardNegatives:
         path : path
             The file; its folder must exist.
         pool : bool
-            Whether the pool is saved beside it, as ``<name>.pool.npz``, so that ``redraw`` works after ``load``.
-            Default: False.
+            Whether the pool is saved too, as ``<name>.pool.npz``, which ``CandidatePool.load`` reads. Default: False.
 
         Raises
         ------
         NegmineValueError
             The folder does not exist, or the pool is not at hand.
         """
-        _files.check_target(_files.as_path(path, "path"))
-        if _coerce.flag(pool, "pool"):
+        files.check_target(files.as_path(path, "path"))
+        if check_flag(pool, "pool"):
             if self.pool is None:
                 raise NegmineValueError("`pool` must be False where the pool is not at hand; got True.")
             self.pool.save(_pool_path(path))
@@ -276,35 +254,48 @@ class HardNegatives:
         header = {
             "epoch": self.epoch,
             "chosen": asdict(self.chosen) | {"sampling": [name, parameters]},
-            "pool": bool(pool),
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        _archive.write(path, _KIND, header, arrays | self.report.arrays())
+        archive.write(path, _KIND, header, arrays | self.report.arrays())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> HardNegatives:
-        """Read what :meth:`save` wrote to ``path``, with its pool where that was saved.
+    @refuse_unknown_options("load")
+    def load(cls, path: str | os.PathLike[str], *, pool: CandidatePool | None = None) -> HardNegatives:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        pool : CandidatePool, optional
+            The pool that the negatives were drawn from, so that :meth:`redraw` works: what ``save(..., pool=True)``
+            wrote is read by ``CandidatePool.load``.
+
+        Returns
+        -------
+        HardNegatives
 
         Raises
         ------
         NegmineValueError
-            There is no such file, or it holds something else.
+            There is no such file, it holds something else, or ``pool`` is not the pool of these negatives.
         """
-        from negmine.pool import CandidatePool
-
-        needed = (*_ARRAYS, *LINE_NAMES)
-        header, arrays = _archive.read(path, _KIND, ("epoch", "chosen", "pool", "report"), needed)
+        header, arrays = archive.read(path, _KIND, ("epoch", "chosen", "report"), (*_ARRAYS, *LINE_NAMES))
         chosen = header["chosen"] | {"sampling": policies.decode(*header["chosen"]["sampling"])}
-        pool = CandidatePool.load(_pool_path(path)) if header["pool"] else None
-        with _archive.whole(path, _KIND):
-            return cls(
+        with archive.whole(path, _KIND):
+            negatives = cls(
                 **{name: arrays[name] for name in _ARRAYS},
                 report=Report.from_header(header["report"], arrays),
                 epoch=header["epoch"],
                 chosen=Chosen(**chosen),
                 pool=pool,
             )
+        if pool is not None:
+            for name in ("query_rows", "positive_rows", "reference_scores", "positive_scores"):
+                if not np.array_equal(getattr(pool, name), getattr(negatives, name), equal_nan=name.endswith("scores")):
+                    raise NegmineValueError(f"`pool` must be the pool of the negatives in {path}; its `{name}` differ.")
+        return negatives
 
     def plot(self) -> matplotlib.axes.Axes:
         """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
@@ -340,5 +331,5 @@ _ARRAYS = (
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:
-    target = _files.as_path(path, "path")
+    target = files.as_path(path, "path")
     return target.with_name(f"{target.name.removesuffix('.npz')}.pool.npz")

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from negmine import _coerce
+from negmine._core.options import check_choice, check_real, refuse_unknown_fields
 from negmine.errors import NegmineValueError
 
 __all__ = ["Ambiguous", "Sampling", "Softmax", "Stride"]
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class Softmax:
     """Draw without replacement with weights ``exp(score / temperature)``.
@@ -40,10 +40,10 @@ class Softmax:
     temperature: float
 
     def __post_init__(self) -> None:
-        _coerce.real(self.temperature, "temperature", above=0.0)
+        check_real(self.temperature, "temperature", above=0.0)
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
     """Draw without replacement with weights ``exp(-a * ((score - ref + b) / scale) ** 2)``: SimANS.
@@ -75,12 +75,12 @@ class Ambiguous:
     scale: Literal["std", "raw"] = "std"
 
     def __post_init__(self) -> None:
-        _coerce.real(self.a, "a", least=0.0)
-        _coerce.real(self.b, "b")
-        _coerce.choice(self.scale, "scale", ("std", "raw"))
+        check_real(self.a, "a", least=0.0)
+        check_real(self.b, "b")
+        check_choice(self.scale, "scale", ("std", "raw"))
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class Stride:
     """Take every ``len(pool) // n``-th document, from an offset that moves on by one each epoch.

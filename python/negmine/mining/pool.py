@@ -14,32 +14,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, _native, policies
-from negmine._coerce import Csr, Ids
+from negmine import _native
+from negmine._core import archive
+from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file, public_scores
+from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
+from negmine._core.options import check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex, score_pairs, take_labels
-from negmine.negatives import Chosen, HardNegatives
-from negmine.policies import Sampling
-from negmine.positives import Eligibility
-from negmine.report import LINE_NAMES, Reason, Report, Source, count_reasons
+from negmine.mining import policies
+from negmine.mining.draw import Chosen
+from negmine.mining.negatives import HardNegatives
+from negmine.mining.policies import Sampling
+from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
+from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.request import Rules
+from negmine.search.results import take_labels
 
 __all__ = ["CandidatePool"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rules:
-    """Who is a candidate, as the core takes it."""
-
-    positives: Csr
-    exclude: Csr | None
-    self_rows: npt.NDArray[np.int64] | None
-    groups: npt.NDArray[np.int64] | None
-    eligible: Eligibility | None
-
-    def __post_init__(self) -> None:
-        for name in ("self_rows", "groups"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, _coerce.field(getattr(self, name), name, np.int64, (None,)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,18 +112,18 @@ class CandidatePool:
 
     def __post_init__(self) -> None:
         # Pools may be cut by hand, and files changed: the core reads arrays of these shapes, row after row.
-        counts = _coerce.field(self.counts, "counts", np.int32, (None,))
+        counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
-        rows = _coerce.field(self.rows, "rows", np.int64, (n, None))
+        rows = check_field(self.rows, "rows", np.int64, (n, None))
         arrays = {"counts": counts, "rows": rows}
-        arrays["scores"] = _coerce.field(self.scores, "scores", np.float64, rows.shape)
-        arrays["reasons"] = _coerce.field(self.reasons, "reasons", np.uint8, (n,))
+        arrays["scores"] = check_field(self.scores, "scores", np.float64, rows.shape)
+        arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
         for name in ("query_rows", "positive_rows"):
-            arrays[name] = _coerce.field(getattr(self, name), name, np.int64, (n,))
+            arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name in ("reference_scores", "cap_scores"):
-            arrays[name] = _coerce.field(getattr(self, name), name, np.float64, (n,))
+            arrays[name] = check_field(getattr(self, name), name, np.float64, (n,))
         shape = (len(self.rules.positives.items),)
-        arrays["positive_scores"] = _coerce.field(self.positive_scores, "positive_scores", np.float64, shape)
+        arrays["positive_scores"] = check_field(self.positive_scores, "positive_scores", np.float64, shape)
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         n_documents = self.report.n_documents
@@ -171,7 +162,7 @@ class CandidatePool:
             "eligible_lowest": None if eligible is None else eligible.lowest,
             "eligible_highest": None if eligible is None else eligible.highest,
         }
-        _archive.write(path, _KIND, header, arrays | self.report.arrays())
+        archive.write(path, _KIND, header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
@@ -183,12 +174,12 @@ class CandidatePool:
             There is no such file, or it holds something else.
         """
         needed = (*_ARRAYS, "positives_offsets", "positives_items", *LINE_NAMES)
-        header, arrays = _archive.read(path, _KIND, ("each", "min_score", "query_offset", "report"), needed)
-        exclude = _archive.together(path, _KIND, arrays, "exclude_offsets", "exclude_items")
-        eligible = _archive.together(path, _KIND, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
+        header, arrays = archive.read(path, _KIND, ("each", "min_score", "query_offset", "report"), needed)
+        exclude = archive.together(path, _KIND, arrays, "exclude_offsets", "exclude_items")
+        eligible = archive.together(path, _KIND, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
         ids = arrays.get("document_ids")
         fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        with _archive.whole(path, _KIND):
+        with archive.whole(path, _KIND):
             report = Report.from_header(header["report"], arrays)
             pool = cls(
                 **fields,
@@ -197,10 +188,10 @@ class CandidatePool:
                 each=header["each"],
                 min_score=header["min_score"],
                 query_offset=header["query_offset"],
-                document_ids=None if ids is None else _coerce.ids(ids, "document_ids", report.n_documents),
+                document_ids=None if ids is None else as_ids(ids, "document_ids", report.n_documents),
                 rules=Rules(
-                    positives=_csr(arrays["positives_offsets"], arrays["positives_items"], "positives"),
-                    exclude=None if exclude is None else _csr(exclude[0], exclude[1], "exclude"),
+                    positives=csr_of_file(arrays["positives_offsets"], arrays["positives_items"], "positives"),
+                    exclude=None if exclude is None else csr_of_file(exclude[0], exclude[1], "exclude"),
                     self_rows=arrays.get("self_rows"),
                     groups=arrays.get("groups"),
                     eligible=None if eligible is None else Eligibility(*eligible),
@@ -229,7 +220,7 @@ class CandidatePool:
         if not isinstance(index, ExactIndex):
             raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         n = len(self.rules.positives.offsets) - 1
-        shape = _coerce.rows(queries, "queries").shape
+        shape = as_rows(queries, "queries").shape
         if shape != (n, index.width) or len(index) != self.report.n_documents:
             raise NegmineValueError(
                 f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
@@ -247,7 +238,7 @@ class CandidatePool:
             )
         return replace(self, origin=Origin(index, queries))
 
-    @_coerce.named("select")
+    @refuse_unknown_options("select")
     def select(
         self,
         n: int,
@@ -284,14 +275,14 @@ class CandidatePool:
             An argument that breaks its rule; ``num_random`` on a loaded pool without :meth:`attach`.
         """
         chosen = Chosen(
-            n=_coerce.integer(n, "n", least=1),
+            n=check_integer(n, "n", least=1),
             sampling=sampling,
-            num_random=_coerce.integer(num_random, "num_random", least=0),
-            seed=_coerce.seed(seed),
+            num_random=check_integer(num_random, "num_random", least=0),
+            seed=check_seed(seed),
         )
         return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
-    @_coerce.named("limit_per_document")
+    @refuse_unknown_options("limit_per_document")
     def limit_per_document(
         self,
         cap: int,
@@ -325,21 +316,21 @@ class CandidatePool:
             As :meth:`select`.
         """
         chosen = Chosen(
-            n=_coerce.integer(n, "n", least=1),
+            n=check_integer(n, "n", least=1),
             sampling=sampling,
-            num_random=_coerce.integer(num_random, "num_random", least=0),
-            seed=_coerce.seed(seed),
-            limit=_coerce.integer(cap, "cap", least=1),
+            num_random=check_integer(num_random, "num_random", least=0),
+            seed=check_seed(seed),
+            limit=check_integer(cap, "cap", least=1),
         )
         return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
     def _redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
         """Choose in the way that ``chosen`` describes, in another epoch."""
         policy = policies.encode(chosen.sampling)
-        epoch = _coerce.epoch(epoch)
+        epoch = check_epoch(epoch)
         num_random = chosen.num_random
-        threads = _coerce.threads(num_threads)
-        _coerce.room_for(len(self), chosen.n + num_random, "n")
+        threads = resolve_num_threads(num_threads)
+        ensure_fits_in_memory(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:
             rows, scores, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
         else:
@@ -353,7 +344,7 @@ class CandidatePool:
         return HardNegatives(
             rows=rows,
             ids=take_labels(self.document_ids, rows),
-            scores=_coerce.public_scores(scores),
+            scores=public_scores(scores),
             counts=counts,
             reasons=reasons,
             source=source,
@@ -378,7 +369,7 @@ class CandidatePool:
         index, queries = self.origin.index, self.origin.queries
         return index._native.random_negatives(
             index._rows,
-            _coerce.rows(queries, "queries"),
+            as_rows(queries, "queries"),
             self.rules,
             self.query_rows - self.query_offset,
             self.positive_rows if self.each else None,
@@ -408,13 +399,6 @@ _ARRAYS = (
     "positive_rows",
     "cap_scores",
 )
-
-
-def _csr(offsets: npt.NDArray[Any], items: npt.NDArray[Any], argument: str) -> Csr:
-    """Lists as a file has them."""
-    items = _coerce.field(items, f"{argument}_items", np.int64, (None,))
-    offsets = _coerce.field(offsets, f"{argument}_offsets", np.int64, (None,))
-    return Csr(_coerce.offsets(offsets, f"{argument}_offsets", len(items), "items"), items)
 
 
 def _append(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.arrays import check_field
 
 __all__ = ["Reason", "Report", "Source"]
 
@@ -95,7 +95,7 @@ class Report:
     __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        lines = {line: _coerce.field(self.lines[line], f"report_{line}", np.int64, (self.n_rows,)) for line in LINES}
+        lines = {line: check_field(self.lines[line], f"report_{line}", np.int64, (self.n_rows,)) for line in LINES}
         object.__setattr__(self, "lines", lines)
 
     def totals(self) -> dict[str, int]:

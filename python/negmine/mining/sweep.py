@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.arrays import as_rows
+from negmine._core.options import check_choice, check_integer, check_real
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex
-from negmine.positives import Positives
+from negmine.search.exact import ExactIndex
 
 if TYPE_CHECKING:
-    from negmine.miner import HardNegativeMiner
-    from negmine.pool import CandidatePool
+    from negmine.mining.miner import HardNegativeMiner
+    from negmine.mining.pool import CandidatePool
 
 __all__ = ["MarginKind", "Recommendation", "Sweep"]
 
@@ -149,9 +150,9 @@ def sweep(
     **rules: Any,  # noqa: ANN401 (as `HardNegativeMiner.candidates` takes them)
 ) -> Sweep:
     """See :meth:`HardNegativeMiner.sweep`."""
-    _coerce.choice(kind, "kind", ("relative", "absolute"))
+    check_choice(kind, "kind", ("relative", "absolute"))
     values = _margins(margins, kind)
-    depth = _coerce.integer(depth, "depth", least=miner.window[1])
+    depth = check_integer(depth, "depth", least=miner.window[1])
     found = None if hidden is None else _hidden(hidden, index, queries)
     bare = replace(
         miner,
@@ -174,7 +175,7 @@ def _margins(margins: Sequence[float], kind: MarginKind) -> npt.NDArray[np.float
     if isinstance(margins, str | bytes) or not isinstance(margins, Iterable) or getattr(margins, "ndim", 1) != 1:
         raise NegmineTypeError(f"`margins` must be a list of numbers; got {margins!r}.")
     least = 0.0 if kind == "relative" else -np.inf
-    values = np.sort([_coerce.real(margin, "margins", least=least) for margin in margins])
+    values = np.sort([check_real(margin, "margins", least=least) for margin in margins])
     if len(values) == 0:
         raise NegmineValueError("`margins` must hold at least one margin; got none.")
     return values
@@ -182,7 +183,7 @@ def _margins(margins: Sequence[float], kind: MarginKind) -> npt.NDArray[np.float
 
 def _hidden(hidden: Positives | Iterable[Iterable[int]], index: ExactIndex, queries: object) -> Positives:
     """Hidden positives, checked before the scan."""
-    lists, n_queries = Positives.read(hidden, "hidden"), _coerce.rows(queries, "queries").shape[0]
+    lists, n_queries = Positives.read(hidden, "hidden"), as_rows(queries, "queries").shape[0]
     if len(lists) != n_queries:
         raise NegmineValueError(f"`hidden` must have length {n_queries}; got {len(lists)}.")
     if isinstance(index, ExactIndex) and len(lists.items) and lists.items.max() >= len(index):

@@ -8,18 +8,22 @@ a change is an error. What is not protected: a change so small that it stays wit
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _memmap, _native
-from negmine._coerce import Ids, Progress
+from negmine import _native
+from negmine._core import memmap
+from negmine._core.arrays import Csr, Ids, as_array, as_ids, as_rows, public_scores, refuse_beyond_int64
+from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, resolve_num_threads
+from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.positives import Eligibility, Positives
+from negmine.search.results import Plan, TopK, take_labels
 
-__all__ = ["ExactIndex", "Metric", "Plan", "TopK", "score_pairs"]
+__all__ = ["ExactIndex", "Metric", "score_pairs"]
 
 #: What "close" means; scores are higher for closer pairs under each: "l2" is minus the squared distance.
 Metric = Literal["cosine", "ip", "l2"]
@@ -33,61 +37,6 @@ TILE_ROWS: int | None = None
 USUAL_SHARE = 0.7
 
 Label = TypeVar("Label", bound=np.generic)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TopK:
-    """The best documents of every query.
-
-    Attributes
-    ----------
-    rows : int64 (n_queries, k)
-        Document rows, best first, ties by lower row, padded with -1.
-    ids : int64 or str (n_queries, k)
-        Labels of the documents, padded with -1 or ''; the rows where the index has no labels.
-    scores : float32 (n_queries, k)
-        Canonical scores rounded to float32, padded with -inf.
-    counts : int32 (n_queries,)
-        Documents per query.
-    """
-
-    rows: npt.NDArray[np.int64]
-    ids: Ids
-    scores: npt.NDArray[np.float32]
-    counts: npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a call takes.
-
-    Attributes
-    ----------
-    packed_bytes, query_bytes, answer_bytes : int
-        Bytes of packed documents, of query states and of the answer, held at a time beside the caller's arrays.
-    queries_at_once : int
-        Queries whose states are held at a time.
-    passes : int
-        How often the corpus is read and packed; 0 where it is kept packed.
-    pruned_bytes : int
-        Bytes of rotated documents at most, which are kept as well once calls are large enough for most coordinates of
-        most documents to be left unread; 0 where the memory limit leaves no room for them.
-    seconds : float
-        Predicted from this machine's int8 rate, measured on the spot; queries without near ties.
-    """
-
-    packed_bytes: int
-    query_bytes: int
-    answer_bytes: int
-    queries_at_once: int
-    passes: int
-    pruned_bytes: int
-    seconds: float
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it."""
-        return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
 
 
 class ExactIndex:
@@ -127,7 +76,7 @@ class ExactIndex:
     [[0, 1]]
     """
 
-    @_coerce.named("ExactIndex")
+    @refuse_unknown_options("ExactIndex")
     def __init__(
         self,
         corpus: object,
@@ -137,16 +86,16 @@ class ExactIndex:
         num_threads: int | None = None,
         memory_limit: int | None = None,
     ) -> None:
-        self.metric: Metric = _coerce.choice(metric, "metric", METRICS)  # type: ignore[assignment]
-        self._rows = _coerce.rows(corpus, "corpus")
+        self.metric: Metric = check_choice(metric, "metric", METRICS)  # type: ignore[assignment]
+        self._rows = as_rows(corpus, "corpus")
         self._corpus = corpus
         self._num_threads = num_threads
-        self.ids: Ids | None = None if ids is None else _coerce.ids(ids, "ids", self._rows.shape[0])
+        self.ids: Ids | None = None if ids is None else as_ids(ids, "ids", self._rows.shape[0])
         self.memory_limit = (
-            None if memory_limit is None else _coerce.integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
+            None if memory_limit is None else check_integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
         )
         self._native = _native.ExactIndex(
-            self._rows, self.metric, TILE_ROWS, self.memory_limit, _coerce.threads(num_threads)
+            self._rows, self.metric, TILE_ROWS, self.memory_limit, resolve_num_threads(num_threads)
         )
 
     def __len__(self) -> int:
@@ -173,7 +122,7 @@ class ExactIndex:
         return f"ExactIndex({n} x {width}{order} {self._rows.kind}, metric={self.metric!r}, {self.nbytes} bytes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        place = _memmap.layout(self._corpus)
+        place = memmap.layout(self._corpus)
         if place is not None:
             return _from_memmap, (place, self.metric, self.ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
@@ -182,7 +131,7 @@ class ExactIndex:
             "negatives have `save` and `load`."
         )
 
-    @_coerce.named("plan")
+    @refuse_unknown_options("plan")
     def plan(self, n_queries: int, k: int, *, num_threads: int | None = None) -> Plan:
         """What a search or a mining call of that size takes, before anything runs.
 
@@ -204,7 +153,7 @@ class ExactIndex:
         MemoryLimitError
             The work cannot be done within ``memory_limit``; the message says what it needs.
         """
-        n_queries, k = _coerce.integer(n_queries, "n_queries", least=0), _coerce.integer(k, "k", least=0)
+        n_queries, k = check_integer(n_queries, "n_queries", least=0), check_integer(k, "k", least=0)
         threads = self.threads(num_threads)
         packed, states, answer, at_once, passes, pruned = self._native.plan(n_queries, k, threads)
         operations = 2.0 * n_queries * len(self) * self.width
@@ -218,7 +167,7 @@ class ExactIndex:
             operations / (_native.int8_gops() * 1e9 * USUAL_SHARE * threads),
         )
 
-    @_coerce.named("search")
+    @refuse_unknown_options("search")
     def search(
         self,
         queries: object,
@@ -263,10 +212,10 @@ class ExactIndex:
         CorpusChangedError
             The corpus is not what it was when the index was built.
         """
-        query_rows = _coerce.rows(queries, "queries")
-        k = _coerce.integer(k, "k", least=0)
-        _coerce.room_for(query_rows.shape[0], k, "k")
-        cap = None if max_score is None else _coerce.real(max_score, "max_score")
+        query_rows = as_rows(queries, "queries")
+        k = check_integer(k, "k", least=0)
+        ensure_fits_in_memory(query_rows.shape[0], k, "k")
+        cap = None if max_score is None else check_real(max_score, "max_score")
         rows, scores, counts = self._native.search(
             self._rows,
             query_rows,
@@ -275,26 +224,17 @@ class ExactIndex:
             cap,
             eligibility(eligible),
             self.threads(num_threads),
-            _coerce.progress(progress),
+            check_progress(progress),
         )
-        return TopK(rows, self.label(rows), _coerce.public_scores(scores), counts)
+        return TopK(rows, self.label(rows), public_scores(scores), counts)
 
     def threads(self, num_threads: int | None) -> int:
         """Threads of a call: its own ``num_threads``, else the index's, else the default."""
-        return _coerce.threads(self._num_threads if num_threads is None else num_threads)
+        return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
 
     def label(self, rows: npt.NDArray[np.int64]) -> Ids:
         """Labels of document ``rows``, padded with -1 or '' where a row is -1; the rows themselves without labels."""
         return take_labels(self.ids, rows)
-
-
-def take_labels(ids: Ids | None, rows: npt.NDArray[np.int64]) -> Ids:
-    """Labels of ``rows``; see :meth:`ExactIndex.label`."""
-    if ids is None:
-        return rows
-    if ids.dtype.kind == "U":
-        return np.append(ids, "")[rows]
-    return np.append(ids, -1)[rows]
 
 
 def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
@@ -309,7 +249,7 @@ def eligibility(eligible: Eligibility | None) -> Eligibility | None:
     return eligible
 
 
-@_coerce.named("score_pairs")
+@refuse_unknown_options("score_pairs")
 def score_pairs(
     queries: object,
     documents: object,
@@ -349,21 +289,21 @@ def score_pairs(
     >>> negmine.score_pairs(corpus, corpus, [[0, 0], [0, 1]]).tolist()
     [1.0, 0.6]
     """
-    query_rows, document_rows = _coerce.rows(queries, "queries"), _coerce.rows(documents, "documents")
-    metric_name = _coerce.choice(metric, "metric", METRICS)
+    query_rows, document_rows = as_rows(queries, "queries"), as_rows(documents, "documents")
+    metric_name = check_choice(metric, "metric", METRICS)
     if query_rows.shape[1] != document_rows.shape[1]:
         raise NegmineValueError(
             f"`documents` must be as wide as the queries, {query_rows.shape[1]}; got width {document_rows.shape[1]}."
         )
     n = query_rows.shape[0]
     if isinstance(pairs, Positives):
-        return _native.score_pairs(query_rows, document_rows, pairs, metric_name, _coerce.threads(num_threads))
-    array = _coerce.array(pairs, "pairs")
+        return _native.score_pairs(query_rows, document_rows, pairs, metric_name, resolve_num_threads(num_threads))
+    array = as_array(pairs, "pairs")
     if array.size == 0:
         array = array.astype(np.int64).reshape(0, 2)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
         raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
-    _coerce.refuse_beyond_int64(array, "pairs")
+    refuse_beyond_int64(array, "pairs")
     query = array[:, 0]
     if len(query) and (query.min() < 0 or query.max() >= n):
         raise NegmineValueError(
@@ -371,15 +311,15 @@ def score_pairs(
         )
     order = np.argsort(query, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
-    csr = _coerce.Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
+    csr = Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
     scores = np.empty(len(array), dtype=np.float64)
-    scores[order] = _native.score_pairs(query_rows, document_rows, csr, metric_name, _coerce.threads(num_threads))
+    scores[order] = _native.score_pairs(query_rows, document_rows, csr, metric_name, resolve_num_threads(num_threads))
     return scores
 
 
 def _from_memmap(
-    place: _memmap.Layout, metric: Metric, ids: Ids | None, num_threads: int | None, memory_limit: int | None
+    place: memmap.Layout, metric: Metric, ids: Ids | None, num_threads: int | None, memory_limit: int | None
 ) -> ExactIndex:
     """Map the file again and build the index."""
-    corpus = _memmap.map_again(*place)
+    corpus = memmap.map_again(*place)
     return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads, memory_limit=memory_limit)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.arrays import as_array, as_numpy, as_rows, refuse_beyond_int64
+from negmine._core.options import check_integer, check_seed, refuse_unknown_options
 from negmine.errors import NegmineValueError
-from negmine.index import ExactIndex, Metric
+from negmine.search.exact import ExactIndex, Metric
 
 __all__ = ["Verification", "verify"]
 
@@ -46,7 +47,7 @@ class Verification:
     spurious: npt.NDArray[np.int64]
 
 
-@_coerce.named("verify")
+@refuse_unknown_options("verify")
 def verify(
     queries: object,
     corpus: object,
@@ -101,22 +102,22 @@ def verify(
     Ties go to the lower row. A library that breaks them otherwise has ``missing`` and ``spurious`` pairs of equal
     score; :func:`negmine.score_pairs` tells.
     """
-    answer = _coerce.array(rows, "rows")
-    query_rows = _coerce.rows(queries, "queries")
-    k, n = _coerce.integer(k, "k", least=1), query_rows.shape[0]
+    answer = as_array(rows, "rows")
+    query_rows = as_rows(queries, "queries")
+    k, n = check_integer(k, "k", least=1), query_rows.shape[0]
     if answer.dtype.kind not in "iu" or answer.ndim != 2 or len(answer) != n or answer.shape[1] < k:
         raise NegmineValueError(
             f"`rows` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
         )
-    _coerce.refuse_beyond_int64(answer, "rows")
-    seed = _coerce.seed(seed)
+    refuse_beyond_int64(answer, "rows")
+    seed = check_seed(seed)
     checked = np.arange(n, dtype=np.int64)
     if sample is not None:
-        size = min(_coerce.integer(sample, "sample", least=1), n)
+        size = min(check_integer(sample, "sample", least=1), n)
         draws = np.random.Philox(key=seed).random_raw(n)
         checked = np.sort(np.argsort(draws, kind="stable")[:size])
     index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
-    exact = index.search(_coerce.vectors(queries, "queries")[checked], k).rows
+    exact = index.search(as_numpy(queries, "queries")[checked], k).rows
     other = answer[checked, :k].astype(np.int64)
     same = exact == other
     different = np.argwhere(~same)

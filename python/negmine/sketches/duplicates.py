@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native, sketches
-from negmine._coerce import Progress
+from negmine import _native
+from negmine._core.arrays import as_numpy
+from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex
-from negmine.sketches import MinHash, Sets
+from negmine.search.exact import ExactIndex
+from negmine.sketches.minhash import MinHash, Sets, read_sets, text_bytes
 
 __all__ = ["NearDuplicates", "near_duplicates"]
 
@@ -99,7 +101,7 @@ class NearDuplicates:
         return float(1 - (1 - s**self.band_rows) ** self.bands)
 
 
-@_coerce.named("near_duplicates")
+@refuse_unknown_options("near_duplicates")
 def near_duplicates(
     texts: Iterable[str] | None = None,
     *,
@@ -183,24 +185,21 @@ def near_duplicates(
             f"{', '.join(names) or 'none'}."
         )
     least = _share(threshold, "threshold", least=0.0, above=0.0)
-    threads, told = _coerce.threads(num_threads), _coerce.progress(progress)
+    threads, told = resolve_num_threads(num_threads), check_progress(progress)
     minhash = MinHash(k, seed=seed)
-    unit = _coerce.choice(shingle, "shingle", tuple(SHINGLES))
-    width = SHINGLES[unit] if n is None else _coerce.integer(n, "n", least=1)
+    unit = check_choice(shingle, "shingle", tuple(SHINGLES))
+    width = SHINGLES[unit] if n is None else check_integer(n, "n", least=1)
     if vectors is not None:
         return _by_cosine(vectors, least, threads, told)
     if signatures is not None:
         return _by_bands(_signatures(signatures), least, None, threads, told)
-    if texts is None:
-        read = _distinct(sketches.read_sets(sets, "sets"))
-    else:
-        read = text_sets(texts, unit, width, threads, told)
+    read = _distinct(read_sets(sets, "sets")) if texts is None else text_sets(texts, unit, width, threads, told)
     words = _native.minhash_signatures(minhash, read, read.hashed, threads, told)
     return _by_bands(words, least, read, threads, told)
 
 
 def _share(value: object, argument: str, *, least: float, above: float = -np.inf) -> float:
-    share = _coerce.real(value, argument, least=least, above=above)
+    share = check_real(value, argument, least=least, above=above)
     if share > 1.0:
         raise NegmineValueError(f"`{argument}` must be at most 1; got {share}.")
     return share
@@ -208,7 +207,7 @@ def _share(value: object, argument: str, *, least: float, above: float = -np.inf
 
 def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, told: Progress | None = None) -> Sets:
     """The shingles of texts, rising and without repeats."""
-    offsets, bytes_ = sketches.text_bytes(_normal(texts), "texts")
+    offsets, bytes_ = text_bytes(_normal(texts), "texts")
     return Sets(*_native.shingle_sets(offsets, bytes_, unit == "words", width, threads, told), hashed=True)
 
 
@@ -258,7 +257,7 @@ def _by_bands(
 
 def _by_cosine(value: object, threshold: float, threads: int, told: Progress | None) -> NearDuplicates:
     """Exact search among different rows, for ever more neighbours around those whose neighbours are all near."""
-    vectors = _coerce.vectors(value, "vectors")
+    vectors = as_numpy(value, "vectors")
     _check_vectors(vectors)
     first = _first_copies(vectors)
     real = (vectors != 0).any(axis=1)  # a row of zeros has no direction, so it is like nothing

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _archive, _coerce, _native
-from negmine._coerce import Progress
+from negmine import _native
+from negmine._core import archive
+from negmine._core.arrays import as_offsets, describe_kind
+from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.options import check_flag, check_integer, check_seed, refuse_unknown_fields
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["FORMAT", "MAX_MINIMA", "MinHash", "Sets", "hash_tokens", "text_bytes"]
@@ -39,7 +42,7 @@ class Sets:
     hashed: bool
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class MinHash:
     """Signatures of sets, of which two agree in a portion of words that is in the mean the sets' Jaccard similarity.
@@ -89,15 +92,15 @@ class MinHash:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        k = _coerce.integer(self.k, "k", least=1, most=MAX_MINIMA)
-        tau = _coerce.integer(self.tau, "tau", least=1)
+        k = check_integer(self.k, "k", least=1, most=MAX_MINIMA)
+        tau = check_integer(self.tau, "tau", least=1)
         if k % tau:
             raise NegmineValueError(f"`tau` must divide `k`; got tau={tau}, k={k}.")
         if self.b is not None:
-            b = _coerce.integer(self.b, "b", least=1)
+            b = check_integer(self.b, "b", least=1)
             if b * tau > MAX_BITS:
                 raise NegmineValueError(f"`b` times `tau` must be at most {MAX_BITS}; got b={b}, tau={tau}.")
-        _coerce.seed(self.seed)
+        check_seed(self.seed)
 
     @property
     def words(self) -> int:
@@ -148,9 +151,9 @@ class MinHash:
         NegmineValueError
             Offsets that do not start at 0, fall, or do not end at the number of tokens.
         """
-        read = read_sets(sets, "sets", prehashed=_coerce.flag(prehashed, "prehashed"))
+        read = read_sets(sets, "sets", prehashed=check_flag(prehashed, "prehashed"))
         return _native.minhash_signatures(
-            self, read, read.hashed, _coerce.threads(num_threads), _coerce.progress(progress)
+            self, read, read.hashed, resolve_num_threads(num_threads), check_progress(progress)
         )
 
     def jaccard(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:  # noqa: ANN401 (a number or an array, as NumPy has it)
@@ -214,7 +217,7 @@ class MinHash:
         """
         words = self._words(signatures, "signatures")
         header = {"format": FORMAT, "k": self.k, "tau": self.tau, "b": self.b, "seed": self.seed}
-        _archive.write(path, _KIND, header, {"signatures": words})
+        archive.write(path, _KIND, header, {"signatures": words})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[MinHash, npt.NDArray[Any]]:
@@ -234,7 +237,7 @@ class MinHash:
         NegmineValueError
             No such file, a file of something else, or signatures of another format, which must be computed again.
         """
-        header, arrays = _archive.read(path, _KIND, ("format", "k", "tau", "b", "seed"), ("signatures",))
+        header, arrays = archive.read(path, _KIND, ("format", "k", "tau", "b", "seed"), ("signatures",))
         if header.get("format") != FORMAT:
             raise NegmineValueError(
                 f"`path` must hold signatures of format {FORMAT}; got format {header.get('format')}. "
@@ -275,7 +278,7 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
     """Read sets as arrays or as iterables of tokens."""
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, np.ndarray) for part in value):
         tokens = _integers(value[1], argument)
-        offsets = _coerce.offsets(value[0], argument, len(tokens), "tokens")
+        offsets = as_offsets(value[0], argument, len(tokens), "tokens")
         return Sets(offsets, tokens, prehashed)
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise NegmineTypeError(
@@ -312,6 +315,6 @@ def _integers(tokens: npt.NDArray[Any], argument: str) -> npt.NDArray[np.uint64]
     if tokens.ndim != 1:
         raise NegmineValueError(f"`{argument}` must have tokens of shape (n,); got shape {tokens.shape}.")
     if tokens.dtype.kind not in "iu":
-        raise NegmineTypeError(f"`{argument}` must hold integers; got {_coerce.kind_of(tokens)}.")
+        raise NegmineTypeError(f"`{argument}` must hold integers; got {describe_kind(tokens)}.")
     wide = tokens.astype(np.int64, copy=False).view(np.uint64) if tokens.dtype.kind == "i" else tokens
     return np.ascontiguousarray(wide, dtype=np.uint64)

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine import _coerce, _native
+from negmine import _native
+from negmine._core.arrays import Rows, as_array, as_rows, describe_kind
+from negmine._core.calls import resolve_num_threads
+from negmine._core.options import check_integer, check_seed
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["SimHash", "bools"]
@@ -69,10 +72,10 @@ class SimHash:
     def __init__(
         self, m: int = 48, tau: int = 3, *, dim: int, seed: int = 0, center: npt.ArrayLike | None = None
     ) -> None:
-        self.m = _coerce.integer(m, "m", least=1)
-        self.tau = _coerce.integer(tau, "tau", least=1)
-        self.dim = _coerce.integer(dim, "dim", least=1)
-        self.seed = _coerce.seed(seed)
+        self.m = check_integer(m, "m", least=1)
+        self.tau = check_integer(tau, "tau", least=1)
+        self.dim = check_integer(dim, "dim", least=1)
+        self.seed = check_seed(seed)
         self.center = None if center is None else _center(center)
         self._native = _native.SimHash(self.m, self.tau, self.dim, self.seed, self.center)
         self.groups = self.m // self.tau
@@ -108,9 +111,9 @@ class SimHash:
         NegmineTypeError, NegmineValueError
             Another width, a mask of another length, NaN or infinity.
         """
-        return self.hash_rows(_coerce.rows(x, "x"), "x", mask, _coerce.threads(num_threads))
+        return self.hash_rows(as_rows(x, "x"), "x", mask, resolve_num_threads(num_threads))
 
-    def hash_rows(self, rows: _coerce.Rows, argument: str, mask: object, threads: int) -> npt.NDArray[np.uint32]:
+    def hash_rows(self, rows: Rows, argument: str, mask: object, threads: int) -> npt.NDArray[np.uint32]:
         """:meth:`signatures` of ``rows`` that errors call ``argument``, with ``mask``, on ``threads``."""
         there = None if mask is None else bools(mask, "mask", len(rows.array))
         return self._native.signatures(rows, argument, there, threads)
@@ -143,16 +146,16 @@ class SimHash:
 
 def bools(value: object, argument: str, n: int) -> npt.NDArray[np.bool_]:
     """Read ``n`` yeses and noes."""
-    read = _coerce.array(value, argument)
+    read = as_array(value, argument)
     if read.dtype != np.bool_ and read.size:
-        raise NegmineTypeError(f"`{argument}` must hold True and False; got {_coerce.kind_of(read)}.")
+        raise NegmineTypeError(f"`{argument}` must hold True and False; got {describe_kind(read)}.")
     if read.shape != (n,):
         raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.bool_)
 
 
 def _center(value: object) -> npt.NDArray[np.float32]:
-    read = _coerce.array(value, "center")
+    read = as_array(value, "center")
     if read.dtype.kind not in "iuf" or read.ndim != 1:
-        raise NegmineValueError(f"`center` must be numbers of shape (dim,); got {_coerce.kind_of(read)} {read.shape}.")
+        raise NegmineValueError(f"`center` must be numbers of shape (dim,); got {describe_kind(read)} {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.float32)

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
+from negmine.store import NegativesTable
 from negmine.torch import _installed as _installed
-from negmine.torch.attention import ETA, TargetAttention
-from negmine.torch.dataset import NegativesDataset, Samples, collate
-from negmine.torch.refresh import redraw, refresh
-from negmine.torch.samplers import (
+from negmine.torch.data.dataset import NegativesDataset, Samples, collate
+from negmine.torch.data.refresh import redraw, refresh
+from negmine.torch.histories.attention import ETA, TargetAttention
+from negmine.torch.histories.sdim import SDIM
+from negmine.torch.samplers.methods import (
     ClassBalancedBatchSampler,
     ClusterBatchSampler,
     NoDuplicateBatchSampler,
     TopicBatchSampler,
 )
-from negmine.torch.schedule import PlanBatchSampler, RaggedBatchSampler
-from negmine.torch.sdim import SDIM
-from negmine.torch.table import NegativesTable, TableRows
+from negmine.torch.samplers.plan_sampler import PlanBatchSampler, RaggedBatchSampler
 
 __all__ = [
     "ETA",
@@ -30,7 +30,6 @@ __all__ = [
     "PlanBatchSampler",
     "RaggedBatchSampler",
     "Samples",
-    "TableRows",
     "TargetAttention",
     "TopicBatchSampler",
     "collate",

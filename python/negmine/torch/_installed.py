@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from negmine._extras import require
+from negmine._core.extras import require
 
 require("torch", "torch", "negmine.torch")

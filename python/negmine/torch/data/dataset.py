@@ -17,13 +17,14 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from negmine import _coerce
+from negmine._core.arrays import as_int64s
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.negatives import HardNegatives
-from negmine.positives import Positives
-from negmine.torch import _payload
-from negmine.torch._payload import Column, Rows
-from negmine.torch.table import NegativesTable, TableRows
+from negmine.mining.negatives import HardNegatives
+from negmine.store.negatives_table import NegativesTable
+from negmine.store.table_file import TableRows
+from negmine.torch.data import payload
+from negmine.torch.data.payload import Column, Rows
 
 __all__ = ["NegativesDataset", "Samples", "collate"]
 
@@ -123,8 +124,8 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     ) -> None:
         rows, n_documents, self._source = _open(negatives)
         self._n_rows = len(rows)
-        self._queries = _payload.read(queries, "queries", int(rows.query_rows.max(initial=-1)) + 1)
-        self._documents = _payload.read(documents, "documents", n_documents, exactly=True)
+        self._queries = payload.read(queries, "queries", int(rows.query_rows.max(initial=-1)) + 1)
+        self._documents = payload.read(documents, "documents", n_documents, exactly=True)
         self._positives = None if positives is None else _positive_rows(positives, rows, n_documents)
 
     def __len__(self) -> int:
@@ -272,7 +273,7 @@ def _positive_rows(positives: Positives | npt.ArrayLike, rows: TableRows, n_docu
             raise NegmineValueError(f"`positives` must have {n_queries} queries or more; got {len(first)}.")
         chosen = first[rows.query_rows]
     else:
-        chosen = _coerce.int64s(positives, "positives", len(rows))
+        chosen = as_int64s(positives, "positives", len(rows))
     outside = (chosen < -1) | (chosen >= n_documents)
     if outside.any():
         row = int(np.argmax(outside))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from negmine import _memmap
+from negmine._core import memmap
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Column", "Numbers", "Rows", "Things", "read"]
@@ -94,7 +94,7 @@ class Numbers:
         return len(self._array)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        place = _memmap.layout(self._values)
+        place = memmap.layout(self._values)
         return (Numbers, (self._values,)) if place is None else (_map_again, (place,))
 
     def take(self, rows: Rows) -> Column:
@@ -125,8 +125,8 @@ def _memory(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return array
 
 
-def _map_again(place: _memmap.Layout) -> Numbers:
-    return Numbers(_memmap.map_again(*place))
+def _map_again(place: memmap.Layout) -> Numbers:
+    return Numbers(memmap.map_again(*place))
 
 
 class Things:

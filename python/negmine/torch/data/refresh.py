@@ -21,14 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from negmine import _coerce
-from negmine._coerce import Progress
+from negmine._core.arrays import as_numpy
+from negmine._core.calls import Progress
+from negmine._core.options import check_integer, refuse_unknown_options
+from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.index import ExactIndex, Metric
-from negmine.miner import RULES, HardNegativeMiner
-from negmine.negatives import HardNegatives
-from negmine.positives import Positives
-from negmine.torch.table import NegativesTable
+from negmine.mining.miner import RULES, HardNegativeMiner
+from negmine.mining.negatives import HardNegatives
+from negmine.search.exact import ExactIndex, Metric
+from negmine.store.negatives_table import NegativesTable
 
 __all__ = ["redraw", "refresh"]
 
@@ -82,7 +83,7 @@ def redraw(
     return fresh
 
 
-@_coerce.named("refresh", RULES)
+@refuse_unknown_options("refresh", RULES)
 def refresh(
     table: NegativesTable,
     miner: HardNegativeMiner,
@@ -162,7 +163,7 @@ def refresh(
     (1, (2, 2))
     """
     _refuse_other_types(table, miner=(miner, HardNegativeMiner))
-    batch_size = _coerce.integer(batch_size, "batch_size", least=1)
+    batch_size = check_integer(batch_size, "batch_size", least=1)
     _refuse_other_lengths(table, queries, documents)
     query_vectors = _encode(encode, queries, "encode", batch_size)
     named = "encode" if encode_documents is None else "encode_documents"
@@ -205,7 +206,7 @@ def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt
         end = min(begin + batch_size, n)
         with torch.no_grad():
             found = encode(entries[begin:end])
-        vectors = _coerce.vectors(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
+        vectors = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
         if begin == 0:
             embeddings = np.empty((n, vectors.shape[1]), dtype=vectors.dtype)
         if vectors.shape != (end - begin, embeddings.shape[1]):

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from negmine.behavior.simhash import SimHash
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.sketches.simhash import SimHash
 
 __all__ = ["Hashed", "Histories", "attend", "read_histories"]
 

@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from negmine import _coerce, _native
-from negmine.torch._attention import Hashed, Histories, attend, read_histories
+from negmine import _native
+from negmine._core.arrays import as_rows
+from negmine._core.options import check_integer, check_real
+from negmine.torch.histories._attention import Hashed, Histories, attend, read_histories
 
 __all__ = ["ETA", "TargetAttention"]
 
 
 def _scale(scale: float | None, dim: int) -> float:
     """What scores are multiplied with before the softmax."""
-    return dim**-0.5 if scale is None else _coerce.real(scale, "scale", above=0.0)
+    return dim**-0.5 if scale is None else check_real(scale, "scale", above=0.0)
 
 
 class TargetAttention(nn.Module):
@@ -39,7 +41,7 @@ class TargetAttention(nn.Module):
 
     def __init__(self, dim: int, *, scale: float | None = None) -> None:
         super().__init__()
-        self.dim = _coerce.integer(dim, "dim", least=1)
+        self.dim = check_integer(dim, "dim", least=1)
         self.scale = _scale(scale, self.dim)
 
     def forward(
@@ -102,9 +104,9 @@ class ETA(Hashed):
         center: object = None,
     ) -> None:
         # The widest signatures of which a whole number makes m: fewer words to compare.
-        bits = _coerce.integer(m, "m", least=1)
+        bits = check_integer(m, "m", least=1)
         super().__init__(dim, bits, next(tau for tau in range(31, 0, -1) if bits % tau == 0), seed, center)
-        self.top_k = _coerce.integer(top_k, "top_k", least=1)
+        self.top_k = check_integer(top_k, "top_k", least=1)
         self.scale = _scale(scale, dim)
 
     def forward(
@@ -171,10 +173,10 @@ def _native_nearest(read: Histories, module: ETA) -> Tensor:
     mask = None if read.mask is None else read.mask.reshape(-1).numpy()
     hasher = module.hasher
     known = hasher.hash_rows(
-        _coerce.rows(read.behaviours.reshape(-1, dim).detach(), "behaviours"), "behaviours", mask, threads
+        as_rows(read.behaviours.reshape(-1, dim).detach(), "behaviours"), "behaviours", mask, threads
     )
     wanted = hasher.hash_rows(
-        _coerce.rows(read.candidates.reshape(-1, dim).detach(), "candidates"), "candidates", None, threads
+        as_rows(read.candidates.reshape(-1, dim).detach(), "candidates"), "candidates", None, threads
     )
     rows = _native.nearest(wanted, known, users, min(module.top_k, length), threads)
     first = np.repeat(np.arange(users) * length, len(wanted) // max(users, 1))[:, None]

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from negmine import _coerce, _native
+from negmine import _native
+from negmine._core.arrays import Rows, as_rows
+from negmine._core.options import check_choice, check_flag
 from negmine.behavior.table import NORMALIZE, Normalize
-from negmine.torch._attention import Hashed, Histories, read_histories
+from negmine.torch.histories._attention import Hashed, Histories, read_histories
 
 __all__ = ["SDIM"]
 
@@ -92,8 +94,8 @@ class SDIM(Hashed):
         center: object = None,
     ) -> None:
         super().__init__(dim, m, tau, seed, center)
-        self.normalize = _coerce.choice(normalize, "normalize", NORMALIZE)
-        self.skip_empty = _coerce.flag(skip_empty, "skip_empty")
+        self.normalize = check_choice(normalize, "normalize", NORMALIZE)
+        self.skip_empty = check_flag(skip_empty, "skip_empty")
 
     def extra_repr(self) -> str:
         """How it is made."""
@@ -212,17 +214,17 @@ def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tu
 
 
 # A call on a short history is mostly what stands here: what most tensors are needs no second look.
-def _rows(x: Tensor, argument: str) -> _coerce.Rows | npt.NDArray[np.float32]:
+def _rows(x: Tensor, argument: str) -> Rows | npt.NDArray[np.float32]:
     """The last two dimensions of three, (U, n, width), as rows."""
     if x.dtype is torch.float32 and x.layout is torch.strided and not x.is_neg() and x.numel():
         rows: npt.NDArray[np.float32] = x.detach().numpy()
         return rows.reshape(-1, rows.shape[-1])
-    return _coerce.rows(x.reshape(-1, x.shape[-1]), argument)
+    return as_rows(x.reshape(-1, x.shape[-1]), argument)
 
 
-def _matrix(rows: _coerce.Rows | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _matrix(rows: Rows | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The same where they are float32, row after row."""
-    return np.ascontiguousarray(rows.array if isinstance(rows, _coerce.Rows) else rows)
+    return np.ascontiguousarray(rows.array if isinstance(rows, Rows) else rows)
 
 
 class _Pool(torch.autograd.Function):

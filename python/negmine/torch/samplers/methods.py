@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from negmine import _coerce
+from negmine._core.options import refuse_unknown_fields
 from negmine.batches import batch_plan, class_balanced_plan, no_duplicate_plan, topic_plan
-from negmine.batches.clusters import ClusterLike
-from negmine.torch.schedule import PlanBatchSampler
+from negmine.clustering.labels import ClusterLike
+from negmine.torch.samplers.plan_sampler import PlanBatchSampler
 
 __all__ = ["ClassBalancedBatchSampler", "ClusterBatchSampler", "NoDuplicateBatchSampler", "TopicBatchSampler"]
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 class ClusterBatchSampler(PlanBatchSampler):
     """Batches of whole clusters, every row once an epoch: in-batch negatives become hard ones without a search.
 
@@ -90,7 +90,7 @@ class ClusterBatchSampler(PlanBatchSampler):
         self._replace_plan(batch_plan(clusters, **self._options), "clusters")
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 class TopicBatchSampler(PlanBatchSampler):
     """Batches of queries on one topic or a few, without end: in-batch negatives are on the topic.
 
@@ -154,7 +154,7 @@ class TopicBatchSampler(PlanBatchSampler):
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 class NoDuplicateBatchSampler(PlanBatchSampler):
     """Batches in which no document is by accident another row's negative, using every row.
 
@@ -216,7 +216,7 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 class ClassBalancedBatchSampler(PlanBatchSampler):
     """Batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, as losses on class labels want.
 

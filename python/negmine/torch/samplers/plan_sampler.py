@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler, Sampler
 
-from negmine import _coerce
+from negmine._core.options import check_epoch, check_integer, refuse_unknown_fields
 from negmine.batches import BatchPlan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 
@@ -38,8 +38,8 @@ class PlanBatches(Sampler[list[int]]):
 
     def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
         _check_plan(plan)
-        replicas = _coerce.integer(num_replicas, "num_replicas", least=1)
-        self._rank = _coerce.integer(rank, "rank", least=0)
+        replicas = check_integer(num_replicas, "num_replicas", least=1)
+        self._rank = check_integer(rank, "rank", least=0)
         if self._rank >= replicas:
             raise NegmineValueError(
                 f"`rank` must be below `num_replicas`; got rank={self._rank}, num_replicas={replicas}."
@@ -121,7 +121,7 @@ class PlanBatches(Sampler[list[int]]):
         epoch : int
             In [0, 2**64).
         """
-        wanted = _coerce.epoch(epoch)
+        wanted = check_epoch(epoch)
         if wanted == self._epoch:
             return
         if self._resuming:
@@ -163,8 +163,8 @@ class PlanBatches(Sampler[list[int]]):
         dict
             As of :meth:`state_dict`.
         """
-        number = _coerce.epoch(epoch)
-        count = _coerce.integer(n_batches, "n_batches", least=0, most=len(self))
+        number = check_epoch(epoch)
+        count = check_integer(n_batches, "n_batches", least=0, most=len(self))
         if count == len(self):
             waiting = self._next_plan if number == self._epoch else None
             return self._state(_after(number), 0, self._plan if waiting is None else waiting)
@@ -223,14 +223,14 @@ class PlanBatches(Sampler[list[int]]):
                 raise NegmineValueError(
                     f"`state_dict` must be of this sampler's {key}, {own[key]!r}; got {state[key]!r}.{hint}"
                 )
-        position = _coerce.integer(state["position"], "position", least=0, most=plan.batches_per_epoch - 1)
+        position = check_integer(state["position"], "position", least=0, most=plan.batches_per_epoch - 1)
         if position % self._num_replicas:
             raise NegmineValueError(
                 f"`num_replicas` must divide the position of `state_dict`; got num_replicas={self._num_replicas}, "
                 f"position={position}. Any number that divides `batches_per_step` goes on from the end of a step of "
                 f"{plan.batches_per_step} batches."
             )
-        return plan, _coerce.epoch(state["epoch"]), position
+        return plan, check_epoch(state["epoch"]), position
 
     def _go_to(self, epoch: int, position: int) -> None:
         """Stand before a batch; the end of an epoch is the start of the next."""
@@ -328,7 +328,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
             raise NegmineTypeError(f"`{type(self).__name__}` has no option {name!r}.")
 
 
-@_coerce.named_options
+@refuse_unknown_fields
 class RaggedBatchSampler(PlanBatches):
     """Batches of a plan whose sizes differ, for the ``batch_sampler`` of a DataLoader.
 

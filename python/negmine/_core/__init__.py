@@ -1,0 +1,1 @@
+"""What every room uses: arrays and options as the core takes them, files, memory maps, extras and digests."""

@@ -1,0 +1,124 @@
+"""Validation of options: numbers, booleans, choices, seeds, and names of keyword arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = [
+    "MAX_INT32",
+    "check_choice",
+    "check_epoch",
+    "check_flag",
+    "check_integer",
+    "check_real",
+    "check_seed",
+    "refuse_unknown_fields",
+    "refuse_unknown_options",
+]
+
+
+#: Counts are int32.
+MAX_INT32 = 2**31 - 1
+
+
+P = ParamSpec("P")
+
+
+R = TypeVar("R")
+
+
+T = TypeVar("T")
+
+
+def check_integer(value: object, argument: str, *, least: int, most: int = MAX_INT32) -> int:
+    """Read an integer between ``least`` and ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise NegmineTypeError(f"`{argument}` must be an integer; got {value!r}.")
+    if value < least:
+        raise NegmineValueError(f"`{argument}` must be at least {least}; got {value}.")
+    if value > most:
+        raise NegmineValueError(f"`{argument}` must be at most {most}; got {value}.")
+    return int(value)
+
+
+def check_real(value: object, argument: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Read a finite number, at least ``least`` and above ``above``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise NegmineTypeError(f"`{argument}` must be a number; got {value!r}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise NegmineValueError(f"`{argument}` must be finite; got {number}.")
+    if number < least:
+        raise NegmineValueError(f"`{argument}` must be at least {least}; got {number}.")
+    if number <= above:
+        raise NegmineValueError(f"`{argument}` must be greater than {above}; got {number}.")
+    return number
+
+
+def check_flag(value: object, argument: str) -> bool:
+    """Read a yes or no."""
+    if not isinstance(value, bool | np.bool_):
+        raise NegmineTypeError(f"`{argument}` must be True or False; got {value!r}.")
+    return bool(value)
+
+
+def check_choice(value: object, argument: str, options: Sequence[str]) -> str:
+    """Read one of a few words."""
+    if not isinstance(value, str) or value not in options:
+        raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
+    return str(value)
+
+
+def check_seed(value: object) -> int:
+    """Read a seed: an integer in [0, 2**64)."""
+    return check_integer(value, "seed", least=0, most=2**64 - 1)
+
+
+def check_epoch(value: object) -> int:
+    """Read an epoch: an integer in [0, 2**64)."""
+    return check_integer(value, "epoch", least=0, most=2**64 - 1)
+
+
+def refuse_unknown_options(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make an unknown option of a function a negmine error that lists the options there are.
+
+    Parameters
+    ----------
+    owner
+        What the message calls the function.
+    others
+        Options that the function hands on, beside its own.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters.values()
+        own = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+        known = sorted({*own, *others} - {"self", "cls"})
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in known:
+                    raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def refuse_unknown_fields(cls: type[T]) -> type[T]:
+    """:func:`refuse_unknown_options` for the options of a class."""
+    cls.__init__ = refuse_unknown_options(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
+    return cls

@@ -1,0 +1,10 @@
+"""What is known about queries and documents: positives, eligibility, judgments, runs, and fingerprints of inputs."""
+
+from __future__ import annotations
+
+from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
+from negmine.data.qrels import Qrels
+from negmine.data.runs import Run
+
+__all__ = ["Eligibility", "Positives", "Qrels", "Run"]

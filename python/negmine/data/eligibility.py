@@ -1,0 +1,60 @@
+"""Eligibility: a key per document and a range of keys per query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine._core.arrays import as_int64s
+from negmine._core.options import refuse_unknown_fields, refuse_unknown_options
+from negmine.errors import NegmineValueError
+
+__all__ = ["Eligibility"]
+
+
+@refuse_unknown_fields
+@dataclass(frozen=True, slots=True, eq=False)
+class Eligibility:
+    """A key per document and an inclusive range of keys per query: documents outside it are no candidates.
+
+    Dates: ``keys`` are the documents' dates and ``highest`` the day before the query's. Tenants or languages:
+    :meth:`equal`.
+
+    Attributes
+    ----------
+    keys : int64 (n_documents,)
+    lowest, highest : int64 (n_queries,)
+        An empty range (``lowest > highest``) admits nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> dates, asked = np.array([10, 20, 30]), np.array([25])
+    >>> before = negmine.Eligibility(dates, lowest=np.array([0]), highest=asked - 1)
+    >>> corpus = np.ones((3, 2), dtype=np.float32)
+    >>> negmine.ExactIndex(corpus).search(corpus[:1], 3, eligible=before).rows.tolist()
+    [[0, 1, -1]]
+    """
+
+    keys: npt.NDArray[np.int64]
+    lowest: npt.NDArray[np.int64]
+    highest: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("keys", "lowest", "highest"):
+            object.__setattr__(self, name, as_int64s(getattr(self, name), name))
+        if len(self.lowest) != len(self.highest):
+            raise NegmineValueError(f"`highest` must have length {len(self.lowest)}; got {len(self.highest)}.")
+
+    @classmethod
+    @refuse_unknown_options("equal")
+    def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
+        """Documents whose key, of ``keys``, equals the query's, of ``query_keys``: tenants, languages."""
+        wanted = as_int64s(query_keys, "query_keys")
+        return cls(as_int64s(keys, "keys"), wanted, wanted)
+
+    def slice(self, begin: int, end: int) -> Eligibility:
+        """Queries ``begin`` to ``end``."""
+        return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])

@@ -1,0 +1,20 @@
+"""Batch samplers of plans, and the contracts that hold any sampler to them."""
+
+from __future__ import annotations
+
+from negmine.torch.samplers.methods import (
+    ClassBalancedBatchSampler,
+    ClusterBatchSampler,
+    NoDuplicateBatchSampler,
+    TopicBatchSampler,
+)
+from negmine.torch.samplers.plan_sampler import PlanBatchSampler, RaggedBatchSampler
+
+__all__ = [
+    "ClassBalancedBatchSampler",
+    "ClusterBatchSampler",
+    "NoDuplicateBatchSampler",
+    "PlanBatchSampler",
+    "RaggedBatchSampler",
+    "TopicBatchSampler",
+]
