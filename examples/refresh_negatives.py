@@ -41,7 +41,7 @@ def loss_of(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Ten
 def recall(model: torch.nn.Module, data: demo.DemoSet) -> float:
     """Share of the other words' meanings that are among the ten nearest definitions."""
     index = negmine.ExactIndex(model(torch.from_numpy(data.document_vectors)))
-    nearest = index.search(model(torch.from_numpy(data.query_vectors[N_TRAIN:])), 10).rows
+    nearest = index.search(model(torch.from_numpy(data.query_vectors[N_TRAIN:])), 10).indices
     meanings = [data.positives[N_TRAIN + i] for i in range(len(nearest))]
     found = sum(np.isin(right, rows).sum() for right, rows in zip(meanings, nearest, strict=True))
     return float(found / sum(map(len, meanings)))

@@ -24,7 +24,7 @@ def main() -> None:
     demo = negmine.demo.load()
     n = len(demo.queries)
     # Each query's pairs: its labelled document against the best twenty that are not right.
-    negatives = negmine.mine(demo.query_vectors, demo.document_vectors, demo.positives, num_negatives=PAIRS).rows
+    negatives = negmine.mine(demo.query_vectors, demo.document_vectors, demo.positives, num_negatives=PAIRS).indices
     right = np.einsum("qd,qd->q", demo.query_vectors, demo.document_vectors[demo.labeled])
     wrong = np.einsum("qd,qpd->qp", demo.query_vectors, demo.document_vectors[negatives])
     margins = (right[:, None] - wrong).astype(np.float64)

@@ -279,15 +279,15 @@ def assert_same_pool(pool: negmine.CandidatePool, rows: Sequence[oracle.Row], pr
     """Hold every array and every line of the report to the oracle's."""
     limits = problem.limits
     width = limits.range_max - limits.range_min
-    same(pool.rows, ragged([row.pool for row in rows], width, -1, np.int64), np.int64, "rows")
+    same(pool.indices, ragged([row.pool for row in rows], width, -1, np.int64), np.int64, "indices")
     same(pool.scores, ragged([row.pool_scores for row in rows], width, -math.inf, float), np.float64, "scores")
     same(pool.counts, [len(row.pool) for row in rows], np.int32, "counts")
-    same(pool.query_rows, [row.global_query for row in rows], np.int64, "query_rows")
-    same(pool.positive_rows, [row.positive for row in rows], np.int64, "positive_rows")
+    same(pool.query_indices, [row.global_query for row in rows], np.int64, "query_indices")
+    same(pool.positive_indices, [row.positive for row in rows], np.int64, "positive_indices")
     same(pool.reference_scores, [row.reference for row in rows], np.float64, "reference_scores")
     same(pool.cap_scores, [cap_of(row, limits) for row in rows], np.float64, "cap_scores")
     same(pool.positive_scores, positive_scores(problem), np.float64, "positive_scores")
-    same_labels(pool.ids, pool.rows, problem.ids)
+    same_labels(pool.ids, pool.indices, problem.ids)
     assert reason_names(pool.reasons) == [row.reason for row in rows]
     assert pool.reasons.dtype == np.uint8
     assert_same_report(pool.report, rows, problem, [row.reason for row in rows])
@@ -340,17 +340,17 @@ def assert_same_choice(
     actual: negmine.HardNegatives, chosen: Sequence[oracle.Chosen], rows: Sequence[oracle.Row], problem: Problem, n: int
 ) -> None:
     """Hold negatives to the oracle's; `n` is the number of mined ones asked for."""
-    width = actual.rows.shape[1]
+    width = actual.indices.shape[1]
     scores = [oracle.public_scores(one.scores) for one in chosen]
-    same(actual.rows, ragged([one.rows for one in chosen], width, -1, np.int64), np.int64, "rows")
+    same(actual.indices, ragged([one.rows for one in chosen], width, -1, np.int64), np.int64, "indices")
     same(actual.scores, ragged(scores, width, -math.inf, np.float32), np.float32, "scores")
-    same(actual.counts, [len(one.rows) for one in chosen], np.int32, "counts")
+    same(actual.counts, [len(one.indices) for one in chosen], np.int32, "counts")
     sources = [[1] * len(one.mined) + [2] * len(one.random) for one in chosen]
     same(actual.source, ragged(sources, width, 0, np.uint8), np.uint8, "source")
-    same(actual.query_rows, [row.global_query for row in rows], np.int64, "query_rows")
-    same(actual.positive_rows, [row.positive for row in rows], np.int64, "positive_rows")
+    same(actual.query_indices, [row.global_query for row in rows], np.int64, "query_indices")
+    same(actual.positive_indices, [row.positive for row in rows], np.int64, "positive_indices")
     same(actual.reference_scores, [row.reference for row in rows], np.float64, "reference_scores")
-    same_labels(actual.ids, actual.rows, problem.ids)
+    same_labels(actual.ids, actual.indices, problem.ids)
     reasons = [one.reason for one in chosen]
     assert reason_names(actual.reasons) == reasons
     assert len(actual) == len(rows)
@@ -387,10 +387,10 @@ def digest_pool(pool: negmine.CandidatePool) -> str:
     """Digest what a scan gives."""
     lines = [pool.report.lines[line] for line in LINES]
     return digest(
-        pool.rows, pool.scores, pool.counts, pool.reasons, pool.reference_scores, pool.positive_scores, *lines
+        pool.indices, pool.scores, pool.counts, pool.reasons, pool.reference_scores, pool.positive_scores, *lines
     )
 
 
 def digest_negatives(negatives: negmine.HardNegatives) -> str:
     """Digest what a choice gives."""
-    return digest(negatives.rows, negatives.scores, negatives.counts, negatives.reasons, negatives.source)
+    return digest(negatives.indices, negatives.scores, negatives.counts, negatives.reasons, negatives.source)

@@ -149,7 +149,7 @@ def quality(task: Task, towers: Towers, split: Split) -> float:
     with torch.no_grad():
         points = towers.embed(towers.points, split.x).numpy()
         labels = towers.embed(towers.labels, task.data.labels).numpy()
-    rows = negmine.ExactIndex(labels).search(points, task.depth).rows
+    rows = negmine.ExactIndex(labels).search(points, task.depth).indices
     known = split.positives.queries() * len(labels) + split.positives.items
     hits = np.isin(np.arange(len(rows))[:, None] * len(labels) + rows, known)
     gain = 1.0 / np.log2(np.arange(task.depth) + 2)

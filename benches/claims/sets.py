@@ -45,9 +45,9 @@ def _judged(name: str) -> Set:
     x = np.load(folder / "queries.minilm.npy").astype(np.float32)
     labels = np.load(folder / "corpus.minilm.npy").astype(np.float32)
     queries, documents, qrels = (pq.read_table(folder / f"{part}.parquet") for part in ("queries", "corpus", "qrels"))
-    query_row = {label: row for row, label in enumerate(queries["query_id"].to_pylist())}
+    query_index = {label: row for row, label in enumerate(queries["query_id"].to_pylist())}
     document_row = {label: row for row, label in enumerate(documents["doc_id"].to_pylist())}
-    rows = np.array([query_row[label] for label in qrels["query_id"].to_pylist()])
+    rows = np.array([query_index[label] for label in qrels["query_id"].to_pylist()])
     items = np.array([document_row[label] for label in qrels["doc_id"].to_pylist()])
     is_test = np.array(qrels["split"].to_pylist()) == "test"
 

@@ -149,7 +149,7 @@ def neighbours(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     sample = np.linspace(0, len(rows) - 1, SAMPLE).astype(int)
     found = negmine.ExactIndex(rows).search(rows[sample], 10, exclude=[[int(i)] for i in sample])
-    return sample, found.rows
+    return sample, found.indices
 
 
 def measure(side: str, rows: Path, k: int, threads: int, python: str, folder: Path) -> tuple[dict[str, float], Labels]:

@@ -47,8 +47,8 @@ def synthetic(n_rows: int, n_documents: int, n: int) -> negmine.HardNegatives:
         counts=counts,
         reasons=np.zeros(n_rows, dtype=np.uint8),
         reference_scores=np.ones(n_rows),
-        query_rows=np.arange(n_rows),
-        positive_rows=np.full(n_rows, -1, dtype=np.int64),
+        query_indices=np.arange(n_rows),
+        positive_indices=np.full(n_rows, -1, dtype=np.int64),
         report=replace(small.report, n_documents=n_documents),
     )
 
@@ -63,11 +63,11 @@ class RowAtATime(Dataset[dict[str, Any]]):
         return len(self.negatives)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        rows = self.negatives.rows[index]
+        rows = self.negatives.indices[index]
         sample = {
-            "query_row": self.negatives.query_rows[index],
-            "positive_row": self.positives[index],
-            "negative_rows": rows,
+            "query_index": self.negatives.query_indices[index],
+            "positive_index": self.positives[index],
+            "negative_indices": rows,
             "scores": self.negatives.scores[index],
             "count": self.negatives.counts[index],
             "mask": rows >= 0,
@@ -111,8 +111,8 @@ def hugging_face(negatives: negmine.HardNegatives, positives: np.ndarray) -> Any
         import datasets
     except ImportError:
         return None
-    columns = {"query_row": negatives.query_rows, "positive_row": positives, "count": negatives.counts}
-    columns |= {"negative_rows": negatives.rows, "scores": negatives.scores, "mask": negatives.rows >= 0}
+    columns = {"query_index": negatives.query_indices, "positive_index": positives, "count": negatives.counts}
+    columns |= {"negative_indices": negatives.indices, "scores": negatives.scores, "mask": negatives.indices >= 0}
     return datasets.Dataset.from_dict(columns | {"generation": np.zeros(len(positives), dtype=np.int64)})
 
 

@@ -64,7 +64,7 @@ def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> 
         # Calls add up until packing is predicted to pay.
         for _ in range(16):
             packing = max(packing, seconds(lambda chosen=chosen, k=k: chosen.search(queries, k)))
-        assert (full.search(queries, k).rows == chosen.search(queries, k).rows).all()
+        assert (full.search(queries, k).indices == chosen.search(queries, k).indices).all()
         sides = [lambda full=full, k=k: full.search(queries, k), lambda chosen=chosen, k=k: chosen.search(queries, k)]
         a, b = turns(sides, rounds)
         packed = (chosen.nbytes + 0.0) / (4.0 * corpus.size)

@@ -36,7 +36,7 @@ def case(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         queries, corpus = np.concatenate([queries, corpus[:3000]]), corpus[3000:]
     else:
         queries, corpus = corpus, queries
-    near = negmine.ExactIndex(corpus).search(queries, 20).rows
+    near = negmine.ExactIndex(corpus).search(queries, 20).indices
     place = np.random.default_rng(0).integers(20, size=len(queries))
     return queries, corpus, near[np.arange(len(queries)), place]
 

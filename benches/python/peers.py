@@ -57,7 +57,7 @@ class Negmine(Peer):
         self.index = negmine.ExactIndex(corpus, metric="ip", num_threads=self.threads)
 
     def search(self, k: int) -> np.ndarray:
-        return self.index.search(self.queries, k, num_threads=self.threads).rows
+        return self.index.search(self.queries, k, num_threads=self.threads).indices
 
 
 class NumPy(Peer):
@@ -214,8 +214,8 @@ class NegmineMiner(Miner):
         negatives = negmine.mine(
             self.queries, self.corpus, positives, num_negatives=k, relative_margin=0.05, num_threads=self.threads
         )
-        query = np.repeat(negatives.query_rows, negatives.counts)
-        document = negatives.rows[negatives.source > 0]
+        query = np.repeat(negatives.query_indices, negatives.counts)
+        document = negatives.indices[negatives.source > 0]
         anchors, texts = pa.array(self.anchors), pa.array(self.texts)
         columns = [anchors.take(query), texts.take(self.positives[query]), texts.take(document)]
         self.table = pa.table(columns, names=["anchor", "positive", "negative"])

@@ -25,7 +25,7 @@ CORPUS, QUERIES = RNG.standard_normal((4000, 32)), RNG.standard_normal((200, 32)
 def search() -> int:
     """Search with two threads; return a number that tells the answer."""
     found = negmine.ExactIndex(CORPUS, num_threads=2).search(QUERIES, 5)
-    return int(found.rows.sum())
+    return int(found.indices.sum())
 
 
 class Searched(Dataset[int]):

@@ -31,7 +31,7 @@ def marked(negatives: negmine.HardNegatives, mark: int) -> negmine.HardNegatives
     """Make every value of the negatives say `mark`."""
     return replace(
         negatives,
-        rows=np.full_like(negatives.rows, mark % N_DOCUMENTS),
+        rows=np.full_like(negatives.indices, mark % N_DOCUMENTS),
         scores=np.full_like(negatives.scores, mark),
         counts=np.full_like(negatives.counts, mark),
         epoch=mark,
@@ -41,7 +41,7 @@ def marked(negatives: negmine.HardNegatives, mark: int) -> negmine.HardNegatives
 def is_of(rows: TableRows, mark: int) -> bool:
     """Whether all values say `mark`."""
     values = {*np.unique(rows.scores).tolist(), *np.unique(rows.counts).tolist(), rows.epoch}
-    return values <= {mark} and set(np.unique(rows.rows).tolist()) <= {mark % N_DOCUMENTS}
+    return values <= {mark} and set(np.unique(rows.indices).tolist()) <= {mark % N_DOCUMENTS}
 
 
 def read_until(folder: Path, last: int, answers: Any) -> None:

@@ -58,12 +58,12 @@ def test_a_batch_holds_what_was_mined(
     assert len(dataset) == len(negatives)
     batch = collate(dataset.__getitems__(indices))
     expected = {
-        "query_row": negatives.query_rows,
-        "positive_row": negatives.positive_rows if each else FIRST,
-        "negative_rows": negatives.rows,
+        "query_index": negatives.query_indices,
+        "positive_index": negatives.positive_indices if each else FIRST,
+        "negative_indices": negatives.indices,
         "scores": negatives.scores,
         "count": negatives.counts,
-        "mask": np.arange(negatives.rows.shape[1]) < negatives.counts[:, None],
+        "mask": np.arange(negatives.indices.shape[1]) < negatives.counts[:, None],
         "generation": np.zeros(len(negatives), dtype=np.int64),
     }
     assert batch.keys() == expected.keys()
@@ -87,7 +87,7 @@ def test_numbers_come_as_tensors_with_zeros_for_padding(kind: str, tmp_path: Pat
     dataset = NegativesDataset(payload(kind, tmp_path), payload(kind, tmp_path), NEGATIVES, positives=positives)
     indices = [1, 5, 0, 59]
     batch = collate(dataset.__getitems__(indices))
-    rows = NEGATIVES.rows[indices]
+    rows = NEGATIVES.indices[indices]
     assert (rows < 0).any()
     expected = np.where(rows[..., None] >= 0, VECTORS[rows], 0)
     np.testing.assert_array_equal(batch["negatives"], expected)
@@ -101,7 +101,7 @@ def test_numbers_come_as_tensors_with_zeros_for_padding(kind: str, tmp_path: Pat
 def test_tensors_keep_their_type(dtype: Any) -> None:
     values = (torch.arange(N_DOCUMENTS) % 7).to(dtype)
     batch = collate(NegativesDataset(None, values, NEGATIVES, positives=FIRST).__getitems__([1, 0]))
-    rows = batch["negative_rows"]
+    rows = batch["negative_indices"]
     assert batch["negatives"].dtype == batch["positive"].dtype == dtype
     expected = torch.where(batch["mask"], values.to(torch.complex64)[rows], 0)
     assert torch.equal(batch["negatives"].to(torch.complex64), expected)
@@ -126,11 +126,11 @@ def test_texts_come_as_lists_without_padding(form: Any) -> None:
     batch = collate(dataset.__getitems__([1, 0]))
     assert batch["query"] == ["q1", "q0"]
     assert batch["positive"] == [None, None]
-    assert batch["negatives"] == [[TEXTS[row] for row in NEGATIVES.rows[i] if row >= 0] for i in (1, 0)]
+    assert batch["negatives"] == [[TEXTS[row] for row in NEGATIVES.indices[i] if row >= 0] for i in (1, 0)]
     assert [len(texts) for texts in batch["negatives"]] == batch["count"].tolist()
     # What an encoder makes of the flat list goes where the mask says.
     flat = [text for texts in batch["negatives"] for text in texts]
-    assert [TEXTS[row] for row in batch["negative_rows"][batch["mask"]]] == flat
+    assert [TEXTS[row] for row in batch["negative_indices"][batch["mask"]]] == flat
 
 
 def test_sequences_that_can_are_read_in_one_call() -> None:
@@ -142,7 +142,7 @@ def test_sequences_that_can_are_read_in_one_call() -> None:
 def test_documents_may_be_a_dataset_of_hugging_face() -> None:
     documents = pytest.importorskip("datasets").Dataset.from_dict({"title": TEXTS, "row": range(N_DOCUMENTS)})
     batch = collate(NegativesDataset(None, documents, NEGATIVES, positives=FIRST).__getitems__([1, 0]))
-    expected = [[{"title": TEXTS[row], "row": row} for row in NEGATIVES.rows[i] if row >= 0] for i in (1, 0)]
+    expected = [[{"title": TEXTS[row], "row": row} for row in NEGATIVES.indices[i] if row >= 0] for i in (1, 0)]
     assert batch["negatives"] == expected
     assert batch["positive"] == [{"title": "d1", "row": 1}, {"title": "d0", "row": 0}]
 
@@ -180,7 +180,7 @@ def test_wrapped_and_loaded_it_gives_the_same(wrap: Any) -> None:
     for start, batch in enumerate(DataLoader(wrap(dataset), batch_size=20, collate_fn=collate)):
         expected = collate(dataset.__getitems__(range(20 * start, 20 * start + 20)))
         assert batch["negatives"] == expected["negatives"]
-        assert torch.equal(batch["negative_rows"], expected["negative_rows"])
+        assert torch.equal(batch["negative_indices"], expected["negative_indices"])
 
 
 def with_lengths(samples: Any) -> dict[str, Any]:
@@ -217,7 +217,15 @@ def test_batches_leave_workers_as_plain_dictionaries_of_few_files(dtype: Any) ->
                 assert batch[name] == column
         in_files = {name for name, column in batch.items() if isinstance(column, torch.Tensor) and column.is_shared()}
         assert in_files >= {"negatives", "trained"}
-        assert not in_files & {"query_row", "positive_row", "negative_rows", "scores", "count", "mask", "lengths"}
+        assert not in_files & {
+            "query_index",
+            "positive_index",
+            "negative_indices",
+            "scores",
+            "count",
+            "mask",
+            "lengths",
+        }
 
 
 def test_positives_may_be_lists_of_which_the_first_counts() -> None:
@@ -246,7 +254,7 @@ def test_with_a_table_and_mapped_documents_it_pickles_small(tmp_path: Path) -> N
 def test_negatives_in_memory_travel_without_their_pool() -> None:
     assert NEGATIVES.pool is not None
     text = pickle.dumps(NegativesDataset(None, None, NEGATIVES))
-    arrays = ("query_rows", "positive_rows", "rows", "scores", "counts")
+    arrays = ("query_indices", "positive_indices", "indices", "scores", "counts")
     assert len(text) < sum(getattr(NEGATIVES, name).nbytes for name in arrays) + 2000
     assert pickle.loads(text)[3].keys() == NegativesDataset(None, None, NEGATIVES)[3].keys()
 
@@ -307,7 +315,7 @@ def test_lists_that_are_asked_in_another_way_are_refused() -> None:
 def test_samples_that_do_not_fit_each_other_are_refused() -> None:
     wide, narrow = NegativesDataset(None, None, NEGATIVES), NegativesDataset(None, None, mined(num_negatives=2))
     texts = NegativesDataset(QUERIES, None, NEGATIVES)
-    with pytest.raises(NegmineValueError, match="`samples` must have `negative_rows` of one shape"):
+    with pytest.raises(NegmineValueError, match="`samples` must have `negative_indices` of one shape"):
         collate([wide[0], narrow[0]])
     with pytest.raises(NegmineValueError, match="`samples` must have the same names"):
         collate([wide[0], texts[0]])
@@ -329,7 +337,7 @@ def test_an_index_out_of_range_is_named_as_it_was_given(index: int) -> None:
 def test_indices_are_any_integers() -> None:
     dataset = NegativesDataset(None, None, NEGATIVES)
     for index in (-1, np.int64(N_QUERIES - 1), torch.tensor(N_QUERIES - 1)):
-        assert dataset[index]["query_row"] == N_QUERIES - 1  # type: ignore[index]
+        assert dataset[index]["query_index"] == N_QUERIES - 1  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("samples", "got"), [(5, "int"), ({"a": 1}, "dict"), ([5], "int"), ("ab", "str")])

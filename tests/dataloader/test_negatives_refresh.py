@@ -41,9 +41,9 @@ def test_persistent_workers_see_the_negatives_of_every_epoch(method: str, tmp_pa
         fresh = redraw(table, negatives, epoch=epoch) if epoch else negatives
         batches = list(loader)
         assert {value for batch in batches for value in batch["generation"].tolist()} == {epoch}
-        np.testing.assert_array_equal(torch.cat([batch["negative_rows"] for batch in batches]), fresh.rows)
+        np.testing.assert_array_equal(torch.cat([batch["negative_indices"] for batch in batches]), fresh.indices)
         np.testing.assert_array_equal(torch.cat([batch["scores"] for batch in batches]), fresh.scores)
-        seen.append(fresh.rows)
+        seen.append(fresh.indices)
     assert (seen[0] != seen[1]).any()
     assert (seen[1] != seen[2]).any()
 
@@ -76,7 +76,7 @@ def test_a_redraw_is_that_of_the_negatives(tmp_path: Path) -> None:
     table = NegativesTable.create(tmp_path / "table", negatives)
     fresh = redraw(table, negatives, epoch=7, num_threads=1)
     assert (table.generation, table.current().epoch, fresh.epoch) == (1, 7, 7)
-    np.testing.assert_array_equal(table.current().rows, negatives.redraw(7).rows)
+    np.testing.assert_array_equal(table.current().indices, negatives.redraw(7).indices)
 
 
 class Model:
@@ -116,11 +116,11 @@ def test_a_refresh_mines_with_the_model_as_it_is(form: Any, tmp_path: Path) -> N
         table, MINER, model, ENTRIES[:N_QUERIES], ENTRIES, LABELS, batch_size=40, metric="ip", epoch=2, warm_start=first
     )
     expected = mined_with(Model(1), epoch=2)
-    np.testing.assert_array_equal(fresh.rows, expected.rows)
-    np.testing.assert_array_equal(table.current().rows, expected.rows)
+    np.testing.assert_array_equal(fresh.indices, expected.indices)
+    np.testing.assert_array_equal(table.current().indices, expected.indices)
     np.testing.assert_array_equal(table.current().scores, expected.scores)
     assert (table.generation, table.current().epoch) == (1, 2)
-    assert (fresh.rows != first.rows).any()
+    assert (fresh.indices != first.indices).any()
     assert model.sizes == [40, 20, 40, 40, 17]
     assert not any(model.gradients)
     assert torch.is_grad_enabled()
@@ -132,7 +132,7 @@ def test_documents_may_have_an_encoder_of_their_own(tmp_path: Path) -> None:
     queries, documents = Model(1), Model(2)
     fresh = refresh(table, MINER, queries, ENTRIES[:N_QUERIES], ENTRIES, LABELS, encode_documents=documents)
     index = negmine.ExactIndex(documents(ENTRIES))
-    np.testing.assert_array_equal(fresh.rows, MINER.mine(index, queries(ENTRIES[:N_QUERIES]), LABELS).rows)
+    np.testing.assert_array_equal(fresh.indices, MINER.mine(index, queries(ENTRIES[:N_QUERIES]), LABELS).indices)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from refreshed import marked, mined
 
 NEGATIVES = mined()
 FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-COLUMNS = ("query_rows", "positive_rows", "rows", "scores", "counts")
+COLUMNS = ("query_indices", "positive_indices", "indices", "scores", "counts")
 
 
 @pytest.fixture
@@ -65,15 +65,15 @@ def test_every_reader_sees_the_newest_generation_though_the_clock_stands_still(t
         assert refreshed.is_of(often.read(range(10)), generation)
         if generation % 3 == 0:
             assert seldom.read([0]).generation == generation
-    np.testing.assert_array_equal(first.rows, NEGATIVES.rows)
-    assert not first.rows.flags.writeable
+    np.testing.assert_array_equal(first.indices, NEGATIVES.indices)
+    assert not first.indices.flags.writeable
     assert [path.name for path in table.folder.iterdir()] == ["negatives.table"]
 
 
 def test_the_number_of_negatives_may_change(table: NegativesTable) -> None:
     other = pickle.loads(pickle.dumps(table))
     table.publish(mined(num_negatives=2))
-    assert other.read([0, 3]).rows.shape == (2, 2)
+    assert other.read([0, 3]).indices.shape == (2, 2)
 
 
 def test_a_table_pickles_as_a_path(table: NegativesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def other_documents(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
 
 
 def other_queries(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
-    return replace(negatives, query_rows=negatives.query_rows[::-1].copy())
+    return replace(negatives, query_indices=negatives.query_indices[::-1].copy())
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def other_queries(negatives: negmine.HardNegatives) -> negmine.HardNegatives:
         (mined(59), ["negatives", "60 result rows", "got 59"]),
         (mined(reference="each"), ["negatives", "60 result rows", "got 120"]),
         (other_documents(NEGATIVES), ["negatives", "97 documents", "98"]),
-        (other_queries(NEGATIVES), ["negatives", "query_rows", "got 59 at result row 0", "has 0"]),
+        (other_queries(NEGATIVES), ["negatives", "query_indices", "got 59 at result row 0", "has 0"]),
         (NEGATIVES.pool, ["negatives", "HardNegatives", "CandidatePool"]),
     ],
 )

@@ -89,5 +89,5 @@ def test_the_same_negatives(options: dict[str, Any], seed: int) -> None:
         queries, corpus, negmine.Positives.from_lists(lists), num_negatives=5, range_max=N_DOCUMENTS, **options
     )
     expected = {(row(a), row(d)) for a, d in zip(theirs["anchor"], theirs["negative"], strict=True)}
-    mined = {(i, int(j)) for i in range(N_QUERIES) for j in ours.rows[i, : ours.counts[i]]}
+    mined = {(i, int(j)) for i in range(N_QUERIES) for j in ours.indices[i, : ours.counts[i]]}
     assert mined == expected

@@ -28,7 +28,7 @@ def search() -> tuple[list[list[int]], list[list[int]]]:
     found = index.search(queries, 5)
     miner = negmine.HardNegativeMiner(3, sampling="random", num_random=2, absolute_margin=0.0)
     negatives = miner.mine(index, queries, [[i] for i in range(40)], num_threads=2)
-    return found.rows.tolist(), negatives.rows.tolist()
+    return found.indices.tolist(), negatives.indices.tolist()
 
 
 def report(connection: Any) -> None:
@@ -91,7 +91,7 @@ def interrupt(call: str) -> None:
             miner.mine(index, queries, positives, progress=progress)
     except KeyboardInterrupt:
         print("interrupted", time.time(), flush=True)
-        again = index.search(queries[:2], 3).rows.tolist()
+        again = index.search(queries[:2], 3).indices.tolist()
         print("and usable", [row[0] for row in again], flush=True)
         sys.exit(0)
     sys.exit("the call was over before the signal came")
@@ -114,7 +114,7 @@ def nested() -> None:
         totals.append(total)
         if len(totals) == 3:
             raise Enough
-        print(index.search(queries[:96], 200, num_threads=1).rows[:2, 0].tolist(), flush=True)
+        print(index.search(queries[:96], 200, num_threads=1).indices[:2, 0].tolist(), flush=True)
 
     try:
         index.search(queries, 1, progress=progress, num_threads=1)

@@ -122,7 +122,7 @@ def test_mine_says_and_writes_what_the_library_finds(data: Path, tmp_path: Path)
         seed=3,
     )
     rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
-    np.testing.assert_array_equal(rows.negatives.rows, wanted.rows[wanted.rows >= 0])
+    np.testing.assert_array_equal(rows.negatives.indices, wanted.indices[wanted.indices >= 0])
     assert said["n_rows"] == N_QUERIES
     assert said["n_negatives"] == wanted.counts.sum()
     assert said["documents"] == wanted.report.totals()
@@ -141,8 +141,8 @@ def test_all_sources_say_the_same(data: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     negmine(*plain(data), "--out", tmp_path / "c.parquet")
     one, other = (next(io.read_negatives(tmp_path / f"{name}.parquet").batches()) for name in "ac")
-    np.testing.assert_array_equal(one.negatives.rows, other.negatives.rows)
-    assert one.negatives.ids[0] == f"c{one.negatives.rows[0]}"
+    np.testing.assert_array_equal(one.negatives.indices, other.negatives.indices)
+    assert one.negatives.ids[0] == f"c{one.negatives.indices[0]}"
 
 
 def test_copies_of_a_positive_are_left_out(data: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_policies(data: Path, tmp_path: Path, sampling: str, described: object) 
 def test_npz_is_what_the_library_loads(data: Path, tmp_path: Path) -> None:
     negmine(*plain(data), "--limit-per-document", 2, "--memory-limit", "64MiB", "--out", tmp_path / "a.npz")
     loaded = HardNegatives.load(tmp_path / "a.npz")
-    assert np.bincount(loaded.rows[loaded.rows >= 0]).max() <= 2
+    assert np.bincount(loaded.indices[loaded.indices >= 0]).max() <= 2
 
 
 @pytest.mark.parametrize("form", ["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"])
@@ -262,8 +262,8 @@ def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
     negmine(*labelled(data), "-n", 20, "--out", tmp_path / "a.parquet")
     said = spoken("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
     rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
-    query = np.repeat(rows.query_rows, rows.negatives.counts)
-    hidden = rows.negatives.rows == query + N_QUERIES
+    query = np.repeat(rows.query_indices, rows.negatives.counts)
+    hidden = rows.negatives.indices == query + N_QUERIES
     assert said["n_known"] == 0
     assert said["n_hidden"] == hidden.sum() > 0
     assert said["n_rows_hit"] == len(set(query[hidden].tolist()))

@@ -36,12 +36,12 @@ def test_the_result_is_what_one_call_gives(undisturbed: Path) -> None:
     wanted = next(io.MinedRows.from_negatives(negatives, query_ids=chosen["query_ids"]).batches())
     batches = list(io.read_negatives(undisturbed / "result.parquet").batches())
     assert len(batches) == -(-N_QUERIES // TILE)
-    for name in ("query_rows", "query_ids", "reference_scores", "reasons", "sources"):
+    for name in ("query_indices", "query_ids", "reference_scores", "reasons", "sources"):
         np.testing.assert_array_equal(
             np.concatenate([getattr(batch, name) for batch in batches]), getattr(wanted, name)
         )
     for side in ("positives", "negatives"):
-        for name in ("rows", "ids", "scores", "counts"):
+        for name in ("indices", "ids", "scores", "counts"):
             found = np.concatenate([getattr(getattr(batch, side), name) for batch in batches])
             np.testing.assert_array_equal(found, getattr(getattr(wanted, side), name))
     report = json.loads((undisturbed / "report.json").read_text())
@@ -116,10 +116,10 @@ def test_each_positive_may_have_rows_of_its_own(tmp_path: Path) -> None:
         **{name: options()[name] for name in ("exclude", "groups", "eligible")},
     )
     batches = list(io.read_negatives(tmp_path / "job" / "result.parquet").batches())
-    rows = np.concatenate([batch.negatives.rows for batch in batches])
-    np.testing.assert_array_equal(rows, negatives.rows[negatives.rows >= 0])
-    positives = np.concatenate([batch.positives.rows for batch in batches])
-    np.testing.assert_array_equal(positives, negatives.positive_rows[negatives.positive_rows >= 0])
+    rows = np.concatenate([batch.negatives.indices for batch in batches])
+    np.testing.assert_array_equal(rows, negatives.indices[negatives.indices >= 0])
+    positives = np.concatenate([batch.positives.indices for batch in batches])
+    np.testing.assert_array_equal(positives, negatives.positive_indices[negatives.positive_indices >= 0])
 
 
 def test_queries_that_are_the_corpus_exclude_themselves(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_queries_that_are_the_corpus_exclude_themselves(tmp_path: Path) -> None:
     lists = [[(row + 1) % N_DOCUMENTS] for row in range(N_DOCUMENTS)]
     result = mine_to(tmp_path / "job", corpus, corpus, lists, num_negatives=3, exclude_self=True, tile_queries=50)
     for batch in result.rows().batches():
-        assert not (batch.negatives.rows.reshape(-1, 3) == batch.query_rows[:, None]).any()
+        assert not (batch.negatives.indices.reshape(-1, 3) == batch.query_indices[:, None]).any()
     assert result.report["documents"]["self"] == N_DOCUMENTS
     labels = [f"d{row}" for row in range(N_DOCUMENTS)]
     again = mine_to(
@@ -142,7 +142,7 @@ def test_positives_outside_the_corpus_keep_their_vectors(tmp_path: Path) -> None
     vectors = np.random.default_rng(0).normal(size=(N_QUERIES // 2, WIDTH)).astype(np.float32)
     given["positives"] = Positives.from_lists(lists, positive_vectors=vectors)
     result = run(tmp_path / "job", **given)
-    assert sum((batch.positives.rows == -1).sum() for batch in result.rows().batches()) == N_QUERIES // 2
+    assert sum((batch.positives.indices == -1).sum() for batch in result.rows().batches()) == N_QUERIES // 2
     other = Positives.from_lists(lists, positive_vectors=vectors[::-1])
     with pytest.raises(errors.JobError, match="`positives` had other values"):
         run(tmp_path / "job", **(given | {"positives": other}))

@@ -31,7 +31,7 @@ plan = index.plan(len(queries), 10)
 assert plan.total_bytes <= limit and plan.passes >= 1, plan
 found = index.search(queries, 10)
 assert (found.counts == 10).all()
-print(plan, found.rows[:, 0].tolist())
+print(plan, found.indices[:, 0].tolist())
 """
 
 

@@ -92,7 +92,7 @@ def test_an_exception_from_progress_ends_the_call_and_comes_out() -> None:
     with pytest.raises(Enough, match="of"):
         index.search(queries, 1, progress=progress)
     assert time.perf_counter() - started < 30
-    assert index.search(queries[:1], 1).rows.tolist() == [[0]]
+    assert index.search(queries[:1], 1).indices.tolist() == [[0]]
 
 
 def test_progress_may_search_the_index_while_it_prepares() -> None:

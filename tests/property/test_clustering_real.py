@@ -25,7 +25,7 @@ def test_balance_costs_little(k: int) -> None:
     rows = np.load(FILE).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     sample = np.arange(0, len(rows), 50)
-    nearest = negmine.ExactIndex(rows).search(rows[sample], 10, exclude=[[int(i)] for i in sample]).rows
+    nearest = negmine.ExactIndex(rows).search(rows[sample], 10, exclude=[[int(i)] for i in sample]).indices
 
     def share(labels: Any) -> float:
         return float((labels[nearest] == labels[sample][:, None]).mean())

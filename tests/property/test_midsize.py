@@ -68,7 +68,7 @@ def test_search_depths(k: int) -> None:
     problem = problem_of("clusters", "cosine", (12, 1700, 90), PLAIN, 20)
     found = compare.index_of(problem, How(threads=2)).search(problem.queries, k)
     rows, scores, counts = oracle.search(problem.queries, problem.corpus, k)
-    compare.same(found.rows, rows, np.int64, "rows")
+    compare.same(found.indices, rows, np.int64, "indices")
     compare.same(found.scores, scores, np.float32, "scores")
     compare.same(found.counts, counts, np.int32, "counts")
 
@@ -95,7 +95,7 @@ def test_a_streamed_corpus_gives_the_same_answers(metric: oracle.Metric) -> None
     assert kept.nbytes > 11_000_000
     expected = kept.search(queries, 4)
     rows, scores, _ = oracle.search(queries[:3], corpus, 4, metric=metric)
-    compare.same(expected.rows[:3], rows, np.int64, "rows")
+    compare.same(expected.indices[:3], rows, np.int64, "indices")
     compare.same(expected.scores[:3], scores, np.float32, "scores")
     passes = set()
     for limit in (8_000_000, 16_000_000):
@@ -105,7 +105,7 @@ def test_a_streamed_corpus_gives_the_same_answers(metric: oracle.Metric) -> None
         assert index.nbytes == 0
         assert plan.total_bytes <= limit
         found = index.search(queries, 4)
-        assert compare.digest(found.rows, found.scores) == compare.digest(expected.rows, expected.scores)
+        assert compare.digest(found.indices, found.scores) == compare.digest(expected.indices, expected.scores)
     assert len(passes) > 1
 
 
@@ -116,7 +116,7 @@ def test_an_index_serves_many_calls_alike() -> None:
     positives, rules = compare.positives_of(problem), compare.rules_of(problem)
     pools = [miner.candidates(index, problem.queries, positives, **rules) for _ in range(3)]
     assert len({compare.digest_pool(pool) for pool in pools}) == 1
-    assert negmine.ExactIndex(problem.corpus).search(problem.queries, 5).rows.shape == (10, 5)
+    assert negmine.ExactIndex(problem.corpus).search(problem.queries, 5).indices.shape == (10, 5)
 
 
 # ---- metamorphic: what must hold whatever the oracle thinks
@@ -129,8 +129,8 @@ def test_permuting_the_corpus_permutes_the_answer() -> None:
     plain = negmine.mine(queries, corpus, [[i] for i in range(15)], num_negatives=9, absolute_margin=0.01)
     where = np.argsort(order)
     moved = negmine.mine(queries, corpus[order], [[where[i]] for i in range(15)], num_negatives=9, absolute_margin=0.01)
-    real = plain.rows >= 0
-    assert (np.where(moved.rows >= 0, order[moved.rows], -1) == plain.rows).all()
+    real = plain.indices >= 0
+    assert (np.where(moved.indices >= 0, order[moved.indices], -1) == plain.indices).all()
     assert real.any()
     assert (moved.scores == plain.scores).all()
 
@@ -139,7 +139,7 @@ def test_scaling_by_a_power_of_two_leaves_the_cosine() -> None:
     problem = problem_of("clusters", "cosine", (10, 700, 50), PLAIN, 24)
     plain = negmine.ExactIndex(problem.corpus).search(problem.queries, 30)
     scaled = negmine.ExactIndex(problem.corpus * np.float32(2.0**-20)).search(problem.queries * np.float32(2.0**9), 30)
-    assert (plain.rows == scaled.rows).all()
+    assert (plain.indices == scaled.indices).all()
     assert (plain.scores == scaled.scores).all()
 
 
@@ -148,5 +148,5 @@ def test_a_worse_document_changes_nothing_and_k_is_a_prefix() -> None:
     index = negmine.ExactIndex(problem.corpus, metric="l2")
     plain = index.search(problem.queries, 12)
     worse = np.concatenate([problem.corpus, np.full((5, 50), 1e6, dtype=np.float32)])
-    assert (negmine.ExactIndex(worse, metric="l2").search(problem.queries, 12).rows == plain.rows).all()
-    assert (index.search(problem.queries, 3).rows == plain.rows[:, :3]).all()
+    assert (negmine.ExactIndex(worse, metric="l2").search(problem.queries, 12).indices == plain.indices).all()
+    assert (index.search(problem.queries, 3).indices == plain.indices[:, :3]).all()

@@ -72,7 +72,7 @@ def test_keys_agree_to_the_last_bit(policy: Callable[[float], Any]) -> None:
     index = negmine.ExactIndex(rng.standard_normal((20, 5)))
     positives = negmine.Positives.from_lists([[-1]], positive_scores=[0.3])
     pool = negmine.HardNegativeMiner(1, range_max=20).candidates(index, np.ones((1, 5)), positives)
-    rows, scores = pool.rows[0].tolist(), pool.scores[0].tolist()
+    rows, scores = pool.indices[0].tolist(), pool.scores[0].tolist()
 
     def chosen(x: float, epoch: int) -> int:
         order = oracle_draws.order(policy(x), 1, rows, scores, 0.3, oracle_draws.Place(5, epoch, 0, 0))
@@ -91,7 +91,7 @@ def test_keys_agree_to_the_last_bit(policy: Callable[[float], Any]) -> None:
                 high = middle
         for x in (low, high):
             found = pool.select(1, sampling=compare.product_policy(policy(x)), seed=5, epoch=epoch)
-            assert found.rows.tolist() == [[chosen(x, epoch)]]
+            assert found.indices.tolist() == [[chosen(x, epoch)]]
         n_edges += 1
     assert n_edges > 30
 
@@ -106,7 +106,7 @@ def test_limit_per_document(
     sampling = compare.product_policy(policy)
     actual = pool.limit_per_document(cap, n, sampling=sampling, num_random=num_random, seed=7, epoch=epoch)
     compare.assert_same_choice(actual, expected, rows, problem, n)
-    served = [row for line, sources in zip(actual.rows, actual.source, strict=True) for row in line[sources == 1]]
+    served = [row for line, sources in zip(actual.indices, actual.source, strict=True) for row in line[sources == 1]]
     assert all(served.count(row) <= cap for row in set(served))
 
 
@@ -144,7 +144,7 @@ def test_any_cutting_of_the_queries_gives_the_same_rows(
     whole = chosen(problem, How())
     edges = [0, *sorted(min(cut, len(problem.queries)) for cut in cuts), len(problem.queries)]
     parts = [chosen(problem.cut(*edges[i : i + 2]), how) for i in range(len(edges) - 1)]
-    for name in ("rows", "ids", "scores", "counts", "reasons", "source", "query_rows", "positive_rows"):
+    for name in ("indices", "ids", "scores", "counts", "reasons", "source", "query_indices", "positive_indices"):
         joined = [value for part in parts for value in getattr(part, name).tolist()]
         assert joined == getattr(whole, name).tolist(), name
 
@@ -238,8 +238,8 @@ def test_suspects(problem: Problem, policy: oracle_draws.Policy, n: int, num_ran
     sampling = compare.product_policy(policy)
     negatives = compare.actual_pool(problem, How()).select(n, sampling=sampling, num_random=num_random)
     found = negatives.suspects()
-    listed = negatives.rows[found.rows, found.columns].tolist()
-    assert sorted(zip(found.rows.tolist(), listed, strict=True)) == sorted(expected)
+    listed = negatives.indices[found.indices, found.columns].tolist()
+    assert sorted(zip(found.indices.tolist(), listed, strict=True)) == sorted(expected)
     assert (found.excess[1:] <= found.excess[:-1]).all()
     assert (found.excess >= 0).all()
 
@@ -270,11 +270,11 @@ def test_what_is_saved_comes_back(
 @given(problems())
 def test_what_holds_for_every_answer(problem: Problem) -> None:
     pool = compare.actual_pool(problem, How())
-    for r, (row, count) in enumerate(zip(pool.rows.tolist(), pool.counts.tolist(), strict=True)):
+    for r, (row, count) in enumerate(zip(pool.indices.tolist(), pool.counts.tolist(), strict=True)):
         found = row[:count]
         assert row[count:] == [-1] * (len(row) - count)
         assert len(set(found)) == count
         assert all(0 <= document < len(problem.corpus) for document in found)
-        query = pool.query_rows[r] - problem.query_offset
+        query = pool.query_indices[r] - problem.query_offset
         assert not set(found) & {entry for entry in problem.positives[query] if isinstance(entry, int)}
         assert (pool.scores[r, :count][1:] <= pool.scores[r, :count][:-1]).all()

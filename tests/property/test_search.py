@@ -54,7 +54,7 @@ def test_search(
     rows, public, counts = oracle.search(
         queries, corpus, k, metric=metric, exclude=exclude, max_score=cap, eligible=ranges
     )
-    compare.same(found.rows, rows, np.int64, "rows")
+    compare.same(found.indices, rows, np.int64, "indices")
     compare.same(found.scores, public, np.float32, "scores")
     compare.same(found.counts, counts, np.int32, "counts")
     assert (found.ids == rows).all()
@@ -99,7 +99,7 @@ def test_every_dtype_in_every_layout(dtype: str, corpus_layout: str, query_layou
         index = negmine.ExactIndex(LAYOUTS[corpus_layout](corpus), metric=metric)
         found = index.search(LAYOUTS[query_layout](queries), 9)
         rows, public, _ = oracle.search(queries.astype(np.float32), corpus.astype(np.float32), 9, metric=metric)
-        compare.same(found.rows, rows, np.int64, f"{metric} rows")
+        compare.same(found.indices, rows, np.int64, f"{metric} rows")
         compare.same(found.scores, public, np.float32, f"{metric} scores")
 
 
@@ -108,7 +108,7 @@ def test_a_corpus_and_queries_of_different_dtypes() -> None:
     corpus, queries = rng.integers(-9, 9, (30, 5)).astype(np.int8), rng.standard_normal((4, 5))
     found = negmine.ExactIndex(corpus, metric="l2").search(queries, 30)
     rows, public, _ = oracle.search(queries, corpus, 30, metric="l2")
-    compare.same(found.rows, rows, np.int64, "rows")
+    compare.same(found.indices, rows, np.int64, "indices")
     compare.same(found.scores, public, np.float32, "scores")
 
 
@@ -116,7 +116,7 @@ def test_float64_is_rounded_once_and_before_anything_else() -> None:
     # Apart in float64 and equal in float32: a tie, which the lower row wins.
     corpus = np.array([[1.0], [1.0 + 2.0**-30]])
     found = negmine.ExactIndex(corpus, metric="ip").search(np.ones((1, 1)), 2)
-    assert found.rows.tolist() == [[0, 1]]
+    assert found.indices.tolist() == [[0, 1]]
     assert found.scores.tolist() == [[1.0, 1.0]]
 
 
@@ -127,5 +127,5 @@ def test_broadcast_and_overlapping_rows_are_read_as_they_stand() -> None:
     broadcast = np.broadcast_to(line[:8], (5, 8))
     found = negmine.ExactIndex(windows).search(broadcast, 7)
     rows, public, _ = oracle.search(broadcast, windows, 7)
-    compare.same(found.rows, rows, np.int64, "rows")
+    compare.same(found.indices, rows, np.int64, "indices")
     compare.same(found.scores, public, np.float32, "scores")

@@ -190,7 +190,7 @@ def test_larger_clusters_bring_nearer_rows_into_a_batch() -> None:
     recalls: dict[int, list[float]] = {size: [] for size in BANDS}
     for seed in range(2):
         points = topics(seed)
-        nearest = negmine.ExactIndex(points).search(points, 11).rows
+        nearest = negmine.ExactIndex(points).search(points, 11).indices
         nearest = np.array([[row for row in list_ if row != i][:10] for i, list_ in enumerate(nearest.tolist())])
         for size in BANDS:
             found = balanced_clusters(points, cluster_size=size, quality="fast", seed=seed)

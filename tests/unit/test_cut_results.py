@@ -43,7 +43,7 @@ def use(pool: CandidatePool) -> list[Any]:
         attached.select(3, num_random=2),
     ]
     chosen[-1].suspects()
-    return [negatives.rows.tolist() for negatives in chosen]
+    return [negatives.indices.tolist() for negatives in chosen]
 
 
 def changed(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -82,30 +82,30 @@ def test_changed_files_of_pools_end_in_errors_of_negmine(pool: CandidatePool, tm
 
 def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, tmp_path: Path) -> None:
     # The core once took columns for rows, and gave other negatives without a word.
-    columns = dataclasses.replace(pool, rows=np.asfortranarray(pool.rows), scores=np.asfortranarray(pool.scores))
+    columns = dataclasses.replace(pool, rows=np.asfortranarray(pool.indices), scores=np.asfortranarray(pool.scores))
     assert use(columns) == use(pool)
     pool.save(tmp_path / "pool.npz")
     with np.load(tmp_path / "pool.npz") as archive:
         arrays = dict(archive)
-    np.savez(tmp_path / "columns.npz", **arrays | {"rows": np.asfortranarray(pool.rows)})
+    np.savez(tmp_path / "columns.npz", **arrays | {"indices": np.asfortranarray(pool.indices)})
     assert use(CandidatePool.load(tmp_path / "columns.npz")) == use(pool)
 
 
 def test_a_pool_may_be_cut_to_its_first_ranks(pool: CandidatePool) -> None:
     cut = dataclasses.replace(
-        pool, rows=pool.rows[:, :4], scores=pool.scores[:, :4], counts=np.minimum(pool.counts, np.int32(4))
+        pool, rows=pool.indices[:, :4], scores=pool.scores[:, :4], counts=np.minimum(pool.counts, np.int32(4))
     )
-    assert cut.select(3).rows.tolist() == pool.select(3).rows.tolist()
+    assert cut.select(3).indices.tolist() == pool.select(3).indices.tolist()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: {"rows": p.rows.astype(np.int32)}, "`rows` must be an array of int64; got dtype int32"),
-        (lambda p: {"rows": p.rows.tolist()}, "`rows` must be an array of int64; got list"),
+        (lambda p: {"indices": p.indices.astype(np.int32)}, "`indices` must be an array of int64; got dtype int32"),
+        (lambda p: {"indices": p.indices.tolist()}, "`indices` must be an array of int64; got list"),
         (lambda p: {"scores": p.scores[:, :3]}, rf"`scores` must have shape \({N}, {DEPTH}\); got shape \({N}, 3\)"),
-        (lambda p: {"counts": p.counts[:2]}, rf"`rows` must have shape \(2, n\); got shape \({N}, {DEPTH}\)"),
-        (lambda p: {"rows": p.rows + 35}, f"`rows` must hold rows below {DOCUMENTS}, or -1 as padding; got"),
+        (lambda p: {"counts": p.counts[:2]}, rf"`indices` must have shape \(2, n\); got shape \({N}, {DEPTH}\)"),
+        (lambda p: {"indices": p.indices + 35}, f"`indices` must hold rows below {DOCUMENTS}, or -1 as padding; got"),
     ],
 )
 def test_pools_cut_by_hand(pool: CandidatePool, change: Callable[[Any], dict[str, Any]], message: str) -> None:
@@ -118,14 +118,14 @@ def test_changed_files_of_negatives_name_the_file(pool: CandidatePool, tmp_path:
     pool.select(3).save(path)
     with np.load(path) as archive:
         arrays = dict(archive)
-    np.savez(path, **arrays | {"rows": arrays["rows"][:, :2]})
+    np.savez(path, **arrays | {"indices": arrays["indices"][:, :2]})
     with pytest.raises(NegmineValueError, match=r"whole hard negatives file; got '.*negatives.npz': `scores` "):
         HardNegatives.load(path)
     np.savez(path, **{name: array for name, array in arrays.items() if name != "report_self"})
     with pytest.raises(NegmineValueError, match="has no 'report_self'"):
         HardNegatives.load(path)
-    np.savez(path, **arrays | {"rows": np.asfortranarray(arrays["rows"])})
-    assert HardNegatives.load(path).rows.flags.c_contiguous
+    np.savez(path, **arrays | {"indices": np.asfortranarray(arrays["indices"])})
+    assert HardNegatives.load(path).indices.flags.c_contiguous
 
 
 def test_files_of_clusters_and_signatures_without_an_array(tmp_path: Path) -> None:

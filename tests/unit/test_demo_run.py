@@ -67,7 +67,7 @@ def test_threads_change_the_time_only(report: DemoReport) -> None:
     assert (report.num_threads, other.num_threads) == (2, 1)
     assert other.rules == report.rules
     assert other.examples == report.examples
-    assert np.array_equal(other.negatives.rows, report.negatives.rows)
+    assert np.array_equal(other.negatives.indices, report.negatives.indices)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -24,21 +24,21 @@ ROWS = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
 def test_searching_for_nothing_or_nowhere_is_a_search() -> None:
     index, nowhere = ExactIndex(ROWS), ExactIndex(np.empty((0, 7), np.float32))
     found = index.search(ROWS[:3], 0)
-    assert (found.rows.shape, found.scores.shape, found.counts.tolist()) == ((3, 0), (3, 0), [0, 0, 0])
+    assert (found.indices.shape, found.scores.shape, found.counts.tolist()) == ((3, 0), (3, 0), [0, 0, 0])
     found = index.search(ROWS[:0], 4)
-    assert (found.rows.shape, found.counts.shape) == ((0, 4), (0,))
+    assert (found.indices.shape, found.counts.shape) == ((0, 4), (0,))
     found = nowhere.search(ROWS[:2], 3)
-    assert found.rows.tolist() == [[-1] * 3] * 2
+    assert found.indices.tolist() == [[-1] * 3] * 2
     assert np.isneginf(found.scores).all()
     assert len(nowhere) == 0
 
 
 def test_more_than_there_is_is_padded() -> None:
     found = ExactIndex(ROWS[:2], ids=["a", "b"]).search(ROWS[:1], 4)
-    assert found.rows[0, 2:].tolist() == [-1, -1]
+    assert found.indices[0, 2:].tolist() == [-1, -1]
     assert found.ids[0, 2:].tolist() == ["", ""]
     assert found.counts.tolist() == [2]
-    assert (found.rows.dtype, found.scores.dtype, found.counts.dtype) == (np.int64, np.float32, np.int32)
+    assert (found.indices.dtype, found.scores.dtype, found.counts.dtype) == (np.int64, np.float32, np.int32)
 
 
 def test_the_index_keeps_a_reference_and_says_so() -> None:
@@ -157,13 +157,13 @@ def test_tensors_are_read_where_they_lie() -> None:
     forms = [rows, rows.clone().requires_grad_(), rows.t().contiguous().t(), torch.cat([rows, rows])[::2][:0]]
     for tensor in forms[:3]:
         found = ExactIndex(tensor).search(tensor[:3], 5)
-        assert (found.rows == expected.rows).all()
+        assert (found.indices == expected.indices).all()
         assert (found.scores == expected.scores).all()
     assert ExactIndex(rows)._rows.array.ctypes.data == rows.data_ptr()
     assert len(ExactIndex(forms[3])) == 0
     # A lazily negated view has no NumPy form of its own.
     negated = torch.complex(rows, rows).conj().imag
-    assert (ExactIndex(negated).search(negated[:3], 5).rows == expected.rows).all()
+    assert (ExactIndex(negated).search(negated[:3], 5).indices == expected.indices).all()
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float64", "int8", "uint8"])
@@ -174,7 +174,7 @@ def test_tensors_of_every_kind(name: str) -> None:
     for tensor, array in ((whole, widened), (whole[::2, 1:], widened[::2, 1:])):
         found = ExactIndex(tensor, metric="ip").search(tensor[:4], 6)
         expected = ExactIndex(array, metric="ip").search(array[:4], 6)
-        assert (found.rows == expected.rows).all()
+        assert (found.indices == expected.indices).all()
         assert (found.scores == expected.scores).all()
 
 
@@ -197,7 +197,7 @@ def test_tensors_flushing_denormals_change_nothing() -> None:
     finally:
         torch.set_flush_denormal(False)
     assert before.item() != 0.0
-    assert (found.rows == expected.rows).all()
+    assert (found.indices == expected.indices).all()
     assert (found.scores == expected.scores).all()
 
 
@@ -209,12 +209,12 @@ def test_arrow_lists_are_read_where_they_lie() -> None:
     queries = whole[3:6]
     for corpus in (whole, chunked):
         found = ExactIndex(corpus).search(queries, 5)
-        assert (found.rows == expected.rows).all()
+        assert (found.indices == expected.indices).all()
         assert (found.scores == expected.scores).all()
     assert len(ExactIndex(pa.chunked_array([], whole.type))) == 0
     halves = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.astype(np.float16).ravel()), 7)
     wanted = ExactIndex(ROWS.astype(np.float16)).search(ROWS.astype(np.float16)[:2], 3)
-    assert (ExactIndex(halves).search(halves[:2], 3).rows == wanted.rows).all()
+    assert (ExactIndex(halves).search(halves[:2], 3).indices == wanted.indices).all()
     outside = negmine.Positives.from_lists([[-1]], positive_vectors=whole[:1])
     assert negmine.HardNegativeMiner(1).candidates(ExactIndex(whole), whole[1:2], outside).counts.tolist() == [1]
 
@@ -223,7 +223,7 @@ def test_arrow_lists_are_read_where_they_lie() -> None:
 
 
 def test_verify_finds_what_is_missing_and_what_is_spurious() -> None:
-    exact = ExactIndex(ROWS).search(ROWS[:6], 4).rows
+    exact = ExactIndex(ROWS).search(ROWS[:6], 4).indices
     right = negmine.verify(ROWS[:6], ROWS, exact, 4)
     assert (right.equal_share, right.recall, right.first_difference) == (1.0, 1.0, None)
     assert (len(right.missing), len(right.spurious)) == (0, 0)
@@ -317,8 +317,10 @@ def test_a_loaded_pool_chooses_without_its_vectors(tmp_path: Path) -> None:
     pool.save(tmp_path / "pool.npz")
     loaded = negmine.CandidatePool.load(tmp_path / "pool.npz")
     assert loaded.origin is None
-    assert (loaded.select(4, sampling="random", seed=2).rows == pool.select(4, sampling="random", seed=2).rows).all()
-    assert (loaded.limit_per_document(1, 2).rows == pool.limit_per_document(1, 2).rows).all()
+    assert (
+        loaded.select(4, sampling="random", seed=2).indices == pool.select(4, sampling="random", seed=2).indices
+    ).all()
+    assert (loaded.limit_per_document(1, 2).indices == pool.limit_per_document(1, 2).indices).all()
 
 
 @pytest.mark.parametrize(
@@ -345,10 +347,10 @@ def test_an_attached_pool_draws_by_the_rules_it_was_made_with(
     pool.save(tmp_path / "pool.npz")
     loaded = negmine.CandidatePool.load(tmp_path / "pool.npz").attach(index, ROWS[40:43])
     found, wanted = (one.select(1, num_random=50, seed=3) for one in (loaded, pool))
-    for name in ("rows", "ids", "scores", "counts", "reasons", "query_rows", "positive_rows"):
+    for name in ("indices", "ids", "scores", "counts", "reasons", "query_indices", "positive_indices"):
         assert (getattr(found, name) == getattr(wanted, name)).all(), name
     plain = negmine.HardNegativeMiner(1, range_max=1).candidates(index, ROWS[40:43], [[0, 5], [1], [2]])
-    assert options == rules or found.rows.tolist() != plain.select(1, num_random=50, seed=3).rows.tolist()
+    assert options == rules or found.indices.tolist() != plain.select(1, num_random=50, seed=3).indices.tolist()
 
 
 @pytest.mark.parametrize(
@@ -438,17 +440,17 @@ def test_tables_hold_every_negative_once() -> None:
     frame = negatives.to_pandas()
     assert isinstance(frame, pandas.DataFrame)
     assert len(frame) == negatives.counts.sum()
-    assert frame["query_row"].unique().tolist() == [9, 10, 11, 12, 13]
+    assert frame["query_index"].unique().tolist() == [9, 10, 11, 12, 13]
     table = negatives.to_arrow()
     assert table.num_rows == 5
-    assert [len(row) for row in table["negative_rows"].to_pylist()] == negatives.counts.tolist()
-    flat = [document for row in table["negative_rows"].to_pylist() for document in row]
-    assert flat == frame["row"].tolist() == negatives.rows[negatives.rows >= 0].tolist()
+    assert [len(row) for row in table["negative_indices"].to_pylist()] == negatives.counts.tolist()
+    flat = [document for row in table["negative_indices"].to_pylist() for document in row]
+    assert flat == frame["row"].tolist() == negatives.indices[negatives.indices >= 0].tolist()
 
 
 def test_tensors_share_the_memory_of_results() -> None:
     torch = pytest.importorskip("torch")
     negatives = negmine.mine(ROWS[:5], ROWS, [[i] for i in range(5)])
     tensors = negatives.to_torch()
-    assert tensors["rows"].data_ptr() == negatives.rows.ctypes.data
-    assert tensors["rows"].dtype == torch.int64
+    assert tensors["indices"].data_ptr() == negatives.indices.ctypes.data
+    assert tensors["indices"].dtype == torch.int64

@@ -33,7 +33,7 @@ def mined(positives: list[list[int]], negatives: list[list[int]], *, labels: boo
     n = len(positives)
     queries = np.arange(n, dtype=np.int64)
     records = Records(
-        query_rows=queries,
+        query_indices=queries,
         query_ids=np.array([f"q{row}" for row in queries], dtype=np.str_) if labels else queries,
         reference_scores=np.array([1.0 if of_query else np.nan for of_query in positives]),
         reasons=np.zeros(n, dtype=np.uint8),

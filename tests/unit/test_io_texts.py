@@ -107,4 +107,4 @@ def test_same_texts_against_a_plain_search(texts: list[str]) -> None:
 def test_a_copy_of_a_positive_is_no_negative() -> None:
     corpus = np.array([[1, 0], [1, 0.1], [1, 0.2]], dtype=np.float32)
     groups = io.same_text_groups(io.Texts.from_lists(["a cat", "a cat ", "a dog"]))
-    assert mine(corpus[:1], corpus, [[0]], num_negatives=2, groups=groups).rows.tolist() == [[2, -1]]
+    assert mine(corpus[:1], corpus, [[0]], num_negatives=2, groups=groups).indices.tolist() == [[2, -1]]

@@ -55,10 +55,10 @@ def problem(*, n_queries: int = 5, n_documents: int = 9, labels: bool = True, se
 
 
 def assert_same(found: io.Records, wanted: io.Records) -> None:
-    for name in ("query_rows", "query_ids", "reference_scores", "reasons", "sources"):
+    for name in ("query_indices", "query_ids", "reference_scores", "reasons", "sources"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
     for side in ("positives", "negatives"):
-        for name in ("offsets", "rows", "ids", "scores"):
+        for name in ("offsets", "indices", "ids", "scores"):
             one, other = getattr(getattr(found, side), name), getattr(getattr(wanted, side), name)
             np.testing.assert_array_equal(one, other, err_msg=f"{side}.{name}")
             assert one.dtype.kind == other.dtype.kind
@@ -117,11 +117,11 @@ def test_the_table_says_what_the_arrays_say(tmp_path: Path) -> None:
     rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
     for row, line in enumerate(rows):
         count = made.negatives.counts[row]
-        assert line["query_row"] == row
+        assert line["query_index"] == row
         assert line["query_id"] == f"q{row}"
-        assert line["positive_rows"] == made.lists[row]
+        assert line["positive_indices"] == made.lists[row]
         assert line["positive_ids"] == [f"d{positive}" for positive in made.lists[row]]
-        assert line["negative_rows"] == made.negatives.rows[row, :count].tolist()
+        assert line["negative_indices"] == made.negatives.indices[row, :count].tolist()
         assert line["negative_ids"] == made.negatives.ids[row, :count].tolist()
         assert line["negative_scores"] == made.negatives.scores[row, :count].tolist()
         assert set(line["negative_sources"]) <= {"mined", "random"}
@@ -161,8 +161,8 @@ def test_labels_that_come_late_are_those_of_positives_and_negatives() -> None:
     names = [f"late {row}" for row in range(made.negatives.report.n_documents)]
     rows = next(io.MinedRows.from_negatives(made.negatives, document_ids=names).batches())
     for lists in (rows.positives, rows.negatives):
-        assert len(lists.rows) > 0
-        assert lists.ids.tolist() == [names[row] for row in lists.rows]
+        assert len(lists.indices) > 0
+        assert lists.ids.tolist() == [names[row] for row in lists.indices]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def plain_rows(made: Problem, form: str, *, scores: bool, texts: bool) -> list[d
     for query, positives in enumerate(made.lists):
         anchor = f"query {query}" if texts else f"q{query}"
         count = negatives.counts[query]
-        rows = negatives.rows[query, :count].tolist()
+        rows = negatives.indices[query, :count].tolist()
         lows = negatives.scores[query, :count].tolist()
         highs = negatives.positive_scores[offset : offset + len(positives)].tolist()
         offset += len(positives)
@@ -343,10 +343,10 @@ def test_each_positive_gets_its_own_negatives(tmp_path: Path) -> None:
     found = [(line["anchor"], line["positive"]) for line in read_rows(tmp_path / "a.parquet")]
     wanted = []
     for row in range(len(made.negatives)):
-        positive, count = made.negatives.positive_rows[row], made.negatives.counts[row]
+        positive, count = made.negatives.positive_indices[row], made.negatives.counts[row]
         if positive >= 0 and count:
             documents = [f"d{positive}", *made.negatives.ids[row, :count].tolist()]
-            wanted.append((f"q{made.negatives.query_rows[row]}", documents))
+            wanted.append((f"q{made.negatives.query_indices[row]}", documents))
     assert found == wanted
 
 
@@ -388,7 +388,7 @@ def test_a_positive_outside_the_corpus_has_no_text(tmp_path: Path) -> None:
     positives = Positives.from_lists([[0], [-1]], positive_scores=[0.0, 0.5])
     negatives = HardNegativeMiner(2).mine(ExactIndex(corpus), corpus[:2], positives)
     io.write_negatives(negatives, tmp_path / "a.parquet")
-    assert next(io.read_negatives(tmp_path / "a.parquet").batches()).positives.rows.tolist() == [0, -1]
+    assert next(io.read_negatives(tmp_path / "a.parquet").batches()).positives.indices.tolist() == [0, -1]
     with pytest.raises(errors.NegmineValueError, match="the query of row 1 has one outside it"):
         io.write_training_rows(negatives, tmp_path / "b.parquet", format="triplet")
 

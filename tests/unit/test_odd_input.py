@@ -223,18 +223,18 @@ def test_what_is_no_integer_is_refused(place: str) -> None:
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
 def test_integers_of_numpy_are_integers(kind: Any) -> None:
     one, two = kind(1), kind(2)
-    assert (INDEX.search(QUERIES, two, num_threads=one).rows == INDEX.search(QUERIES, 2).rows).all()
+    assert (INDEX.search(QUERIES, two, num_threads=one).indices == INDEX.search(QUERIES, 2).indices).all()
     options = {"range_min": one, "range_max": kind(4), "num_random": one, "seed": two}
     found = HardNegativeMiner(two, sampling="random", **options).mine(INDEX, QUERIES, POSITIVES, epoch=two)
     wanted = HardNegativeMiner(2, sampling="random", range_min=1, range_max=4, num_random=1, seed=2)
-    assert (found.rows == wanted.mine(INDEX, QUERIES, POSITIVES, epoch=2).rows).all()
-    assert (found.redraw(one).rows == found.redraw(1).rows).all()
+    assert (found.indices == wanted.mine(INDEX, QUERIES, POSITIVES, epoch=2).indices).all()
+    assert (found.redraw(one).indices == found.redraw(1).indices).all()
 
 
 def test_the_largest_seed_and_epoch_draw() -> None:
     last = 2**64 - 1
     negatives = POOL.select(1, sampling="random", seed=last, epoch=last, num_random=1)
-    assert (negatives.redraw(np.uint64(last)).rows == negatives.rows).all()
+    assert (negatives.redraw(np.uint64(last)).indices == negatives.indices).all()
 
 
 # ---- sweeps
@@ -330,7 +330,7 @@ def test_slices_lie_within_the_queries(begin: int, end: int) -> None:
 
 
 def test_columns_of_other_libraries_are_lists_too() -> None:
-    wanted = MINER.candidates(INDEX, QUERIES, POSITIVES).rows.tolist()
+    wanted = MINER.candidates(INDEX, QUERIES, POSITIVES).indices.tolist()
     columns: list[Any] = [np.array(POSITIVES, dtype=object), (iter(entries) for entries in POSITIVES)]
     pandas, pa, torch = (pytest.importorskip(name) for name in ("pandas", "pyarrow", "torch"))
     columns += [
@@ -340,7 +340,7 @@ def test_columns_of_other_libraries_are_lists_too() -> None:
         torch.tensor(POSITIVES),
     ]
     for column in columns:
-        assert MINER.candidates(INDEX, QUERIES, column).rows.tolist() == wanted
+        assert MINER.candidates(INDEX, QUERIES, column).indices.tolist() == wanted
     refused(lambda: MINER.candidates(INDEX, QUERIES, pa.array([[0], None])), NegmineTypeError, "got None for query 1")
     assert Positives.from_pairs(pa.array([0]), torch.tensor([1]), n_queries=1).items.tolist() == [1]
     for ids in (pa.array(list("abcdef")), pandas.Categorical(list("abcdef")), pa.chunked_array([list("abcdef")])):
@@ -351,15 +351,15 @@ def test_columns_of_other_libraries_are_lists_too() -> None:
 
 @pytest.mark.parametrize("warm", [[[], []], np.empty((2, 0)), np.full((2, 2), 2**64 - 1, np.uint64), [[-9, 2**40]] * 2])
 def test_warm_starts_of_no_use_are_taken(warm: Any) -> None:
-    assert (MINER.candidates(INDEX, QUERIES, POSITIVES, warm_start=warm).rows == POOL.rows).all()
+    assert (MINER.candidates(INDEX, QUERIES, POSITIVES, warm_start=warm).indices == POOL.indices).all()
 
 
 def test_a_warm_start_of_other_queries_is_taken() -> None:
     for offset in (0, 1, 7):
         other = MINER.candidates(INDEX, CORPUS, [[0]] * 6, query_offset=3)
         found = MINER.candidates(INDEX, QUERIES, POSITIVES, warm_start=other, query_offset=offset)
-        assert (found.rows == POOL.rows).all()
-        assert (found.query_rows == np.arange(2) + offset).all()
+        assert (found.indices == POOL.indices).all()
+        assert (found.query_indices == np.arange(2) + offset).all()
 
 
 def test_row_numbers_beyond_int64_do_not_wrap_round() -> None:
@@ -376,7 +376,7 @@ def test_a_column_of_the_corpus_is_not_its_first_row() -> None:
     assert MINER.candidates(index, square[:1], [[]], exclude_self=True).report.totals()["self"] == 1
     narrow = np.ones((4, 1), dtype=np.float32)
     pool = MINER.candidates(ExactIndex(narrow), narrow[2:3], [[]], exclude_self=True, query_offset=2)
-    assert pool.rows.tolist() == [[0, 1]]
+    assert pool.indices.tolist() == [[0, 1]]
 
 
 def test_queries_that_begin_as_the_corpus_does_are_not_always_its_rows() -> None:
@@ -429,7 +429,7 @@ def test_an_audit_checks_its_seed_though_nothing_is_drawn() -> None:
 
 
 def test_wide_answers_are_audited_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = INDEX.search(CORPUS, 4).rows[:, ::-1].copy()
+    answer = INDEX.search(CORPUS, 4).indices[:, ::-1].copy()
     answer[4, 0] = 99
     whole = negmine.verify(CORPUS, CORPUS, answer, 4)
     monkeypatch.setattr("negmine.search.verification.COMPARED_AT_ONCE", 40)
@@ -460,7 +460,7 @@ def test_files_that_lack_something_are_refused(tmp_path: Path, kind: Any) -> Non
     for changed in ({**header, "kind": 3}, {**header, "version": 99}, {"kind": header["kind"], "version": 1}, [], 5):
         np.savez(path, **arrays | {"header": np.array(json.dumps(changed))})
         refused(lambda: kind.load(path), NegmineValueError, "`path` must be a ")
-    np.savez(path, **{name: array for name, array in arrays.items() if name != "rows"})
+    np.savez(path, **{name: array for name, array in arrays.items() if name != "indices"})
     refused(lambda: kind.load(path), NegmineValueError, "`path` must be a whole ", "has no 'rows'")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -66,7 +66,7 @@ def reasons(result: Any) -> list[Reason]:
 
 def test_top_takes_the_first_ranks() -> None:
     negatives = pool_of([0.25, 1.0, 0.5, 0.75]).select(2)
-    assert negatives.rows.tolist() == [[1, 3]]
+    assert negatives.indices.tolist() == [[1, 3]]
     assert negatives.scores.tolist() == [[1.0, 0.75]]
     assert negatives.source.tolist() == [[Source.MINED, Source.MINED]]
 
@@ -86,7 +86,7 @@ def test_random_takes_the_largest_draws_and_sorts_them_by_score(seed: int, epoch
     pool = pool_of(np.linspace(1, 0, 60), query_offset=offset)
     largest = sorted(range(60), key=lambda document: -(draw(seed, epoch, offset, document) >> 12))[:10]
     negatives = pool.select(10, sampling="random", seed=seed, epoch=epoch)
-    assert negatives.rows.tolist() == [sorted(largest)]
+    assert negatives.indices.tolist() == [sorted(largest)]
 
 
 def test_random_under_each_draws_by_positive() -> None:
@@ -95,24 +95,24 @@ def test_random_under_each_draws_by_positive() -> None:
     for row, positive in enumerate((5, 9)):
         documents = [document for document in range(60) if document not in (5, 9)]
         largest = sorted(documents, key=lambda document: -draw(42, 0, 0, document, extra=1 + positive))[:8]
-        assert negatives.rows[row].tolist() == sorted(largest)
+        assert negatives.indices[row].tolist() == sorted(largest)
 
 
 def test_without_each_draws_do_not_depend_on_positives() -> None:
     plain = pool_of(np.linspace(1, 0, 60)).select(60, sampling="random", seed=1)
     known = pool_of(np.linspace(1, 0, 60), [[3]]).select(60, sampling="random", seed=1)
-    assert [row for row in plain.rows[0] if row != 3] == known.rows[0, :59].tolist()
+    assert [row for row in plain.indices[0] if row != 3] == known.indices[0, :59].tolist()
 
 
 def test_draws_go_by_row_and_not_by_label_or_rank() -> None:
     labelled = pool_of(np.linspace(0, 1, 60), ids=np.arange(60) * 3 + 1).select(9, sampling="random")
     plain = pool_of(np.linspace(1, 0, 60)).select(9, sampling="random")
-    assert set(labelled.rows[0]) == set(plain.rows[0])
+    assert set(labelled.indices[0]) == set(plain.indices[0])
 
 
 def test_every_epoch_and_seed_draws_anew() -> None:
     pool = pool_of(np.linspace(1, 0, 90))
-    seen = {tuple(pool.select(5, sampling="random", epoch=e, seed=s).rows[0]) for e in range(5) for s in range(5)}
+    seen = {tuple(pool.select(5, sampling="random", epoch=e, seed=s).indices[0]) for e in range(5) for s in range(5)}
     assert len(seen) == 25
 
 
@@ -122,14 +122,14 @@ def test_every_epoch_and_seed_draws_anew() -> None:
 def test_softmax_first_choice_has_the_softmax_law() -> None:
     pool = pool_of([2.0, 1.0, 0.0, -1.0])
     n = 2000
-    first = np.bincount([pool.select(1, sampling=Softmax(1.0), epoch=e).rows[0, 0] for e in range(n)], minlength=4)
+    first = np.bincount([pool.select(1, sampling=Softmax(1.0), epoch=e).indices[0, 0] for e in range(n)], minlength=4)
     assert_law(first, np.exp([2.0, 1.0, 0.0, -1.0]))
 
 
 def test_softmax_draws_without_replacement_as_one_after_the_other_would() -> None:
     pool = pool_of([2.0, 1.0, 0.0])
     n = 2000
-    pairs = [tuple(pool.select(2, sampling=Softmax(1.0), epoch=e).rows[0].tolist()) for e in range(n)]
+    pairs = [tuple(pool.select(2, sampling=Softmax(1.0), epoch=e).indices[0].tolist()) for e in range(n)]
     weights = np.exp([2.0, 1.0, 0.0])
     law = {}
     for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -146,7 +146,7 @@ def test_golden_t8_simans(b: float, weights: list[float]) -> None:
     pool = pool_of([82.0, 80.0, 79.0, 76.0], outside(80.0))
     policy = Ambiguous(a=0.5, b=b, scale="raw")
     n = 2000
-    first = np.bincount([pool.select(1, sampling=policy, epoch=e).rows[0, 0] for e in range(n)], minlength=4)
+    first = np.bincount([pool.select(1, sampling=policy, epoch=e).indices[0, 0] for e in range(n)], minlength=4)
     assert_law(first, np.array(weights))
 
 
@@ -158,36 +158,36 @@ def assert_law(counts: np.ndarray, weights: np.ndarray) -> None:
 
 def test_a_cold_softmax_is_top_and_weights_too_small_for_exp_stay_in_order() -> None:
     pool = pool_of([1.0, 0.5, 0.25])
-    assert pool.select(2, sampling=Softmax(1e-4)).rows.tolist() == [[0, 1]]
+    assert pool.select(2, sampling=Softmax(1e-4)).indices.tolist() == [[0, 1]]
     assert pool.select(3, sampling=Softmax(1e-4)).counts.tolist() == [3]
 
 
 def test_a_weight_of_exactly_zero_leaves_the_row_short() -> None:
     negatives = pool_of([1.0, 1.0, 0.5]).select(3, sampling=Softmax(1e-320))
-    assert negatives.rows.tolist() == [[0, 1, -1]]
+    assert negatives.indices.tolist() == [[0, 1, -1]]
     assert reasons(negatives) == [Reason.ZERO_WEIGHT]
 
 
 def test_ambiguous_with_std_is_free_of_the_unit_of_the_scores() -> None:
     scores = np.array([8.0, 6.0, 5.0, 1.0])
-    plain = [pool_of(scores, outside(7.0)).select(2, sampling=Ambiguous(), epoch=e).rows.tolist() for e in range(40)]
+    plain = [pool_of(scores, outside(7.0)).select(2, sampling=Ambiguous(), epoch=e).indices.tolist() for e in range(40)]
     small = pool_of(scores / 1024, outside(7.0 / 1024))
-    assert plain == [small.select(2, sampling=Ambiguous(), epoch=e).rows.tolist() for e in range(40)]
-    raw = [small.select(2, sampling=Ambiguous(scale="raw"), epoch=e).rows.tolist() for e in range(40)]
+    assert plain == [small.select(2, sampling=Ambiguous(), epoch=e).indices.tolist() for e in range(40)]
+    raw = [small.select(2, sampling=Ambiguous(scale="raw"), epoch=e).indices.tolist() for e in range(40)]
     assert raw != plain
 
 
 @pytest.mark.parametrize("policy", [Ambiguous(a=0.0), Ambiguous(a=0.0, scale="raw", b=1e300)])
 def test_ambiguous_with_a_of_zero_is_random(policy: Ambiguous) -> None:
     pool = pool_of(np.linspace(1, 0, 40), outside(0.5))
-    assert (pool.select(6, sampling=policy).rows == pool.select(6, sampling="random").rows).all()
+    assert (pool.select(6, sampling=policy).indices == pool.select(6, sampling="random").indices).all()
 
 
 def test_ambiguous_on_a_pool_of_equals_is_random() -> None:
     # The mean of equal scores may be off by a rounding: the deviation is 0 all the same.
     scores = np.full(7, np.float32(0.1))
     pool = pool_of(scores, outside(1e300))
-    assert (pool.select(3, sampling=Ambiguous()).rows == pool.select(3, sampling="random").rows).all()
+    assert (pool.select(3, sampling=Ambiguous()).indices == pool.select(3, sampling="random").indices).all()
 
 
 def test_ambiguous_without_a_reference_serves_nobody() -> None:
@@ -204,7 +204,7 @@ def test_ambiguous_without_a_reference_serves_nobody() -> None:
 def test_b_shifts_in_score_units_with_the_sign_of_the_released_code() -> None:
     # score - ref + b is 0 at 79 for ref 80 and b = 1.
     policy = Ambiguous(a=1e6, b=1.0, scale="raw")
-    assert pool_of([82.0, 80.0, 79.0, 76.0], outside(80.0)).select(1, sampling=policy).rows.tolist() == [[2]]
+    assert pool_of([82.0, 80.0, 79.0, 76.0], outside(80.0)).select(1, sampling=policy).indices.tolist() == [[2]]
 
 
 # ---- stride
@@ -212,16 +212,16 @@ def test_b_shifts_in_score_units_with_the_sign_of_the_released_code() -> None:
 
 def test_golden_t9_stride() -> None:
     pool = pool_of(np.linspace(1, 0, 10))
-    picked = [pool.select(3, sampling=Stride(), epoch=epoch).rows[0].tolist() for epoch in range(4)]
+    picked = [pool.select(3, sampling=Stride(), epoch=epoch).indices[0].tolist() for epoch in range(4)]
     assert picked == [[0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 3, 6]]
 
 
 def test_stride_goes_round_when_a_comb_runs_out() -> None:
     # Ten documents, step 5, offset 4: ranks 4 and 9, then the comb one further on, 0 and 5.
-    assert pool_of(np.linspace(1, 0, 11)).select(2, sampling=Stride(), epoch=4).rows.tolist() == [[4, 9]]
-    assert pool_of(np.linspace(1, 0, 9)).select(2, sampling=Stride(), epoch=3).rows.tolist() == [[3, 7]]
-    assert pool_of(np.linspace(1, 0, 3)).select(2, sampling=Stride(), epoch=7).rows.tolist() == [[0, 1]]
-    assert pool_of([3.0, 2.0]).select(5, sampling=Stride(), epoch=3).rows.tolist() == [[0, 1, -1, -1, -1]]
+    assert pool_of(np.linspace(1, 0, 11)).select(2, sampling=Stride(), epoch=4).indices.tolist() == [[4, 9]]
+    assert pool_of(np.linspace(1, 0, 9)).select(2, sampling=Stride(), epoch=3).indices.tolist() == [[3, 7]]
+    assert pool_of(np.linspace(1, 0, 3)).select(2, sampling=Stride(), epoch=7).indices.tolist() == [[0, 1]]
+    assert pool_of([3.0, 2.0]).select(5, sampling=Stride(), epoch=3).indices.tolist() == [[0, 1, -1, -1, -1]]
 
 
 # ---- the policy sees the pool and nothing else
@@ -232,18 +232,18 @@ def test_no_policy_looks_beyond_the_pool(sampling: Any) -> None:
     pool = pool_of(np.linspace(1, 0, 50), range_min=5, range_max=12)
     for epoch in range(20):
         negatives = pool.select(3, sampling=sampling, epoch=epoch)
-        assert set(negatives.rows[0]) <= set(range(5, 12))
+        assert set(negatives.indices[0]) <= set(range(5, 12))
     assert reasons(pool.select(9, sampling=sampling)) == [Reason.WINDOW]
 
 
 def test_select_is_a_pure_function() -> None:
     pool = pool_of(np.linspace(1, 0, 50))
-    before = pool.rows.copy(), pool.scores.copy()
+    before = pool.indices.copy(), pool.scores.copy()
     first = pool.select(4, sampling="random", num_random=2, seed=3, epoch=8)
     pool.select(4, sampling=Softmax(0.1), seed=4)
     again = pool.select(4, sampling="random", num_random=2, seed=3, epoch=8)
-    assert (first.rows == again.rows).all()
-    assert (pool.rows == before[0]).all()
+    assert (first.indices == again.indices).all()
+    assert (pool.indices == before[0]).all()
     assert (pool.scores == before[1]).all()
 
 
@@ -254,7 +254,7 @@ def test_random_negatives_stand_behind_the_mined_ones_in_the_order_drawn() -> No
     pool = pool_of(np.linspace(1, 0, 1000), query_offset=7, range_max=3)
     negatives = pool.select(3, num_random=5, seed=42)
     drawn = [(x * 1000) >> 64 for x in BY_NUMBER]
-    assert negatives.rows.tolist() == [[0, 1, 2, *drawn]]
+    assert negatives.indices.tolist() == [[0, 1, 2, *drawn]]
     assert negatives.source.tolist() == [[Source.MINED] * 3 + [Source.RANDOM] * 5]
     assert negatives.scores[0, 3:].tolist() == np.linspace(1, 0, 1000)[drawn].astype(np.float32).tolist()
     assert negatives.counts.tolist() == [8]
@@ -273,25 +273,25 @@ def test_random_negatives_are_numbered_among_candidates_in_row_order() -> None:
     candidates = [row for row in range(1000) if row % 2 == 1 and row not in (1, 3)]
     drawn = [candidates[(x * len(candidates)) >> 64] for x in BY_NUMBER]
     assert drawn[1] == drawn[2]  # a repeat, which is passed over
-    assert pool.select(2, num_random=4, seed=42).rows.tolist() == [[5, 7, *dict.fromkeys(drawn)]]
+    assert pool.select(2, num_random=4, seed=42).indices.tolist() == [[5, 7, *dict.fromkeys(drawn)]]
 
 
 def test_random_negatives_keep_to_cap_and_floor_and_pass_over_the_chosen() -> None:
     pool = pool_of([1.0, 0.75, 0.5, 0.25, 0.125], max_score=0.9, min_score=0.2, range_max=1)
     for epoch in range(10):
         negatives = pool.select(1, num_random=2, epoch=epoch)
-        assert negatives.rows[0, 0] == 1
-        assert set(negatives.rows[0, 1:]) == {2, 3}
+        assert negatives.indices[0, 0] == 1
+        assert set(negatives.indices[0, 1:]) == {2, 3}
 
 
 def test_random_negatives_need_not_come_from_the_pool() -> None:
     pool = pool_of(np.linspace(1, 0, 500), range_max=2)
-    assert (pool.select(2, num_random=20).rows[0, 2:] >= 2).all()
+    assert (pool.select(2, num_random=20).indices[0, 2:] >= 2).all()
 
 
 def test_too_few_candidates_exhaust_the_draws() -> None:
     negatives = pool_of([1.0, 0.75, 0.5]).select(2, num_random=3)
-    assert negatives.rows.tolist() == [[0, 1, 2, -1, -1]]
+    assert negatives.indices.tolist() == [[0, 1, 2, -1, -1]]
     assert negatives.scores[0, 3:].tolist() == [-math.inf] * 2
     assert negatives.source.tolist() == [[1, 1, 2, 0, 0]]
     assert reasons(negatives) == [Reason.RANDOM_EXHAUSTED]
@@ -325,9 +325,9 @@ def test_the_64th_draw_of_a_document_counts_and_the_65th_does_not() -> None:
 def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:
     pool = pool_of([1.0, 0.75, 0.5, 0.25], max_score=0.8, range_max=1)
     negatives = pool.select(2, num_random=1)
-    assert negatives.rows[0, 0] == 1
-    assert negatives.rows[0, 1] in (2, 3)
-    assert negatives.rows[0, 2] == -1
+    assert negatives.indices[0, 0] == 1
+    assert negatives.indices[0, 1] in (2, 3)
+    assert negatives.indices[0, 2] == -1
     assert negatives.source.tolist() == [[1, 2, 0]]
     assert reasons(negatives) == [Reason.WINDOW]
 
@@ -335,16 +335,16 @@ def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:
 def test_random_negatives_are_exempt_from_the_document_limit() -> None:
     pool = pool_of([1.0, 0.5], [[], [], []], queries=[1.0] * 3)
     negatives = pool.limit_per_document(1, 1, num_random=1)
-    assert negatives.rows[:2].tolist() == [[0, 1], [1, 0]]
+    assert negatives.indices[:2].tolist() == [[0, 1], [1, 0]]
     assert negatives.source.tolist() == [[1, 2], [1, 2], [2, 0]]
-    assert negatives.rows[2, 0] in (0, 1)
+    assert negatives.indices[2, 0] in (0, 1)
 
 
 def test_each_result_row_draws_its_own_random_negatives() -> None:
     pool = pool_of(np.linspace(1, 0, 500), [[3, 4]], reference="each", range_max=1)
     negatives = pool.select(1, num_random=6)
-    assert (negatives.rows[0, 1:] != negatives.rows[1, 1:]).any()
-    assert not {3, 4} & set(negatives.rows.ravel().tolist())
+    assert (negatives.indices[0, 1:] != negatives.indices[1, 1:]).any()
+    assert not {3, 4} & set(negatives.indices.ravel().tolist())
 
 
 # ---- document limits
@@ -352,24 +352,24 @@ def test_each_result_row_draws_its_own_random_negatives() -> None:
 
 def test_a_document_prefers_the_better_score_and_then_the_lower_row() -> None:
     pool = pool_of([1.0, 0.75, 0.5, 0.25], [[], []], queries=[0.5, 1.0])
-    assert pool.limit_per_document(1, 2).rows.tolist() == [[2, 3], [0, 1]]
+    assert pool.limit_per_document(1, 2).indices.tolist() == [[2, 3], [0, 1]]
     equal = pool_of([1.0, 0.5], [[], []], queries=[1.0, 1.0])
-    assert equal.limit_per_document(1, 1).rows.tolist() == [[0], [1]]
+    assert equal.limit_per_document(1, 1).indices.tolist() == [[0], [1]]
     short = equal.limit_per_document(1, 2)
-    assert short.rows.tolist() == [[0, 1], [-1, -1]]
+    assert short.indices.tolist() == [[0, 1], [-1, -1]]
     assert reasons(short) == [Reason.NONE, Reason.HUB_LIMIT]
     assert short.report.short == {"hub_limit": 1}
 
 
 def test_the_limit_counts_result_rows_under_each() -> None:
     pool = pool_of([1.0, 0.9, 0.5, 0.25], [[0, 1]], reference="each")
-    assert pool.limit_per_document(1, 1).rows.tolist() == [[2], [3]]
+    assert pool.limit_per_document(1, 1).indices.tolist() == [[2], [3]]
 
 
 def test_rows_propose_in_their_policys_order() -> None:
     pool = pool_of(np.linspace(1, 0, 40), [[], []], queries=[1.0, 1.0])
     loose = pool.limit_per_document(2, 5, sampling="random", seed=1, epoch=2)
-    assert (loose.rows == pool.select(5, sampling="random", seed=1, epoch=2).rows).all()
+    assert (loose.indices == pool.select(5, sampling="random", seed=1, epoch=2).indices).all()
 
 
 def test_the_miner_applies_its_limit_and_redraws_with_it() -> None:
@@ -379,10 +379,10 @@ def test_the_miner_applies_its_limit_and_redraws_with_it() -> None:
     negatives = miner.mine(index, column([1.0, 0.5, 0.25]), [[]] * 3)
     for epoch in range(4):
         again = negatives.redraw(epoch)
-        mined = again.rows[again.source == Source.MINED].tolist()
+        mined = again.indices[again.source == Source.MINED].tolist()
         assert len(mined) == len(set(mined)) == 12
-        assert (again.rows == miner.mine(index, column([1.0, 0.5, 0.25]), [[]] * 3, epoch=epoch).rows).all()
-    assert (negatives.redraw(1).rows != negatives.rows).any()
+        assert (again.indices == miner.mine(index, column([1.0, 0.5, 0.25]), [[]] * 3, epoch=epoch).indices).all()
+    assert (negatives.redraw(1).indices != negatives.indices).any()
 
 
 # ---- why rows are short: the first that applies
@@ -437,10 +437,10 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
 def test_redraw_changes_the_epoch_and_nothing_else() -> None:
     pool = pool_of(np.linspace(1, 0, 50))
     negatives = pool.select(5, sampling="random", num_random=2, seed=6)
-    assert (negatives.redraw(0).rows == negatives.rows).all()
+    assert (negatives.redraw(0).indices == negatives.indices).all()
     third = negatives.redraw(3)
-    assert (third.rows == pool.select(5, sampling="random", num_random=2, seed=6, epoch=3).rows).all()
-    assert (third.redraw(0).rows == negatives.rows).all()
+    assert (third.indices == pool.select(5, sampling="random", num_random=2, seed=6, epoch=3).indices).all()
+    assert (third.redraw(0).indices == negatives.indices).all()
     assert (third.epoch, negatives.epoch) == (3, 0)
 
 
@@ -465,5 +465,5 @@ def test_a_report_prints_what_happened() -> None:
 
 def test_softmax_of_an_empty_pool_is_empty() -> None:
     negatives = pool_of([], range_max=3).select(2, sampling=Softmax(1.0))
-    assert negatives.rows.tolist() == [[-1, -1]]
+    assert negatives.indices.tolist() == [[-1, -1]]
     assert Reason(negatives.reasons[0]) is Reason.CORPUS_EXHAUSTED

@@ -166,7 +166,7 @@ def test_lists_of_mining_calls_are_read_alike() -> None:
         Positives.from_lists([[0], [1], [2]]),
         ({0}, {1}, {2}),
     ]
-    pools = [negmine.mine(corpus, corpus, lists).rows.tolist() for lists in known]
+    pools = [negmine.mine(corpus, corpus, lists).indices.tolist() for lists in known]
     assert all(pool == pools[0] for pool in pools)
 
 
@@ -185,4 +185,4 @@ def test_keys_reach_to_the_ends_of_int64() -> None:
     low, high = -(2**63), 2**63 - 1
     eligible = Eligibility(np.array([low, 0, high]), np.array([low, high, 1]), np.array([high, high, 0]))
     found = negmine.ExactIndex(np.ones((3, 1))).search(np.ones((3, 1)), 3, eligible=eligible)
-    assert found.rows.tolist() == [[0, 1, 2], [2, -1, -1], [-1, -1, -1]]
+    assert found.indices.tolist() == [[0, 1, 2], [2, -1, -1], [-1, -1, -1]]

@@ -29,16 +29,16 @@ def negatives() -> HardNegatives:
 
 
 def real(negatives: HardNegatives, row: int) -> list[tuple[int, str, float, int]]:
-    columns = (negatives.rows[row], negatives.ids[row], negatives.scores[row], negatives.source[row])
+    columns = (negatives.indices[row], negatives.ids[row], negatives.scores[row], negatives.source[row])
     return [entry for entry in zip(*(c.tolist() for c in columns), strict=True) if entry[3] != Source.PADDING]
 
 
 def test_arrow_has_a_row_per_result_row(negatives: HardNegatives) -> None:
     pytest.importorskip("pyarrow")
     table = negatives.to_arrow().to_pylist()
-    assert [row["query_row"] for row in table] == negatives.query_rows.tolist()
+    assert [row["query_index"] for row in table] == negatives.query_indices.tolist()
     for i, row in enumerate(table):
-        lists = (row["negative_rows"], row["negative_ids"], row["scores"], row["source"])
+        lists = (row["negative_indices"], row["negative_ids"], row["scores"], row["source"])
         assert list(zip(*lists, strict=True)) == real(negatives, i)
         assert row["reference_score"] == negatives.reference_scores[i]
         assert row["reason"] == negatives.reasons[i]
@@ -49,7 +49,7 @@ def test_pandas_has_a_line_per_negative(negatives: HardNegatives) -> None:
     frame = negatives.to_pandas()
     assert len(frame) == negatives.counts.sum()
     for i in range(len(negatives)):
-        lines = frame[frame.query_row == i]
+        lines = frame[frame.query_index == i]
         assert lines["rank"].tolist() == list(range(negatives.counts[i]))
         columns = (lines["row"], lines["id"], lines["score"], lines["source"])
         assert list(zip(*(c.tolist() for c in columns), strict=True)) == real(negatives, i)
@@ -81,7 +81,7 @@ def test_the_picture_shows_both_sides(negatives: HardNegatives) -> None:
 
 
 def test_the_exact_answer_passes_its_audit() -> None:
-    exact = negmine.ExactIndex(CORPUS, metric="l2").search(QUERIES, 7).rows
+    exact = negmine.ExactIndex(CORPUS, metric="l2").search(QUERIES, 7).indices
     audit = negmine.verify(QUERIES, CORPUS, exact, 5, metric="l2")
     assert (audit.equal_share, audit.recall, audit.first_difference) == (1.0, 1.0, None)
     assert len(audit.missing) == len(audit.spurious) == 0
@@ -89,7 +89,7 @@ def test_the_exact_answer_passes_its_audit() -> None:
 
 
 def test_an_audit_names_what_differs() -> None:
-    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 4).rows.copy()
+    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 4).indices.copy()
     lost = answer[3, 2]
     strange = next(j for j in range(60) if j not in answer[3])
     answer[3, 2] = strange
@@ -103,14 +103,14 @@ def test_an_audit_names_what_differs() -> None:
 
 
 def test_an_audit_of_a_sample_depends_on_the_seed_alone() -> None:
-    exact = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows
+    exact = negmine.ExactIndex(CORPUS).search(QUERIES, 3).indices
     picked = [negmine.verify(QUERIES, CORPUS, exact, 3, sample=4, seed=seed).queries.tolist() for seed in (1, 1, 2)]
     assert picked[0] == picked[1] != picked[2]
     assert all(queries == sorted(set(queries)) and len(queries) == 4 for queries in picked)
 
 
 def test_an_audit_of_a_sample_names_queries_as_the_whole_does() -> None:
-    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 3).rows.copy()
+    answer = negmine.ExactIndex(CORPUS).search(QUERIES, 3).indices.copy()
     lost, answer[6, 1] = answer[6, 1], 59 if 59 not in answer[6] else 58
     seed = next(
         seed for seed in range(99) if 6 in negmine.verify(QUERIES, CORPUS, answer, 3, sample=2, seed=seed).queries
@@ -123,7 +123,7 @@ def test_an_audit_of_a_sample_names_queries_as_the_whole_does() -> None:
 
 
 def test_an_audit_expects_no_more_than_the_corpus_holds() -> None:
-    exact = negmine.ExactIndex(CORPUS[:4]).search(QUERIES, 6).rows
+    exact = negmine.ExactIndex(CORPUS[:4]).search(QUERIES, 6).indices
     audit = negmine.verify(QUERIES, CORPUS[:4], exact, 6)
     assert (audit.equal_share, audit.recall) == (1.0, 1.0)
     exact = exact.copy()
@@ -144,7 +144,7 @@ def line(scores: list[float], positives: Any, **options: Any) -> HardNegatives:
 def test_suspects_score_above_their_reference_largest_excess_first() -> None:
     # Result rows 0 and 2 have the positives 0.5 and 0.25; equality is no excess, and without a positive there is none.
     found = line([0.5, 1.0, 0.25, 0.5], [[0], [], [2]]).suspects()
-    assert list(zip(found.rows.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
+    assert list(zip(found.indices.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
         (2, 0, 0.75),
         (0, 0, 0.5),
         (2, 1, 0.25),
@@ -172,18 +172,18 @@ def test_positives_that_rank_absurdly_low_are_named_most_first() -> None:
 
 def test_a_positive_at_the_top_is_no_suspect() -> None:
     found = line([3.0, 2.0, 1.0], [[0]]).suspects(rank=0)
-    assert len(found.rows) == len(found.low_positives) == 0
+    assert len(found.indices) == len(found.low_positives) == 0
 
 
 # ---- audits
 
 
 @pytest.mark.parametrize(
-    ("rows", "k", "words"),
+    ("indices", "k", "words"),
     [
-        (np.zeros((9, 2), dtype=np.int64), 3, ["rows", "(9, at least 3)", "(9, 2)"]),
-        (np.zeros((8, 3), dtype=np.int64), 3, ["rows", "(8, 3)"]),
-        (np.zeros((9, 3)), 3, ["rows", "float64"]),
+        (np.zeros((9, 2), dtype=np.int64), 3, ["indices", "(9, at least 3)", "(9, 2)"]),
+        (np.zeros((8, 3), dtype=np.int64), 3, ["indices", "(8, 3)"]),
+        (np.zeros((9, 3)), 3, ["indices", "float64"]),
         (np.zeros((9, 3), dtype=np.int64), 0, ["k", "at least 1"]),
     ],
 )

@@ -43,7 +43,7 @@ def pool_of(
 
 
 def found(pool: CandidatePool, row: int = 0) -> list[int]:
-    return pool.rows[row, : pool.counts[row]].tolist()
+    return pool.indices[row, : pool.counts[row]].tolist()
 
 
 def lines(pool: CandidatePool) -> dict[str, int]:
@@ -67,16 +67,16 @@ def test_ties_go_by_lower_row_over_the_whole_corpus() -> None:
 
 def test_rows_are_padded_with_minus_one_and_scores_with_minus_infinity() -> None:
     pool = pool_of([1.0, 0.5], [[0]], range_max=3)
-    assert pool.rows.tolist() == [[1, -1, -1]]
+    assert pool.indices.tolist() == [[1, -1, -1]]
     assert pool.scores.tolist() == [[0.5, -math.inf, -math.inf]]
-    assert (pool.rows.dtype, pool.scores.dtype, pool.counts.dtype) == (np.int64, np.float64, np.int32)
+    assert (pool.indices.dtype, pool.scores.dtype, pool.counts.dtype) == (np.int64, np.float64, np.int32)
     assert pool.counts.tolist() == [1]
 
 
 @pytest.mark.parametrize(("ids", "expected"), [([7, -5, 9], [9, -5, -1]), (["a", "bb", "c"], ["c", "bb", ""])])
 def test_labels_stand_beside_rows_and_are_padded(ids: list[Any], expected: list[Any]) -> None:
     pool = pool_of([1.0, 0.5, 0.75], [[0]], ids=ids, range_max=3)
-    assert pool.rows.tolist() == [[2, 1, -1]]
+    assert pool.indices.tolist() == [[2, 1, -1]]
     assert pool.ids.tolist() == [expected]
     negatives = pool.select(3)
     assert negatives.ids.tolist() == [expected]
@@ -117,7 +117,7 @@ def test_public_scores_are_never_minus_zero() -> None:
     tiny = np.float32(2.0**-149)
     rows = np.array([[-tiny], [0.0], [-0.0]], dtype=np.float32)
     found = ExactIndex(rows, metric="ip").search(np.array([[tiny]]), 3)
-    assert found.rows.tolist() == [[1, 2, 0]]
+    assert found.indices.tolist() == [[1, 2, 0]]
     assert not np.signbit(found.scores).any()
 
 
@@ -135,7 +135,7 @@ def test_cosine_is_not_clamped_so_a_cap_of_one_bites() -> None:
 def test_a_zero_row_scores_zero_on_either_side_and_is_counted() -> None:
     rows = np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-0.0, 0.0]], dtype=np.float32)
     pool = HardNegativeMiner(4).candidates(ExactIndex(rows), rows[:2], [[], []])
-    assert pool.rows.tolist() == [[0, 1, 2, 3], [1, 0, 3, 2]]
+    assert pool.indices.tolist() == [[0, 1, 2, 3], [1, 0, 3, 2]]
     assert pool.scores.tolist() == [[0.0] * 4, [1.0, 0.0, 0.0, -1.0]]
     assert (pool.report.zero_documents, pool.report.zero_queries) == (2, 1)
 
@@ -143,7 +143,7 @@ def test_a_zero_row_scores_zero_on_either_side_and_is_counted() -> None:
 def test_l2_is_minus_the_squared_distance_and_zero_for_equal_rows() -> None:
     rows = np.array([[1000.0625, 3.0], [1000.0, 3.0], [1000.0, 5.0]], dtype=np.float32)
     found = ExactIndex(rows, metric="l2").search(rows[1:2], 3)
-    assert found.rows.tolist() == [[1, 0, 2]]
+    assert found.indices.tolist() == [[1, 0, 2]]
     assert found.scores.tolist() == [[0.0, -(2.0**-8), -4.0]]
 
 
@@ -194,7 +194,7 @@ def test_exclude_self_by_memory_counts_from_query_offset() -> None:
     corpus = column([1.0, 2.0, 3.0])
     index, miner = ExactIndex(corpus, metric="ip"), HardNegativeMiner(3)
     pool = miner.candidates(index, corpus[1:], [[], []], exclude_self=True, query_offset=1)
-    assert pool.rows.tolist() == [[2, 0, -1], [1, 0, -1]]
+    assert pool.indices.tolist() == [[2, 0, -1], [1, 0, -1]]
     assert miner.candidates(index, corpus, [[], [], []]).counts.tolist() == [3, 3, 3]
     for queries, offset in ((corpus[1:], 0), (corpus[1:].copy(), 1), (corpus[::2], 0), (corpus[1:], 2)):
         with pytest.raises(NegmineValueError, match="exclude_self"):
@@ -204,7 +204,7 @@ def test_exclude_self_by_memory_counts_from_query_offset() -> None:
 def test_a_copied_corpus_still_knows_its_own_rows() -> None:
     corpus = column([1.0, 2.0, 3.0]).astype(">f4")
     pool = HardNegativeMiner(2).candidates(ExactIndex(corpus, metric="ip"), corpus, [[]] * 3, exclude_self=True)
-    assert pool.rows.tolist() == [[2, 1], [2, 0], [1, 0]]
+    assert pool.indices.tolist() == [[2, 1], [2, 0], [1, 0]]
 
 
 def test_groups_of_positives_bar_their_members_and_minus_one_bars_nobody() -> None:
@@ -306,7 +306,7 @@ def test_vectors_of_positives_outside_the_corpus_are_scored() -> None:
     known = Positives.from_lists([[0, -1], [-1]], positive_vectors=column([0.75, 0.25]))
     pool = pool_of([1.0, 0.5], known, queries=[1.0, 2.0], reference="each", absolute_margin=0.0)
     assert pool.positive_scores.tolist() == [0.75, 1.0, 0.5]
-    assert pool.positive_rows.tolist() == [-1, 0, -1]
+    assert pool.positive_indices.tolist() == [-1, 0, -1]
     assert [found(pool, i) for i in range(3)] == [[1], [1], []]
 
 
@@ -338,14 +338,14 @@ def test_each_makes_a_row_per_positive_and_keeps_the_others_out() -> None:
     pool = pool_of(
         [1.0, 0.5, 0.75, 0.25], [[1, 0], []], queries=[1.0, 1.0], reference="each", absolute_margin=0.0, query_offset=7
     )
-    assert pool.query_rows.tolist() == [7, 7, 8]
-    assert pool.positive_rows.tolist() == [0, 1, -1]
+    assert pool.query_indices.tolist() == [7, 7, 8]
+    assert pool.positive_indices.tolist() == [0, 1, -1]
     assert [found(pool, i) for i in range(3)] == [[2, 3], [3], []]
     assert pool.reference_scores[:2].tolist() == [1.0, 0.5]
     assert pool.positive_scores.tolist() == [1.0, 0.5]
     assert pool.report.lines["positives"].tolist() == [2, 2, 0]
     plain = pool_of([1.0, 0.5], [[], [0]], queries=[1.0, 1.0], reference="each")
-    assert (plain.query_rows.tolist(), plain.positive_rows.tolist()) == ([0, 1], [-1, 0])
+    assert (plain.query_indices.tolist(), plain.positive_indices.tolist()) == ([0, 1], [-1, 0])
 
 
 def test_one_scan_of_a_query_serves_all_its_positives() -> None:
@@ -443,7 +443,7 @@ def test_range_min_counts_survivors_and_not_raw_ranks() -> None:
 
 
 def test_range_max_is_counted_from_rank_zero() -> None:
-    assert pool_of([1.0] * 9, range_min=4, range_max=6).rows.shape == (1, 2)
+    assert pool_of([1.0] * 9, range_min=4, range_max=6).indices.shape == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -460,8 +460,8 @@ def test_range_max_is_counted_from_rank_zero() -> None:
 def test_the_window_when_range_max_is_not_given(options: dict[str, Any], window: tuple[int, int]) -> None:
     assert HardNegativeMiner(7, **options).window == window
     pool = HardNegativeMiner(7, **options).candidates(ExactIndex(column([1.0] * 200)), column([1.0]), [[]])
-    assert pool.rows.shape == (1, window[1] - window[0])
-    assert pool.rows[0, 0] == window[0]
+    assert pool.indices.shape == (1, window[1] - window[0])
+    assert pool.indices[0, 0] == window[0]
 
 
 def test_more_than_a_hundred_negatives_deepen_the_pool() -> None:
@@ -494,9 +494,9 @@ def test_query_offset_moves_rows_and_draws_together() -> None:
     miner = HardNegativeMiner(5, sampling="random", num_random=2)
     whole = miner.mine(index, queries, [[]] * 3, epoch=4)
     part = miner.mine(index, queries[1:], [[]] * 2, epoch=4, query_offset=1)
-    assert (part.rows == whole.rows[1:]).all()
-    assert part.query_rows.tolist() == [1, 2]
-    assert (miner.mine(index, queries[1:], [[]] * 2, epoch=4).rows != whole.rows[1:]).any()
+    assert (part.indices == whole.indices[1:]).all()
+    assert part.query_indices.tolist() == [1, 2]
+    assert (miner.mine(index, queries[1:], [[]] * 2, epoch=4).indices != whole.indices[1:]).any()
 
 
 @pytest.mark.parametrize("offset", [0, 5])
@@ -505,20 +505,20 @@ def test_a_warm_start_spares_work_and_changes_nothing(offset: int) -> None:
     index, queries = ExactIndex(rng.standard_normal((4000, 32))), rng.standard_normal((8, 32))
     miner, positives = HardNegativeMiner(10), [[query] for query in range(8)]
     cold = miner.candidates(index, queries, positives, query_offset=offset)
-    for warm_start in (cold, cold.select(10), cold.rows, cold.rows[:, ::-1]):
+    for warm_start in (cold, cold.select(10), cold.indices, cold.indices[:, ::-1]):
         warm = miner.candidates(index, queries, positives, query_offset=offset, warm_start=warm_start)
-        assert (warm.rows == cold.rows).all()
+        assert (warm.indices == cold.indices).all()
         assert warm.report.diagnostics["survivors"] < cold.report.diagnostics["survivors"] / 4
 
 
 def test_no_queries_and_no_documents() -> None:
     empty = np.empty((0, 1), dtype=np.float32)
     pool = HardNegativeMiner(2).candidates(ExactIndex(empty), column([1.0]), [[]])
-    assert pool.rows.tolist() == [[-1, -1]]
+    assert pool.indices.tolist() == [[-1, -1]]
     assert Reason(pool.reasons[0]) is Reason.CORPUS_EXHAUSTED
     pool = HardNegativeMiner(2).candidates(ExactIndex(column([1.0])), empty, [])
-    assert pool.rows.shape == (0, 2)
-    assert pool.select(2, num_random=1).rows.shape == (0, 3)
+    assert pool.indices.shape == (0, 2)
+    assert pool.select(2, num_random=1).indices.shape == (0, 3)
     assert len(pool.limit_per_document(1, 1)) == 0
 
 
@@ -551,7 +551,7 @@ def test_mine_is_index_miner_and_choice_in_one() -> None:
     steps = miner.candidates(
         index, queries, positives, groups=np.arange(80) // 2, exclude=[[9]] * 5, query_offset=3
     ).select(4, sampling="random", seed=9, epoch=2, num_random=1)
-    for name in ("rows", "ids", "scores", "counts", "reasons", "source", "query_rows"):
+    for name in ("indices", "ids", "scores", "counts", "reasons", "source", "query_indices"):
         assert (getattr(once, name) == getattr(steps, name)).all(), name
     assert once.report == steps.report
-    assert once.ids[0, 0] == once.rows[0, 0] + 1000
+    assert once.ids[0, 0] == once.indices[0, 0] + 1000

@@ -35,8 +35,8 @@ class Rules:
 
 @refuse_unknown_options("in_batch_mask")
 def in_batch_mask(
-    query_rows: npt.ArrayLike,
-    document_rows: npt.ArrayLike,
+    query_indices: npt.ArrayLike,
+    document_indices: npt.ArrayLike,
     positives: Positives,
     *,
     exclude: Positives | None = None,
@@ -50,9 +50,9 @@ def in_batch_mask(
 
     Parameters
     ----------
-    query_rows : int64 (n_queries,)
+    query_indices : int64 (n_queries,)
         Rows of the batch's queries, as ``positives`` numbers them; -1 is none, all of whose documents are masked.
-    document_rows : int64 (n_documents,)
+    document_indices : int64 (n_documents,)
         Rows of the batch's documents; -1 is none, masked for all queries. A row may stand more than once.
     positives : Positives
         Positives of all queries of the data.
@@ -86,15 +86,15 @@ def in_batch_mask(
     >>> negmine.in_batch_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
-    rules = _rules(query_rows, document_rows, positives, exclude, groups, eligible)
-    ensure_fits_in_memory(len(rules.queries), len(rules.documents), "document_rows", entry=1, instead=_INSTEAD)
+    rules = _rules(query_indices, document_indices, positives, exclude, groups, eligible)
+    ensure_fits_in_memory(len(rules.queries), len(rules.documents), "document_indices", entry=1, instead=_INSTEAD)
     return _native.in_batch_mask(rules)
 
 
 @refuse_unknown_options("in_batch_lists")
 def in_batch_lists(
-    query_rows: npt.ArrayLike,
-    document_rows: npt.ArrayLike,
+    query_indices: npt.ArrayLike,
+    document_indices: npt.ArrayLike,
     positives: Positives,
     *,
     exclude: Positives | None = None,
@@ -105,14 +105,14 @@ def in_batch_lists(
 
     Parameters
     ----------
-    query_rows, document_rows, positives, exclude, groups, eligible
+    query_indices, document_indices, positives, exclude, groups, eligible
         As in :func:`in_batch_mask`.
 
     Returns
     -------
     offsets : int64 (n_queries + 1,)
     columns : int64 (n,)
-        The masked documents of query ``i`` are ``document_rows[columns[offsets[i]:offsets[i + 1]]]``, columns rising.
+        The masked documents of query ``i`` are ``document_indices[columns[offsets[i]:offsets[i + 1]]]``, columns rising.
 
     Examples
     --------
@@ -121,15 +121,20 @@ def in_batch_lists(
     >>> [part.tolist() for part in negmine.in_batch_lists([0, 1, 2], [10, 11, 12], positives)]
     [[0, 2, 3, 4], [0, 1, 1, 2]]
     """
-    return _native.in_batch_lists(_rules(query_rows, document_rows, positives, exclude, groups, eligible))
+    return _native.in_batch_lists(_rules(query_indices, document_indices, positives, exclude, groups, eligible))
 
 
 def _rules(
-    query_rows: object, document_rows: object, positives: object, exclude: object, groups: object, eligible: object
+    query_indices: object,
+    document_indices: object,
+    positives: object,
+    exclude: object,
+    groups: object,
+    eligible: object,
 ) -> Rules:
     """Cut what is told of the data down to what the batch needs."""
     lists = Positives.read(positives, "positives")
-    queries = _rows(query_rows, "query_rows", len(lists))
+    queries = _rows(query_indices, "query_indices", len(lists))
     if eligible is not None and not isinstance(eligible, Eligibility):
         raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
     known = None if groups is None else as_int64s(groups, "groups")
@@ -145,7 +150,7 @@ def _rules(
                 f"`eligible` must have a range for each of {len(lists)} queries; got {len(eligible.lowest)}."
             )
         total = len(eligible.keys)
-    documents = _rows(document_rows, "document_rows", total)
+    documents = _rows(document_indices, "document_indices", total)
     others = None
     if exclude is not None:
         more = Positives.read(exclude, "exclude")

@@ -139,7 +139,7 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
             raise NegmineValueError(
                 f"`queries` must have a row per query of the folder, {n_queries}; got {len(all_queries)}."
             )
-        queries = all_queries[found.query_rows]
+        queries = all_queries[found.query_indices]
     if queries is None or corpus is None:
         raise ArgumentError(f"`--queries` and `--corpus` must give embeddings; {folder} has none of its own.")
     return _task(

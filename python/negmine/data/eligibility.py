@@ -34,7 +34,7 @@ class Eligibility:
     >>> dates, asked = np.array([10, 20, 30]), np.array([25])
     >>> before = negmine.Eligibility(dates, lowest=np.array([0]), highest=asked - 1)
     >>> corpus = np.ones((3, 2), dtype=np.float32)
-    >>> negmine.ExactIndex(corpus).search(corpus[:1], 3, eligible=before).rows.tolist()
+    >>> negmine.ExactIndex(corpus).search(corpus[:1], 3, eligible=before).indices.tolist()
     [[0, 1, -1]]
     """
 

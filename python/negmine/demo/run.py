@@ -173,8 +173,8 @@ def run(*, num_threads: int | None = None) -> DemoReport:
 
 
 def _judge(demo: DemoSet, miner: HardNegativeMiner, result: HardNegatives) -> RuleResult:
-    is_mined = result.rows >= 0
-    is_hidden = np.array([np.isin(rows, demo.positives[query]) for query, rows in enumerate(result.rows)])
+    is_mined = result.indices >= 0
+    is_hidden = np.array([np.isin(rows, demo.positives[query]) for query, rows in enumerate(result.indices)])
     return RuleResult(
         miner=miner,
         n_negatives=int(is_mined.sum()),
@@ -196,7 +196,7 @@ def _example(demo: DemoSet, lemma: str, nearest: HardNegatives, mined: HardNegat
         )
 
     def describe_all(result: HardNegatives) -> tuple[Mined, ...]:
-        pairs = zip(result.rows[query].tolist(), result.scores[query].tolist(), strict=True)
+        pairs = zip(result.indices[query].tolist(), result.scores[query].tolist(), strict=True)
         return tuple(describe(row, score) for row, score in pairs if row >= 0)
 
     return Example(

@@ -38,7 +38,7 @@ class RetrievalSet:
     qrels : Qrels
         The judgements of the split.
     split : str
-    query_rows : int64 (n_queries,)
+    query_indices : int64 (n_queries,)
         Places of the queries in their file.
     n_all_queries : int
         Queries in that file, of all splits.
@@ -50,7 +50,7 @@ class RetrievalSet:
     queries: Texts
     qrels: Qrels
     split: str
-    query_rows: npt.NDArray[np.int64]
+    query_indices: npt.NDArray[np.int64]
     n_all_queries: int
     corpus_vectors: npt.NDArray[Any] | None = None
     query_vectors: npt.NDArray[Any] | None = None

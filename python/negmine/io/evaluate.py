@@ -165,10 +165,10 @@ def _codes(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
 
 def _in_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
     """Which negatives are in the lists of their own rows."""
-    span = int(max(records.negatives.rows.max(initial=0), lists.rows.max(initial=0))) + 1
-    own = np.repeat(np.arange(len(records)), records.negatives.counts) * span + records.negatives.rows
-    inside = lists.rows >= 0
-    listed = np.repeat(np.arange(len(records)), lists.counts)[inside] * span + lists.rows[inside]
+    span = int(max(records.negatives.indices.max(initial=0), lists.indices.max(initial=0))) + 1
+    own = np.repeat(np.arange(len(records)), records.negatives.counts) * span + records.negatives.indices
+    inside = lists.indices >= 0
+    listed = np.repeat(np.arange(len(records)), lists.counts)[inside] * span + lists.indices[inside]
     return np.isin(own, listed)
 
 

@@ -92,7 +92,7 @@ class MinedRows:
         """
         if not isinstance(negatives, HardNegatives):
             raise NegmineTypeError(f"`negatives` must be HardNegatives; got {type(negatives).__name__}.")
-        width = negatives.rows.shape[1]
+        width = negatives.indices.shape[1]
         origin = None if negatives.pool is None else negatives.pool.origin
         known: dict[str, Any] = {
             "negmine": str(_native.build_info()["version"]),
@@ -150,14 +150,14 @@ class _Source:
             ids = as_ids(document_ids, "document_ids", negatives.report.n_documents)
         elif pool is not None:
             ids = pool.document_ids
-        elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.rows):
+        elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.indices):
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
         labels = None if query_ids is None else as_labels(query_ids, "query_ids")
-        last = int(negatives.query_rows.max(initial=-1)) - query_offset
+        last = int(negatives.query_indices.max(initial=-1)) - query_offset
         if labels is not None and (labels.ndim != 1 or len(labels) <= last):
             raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
         # Under "each" result rows are (query, positive) pairs, and more than there are queries or as many.
-        each = bool((negatives.positive_rows >= 0).any()) if pool is None else pool.each
+        each = bool((negatives.positive_indices >= 0).any()) if pool is None else pool.each
         return cls(negatives, each, positives, labels, query_offset, ids)
 
     def records(self, begin: int, end: int) -> Records:
@@ -165,9 +165,9 @@ class _Source:
         negatives = self.negatives
         real = negatives.source[begin:end] != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
-        queries, rows = negatives.query_rows[begin:end], negatives.rows[begin:end][real]
+        queries, rows = negatives.query_indices[begin:end], negatives.indices[begin:end][real]
         return Records(
-            query_rows=queries,
+            query_indices=queries,
             query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
             reference_scores=negatives.reference_scores[begin:end],
             reasons=negatives.reasons[begin:end],
@@ -186,7 +186,7 @@ class _Source:
             scores = self.negatives.reference_scores[begin:end]
             there = ~np.isnan(scores)
             offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int64)
-            rows, scores = self.negatives.positive_rows[begin:end][there], scores[there]
+            rows, scores = self.negatives.positive_indices[begin:end][there], scores[there]
         else:
             offsets = self.positives.offsets[begin : end + 1]
             first, last = int(offsets[0]), int(offsets[-1])
@@ -245,8 +245,8 @@ class Written:
 def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Written:
     """Write mined negatives as Parquet, one row per result row; short and empty rows are kept.
 
-    Columns: query_row, query_id, positive_rows, positive_ids, positive_scores, reference_score (null without
-    positives), reason (null where the row is full), negative_rows, negative_ids, negative_scores, negative_sources
+    Columns: query_index, query_id, positive_indices, positive_ids, positive_scores, reference_score (null without
+    positives), reason (null where the row is full), negative_indices, negative_ids, negative_scores, negative_sources
     ("mined" or "random"). The schema's metadata holds the provenance as JSON, under "negmine". The same negatives give
     the same bytes.
 

@@ -32,14 +32,14 @@ KIND = "mined negatives"
 
 #: Their columns.
 COLUMNS = (
-    "query_row",
+    "query_index",
     "query_id",
-    "positive_rows",
+    "positive_indices",
     "positive_ids",
     "positive_scores",
     "reference_score",
     "reason",
-    "negative_rows",
+    "negative_indices",
     "negative_ids",
     "negative_scores",
     "negative_sources",
@@ -54,13 +54,13 @@ class Lists:
     ----------
     offsets : int64 (n + 1,)
         The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
-    rows : int64 (m,)
+    indices : int64 (m,)
     ids : int64 or str (m,)
     scores : float64 or float32 (m,)
     """
 
     offsets: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     ids: Ids
     scores: npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class Records:
 
     Attributes
     ----------
-    query_rows : int64 (n,)
+    query_indices : int64 (n,)
     query_ids : int64 or str (n,)
         Labels of the queries; the rows where there are none.
     reference_scores : float64 (n,)
@@ -92,7 +92,7 @@ class Records:
         Where each negative comes from: :class:`Source`.
     """
 
-    query_rows: npt.NDArray[np.int64]
+    query_indices: npt.NDArray[np.int64]
     query_ids: Ids
     reference_scores: npt.NDArray[np.float64]
     reasons: npt.NDArray[np.uint8]
@@ -101,7 +101,7 @@ class Records:
     sources: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
-        return len(self.query_rows)
+        return len(self.query_indices)
 
     def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
         """The rows as a table whose schema carries the ``provenance``."""
@@ -110,14 +110,14 @@ class Records:
         names = np.array([source.name.lower() for source in Source])
         missing = np.isnan(self.reference_scores)
         columns = {
-            "query_row": arrow.array(self.query_rows),
+            "query_index": arrow.array(self.query_indices),
             "query_id": tables.to_array(self.query_ids),
-            "positive_rows": _list_array(self.positives.offsets, self.positives.rows),
+            "positive_indices": _list_array(self.positives.offsets, self.positives.indices),
             "positive_ids": _list_array(self.positives.offsets, self.positives.ids),
             "positive_scores": _list_array(self.positives.offsets, self.positives.scores),
             "reference_score": arrow.array(self.reference_scores, mask=missing),
             "reason": arrow.array(reasons, arrow.string()),
-            "negative_rows": _list_array(self.negatives.offsets, self.negatives.rows),
+            "negative_indices": _list_array(self.negatives.offsets, self.negatives.indices),
             "negative_ids": _list_array(self.negatives.offsets, self.negatives.ids),
             "negative_scores": _list_array(self.negatives.offsets, self.negatives.scores),
             "negative_sources": _list_array(self.negatives.offsets, names[self.sources]),
@@ -135,7 +135,7 @@ class Records:
         if unknown:
             raise NegmineValueError(f"`path` must hold reasons and sources that negmine knows; got {min(unknown)!r}.")
         return cls(
-            query_rows=np.asarray(flat["query_row"]),
+            query_indices=np.asarray(flat["query_index"]),
             query_ids=tables.label_column(table["query_id"], "path", "query_id"),
             reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
             reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
@@ -160,12 +160,12 @@ def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.
 
 
 def _lists(flat: Mapping[str, Any], side: str) -> Lists:
-    lengths = flat[f"{side}_rows"].value_lengths().to_numpy()
+    lengths = flat[f"{side}_indices"].value_lengths().to_numpy()
     ids = flat[f"{side}_ids"].flatten()
     text = ids.type.equals(require("pyarrow", "io", "reading mined negatives").string())
     return Lists(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        flat[f"{side}_rows"].flatten().to_numpy(),
+        flat[f"{side}_indices"].flatten().to_numpy(),
         np.array(ids.to_pylist(), dtype=np.str_) if text else ids.to_numpy(),
         flat[f"{side}_scores"].flatten().to_numpy(),
     )

@@ -93,10 +93,10 @@ class _Maker:
     width: int
 
     def anchors(self, records: Records, rows: Int64s) -> pa.Array:
-        return self.queries.values(records.query_rows[rows], records.query_ids[rows])
+        return self.queries.values(records.query_indices[rows], records.query_ids[rows])
 
     def documents(self, lists: Lists, places: Int64s) -> pa.Array:
-        return self.corpus.values(lists.rows[places], lists.ids[places])
+        return self.corpus.values(lists.indices[places], lists.ids[places])
 
     def table(self, columns: Mapping[str, Any]) -> pa.Table:
         return require("pyarrow", "io", "writing training rows").table(columns)
@@ -156,7 +156,7 @@ class _Maker:
         lengths = n_negatives[row] + 1
         entry, number = _enumerate(lengths)
         both = _joined(records)
-        negatives_begin = len(records.positives.rows) + records.negatives.offsets[row]
+        negatives_begin = len(records.positives.indices) + records.negatives.offsets[row]
         place = np.where(number == 0, positive[entry], negatives_begin[entry] + number - 1)
         columns = {
             self.names.anchor: self.anchors(records, row),
@@ -172,8 +172,8 @@ class _Maker:
         """One line per result row that has positives and negatives."""
         everyone = np.arange(len(records))
         queries = self.anchors(records, everyone).to_pylist()
-        positives = self.documents(records.positives, np.arange(len(records.positives.rows))).to_pylist()
-        negatives = self.documents(records.negatives, np.arange(len(records.negatives.rows))).to_pylist()
+        positives = self.documents(records.positives, np.arange(len(records.positives.indices))).to_pylist()
+        negatives = self.documents(records.negatives, np.arange(len(records.negatives.indices))).to_pylist()
         for row, (own, mined) in enumerate(_slices(records)):
             if own.start == own.stop or mined.start == mined.stop:
                 yield None
@@ -188,7 +188,7 @@ class _Maker:
         """One line per result row that has positives and negatives."""
         assert self.queries.texts is not None  # checked at the start
         queries = self.anchors(records, np.arange(len(records))).to_pylist()
-        query_ids = self.queries.texts.ids[records.query_rows].tolist()
+        query_ids = self.queries.texts.ids[records.query_indices].tolist()
         positives, negatives = self._passages(records.positives), self._passages(records.negatives)
         for row, (own, mined) in enumerate(_slices(records)):
             if own.start == own.stop or mined.start == mined.stop:
@@ -203,8 +203,8 @@ class _Maker:
 
     def _passages(self, lists: Lists) -> list[dict[str, Any]]:
         assert self.corpus.texts is not None
-        self.corpus.check(lists.rows, lists.ids)
-        found = self.corpus.texts.take(lists.rows)
+        self.corpus.check(lists.indices, lists.ids)
+        found = self.corpus.texts.take(lists.indices)
         titles = [""] * len(found) if found.titles is None else found.titles.to_pylist()
         lines = zip(found.ids.tolist(), titles, found.texts.to_pylist(), strict=True)
         passages = [{"docid": str(label), "title": title, "text": text} for label, title, text in lines]
@@ -321,12 +321,12 @@ def _check_names(format_name: str, anchor: str, positive: str, width: int) -> No
 def _steps(mined: MinedRows) -> Iterator[Records]:
     """Batches cut small, since texts are long; positives outside the corpus are refused."""
     for batch in mined.batches():
-        outside = batch.positives.rows == -1
+        outside = batch.positives.indices == -1
         if outside.any():
             row = int(np.searchsorted(batch.positives.offsets, outside.argmax(), side="right")) - 1
             raise NegmineValueError(
                 "`negatives` must have their positives in the corpus to become training rows; the query of row "
-                f"{batch.query_rows[row]} has one outside it, which has no text."
+                f"{batch.query_indices[row]} has one outside it, which has no text."
             )
         for begin in range(0, max(len(batch), 1), STEP):
             yield _cut(batch, begin, min(begin + STEP, len(batch)))
@@ -339,11 +339,11 @@ def _cut(batch: Records, begin: int, end: int) -> Records:
     def lists(whole: Lists) -> Lists:
         offsets = whole.offsets[begin : end + 1]
         own = slice(int(offsets[0]), int(offsets[-1]))
-        return Lists(offsets - offsets[0], whole.rows[own], whole.ids[own], whole.scores[own])
+        return Lists(offsets - offsets[0], whole.indices[own], whole.ids[own], whole.scores[own])
 
     mined = slice(int(batch.negatives.offsets[begin]), int(batch.negatives.offsets[end]))
     return Records(
-        batch.query_rows[begin:end],
+        batch.query_indices[begin:end],
         batch.query_ids[begin:end],
         batch.reference_scores[begin:end],
         batch.reasons[begin:end],
@@ -408,7 +408,7 @@ def _joined(records: Records) -> Lists:
     positives, negatives = records.positives, records.negatives
     return Lists(
         np.empty(0, dtype=np.int64),
-        np.concatenate([positives.rows, negatives.rows]),
+        np.concatenate([positives.indices, negatives.indices]),
         np.concatenate([positives.ids, negatives.ids]),
         np.concatenate([positives.scores, negatives.scores]).astype(np.float64),
     )

@@ -34,8 +34,8 @@ class Inputs:
 
     queries: Any
     corpus: object
-    query_rows: Rows
-    corpus_rows: Rows
+    query_array: Rows
+    corpus_array: Rows
     positives: Positives
     miner: HardNegativeMiner
     metric: Metric
@@ -58,8 +58,8 @@ class Inputs:
         options |= {"metric": self.metric, "exclude_self": self.exclude_self, "epoch": self.epoch}
         return {
             "canonical_version": CANONICAL_VERSION,
-            "queries": fingerprint.of_rows(self.query_rows, "queries", num_threads),
-            "corpus": fingerprint.of_rows(self.corpus_rows, "corpus", num_threads),
+            "queries": fingerprint.of_rows(self.query_array, "queries", num_threads),
+            "corpus": fingerprint.of_rows(self.corpus_array, "corpus", num_threads),
             "positives": fingerprint.of_lists(self.positives, num_threads),
             "ids": fingerprint.of_labels(self.ids),
             "query_ids": fingerprint.of_labels(self.query_ids),
@@ -113,9 +113,9 @@ def check(
     miner = HardNegativeMiner(**(options or {})) if miner is None else miner
     if not isinstance(miner, HardNegativeMiner):
         raise NegmineTypeError(f"`miner` must be a HardNegativeMiner; got {type(miner).__name__}.")
-    query_rows, corpus_rows = as_rows(queries, "queries"), as_rows(corpus, "corpus")
-    n_queries, width = query_rows.shape
-    n_documents, corpus_width = corpus_rows.shape
+    query_array, corpus_array = as_rows(queries, "queries"), as_rows(corpus, "corpus")
+    n_queries, width = query_array.shape
+    n_documents, corpus_width = corpus_array.shape
     if width != corpus_width:
         raise NegmineValueError(f"`queries` must have the width of `corpus`, {corpus_width}; got {width}.")
     known = Positives.read(positives, "positives")
@@ -142,12 +142,12 @@ def check(
         raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
     document_labels = None if ids is None else as_ids(ids, "ids", n_documents)
     if check_flag(exclude_self, "exclude_self"):
-        self_rows(corpus_rows, document_labels, query_rows, None if ids is None else labels, 0)
+        self_rows(corpus_array, document_labels, query_array, None if ids is None else labels, 0)
     return Inputs(
         queries=queries,
         corpus=corpus,
-        query_rows=query_rows,
-        corpus_rows=corpus_rows,
+        query_array=query_array,
+        corpus_array=corpus_array,
         positives=known,
         miner=miner,
         metric=check_choice(metric, "metric", METRICS),  # type: ignore[arg-type]

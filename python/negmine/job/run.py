@@ -115,7 +115,7 @@ def mine_to(
     >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
     >>> folder = tempfile.mkdtemp()
     >>> result = mine_to(folder, corpus[:1], corpus, [[0]], num_negatives=2)
-    >>> next(result.rows().batches()).negatives.rows.tolist()
+    >>> next(result.rows().batches()).negatives.indices.tolist()
     [1, 2]
     >>> mine_to(folder, corpus[:1], corpus, [[0]], num_negatives=2).was_finished
     True

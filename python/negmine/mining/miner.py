@@ -101,7 +101,7 @@ class HardNegativeMiner:
     >>> index = negmine.ExactIndex(corpus)
     >>> miner = negmine.HardNegativeMiner(2, relative_margin=0.2)
     >>> negatives = miner.mine(index, corpus[:1], [[0]])
-    >>> negatives.rows.tolist(), negatives.report.totals()["above_relative_margin"]
+    >>> negatives.indices.tolist(), negatives.report.totals()["above_relative_margin"]
     ([[2, 3]], 1)
     """
 
@@ -213,13 +213,13 @@ class HardNegativeMiner:
             The corpus is not what it was when the index was built.
         """
         started = time.perf_counter()
-        query_rows = as_rows(queries, "queries")
+        query_array = as_rows(queries, "queries")
         if not isinstance(index, ExactIndex):
             raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
         known = Positives.read(positives, "positives")
-        if len(known) != query_rows.shape[0]:
+        if len(known) != query_array.shape[0]:
             raise NegmineValueError(
-                f"`positives` must have length {query_rows.shape[0]}, a list per query; got {len(known)}."
+                f"`positives` must have length {query_array.shape[0]}, a list per query; got {len(known)}."
             )
         offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
         if not check_flag(exclude_self, "exclude_self") and query_ids is not None:
@@ -227,21 +227,21 @@ class HardNegativeMiner:
         rules = Rules(
             positives=Csr(known.offsets, known.items),
             exclude=csr_of(exclusions(exclude)),
-            self_rows=self_rows(index._rows, index.ids, query_rows, query_ids, offset) if exclude_self else None,
+            self_rows=self_rows(index._rows, index.ids, query_array, query_ids, offset) if exclude_self else None,
             groups=None if groups is None else as_int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
         ensure_fits_in_memory(len(known), self.window[1] - self.window[0], "range_max")
-        warm_rows = rows_of_warm_start(warm_start, query_rows.shape[0], offset)
+        warm_rows = rows_of_warm_start(warm_start, query_array.shape[0], offset)
         request = self._request(rules, scores_of_outside_positives(index, queries, known), warm_rows)
         arrays = index._native.candidates(
-            index._rows, query_rows, request, index.threads(num_threads), check_progress(progress)
+            index._rows, query_array, request, index.threads(num_threads), check_progress(progress)
         )
-        names = ("rows", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_rows")
+        names = ("indices", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_indices")
         return CandidatePool(
             **{name: arrays[name] for name in names},
-            ids=index.label(arrays["rows"]),
-            query_rows=arrays["query_rows"] + offset,
+            ids=index.label(arrays["indices"]),
+            query_indices=arrays["query_indices"] + offset,
             report=_report(index, arrays, known.duplicates, time.perf_counter() - started),
             each=self.reference == "each",
             cap_scores=arrays["cap_scores"],
@@ -432,7 +432,7 @@ def mine(
     --------
     >>> import numpy as np, negmine
     >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
-    >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).rows.tolist()
+    >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).indices.tolist()
     [[1, 2]]
     """
     rules = {name: options.pop(name) for name in RULES if name in options}

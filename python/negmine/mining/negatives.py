@@ -42,8 +42,8 @@ class Suspects:
 
     Attributes
     ----------
-    rows, columns : int64 (n,)
-        Negatives that score above their reference, as places in ``HardNegatives.rows``, largest excess first.
+    result_rows, columns : int64 (n,)
+        Negatives that score above their reference, as places in ``HardNegatives.indices``, largest excess first.
     excess : float64 (n,)
         By how much, as far as float32 tells.
     low_positives : int64 (m,)
@@ -53,7 +53,7 @@ class Suspects:
         How many, at least.
     """
 
-    rows: npt.NDArray[np.int64]
+    result_rows: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int64]
     excess: npt.NDArray[np.float64]
     low_positives: npt.NDArray[np.int64]
@@ -66,10 +66,10 @@ class HardNegatives:
 
     Attributes
     ----------
-    rows : int64 (n_rows, n + num_random)
-        Document rows: mined ones best first, then random ones in the order drawn; padded with -1.
+    indices : int64 (n_rows, num_negatives + num_random)
+        Row numbers of the documents: mined ones best first, then random ones in the order drawn; padded with -1.
     ids : int64 or str (n_rows, n + num_random)
-        Their labels, padded with -1 or ''; the rows where the index has no labels.
+        Their labels, padded with -1 or ''; the indices where the index has no labels.
     scores : float32 (n_rows, n + num_random)
         Canonical scores rounded to float32, padded with -inf.
     counts : int32 (n_rows,)
@@ -80,7 +80,7 @@ class HardNegatives:
         Where each comes from: :class:`Source`.
     above_reference : bool (n_rows, n + num_random)
         Whether the canonical score lies above the reference; False for padding and without a reference.
-    reference_scores, positive_scores, query_rows, positive_rows, report
+    reference_scores, positive_scores, query_indices, positive_indices, report
         As in :class:`CandidatePool`.
     epoch : int
         Epoch of the draws.
@@ -94,11 +94,11 @@ class HardNegatives:
     >>> import numpy as np, negmine
     >>> corpus = np.eye(4, dtype=np.float32)
     >>> negatives = negmine.mine(corpus[:2], corpus, [[0], [1]], num_negatives=2, sampling="random")
-    >>> negatives.rows.shape, negatives.counts.tolist(), negatives.redraw(epoch=1).epoch
+    >>> negatives.indices.shape, negatives.counts.tolist(), negatives.redraw(epoch=1).epoch
     ((2, 2), [2, 2], 1)
     """
 
-    rows: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     ids: Ids
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
@@ -107,8 +107,8 @@ class HardNegatives:
     above_reference: npt.NDArray[np.bool_]
     reference_scores: npt.NDArray[np.float64]
     positive_scores: npt.NDArray[np.float64]
-    query_rows: npt.NDArray[np.int64]
-    positive_rows: npt.NDArray[np.int64]
+    query_indices: npt.NDArray[np.int64]
+    positive_indices: npt.NDArray[np.int64]
     report: Report
     epoch: int
     chosen: Chosen
@@ -117,14 +117,14 @@ class HardNegatives:
     def __post_init__(self) -> None:
         counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
-        rows = check_field(self.rows, "rows", np.int64, (n, None))
-        arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "rows": rows}
+        indices = check_field(self.indices, "indices", np.int64, (n, None))
+        arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "indices": indices}
         dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_, "ids": self.ids.dtype}
-        arrays |= {name: check_field(getattr(self, name), name, dtypes[name], rows.shape) for name in dtypes}
+        arrays |= {name: check_field(getattr(self, name), name, dtypes[name], indices.shape) for name in dtypes}
         arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
         arrays["reference_scores"] = check_field(self.reference_scores, "reference_scores", np.float64, (n,))
         arrays["positive_scores"] = check_field(self.positive_scores, "positive_scores", np.float64, (None,))
-        for name in ("query_rows", "positive_rows"):
+        for name in ("query_indices", "positive_indices"):
             arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
@@ -178,7 +178,7 @@ class HardNegatives:
         return Suspects(rows[order], columns[order], excess[order], low, above[low])
 
     def to_arrow(self) -> pa.Table:
-        """One Arrow row per result row: query_row, positive_row, reference_score, and lists of negatives.
+        """One Arrow row per result row: query_index, positive_index, reference_score, and lists of negatives.
 
         Needs the extra ``negmine[arrow]``.
         """
@@ -186,14 +186,14 @@ class HardNegatives:
         real = self.source != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int32)
         lists = {
-            "negative_rows": self.rows,
+            "negative_indices": self.indices,
             "negative_ids": self.ids,
             "scores": self.scores,
             "source": self.source,
         }
         columns: dict[str, Any] = {
-            "query_row": self.query_rows,
-            "positive_row": self.positive_rows,
+            "query_index": self.query_indices,
+            "positive_index": self.positive_indices,
             "reference_score": self.reference_scores,
             "reason": self.reasons,
         }
@@ -202,7 +202,7 @@ class HardNegatives:
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line per negative: query_row, positive_row, rank, row, id, score, source.
+        """One line per negative: query_index, positive_index, rank, document_index, document_id, score, source.
 
         Needs the extra ``negmine[pandas]``.
         """
@@ -210,23 +210,23 @@ class HardNegatives:
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
-                "query_row": self.query_rows[result_row],
-                "positive_row": self.positive_rows[result_row],
+                "query_index": self.query_indices[result_row],
+                "positive_index": self.positive_indices[result_row],
                 "rank": rank,
-                "row": self.rows[result_row, rank],
-                "id": self.ids[result_row, rank],
+                "document_index": self.indices[result_row, rank],
+                "document_id": self.ids[result_row, rank],
                 "score": self.scores[result_row, rank],
                 "source": self.source[result_row, rank],
             }
         )
 
     def to_torch(self) -> dict[str, Any]:
-        """The arrays rows, scores, counts, source, query_rows and positive_rows as tensors that share their memory.
+        """The arrays indices, scores, counts, source, query_indices and positive_indices as tensors that share their memory.
 
         Needs the extra ``negmine[torch]``.
         """
         torch = require("torch", "torch", "`to_torch`")
-        names = ("rows", "scores", "counts", "source", "query_rows", "positive_rows")
+        names = ("indices", "scores", "counts", "source", "query_indices", "positive_indices")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
     @refuse_unknown_options("save")
@@ -292,7 +292,7 @@ class HardNegatives:
                 pool=pool,
             )
         if pool is not None:
-            for name in ("query_rows", "positive_rows", "reference_scores", "positive_scores"):
+            for name in ("query_indices", "positive_indices", "reference_scores", "positive_scores"):
                 if not np.array_equal(getattr(pool, name), getattr(negatives, name), equal_nan=name.endswith("scores")):
                     raise NegmineValueError(f"`pool` must be the pool of the negatives in {path}; its `{name}` differ.")
         return negatives
@@ -316,7 +316,7 @@ _KIND = "hard negatives"
 
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (
-    "rows",
+    "indices",
     "ids",
     "scores",
     "counts",
@@ -325,8 +325,8 @@ _ARRAYS = (
     "above_reference",
     "reference_scores",
     "positive_scores",
-    "query_rows",
-    "positive_rows",
+    "query_indices",
+    "positive_indices",
 )
 
 

@@ -47,8 +47,8 @@ class CandidatePool:
 
     Attributes
     ----------
-    rows : int64 (n_rows, width)
-        Document rows by (score descending, row ascending), padded with -1; ``width = range_max - range_min``.
+    indices : int64 (n_rows, width)
+        Row numbers of the documents by (score descending, row ascending), padded with -1; ``width = range_max - range_min``.
     ids : int64 or str (n_rows, width)
         Their labels, padded with -1 or ''.
     scores : float64 (n_rows, width)
@@ -61,9 +61,9 @@ class CandidatePool:
         What margins refer to; NaN without positives.
     positive_scores : float64 (n_positives,)
         Scores of the positives, aligned with their CSR.
-    query_rows : int64 (n_rows,)
+    query_indices : int64 (n_rows,)
         Query of every result row, counted from row 0 of the whole set (``query_offset`` included).
-    positive_rows : int64 (n_rows,)
+    positive_indices : int64 (n_rows,)
         Positive of every result row under ``reference="each"``, else -1.
     report : Report
         What became of the documents.
@@ -88,19 +88,19 @@ class CandidatePool:
     >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
     >>> miner = negmine.HardNegativeMiner(1, range_max=3)
     >>> pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
-    >>> pool.rows.tolist(), pool.select(2).rows.tolist()
+    >>> pool.indices.tolist(), pool.select(2).indices.tolist()
     ([[1, 2, 3]], [[1, 2]])
     """
 
-    rows: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     ids: Ids
     scores: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
     reasons: npt.NDArray[np.uint8]
     reference_scores: npt.NDArray[np.float64]
     positive_scores: npt.NDArray[np.float64]
-    query_rows: npt.NDArray[np.int64]
-    positive_rows: npt.NDArray[np.int64]
+    query_indices: npt.NDArray[np.int64]
+    positive_indices: npt.NDArray[np.int64]
     report: Report
     each: bool
     cap_scores: npt.NDArray[np.float64]
@@ -114,11 +114,11 @@ class CandidatePool:
         # Pools may be cut by hand, and files changed: the core reads arrays of these shapes, row after row.
         counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
-        rows = check_field(self.rows, "rows", np.int64, (n, None))
-        arrays = {"counts": counts, "rows": rows}
-        arrays["scores"] = check_field(self.scores, "scores", np.float64, rows.shape)
+        indices = check_field(self.indices, "indices", np.int64, (n, None))
+        arrays = {"counts": counts, "indices": indices}
+        arrays["scores"] = check_field(self.scores, "scores", np.float64, indices.shape)
         arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
-        for name in ("query_rows", "positive_rows"):
+        for name in ("query_indices", "positive_indices"):
             arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name in ("reference_scores", "cap_scores"):
             arrays[name] = check_field(getattr(self, name), name, np.float64, (n,))
@@ -127,9 +127,9 @@ class CandidatePool:
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         n_documents = self.report.n_documents
-        if rows.size and not (rows.min() >= -1 and rows.max() < n_documents):
-            bad = rows[(rows < -1) | (rows >= n_documents)][0]
-            raise NegmineValueError(f"`rows` must hold rows below {n_documents}, or -1 as padding; got {bad}.")
+        if indices.size and not (indices.min() >= -1 and indices.max() < n_documents):
+            bad = indices[(indices < -1) | (indices >= n_documents)][0]
+            raise NegmineValueError(f"`indices` must hold rows below {n_documents}, or -1 as padding; got {bad}.")
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -183,7 +183,7 @@ class CandidatePool:
             report = Report.from_header(header["report"], arrays)
             pool = cls(
                 **fields,
-                ids=arrays["rows"],
+                ids=arrays["indices"],
                 report=report,
                 each=header["each"],
                 min_score=header["min_score"],
@@ -197,7 +197,7 @@ class CandidatePool:
                     eligible=None if eligible is None else Eligibility(*eligible),
                 ),
             )
-        return replace(pool, ids=take_labels(pool.document_ids, pool.rows))
+        return replace(pool, ids=take_labels(pool.document_ids, pool.indices))
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
         """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them.
@@ -227,7 +227,7 @@ class CandidatePool:
                 f"queries; got {len(index)} x {index.width} and {shape[0]} x {shape[1]}."
             )
         filled = np.flatnonzero(self.counts > 0)
-        query, document = self.query_rows[filled] - self.query_offset, self.rows[filled, 0]
+        query, document = self.query_indices[filled] - self.query_offset, self.indices[filled, 0]
         scores = score_pairs(queries, index.corpus, np.stack([query, document], axis=1), metric=index.metric)
         other = scores != self.scores[filled, 0]
         if other.any():
@@ -332,18 +332,20 @@ class CandidatePool:
         threads = resolve_num_threads(num_threads)
         ensure_fits_in_memory(len(self), chosen.n + num_random, "n")
         if chosen.limit is None:
-            rows, scores, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
+            indices, scores, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
         else:
-            rows, scores, counts, reasons = _native.limit_per_document(
+            indices, scores, counts, reasons = _native.limit_per_document(
                 self, chosen.limit, chosen.n, policy, chosen.seed, epoch, threads
             )
-        source = np.where(rows >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
+        source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
         if num_random:
-            drawn = self._draw(rows, num_random, chosen.seed, epoch, threads)
-            rows, scores, source, counts, reasons = _append(rows, scores, source, counts, reasons, chosen.n, *drawn)
+            drawn = self._draw(indices, num_random, chosen.seed, epoch, threads)
+            indices, scores, source, counts, reasons = _append(
+                indices, scores, source, counts, reasons, chosen.n, *drawn
+            )
         return HardNegatives(
-            rows=rows,
-            ids=take_labels(self.document_ids, rows),
+            indices=indices,
+            ids=take_labels(self.document_ids, indices),
             scores=public_scores(scores),
             counts=counts,
             reasons=reasons,
@@ -351,8 +353,8 @@ class CandidatePool:
             above_reference=scores > self.reference_scores[:, None],
             reference_scores=self.reference_scores,
             positive_scores=self.positive_scores,
-            query_rows=self.query_rows,
-            positive_rows=self.positive_rows,
+            query_indices=self.query_indices,
+            positive_indices=self.positive_indices,
             report=replace(self.report, short=count_reasons(reasons)),
             epoch=epoch,
             chosen=chosen,
@@ -371,8 +373,8 @@ class CandidatePool:
             index._rows,
             as_rows(queries, "queries"),
             self.rules,
-            self.query_rows - self.query_offset,
-            self.positive_rows if self.each else None,
+            self.query_indices - self.query_offset,
+            self.positive_indices if self.each else None,
             self.cap_scores,
             self.min_score,
             chosen,
@@ -389,26 +391,26 @@ _KIND = "candidate pool"
 
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (
-    "rows",
+    "indices",
     "scores",
     "counts",
     "reasons",
     "reference_scores",
     "positive_scores",
-    "query_rows",
-    "positive_rows",
+    "query_indices",
+    "positive_indices",
     "cap_scores",
 )
 
 
 def _append(
-    rows: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],
     source: npt.NDArray[np.uint8],
     counts: npt.NDArray[np.int32],
     reasons: npt.NDArray[np.uint8],
     n: int,
-    random_rows: npt.NDArray[np.int64],
+    random_indices: npt.NDArray[np.int64],
     random_scores: npt.NDArray[np.float64],
     random_counts: npt.NDArray[np.int32],
 ) -> tuple[
@@ -419,14 +421,14 @@ def _append(
     npt.NDArray[np.uint8],
 ]:
     """Put random negatives behind the mined ones, so that padding stays at the end."""
-    drawn = np.where(random_rows >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
-    rows = np.concatenate([rows, random_rows], axis=1)
+    drawn = np.where(random_indices >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
+    indices = np.concatenate([indices, random_indices], axis=1)
     scores = np.concatenate([scores, random_scores], axis=1)
     source = np.concatenate([source, drawn], axis=1)
     order = np.argsort(source == Source.PADDING, axis=1, kind="stable")
-    exhausted = (random_counts < random_rows.shape[1]) & (counts == n)
+    exhausted = (random_counts < random_indices.shape[1]) & (counts == n)
     return (
-        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(indices, order, axis=1),
         np.take_along_axis(scores, order, axis=1),
         np.take_along_axis(source, order, axis=1),
         counts + random_counts,

@@ -45,9 +45,9 @@ def rows_of_warm_start(
     if warm is None:
         return None
     if isinstance(warm, CandidatePool | HardNegatives):
-        query = warm.query_rows - offset
+        query = warm.query_indices - offset
         known = (query >= 0) & (query < n_queries)
-        query, rows = query[known], warm.rows[known]
+        query, rows = query[known], warm.indices[known]
         turn = np.arange(len(query)) - np.searchsorted(query, query)
         turns, width = int(turn.max(initial=0)) + 1, rows.shape[1]
         side_by_side = np.full((n_queries, turns, width), -1, dtype=np.int64)
@@ -62,10 +62,10 @@ def rows_of_warm_start(
 
 
 def self_rows(
-    corpus_rows: Rows, ids: Ids | None, query_rows: Rows, query_ids: npt.ArrayLike | None, offset: int
+    corpus_array: Rows, ids: Ids | None, query_array: Rows, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
     """Document row of every query itself, -1 where it is none, as ``exclude_self`` asks for it."""
-    n = query_rows.shape[0]
+    n = query_array.shape[0]
     if query_ids is not None:
         if ids is None:
             raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
@@ -77,7 +77,7 @@ def self_rows(
                 f"`query_ids` must be of the type of `ids`, {describe_kind(ids)}; got {describe_kind(wanted)}."
             )
         return find_labels(wanted, ids)
-    if _is_slice(corpus_rows, query_rows, offset):
+    if _is_slice(corpus_array, query_array, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
         "`exclude_self` must have `query_ids` and an index with `ids`, or queries that are rows of the corpus itself "

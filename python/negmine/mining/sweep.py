@@ -210,7 +210,7 @@ def _figures(
     """The figures of one margin, which gives every row its cap."""
     (range_min, range_max), n = miner.window, miner.num_negatives
     known = ~np.isnan(pool.reference_scores)
-    scores, rows, counts = pool.scores[known], pool.rows[known], pool.counts[known]
+    scores, rows, counts = pool.scores[known], pool.indices[known], pool.counts[known]
     above = (scores > caps[known, None]).sum(axis=1)
     survivors = counts - above
     # Scores fall, so survivors are a row's last `survivors` documents, and the chosen a run of those.
@@ -218,14 +218,14 @@ def _figures(
     place = first[:, None] + np.arange(min(n, range_max - range_min))
     chosen = place < counts[:, None]
     hard = np.take_along_axis(scores, np.minimum(place, scores.shape[1] - 1), axis=1)[chosen]
-    full = counts == pool.rows.shape[1]
+    full = counts == pool.indices.shape[1]
     censored = full & (survivors < range_max)
     short = ~censored & (chosen.sum(axis=1) < n)
     total = max(len(counts), 1)
     share = np.nan
     if hidden is not None and chosen.any():
         documents = np.take_along_axis(rows, np.minimum(place, rows.shape[1] - 1), axis=1)[chosen]
-        query = np.broadcast_to((pool.query_rows[known] - pool.query_offset)[:, None], place.shape)[chosen]
+        query = np.broadcast_to((pool.query_indices[known] - pool.query_offset)[:, None], place.shape)[chosen]
         width = pool.report.n_documents
         inside = hidden.items >= 0
         share = float(np.isin(query * width + documents, (hidden.queries() * width + hidden.items)[inside]).mean())

@@ -72,7 +72,7 @@ class ExactIndex:
     --------
     >>> import numpy as np, negmine
     >>> corpus = np.eye(3, dtype=np.float32)
-    >>> negmine.ExactIndex(corpus).search(corpus[:1], k=2).rows.tolist()
+    >>> negmine.ExactIndex(corpus).search(corpus[:1], k=2).indices.tolist()
     [[0, 1]]
     """
 
@@ -212,13 +212,13 @@ class ExactIndex:
         CorpusChangedError
             The corpus is not what it was when the index was built.
         """
-        query_rows = as_rows(queries, "queries")
+        query_array = as_rows(queries, "queries")
         k = check_integer(k, "k", least=0)
-        ensure_fits_in_memory(query_rows.shape[0], k, "k")
+        ensure_fits_in_memory(query_array.shape[0], k, "k")
         cap = None if max_score is None else check_real(max_score, "max_score")
-        rows, scores, counts = self._native.search(
+        indices, scores, counts = self._native.search(
             self._rows,
-            query_rows,
+            query_array,
             k,
             exclusions(exclude),
             cap,
@@ -226,15 +226,15 @@ class ExactIndex:
             self.threads(num_threads),
             check_progress(progress),
         )
-        return TopK(rows, self.label(rows), public_scores(scores), counts)
+        return TopK(indices, self.label(indices), public_scores(scores), counts)
 
     def threads(self, num_threads: int | None) -> int:
         """Threads of a call: its own ``num_threads``, else the index's, else the default."""
         return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
 
-    def label(self, rows: npt.NDArray[np.int64]) -> Ids:
-        """Labels of document ``rows``, padded with -1 or '' where a row is -1; the rows themselves without labels."""
-        return take_labels(self.ids, rows)
+    def label(self, indices: npt.NDArray[np.int64]) -> Ids:
+        """Labels of the documents ``indices``, padded with -1 or '' where an index is -1; ``indices`` without labels."""
+        return take_labels(self.ids, indices)
 
 
 def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
@@ -289,15 +289,15 @@ def score_pairs(
     >>> negmine.score_pairs(corpus, corpus, [[0, 0], [0, 1]]).tolist()
     [1.0, 0.6]
     """
-    query_rows, document_rows = as_rows(queries, "queries"), as_rows(documents, "documents")
+    query_array, document_array = as_rows(queries, "queries"), as_rows(documents, "documents")
     metric_name = check_choice(metric, "metric", METRICS)
-    if query_rows.shape[1] != document_rows.shape[1]:
+    if query_array.shape[1] != document_array.shape[1]:
         raise NegmineValueError(
-            f"`documents` must be as wide as the queries, {query_rows.shape[1]}; got width {document_rows.shape[1]}."
+            f"`documents` must be as wide as the queries, {query_array.shape[1]}; got width {document_array.shape[1]}."
         )
-    n = query_rows.shape[0]
+    n = query_array.shape[0]
     if isinstance(pairs, Positives):
-        return _native.score_pairs(query_rows, document_rows, pairs, metric_name, resolve_num_threads(num_threads))
+        return _native.score_pairs(query_array, document_array, pairs, metric_name, resolve_num_threads(num_threads))
     array = as_array(pairs, "pairs")
     if array.size == 0:
         array = array.astype(np.int64).reshape(0, 2)
@@ -313,7 +313,7 @@ def score_pairs(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
     csr = Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
     scores = np.empty(len(array), dtype=np.float64)
-    scores[order] = _native.score_pairs(query_rows, document_rows, csr, metric_name, resolve_num_threads(num_threads))
+    scores[order] = _native.score_pairs(query_array, document_array, csr, metric_name, resolve_num_threads(num_threads))
     return scores
 
 

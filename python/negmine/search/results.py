@@ -18,17 +18,17 @@ class TopK:
 
     Attributes
     ----------
-    rows : int64 (n_queries, k)
-        Document rows, best first, ties by lower row, padded with -1.
+    indices : int64 (n_queries, k)
+        Row numbers of the documents, best first, ties by lower row, padded with -1.
     ids : int64 or str (n_queries, k)
-        Labels of the documents, padded with -1 or ''; the rows where the index has no labels.
+        Labels of the documents, padded with -1 or ''; the indices where the index has no labels.
     scores : float32 (n_queries, k)
         Canonical scores rounded to float32, padded with -inf.
     counts : int32 (n_queries,)
         Documents per query.
     """
 
-    rows: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     ids: Ids
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
@@ -67,10 +67,10 @@ class Plan:
         return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
 
 
-def take_labels(ids: Ids | None, rows: npt.NDArray[np.int64]) -> Ids:
-    """Labels of ``rows``; see :meth:`ExactIndex.label`."""
+def take_labels(ids: Ids | None, indices: npt.NDArray[np.int64]) -> Ids:
+    """Labels of the documents ``indices``; see :meth:`ExactIndex.label`."""
     if ids is None:
-        return rows
+        return indices
     if ids.dtype.kind == "U":
-        return np.append(ids, "")[rows]
-    return np.append(ids, -1)[rows]
+        return np.append(ids, "")[indices]
+    return np.append(ids, -1)[indices]

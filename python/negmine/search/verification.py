@@ -51,7 +51,7 @@ class Verification:
 def verify(
     queries: object,
     corpus: object,
-    rows: npt.ArrayLike,
+    indices: npt.ArrayLike,
     k: int,
     *,
     metric: Metric = "cosine",
@@ -67,8 +67,8 @@ def verify(
         Types as for :class:`ExactIndex`.
     corpus : array (n_documents, width)
         Likewise.
-    rows : int (n_queries, at least k)
-        Document rows per query, best first; -1 for none. Places beyond ``k`` are not looked at.
+    indices : int (n_queries, at least k)
+        Row numbers of the documents per query, best first; -1 for none. Places beyond ``k`` are not looked at.
     k : int
         Documents per query, at least 1.
     metric : "cosine" (default), "ip" or "l2"
@@ -102,14 +102,14 @@ def verify(
     Ties go to the lower row. A library that breaks them otherwise has ``missing`` and ``spurious`` pairs of equal
     score; :func:`negmine.score_pairs` tells.
     """
-    answer = as_array(rows, "rows")
-    query_rows = as_rows(queries, "queries")
-    k, n = check_integer(k, "k", least=1), query_rows.shape[0]
+    answer = as_array(indices, "indices")
+    query_array = as_rows(queries, "queries")
+    k, n = check_integer(k, "k", least=1), query_array.shape[0]
     if answer.dtype.kind not in "iu" or answer.ndim != 2 or len(answer) != n or answer.shape[1] < k:
         raise NegmineValueError(
-            f"`rows` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
+            f"`indices` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
         )
-    refuse_beyond_int64(answer, "rows")
+    refuse_beyond_int64(answer, "indices")
     seed = check_seed(seed)
     checked = np.arange(n, dtype=np.int64)
     if sample is not None:
@@ -117,7 +117,7 @@ def verify(
         draws = np.random.Philox(key=seed).random_raw(n)
         checked = np.sort(np.argsort(draws, kind="stable")[:size])
     index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
-    exact = index.search(as_numpy(queries, "queries")[checked], k).rows
+    exact = index.search(as_numpy(queries, "queries")[checked], k).indices
     other = answer[checked, :k].astype(np.int64)
     same = exact == other
     different = np.argwhere(~same)

@@ -274,7 +274,7 @@ def _by_cosine(value: object, threshold: float, threads: int, told: Progress | N
             near = top.scores >= np.float32(threshold)
             finished = np.logical_not(near.all(axis=1)) | (neighbours == len(corpus))
             at, place = np.nonzero(near & finished[:, np.newaxis])
-            a, b, scores = block[at], top.rows[at, place], top.scores[at, place]
+            a, b, scores = block[at], top.indices[at, place], top.scores[at, place]
             upper = a < b  # the other row finds the pair too
             found.append((different[a[upper]], different[b[upper]], scores[upper].astype(np.float64)))
             unfinished.append(block[~finished])

@@ -76,7 +76,7 @@ class NegativesTable:
     ...     table = NegativesTable.create(f"{scratch}/negatives", negatives)
     ...     generation = table.publish(negatives.redraw(epoch=1))
     ...     batch = table.read([1, 0])
-    >>> generation, batch.generation, batch.epoch, batch.query_rows.tolist(), batch.rows.shape
+    >>> generation, batch.generation, batch.epoch, batch.query_indices.tolist(), batch.indices.shape
     (1, 1, 1, [1, 0], (2, 2))
     """
 
@@ -145,7 +145,7 @@ class NegativesTable:
 
     def __repr__(self) -> str:
         rows = self._mapped.rows
-        n_rows, width = rows.rows.shape
+        n_rows, width = rows.indices.shape
         return f"NegativesTable({str(self.folder)!r}, {n_rows} x {width}, generation {rows.generation})"
 
     @property
@@ -228,7 +228,7 @@ class NegativesTable:
                 f"`negatives` must be for the {len(before)} result rows and {self.n_documents} documents of the table; "
                 f"got {len(columns)} and {negatives.report.n_documents}."
             )
-        for name in ("query_rows", "positive_rows"):
+        for name in ("query_indices", "positive_indices"):
             other = getattr(columns, name) != getattr(before, name)
             if other.any():
                 row = int(np.argmax(other))
@@ -267,7 +267,7 @@ def _digest(negatives: HardNegatives) -> str:
     return fingerprint.of_inputs(
         {
             "n_documents": negatives.report.n_documents,
-            "query_rows": fingerprint.of_integers(negatives.query_rows),
-            "positive_rows": fingerprint.of_integers(negatives.positive_rows),
+            "query_indices": fingerprint.of_integers(negatives.query_indices),
+            "positive_indices": fingerprint.of_integers(negatives.positive_indices),
         }
     )

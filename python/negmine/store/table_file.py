@@ -24,7 +24,7 @@ __all__ = ["COLUMNS", "FORMAT", "MappedTable", "TableRows", "map_table", "one_wr
 
 
 #: Raised when tables change their meaning.
-FORMAT = 1
+FORMAT = 2
 
 
 _MAGIC = b"negtable"
@@ -46,9 +46,9 @@ _LONGEST_HEADER = 1 << 16
 
 
 COLUMNS = {
-    "query_rows": "<i8",
-    "positive_rows": "<i8",
-    "rows": "<i8",
+    "query_indices": "<i8",
+    "positive_indices": "<i8",
+    "indices": "<i8",
     "scores": "<f4",
     "counts": "<i4",
 }
@@ -64,12 +64,12 @@ class TableRows:
         How often the table had been published after it was created; 0 for what never was in a table.
     epoch : int
         Epoch of the draws, as in :class:`negmine.HardNegatives`.
-    query_rows : int64 (n_rows,)
+    query_indices : int64 (n_rows,)
         Query of every result row.
-    positive_rows : int64 (n_rows,)
+    positive_indices : int64 (n_rows,)
         Positive of every result row under ``reference="each"``, else -1.
-    rows : int64 (n_rows, n)
-        Document rows of the negatives, padded with -1.
+    indices : int64 (n_rows, num_negatives)
+        Row numbers of the negatives, padded with -1.
     scores : float32 (n_rows, n)
         Their scores, padded with -inf.
     counts : int32 (n_rows,)
@@ -78,9 +78,9 @@ class TableRows:
 
     generation: int
     epoch: int
-    query_rows: npt.NDArray[np.int64]
-    positive_rows: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    query_indices: npt.NDArray[np.int64]
+    positive_indices: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
 

@@ -129,8 +129,8 @@ impl ExactIndex {
         corpus: RowsArg<'py>,
         queries: RowsArg<'py>,
         rules: RulesArg<'py>,
-        query_rows: PyReadonlyArray1<'py, i64>,
-        positive_rows: Option<PyReadonlyArray1<'py, i64>>,
+        query_indices: PyReadonlyArray1<'py, i64>,
+        positive_indices: Option<PyReadonlyArray1<'py, i64>>,
         cap_scores: PyReadonlyArray1<'py, f64>,
         min_score: Option<f64>,
         chosen: PyReadonlyArray2<'py, i64>,
@@ -143,8 +143,8 @@ impl ExactIndex {
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let request = RandomRequest {
             rules: rules.view(py, queries.len())?,
-            query_rows: query_rows.as_slice()?,
-            positive_rows: positive_rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+            query_indices: query_indices.as_slice()?,
+            positive_indices: positive_indices.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
             cap_scores: cap_scores.as_slice()?,
             min_score,
             chosen: chosen.as_slice()?,

@@ -83,12 +83,12 @@ impl PoolArg<'_> {
 pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict>> {
     let (n, width) = (pool.len(), pool.width);
     let out = PyDict::new(py);
-    out.set_item("rows", matrix(py, pool.rows, n, width)?)?;
+    out.set_item("indices", matrix(py, pool.indices, n, width)?)?;
     out.set_item("scores", matrix(py, pool.scores, n, width)?)?;
     out.set_item("counts", PyArray1::from_vec(py, pool.counts))?;
     out.set_item("reasons", reasons(py, &pool.reasons))?;
-    out.set_item("query_rows", PyArray1::from_vec(py, pool.query_rows))?;
-    out.set_item("positive_rows", PyArray1::from_vec(py, pool.positive_rows))?;
+    out.set_item("query_indices", PyArray1::from_vec(py, pool.query_indices))?;
+    out.set_item("positive_indices", PyArray1::from_vec(py, pool.positive_indices))?;
     out.set_item("reference_scores", PyArray1::from_vec(py, pool.reference_scores))?;
     out.set_item("cap_scores", PyArray1::from_vec(py, pool.cap_scores))?;
     out.set_item("positive_scores", PyArray1::from_vec(py, pool.positive_scores))?;
@@ -125,12 +125,12 @@ fn reasons<'py>(py: Python<'py>, reasons: &[Reason]) -> Bound<'py, PyArray1<u8>>
 /// `negmine.pool.CandidatePool`, as far as choosing needs it.
 #[derive(FromPyObject)]
 pub(crate) struct PoolArrays<'py> {
-    rows: PyReadonlyArray2<'py, i64>,
+    indices: PyReadonlyArray2<'py, i64>,
     scores: PyReadonlyArray2<'py, f64>,
     counts: PyReadonlyArray1<'py, i32>,
     reasons: PyReadonlyArray1<'py, u8>,
-    query_rows: PyReadonlyArray1<'py, i64>,
-    positive_rows: PyReadonlyArray1<'py, i64>,
+    query_indices: PyReadonlyArray1<'py, i64>,
+    positive_indices: PyReadonlyArray1<'py, i64>,
     reference_scores: PyReadonlyArray1<'py, f64>,
     each: bool,
 }
@@ -138,13 +138,13 @@ pub(crate) struct PoolArrays<'py> {
 impl PoolArrays<'_> {
     fn view(&self) -> PyResult<PoolView<'_>> {
         Ok(PoolView {
-            width: self.rows.as_array().ncols(),
-            rows: self.rows.as_slice()?,
+            width: self.indices.as_array().ncols(),
+            indices: self.indices.as_slice()?,
             scores: self.scores.as_slice()?,
             counts: self.counts.as_slice()?,
             reasons: self.reasons.as_slice()?,
-            query_rows: self.query_rows.as_slice()?,
-            positive_rows: self.positive_rows.as_slice()?,
+            query_indices: self.query_indices.as_slice()?,
+            positive_indices: self.positive_indices.as_slice()?,
             reference_scores: self.reference_scores.as_slice()?,
             each: self.each,
         })
@@ -171,7 +171,7 @@ fn chosen_arrays<'py>(
     let mut counts = Vec::with_capacity(len);
     for (r, ranks) in chosen.ranks.iter().enumerate() {
         let row = pool.row(r);
-        rows.extend(ranks.iter().map(|&rank| row.rows[rank]));
+        rows.extend(ranks.iter().map(|&rank| row.indices[rank]));
         scores.extend(ranks.iter().map(|&rank| row.scores[rank]));
         rows.resize((r + 1) * n, -1);
         scores.resize((r + 1) * n, f64::NEG_INFINITY);

@@ -69,8 +69,8 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     A sample is a dictionary; :func:`collate` makes the same names of a batch of B, arrays as tensors:
 
-    - ``query_row``, ``positive_row`` : int64 (B,), the positive -1 where there is none
-    - ``negative_rows`` : int64 (B, n), padded with -1
+    - ``query_index``, ``positive_index`` : int64 (B,), the positive -1 where there is none
+    - ``negative_indices`` : int64 (B, n), padded with -1
     - ``scores`` : float32 (B, n), padded with -inf
     - ``count`` : int32 (B,), negatives of the sample
     - ``mask`` : bool (B, n), True where there is a negative and no padding
@@ -110,7 +110,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     >>> batch = next(iter(DataLoader(dataset, batch_size=2, collate_fn=collate)))
     >>> batch["query"], batch["positive"], batch["negatives"]
     (['a', 'b'], ['A', 'B'], [['B', 'C'], ['A', 'C']])
-    >>> batch["negative_rows"].shape, batch["mask"].all().item()
+    >>> batch["negative_indices"].shape, batch["mask"].all().item()
     (torch.Size([2, 2]), True)
     """
 
@@ -124,7 +124,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     ) -> None:
         rows, n_documents, self._source = _open(negatives)
         self._n_rows = len(rows)
-        self._queries = payload.read(queries, "queries", int(rows.query_rows.max(initial=-1)) + 1)
+        self._queries = payload.read(queries, "queries", int(rows.query_indices.max(initial=-1)) + 1)
         self._documents = payload.read(documents, "documents", n_documents, exactly=True)
         self._positives = None if positives is None else _positive_rows(positives, rows, n_documents)
 
@@ -147,24 +147,24 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Samples of a whole batch, of one generation; ``indices`` lie in [0, len(dataset))."""
         batch = self._source.read(indices)
-        positive_rows = batch.positive_rows
+        positive_indices = batch.positive_indices
         if self._positives is not None:
-            positive_rows = self._positives[np.asarray(indices, dtype=np.int64)]
-        mask = batch.rows >= 0
+            positive_indices = self._positives[np.asarray(indices, dtype=np.int64)]
+        mask = batch.indices >= 0
         columns: dict[str, Column] = {
-            "query_row": batch.query_rows,
-            "positive_row": positive_rows,
-            "negative_rows": batch.rows,
+            "query_index": batch.query_indices,
+            "positive_index": positive_indices,
+            "negative_indices": batch.indices,
             "scores": batch.scores,
             "count": batch.counts,
             "mask": mask,
             "generation": np.full(len(batch), batch.generation, dtype=np.int64),
         }
         if self._queries is not None:
-            columns["query"] = self._queries.take(batch.query_rows)
+            columns["query"] = self._queries.take(batch.query_indices)
         if self._documents is not None:
-            columns["positive"] = self._documents.take(positive_rows)
-            columns["negatives"] = self._documents.take_ragged(batch.rows)
+            columns["positive"] = self._documents.take(positive_indices)
+            columns["negatives"] = self._documents.take_ragged(batch.indices)
         return Samples(columns)
 
     def __repr__(self) -> str:
@@ -259,7 +259,7 @@ def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable
 
 def _positive_rows(positives: Positives | npt.ArrayLike, rows: TableRows, n_documents: int) -> Rows:
     """Document row of the positive of every result row."""
-    if (rows.positive_rows >= 0).any():
+    if (rows.positive_indices >= 0).any():
         raise NegmineValueError(
             '`positives` must be None where the result rows name theirs, as those of `reference="each"` do; '
             f"got {type(positives).__name__}."
@@ -268,10 +268,10 @@ def _positive_rows(positives: Positives | npt.ArrayLike, rows: TableRows, n_docu
         filled = positives.offsets[:-1] < positives.offsets[1:]
         first = np.full(len(positives), -1, dtype=np.int64)
         first[filled] = positives.items[positives.offsets[:-1][filled]]
-        n_queries = int(rows.query_rows.max(initial=-1)) + 1
+        n_queries = int(rows.query_indices.max(initial=-1)) + 1
         if len(first) < n_queries:
             raise NegmineValueError(f"`positives` must have {n_queries} queries or more; got {len(first)}.")
-        chosen = first[rows.query_rows]
+        chosen = first[rows.query_indices]
     else:
         chosen = as_int64s(positives, "positives", len(rows))
     outside = (chosen < -1) | (chosen >= n_documents)

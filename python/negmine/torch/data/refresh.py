@@ -159,7 +159,7 @@ def refresh(
     ...     table = NegativesTable.create(folder, first)
     ...     fresh = refresh(table, miner, model, features[:2], features, labels, warm_start=first)
     ...     generation = table.generation
-    >>> generation, fresh.rows.shape
+    >>> generation, fresh.indices.shape
     (1, (2, 2))
     """
     _refuse_other_types(table, miner=(miner, HardNegativeMiner))
@@ -184,7 +184,7 @@ def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
 
 def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
     """Refuse what the table would refuse, before all of it is embedded."""
-    n_queries = int(table.current().query_rows.max(initial=-1)) + 1
+    n_queries = int(table.current().query_indices.max(initial=-1)) + 1
     for name, entries in {"queries": queries, "documents": documents}.items():
         if not isinstance(entries, Sized) or isinstance(entries, Mapping):
             raise NegmineTypeError(f"`{name}` must be a sequence, an array or a tensor; got {type(entries).__name__}.")

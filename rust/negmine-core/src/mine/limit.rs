@@ -70,7 +70,7 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
         while holds[r] < choice.n && next[r] < ranks.len() {
             let rank = ranks[next[r]];
             next[r] += 1;
-            let keeps = held.entry(row.rows[rank]).or_default();
+            let keeps = held.entry(row.indices[rank]).or_default();
             keeps.push(Reverse(Proposal { score: row.scores[rank], row: r, rank }));
             holds[r] += 1;
             if keeps.len() > cap

@@ -41,7 +41,7 @@ pub enum Scale {
 #[derive(Clone, Copy, Debug)]
 pub struct PoolRow<'a> {
     /// Document rows, by rank.
-    pub rows: &'a [i64],
+    pub indices: &'a [i64],
     /// Their scores, descending.
     pub scores: &'a [f64],
     /// The positive's score that the row refers to; NaN where there is none.
@@ -65,7 +65,7 @@ impl Policy {
     /// Orders one pool, of which `n` are wanted.
     #[must_use]
     pub fn order(&self, pool: &PoolRow<'_>, n: usize, draws: &Draws, epoch: u64) -> Order {
-        let ranks = 0..pool.rows.len();
+        let ranks = 0..pool.indices.len();
         match *self {
             Self::Top => Order::Ranks(ranks.collect()),
             Self::Random => {
@@ -75,7 +75,7 @@ impl Policy {
                 Order::Ranks(keyed.into_iter().map(|(_, rank)| rank).collect())
             }
             Self::Stride => {
-                let step = (pool.rows.len() / n.max(1)).max(1);
+                let step = (pool.indices.len() / n.max(1)).max(1);
                 let offset = (epoch % step as u64) as usize;
                 let mut ranks: Vec<usize> = ranks.collect();
                 ranks.sort_by_key(|rank| ((rank + step - offset) % step, *rank));
@@ -103,13 +103,13 @@ impl Policy {
 }
 
 fn draw(pool: &PoolRow<'_>, rank: usize, draws: &Draws, epoch: u64) -> u64 {
-    draws.by_document(epoch, pool.query, pool.rows[rank] as u64, pool.positive)
+    draws.by_document(epoch, pool.query, pool.indices[rank] as u64, pool.positive)
 }
 
 /// Weighted sampling without replacement: the order of log-weight plus Gumbel noise (Efraimidis and Spirakis 2006, in
 /// logarithms).
 fn gumbel(pool: &PoolRow<'_>, draws: &Draws, epoch: u64, log_weight: impl Fn(f64) -> f64) -> Order {
-    let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(pool.rows.len());
+    let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(pool.indices.len());
     for (rank, &score) in pool.scores.iter().enumerate() {
         let log_weight = log_weight(score);
         if log_weight > f64::NEG_INFINITY {

@@ -67,10 +67,10 @@ impl ReportColumns {
 /// The pool of every result row.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
-    /// Width of `rows` and `scores`: `range_max - range_min`.
+    /// Width of `indices` and `scores`: `range_max - range_min`.
     pub width: usize,
-    /// Document rows, row-major, padded with -1.
-    pub rows: Vec<i64>,
+    /// Row numbers of documents, row-major, padded with -1.
+    pub indices: Vec<i64>,
     /// Canonical scores, padded with -inf.
     pub scores: Vec<f64>,
     /// Documents per result row.
@@ -78,9 +78,9 @@ pub struct Pool {
     /// Why a row is not full.
     pub reasons: Vec<Reason>,
     /// Query of every result row, counted from the first of the call.
-    pub query_rows: Vec<i64>,
+    pub query_indices: Vec<i64>,
     /// Positive of every result row under `Each`, else -1.
-    pub positive_rows: Vec<i64>,
+    pub positive_indices: Vec<i64>,
     /// What the margins refer to; NaN without positives.
     pub reference_scores: Vec<f64>,
     /// The score above which nothing was kept; +inf without caps, NaN where a reference is missing.
@@ -99,7 +99,7 @@ pub struct Pool {
 struct Plan {
     targets: Targets,
     queries: Vec<usize>,
-    positive_rows: Vec<i64>,
+    positive_indices: Vec<i64>,
     references: Vec<f64>,
     rules: Vec<Option<super::caps::Cap>>,
 }
@@ -129,11 +129,11 @@ pub fn candidates(
     let (n, width) = (outcome.found.len(), request.range_max - request.range_min);
     let mut pool = Pool {
         width,
-        rows: Vec::with_capacity(n * width),
+        indices: Vec::with_capacity(n * width),
         scores: Vec::with_capacity(n * width),
         counts: Vec::with_capacity(n),
         reasons: Vec::with_capacity(n),
-        query_rows: Vec::with_capacity(n),
+        query_indices: Vec::with_capacity(n),
         report: ReportColumns::with_capacity(n),
         zero_queries: outcome.zero_queries,
         counters: outcome.counters,
@@ -142,7 +142,7 @@ pub fn candidates(
     for (row, found) in outcome.found.into_iter().enumerate() {
         pool.push(row, &found, &plan, &ruled, request, index.len());
     }
-    pool.positive_rows = plan.positive_rows;
+    pool.positive_indices = plan.positive_indices;
     pool.reference_scores = plan.references;
     pool.cap_scores = plan.targets.caps;
     pool.positive_scores = positive_scores;
@@ -189,7 +189,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
             warm: None,
         },
         queries: Vec::new(),
-        positive_rows: Vec::new(),
+        positive_indices: Vec::new(),
         references: Vec::new(),
         rules: Vec::new(),
     };
@@ -198,7 +198,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
         plan.targets.caps.push(cap);
         plan.rules.push(rule);
         plan.queries.push(query);
-        plan.positive_rows.push(positive);
+        plan.positive_indices.push(positive);
         plan.references.push(reference);
     };
     for i in 0..positives.len() {
@@ -250,13 +250,13 @@ impl Pool {
     ) {
         let query = plan.queries[row];
         let kept = found.best.get(request.range_min..).unwrap_or(&[]);
-        self.rows.extend(kept.iter().map(|scored| i64::from(scored.row)));
+        self.indices.extend(kept.iter().map(|scored| i64::from(scored.row)));
         self.scores.extend(kept.iter().map(|scored| scored.score));
         let filled = (row + 1) * self.width;
-        self.rows.resize(filled, -1);
+        self.indices.resize(filled, -1);
         self.scores.resize(filled, f64::NEG_INFINITY);
         self.counts.push(kept.len() as i32);
-        self.query_rows.push(query as i64);
+        self.query_indices.push(query as i64);
 
         let counts = *ruled.counts(query);
         let no_positive = plan.targets.caps[row].is_nan();

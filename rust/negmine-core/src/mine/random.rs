@@ -23,9 +23,9 @@ pub struct RandomRequest<'a> {
     /// Who is a candidate.
     pub rules: Rules<'a>,
     /// Query of every result row, counted from the first of the call.
-    pub query_rows: &'a [i64],
+    pub query_indices: &'a [i64],
     /// Positive of every result row, where draws depend on it (`reference="each"`).
-    pub positive_rows: Option<&'a [i64]>,
+    pub positive_indices: Option<&'a [i64]>,
     /// Highest admitted score of every result row; NaN where the row asks for nothing.
     pub cap_scores: &'a [f64],
     /// Lowest admitted score.
@@ -54,13 +54,13 @@ pub fn random_negatives(
     run: &Run<'_>,
 ) -> Result<Vec<Vec<Scored>>> {
     let ruled = request.rules.resolve(index.len())?;
-    let rows = request.query_rows.len();
+    let rows = request.query_indices.len();
     check_length("cap_scores", rows, request.cap_scores.len())?;
-    if let Some(positive_rows) = request.positive_rows {
-        check_length("positive_rows", rows, positive_rows.len())?;
+    if let Some(positive_indices) = request.positive_indices {
+        check_length("positive_indices", rows, positive_indices.len())?;
     }
-    if let Some(&row) = request.query_rows.iter().find(|&&i| i < 0 || i >= queries.len() as i64) {
-        return Err(Error::RowOutOfRange { argument: "query_rows", row, rows: queries.len() });
+    if let Some(&row) = request.query_indices.iter().find(|&&i| i < 0 || i >= queries.len() as i64) {
+        return Err(Error::RowOutOfRange { argument: "query_indices", row, rows: queries.len() });
     }
     let chosen_width = request.chosen.len().checked_div(rows).unwrap_or(0);
     check_length("chosen", rows * chosen_width, request.chosen.len())?;
@@ -76,13 +76,13 @@ pub fn random_negatives(
             if cap.is_nan() {
                 return Ok(taken);
             }
-            let i = request.query_rows[r] as usize;
+            let i = request.query_indices[r] as usize;
             let numbered = Numbered::new(&ruled, &request.rules, i, index.len());
             if numbered.count == 0 {
                 return Ok(taken);
             }
             let chosen = &request.chosen[r * chosen_width..(r + 1) * chosen_width];
-            let positive = request.positive_rows.map(|rows| rows[r]);
+            let positive = request.positive_indices.map(|rows| rows[r]);
             let q = queries.finite_row(run.isa, i, query_buffer)?;
             let qq = index.metric().squared_norm(run.isa, q);
             for t in 0..(DRAWS_PER_DOCUMENT * request.n) as u64 {

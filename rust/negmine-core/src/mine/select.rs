@@ -14,10 +14,10 @@ const ROWS_PER_ITEM: usize = 256;
 /// A pool as borrowed arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolView<'a> {
-    /// Width of `rows` and `scores`.
+    /// Width of `indices` and `scores`.
     pub width: usize,
-    /// Document rows, row-major.
-    pub rows: &'a [i64],
+    /// Row numbers of documents, row-major.
+    pub indices: &'a [i64],
     /// Scores, row-major.
     pub scores: &'a [f64],
     /// Documents per result row.
@@ -25,9 +25,9 @@ pub struct PoolView<'a> {
     /// Why a row is not full.
     pub reasons: &'a [u8],
     /// Global query row of every result row.
-    pub query_rows: &'a [i64],
+    pub query_indices: &'a [i64],
     /// Positive of every result row; used by draws only under `each`.
-    pub positive_rows: &'a [i64],
+    pub positive_indices: &'a [i64],
     /// What the margins refer to.
     pub reference_scores: &'a [f64],
     /// Whether result rows are (query, positive) pairs.
@@ -64,11 +64,11 @@ impl<'a> PoolView<'a> {
     pub fn check(&self) -> Result<()> {
         let rows = self.counts.len();
         let lengths = [
-            ("rows", rows * self.width, self.rows.len()),
+            ("indices", rows * self.width, self.indices.len()),
             ("scores", rows * self.width, self.scores.len()),
             ("reasons", rows, self.reasons.len()),
-            ("query_rows", rows, self.query_rows.len()),
-            ("positive_rows", rows, self.positive_rows.len()),
+            ("query_indices", rows, self.query_indices.len()),
+            ("positive_indices", rows, self.positive_indices.len()),
             ("reference_scores", rows, self.reference_scores.len()),
         ];
         for (argument, expected, got) in lengths {
@@ -101,11 +101,11 @@ impl<'a> PoolView<'a> {
     pub fn row(&self, r: usize) -> PoolRow<'a> {
         let span = r * self.width..r * self.width + self.counts[r] as usize;
         PoolRow {
-            rows: &self.rows[span.clone()],
+            indices: &self.indices[span.clone()],
             scores: &self.scores[span],
             reference: self.reference_scores[r],
-            query: self.query_rows[r] as u64,
-            positive: self.each.then(|| self.positive_rows[r]),
+            query: self.query_indices[r] as u64,
+            positive: self.each.then(|| self.positive_indices[r]),
         }
     }
 
