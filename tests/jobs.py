@@ -31,7 +31,7 @@ def arrays(dtype: Any = np.float32) -> dict[str, Any]:
 def options() -> dict[str, Any]:
     return {
         "miner": MINER,
-        "ids": [f"d{row}" for row in range(N_DOCUMENTS)],
+        "document_ids": [f"d{row}" for row in range(N_DOCUMENTS)],
         "query_ids": [f"q{row}" for row in range(N_QUERIES)],
         "exclude": [[query % N_DOCUMENTS] for query in range(N_QUERIES)],
         "groups": np.arange(N_DOCUMENTS) // 2,

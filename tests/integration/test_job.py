@@ -30,7 +30,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_result_is_what_one_call_gives(undisturbed: Path) -> None:
     given, chosen = arrays(), options()
-    index = ExactIndex(given["corpus"], ids=chosen["ids"])
+    index = ExactIndex(given["corpus"], ids=chosen["document_ids"])
     rules = {name: chosen[name] for name in ("exclude", "groups", "eligible")}
     negatives = MINER.mine(index, given["queries"], given["positives"], **rules)
     wanted = next(io.MinedRows.from_negatives(negatives, query_ids=chosen["query_ids"]).batches())
@@ -131,7 +131,13 @@ def test_queries_that_are_the_corpus_exclude_themselves(tmp_path: Path) -> None:
     assert result.report["documents"]["self"] == N_DOCUMENTS
     labels = [f"d{row}" for row in range(N_DOCUMENTS)]
     again = mine_to(
-        tmp_path / "labels", corpus[:9].copy(), corpus, lists[:9], exclude_self=True, ids=labels, query_ids=labels[:9]
+        tmp_path / "labels",
+        corpus[:9].copy(),
+        corpus,
+        lists[:9],
+        exclude_self=True,
+        document_ids=labels,
+        query_ids=labels[:9],
     )
     assert again.report["documents"]["self"] == 9
 
@@ -170,10 +176,12 @@ def test_progress_counts_queries_and_goes_on_where_the_job_does(tmp_path: Path) 
 @pytest.mark.parametrize("n", [0, 1])
 def test_few_queries(tmp_path: Path, n: int) -> None:
     queries = np.ones((n, WIDTH), np.float32)
-    result = mine_to(tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, ids=options()["ids"])
+    result = mine_to(tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, document_ids=options()["document_ids"])
     assert len(result.rows()) == n
     assert next(result.rows().batches()).negatives.ids.dtype.kind == "U"
-    assert mine_to(tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, ids=options()["ids"]).was_finished
+    assert mine_to(
+        tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, document_ids=options()["document_ids"]
+    ).was_finished
 
 
 # ---- shards
@@ -299,8 +307,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"groups": None}, "`groups` was given and is not"),
     ({"groups": np.arange(N_DOCUMENTS)}, "`groups` had other values"),
     ({"eligible": None}, "`eligible` was given and is not"),
-    ({"ids": [f"e{row}" for row in range(N_DOCUMENTS)]}, "`ids` had other values"),
-    ({"ids": None}, "`ids` was given and is not"),
+    ({"document_ids": [f"e{row}" for row in range(N_DOCUMENTS)]}, "`document_ids` had other values"),
+    ({"document_ids": None}, "`document_ids` was given and is not"),
     ({"query_ids": range(N_QUERIES)}, "`query_ids` had other values"),
     ({"metric": "l2"}, "`metric` was 'cosine' and is 'l2'"),
     ({"epoch": 1}, "`epoch` was 0 and is 1"),
@@ -454,9 +462,9 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         ({"positives": [[999]] * N_QUERIES}, errors.NegmineValueError, "`positives` must hold rows below 120; got 999"),
         ({"exclude": [[999]] * N_QUERIES}, errors.NegmineValueError, "`exclude` must hold rows below 120; got 999"),
         ({"query_ids": ["a"]}, errors.NegmineValueError, "`query_ids` must have shape (45,)"),
-        ({"ids": ["a"] * N_DOCUMENTS}, errors.NegmineValueError, "`ids` must be unique"),
+        ({"document_ids": ["a"] * N_DOCUMENTS}, errors.NegmineValueError, "`document_ids` must be unique"),
         ({"groups": [1]}, errors.NegmineValueError, "`groups` must have shape (120,)"),
-        ({"ids": None, "exclude_self": True}, errors.NegmineValueError, "`exclude_self` must have"),
+        ({"document_ids": None, "exclude_self": True}, errors.NegmineValueError, "`exclude_self` must have"),
         ({"memory_limit": -1}, errors.NegmineValueError, "`memory_limit`"),
         ({"folder": 3}, errors.NegmineTypeError, "`folder` must be a path"),
         ({"folder": "a\0b"}, errors.NegmineValueError, "`folder` must be a path without NUL"),
@@ -473,7 +481,13 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
             "`exclude` must hold row numbers below 120; got -1",
         ),
         (
-            {"queries": LONG, "corpus": LONG[: N_QUERIES - 1], "ids": None, "query_ids": None, "exclude_self": True}
+            {
+                "queries": LONG,
+                "corpus": LONG[: N_QUERIES - 1],
+                "document_ids": None,
+                "query_ids": None,
+                "exclude_self": True,
+            }
             | {"exclude": None, "groups": None, "eligible": None, "positives": [[]] * N_QUERIES},
             errors.NegmineValueError,
             "`exclude_self` must have `query_ids`",

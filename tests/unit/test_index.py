@@ -286,7 +286,7 @@ print(resolve_num_threads(None), resolve_num_threads(5))
 
 def test_saving_is_atomic_repeatable_and_readable_by_others(tmp_path: Path) -> None:
     negatives = negmine.mine(
-        ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", ids=[f"d{i}" for i in range(50)]
+        ROWS[:5], ROWS, [[i] for i in range(5)], sampling="random", document_ids=[f"d{i}" for i in range(50)]
     )
     path = tmp_path / "negatives.npz"
     before = os.umask(0o022)

@@ -212,7 +212,7 @@ def _mine(
         task.positives,
         miner=miner,
         metric=options["metric"],
-        ids=task.ids,
+        document_ids=task.document_ids,
         query_ids=task.query_ids,
         exclude=task.exclude,
         exclude_self=options["exclude_self"],
@@ -225,7 +225,7 @@ def _mine(
         index = ExactIndex(
             task.corpus,
             metric=options["metric"],
-            ids=task.ids,
+            document_ids=task.document_ids,
             num_threads=threads,
             memory_limit=options["memory_limit"],
         )
@@ -273,7 +273,7 @@ def _mine_job(
             task.corpus,
             task.positives,
             miner=miner,
-            ids=task.ids,
+            document_ids=task.document_ids,
             query_ids=task.query_ids,
             exclude=task.exclude,
             groups=task.groups,

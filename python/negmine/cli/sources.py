@@ -76,7 +76,7 @@ class Task:
     exclude: Positives | None
     groups: npt.NDArray[np.int64] | None
     query_ids: Ids | None
-    ids: Ids | None
+    document_ids: Ids | None
     query_texts: io.Texts | None
     corpus_texts: io.Texts | None
 
@@ -151,7 +151,7 @@ def _task(
     sources: Sources,
     embeddings: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     query_ids: Ids | None,
-    ids: Ids | None,
+    document_ids: Ids | None,
     qrels: io.Qrels,
     query_texts: io.Texts | None,
     corpus_texts: io.Texts | None,
@@ -159,9 +159,9 @@ def _task(
     queries, corpus = embeddings
     rows: dict[str, Any] = {
         "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
-        "document_ids": np.arange(len(corpus)) if ids is None else ids,
+        "document_ids": np.arange(len(corpus)) if document_ids is None else document_ids,
     }
-    unlabelled = query_ids is None or ids is None
+    unlabelled = query_ids is None or document_ids is None
     with _naming(sources.positives, unlabelled=unlabelled):
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
@@ -177,7 +177,9 @@ def _task(
     groups = None
     if sources.same_text and corpus_texts is not None:
         groups = io.same_text_groups(corpus_texts)
-    return Task(queries, corpus, positives, _joined(excluded), groups, query_ids, ids, query_texts, corpus_texts)
+    return Task(
+        queries, corpus, positives, _joined(excluded), groups, query_ids, document_ids, query_texts, corpus_texts
+    )
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ class Inputs:
     positives: Positives
     miner: HardNegativeMiner
     metric: Metric
-    ids: Ids | None
+    document_ids: Ids | None
     query_ids: Ids | None
     exclude: Positives | None
     exclude_self: bool
@@ -61,7 +61,7 @@ class Inputs:
             "queries": fingerprint.of_rows(self.query_array, "queries", num_threads),
             "corpus": fingerprint.of_rows(self.corpus_array, "corpus", num_threads),
             "positives": fingerprint.of_lists(self.positives, num_threads),
-            "ids": fingerprint.of_labels(self.ids),
+            "document_ids": fingerprint.of_labels(self.document_ids),
             "query_ids": fingerprint.of_labels(self.query_ids),
             "exclude": fingerprint.of_lists(self.exclude),
             "groups": fingerprint.of_integers(self.groups),
@@ -71,7 +71,7 @@ class Inputs:
 
     def mine(self, index: ExactIndex, begin: int, end: int, num_threads: int, progress: Progress) -> HardNegatives:
         """Queries ``begin`` to ``end``."""
-        by_label = self.exclude_self and self.ids is not None and self.query_ids is not None
+        by_label = self.exclude_self and self.document_ids is not None and self.query_ids is not None
         return self.miner.mine(
             index,
             self.queries[begin:end],
@@ -96,7 +96,7 @@ def check(
     miner: HardNegativeMiner | None = None,
     options: Mapping[str, Any] | None = None,
     metric: Metric = "cosine",
-    ids: npt.ArrayLike | None = None,
+    document_ids: npt.ArrayLike | None = None,
     query_ids: npt.ArrayLike | None = None,
     exclude: Positives | Iterable[Iterable[int]] | None = None,
     exclude_self: bool = False,
@@ -140,9 +140,9 @@ def check(
     labels = None if query_ids is None else as_labels(query_ids, "query_ids")
     if labels is not None and labels.shape != (n_queries,):
         raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
-    document_labels = None if ids is None else as_ids(ids, "ids", n_documents)
+    document_labels = None if document_ids is None else as_ids(document_ids, "document_ids", n_documents)
     if check_flag(exclude_self, "exclude_self"):
-        self_rows(corpus_array, document_labels, query_array, None if ids is None else labels, 0)
+        self_rows(corpus_array, document_labels, query_array, None if document_ids is None else labels, 0)
     return Inputs(
         queries=queries,
         corpus=corpus,
@@ -151,7 +151,7 @@ def check(
         positives=known,
         miner=miner,
         metric=check_choice(metric, "metric", METRICS),  # type: ignore[arg-type]
-        ids=document_labels,
+        document_ids=document_labels,
         query_ids=labels,
         exclude=excluded,
         exclude_self=bool(exclude_self),

@@ -48,7 +48,7 @@ def mine_to(
     *,
     miner: HardNegativeMiner | None = None,
     metric: Metric = "cosine",
-    ids: npt.ArrayLike | None = None,
+    document_ids: npt.ArrayLike | None = None,
     query_ids: npt.ArrayLike | None = None,
     exclude: Positives | Iterable[Iterable[int]] | None = None,
     exclude_self: bool = False,
@@ -76,8 +76,10 @@ def mine_to(
     miner
         What to mine. Default: ``HardNegativeMiner(**options)``. ``limit_per_document`` is refused: it looks at all
         queries at once, and a tile does not.
-    metric, ids, memory_limit
+    metric, memory_limit
         As for :class:`ExactIndex`.
+    document_ids : int64 or str (n_documents,), optional
+        Unique labels of the documents.
     query_ids : int64 or str (n_queries,), optional
         Labels of the queries, for the result and for ``exclude_self``.
     exclude, exclude_self, groups, eligible
@@ -128,7 +130,7 @@ def mine_to(
         miner=miner,
         options=options,
         metric=metric,
-        ids=ids,
+        document_ids=document_ids,
         query_ids=query_ids,
         exclude=exclude,
         exclude_self=exclude_self,
@@ -212,7 +214,7 @@ def _mine_tiles(
     sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
     total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[tile] for tile in missing)
     index = ExactIndex(
-        given.corpus, metric=given.metric, ids=given.ids, num_threads=num_threads, memory_limit=memory_limit
+        given.corpus, metric=given.metric, ids=given.document_ids, num_threads=num_threads, memory_limit=memory_limit
     )
     report = progress or (lambda _done, _total: None)
     for tile in missing:
@@ -281,7 +283,7 @@ def _empty(given: Inputs) -> pa.Table:
     """The table of a job without queries."""
     rows, offsets = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     reals, codes = np.empty(0, dtype=np.float64), np.empty(0, dtype=np.uint8)
-    ids, query_ids = (rows if labels is None else labels[:0] for labels in (given.ids, given.query_ids))
+    ids, query_ids = (rows if labels is None else labels[:0] for labels in (given.document_ids, given.query_ids))
     positives = Lists(offsets, rows, ids, reals)
     negatives = Lists(offsets, rows, ids, reals.astype(np.float32))
     return Records(rows, query_ids, reals, codes, positives, negatives, codes).to_table({})

@@ -227,7 +227,9 @@ class HardNegativeMiner:
         rules = Rules(
             positives=Csr(known.offsets, known.items),
             exclude=csr_of(exclusions(exclude)),
-            self_rows=self_rows(index._rows, index.ids, query_array, query_ids, offset) if exclude_self else None,
+            self_rows=self_rows(index._rows, index.document_ids, query_array, query_ids, offset)
+            if exclude_self
+            else None,
             groups=None if groups is None else as_int64s(groups, "groups", len(index)),
             eligible=eligibility(eligible),
         )
@@ -247,7 +249,7 @@ class HardNegativeMiner:
             cap_scores=arrays["cap_scores"],
             min_score=_float(self.min_score),
             query_offset=offset,
-            document_ids=index.ids,
+            document_ids=index.document_ids,
             rules=rules,
             origin=Origin(index, queries),
         )
@@ -394,7 +396,7 @@ def mine(
     *,
     num_negatives: int = 5,
     metric: Metric = "cosine",
-    ids: npt.ArrayLike | None = None,
+    document_ids: npt.ArrayLike | None = None,
     epoch: int = 0,
     num_threads: int | None = None,
     progress: Progress | None = None,
@@ -412,7 +414,9 @@ def mine(
         Known relevant documents.
     num_negatives : int
         Negatives per result row, at least 1. Default: 5.
-    metric, ids, num_threads
+    document_ids : int64 or str (n_documents,), optional
+        Unique labels of the documents, which the result carries as ``.ids``.
+    metric, num_threads
         As for :class:`ExactIndex`.
     epoch, progress
         As for :meth:`HardNegativeMiner.mine`.
@@ -438,7 +442,7 @@ def mine(
     rules = {name: options.pop(name) for name in RULES if name in options}
     miner = HardNegativeMiner(num_negatives, **options)
     check_epoch(epoch)
-    index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads)
+    index = ExactIndex(corpus, metric=metric, ids=document_ids, num_threads=num_threads)
     return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
 
 

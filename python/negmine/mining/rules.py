@@ -62,25 +62,27 @@ def rows_of_warm_start(
 
 
 def self_rows(
-    corpus_array: Rows, ids: Ids | None, query_array: Rows, query_ids: npt.ArrayLike | None, offset: int
+    corpus_array: Rows, document_ids: Ids | None, query_array: Rows, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
     """Document row of every query itself, -1 where it is none, as ``exclude_self`` asks for it."""
     n = query_array.shape[0]
     if query_ids is not None:
-        if ids is None:
-            raise NegmineValueError("`exclude_self` with `query_ids` must have an index with `ids`; got none.")
+        if document_ids is None:
+            raise NegmineValueError(
+                "`exclude_self` with `query_ids` must have labels of the documents too, the index's `ids`; got none."
+            )
         wanted = as_labels(query_ids, "query_ids")
         if wanted.shape != (n,):
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if len(wanted) and len(ids) and wanted.dtype.kind != ids.dtype.kind:
+        if len(wanted) and len(document_ids) and wanted.dtype.kind != document_ids.dtype.kind:
             raise NegmineValueError(
-                f"`query_ids` must be of the type of `ids`, {describe_kind(ids)}; got {describe_kind(wanted)}."
+                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; got {describe_kind(wanted)}."
             )
-        return find_labels(wanted, ids)
+        return find_labels(wanted, document_ids)
     if _is_slice(corpus_array, query_array, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
-        "`exclude_self` must have `query_ids` and an index with `ids`, or queries that are rows of the corpus itself "
+        "`exclude_self` must have `query_ids` and labels of the documents, or queries that are rows of the corpus itself "
         f"from row `query_offset` on; got separate queries with query_offset={offset}."
     )
 

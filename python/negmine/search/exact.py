@@ -90,7 +90,7 @@ class ExactIndex:
         self._rows = as_rows(corpus, "corpus")
         self._corpus = corpus
         self._num_threads = num_threads
-        self.ids: Ids | None = None if ids is None else as_ids(ids, "ids", self._rows.shape[0])
+        self.document_ids: Ids | None = None if ids is None else as_ids(ids, "ids", self._rows.shape[0])
         self.memory_limit = (
             None if memory_limit is None else check_integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
         )
@@ -124,7 +124,7 @@ class ExactIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         place = memmap.layout(self._corpus)
         if place is not None:
-            return _from_memmap, (place, self.metric, self.ids, self._num_threads, self.memory_limit)
+            return _from_memmap, (place, self.metric, self.document_ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
             f"`corpus` must come from a file for its index to be pickled; got {type(self._corpus).__name__} in memory, "
             "which would be copied into every worker. Use numpy.memmap, or build the index where it is used; pools and "
@@ -234,7 +234,7 @@ class ExactIndex:
 
     def label(self, indices: npt.NDArray[np.int64]) -> Ids:
         """Labels of the documents ``indices``, padded with -1 or '' where an index is -1; ``indices`` without labels."""
-        return take_labels(self.ids, indices)
+        return take_labels(self.document_ids, indices)
 
 
 def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
