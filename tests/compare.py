@@ -363,8 +363,8 @@ def product_policy(policy: oracle_draws.Policy) -> Any:
     match policy:
         case oracle_draws.Softmax(temperature):
             return negmine.Softmax(temperature)
-        case oracle_draws.Ambiguous(a, b, scale):
-            return negmine.Ambiguous(a, b, scale)
+        case oracle_draws.SimANS(a, b, scale):
+            return negmine.SimANS(a, b, scale)
         case oracle_draws.Stride():
             return negmine.Stride()
         case _:

@@ -19,7 +19,7 @@ from vectors import KINDS
 #: Around every vector width of every instruction set, and its tails.
 WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 127, 128, 129, 384)
 FEATURES = Features(exclude=True, groups=True, absolute=True, lowest=True, depth=12)
-POLICIES: tuple[oracle_draws.Policy, ...] = ("random", oracle_draws.Softmax(0.05), oracle_draws.Ambiguous())
+POLICIES: tuple[oracle_draws.Policy, ...] = ("random", oracle_draws.Softmax(0.05), oracle_draws.SimANS())
 
 
 def battery() -> Iterator[tuple[str, Problem]]:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oracle_draws import NUM_RANDOM, Ambiguous, Place, Policy, draw_by_number, order, sequential_sum
+from oracle_draws import NUM_RANDOM, SimANS, Place, Policy, draw_by_number, order, sequential_sum
 
 Metric = Literal["ip", "cosine", "l2"]
 Reference = Literal["min", "max", "mean", "each"]
@@ -316,7 +316,7 @@ def select(
 
 def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     """Name the first reason that applies to a row whose mined part is short."""
-    if row.no_positive or (isinstance(sampling, Ambiguous) and math.isnan(row.reference)):
+    if row.no_positive or (isinstance(sampling, SimANS) and math.isnan(row.reference)):
         return "no_positive"
     if n_mined < n_ordered:
         return "hub_limit"

@@ -74,7 +74,7 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Ambiguous:
+class SimANS:
     """SimANS: weights exp(-a ((score - ref + b) / scale)^2)."""
 
     a: float = 0.5
@@ -87,10 +87,10 @@ class Stride:
     """T2Ranking: a comb over the ranking that moves by one each epoch."""
 
 
-Policy = Literal["top", "random"] | Softmax | Ambiguous | Stride
+Policy = Literal["top", "random"] | Softmax | SimANS | Stride
 
 
-def log_weights(policy: Softmax | Ambiguous, scores: list[float], reference: float) -> list[float]:
+def log_weights(policy: Softmax | SimANS, scores: list[float], reference: float) -> list[float]:
     """One log-weight per member of a pool whose scores come best first."""
     if isinstance(policy, Softmax):
         return [(score - scores[0]) / policy.temperature for score in scores]
@@ -133,7 +133,7 @@ def order(policy: Policy, n: int, rows: list[int], scores: list[float], referenc
         step = max(1, len(rows) // n)
         offset = place.epoch % step
         return sorted(ranks, key=lambda rank: ((rank - offset) % step, rank))
-    if isinstance(policy, Ambiguous) and math.isnan(reference):
+    if isinstance(policy, SimANS) and math.isnan(reference):
         return []
     draws = [draw_by_document(place.seed, SELECT, place.epoch, place.query, row, place.extra) for row in rows]
     if policy == "random":

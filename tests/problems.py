@@ -143,9 +143,9 @@ POLICIES: tuple[oracle_draws.Policy, ...] = (
     oracle_draws.Softmax(1e-4),
     oracle_draws.Softmax(1e-320),
     oracle_draws.Softmax(100.0),
-    oracle_draws.Ambiguous(),
-    oracle_draws.Ambiguous(a=0.0),
-    oracle_draws.Ambiguous(a=2.0, b=-0.1, scale="raw"),
-    oracle_draws.Ambiguous(a=1e308, b=1e10, scale="raw"),
+    oracle_draws.SimANS(),
+    oracle_draws.SimANS(a=0.0),
+    oracle_draws.SimANS(a=2.0, b=-0.1, scale="raw"),
+    oracle_draws.SimANS(a=1e308, b=1e10, scale="raw"),
     oracle_draws.Stride(),
 )

@@ -15,7 +15,7 @@ from negmine.data import Eligibility, Positives
 from negmine.errors import NegmineError
 from negmine.job import mine_to
 from negmine.mining import (
-    Ambiguous,
+    SimANS,
     CandidatePool,
     HardNegativeMiner,
     HardNegatives,
@@ -28,7 +28,7 @@ from negmine.search import ExactIndex, TopK, score_pairs, verify
 from negmine.sketches import MinHash, SimHash, near_duplicates
 
 __all__ = [
-    "Ambiguous",
+    "SimANS",
     "CandidatePool",
     "Clusters",
     "Eligibility",

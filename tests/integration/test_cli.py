@@ -173,7 +173,7 @@ def test_a_folder_is_mined_with_embeddings_beside_it(data: Path, tmp_path: Path)
         ("random", "random"),
         ("stride", {"name": "Stride"}),
         ("softmax:0.1", {"name": "Softmax", "temperature": 0.1}),
-        ("ambiguous:0.7", {"name": "Ambiguous", "a": 0.7, "b": 0.0, "scale": "std"}),
+        ("simans:0.7", {"name": "SimANS", "a": 0.7, "b": 0.0, "scale": "std"}),
     ],
 )
 def test_policies(data: Path, tmp_path: Path, sampling: str, described: object) -> None:

@@ -59,9 +59,9 @@ def test_select(
     "policy",
     [
         lambda x: oracle_draws.Softmax(1.0 / x),
-        lambda x: oracle_draws.Ambiguous(a=x, b=0.1),
-        lambda x: oracle_draws.Ambiguous(a=x, b=-0.1, scale="raw"),
-        lambda x: oracle_draws.Ambiguous(a=1.5, b=x),
+        lambda x: oracle_draws.SimANS(a=x, b=0.1),
+        lambda x: oracle_draws.SimANS(a=x, b=-0.1, scale="raw"),
+        lambda x: oracle_draws.SimANS(a=1.5, b=x),
     ],
     ids=["softmax", "std", "raw", "shift"],
 )

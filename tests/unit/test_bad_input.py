@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import Ambiguous, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax
+from negmine import SimANS, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -212,9 +212,9 @@ MINERS: dict[str, Case] = {
     "temperature": (lambda: Softmax(0), Value, "`temperature` greater than 0.0 got 0.0"),
     "temperature inf": (lambda: Softmax(INF), Value, "`temperature` finite got inf"),
     "temperature name": (lambda: Softmax(temp=1), Type, "`Softmax` no option 'temp' temperature"),  # type: ignore[call-arg]
-    "a": (lambda: Ambiguous(a=-1), Value, "`a` at least 0.0 got -1.0"),
-    "b": (lambda: Ambiguous(b="x"), Type, "`b` number got 'x'"),  # type: ignore[arg-type]
-    "scale": (lambda: Ambiguous(scale="var"), Value, "`scale` 'std', 'raw' got 'var'"),  # type: ignore[arg-type]
+    "a": (lambda: SimANS(a=-1), Value, "`a` at least 0.0 got -1.0"),
+    "b": (lambda: SimANS(b="x"), Type, "`b` number got 'x'"),  # type: ignore[arg-type]
+    "scale": (lambda: SimANS(scale="var"), Value, "`scale` 'std', 'raw' got 'var'"),  # type: ignore[arg-type]
 }
 
 RULES: dict[str, Case] = {

@@ -38,7 +38,7 @@ def use(pool: CandidatePool) -> list[Any]:
     attached = pool.attach(INDEX, QUERIES)
     chosen = [
         pool.select(3),
-        pool.select(3, sampling=negmine.Ambiguous()),
+        pool.select(3, sampling=negmine.SimANS()),
         pool.limit_per_document(2, 3),
         attached.select(3, num_random=2),
     ]

@@ -355,7 +355,7 @@ def test_an_attached_pool_draws_by_the_rules_it_was_made_with(
 
 @pytest.mark.parametrize(
     "sampling",
-    ["top", "random", negmine.Softmax(0.3), negmine.Ambiguous(0.7, -0.1, "raw"), negmine.Ambiguous(), negmine.Stride()],
+    ["top", "random", negmine.Softmax(0.3), negmine.SimANS(0.7, -0.1, "raw"), negmine.SimANS(), negmine.Stride()],
 )
 @pytest.mark.parametrize("limit", [None, 2])
 def test_saved_negatives_know_how_they_were_chosen(tmp_path: Path, sampling: Any, limit: int | None) -> None:

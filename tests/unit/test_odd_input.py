@@ -13,7 +13,7 @@ import pytest
 
 import negmine
 from negmine import (
-    Ambiguous,
+    SimANS,
     CandidatePool,
     Eligibility,
     ExactIndex,
@@ -166,7 +166,7 @@ TAKERS: dict[str, Any] = {
     "Eligibility": Eligibility,
     "equal": Eligibility.equal,
     "Softmax": Softmax,
-    "Ambiguous": Ambiguous,
+    "SimANS": SimANS,
     "Stride": Stride,
 }
 

@@ -12,7 +12,7 @@ import pytest
 import oracle
 import oracle_draws
 from oracle import Limits, Rules
-from oracle_draws import Ambiguous, Place, Softmax, Stride
+from oracle_draws import SimANS, Place, Softmax, Stride
 
 QUERY = [[1.0]]
 DEEP = Limits(range_max=100)
@@ -245,7 +245,7 @@ def order(
     [(0.0, [0.077681, 0.573986, 0.348140, 0.000193]), (1.0, [0.006821, 0.372391, 0.613968, 0.006821])],
 )
 def test_golden_t8_simans(b: float, weights: list[float]) -> None:
-    logs = oracle_draws.log_weights(Ambiguous(a=0.5, b=b, scale="raw"), [82.0, 80.0, 79.0, 76.0], 80.0)
+    logs = oracle_draws.log_weights(SimANS(a=0.5, b=b, scale="raw"), [82.0, 80.0, 79.0, 76.0], 80.0)
     unnormalised = np.exp(logs)
     np.testing.assert_allclose(unnormalised / unnormalised.sum(), weights, atol=5e-7)
 
@@ -262,21 +262,21 @@ def test_stride_with_more_wanted_than_there_are_takes_all() -> None:
 def test_ambiguous_with_std_is_free_of_the_scale_of_the_scores() -> None:
     scores = [8.0, 6.0, 5.0, 1.0]
     small = [score / 1024 for score in scores]
-    weights = oracle_draws.log_weights(Ambiguous(), scores, 7.0)
-    assert weights == oracle_draws.log_weights(Ambiguous(), small, 7.0 / 1024)
+    weights = oracle_draws.log_weights(SimANS(), scores, 7.0)
+    assert weights == oracle_draws.log_weights(SimANS(), small, 7.0 / 1024)
     variance = np.var(scores)
     np.testing.assert_allclose(weights, [-0.5 * (s - 7.0) ** 2 / variance for s in scores], rtol=1e-14)
 
 
 def test_ambiguous_equal_weights_and_missing_reference() -> None:
-    assert oracle_draws.log_weights(Ambiguous(), [2.0, 2.0], 9.0) == [0.0, 0.0]
-    assert oracle_draws.log_weights(Ambiguous(a=0.0, scale="raw"), [1e300, -1e300], -1e300) == [0.0, 0.0]
-    assert order(Ambiguous(a=0.0), [2.0, 1.0], ref=math.nan) == []
+    assert oracle_draws.log_weights(SimANS(), [2.0, 2.0], 9.0) == [0.0, 0.0]
+    assert oracle_draws.log_weights(SimANS(a=0.0, scale="raw"), [1e300, -1e300], -1e300) == [0.0, 0.0]
+    assert order(SimANS(a=0.0), [2.0, 1.0], ref=math.nan) == []
 
 
 def test_weight_of_exactly_zero_is_not_in_the_order() -> None:
     assert order(Softmax(1e-320), [1.0, 1.0, 0.5]) in ([0, 1], [1, 0])
-    assert order(Ambiguous(scale="raw"), [1e200, 0.0], ref=0.0) == [1]
+    assert order(SimANS(scale="raw"), [1e200, 0.0], ref=0.0) == [1]
     # exp(-5000) is 0 in f64, but the weight is not: the order is complete.
     assert order(Softmax(1e-4), [1.0, 0.5]) == [0, 1]
 
@@ -368,7 +368,7 @@ def test_reasons_of_selection_in_their_order() -> None:
     wide = two_rows(Limits(range_max=9))
     assert oracle.select(wide, 2, Softmax(1e-320))[0].reason == "zero_weight"
     assert oracle.select(wide, 5)[0].reason == "corpus_exhausted"
-    assert oracle.select(wide, 2, Ambiguous())[0].reason == "no_positive"
+    assert oracle.select(wide, 2, SimANS())[0].reason == "no_positive"
 
 
 def test_chosen_are_sorted_by_score_whatever_the_order() -> None:

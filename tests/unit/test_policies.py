@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from negmine import Ambiguous, CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax, Stride
+from negmine import SimANS, CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax, Stride
 from negmine.mining import Reason
 from negmine.mining.report import Source
 
@@ -144,7 +144,7 @@ def test_softmax_draws_without_replacement_as_one_after_the_other_would() -> Non
 )
 def test_golden_t8_simans(b: float, weights: list[float]) -> None:
     pool = pool_of([82.0, 80.0, 79.0, 76.0], outside(80.0))
-    policy = Ambiguous(a=0.5, b=b, scale="raw")
+    policy = SimANS(a=0.5, b=b, scale="raw")
     n = 2000
     first = np.bincount([pool.select(1, sampling=policy, epoch=e).indices[0, 0] for e in range(n)], minlength=4)
     assert_law(first, np.array(weights))
@@ -170,15 +170,15 @@ def test_a_weight_of_exactly_zero_leaves_the_row_short() -> None:
 
 def test_ambiguous_with_std_is_free_of_the_unit_of_the_scores() -> None:
     scores = np.array([8.0, 6.0, 5.0, 1.0])
-    plain = [pool_of(scores, outside(7.0)).select(2, sampling=Ambiguous(), epoch=e).indices.tolist() for e in range(40)]
+    plain = [pool_of(scores, outside(7.0)).select(2, sampling=SimANS(), epoch=e).indices.tolist() for e in range(40)]
     small = pool_of(scores / 1024, outside(7.0 / 1024))
-    assert plain == [small.select(2, sampling=Ambiguous(), epoch=e).indices.tolist() for e in range(40)]
-    raw = [small.select(2, sampling=Ambiguous(scale="raw"), epoch=e).indices.tolist() for e in range(40)]
+    assert plain == [small.select(2, sampling=SimANS(), epoch=e).indices.tolist() for e in range(40)]
+    raw = [small.select(2, sampling=SimANS(scale="raw"), epoch=e).indices.tolist() for e in range(40)]
     assert raw != plain
 
 
-@pytest.mark.parametrize("policy", [Ambiguous(a=0.0), Ambiguous(a=0.0, scale="raw", b=1e300)])
-def test_ambiguous_with_a_of_zero_is_random(policy: Ambiguous) -> None:
+@pytest.mark.parametrize("policy", [SimANS(a=0.0), SimANS(a=0.0, scale="raw", b=1e300)])
+def test_ambiguous_with_a_of_zero_is_random(policy: SimANS) -> None:
     pool = pool_of(np.linspace(1, 0, 40), outside(0.5))
     assert (pool.select(6, sampling=policy).indices == pool.select(6, sampling="random").indices).all()
 
@@ -187,13 +187,13 @@ def test_ambiguous_on_a_pool_of_equals_is_random() -> None:
     # The mean of equal scores may be off by a rounding: the deviation is 0 all the same.
     scores = np.full(7, np.float32(0.1))
     pool = pool_of(scores, outside(1e300))
-    assert (pool.select(3, sampling=Ambiguous()).indices == pool.select(3, sampling="random").indices).all()
+    assert (pool.select(3, sampling=SimANS()).indices == pool.select(3, sampling="random").indices).all()
 
 
 def test_ambiguous_without_a_reference_serves_nobody() -> None:
     pool = pool_of([1.0, 0.5], [[], [0]], queries=[1.0, 1.0])
     for a in (0.5, 0.0):
-        negatives = pool.select(1, sampling=Ambiguous(a=a))
+        negatives = pool.select(1, sampling=SimANS(a=a))
         assert negatives.counts.tolist() == [0, 1]
         assert reasons(negatives) == [Reason.NO_POSITIVE, Reason.NONE]
     totals = negatives.report.totals()
@@ -203,7 +203,7 @@ def test_ambiguous_without_a_reference_serves_nobody() -> None:
 
 def test_b_shifts_in_score_units_with_the_sign_of_the_released_code() -> None:
     # score - ref + b is 0 at 79 for ref 80 and b = 1.
-    policy = Ambiguous(a=1e6, b=1.0, scale="raw")
+    policy = SimANS(a=1e6, b=1.0, scale="raw")
     assert pool_of([82.0, 80.0, 79.0, 76.0], outside(80.0)).select(1, sampling=policy).indices.tolist() == [[2]]
 
 

@@ -23,7 +23,7 @@ from negmine.errors import NegmineValueError
 from negmine.io.training import FORMATS
 from negmine.job import inputs, mine_to
 from negmine.mining.miner import HardNegativeMiner
-from negmine.mining.policies import Ambiguous, Sampling, Softmax, Stride
+from negmine.mining.policies import SimANS, Sampling, Softmax, Stride
 from negmine.search.exact import METRICS, ExactIndex
 
 __all__ = ["command"]
@@ -120,7 +120,7 @@ def command(
     range_max: Annotated[
         int | None, _option(RULES, "Rank behind the last. Default: as far as --num-negatives needs.")
     ] = None,
-    sampling: Annotated[str, _option(RULES, "top, random, stride, softmax:T or ambiguous[:A[:B]].")] = "top",
+    sampling: Annotated[str, _option(RULES, "top, random, stride, softmax:T or simans[:A[:B]].")] = "top",
     num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
     limit_per_document: Annotated[int | None, _option(RULES, "Queries that a document may serve at most.")] = None,
     seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
@@ -341,9 +341,9 @@ def _sampling(text: str) -> Sampling:
             return Stride()
         case "softmax", [temperature]:
             return Softmax(temperature)
-        case "ambiguous", [] | [_] | [_, _]:
-            return Ambiguous(**dict(zip(("a", "b"), numbers, strict=False)))  # type: ignore[arg-type]
-    raise ArgumentError(f"`--sampling` must be top, random, stride, softmax:T or ambiguous[:A[:B]]; got {text!r}.")
+        case "simans", [] | [_] | [_, _]:
+            return SimANS(**dict(zip(("a", "b"), numbers, strict=False)))  # type: ignore[arg-type]
+    raise ArgumentError(f"`--sampling` must be top, random, stride, softmax:T or simans[:A[:B]]; got {text!r}.")
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from negmine.mining.draw import Chosen
 from negmine.mining.miner import HardNegativeMiner, mine
 from negmine.mining.negatives import HardNegatives, Suspects
-from negmine.mining.policies import Ambiguous, Softmax, Stride
+from negmine.mining.policies import SimANS, Softmax, Stride
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sweep import Sweep
 
 __all__ = [
-    "Ambiguous",
+    "SimANS",
     "CandidatePool",
     "Chosen",
     "HardNegativeMiner",

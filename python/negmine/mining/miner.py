@@ -80,7 +80,7 @@ class HardNegativeMiner:
     range_max : int, optional
         Rank behind the last. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``, else
         ``range_min + max(100, num_negatives)``.
-    sampling : "top" (default), "random", Softmax, Ambiguous or Stride
+    sampling : "top" (default), "random", Softmax, SimANS or Stride
         How negatives are chosen from the pool.
     num_random : int
         Further negatives, uniform over all candidates. Default: 0.

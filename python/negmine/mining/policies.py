@@ -12,7 +12,7 @@ from typing import Literal
 from negmine._core.options import check_choice, check_real, refuse_unknown_fields
 from negmine.errors import NegmineValueError
 
-__all__ = ["Ambiguous", "Sampling", "Softmax", "Stride"]
+__all__ = ["SimANS", "Sampling", "Softmax", "Stride"]
 
 
 @refuse_unknown_fields
@@ -45,7 +45,7 @@ class Softmax:
 
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
-class Ambiguous:
+class SimANS:
     """Draw without replacement with weights ``exp(-a * ((score - ref + b) / scale) ** 2)``: SimANS.
 
     Documents that score about as high as the positive are neither trivial nor likely false negatives. With
@@ -67,7 +67,7 @@ class Ambiguous:
 
     References
     ----------
-    Zhou et al., "SimANS: Simple Ambiguous Negatives Sampling for Dense Text Retrieval", EMNLP 2022 (industry).
+    Zhou et al., "SimANS: Simple SimANS Negatives Sampling for Dense Text Retrieval", EMNLP 2022 (industry).
     """
 
     a: float = 0.5
@@ -94,7 +94,7 @@ class Stride:
 
 
 #: How negatives are chosen from a pool.
-Sampling = Literal["top", "random"] | Softmax | Ambiguous | Stride
+Sampling = Literal["top", "random"] | Softmax | SimANS | Stride
 
 
 def encode(sampling: Sampling) -> tuple[str, list[float]]:
@@ -102,7 +102,7 @@ def encode(sampling: Sampling) -> tuple[str, list[float]]:
     match sampling:
         case Softmax():
             return "softmax", [float(sampling.temperature)]
-        case Ambiguous():
+        case SimANS():
             return f"ambiguous_{sampling.scale}", [float(sampling.a), float(sampling.b)]
         case Stride():
             return "stride", []
@@ -115,10 +115,10 @@ def decode(name: str, parameters: list[float]) -> Sampling:
     match name, parameters:
         case "softmax", [temperature]:
             return Softmax(temperature)
-        case "ambiguous_std", [a, b]:
-            return Ambiguous(a, b, "std")
-        case "ambiguous_raw", [a, b]:
-            return Ambiguous(a, b, "raw")
+        case "simans_std", [a, b]:
+            return SimANS(a, b, "std")
+        case "simans_raw", [a, b]:
+            return SimANS(a, b, "raw")
         case "stride", []:
             return Stride()
         case ("top" | "random") as word, []:
@@ -128,10 +128,10 @@ def decode(name: str, parameters: list[float]) -> Sampling:
 
 def check(sampling: object) -> str:
     """Refuse what is no policy."""
-    if isinstance(sampling, Softmax | Ambiguous | Stride):
+    if isinstance(sampling, Softmax | SimANS | Stride):
         return type(sampling).__name__
     if isinstance(sampling, str) and sampling in ("top", "random"):
         return sampling
     raise NegmineValueError(
-        f"`sampling` must be 'top', 'random', Softmax(temperature), Ambiguous() or Stride(); got {sampling!r}."
+        f"`sampling` must be 'top', 'random', Softmax(temperature), SimANS() or Stride(); got {sampling!r}."
     )

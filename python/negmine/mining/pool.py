@@ -255,7 +255,7 @@ class CandidatePool:
         ----------
         n : int
             Mined negatives per row, at least 1.
-        sampling : "top" (default), "random", Softmax, Ambiguous or Stride
+        sampling : "top" (default), "random", Softmax, SimANS or Stride
             How they are chosen.
         num_random : int
             Further negatives, uniform over all candidates: distinct, not among the chosen, within cap and floor.

@@ -223,8 +223,8 @@ fn parse(py: Python<'_>, (name, parameters): &(String, Vec<f64>)) -> PyResult<Po
         ("random", []) => Policy::Random,
         ("stride", []) => Policy::Stride,
         ("softmax", &[temperature]) => Policy::Softmax { temperature },
-        ("ambiguous_raw", &[a, b]) => Policy::Ambiguous { a, b, scale: Scale::Raw },
-        ("ambiguous_std", &[a, b]) => Policy::Ambiguous { a, b, scale: Scale::Std },
+        ("simans_raw", &[a, b]) => Policy::SimANS { a, b, scale: Scale::Raw },
+        ("simans_std", &[a, b]) => Policy::SimANS { a, b, scale: Scale::Std },
         _ => {
             return Err(errors::value_error(
                 py,

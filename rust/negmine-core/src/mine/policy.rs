@@ -16,7 +16,7 @@ pub enum Policy {
         temperature: f64,
     },
     /// Weights exp(-a ((score - reference + b) / scale)^2): `SimANS`, Zhou et al., EMNLP 2022 (industry), section 3.
-    Ambiguous {
+    SimANS {
         /// At least 0.
         a: f64,
         /// In score units, its sign as in the released code.
@@ -28,7 +28,7 @@ pub enum Policy {
     Stride,
 }
 
-/// The unit of `Policy::Ambiguous`.
+/// The unit of `Policy::SimANS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// Scores as they are.
@@ -84,8 +84,8 @@ impl Policy {
             Self::Softmax { temperature } => {
                 gumbel(pool, draws, epoch, |score| (score - pool.scores[0]) / temperature)
             }
-            Self::Ambiguous { .. } if pool.reference.is_nan() => Order::NoReference,
-            Self::Ambiguous { a, b, scale } => {
+            Self::SimANS { .. } if pool.reference.is_nan() => Order::NoReference,
+            Self::SimANS { a, b, scale } => {
                 let unit = match scale {
                     Scale::Raw => 1.0,
                     Scale::Std => deviation(pool.scores),
