@@ -49,7 +49,7 @@ def main() -> None:
 
     schedule = NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
     # Every row a cluster of its own, to begin with: random batches.
-    sampler = ClusterBatchSampler(np.arange(len(queries)), batch_size=BATCH, random_share=0.2, seed=1)
+    sampler = ClusterBatchSampler(np.arange(len(queries)), batch_size=BATCH, random_fraction=0.2, seed=1)
     random = sampler.plan
     loader = DataLoader(TensorDataset(queries, documents), batch_sampler=sampler)
     for epoch in range(EPOCHS):

@@ -77,7 +77,7 @@ def conflicting(rows: list[int], anchors: list, positives: list, negatives: list
 
 
 def cluster_epoch(labels: list[int], options: dict, seed: int, epoch: int) -> list[list[int]]:
-    """Make the batches of :func:`negmine.batch_plan`; a last step that is short is padded, or left out."""
+    """Make the batches of :func:`negmine.cluster_plan`; a last step that is short is padded, or left out."""
     n, size, per_step, share, tree, pad = (
         options[name] for name in ("n", "batch_size", "batches_per_step", "random", "tree", "pad")
     )

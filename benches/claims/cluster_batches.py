@@ -21,7 +21,7 @@ from claim import Verdict, judge, run
 from sets import Set, Split, load
 
 import negmine
-from negmine.batches import batch_plan, in_batch_mask, topic_plan
+from negmine.batches import cluster_plan, in_batch_mask, topic_plan
 
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
@@ -131,9 +131,9 @@ def batches(task: Task, arm: Arm, clusters: negmine.Clusters, seed: int, epoch: 
     """Batches of one epoch; the baseline draws none of a batch by cluster."""
     share = 1.0 - arm.share
     if task.method == "NGAME":
-        plan = batch_plan(clusters, batch_size=task.batch_size, random_share=share, remainder="drop", seed=seed)
+        plan = cluster_plan(clusters, batch_size=task.batch_size, random_fraction=share, remainder="drop", seed=seed)
     else:
-        plan = topic_plan(clusters, batch_size=task.batch_size, random_share=share, seed=seed)
+        plan = topic_plan(clusters, batch_size=task.batch_size, random_fraction=share, seed=seed)
     return (plan.batch(epoch, index) for index in range(len(plan)))
 
 

@@ -19,7 +19,7 @@ from claim import Verdict, judge, run
 from sets import load
 
 import negmine
-from negmine.batches import ClusterPlan, batch_plan
+from negmine.batches import ClusterPlan, cluster_plan
 from negmine.clustering import cluster_guarantee
 
 #: Points of recall.
@@ -79,7 +79,7 @@ def plans(points: Points, size: int) -> Iterator[ClusterPlan]:
     for seed in range(SEEDS):
         clusters = negmine.balanced_clusters(points.rows, cluster_size=size, quality="fast", seed=seed)
         held = cluster_guarantee(clusters, points.rows, label_embeddings=points.targets, positives=points.positives)
-        yield batch_plan(clusters, batch_size=BATCH_SIZE, guarantee=held, seed=seed)
+        yield cluster_plan(clusters, batch_size=BATCH_SIZE, guarantee=held, seed=seed)
 
 
 def recall(plan: ClusterPlan, nearest: np.ndarray) -> float:

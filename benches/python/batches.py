@@ -21,7 +21,7 @@ import numpy as np
 import negmine
 from negmine.batches import (
     BatchPlan,
-    batch_plan,
+    cluster_plan,
     class_balanced_plan,
     epoch_permutation,
     in_batch_lists,
@@ -187,8 +187,8 @@ def others(rounds: int) -> None:
     documents = np.random.default_rng(0).integers(0, n, (n, 3))
     positives = negmine.Positives.from_lists(documents[:20_000].tolist())
     work: dict[str, Callable[[], BatchPlan]] = {
-        "clusters of 64": lambda: batch_plan(labels, batch_size=size),
-        "the same in the order of the tree": lambda: batch_plan(
+        "clusters of 64": lambda: cluster_plan(labels, batch_size=size),
+        "the same in the order of the tree": lambda: cluster_plan(
             labels, batch_size=size, order="tree", batches_per_step=4
         ),
         "topics": lambda: topic_plan(labels, batch_size=size),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from negmine.batches import batch_plan, no_duplicate_plan
+from negmine.batches import cluster_plan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import PlanBatchSampler, RaggedBatchSampler
 from shuffled import make
@@ -148,7 +148,7 @@ def test_integers_and_labels() -> None:
 def test_a_plan_is_chosen_by_its_rows() -> None:
     adapter = pytest.importorskip("negmine.integrations.sentence_transformers")
     plans = [
-        batch_plan(np.arange(8) // 2, batch_size=2, seed=1),
+        cluster_plan(np.arange(8) // 2, batch_size=2, seed=1),
         no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend"),
     ]
     make = pickle.loads(pickle.dumps(adapter.plan_batch_sampler(*plans)))

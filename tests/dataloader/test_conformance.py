@@ -65,7 +65,7 @@ def extended(num_replicas: int, rank: int, ids: Sequence[int] = IDS, **options: 
 
 def clusters(num_replicas: int, rank: int, labels: Sequence[int] = CLASSES, **options: Any) -> ClusterBatchSampler:
     return ClusterBatchSampler(
-        labels, batch_size=4, batches_per_step=6, random_share=0.25, num_replicas=num_replicas, rank=rank, **options
+        labels, batch_size=4, batches_per_step=6, random_fraction=0.25, num_replicas=num_replicas, rank=rank, **options
     )
 
 

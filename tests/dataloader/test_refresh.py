@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import negmine
-from negmine.batches import NgameSchedule, batch_plan
+from negmine.batches import NgameSchedule, cluster_plan
 from negmine.errors import NegmineValueError
 from negmine.torch import ClusterBatchSampler
 
@@ -23,7 +23,7 @@ def make(labels: np.ndarray = OLD) -> ClusterBatchSampler:
 
 
 def expected(labels: np.ndarray, epoch: int) -> list[list[int]]:
-    plan = batch_plan(labels, batch_size=8, batches_per_step=2)
+    plan = cluster_plan(labels, batch_size=8, batches_per_step=2)
     return [batch.tolist() for batch in plan.epoch(epoch)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import trainers
-from negmine.batches import batch_plan, no_duplicate_plan
+from negmine.batches import cluster_plan, no_duplicate_plan
 from processes import output_of
 from shuffled import PLAN
 
@@ -136,7 +136,7 @@ def test_sentence_transformers_on_one_process(tmp_path: Path) -> None:
 def test_sentence_transformers_with_a_plan(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     n = len(trainers.DOCUMENTS)
-    train, held = (batch_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
+    train, held = (cluster_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
     seen = trainers.sentence_transformers(str(tmp_path), plans=[train, held])
     assert len(seen) == 2 * (len(train) + len(held))
     for epoch in range(2):

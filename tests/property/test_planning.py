@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import negmine
 from negmine.batches import (
     balanced_pairs,
-    batch_plan,
+    cluster_plan,
     class_balanced_plan,
     in_batch_lists,
     in_batch_mask,
@@ -38,11 +38,11 @@ def test_cluster_batches_are_those_of_the_definition(
     n = len(labels)
     size = data.draw(st.integers(1, n), label="batch_size")
     per_step = data.draw(st.integers(1, max(1, n // size)), label="batches_per_step")
-    plan = batch_plan(
+    plan = cluster_plan(
         labels,
         batch_size=size,
         batches_per_step=per_step,
-        random_share=share,
+        random_fraction=share,
         order="tree" if tree else "shuffled",
         remainder="pad" if pad else "drop",
         seed=seed,
@@ -64,7 +64,7 @@ def test_cluster_batches_are_those_of_the_definition(
 @given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 6), NUMBERS, NUMBERS)
 def test_whole_clusters_stay_whole(clusters: int, cluster: int, per_batch: int, seed: int, epoch: int) -> None:
     labels = np.repeat(np.arange(clusters * per_batch), cluster)
-    plan = batch_plan(labels, batch_size=cluster * per_batch, seed=seed)
+    plan = cluster_plan(labels, batch_size=cluster * per_batch, seed=seed)
     for batch in plan.epoch(epoch):
         assert (np.unique(labels[batch], return_counts=True)[1] == cluster).all()
 
@@ -74,7 +74,7 @@ def test_the_tree_keeps_neighbours_together(
     steps: int, per_batch: int, per_step: int, cluster: int, seed: int, epoch: int
 ) -> None:
     labels = np.repeat(np.arange(steps * per_batch * per_step), cluster)
-    plan = batch_plan(labels, batch_size=cluster * per_batch, batches_per_step=per_step, order="tree", seed=seed)
+    plan = cluster_plan(labels, batch_size=cluster * per_batch, batches_per_step=per_step, order="tree", seed=seed)
     leaves = steps * per_batch * per_step
     for begin in range(0, len(plan), per_step):
         step = np.concatenate([plan.batch(epoch, begin + i) for i in range(per_step)])
@@ -95,7 +95,7 @@ def test_topic_batches_are_those_of_the_definition(
         labels,
         batch_size=size,
         clusters_per_batch=mixed,
-        random_share=random / size,
+        random_fraction=random / size,
         weights="size" if by_size else "uniform",
         batches_per_epoch=3,
         seed=seed,
@@ -183,7 +183,7 @@ def test_pairs_are_those_of_the_definition(queries: list[list[float]], binning: 
 def test_mixtures_use_every_source_in_its_own_order(sizes: list[int], data: st.DataObject, seed: int) -> None:
     size = data.draw(st.integers(1, min(sizes)), label="batch_size")
     per_step = data.draw(st.integers(1, max(1, min(sizes) // size)), label="batches_per_step")
-    plans = [batch_plan(np.arange(n), batch_size=size, batches_per_step=per_step, seed=n) for n in sizes]
+    plans = [cluster_plan(np.arange(n), batch_size=size, batches_per_step=per_step, seed=n) for n in sizes]
     weights = data.draw(
         st.sampled_from(["proportional", "round_robin", [float(1 + i) for i in range(len(sizes))]]), label="weights"
     )

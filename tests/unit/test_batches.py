@@ -15,7 +15,7 @@ import pytest
 import negmine
 from negmine.batches import (
     BatchPlan,
-    batch_plan,
+    cluster_plan,
     class_balanced_plan,
     in_batch_mask,
     mixture_plan,
@@ -50,11 +50,11 @@ def spreading(**options: Any) -> BatchPlan:
 
 
 def clusters(**options: Any) -> BatchPlan:
-    return batch_plan(np.arange(303) // 7, batch_size=10, random_share=0.2, **options)
+    return cluster_plan(np.arange(303) // 7, batch_size=10, random_fraction=0.2, **options)
 
 
 def tree(**options: Any) -> BatchPlan:
-    return batch_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
+    return cluster_plan(np.arange(303) // 7, batch_size=10, order="tree", **options)
 
 
 def topics(**options: Any) -> BatchPlan:
@@ -183,8 +183,8 @@ labels = np.arange(5_000) % 700
 ways = ("extend", "drop", "spread")
 plans = [negmine.no_duplicate_plan(np.arange(5_000), labels, batch_size=100, conflicts=way) for way in ways]
 plans += [
-    negmine.batch_plan(labels, batch_size=100, random_share=0.1),
-    negmine.batch_plan(labels, batch_size=100, batches_per_step=4, order="tree"),
+    negmine.cluster_plan(labels, batch_size=100, random_fraction=0.1),
+    negmine.cluster_plan(labels, batch_size=100, batches_per_step=4, order="tree"),
     negmine.topic_plan(labels // 300, batch_size=100, weights="size"),
     negmine.class_balanced_plan(labels // 300, batch_size=30, per_class=15),
     negmine.mixture_plan([3_000, 2_000], batch_size=100),

@@ -12,7 +12,7 @@ import negmine
 from negmine.batches import (
     NgameSchedule,
     balanced_pairs,
-    batch_plan,
+    cluster_plan,
     class_balanced_plan,
     in_batch_mask,
     mixture_plan,
@@ -46,8 +46,8 @@ GOLDEN = {
 
 
 def test_golden_batches() -> None:
-    assert batch_plan(LABELS, batch_size=10, seed=42).batch(1, 2).tolist() == GOLDEN["shuffled"]
-    mixed = batch_plan(LABELS, batch_size=10, random_share=0.3, order="tree", seed=42)
+    assert cluster_plan(LABELS, batch_size=10, seed=42).batch(1, 2).tolist() == GOLDEN["shuffled"]
+    mixed = cluster_plan(LABELS, batch_size=10, random_fraction=0.3, order="tree", seed=42)
     assert mixed.batch(1, 2).tolist() == GOLDEN["tree"]
     assert topic_plan(LABELS, batch_size=4, seed=42).batch(1, 2).tolist() == GOLDEN["topic"]
     by_size = topic_plan(LABELS, batch_size=8, weights="size", clusters_per_batch=2, seed=42)
@@ -73,16 +73,16 @@ def test_golden_pairs() -> None:
 
 
 def test_clusters_are_read_from_labels_and_from_objects() -> None:
-    plan = batch_plan(LABELS, batch_size=10)
+    plan = cluster_plan(LABELS, batch_size=10)
     for given in (LABELS.tolist(), LABELS.astype(np.uint8), Clusters(LABELS, np.arange(0, 41, 5))):
-        other = batch_plan(given, batch_size=10)
+        other = cluster_plan(given, batch_size=10)
         assert other.digest == plan.digest
         assert (other.epoch(2) == plan.epoch(2)).all()
 
 
 def test_a_plan_does_not_follow_changes_of_its_labels() -> None:
     labels = LABELS.copy()
-    plan = batch_plan(labels, batch_size=10)
+    plan = cluster_plan(labels, batch_size=10)
     before = plan.epoch(0)
     labels[:] = labels[::-1].copy()
     assert (plan.epoch(0) == before).all()
@@ -90,7 +90,7 @@ def test_a_plan_does_not_follow_changes_of_its_labels() -> None:
 
 def test_the_report_of_clusters() -> None:
     labels = np.repeat([0, 1, 2], [25, 3, 5])
-    plan = batch_plan(labels, batch_size=10, random_share=0.2)
+    plan = cluster_plan(labels, batch_size=10, random_fraction=0.2)
     assert plan.report == {
         "rows": 33,
         "rows_per_epoch": 40,
@@ -110,7 +110,7 @@ def test_a_random_share_mixes_in_rows_of_other_clusters() -> None:
         np.mean(
             [
                 np.bincount(labels[batch]).max()
-                for batch in batch_plan(labels, batch_size=40, random_share=share).epoch(0)
+                for batch in cluster_plan(labels, batch_size=40, random_fraction=share).epoch(0)
             ]
         )
         for share in (0.0, 0.25, 0.5, 1.0)
@@ -120,7 +120,7 @@ def test_a_random_share_mixes_in_rows_of_other_clusters() -> None:
 
 
 def test_single_rows_are_a_random_order() -> None:
-    plan = batch_plan(np.arange(1_000), batch_size=100)
+    plan = cluster_plan(np.arange(1_000), batch_size=100)
     first, second = plan.epoch(0), plan.epoch(1)
     together = sum(len(set(a.tolist()) & set(b.tolist())) ** 2 for a in first for b in second)
     assert 10_000 < together < 13_000  # of 10 x 10 pairs of batches each shares 10 rows, with a variance of 8
@@ -164,8 +164,8 @@ def test_the_guarantee_holds() -> None:
                 assert np.linalg.norm(points[i] - targets[label]) <= held.distance
     alone = cluster_guarantee(labels, points)
     assert (alone.epsilon, alone.distance) == (None, None)
-    plain = batch_plan(labels, batch_size=12)
-    told = batch_plan(labels, batch_size=12, guarantee=held)
+    plain = cluster_plan(labels, batch_size=12)
+    told = cluster_plan(labels, batch_size=12, guarantee=held)
     assert told.digest == plain.digest
     assert told.report == {
         **plain.report,
@@ -212,7 +212,7 @@ def test_sources_of_one_size_have_orders_of_their_own() -> None:
 
 
 def test_a_mixture_of_unlike_batches_is_a_list() -> None:
-    plans = [batch_plan(np.arange(20), batch_size=size) for size in (4, 5)]
+    plans = [cluster_plan(np.arange(20), batch_size=size) for size in (4, 5)]
     plan = mixture_plan(plans)
     assert plan.batch_size is None
     assert sorted(len(batch) for batch in plan.epoch(0)) == [4] * 5 + [5] * 4
@@ -237,14 +237,14 @@ def test_weights_of_a_mixture_are_exact() -> None:
         (LABELS, {"batch_size": 41}, NegmineValueError, "at most the number of rows, 40; got 41 x 1"),
         (LABELS, {"batches_per_step": 9}, NegmineValueError, "at most the number of rows, 40; got 5 x 9"),
         (LABELS, {"batches_per_step": 0}, NegmineValueError, "`batches_per_step` must be at least 1; got 0"),
-        (LABELS, {"random_share": 1.5}, NegmineValueError, "`random_share` must be at most 1; got 1.5"),
-        (LABELS, {"random_share": -0.1}, NegmineValueError, "`random_share` must be at least 0"),
-        (LABELS, {"random_share": float("nan")}, NegmineValueError, "`random_share` must be finite"),
+        (LABELS, {"random_fraction": 1.5}, NegmineValueError, "`random_fraction` must be at most 1; got 1.5"),
+        (LABELS, {"random_fraction": -0.1}, NegmineValueError, "`random_fraction` must be at least 0"),
+        (LABELS, {"random_fraction": float("nan")}, NegmineValueError, "`random_fraction` must be finite"),
         (LABELS, {"order": "sorted"}, NegmineValueError, "`order` must be one of 'shuffled', 'tree'"),
         (LABELS, {"batch_size": 6, "remainder": "error"}, NegmineValueError, "got 'error' with 4 rows left after 6"),
         (LABELS, {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of"),
         (LABELS, {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
-        (LABELS, {"shuffle": True}, NegmineTypeError, "`batch_plan` has no option 'shuffle'"),
+        (LABELS, {"shuffle": True}, NegmineTypeError, "`cluster_plan` has no option 'shuffle'"),
         ([], {}, NegmineValueError, "`clusters` must hold the cluster of every row; got no rows"),
         (LABELS - 1, {}, NegmineValueError, "`clusters` must cover every row with a label from 0; got -1 for row 0"),
         (LABELS * 2, {}, NegmineValueError, "`clusters` must have no empty cluster; got no row of cluster 1"),
@@ -259,7 +259,7 @@ def test_weights_of_a_mixture_are_exact() -> None:
 )
 def test_bad_input_of_a_cluster_plan(clusters: Any, options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
-        batch_plan(clusters, **{"batch_size": 5, **options})
+        cluster_plan(clusters, **{"batch_size": 5, **options})
     assert words in str(caught.value)
     assert isinstance(caught.value, negmine.NegmineError)
 
@@ -297,7 +297,7 @@ def test_bad_labels(labels: Any) -> None:
         class_balanced_plan(labels, batch_size=1, per_class=1)
 
 
-PLAN = batch_plan(LABELS, batch_size=5, batches_per_step=2)
+PLAN = cluster_plan(LABELS, batch_size=5, batches_per_step=2)
 
 
 @pytest.mark.parametrize(
@@ -413,17 +413,17 @@ def test_bad_input_of_the_guarantee(options: dict[str, Any]) -> None:
 
 def test_a_plan_refuses_what_is_no_guarantee_of_its_clusters() -> None:
     with pytest.raises(NegmineTypeError, match="`guarantee` must be what `cluster_guarantee` returns; got float"):
-        batch_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
+        cluster_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
     other = cluster_guarantee([0], np.zeros((1, 2), np.float32))
     with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
-        batch_plan(LABELS, batch_size=4, guarantee=other)
+        cluster_plan(LABELS, batch_size=4, guarantee=other)
 
 
 def test_a_guarantee_is_of_its_own_clusters() -> None:
     points = np.array([[0, 0], [3, 4], [9, 9], [9, 9]], np.float32)
     held = cluster_guarantee([0, 0, 1, 1], points)
     with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
-        batch_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
+        cluster_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
 
 
 def test_a_guarantee_is_not_given_for_what_is_not_finite() -> None:
@@ -439,7 +439,7 @@ def test_a_plan_stays_when_its_clusters_are_edited() -> None:
 
     held = Held()
     held.labels = labels  # type: ignore[attr-defined]
-    plan = batch_plan(held, batch_size=2)  # type: ignore[arg-type]
+    plan = cluster_plan(held, batch_size=2)  # type: ignore[arg-type]
     before = plan.epoch(0)
     labels[:] = [0, 1, 0, 1]
     np.testing.assert_array_equal(plan.epoch(0), before)
@@ -455,7 +455,7 @@ def test_offsets_of_clusters_are_checked(offsets: object) -> None:
     held = Held()
     held.offsets = offsets  # type: ignore[attr-defined]
     with pytest.raises((NegmineTypeError, NegmineValueError), match="`clusters`"):
-        batch_plan(held, batch_size=1)  # type: ignore[arg-type]
+        cluster_plan(held, batch_size=1)  # type: ignore[arg-type]
 
 
 def test_large_weights_are_shared_out() -> None:

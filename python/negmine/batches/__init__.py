@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from negmine.batches.classes import ClassBalancedPlan, class_balanced_plan
-from negmine.batches.cluster_plan import ClusterPlan, batch_plan
+from negmine.batches.clusters import ClusterPlan, cluster_plan
 from negmine.batches.false_negatives import in_batch_lists, in_batch_mask
 from negmine.batches.mixtures import MixturePlan, mixture_plan
 from negmine.batches.ngame import NgameSchedule
@@ -21,7 +21,7 @@ __all__ = [
     "NoDuplicatePlan",
     "TopicPlan",
     "balanced_pairs",
-    "batch_plan",
+    "cluster_plan",
     "class_balanced_plan",
     "epoch_permutation",
     "in_batch_lists",

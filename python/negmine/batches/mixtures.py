@@ -12,7 +12,7 @@ import numpy.typing as npt
 from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
-from negmine.batches.cluster_plan import batch_plan
+from negmine.batches.clusters import cluster_plan
 from negmine.batches.permutation import epoch_permutation
 from negmine.batches.plan import Array, BatchPlan, Last, Plan
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -221,7 +221,7 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
         # Two sources of one size have orders of their own.
         own = (seed + place) % 2**64
         rows = np.arange(size)
-        plans.append(batch_plan(rows, batch_size=batch_size, batches_per_step=together, seed=own))  # type: ignore[arg-type]
+        plans.append(cluster_plan(rows, batch_size=batch_size, batches_per_step=together, seed=own))  # type: ignore[arg-type]
     return tuple(plans)
 
 

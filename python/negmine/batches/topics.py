@@ -12,7 +12,7 @@ from negmine import _native
 from negmine._core.arrays import Csr, as_array, as_float64s, as_int64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
-from negmine.batches.cluster_plan import random_rows
+from negmine.batches.clusters import random_rows
 from negmine.batches.plan import Array, StreamPlan, rows_of_batch, steps_of_stream
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineValueError
@@ -74,7 +74,7 @@ def topic_plan(
     batch_size: int,
     clusters_per_batch: int = 1,
     weights: Literal["uniform", "size"] = "uniform",
-    random_share: float = 0.0,
+    random_fraction: float = 0.0,
     batches_per_step: int = 1,
     batches_per_epoch: int | None = None,
     seed: int = 0,
@@ -96,8 +96,8 @@ def topic_plan(
     weights : str, default "uniform"
         ``"uniform"`` draws every cluster as often as any other, as the method does: rows of small clusters come more
         often. ``"size"`` draws a cluster by how many rows it has.
-    random_share : float, default 0
-        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in :func:`batch_plan`.
+    random_fraction : float, default 0
+        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in :func:`cluster_plan`.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks. They are drawn independently.
     batches_per_epoch : int, optional
@@ -136,7 +136,7 @@ def topic_plan(
     if mixed > size:
         raise NegmineValueError(f"`clusters_per_batch` must be at most `batch_size`, {size}; got {mixed}.")
     mode = check_choice(weights, "weights", ("uniform", "size"))
-    random = random_rows(random_share, size)
+    random = random_rows(random_fraction, size)
     batches = steps_of_stream(len(labels), size, per_step, batches_per_epoch)
     offsets, order = _native.group_rows(labels, count)
     sizes, share = np.diff(offsets), -(-max(1, size - random) // mixed)

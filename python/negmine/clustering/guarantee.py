@@ -61,7 +61,7 @@ def cluster_guarantee(
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        As :func:`batch_plan` takes them.
+        As :func:`cluster_plan` takes them.
     embeddings : float (n, width)
         Vectors of the rows; normalise them first where scores are cosines. Distances are Euclidean.
     label_embeddings : float (n_labels, width), optional

@@ -157,7 +157,7 @@ def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
     --------
     >>> import datasets, negmine, numpy as np
     >>> from negmine.integrations.sentence_transformers import plan_batch_sampler
-    >>> plan = negmine.batch_plan(np.repeat(np.arange(4), 2), batch_size=4)
+    >>> plan = negmine.cluster_plan(np.repeat(np.arange(4), 2), batch_size=4)
     >>> make = plan_batch_sampler(plan)  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
     >>> rows = datasets.Dataset.from_dict({"anchor": list("abcdefgh"), "positive": list("ABCDEFGH")})
     >>> sampler = make(rows, batch_size=4, drop_last=False, valid_label_columns=[], generator=None, seed=12)

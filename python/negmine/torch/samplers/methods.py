@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from negmine._core.options import refuse_unknown_fields
-from negmine.batches import batch_plan, class_balanced_plan, no_duplicate_plan, topic_plan
+from negmine.batches import cluster_plan, class_balanced_plan, no_duplicate_plan, topic_plan
 from negmine.clustering.labels import ClusterLike
 from negmine.torch.samplers.plan_sampler import PlanBatchSampler
 
@@ -22,15 +22,15 @@ class ClusterBatchSampler(PlanBatchSampler):
     ----------
     clusters : Clusters, or int64 (n,)
         Clusters of all rows, or the cluster of every row. ``numpy.arange(n)`` makes random batches, to begin with.
-    batch_size, batches_per_step, random_share, order, remainder, seed
-        As of :func:`negmine.batch_plan`.
+    batch_size, batches_per_step, random_fraction, order, remainder, seed
+        As of :func:`negmine.cluster_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batch_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.cluster_plan` and :class:`PlanBatchSampler` do.
 
     Notes
     -----
@@ -55,7 +55,7 @@ class ClusterBatchSampler(PlanBatchSampler):
         *,
         batch_size: int,
         batches_per_step: int = 1,
-        random_share: float = 0.0,
+        random_fraction: float = 0.0,
         order: Literal["shuffled", "tree"] = "shuffled",
         remainder: Literal["pad", "drop", "error"] = "pad",
         seed: int = 0,
@@ -66,13 +66,13 @@ class ClusterBatchSampler(PlanBatchSampler):
         self._options: dict[str, Any] = {
             "batch_size": batch_size,
             "batches_per_step": batches_per_step,
-            "random_share": random_share,
+            "random_fraction": random_fraction,
             "order": order,
             "remainder": remainder,
             "seed": seed,
         }
         self._refuse(sampler)
-        super().__init__(batch_plan(clusters, **self._options), num_replicas=num_replicas, rank=rank)
+        super().__init__(cluster_plan(clusters, **self._options), num_replicas=num_replicas, rank=rank)
 
     def refresh(self, clusters: ClusterLike | npt.ArrayLike) -> None:
         """Use other clusters of the same rows from the next start of an epoch; one that is being read keeps its own.
@@ -85,9 +85,9 @@ class ClusterBatchSampler(PlanBatchSampler):
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :func:`negmine.batch_plan` does; another number of rows.
+            As :func:`negmine.cluster_plan` does; another number of rows.
         """
-        self._replace_plan(batch_plan(clusters, **self._options), "clusters")
+        self._replace_plan(cluster_plan(clusters, **self._options), "clusters")
 
 
 @refuse_unknown_fields
@@ -100,7 +100,7 @@ class TopicBatchSampler(PlanBatchSampler):
     ----------
     clusters : Clusters, or int64 (n,)
         Clusters of the queries, or the cluster of every query.
-    batch_size, clusters_per_batch, weights, random_share, batches_per_step, batches_per_epoch, seed
+    batch_size, clusters_per_batch, weights, random_fraction, batches_per_step, batches_per_epoch, seed
         As of :func:`negmine.topic_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
@@ -132,7 +132,7 @@ class TopicBatchSampler(PlanBatchSampler):
         batch_size: int,
         clusters_per_batch: int = 1,
         weights: Literal["uniform", "size"] = "uniform",
-        random_share: float = 0.0,
+        random_fraction: float = 0.0,
         batches_per_step: int = 1,
         batches_per_epoch: int | None = None,
         seed: int = 0,
@@ -146,7 +146,7 @@ class TopicBatchSampler(PlanBatchSampler):
             batch_size=batch_size,
             clusters_per_batch=clusters_per_batch,
             weights=weights,
-            random_share=random_share,
+            random_fraction=random_fraction,
             batches_per_step=batches_per_step,
             batches_per_epoch=batches_per_epoch,
             seed=seed,

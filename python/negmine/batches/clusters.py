@@ -16,7 +16,7 @@ from negmine.clustering.guarantee import _GUARANTEE, ClusterGuarantee
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["ClusterPlan", "batch_plan", "random_rows"]
+__all__ = ["ClusterPlan", "cluster_plan", "random_rows"]
 
 #: Of the digest: raised when the same arguments come to give other batches.
 _FORMAT = "negmine batch_plan 1"
@@ -24,7 +24,7 @@ _FORMAT = "negmine batch_plan 1"
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClusterPlan(PackedPlan):
-    """Batches of whole clusters, made by :func:`batch_plan`.
+    """Batches of whole clusters, made by :func:`cluster_plan`.
 
     Attributes
     ----------
@@ -67,13 +67,13 @@ class ClusterPlan(PackedPlan):
         return rows, None
 
 
-@refuse_unknown_options("batch_plan")
-def batch_plan(
+@refuse_unknown_options("cluster_plan")
+def cluster_plan(
     clusters: ClusterLike | npt.ArrayLike,
     *,
     batch_size: int,
     batches_per_step: int = 1,
-    random_share: float = 0.0,
+    random_fraction: float = 0.0,
     order: Literal["shuffled", "tree"] = "shuffled",
     remainder: Literal["pad", "drop", "error"] = "pad",
     guarantee: ClusterGuarantee | None = None,
@@ -94,7 +94,7 @@ def batch_plan(
         what a batch has room for is cut into equal parts.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
-    random_share : float, default 0
+    random_fraction : float, default 0
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster; every row is still used once
         an epoch. Batches of similar rows alone can do harm: some easy negatives keep the scale of scores.
     order : str, default "shuffled"
@@ -130,7 +130,7 @@ def batch_plan(
     Examples
     --------
     >>> import numpy as np, negmine
-    >>> plan = negmine.batch_plan(np.repeat(np.arange(4), 3), batch_size=6)
+    >>> plan = negmine.cluster_plan(np.repeat(np.arange(4), 3), batch_size=6)
     >>> len(plan), sorted(set((plan.batch(0, 0) // 3).tolist()))
     (2, [0, 2])
     """
@@ -144,7 +144,7 @@ def batch_plan(
     rest = check_choice(remainder, "remainder", ("pad", "drop", "error"))
     batches, short = whole_steps(len(labels), size, per_step, rest)
     sizes = np.bincount(labels)
-    random = random_rows(random_share, size)
+    random = random_rows(random_fraction, size)
     return ClusterPlan(
         n_rows=len(labels),
         batch_size=size,
@@ -185,9 +185,9 @@ def _said(guarantee: object, labels: Array) -> dict[str, float | None]:
     return {"delta": widest, "epsilon": guarantee.epsilon, "distance": guarantee.distance}
 
 
-def random_rows(random_share: object, size: int) -> int:
+def random_rows(random_fraction: object, size: int) -> int:
     """Rows of a batch that are drawn from all rows."""
-    share = check_real(random_share, "random_share", least=0.0)
+    share = check_real(random_fraction, "random_fraction", least=0.0)
     if share > 1:
-        raise NegmineValueError(f"`random_share` must be at most 1; got {share}.")
+        raise NegmineValueError(f"`random_fraction` must be at most 1; got {share}.")
     return round(share * size)
