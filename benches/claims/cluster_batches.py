@@ -21,7 +21,7 @@ from claim import Verdict, judge, run
 from sets import Set, Split, load
 
 import negmine
-from negmine.batches import cluster_plan, in_batch_mask, topic_plan
+from negmine.batches import cluster_plan, false_negative_mask, topic_plan
 
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
@@ -111,7 +111,7 @@ def train(task: Task, arm: Arm, seed: int) -> Towers:
         for rows in batches(task, arm, clusters, seed, epoch):
             banned = torch.eye(len(rows), dtype=torch.bool)
             if arm.masked:
-                banned |= torch.from_numpy(in_batch_mask(rows, label_of[rows], split.positives))
+                banned |= torch.from_numpy(false_negative_mask(rows, label_of[rows], split.positives))
             points = towers.embed(towers.points, split.x[rows])
             labels = towers.embed(towers.labels, task.data.labels[label_of[rows]])
             optimiser.zero_grad()

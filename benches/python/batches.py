@@ -24,8 +24,8 @@ from negmine.batches import (
     cluster_plan,
     class_balanced_plan,
     epoch_permutation,
-    in_batch_lists,
-    in_batch_mask,
+    false_negative_pairs,
+    false_negative_mask,
     mixture_plan,
     no_duplicate_plan,
     topic_plan,
@@ -211,10 +211,10 @@ def others(rounds: int) -> None:
         queries = np.arange(size)
         rows = documents[:size, 0]
         listed = documents[:size]
-        ours = [seconds(partial(in_batch_mask, queries, rows, positives)) for _ in range(rounds)]
-        lists = [seconds(partial(in_batch_lists, queries, rows, positives)) for _ in range(rounds)]
+        ours = [seconds(partial(false_negative_mask, queries, rows, positives)) for _ in range(rounds)]
+        lists = [seconds(partial(false_negative_pairs, queries, rows, positives)) for _ in range(rounds)]
         pairs = [seconds(partial(compared, listed, rows)) for _ in range(min(rounds, 3))]
-        if not (in_batch_mask(queries, rows, positives) == compared(listed, rows)).all():
+        if not (false_negative_mask(queries, rows, positives) == compared(listed, rows)).all():
             raise SystemExit("the masks differ")
         figures = " | ".join(f"{median(times) * 1e3:.2f}" for times in (ours, lists, pairs))
         print(f"| {size:,} x {size:,} | {figures} |", flush=True)

@@ -28,8 +28,8 @@ __all__ = [
     "epoch_permutation",
     "group_rows",
     "hash_strings",
-    "in_batch_lists",
-    "in_batch_mask",
+    "false_negative_pairs",
+    "false_negative_mask",
     "int8_gops",
     "kmeans",
     "limit_per_document",
@@ -180,8 +180,8 @@ def balanced_pairs(
     seed: int,
     epoch: int,
 ) -> npt.NDArray[np.int64]: ...
-def in_batch_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
-def in_batch_lists(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+def false_negative_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
+def false_negative_pairs(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 
 @final
 class SdimPass:

@@ -13,8 +13,8 @@ from negmine.batches import (
     balanced_pairs,
     cluster_plan,
     class_balanced_plan,
-    in_batch_lists,
-    in_batch_mask,
+    false_negative_pairs,
+    false_negative_mask,
     mixture_plan,
     topic_plan,
 )
@@ -231,8 +231,8 @@ def test_masks_are_those_of_the_definition(
         "eligible": negmine.Eligibility(*eligible) if eligible is not None else None,  # type: ignore[arg-type]
     }
     lists = negmine.Positives.from_lists(positives)
-    got = in_batch_mask(asked, held, lists, **options)
+    got = false_negative_mask(asked, held, lists, **options)
     assert got.shape == (len(asked), len(held))
     assert got.tolist() == wanted
-    offsets, columns = in_batch_lists(asked, held, lists, **options)
+    offsets, columns = false_negative_pairs(asked, held, lists, **options)
     assert [columns[a:b].tolist() for a, b in pairwise(offsets)] == [np.flatnonzero(row).tolist() for row in wanted]

@@ -17,7 +17,7 @@ from negmine.batches import (
     BatchPlan,
     cluster_plan,
     class_balanced_plan,
-    in_batch_mask,
+    false_negative_mask,
     mixture_plan,
     no_duplicate_plan,
     topic_plan,
@@ -151,15 +151,15 @@ def test_a_batch_that_is_not_there(epoch: Any, index: Any, error: type[Exception
 
 def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
     rows = np.zeros(10_000_000, dtype=np.int64)
-    with pytest.raises(MemoryLimitError, match=r"`document_indices` must .* fits memory; .* `in_batch_lists`"):
-        in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))
+    with pytest.raises(MemoryLimitError, match=r"`document_indices` must .* fits memory; .* `false_negative_pairs`"):
+        false_negative_mask(rows, rows, negmine.Positives.from_lists([[0]]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are not kept elsewhere")
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
-        ("negmine.in_batch_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_indices"),
+        ("negmine.false_negative_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_indices"),
         ("negmine.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine.batches import NoDuplicatePlan, in_batch_mask, no_duplicate_plan
+from negmine.batches import NoDuplicatePlan, false_negative_mask, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 from oracle_batches import conflicting
 
@@ -345,7 +345,7 @@ def test_spread_is_what_a_mask_must_hide() -> None:
     lists = negmine.Positives.from_lists(positives[:, None].tolist())
     hidden = 0
     for batch in plan.epoch(0):
-        mask = in_batch_mask(batch, positives[batch], lists)
+        mask = false_negative_mask(batch, positives[batch], lists)
         assert mask.diagonal().all()
         hidden += int(mask.sum()) - len(batch)
     assert hidden == 2 * plan.epoch_report(0)["conflicting_pairs"]  # type: ignore[attr-defined]

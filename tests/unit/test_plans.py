@@ -14,7 +14,7 @@ from negmine.batches import (
     balanced_pairs,
     cluster_plan,
     class_balanced_plan,
-    in_batch_mask,
+    false_negative_mask,
     mixture_plan,
     topic_plan,
 )
@@ -385,14 +385,14 @@ RANGES = negmine.Eligibility([0, 1, 2], [0, 0], [2, 2])  # type: ignore[arg-type
         ([0], [0], {"exclude": [[1]]}, NegmineValueError, "`exclude` must have length 2; got 1"),
         ([0.5], [0], {}, NegmineTypeError, "`query_indices` must hold integers"),
         ([[0]], [0], {}, NegmineValueError, "`query_indices` must have shape (n,)"),
-        ([0], [0], {"mask": 1}, NegmineTypeError, "`in_batch_mask` has no option 'mask'"),
+        ([0], [0], {"mask": 1}, NegmineTypeError, "`false_negative_mask` has no option 'mask'"),
     ],
 )
 def test_bad_input_of_a_mask(
     queries: Any, documents: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error) as caught:
-        in_batch_mask(queries, documents, POSITIVES, **options)
+        false_negative_mask(queries, documents, POSITIVES, **options)
     assert words in str(caught.value)
 
 

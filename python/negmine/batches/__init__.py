@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from negmine.batches.classes import ClassBalancedPlan, class_balanced_plan
 from negmine.batches.clusters import ClusterPlan, cluster_plan
-from negmine.batches.false_negatives import in_batch_lists, in_batch_mask
+from negmine.batches.false_negatives import false_negative_pairs, false_negative_mask
 from negmine.batches.mixtures import MixturePlan, mixture_plan
 from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
@@ -24,8 +24,8 @@ __all__ = [
     "cluster_plan",
     "class_balanced_plan",
     "epoch_permutation",
-    "in_batch_lists",
-    "in_batch_mask",
+    "false_negative_pairs",
+    "false_negative_mask",
     "mixture_plan",
     "no_duplicate_plan",
     "topic_plan",

@@ -16,9 +16,9 @@ from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Rules", "in_batch_lists", "in_batch_mask"]
+__all__ = ["Rules", "false_negative_pairs", "false_negative_mask"]
 
-_INSTEAD = "`in_batch_lists` says the same in little."
+_INSTEAD = "`false_negative_pairs` says the same in little."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +33,8 @@ class Rules:
     eligible: tuple[Array, Array, Array] | None
 
 
-@refuse_unknown_options("in_batch_mask")
-def in_batch_mask(
+@refuse_unknown_options("false_negative_mask")
+def false_negative_mask(
     query_indices: npt.ArrayLike,
     document_indices: npt.ArrayLike,
     positives: Positives,
@@ -77,22 +77,22 @@ def in_batch_mask(
     NegmineValueError
         Rows out of range, lists of another number of queries.
     MemoryLimitError
-        A mask that this machine has no memory for; :func:`in_batch_lists` says the same in little.
+        A mask that this machine has no memory for; :func:`false_negative_pairs` says the same in little.
 
     Examples
     --------
     >>> import negmine
     >>> positives = negmine.Positives.from_lists([[10, 11], [11], [12]])
-    >>> negmine.in_batch_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
+    >>> negmine.false_negative_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
     rules = _rules(query_indices, document_indices, positives, exclude, groups, eligible)
     ensure_fits_in_memory(len(rules.queries), len(rules.documents), "document_indices", entry=1, instead=_INSTEAD)
-    return _native.in_batch_mask(rules)
+    return _native.false_negative_mask(rules)
 
 
-@refuse_unknown_options("in_batch_lists")
-def in_batch_lists(
+@refuse_unknown_options("false_negative_pairs")
+def false_negative_pairs(
     query_indices: npt.ArrayLike,
     document_indices: npt.ArrayLike,
     positives: Positives,
@@ -101,12 +101,12 @@ def in_batch_lists(
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
 ) -> tuple[Array, Array]:
-    """Find the same as :func:`in_batch_mask`, as lists: a large batch has few documents to mask.
+    """Find the same as :func:`false_negative_mask`, as lists: a large batch has few documents to mask.
 
     Parameters
     ----------
     query_indices, document_indices, positives, exclude, groups, eligible
-        As in :func:`in_batch_mask`.
+        As in :func:`false_negative_mask`.
 
     Returns
     -------
@@ -118,10 +118,10 @@ def in_batch_lists(
     --------
     >>> import negmine
     >>> positives = negmine.Positives.from_lists([[10, 11], [11], [12]])
-    >>> [part.tolist() for part in negmine.in_batch_lists([0, 1, 2], [10, 11, 12], positives)]
+    >>> [part.tolist() for part in negmine.false_negative_pairs([0, 1, 2], [10, 11, 12], positives)]
     [[0, 2, 3, 4], [0, 1, 1, 2]]
     """
-    return _native.in_batch_lists(_rules(query_indices, document_indices, positives, exclude, groups, eligible))
+    return _native.false_negative_pairs(_rules(query_indices, document_indices, positives, exclude, groups, eligible))
 
 
 def _rules(

@@ -162,7 +162,7 @@ def no_duplicate_plan(
         - ``"drop"`` takes full steps only. Rows of frequent ids are left out in turn: one that an epoch leaves out goes
           before equally frequent ones in the next.
         - ``"spread"`` takes as many steps as rows fill. An id that they cannot keep apart stands as often in one step
-          as in another; its conflicts are counted, and need :func:`in_batch_mask`.
+          as in another; its conflicts are counted, and need :func:`false_negative_mask`.
         - ``"extend"`` takes the steps that are needed, of sizes that differ by at most one: batches are a list.
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``

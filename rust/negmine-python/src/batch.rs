@@ -175,7 +175,7 @@ impl MaskArg<'_> {
 
 /// Which documents of a batch must not count as negatives, as a matrix.
 #[pyfunction]
-pub(crate) fn in_batch_mask<'py>(
+pub(crate) fn false_negative_mask<'py>(
     py: Python<'py>,
     rules: MaskArg<'_>,
 ) -> PyResult<Bound<'py, PyArray2<bool>>> {
@@ -186,7 +186,7 @@ pub(crate) fn in_batch_mask<'py>(
 
 /// The same as lists: where each begins, and the places.
 #[pyfunction]
-pub(crate) fn in_batch_lists<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
+pub(crate) fn false_negative_pairs<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
     let batch = rules.view(py)?;
     let lists = call::run(py, 1, None, |run| batch.lists(run))?;
     let offsets = (0..lists.len()).map(|query| lists.range(query).start as i64);

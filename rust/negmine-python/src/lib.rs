@@ -27,7 +27,7 @@ mod _native {
     #[pymodule_export]
     use super::batch::{
         NoDuplicatePlan, balanced_pairs, class_batches, cluster_batches, epoch_permutation, group_rows,
-        in_batch_lists, in_batch_mask, restore_no_duplicate_plan, topic_batches,
+        false_negative_pairs, false_negative_mask, restore_no_duplicate_plan, topic_batches,
     };
     #[pymodule_export]
     use super::behavior::{SdimPass, SimHash, nearest, sdim_forward, table_query, table_update};
