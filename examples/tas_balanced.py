@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import negmine
 import negmine.demo
-from negmine.batches import balanced_pairs
+from negmine.batches import sample_balanced_margins
 from negmine.torch import TopicBatchSampler
 
 BATCH, PAIRS, EPOCHS = 64, 20, 4
@@ -37,7 +37,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-3)
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
-        drawn = balanced_pairs(margins.ravel(), np.arange(n + 1) * PAIRS, seed=1, epoch=epoch)
+        drawn = sample_balanced_margins(margins.ravel(), np.arange(n + 1) * PAIRS, seed=1, epoch=epoch)
         losses = []
         for rows in loader:
             wrong_rows = torch.from_numpy(negatives.ravel()[drawn[rows]])

@@ -193,7 +193,7 @@ def class_batches(classes: list[list[int]], per_batch: int, per_class: int, seed
 
 
 def chosen_pair(margins: list[float], bins: int, binning: str, seed: int, epoch: int, query: int) -> int:
-    """Draw the pair of one query of :func:`negmine.balanced_pairs`."""
+    """Draw the pair of one query of :func:`negmine.sample_balanced_margins`."""
     low, high = min(margins), max(margins)
     filled: dict[int, list[int]] = {}
     for place, margin in enumerate(margins):

@@ -20,7 +20,7 @@ __all__ = [
     "SimHash",
     "__version__",
     "balanced_clusters",
-    "balanced_pairs",
+    "sample_balanced_margins",
     "build_info",
     "class_batches",
     "cluster_batches",
@@ -171,7 +171,7 @@ def class_batches(
     start: int,
     stop: int,
 ) -> npt.NDArray[np.int64]: ...
-def balanced_pairs(
+def sample_balanced_margins(
     margins: npt.NDArray[np.float64],
     pairs: CsrLike,
     n_queries: int,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import negmine
 from negmine.batches import (
-    balanced_pairs,
+    sample_balanced_margins,
     cluster_plan,
     class_balanced_plan,
     false_negative_pairs,
@@ -164,7 +164,7 @@ MARGINS = st.lists(st.one_of(st.floats(-50, 50), st.sampled_from([0.0, 1.0, -1.0
 @given(st.lists(MARGINS, max_size=6), st.sampled_from(["width", "quantile", "tempered"]), NUMBERS, NUMBERS)
 def test_pairs_are_those_of_the_definition(queries: list[list[float]], binning: str, seed: int, epoch: int) -> None:
     starts = np.cumsum([0, *map(len, queries)])
-    got = balanced_pairs(
+    got = sample_balanced_margins(
         np.array([m for query in queries for m in query]),
         starts,
         bins=7,

@@ -11,7 +11,7 @@ import pytest
 import negmine
 from negmine.batches import (
     NgameSchedule,
-    balanced_pairs,
+    sample_balanced_margins,
     cluster_plan,
     class_balanced_plan,
     false_negative_mask,
@@ -60,10 +60,10 @@ def test_golden_batches() -> None:
 def test_golden_pairs() -> None:
     margins = [-1.0, 0.0, 0.5, 4.0, 9.0]
     # Bins 0, 1, 1, 5, 9: four of them hold pairs.
-    drawn = np.array([balanced_pairs(margins, [0, 5], seed=seed)[0] for seed in range(4_000)])
+    drawn = np.array([sample_balanced_margins(margins, [0, 5], seed=seed)[0] for seed in range(4_000)])
     shares = np.bincount(drawn, minlength=5) / len(drawn)
     assert np.abs(shares - [1 / 4, 1 / 8, 1 / 8, 1 / 4, 1 / 4]).max() < 0.03
-    drawn = np.array([balanced_pairs(margins, [0, 5], binning="tempered", seed=s)[0] for s in range(4_000)])
+    drawn = np.array([sample_balanced_margins(margins, [0, 5], binning="tempered", seed=s)[0] for s in range(4_000)])
     root = 2**0.5
     wanted = np.array([1, root / 2, root / 2, 1, 1]) / (3 + root)
     assert np.abs(np.bincount(drawn, minlength=5) / len(drawn) - wanted).max() < 0.03
@@ -363,7 +363,7 @@ def test_bad_input_of_a_schedule(options: dict[str, Any], words: str) -> None:
 )
 def test_bad_input_of_pairs(margins: Any, indptr: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(NegmineValueError) as caught:
-        balanced_pairs(margins, indptr, **options)
+        sample_balanced_margins(margins, indptr, **options)
     assert words in str(caught.value)
 
 

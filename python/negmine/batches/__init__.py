@@ -10,7 +10,7 @@ from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
 from negmine.batches.permutation import epoch_permutation
 from negmine.batches.plan import BatchPlan
-from negmine.batches.topics import TopicPlan, balanced_pairs, topic_plan
+from negmine.batches.topics import TopicPlan, sample_balanced_margins, topic_plan
 
 __all__ = [
     "BatchPlan",
@@ -20,7 +20,7 @@ __all__ = [
     "NgameSchedule",
     "NoDuplicatePlan",
     "TopicPlan",
-    "balanced_pairs",
+    "sample_balanced_margins",
     "cluster_plan",
     "class_balanced_plan",
     "epoch_permutation",

@@ -17,7 +17,7 @@ from negmine.batches.plan import Array, StreamPlan, rows_of_batch, steps_of_stre
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineValueError
 
-__all__ = ["TopicPlan", "balanced_pairs", "topic_plan"]
+__all__ = ["TopicPlan", "sample_balanced_margins", "topic_plan"]
 
 #: Of the digest: raised when the same arguments come to give other batches.
 _FORMAT = "negmine topic_plan 1"
@@ -164,8 +164,8 @@ def topic_plan(
     )
 
 
-@refuse_unknown_options("balanced_pairs")
-def balanced_pairs(
+@refuse_unknown_options("sample_balanced_margins")
+def sample_balanced_margins(
     margins: npt.ArrayLike,
     indptr: npt.ArrayLike,
     *,
@@ -216,7 +216,7 @@ def balanced_pairs(
     Examples
     --------
     >>> import negmine
-    >>> negmine.balanced_pairs([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
+    >>> negmine.sample_balanced_margins([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
     [3, -1, 6]
     """
     starts = as_int64s(indptr, "indptr")
@@ -226,7 +226,7 @@ def balanced_pairs(
         raise NegmineValueError("`indptr` must have at least one entry, 0; got none.")
     values = as_array(margins, "margins")
     read = as_float64s(values if values.size else np.zeros(len(values)), "margins", len(values))
-    return _native.balanced_pairs(
+    return _native.sample_balanced_margins(
         read,
         Csr(starts, np.empty(len(read), dtype=np.int64)),
         len(starts) - 1,

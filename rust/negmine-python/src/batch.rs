@@ -107,7 +107,7 @@ pub(crate) fn class_batches<'py>(
 
 /// One pair of every query, by its margin.
 #[pyfunction]
-pub(crate) fn balanced_pairs<'py>(
+pub(crate) fn sample_balanced_margins<'py>(
     py: Python<'py>,
     margins: PyReadonlyArray1<'_, f64>,
     pairs: CsrArg<'_>,
@@ -128,7 +128,7 @@ pub(crate) fn balanced_pairs<'py>(
         }
     };
     let chosen = call::run(py, 1, None, |run| {
-        negmine_core::batch::balanced_pairs(margins, pairs, bins, binning, seed, epoch, run)
+        negmine_core::batch::sample_balanced_margins(margins, pairs, bins, binning, seed, epoch, run)
     })?;
     Ok(PyArray1::from_vec(py, chosen))
 }

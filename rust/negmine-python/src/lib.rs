@@ -26,7 +26,7 @@ mod _native {
 
     #[pymodule_export]
     use super::batch::{
-        NoDuplicatePlan, balanced_pairs, class_batches, cluster_batches, epoch_permutation, group_rows,
+        NoDuplicatePlan, sample_balanced_margins, class_batches, cluster_batches, epoch_permutation, group_rows,
         false_negative_pairs, false_negative_mask, restore_no_duplicate_plan, topic_batches,
     };
     #[pymodule_export]

@@ -113,7 +113,7 @@ class TopicBatchSampler(PlanBatchSampler):
     Notes
     -----
     TAS-Balanced: Hofstätter et al., "Efficiently teaching an effective dense retriever with balanced topic aware
-    sampling", SIGIR 2021. :func:`negmine.balanced_pairs` draws its pairs, one per query and epoch.
+    sampling", SIGIR 2021. :func:`negmine.sample_balanced_margins` draws its pairs, one per query and epoch.
 
     Examples
     --------

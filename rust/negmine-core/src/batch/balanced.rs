@@ -99,7 +99,7 @@ pub enum Binning {
 ///
 /// # Errors
 /// Margins that are not finite or too far apart, or an interrupt.
-pub fn balanced_pairs(
+pub fn sample_balanced_margins(
     margins: &[f64],
     pairs: CsrView<'_>,
     bins: usize,

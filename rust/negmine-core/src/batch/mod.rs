@@ -17,7 +17,7 @@ mod repair;
 mod shape;
 pub mod topic;
 
-pub use balanced::{Binning, ClassBatches, balanced_pairs};
+pub use balanced::{Binning, ClassBatches, sample_balanced_margins};
 pub use cluster::{ClusterBatches, group};
 pub use conflicts::{Bound, Column, Columns, Id};
 pub use mask::{BatchRules, InBatch};
