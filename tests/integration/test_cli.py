@@ -265,11 +265,11 @@ def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
     query = np.repeat(rows.query_indices, rows.negatives.counts)
     hidden = rows.negatives.indices == query + N_QUERIES
     assert said["n_known"] == 0
-    assert said["n_hidden"] == hidden.sum() > 0
+    assert said["n_false_negatives"] == hidden.sum() > 0
     assert said["n_rows_hit"] == len(set(query[hidden].tolist()))
-    assert said["hidden_share"] == pytest.approx(hidden.mean())
+    assert said["false_negative_rate"] == pytest.approx(hidden.mean())
     assert said["hardness"] == pytest.approx(rows.negatives.scores.mean(dtype=np.float64))
-    assert said["hidden_hardness"] == pytest.approx(rows.negatives.scores[hidden].mean(dtype=np.float64))
+    assert said["false_negative_hardness"] == pytest.approx(rows.negatives.scores[hidden].mean(dtype=np.float64))
     text = negmine("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv").stdout
     assert "hidden positives" in text
     assert "hardness" in text
@@ -312,7 +312,7 @@ def test_demo_shows_and_writes(tmp_path: Path) -> None:
     assert "hidden right answers" in text
     assert len(io.read_negatives(tmp_path / "negmine-demo.parquet")) == 1200
     said = spoken("demo", "--out", tmp_path / "b.parquet")
-    assert said["rules"][0]["hidden_share"] > said["rules"][-1]["hidden_share"]
+    assert said["rules"][0]["false_negative_rate"] > said["rules"][-1]["false_negative_rate"]
 
 
 def test_the_command_is_installed() -> None:

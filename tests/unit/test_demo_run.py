@@ -20,7 +20,7 @@ def test_figures_are_what_a_plain_count_gives(report: DemoReport) -> None:
     queries, documents = demo.query_vectors.astype(np.float64), demo.document_vectors.astype(np.float64)
     scores = (queries @ documents.T) / np.linalg.norm(queries, axis=1)[:, None] / np.linalg.norm(documents, axis=1)
     for rule in report.rules:
-        n_hidden, n_queries_hit, total = 0, 0, 0.0
+        n_false_negatives, n_queries_hit, total = 0, 0, 0.0
         for query, labeled in enumerate(demo.labeled.tolist()):
             reference = scores[query, labeled]
             cap = reference - abs(reference) * (rule.miner.relative_margin or 0)
@@ -31,27 +31,27 @@ def test_figures_are_what_a_plain_count_gives(report: DemoReport) -> None:
             ]
             negatives = ranked[rule.miner.range_min : rule.miner.range_min + rule.miner.num_negatives]
             hidden = set(negatives) & set(demo.positives[query].tolist())
-            n_hidden += len(hidden)
+            n_false_negatives += len(hidden)
             n_queries_hit += bool(hidden)
             total += scores[query, negatives].sum()
-        assert (rule.n_hidden, rule.n_queries_hit) == (n_hidden, n_queries_hit)
+        assert (rule.n_false_negatives, rule.n_queries_hit) == (n_false_negatives, n_queries_hit)
         assert rule.hardness == pytest.approx(total / rule.n_negatives, abs=1e-6)
 
 
 def test_the_demo_makes_its_point(report: DemoReport) -> None:
     """Every rule is cleaner than none, none is harder, and the comparisons that the list is for hold."""
     none, margin, skip_3, skip_10, together = report.rules
-    assert none.hidden_share > 0.09
+    assert none.false_negative_rate > 0.09
     assert none.n_queries_hit > 0.4 * len(report.demo.queries)
     for rule in (margin, skip_3, skip_10, together):
         assert rule.n_negatives == none.n_negatives
-        assert rule.hidden_share < none.hidden_share / 2
+        assert rule.false_negative_rate < none.false_negative_rate / 2
         assert rule.hardness < none.hardness
-    assert skip_3.hidden_share == pytest.approx(margin.hidden_share, abs=0.01)
+    assert skip_3.false_negative_rate == pytest.approx(margin.false_negative_rate, abs=0.01)
     assert skip_3.hardness > margin.hardness + 0.03
     assert skip_10.hardness == pytest.approx(margin.hardness, abs=0.01)
-    assert skip_10.hidden_share < margin.hidden_share / 2
-    assert together.hidden_share < skip_10.hidden_share
+    assert skip_10.false_negative_rate < margin.false_negative_rate / 2
+    assert together.false_negative_rate < skip_10.false_negative_rate
 
 
 def test_examples_show_hidden_right_answers_and_that_rules_remove_them(report: DemoReport) -> None:

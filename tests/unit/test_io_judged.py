@@ -46,23 +46,23 @@ def mined(positives: list[list[int]], negatives: list[list[int]], *, labels: boo
 
 def test_known_and_hidden_positives_are_told_apart() -> None:
     judged = qrels([("q0", "d1", 1), ("q0", "d2", 1), ("q0", "d3", 0), ("q1", "d4", 1), ("q9", "d9", 1)])
-    found = io.judge_negatives(mined([[1], [4], []], [[1, 2, 3], [5], [1]]), judged)
+    found = io.evaluate_negatives(mined([[1], [4], []], [[1, 2, 3], [5], [1]]), judged)
     assert (found.n_rows, found.n_judged_rows, found.n_negatives) == (3, 2, 5)
-    assert (found.n_known, found.n_hidden, found.n_rows_hit) == (1, 1, 1)
+    assert (found.n_known, found.n_false_negatives, found.n_rows_hit) == (1, 1, 1)
     assert found.n_judged_negatives == 4
-    assert found.hidden_share == found.known_share == 1 / 4
+    assert found.false_negative_rate == found.known_share == 1 / 4
     scores = np.array([1 / 2, 1 / 3, 1 / 4, 1 / 6]).astype(np.float32)
     assert found.hardness == pytest.approx(scores.mean())
-    assert found.hidden_hardness == pytest.approx(scores[:2].mean())
+    assert found.false_negative_hardness == pytest.approx(scores[:2].mean())
     assert found.gap == pytest.approx(1 - scores.mean())
 
 
 def test_grades_decide_who_is_relevant() -> None:
     judged = qrels([("q0", "d1", 2), ("q0", "d2", 1)])
     rows = mined([[1]], [[2, 3]])
-    assert [io.judge_negatives(rows, judged, min_grade=grade).n_hidden for grade in (1, 2)] == [1, 0]
+    assert [io.evaluate_negatives(rows, judged, min_grade=grade).n_false_negatives for grade in (1, 2)] == [1, 0]
     with pytest.raises(errors.NegmineValueError, match="`qrels` must judge queries that were mined"):
-        io.judge_negatives(rows, judged, min_grade=3)
+        io.evaluate_negatives(rows, judged, min_grade=3)
 
 
 @pytest.mark.parametrize("labels", [True, False])
@@ -72,12 +72,17 @@ def test_labels_are_read_as_the_rows_have_them(*, labels: bool, strings: bool) -
         pairs: list[tuple[Any, Any, int]] = [("q0", "d2", 1)]
     else:
         pairs = [("0", "2", 1)] if strings else [(0, 2, 1)]
-    assert io.judge_negatives(mined([[1]], [[2, 3]], labels=labels), qrels(pairs)).n_hidden == 1
+    assert io.evaluate_negatives(mined([[1]], [[2, 3]], labels=labels), qrels(pairs)).n_false_negatives == 1
 
 
 def test_no_negatives_have_no_hardness() -> None:
-    found = io.judge_negatives(mined([[1]], [[]]), qrels([("q0", "d1", 1)]))
-    assert (found.hardness, found.hidden_hardness, found.gap, found.hidden_share) == (None, None, None, 0.0)
+    found = io.evaluate_negatives(mined([[1]], [[]]), qrels([("q0", "d1", 1)]))
+    assert (found.hardness, found.false_negative_hardness, found.gap, found.false_negative_rate) == (
+        None,
+        None,
+        None,
+        0.0,
+    )
 
 
 @given(
@@ -99,8 +104,8 @@ def test_counts_against_a_plain_loop(
         known, hidden, rows = known + sum(of_row), hidden + sum(unseen), rows + any(of_row + unseen)
     if not any(query < len(positives) for query, _ in relevant):
         return
-    found = io.judge_negatives(mined(positives, negatives[: len(positives)]), judged)
-    assert (found.n_known, found.n_hidden, found.n_rows_hit) == (known, hidden, rows)
+    found = io.evaluate_negatives(mined(positives, negatives[: len(positives)]), judged)
+    assert (found.n_known, found.n_false_negatives, found.n_rows_hit) == (known, hidden, rows)
 
 
 def test_what_a_miner_returns_is_judged_directly(tmp_path: Path) -> None:
@@ -109,5 +114,5 @@ def test_what_a_miner_returns_is_judged_directly(tmp_path: Path) -> None:
     judged = qrels([("0", "0", 1), ("0", "3", 1)])
     io.write_negatives(negatives, tmp_path / "a.parquet")
     for source in (negatives, tmp_path / "a.parquet", str(tmp_path / "a.parquet")):
-        found = io.judge_negatives(source, judged)
-        assert (found.n_known, found.n_hidden) == (0, 1)
+        found = io.evaluate_negatives(source, judged)
+        assert (found.n_known, found.n_false_negatives) == (0, 1)

@@ -31,19 +31,19 @@ def command(
     Known positives are those that the row was mined with: a fault. Hidden ones are the others: false negatives.
     """
     path = mined / "result.parquet" if mined.is_dir() else mined
-    found = io.judge_negatives(path, io.read_qrels(qrels, split=split, argument="qrels"), min_grade=min_grade)
-    result = {**asdict(found), "hidden_share": found.hidden_share, "known_share": found.known_share}
+    found = io.evaluate_negatives(path, io.read_qrels(qrels, split=split, argument="qrels"), min_grade=min_grade)
+    result = {**asdict(found), "false_negative_rate": found.false_negative_rate, "known_share": found.known_share}
     lines = [
         f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; {qrels.name} judges "
         f"{counted(found.n_judged_rows, 'row')} with {counted(found.n_judged_negatives, 'negative')}:",
         f"  known positives   {found.n_known:>10,}  {found.known_share:>7.2%}  mined with and yet taken: a fault",
-        f"  hidden positives  {found.n_hidden:>10,}  {found.hidden_share:>7.2%}  false negatives",
+        f"  hidden positives  {found.n_false_negatives:>10,}  {found.false_negative_rate:>7.2%}  false negatives",
         f"  rows with either  {found.n_rows_hit:>10,}",
         f"  hardness          {_number(found.hardness):>10}  mean score of the negatives{_beside(found.gap)}",
     ]
-    if found.hidden_hardness is not None:
+    if found.false_negative_hardness is not None:
         lines.append(
-            f"                    {_number(found.hidden_hardness):>10}  mean score of those that are positives"
+            f"                    {_number(found.false_negative_hardness):>10}  mean score of those that are positives"
         )
     put(result, "\n".join(lines), as_json=json)
 

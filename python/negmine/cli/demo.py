@@ -44,8 +44,8 @@ def command(
         {
             "rule": rule.code,
             "n_negatives": rule.n_negatives,
-            "n_hidden": rule.n_hidden,
-            "hidden_share": rule.hidden_share,
+            "n_false_negatives": rule.n_false_negatives,
+            "false_negative_rate": rule.false_negative_rate,
             "n_queries_hit": rule.n_queries_hit,
             "hardness": rule.hardness,
         }

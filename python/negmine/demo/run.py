@@ -51,7 +51,7 @@ class RuleResult:
         The rule.
     n_negatives : int
         Negatives mined, over all queries.
-    n_hidden : int
+    n_false_negatives : int
         Those of them that are right answers without a label.
     n_queries_hit : int
         Queries with at least one such negative.
@@ -61,14 +61,14 @@ class RuleResult:
 
     miner: HardNegativeMiner
     n_negatives: int
-    n_hidden: int
+    n_false_negatives: int
     n_queries_hit: int
     hardness: float
 
     @property
-    def hidden_share(self) -> float:
+    def false_negative_rate(self) -> float:
         """Share of the negatives that are right answers."""
-        return self.n_hidden / self.n_negatives
+        return self.n_false_negatives / self.n_negatives
 
     @property
     def code(self) -> str:
@@ -148,7 +148,7 @@ def run(*, num_threads: int | None = None) -> DemoReport:
     --------
     >>> report = run()
     >>> for rule in report.rules:
-    ...     print(f"{rule.hidden_share:.1%} {rule.hardness:.2f} {rule.code or 'no rule'}")
+    ...     print(f"{rule.false_negative_rate:.1%} {rule.hardness:.2f} {rule.code or 'no rule'}")
     10.3% 0.44 no rule
     3.1% 0.33 relative_margin=0.05
     3.7% 0.38 range_min=3
@@ -178,7 +178,7 @@ def _judge(demo: DemoSet, miner: HardNegativeMiner, result: HardNegatives) -> Ru
     return RuleResult(
         miner=miner,
         n_negatives=int(is_mined.sum()),
-        n_hidden=int(is_hidden.sum()),
+        n_false_negatives=int(is_hidden.sum()),
         n_queries_hit=int(is_hidden.any(axis=1).sum()),
         hardness=float(result.scores[is_mined].mean(dtype=np.float64)),
     )
@@ -230,9 +230,9 @@ def render(report: DemoReport, console: Console) -> None:
     )
     console.print(_rules_table(report))
     console.print(
-        f"\nWithout a rule, {first.n_hidden:,} of {first.n_negatives:,} negatives are right answers, and "
+        f"\nWithout a rule, {first.n_false_negatives:,} of {first.n_negatives:,} negatives are right answers, and "
         f"{first.n_queries_hit / n_queries:.0%} of the questions get at least one. With all rules together "
-        f"it is {last.n_hidden:,}. The price stands in the last column: softer negatives teach less. Which "
+        f"it is {last.n_false_negatives:,}. The price stands in the last column: softer negatives teach less. Which "
         "rule is worth its price depends on the data.\n"
     )
     for example in report.examples:
@@ -258,7 +258,7 @@ def _rules_table(report: DemoReport) -> Table:
     for rule in report.rules:
         table.add_row(
             rule.code.replace(", ", ",\n") or "none, just the nearest",
-            f"{rule.hidden_share:.1%}",
+            f"{rule.false_negative_rate:.1%}",
             f"{rule.n_queries_hit / len(report.demo.queries):.0%}",
             f"{rule.hardness:.3f}",
         )

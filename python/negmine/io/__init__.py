@@ -6,7 +6,7 @@ the documents that hold the same text, for ``groups=``.
 
 Writers: :func:`write_negatives` (Parquet, with where the negatives come from), which :func:`read_negatives` reads, and
 :func:`write_training_rows` (triplets, tuples, labelled pairs and lists, FlagEmbedding, Tevatron). Every file appears
-whole or not at all. :func:`judge_negatives` counts the negatives that judgements call relevant, beside how hard they
+whole or not at all. :func:`evaluate_negatives` counts the negatives that judgements call relevant, beside how hard they
 are.
 
 What the packages behind the extra ``negmine[io]`` can read, they read: pyarrow and safetensors are imported when a file
@@ -19,7 +19,7 @@ from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.io.beir import RetrievalSet, read_beir
 from negmine.io.embeddings import Vectors, read_vectors
-from negmine.io.evaluate import JudgedNegatives, judge_negatives
+from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
 from negmine.io.qrels import read_qrels, read_run
 from negmine.io.records import Records
@@ -27,7 +27,7 @@ from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.training import write_training_rows
 
 __all__ = [
-    "JudgedNegatives",
+    "NegativesEvaluation",
     "MinedRows",
     "Qrels",
     "Records",
@@ -36,7 +36,7 @@ __all__ = [
     "Texts",
     "Vectors",
     "Written",
-    "judge_negatives",
+    "evaluate_negatives",
     "read_beir",
     "read_negatives",
     "read_qrels",

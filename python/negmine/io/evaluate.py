@@ -18,11 +18,11 @@ from negmine.io.negatives import MinedRows, as_mined, read_negatives
 from negmine.io.records import Lists, Records
 from negmine.mining.negatives import HardNegatives
 
-__all__ = ["JudgedNegatives", "judge_negatives"]
+__all__ = ["NegativesEvaluation", "evaluate_negatives"]
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedNegatives:
+class NegativesEvaluation:
     """How many negatives are relevant documents, and how hard the negatives are. Neither says much without the other.
 
     Attributes
@@ -34,13 +34,13 @@ class JudgedNegatives:
         of the others.
     n_known : int
         Negatives that are positives of their own row, as they were mined with: a fault, whoever mined.
-    n_hidden : int
+    n_false_negatives : int
         Other negatives that the judgements call relevant: false negatives.
     n_rows_hit : int
         Rows with at least one of either.
     hardness : float or None
         Mean score of the negatives of judged rows; None without any.
-    hidden_hardness : float or None
+    false_negative_hardness : float or None
         Mean score of those that are known or hidden positives.
     gap : float or None
         Mean of reference minus score, over judged rows that have a reference.
@@ -51,16 +51,16 @@ class JudgedNegatives:
     n_negatives: int
     n_judged_negatives: int
     n_known: int
-    n_hidden: int
+    n_false_negatives: int
     n_rows_hit: int
     hardness: float | None
-    hidden_hardness: float | None
+    false_negative_hardness: float | None
     gap: float | None
 
     @property
-    def hidden_share(self) -> float:
+    def false_negative_rate(self) -> float:
         """Share of the judged rows' negatives that are hidden positives; 0 without negatives."""
-        return self.n_hidden / max(self.n_judged_negatives, 1)
+        return self.n_false_negatives / max(self.n_judged_negatives, 1)
 
     @property
     def known_share(self) -> float:
@@ -68,9 +68,9 @@ class JudgedNegatives:
         return self.n_known / max(self.n_judged_negatives, 1)
 
 
-def judge_negatives(
+def evaluate_negatives(
     negatives: HardNegatives | MinedRows | str | Path, qrels: Qrels, *, min_grade: int = 1
-) -> JudgedNegatives:
+) -> NegativesEvaluation:
     """Hold mined negatives against judgements that know more positives than were mined with.
 
     Parameters
@@ -84,7 +84,7 @@ def judge_negatives(
 
     Returns
     -------
-    JudgedNegatives
+    NegativesEvaluation
 
     Raises
     ------
@@ -125,16 +125,16 @@ def judge_negatives(
         raise NegmineValueError(
             f"`qrels` must judge queries that were mined; no query has a relevant document there, such as {example!r}."
         )
-    return JudgedNegatives(
+    return NegativesEvaluation(
         n_rows=len(mined),
         n_judged_rows=counts["judged_rows"],
         n_negatives=counts["negatives"],
         n_judged_negatives=counts["judged"],
         n_known=counts["known"],
-        n_hidden=counts["hidden"],
+        n_false_negatives=counts["hidden"],
         n_rows_hit=counts["rows_hit"],
         hardness=_mean(sums["scores"], counts["judged"]),
-        hidden_hardness=_mean(sums["hit_scores"], counts["known"] + counts["hidden"]),
+        false_negative_hardness=_mean(sums["hit_scores"], counts["known"] + counts["hidden"]),
         gap=_mean(sums["gaps"], counts["with_reference"]),
     )
 
