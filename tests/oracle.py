@@ -365,7 +365,7 @@ def deferred_acceptance(
     return [list(documents) for documents in held]
 
 
-def suspects(pool: Sequence[Row], chosen: Sequence[Chosen]) -> list[tuple[int, int]]:
+def label_issues(pool: Sequence[Row], chosen: Sequence[Chosen]) -> list[tuple[int, int]]:
     """List (result row, document) of the negatives that score above their reference."""
     return [
         (index, document)

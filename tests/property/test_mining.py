@@ -234,10 +234,10 @@ def survivors_of(row: oracle.Row, limits: oracle.Limits, depth: int) -> list[int
 @given(problems(), POLICY, st.integers(1, 5), st.integers(0, 3))
 def test_suspects(problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int) -> None:
     rows = compare.expected_pool(problem)
-    expected = oracle.suspects(rows, oracle.select(rows, n, policy, num_random=num_random))
+    expected = oracle.label_issues(rows, oracle.select(rows, n, policy, num_random=num_random))
     sampling = compare.product_policy(policy)
     negatives = compare.actual_pool(problem, How()).select(n, sampling=sampling, num_random=num_random)
-    found = negatives.suspects()
+    found = negatives.label_issues()
     listed = negatives.indices[found.indices, found.columns].tolist()
     assert sorted(zip(found.indices.tolist(), listed, strict=True)) == sorted(expected)
     assert (found.excess[1:] <= found.excess[:-1]).all()

@@ -42,7 +42,7 @@ def use(pool: CandidatePool) -> list[Any]:
         pool.limit_per_document(2, 3),
         attached.select(3, num_random=2),
     ]
-    chosen[-1].suspects()
+    chosen[-1].label_issues()
     return [negatives.indices.tolist() for negatives in chosen]
 
 

@@ -401,7 +401,7 @@ def test_sweep_censors_full_lists_with_too_few_survivors() -> None:
 
 def test_suspects_score_above_their_reference() -> None:
     pool = oracle.candidates(QUERY, line(0.5, 0.75, 0.5), [[0]], Limits(range_max=5), metric="ip")
-    assert oracle.suspects(pool, oracle.select(pool, 2)) == [(0, 1)]
+    assert oracle.label_issues(pool, oracle.select(pool, 2)) == [(0, 1)]
 
 
 def test_search_pads() -> None:

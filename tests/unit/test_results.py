@@ -143,7 +143,7 @@ def line(scores: list[float], positives: Any, **options: Any) -> HardNegatives:
 
 def test_suspects_score_above_their_reference_largest_excess_first() -> None:
     # Result rows 0 and 2 have the positives 0.5 and 0.25; equality is no excess, and without a positive there is none.
-    found = line([0.5, 1.0, 0.25, 0.5], [[0], [], [2]]).suspects()
+    found = line([0.5, 1.0, 0.25, 0.5], [[0], [], [2]]).label_issues()
     assert list(zip(found.indices.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
         (2, 0, 0.75),
         (0, 0, 0.5),
@@ -153,25 +153,25 @@ def test_suspects_score_above_their_reference_largest_excess_first() -> None:
 
 def test_random_negatives_are_suspects_too() -> None:
     negatives = line([0.5, 1.0, 0.9, 0.8, 0.7], [[0]], num_random=2, range_max=2)
-    assert negatives.suspects().columns.tolist() == [0, 1, *(2 + np.argsort(-negatives.scores[0, 2:])).tolist()]
+    assert negatives.label_issues().columns.tolist() == [0, 1, *(2 + np.argsort(-negatives.scores[0, 2:])).tolist()]
 
 
 def test_positives_that_rank_absurdly_low_are_named_most_first() -> None:
     # 102, 101 and 100 documents above the positives of three queries; the third is at the limit.
     scores = [float(score) for score in range(110, 0, -1)]
     positives = [[101], [102], [100]]
-    found = line(scores, positives, range_max=110).suspects()
+    found = line(scores, positives, range_max=110).label_issues()
     assert (found.low_positives.tolist(), found.above.tolist()) == ([1, 0], [102, 101])
-    assert line(scores, positives, range_max=110).suspects(rank=101).low_positives.tolist() == [1]
+    assert line(scores, positives, range_max=110).label_issues(rank=101).low_positives.tolist() == [1]
     # What caps took counts as well as what the pool holds.
     for cap in ({"absolute_margin": -3.0}, {"relative_margin": 0.01}, {"max_score": 9.0}):
-        capped = line(scores, positives, **cap).suspects()
+        capped = line(scores, positives, **cap).label_issues()
         assert capped.low_positives.tolist()[:1] == [1], cap
         assert capped.above[0] >= 101
 
 
 def test_a_positive_at_the_top_is_no_suspect() -> None:
-    found = line([3.0, 2.0, 1.0], [[0]]).suspects(rank=0)
+    found = line([3.0, 2.0, 1.0], [[0]]).label_issues(rank=0)
     assert len(found.indices) == len(found.low_positives) == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from negmine.mining.draw import Chosen
 from negmine.mining.miner import HardNegativeMiner, mine
-from negmine.mining.negatives import HardNegatives, Suspects
+from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import SimANS, Softmax, Stride
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
@@ -21,7 +21,7 @@ __all__ = [
     "Softmax",
     "Source",
     "Stride",
-    "Suspects",
+    "LabelIssues",
     "Sweep",
     "mine",
 ]

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from negmine.mining.pool import CandidatePool
 
-__all__ = ["HardNegatives", "Suspects"]
+__all__ = ["HardNegatives", "LabelIssues"]
 
 #: A query with more candidates than this above its positive is worth a look.
 ABSURD_RANK = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Suspects:
+class LabelIssues:
     """Candidates for relabelling.
 
     Attributes
@@ -152,8 +152,8 @@ class HardNegatives:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
         return self.pool._redraw(self.chosen, epoch=epoch, num_threads=num_threads)
 
-    @refuse_unknown_options("suspects")
-    def suspects(self, *, rank: int = ABSURD_RANK) -> Suspects:
+    @refuse_unknown_options("label_issues")
+    def label_issues(self, *, rank: int = ABSURD_RANK) -> LabelIssues:
         """Negatives that score above their reference, and positives that rank absurdly low.
 
         Parameters
@@ -163,7 +163,7 @@ class HardNegatives:
 
         Returns
         -------
-        Suspects
+        LabelIssues
         """
         rows, columns = np.nonzero(self.above_reference)
         check_integer(rank, "rank", least=0)
@@ -175,7 +175,7 @@ class HardNegatives:
             above = above + (self.pool.scores > self.reference_scores[:, None]).sum(axis=1)
         low = np.flatnonzero(above > rank)
         low = low[np.argsort(-above[low], kind="stable")]
-        return Suspects(rows[order], columns[order], excess[order], low, above[low])
+        return LabelIssues(rows[order], columns[order], excess[order], low, above[low])
 
     def to_arrow(self) -> pa.Table:
         """One Arrow row per result row: query_index, positive_index, reference_score, and lists of negatives.
