@@ -319,7 +319,7 @@ def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     if row.no_positive or (isinstance(sampling, SimANS) and math.isnan(row.reference)):
         return "no_positive"
     if n_mined < n_ordered:
-        return "hub_limit"
+        return "document_limit"
     if len(row.pool) == row.width:
         return "window"
     if n_ordered < len(row.pool):

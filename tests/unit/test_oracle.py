@@ -310,7 +310,7 @@ def test_document_limit_prefers_the_better_score_and_then_the_lower_row() -> Non
     first, second = oracle.select(equal, 1, limit_per_document=1)
     assert (first.rows, second.rows) == ([0], [1])
     first, second = oracle.select(equal, 2, limit_per_document=1)
-    assert (first.rows, second.rows, first.reason, second.reason) == ([0, 1], [], "", "hub_limit")
+    assert (first.rows, second.rows, first.reason, second.reason) == ([0, 1], [], "", "document_limit")
 
 
 def test_deferred_acceptance_is_stable_and_row_optimal() -> None:

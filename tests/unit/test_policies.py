@@ -233,7 +233,7 @@ def test_no_policy_looks_beyond_the_pool(sampling: Any) -> None:
     for epoch in range(20):
         negatives = pool.select(3, sampling=sampling, epoch=epoch)
         assert set(negatives.indices[0]) <= set(range(5, 12))
-    assert reasons(pool.select(9, sampling=sampling)) == [Reason.WINDOW]
+    assert reasons(pool.select(9, sampling=sampling)) == [Reason.RANK_WINDOW]
 
 
 def test_select_is_a_pure_function() -> None:
@@ -329,7 +329,7 @@ def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:
     assert negatives.indices[0, 1] in (2, 3)
     assert negatives.indices[0, 2] == -1
     assert negatives.source.tolist() == [[1, 2, 0]]
-    assert reasons(negatives) == [Reason.WINDOW]
+    assert reasons(negatives) == [Reason.RANK_WINDOW]
 
 
 def test_random_negatives_are_exempt_from_the_document_limit() -> None:
@@ -357,8 +357,8 @@ def test_a_document_prefers_the_better_score_and_then_the_lower_row() -> None:
     assert equal.limit_per_document(1, 1).indices.tolist() == [[0], [1]]
     short = equal.limit_per_document(1, 2)
     assert short.indices.tolist() == [[0, 1], [-1, -1]]
-    assert reasons(short) == [Reason.NONE, Reason.HUB_LIMIT]
-    assert short.report.short == {"hub_limit": 1}
+    assert reasons(short) == [Reason.NONE, Reason.DOCUMENT_LIMIT]
+    assert short.report.short == {"document_limit": 1}
 
 
 def test_the_limit_counts_result_rows_under_each() -> None:
@@ -394,13 +394,13 @@ def test_the_miner_applies_its_limit_and_redraws_with_it() -> None:
         # A margin without a positive comes before everything.
         ({"absolute_margin": 0.0, "range_max": 1}, {"limit": 1}, Reason.NO_POSITIVE),
         # The limit comes before the window: the second row's pool is full and its documents are taken.
-        ({"range_max": 1}, {"limit": 1}, Reason.HUB_LIMIT),
+        ({"range_max": 1}, {"limit": 1}, Reason.DOCUMENT_LIMIT),
         # The window comes before weights of zero.
-        ({"range_max": 4}, {"sampling": Softmax(1e-320)}, Reason.WINDOW),
+        ({"range_max": 4}, {"sampling": Softmax(1e-320)}, Reason.RANK_WINDOW),
         # Weights of zero come before what the caps took.
         ({"max_score": 0.9}, {"sampling": Softmax(1e-320)}, Reason.ZERO_WEIGHT),
-        ({"max_score": 0.9, "min_score": 0.4}, {}, Reason.CAPPED),
-        ({"min_score": 0.4}, {}, Reason.FLOOR),
+        ({"max_score": 0.9, "min_score": 0.4}, {}, Reason.ABOVE_CAP),
+        ({"min_score": 0.4}, {}, Reason.BELOW_FLOOR),
         ({}, {}, Reason.CORPUS_EXHAUSTED),
         ({}, {"n": 1, "num_random": 9}, Reason.RANDOM_EXHAUSTED),
         # What the mined part lacks comes before what the random part lacks.
@@ -420,7 +420,7 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
     assert [reason.name for reason in sorted(Reason)] == [
         "NONE",
         "NO_POSITIVE",
-        "HUB_LIMIT",
+        "DOCUMENT_LIMIT",
         "WINDOW",
         "ZERO_WEIGHT",
         "CAPPED",

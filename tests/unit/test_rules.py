@@ -472,11 +472,11 @@ def test_more_than_a_hundred_negatives_deepen_the_pool() -> None:
     ("options", "reason"),
     [
         ({"range_max": 2}, Reason.NONE),
-        ({"max_score": 0.5, "min_score": 0.5, "range_max": 2}, Reason.CAPPED),
-        ({"max_score": 1.0, "min_score": 0.5, "range_max": 3}, Reason.FLOOR),
+        ({"max_score": 0.5, "min_score": 0.5, "range_max": 2}, Reason.ABOVE_CAP),
+        ({"max_score": 1.0, "min_score": 0.5, "range_max": 3}, Reason.BELOW_FLOOR),
         ({"max_score": 1.0, "range_max": 4}, Reason.CORPUS_EXHAUSTED),
         ({"range_min": 3, "range_max": 4}, Reason.CORPUS_EXHAUSTED),
-        ({"range_min": 2, "range_max": 4, "max_score": 0.5}, Reason.CAPPED),
+        ({"range_min": 2, "range_max": 4, "max_score": 0.5}, Reason.ABOVE_CAP),
     ],
 )
 def test_why_a_pool_is_not_full(options: dict[str, Any], reason: Reason) -> None:

@@ -20,7 +20,7 @@ class Reason(IntEnum):
 
     NONE = 0
     NO_POSITIVE = 1
-    HUB_LIMIT = 2
+    DOCUMENT_LIMIT = 2
     WINDOW = 3
     ZERO_WEIGHT = 4
     CAPPED = 5

@@ -93,7 +93,7 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
         chosen.reasons.push(match pool.reason(r, &orders[r]) {
             _ if ranks.len() >= choice.n => Reason::None,
             Reason::NoPositive => Reason::NoPositive,
-            _ if refused[r] => Reason::HubLimit,
+            _ if refused[r] => Reason::DocumentLimit,
             other => other,
         });
     }

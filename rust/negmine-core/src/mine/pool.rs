@@ -267,9 +267,9 @@ impl Pool {
         } else if found.best.len() >= request.range_max {
             Reason::None
         } else if found.above_cap > 0 {
-            Reason::Capped
+            Reason::AboveCap
         } else if below_floor > 0 {
-            Reason::Floor
+            Reason::BelowFloor
         } else {
             Reason::CorpusExhausted
         });

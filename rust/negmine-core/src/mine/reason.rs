@@ -10,7 +10,7 @@ pub enum Reason {
     /// A margin, or a policy, needs a positive's score and the query has no positive.
     NoPositive = 1,
     /// Documents had served as many rows as they may.
-    HubLimit = 2,
+    DocumentLimit = 2,
     /// The pool was full: `range_max` is what limits it.
     Window = 3,
     /// The policy gave documents of the pool a weight of exactly zero.

@@ -120,13 +120,13 @@ impl<'a> PoolView<'a> {
         if own == Reason::NoPositive as u8 {
             Reason::NoPositive
         } else if own == Reason::None as u8 {
-            Reason::Window
+            Reason::RankWindow
         } else if ordered < self.counts[r] as usize {
             Reason::ZeroWeight
-        } else if own == Reason::Capped as u8 {
-            Reason::Capped
-        } else if own == Reason::Floor as u8 {
-            Reason::Floor
+        } else if own == Reason::AboveCap as u8 {
+            Reason::AboveCap
+        } else if own == Reason::BelowFloor as u8 {
+            Reason::BelowFloor
         } else {
             Reason::CorpusExhausted
         }
