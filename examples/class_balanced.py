@@ -32,7 +32,7 @@ def main() -> None:
     pairs = [(noun, row) for noun in range(len(demo.queries)) for row in demo.positives[noun]]
     labels, rows = np.array(pairs).T
     sampler = ClassBalancedBatchSampler(labels, batch_size=BATCH, per_class=PER_CLASS, seed=1)
-    data = TensorDataset(torch.from_numpy(demo.document_vectors[rows]), torch.from_numpy(labels))
+    data = TensorDataset(torch.from_numpy(demo.document_embeddings[rows]), torch.from_numpy(labels))
     loader = DataLoader(data, batch_sampler=sampler)
     model = torch.nn.Linear(384, 384, bias=False)
     torch.nn.init.eye_(model.weight)

@@ -39,7 +39,10 @@ def main() -> None:
     """Train, and say how hard the negatives of each epoch are."""
     torch.manual_seed(0)
     demo = negmine.demo.load()
-    queries, documents = torch.from_numpy(demo.query_vectors), torch.from_numpy(demo.document_vectors[demo.labeled])
+    queries, documents = (
+        torch.from_numpy(demo.query_embeddings),
+        torch.from_numpy(demo.document_embeddings[demo.labeled]),
+    )
     model = torch.nn.Linear(384, 384, bias=False)
     torch.nn.init.eye_(model.weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)

@@ -37,7 +37,7 @@ def main() -> None:
     print(f"in a planned one: {false_negatives(anchors, list(sampler)):.1f}, of {len(sampler)} batches an epoch")
 
     rows = TensorDataset(
-        torch.from_numpy(demo.query_vectors[anchors]), torch.from_numpy(demo.document_vectors[positives])
+        torch.from_numpy(demo.query_embeddings[anchors]), torch.from_numpy(demo.document_embeddings[positives])
     )
     loader = DataLoader(rows, batch_sampler=sampler)
     model = torch.nn.Linear(384, 384, bias=False)

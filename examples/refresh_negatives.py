@@ -40,8 +40,8 @@ def loss_of(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Ten
 @torch.no_grad()
 def recall(model: torch.nn.Module, data: demo.DemoSet) -> float:
     """Share of the other words' meanings that are among the ten nearest definitions."""
-    index = negmine.ExactIndex(model(torch.from_numpy(data.document_vectors)))
-    nearest = index.search(model(torch.from_numpy(data.query_vectors[N_TRAIN:])), 10).indices
+    index = negmine.ExactIndex(model(torch.from_numpy(data.document_embeddings)))
+    nearest = index.search(model(torch.from_numpy(data.query_embeddings[N_TRAIN:])), 10).indices
     meanings = [data.positives[N_TRAIN + i] for i in range(len(nearest))]
     found = sum(np.isin(right, rows).sum() for right, rows in zip(meanings, nearest, strict=True))
     return float(found / sum(map(len, meanings)))
@@ -52,7 +52,7 @@ def train(folder: str) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)  # a layer this small is done before a second thread has woken up
     data = demo.load()
-    queries, documents = data.query_vectors[:N_TRAIN], data.document_vectors
+    queries, documents = data.query_embeddings[:N_TRAIN], data.document_embeddings
     labels = data.positives.slice(0, N_TRAIN)
     model = torch.nn.Linear(384, 384, bias=False)
     torch.nn.init.eye_(model.weight)

@@ -24,15 +24,17 @@ def main() -> None:
     demo = negmine.demo.load()
     n = len(demo.queries)
     # Each query's pairs: its labelled document against the best twenty that are not right.
-    negatives = negmine.mine(demo.query_vectors, demo.document_vectors, demo.positives, num_negatives=PAIRS).indices
-    right = np.einsum("qd,qd->q", demo.query_vectors, demo.document_vectors[demo.labeled])
-    wrong = np.einsum("qd,qpd->qp", demo.query_vectors, demo.document_vectors[negatives])
+    negatives = negmine.mine(
+        demo.query_embeddings, demo.document_embeddings, demo.positives, num_negatives=PAIRS
+    ).indices
+    right = np.einsum("qd,qd->q", demo.query_embeddings, demo.document_embeddings[demo.labeled])
+    wrong = np.einsum("qd,qpd->qp", demo.query_embeddings, demo.document_embeddings[negatives])
     margins = (right[:, None] - wrong).astype(np.float64)
 
-    topics = negmine.kmeans(demo.query_vectors, n_clusters=12, seed=1)
+    topics = negmine.kmeans(demo.query_embeddings, n_clusters=12, seed=1)
     sampler = TopicBatchSampler(topics, batch_size=BATCH, seed=1)
     loader = DataLoader(torch.arange(n), batch_sampler=sampler)
-    queries, documents = torch.from_numpy(demo.query_vectors), torch.from_numpy(demo.document_vectors)
+    queries, documents = torch.from_numpy(demo.query_embeddings), torch.from_numpy(demo.document_embeddings)
     student = torch.nn.Linear(384, 96, bias=False)
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-3)
     for epoch in range(EPOCHS):

@@ -182,7 +182,7 @@ def positives_of(problem: Problem) -> negmine.Positives:
     return negmine.Positives.from_lists(
         lists,
         positive_scores=scores if any(isinstance(entry, float) for entry in flat) else None,
-        positive_vectors=np.stack(vectors) if vectors else None,
+        positive_embeddings=np.stack(vectors) if vectors else None,
     )
 
 

@@ -146,10 +146,10 @@ def test_positives_outside_the_corpus_keep_their_vectors(tmp_path: Path) -> None
     given = arrays()
     lists = [[-1] if query % 2 else [query] for query in range(N_QUERIES)]
     vectors = np.random.default_rng(0).normal(size=(N_QUERIES // 2, WIDTH)).astype(np.float32)
-    given["positives"] = Positives.from_lists(lists, positive_vectors=vectors)
+    given["positives"] = Positives.from_lists(lists, positive_embeddings=vectors)
     result = run(tmp_path / "job", **given)
     assert sum((batch.positives.indices == -1).sum() for batch in result.rows().batches()) == N_QUERIES // 2
-    other = Positives.from_lists(lists, positive_vectors=vectors[::-1])
+    other = Positives.from_lists(lists, positive_embeddings=vectors[::-1])
     with pytest.raises(errors.JobError, match="`positives` had other values"):
         run(tmp_path / "job", **(given | {"positives": other}))
 

@@ -17,7 +17,7 @@ def report() -> DemoReport:
 
 def test_figures_are_what_a_plain_count_gives(report: DemoReport) -> None:
     demo = report.demo
-    queries, documents = demo.query_vectors.astype(np.float64), demo.document_vectors.astype(np.float64)
+    queries, documents = demo.query_embeddings.astype(np.float64), demo.document_embeddings.astype(np.float64)
     scores = (queries @ documents.T) / np.linalg.norm(queries, axis=1)[:, None] / np.linalg.norm(documents, axis=1)
     for rule in report.rules:
         n_false_negatives, n_queries_hit, total = 0, 0, 0.0

@@ -22,8 +22,8 @@ def test_shapes_and_dtypes(demo: DemoSet) -> None:
     assert len(demo.queries) == len(demo.lemmas) == N_QUERIES
     assert len(demo.documents) == len(demo.names) == N_DOCUMENTS
     for array, shape, dtype in (
-        (demo.query_vectors, (N_QUERIES, WIDTH), np.float32),
-        (demo.document_vectors, (N_DOCUMENTS, WIDTH), np.float32),
+        (demo.query_embeddings, (N_QUERIES, WIDTH), np.float32),
+        (demo.document_embeddings, (N_DOCUMENTS, WIDTH), np.float32),
         (demo.positives.offsets, (N_QUERIES + 1,), np.int64),
         (demo.positives.items, (int(demo.positives.offsets[-1]),), np.int64),
         (demo.labeled, (N_QUERIES,), np.int64),
@@ -88,14 +88,14 @@ def test_relations(demo: DemoSet) -> None:
 
 
 def test_vectors_have_unit_length(demo: DemoSet) -> None:
-    for vectors in (demo.query_vectors, demo.document_vectors):
+    for vectors in (demo.query_embeddings, demo.document_embeddings):
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         # Codes are exact integers; the only error of a length is its float16 scale, half a unit in 11 bits.
         assert np.abs(lengths - 1).max() <= 2**-11
 
 
 def test_vectors_find_the_meanings(demo: DemoSet) -> None:
-    scores = demo.query_vectors.astype(np.float64) @ demo.document_vectors.astype(np.float64).T
+    scores = demo.query_embeddings.astype(np.float64) @ demo.document_embeddings.astype(np.float64).T
     top = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     found = [np.isin(top[query], demo.positives[query]) for query in range(N_QUERIES)]
     recall = np.mean([hits.sum() / len(demo.positives[query]) for query, hits in enumerate(found)])
@@ -106,8 +106,8 @@ def test_vectors_find_the_meanings(demo: DemoSet) -> None:
 
 def test_each_load_is_fresh(demo: DemoSet) -> None:
     other = load()
-    other.query_vectors[:] = 0
-    assert demo.query_vectors.any()
+    other.query_embeddings[:] = 0
+    assert demo.query_embeddings.any()
 
 
 def test_what_ships_is_small_and_carries_the_notice() -> None:

@@ -215,7 +215,7 @@ def test_arrow_lists_are_read_where_they_lie() -> None:
     halves = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.astype(np.float16).ravel()), 7)
     wanted = ExactIndex(ROWS.astype(np.float16)).search(ROWS.astype(np.float16)[:2], 3)
     assert (ExactIndex(halves).search(halves[:2], 3).indices == wanted.indices).all()
-    outside = negmine.Positives.from_lists([[-1]], positive_vectors=whole[:1])
+    outside = negmine.Positives.from_lists([[-1]], positive_embeddings=whole[:1])
     assert negmine.HardNegativeMiner(1).candidates(ExactIndex(whole), whole[1:2], outside).counts.tolist() == [1]
 
 

@@ -151,8 +151,8 @@ def beir_folder(root: Path, *, tables: bool) -> Path:
 def test_a_folder_is_read_by_split(tmp_path: Path, *, tables: bool) -> None:
     found = io.read_beir(beir_folder(tmp_path, tables=tables), split="train")
     assert found.queries.ids.tolist() == ["q0", "q2"]
-    np.testing.assert_array_equal(found.query_vectors, some_vectors(3, 2)[[0, 2]])
-    assert isinstance(found.corpus_vectors, np.memmap)
+    np.testing.assert_array_equal(found.query_embeddings, some_vectors(3, 2)[[0, 2]])
+    assert isinstance(found.corpus_embeddings, np.memmap)
     assert [found.positives()[row].tolist() for row in range(2)] == [[3], [1]]
     assert found.groups().tolist() == [0, -1, -1, 0]
 
@@ -194,4 +194,4 @@ def test_a_folder_without_embeddings_has_none(tmp_path: Path) -> None:
     root = beir_folder(tmp_path, tables=False)
     for path in root.glob("*.npy"):
         path.unlink()
-    assert io.read_beir(root, split="test").corpus_vectors is None
+    assert io.read_beir(root, split="test").corpus_embeddings is None

@@ -39,7 +39,7 @@ def test_safetensors_are_mapped(tmp_path: Path, dtype: Any, shape: tuple[int, in
     wanted = some_vectors(*shape, dtype=dtype)
     path = tmp_path / "a.safetensors"
     safetensors.save_file({"emb": wanted, "other": np.zeros(3, np.float32)}, path)
-    found = io.read_vectors(path, name="emb").rows
+    found = io.read_embeddings(path, name="emb").rows
     assert found.dtype == wanted.dtype
     assert found.tobytes() == wanted.tobytes()
     assert found.shape == shape
@@ -51,7 +51,7 @@ def test_safetensors_are_mapped(tmp_path: Path, dtype: Any, shape: tuple[int, in
 def test_npy_is_mapped(tmp_path: Path, dtype: Any, shape: tuple[int, int]) -> None:
     wanted = some_vectors(*shape, dtype=dtype)
     np.save(tmp_path / "a.npy", wanted)
-    found = io.read_vectors(tmp_path / "a.npy").rows
+    found = io.read_embeddings(tmp_path / "a.npy").rows
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, wanted)
 
@@ -66,7 +66,7 @@ def test_tables_of_embeddings(tmp_path: Path, dtype: Any, kind: str, batch: int,
     table = pa.table({"id": [f"d{row}" for row in range(7)], "emb": column, "n": range(7)})
     path = tmp_path / f"a.{kind}"
     write_table(table, path, batch)
-    found = io.read_vectors(path, id_name="id")
+    found = io.read_embeddings(path, id_name="id")
     np.testing.assert_array_equal(found.rows, wanted)
     assert found.rows.dtype == dtype
     assert found.ids is not None
@@ -78,7 +78,7 @@ def test_tables_of_embeddings(tmp_path: Path, dtype: Any, kind: str, batch: int,
 def test_a_table_without_rows_has_no_embeddings(tmp_path: Path, kind: str, dtype: Any) -> None:
     schema = pa.schema([("emb", pa.list_(pa.from_numpy_dtype(dtype), 5))])
     write_table(schema.empty_table(), tmp_path / f"a.{kind}", 1)
-    rows = io.read_vectors(tmp_path / f"a.{kind}").rows
+    rows = io.read_embeddings(tmp_path / f"a.{kind}").rows
     assert rows.shape == (0, 5)
     assert rows.dtype == dtype
 
@@ -97,7 +97,7 @@ def write_table(table: Any, path: Path, batch: int) -> None:
 def test_an_arrow_file_in_one_piece_is_mapped(tmp_path: Path) -> None:
     write_table(pa.table({"emb": fixed_size(some_vectors(1000, 64))}), tmp_path / "a.arrow", 1000)
     before = pa.total_allocated_bytes()
-    rows = io.read_vectors(tmp_path / "a.arrow").rows
+    rows = io.read_embeddings(tmp_path / "a.arrow").rows
     assert pa.total_allocated_bytes() - before < rows.nbytes / 10
     assert not rows.flags.owndata
 
@@ -109,7 +109,7 @@ def test_mining_takes_what_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": fixed_size(corpus)}), tmp_path / "a.parquet")
     wanted = mine(corpus[:4], corpus, [[0], [1], [2], [3]]).rows
     for name in ("a.npy", "a.safetensors", "a.parquet"):
-        rows = io.read_vectors(tmp_path / name).rows
+        rows = io.read_embeddings(tmp_path / name).rows
         np.testing.assert_array_equal(mine(rows[:4], rows, [[0], [1], [2], [3]]).rows, wanted)
 
 
@@ -208,14 +208,14 @@ def save(name: str) -> Callable[[Path], Path]:
 )
 def test_bad_embeddings(tmp_path: Path, file: str, options: dict[str, str], error: type, parts: list[str]) -> None:
     with pytest.raises(error) as caught:
-        io.read_vectors(save(file)(tmp_path), **options)
+        io.read_embeddings(save(file)(tmp_path), **options)
     for part in parts:
         assert part in str(caught.value)
 
 
 def test_a_path_of_another_type_is_refused() -> None:
     with pytest.raises(errors.NegmineTypeError, match="`path` must be a path; got int"):
-        io.read_vectors(3)
+        io.read_embeddings(3)
 
 
 # ---- missing packages
@@ -235,11 +235,11 @@ except errors.MissingExtraError as error:
 @pytest.mark.parametrize(
     ("module", "call"),
     [
-        ("pyarrow", "io.read_vectors({folder!r} + '/a.parquet')"),
+        ("pyarrow", "io.read_embeddings({folder!r} + '/a.parquet')"),
         ("pyarrow", "io.read_texts({folder!r} + '/a.jsonl')"),
         ("pyarrow", "io.read_qrels({folder!r} + '/a.tsv')"),
-        ("safetensors", "io.read_vectors({folder!r} + '/a.safetensors')"),
-        ("ml_dtypes", "io.read_vectors({folder!r} + '/a.safetensors')"),
+        ("safetensors", "io.read_embeddings({folder!r} + '/a.safetensors')"),
+        ("ml_dtypes", "io.read_embeddings({folder!r} + '/a.safetensors')"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, module: str, call: str) -> None:

@@ -51,7 +51,7 @@ def refused(call: Callable[[], Any], expected: type[Exception], *words: str) -> 
 
 
 def outside(vectors: Any) -> Positives:
-    return Positives.from_lists([[-1], [1]], positive_vectors=vectors)
+    return Positives.from_lists([[-1], [1]], positive_embeddings=vectors)
 
 
 #: Argument, how many rows it has, and the call.
@@ -68,7 +68,7 @@ PLACES: dict[str, tuple[str, int, Callable[[Any], Any]]] = {
     "pairs": ("queries", 2, lambda rows: negmine.score_pairs(rows, CORPUS, [[1, 0], [0, 0]])),
     "pairs documents": ("documents", 6, lambda rows: negmine.score_pairs(QUERIES, rows, [[0, 0], [0, 1]])),
     "attach": ("queries", 2, lambda rows: POOL.attach(INDEX, rows)),
-    "outside": ("positive_vectors", 1, lambda rows: MINER.candidates(INDEX, QUERIES, outside(rows))),
+    "outside": ("positive_embeddings", 1, lambda rows: MINER.candidates(INDEX, QUERIES, outside(rows))),
     "job": ("queries", 2, lambda rows: mine_nowhere(rows, CORPUS)),
     "job corpus": ("corpus", 6, lambda rows: mine_nowhere(QUERIES, rows)),
 }
@@ -314,7 +314,7 @@ def test_truth_values_are_no_rows_and_no_labels() -> None:
         (([], []), "`offsets` must start at 0"),
         (([0, 2], [3, 1]), "`items` must rise strictly within a query; got query 0"),
         (([0, 1], [-2]), "`items` must hold rows, or -1 for outside the corpus; got -2"),
-        (([0, 1], [-1]), "`positive_scores` or `positive_vectors` must be given"),
+        (([0, 1], [-1]), "`positive_scores` or `positive_embeddings` must be given"),
         (([0, 1], [1], [1, 2]), "`grades` must have shape (1,)"),
         (([0, 1], [-1], None, [0.5, 0.5]), "`scores` must have shape (1,)"),
         (([0, 1], [-1], None, None, np.ones((2, 3))), "`vectors` must have 1 rows; got 2"),

@@ -115,7 +115,7 @@ def test_scores_of_those_outside_follow_them_and_others_are_not_used() -> None:
 
 def test_vectors_of_those_outside_follow_them() -> None:
     vectors = np.array([[1.0], [2.0], [3.0]])
-    positives = Positives.from_pairs([1, 0, 0, 1], [-1, 3, -1, -1], n_queries=2, positive_vectors=vectors)
+    positives = Positives.from_pairs([1, 0, 0, 1], [-1, 3, -1, -1], n_queries=2, positive_embeddings=vectors)
     assert positives.items.tolist() == [-1, 3, -1, -1]
     assert positives.vectors is not None
     assert positives.vectors.ravel().tolist() == [2.0, 1.0, 3.0]
@@ -136,7 +136,7 @@ def test_slices_are_what_the_queries_have() -> None:
     assert part.grades is not None
     assert part.scores[0] == 0.25
     assert part.grades.tolist() == [3, 4, 5]
-    vectors = Positives.from_lists([[-1], [3, -1], [-1]], positive_vectors=np.array([[1.0], [2.0], [3.0]]))
+    vectors = Positives.from_lists([[-1], [3, -1], [-1]], positive_embeddings=np.array([[1.0], [2.0], [3.0]]))
     cut = vectors.slice(1, 3).vectors
     assert cut is not None
     assert cut.ravel().tolist() == [2.0, 3.0]

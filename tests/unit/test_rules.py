@@ -303,7 +303,7 @@ def test_positives_outside_the_corpus_repeat_and_bar_nobody() -> None:
 
 
 def test_vectors_of_positives_outside_the_corpus_are_scored() -> None:
-    known = Positives.from_lists([[0, -1], [-1]], positive_vectors=column([0.75, 0.25]))
+    known = Positives.from_lists([[0, -1], [-1]], positive_embeddings=column([0.75, 0.25]))
     pool = pool_of([1.0, 0.5], known, queries=[1.0, 2.0], reference="each", absolute_margin=0.0)
     assert pool.positive_scores.tolist() == [0.75, 1.0, 0.5]
     assert pool.positive_indices.tolist() == [-1, 0, -1]

@@ -106,7 +106,7 @@ def command(
             iterations=iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
-    vectors = io.read_vectors(embeddings, name=vector_name, id_name=id_name, argument="embeddings")
+    vectors = io.read_embeddings(embeddings, name=vector_name, id_name=id_name, argument="embeddings")
     started = time.perf_counter()
     with shown("clustering", len(vectors), "rows") as progress:
         found = wanted.find(vectors.rows, start, threads, progress)

@@ -53,7 +53,7 @@ def command(
         read = io.read_texts(texts, id_name=id_name, text_name=text_name, argument="texts")
         ids, rows = read.ids, {"texts": read.joined().to_pylist()}
     else:
-        found_vectors = io.read_vectors(vectors, name=vector_name, id_name=id_name, argument="vectors")
+        found_vectors = io.read_embeddings(vectors, name=vector_name, id_name=id_name, argument="vectors")
         ids = np.arange(len(found_vectors)) if found_vectors.ids is None else found_vectors.ids
         rows = {"vectors": found_vectors.rows}
     options: dict[str, Any] = {"threshold": threshold, "shingle": shingle, "n": n, "k": k, "seed": seed}

@@ -90,10 +90,10 @@ def read(sources: Sources) -> Task:
     """Read and join all files."""
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
-    queries = io.read_vectors(
+    queries = io.read_embeddings(
         sources.queries, name=sources.vector_name, id_name=_id_name(sources, sources.queries), argument="queries"
     )
-    corpus = io.read_vectors(
+    corpus = io.read_embeddings(
         sources.corpus, name=sources.vector_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
@@ -126,10 +126,10 @@ def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
 
 def _from_beir(sources: Sources, folder: Path) -> Task:
     found = io.read_beir(folder, split=sources.split, vectors=sources.vectors)
-    queries, corpus = found.query_vectors, found.corpus_vectors
+    queries, corpus = found.query_embeddings, found.corpus_embeddings
     if sources.queries is not None and sources.corpus is not None:
-        all_queries = io.read_vectors(sources.queries, name=sources.vector_name, argument="queries").rows
-        corpus = io.read_vectors(sources.corpus, name=sources.vector_name, argument="corpus").rows
+        all_queries = io.read_embeddings(sources.queries, name=sources.vector_name, argument="queries").rows
+        corpus = io.read_embeddings(sources.corpus, name=sources.vector_name, argument="corpus").rows
         if len(corpus) != len(found.corpus):
             raise NegmineValueError(
                 f"`corpus` must have a row per document of the folder, {len(found.corpus)}; got {len(corpus)}."

@@ -91,7 +91,7 @@ def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
     if isinstance(lists, Positives) and lists.scores is not None:
         parts += [b"scores", np.ascontiguousarray(lists.scores, dtype="<f8").data]
     if isinstance(lists, Positives) and lists.vectors is not None:
-        vectors = of_rows(as_rows(lists.vectors, "positive_vectors"), "positive_vectors", num_threads)
+        vectors = of_rows(as_rows(lists.vectors, "positive_embeddings"), "positive_embeddings", num_threads)
         parts += [b"vectors", json.dumps(vectors).encode()]
     return _digest(*parts)
 

@@ -88,7 +88,7 @@ class Positives:
             raise NegmineValueError(f"`vectors` must have {n_outside} rows; got {len(self.vectors)}.")
         if n_outside and self.scores is None and self.vectors is None:
             raise NegmineValueError(
-                "`positive_scores` or `positive_vectors` must be given for entries -1, outside the corpus; got neither."
+                "`positive_scores` or `positive_embeddings` must be given for entries -1, outside the corpus; got neither."
             )
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class Positives:
         *,
         grades: npt.ArrayLike | None = None,
         positive_scores: npt.ArrayLike | None = None,
-        positive_vectors: npt.NDArray[Any] | None = None,
+        positive_embeddings: npt.NDArray[Any] | None = None,
     ) -> Positives:
         """Take CSR as it is; unsorted or ragged input is refused.
 
@@ -148,14 +148,14 @@ class Positives:
             Relevance grade of every entry.
         positive_scores
             Float64 score of every entry; only those of entries -1 are used.
-        positive_vectors
+        positive_embeddings
             One vector per entry -1, in order.
         """
         rows = as_int64s(items, "items")
         starts = as_offsets(offsets, "offsets", len(rows), "items")
         query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         _check_items(query, rows, "items")
-        return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_vectors)
+        return cls._checked(query, rows, len(starts) - 1, "items", grades, positive_scores, positive_embeddings)
 
     @classmethod
     @refuse_unknown_options("from_pairs")
@@ -169,7 +169,7 @@ class Positives:
         document_ids: npt.ArrayLike | None = None,
         grades: npt.ArrayLike | None = None,
         positive_scores: npt.ArrayLike | None = None,
-        positive_vectors: npt.NDArray[Any] | None = None,
+        positive_embeddings: npt.NDArray[Any] | None = None,
     ) -> Positives:
         """Take (query, document) pairs in any order; repeats are dropped and counted.
 
@@ -181,7 +181,7 @@ class Positives:
             Number of queries; needed without ``query_ids``.
         query_ids, document_ids
             The labels of all rows, in row order. A label that is not among them is an error that names it.
-        grades, positive_scores, positive_vectors
+        grades, positive_scores, positive_embeddings
             As in :meth:`from_csr`, aligned with the pairs.
         """
         if query_ids is None and n_queries is None:
@@ -194,7 +194,7 @@ class Positives:
         if len(query) and (query.min() < 0 or query.max() >= total):
             bad = query[(query < 0) | (query >= total)][0]
             raise NegmineValueError(f"`queries` must hold rows below {total}; got {bad}.")
-        return cls._checked(query, document, total, "documents", grades, positive_scores, positive_vectors)
+        return cls._checked(query, document, total, "documents", grades, positive_scores, positive_embeddings)
 
     @classmethod
     @refuse_unknown_options("from_lists")
@@ -205,7 +205,7 @@ class Positives:
         document_ids: npt.ArrayLike | None = None,
         grades: npt.ArrayLike | None = None,
         positive_scores: npt.ArrayLike | None = None,
-        positive_vectors: npt.NDArray[Any] | None = None,
+        positive_embeddings: npt.NDArray[Any] | None = None,
     ) -> Positives:
         """Take one list of documents per query.
 
@@ -217,14 +217,14 @@ class Positives:
             Rows, or labels where ``document_ids`` says what they stand for.
         document_ids : int64 or str (n_documents,), optional
             The labels of all documents, in row order. A label that is not among them is an error that names it.
-        grades, positive_scores, positive_vectors
+        grades, positive_scores, positive_embeddings
             As in :meth:`from_csr`, aligned with the entries of all lists.
         """
         lengths, flat = _flatten(lists, "lists")
         query = np.repeat(np.arange(len(lengths)), lengths)
         document = _translate(_labels(flat, "lists"), document_ids, "lists", "document_ids", outside=True)
         _refuse_matrix(lists, document, "lists")
-        return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_vectors)
+        return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_embeddings)
 
     @classmethod
     @refuse_unknown_options("from_dict")
@@ -360,7 +360,7 @@ class Positives:
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
         graded = None if grades is None else as_int64s(grades, "grades", len(order))[order][keep]
         if scores is not None and vectors is not None:
-            raise NegmineValueError("`positive_scores` and `positive_vectors` must not both be given; got both.")
+            raise NegmineValueError("`positive_scores` and `positive_embeddings` must not both be given; got both.")
         scored = None
         if scores is not None:
             given = as_float64s(scores, "positive_scores", len(order))
@@ -369,16 +369,16 @@ class Positives:
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
         if vectors is not None:
             # The caller's vectors follow the order of the entries -1 as given.
-            vectors = as_numpy(vectors, "positive_vectors")
+            vectors = as_numpy(vectors, "positive_embeddings")
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
             if len(vectors) != len(wanted):
-                raise NegmineValueError(f"`positive_vectors` must have {len(wanted)} rows; got {len(vectors)}.")
+                raise NegmineValueError(f"`positive_embeddings` must have {len(wanted)} rows; got {len(vectors)}.")
             vectors = vectors[wanted]
             with np.errstate(over="ignore"):
                 bad = ~np.isfinite(vectors.astype(np.float32)).all(axis=1)
             if bad.any():
-                raise NegmineValueError(f"`positive_vectors` must be finite; row {wanted[bad][0]} is not.")
+                raise NegmineValueError(f"`positive_embeddings` must be finite; row {wanted[bad][0]} is not.")
         items = np.ascontiguousarray(document[keep])
         counts = np.bincount(query[keep], minlength=total)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

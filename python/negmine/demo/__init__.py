@@ -44,9 +44,9 @@ class DemoSet:
         WordNet's handle of each meaning, such as ``"umbrella.n.01"``, in alphabetical order: a word that has
         the meaning, its part of speech, and which of the word's meanings it is. It need not be the word
         that a query asks for.
-    query_vectors : (n_queries, 384) float32
+    query_embeddings : (n_queries, 384) float32
         Embeddings of length 1, up to 0.05 %.
-    document_vectors : (n_documents, 384) float32
+    document_embeddings : (n_documents, 384) float32
         Likewise.
     positives : Positives
         For each query the rows of all meanings of its noun: every right answer. ``positives[i]`` are those of
@@ -64,8 +64,8 @@ class DemoSet:
     lemmas: list[str]
     documents: list[str]
     names: list[str]
-    query_vectors: NDArray[np.float32]
-    document_vectors: NDArray[np.float32]
+    query_embeddings: NDArray[np.float32]
+    document_embeddings: NDArray[np.float32]
     positives: Positives
     labeled: NDArray[np.int64]
     hypernyms: NDArray[np.int64]
@@ -73,7 +73,7 @@ class DemoSet:
 
     def __repr__(self) -> str:
         """Sizes, not contents."""
-        n_queries, (n_documents, width) = len(self.queries), self.document_vectors.shape
+        n_queries, (n_documents, width) = len(self.queries), self.document_embeddings.shape
         return f"DemoSet({n_queries} queries, {n_documents} documents, {width} wide)"
 
 
@@ -108,8 +108,8 @@ def load() -> DemoSet:
             lemmas=_lines(stored["lemmas"]),
             documents=documents,
             names=_lines(stored["names"]),
-            query_vectors=_vectors(stored["query_codes"], stored["query_scales"]),
-            document_vectors=_vectors(stored["document_codes"], stored["document_scales"]),
+            query_embeddings=_vectors(stored["query_codes"], stored["query_scales"]),
+            document_embeddings=_vectors(stored["document_codes"], stored["document_scales"]),
             positives=Positives.from_csr(stored["positives_offsets"], stored["positives_items"]),
             labeled=stored["labeled"].astype(np.int64),
             hypernyms=parents[parents[:, 1] < len(documents)],

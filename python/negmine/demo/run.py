@@ -158,10 +158,10 @@ def run(*, num_threads: int | None = None) -> DemoReport:
     demo = load()
     labeled = Positives.from_lists(demo.labeled[:, None])
     started = time.perf_counter()
-    index = ExactIndex(demo.document_vectors, num_threads=num_threads)
-    nearest = RULES[0].mine(index, demo.query_vectors, labeled)
+    index = ExactIndex(demo.document_embeddings, num_threads=num_threads)
+    nearest = RULES[0].mine(index, demo.query_embeddings, labeled)
     seconds = time.perf_counter() - started
-    results = [nearest, *(miner.mine(index, demo.query_vectors, labeled) for miner in RULES[1:])]
+    results = [nearest, *(miner.mine(index, demo.query_embeddings, labeled) for miner in RULES[1:])]
     return DemoReport(
         demo=demo,
         rules=tuple(_judge(demo, miner, result) for miner, result in zip(RULES, results, strict=True)),

@@ -1,6 +1,6 @@
 """Files in and out: embeddings, texts, judgements and runs in; mined negatives and training rows out.
 
-Readers: :func:`read_vectors` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, Parquet, Arrow),
+Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, Parquet, Arrow),
 :func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
 the documents that hold the same text, for ``groups=``.
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.io.beir import RetrievalSet, read_beir
-from negmine.io.embeddings import Vectors, read_vectors
+from negmine.io.embeddings import Vectors, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
 from negmine.io.qrels import read_qrels, read_run
@@ -42,7 +42,7 @@ __all__ = [
     "read_qrels",
     "read_run",
     "read_texts",
-    "read_vectors",
+    "read_embeddings",
     "same_text_groups",
     "write_negatives",
     "write_training_rows",

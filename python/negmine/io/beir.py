@@ -15,7 +15,7 @@ from negmine.data.positives import Positives
 from negmine.data.qrels import Qrels, Unknown
 from negmine.errors import NegmineValueError
 from negmine.io import tables
-from negmine.io.embeddings import read_vectors
+from negmine.io.embeddings import read_embeddings
 from negmine.io.qrels import read_qrels
 from negmine.io.texts import Texts, read_texts, same_text_groups
 
@@ -42,7 +42,7 @@ class RetrievalSet:
         Places of the queries in their file.
     n_all_queries : int
         Queries in that file, of all splits.
-    corpus_vectors, query_vectors : array (n, width) or None
+    corpus_embeddings, query_embeddings : array (n, width) or None
         Embeddings, aligned with ``corpus`` and ``queries``; None where the folder has none.
     """
 
@@ -52,8 +52,8 @@ class RetrievalSet:
     split: str
     query_indices: npt.NDArray[np.int64]
     n_all_queries: int
-    corpus_vectors: npt.NDArray[Any] | None = None
-    query_vectors: npt.NDArray[Any] | None = None
+    corpus_embeddings: npt.NDArray[Any] | None = None
+    query_embeddings: npt.NDArray[Any] | None = None
 
     def positives(self, *, min_grade: int = 1, unknown: Unknown = "error") -> Positives:
         """Positives as rows; ``min_grade`` and ``unknown`` are those of :meth:`Qrels.positives`."""
@@ -98,14 +98,14 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     queries = read_texts(_texts_file(root, "queries"), argument="queries")
     qrels, split = _qrels(root, split)
     name = _vectors_name(root, vectors)
-    corpus_vectors = None if name is None else _aligned(root, "corpus", name, len(corpus))
-    query_vectors = None if name is None else _aligned(root, "queries", name, len(queries))
+    corpus_embeddings = None if name is None else _aligned(root, "corpus", name, len(corpus))
+    query_embeddings = None if name is None else _aligned(root, "queries", name, len(queries))
     n_all_queries = len(queries)
     rows = np.flatnonzero(qrels.judged(queries.ids))
     if len(rows) < len(queries):
         queries = queries.take(rows)
-        query_vectors = None if query_vectors is None else query_vectors[rows]
-    return RetrievalSet(corpus, queries, qrels, split, rows, n_all_queries, corpus_vectors, query_vectors)
+        query_embeddings = None if query_embeddings is None else query_embeddings[rows]
+    return RetrievalSet(corpus, queries, qrels, split, rows, n_all_queries, corpus_embeddings, query_embeddings)
 
 
 def _texts_file(root: Path, side: str) -> Path:
@@ -158,7 +158,7 @@ def _aligned(root: Path, side: str, name: str, n: int) -> npt.NDArray[Any]:
     for suffix in _VECTOR_SUFFIXES:
         path = root / f"{side}.{name}{suffix}"
         if path.is_file():
-            rows = read_vectors(path, argument="vectors").rows
+            rows = read_embeddings(path, argument="vectors").rows
             if len(rows) != n:
                 raise NegmineValueError(f"`vectors` must have a row per text; {path} has {len(rows)}, not {n}.")
             return rows

@@ -16,7 +16,7 @@ from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
-__all__ = ["VECTOR_SUFFIXES", "Vectors", "read_vectors"]
+__all__ = ["VECTOR_SUFFIXES", "Vectors", "read_embeddings"]
 
 #: Suffixes of files that hold embeddings.
 VECTOR_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
@@ -44,7 +44,7 @@ class Vectors:
         return len(self.rows)
 
 
-def read_vectors(
+def read_embeddings(
     path: object, *, name: str | None = None, id_name: str | None = None, argument: str = "path"
 ) -> Vectors:
     """Read embeddings, one per row.
@@ -80,7 +80,7 @@ def read_vectors(
     >>> import numpy as np, pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "corpus.npy"
     >>> np.save(path, np.eye(3, dtype=np.float16))
-    >>> read_vectors(path).rows.shape
+    >>> read_embeddings(path).rows.shape
     (3, 3)
     """
     file = files.input_file(path, argument)

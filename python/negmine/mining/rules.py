@@ -29,7 +29,7 @@ def scores_of_outside_positives(
     width = as_rows(queries, "queries").shape[1]
     if positives.vectors.shape[1] != width:
         raise NegmineValueError(
-            f"`positive_vectors` must be as wide as the queries, {width}; got width {positives.vectors.shape[1]}."
+            f"`positive_embeddings` must be as wide as the queries, {width}; got width {positives.vectors.shape[1]}."
         )
     outside = positives.items == -1
     pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)

@@ -73,10 +73,10 @@ class Sweep:
     >>> import negmine
     >>> from negmine import demo
     >>> data = demo.load()
-    >>> index = negmine.ExactIndex(data.document_vectors)
+    >>> index = negmine.ExactIndex(data.document_embeddings)
     >>> known = data.labeled[:, None].tolist()
     >>> miner = negmine.HardNegativeMiner(5)
-    >>> sweep = miner.sweep(index, data.query_vectors, known, [0.0, 0.1, 0.2], hidden=data.positives)
+    >>> sweep = miner.sweep(index, data.query_embeddings, known, [0.0, 0.1, 0.2], hidden=data.positives)
     >>> sweep.false_negatives.round(3).tolist(), sweep.recommend().margin
     ([0.039, 0.026, 0.02], 0.2)
     """

@@ -165,12 +165,12 @@ def refresh(
     _refuse_other_types(table, miner=(miner, HardNegativeMiner))
     batch_size = check_integer(batch_size, "batch_size", least=1)
     _refuse_other_lengths(table, queries, documents)
-    query_vectors = _encode(encode, queries, "encode", batch_size)
+    query_embeddings = _encode(encode, queries, "encode", batch_size)
     named = "encode" if encode_documents is None else "encode_documents"
-    document_vectors = _encode(encode_documents or encode, documents, named, batch_size)
-    index = ExactIndex(document_vectors, metric=metric, num_threads=num_threads)
+    document_embeddings = _encode(encode_documents or encode, documents, named, batch_size)
+    index = ExactIndex(document_embeddings, metric=metric, num_threads=num_threads)
     fresh = miner.mine(
-        index, query_vectors, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
+        index, query_embeddings, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
     )
     table.publish(fresh)
     return fresh
