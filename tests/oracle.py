@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oracle_draws import NUM_RANDOM, SimANS, Place, Policy, draw_by_number, order, sequential_sum
+from oracle_draws import NUM_RANDOM, Place, Policy, SimANS, draw_by_number, order, sequential_sum
 
 Metric = Literal["ip", "cosine", "l2"]
 Reference = Literal["min", "max", "mean", "each"]
@@ -186,8 +186,8 @@ class Row:
         if self.no_positive:
             return "no_positive"
         if self.capped:
-            return "capped"
-        return "floor" if self.below_floor else "corpus_exhausted"
+            return "above_cap"
+        return "below_floor" if self.below_floor else "corpus_exhausted"
 
 
 def in_csr_order(positives: Sequence[Positive]) -> list[Positive]:
@@ -321,7 +321,7 @@ def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     if n_mined < n_ordered:
         return "document_limit"
     if len(row.pool) == row.width:
-        return "window"
+        return "rank_window"
     if n_ordered < len(row.pool):
         return "zero_weight"
     return row.shortage()

@@ -21,11 +21,11 @@ import numpy as np
 import negmine
 from negmine.batches import (
     BatchPlan,
-    cluster_plan,
     class_balanced_plan,
+    cluster_plan,
     epoch_permutation,
-    false_negative_pairs,
     false_negative_mask,
+    false_negative_pairs,
     mixture_plan,
     no_duplicate_plan,
     topic_plan,

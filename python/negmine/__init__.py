@@ -15,11 +15,11 @@ from negmine.data import Eligibility, Positives
 from negmine.errors import NegmineError
 from negmine.job import mine_to
 from negmine.mining import (
-    SimANS,
     CandidatePool,
     HardNegativeMiner,
     HardNegatives,
     Report,
+    SimANS,
     Softmax,
     Stride,
     mine,
@@ -28,7 +28,6 @@ from negmine.search import ExactIndex, TopK, score_pairs, verify
 from negmine.sketches import MinHash, SimHash, near_duplicates
 
 __all__ = [
-    "SimANS",
     "CandidatePool",
     "Clusters",
     "Eligibility",
@@ -39,6 +38,7 @@ __all__ = [
     "NegmineError",
     "Positives",
     "Report",
+    "SimANS",
     "SimHash",
     "Softmax",
     "Stride",

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import negmine
 from negmine.batches import (
-    sample_balanced_margins,
-    cluster_plan,
     class_balanced_plan,
-    false_negative_pairs,
+    cluster_plan,
     false_negative_mask,
+    false_negative_pairs,
     mixture_plan,
+    sample_balanced_margins,
     topic_plan,
 )
 from oracle_batches import chosen_pair, class_batches, cluster_epoch, hands, masked, topic_batch

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import SimANS, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax
+from negmine import Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax
 from negmine.errors import (
     CorpusChangedError,
     JobError,

@@ -15,8 +15,8 @@ import pytest
 import negmine
 from negmine.batches import (
     BatchPlan,
-    cluster_plan,
     class_balanced_plan,
+    cluster_plan,
     false_negative_mask,
     mixture_plan,
     no_duplicate_plan,

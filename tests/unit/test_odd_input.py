@@ -13,7 +13,6 @@ import pytest
 
 import negmine
 from negmine import (
-    SimANS,
     CandidatePool,
     Eligibility,
     ExactIndex,
@@ -21,6 +20,7 @@ from negmine import (
     HardNegatives,
     NegmineError,
     Positives,
+    SimANS,
     Softmax,
     Stride,
 )

@@ -12,7 +12,7 @@ import pytest
 import oracle
 import oracle_draws
 from oracle import Limits, Rules
-from oracle_draws import SimANS, Place, Softmax, Stride
+from oracle_draws import Place, SimANS, Softmax, Stride
 
 QUERY = [[1.0]]
 DEEP = Limits(range_max=100)
@@ -146,7 +146,7 @@ def test_reference_each_gives_a_row_per_positive_and_excludes_them_all() -> None
     rows = oracle.candidates([[1.0], [1.0]], line(1.0, 0.5, 0.75, 0.25), [[1, 0], []], limits, metric="ip")
     assert [(row.query, row.positive, row.pool, row.reason) for row in rows] == [
         (0, 0, [2, 3], "corpus_exhausted"),
-        (0, 1, [3], "capped"),
+        (0, 1, [3], "above_cap"),
         (1, -1, [], "no_positive"),
     ]
     assert sum(rows[2].counts.values()) == 0
@@ -171,8 +171,8 @@ def test_window_counts_survivors_and_ties_go_by_row() -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(max_score=0.5, min_score=0.5), "capped"),
-        (Limits(max_score=1.0, min_score=0.5), "floor"),
+        (Limits(max_score=0.5, min_score=0.5), "above_cap"),
+        (Limits(max_score=1.0, min_score=0.5), "below_floor"),
         (Limits(max_score=1.0), "corpus_exhausted"),
         (Limits(range_max=3), ""),
     ],
@@ -363,8 +363,8 @@ def test_random_negatives_pass_over_the_chosen_the_capped_and_the_floor() -> Non
 
 def test_reasons_of_selection_in_their_order() -> None:
     full = two_rows(Limits(range_max=2))
-    assert oracle.select(full, 3)[0].reason == "window"
-    assert oracle.select(full, 2, Softmax(1e-320))[0].reason == "window"
+    assert oracle.select(full, 3)[0].reason == "rank_window"
+    assert oracle.select(full, 2, Softmax(1e-320))[0].reason == "rank_window"
     wide = two_rows(Limits(range_max=9))
     assert oracle.select(wide, 2, Softmax(1e-320))[0].reason == "zero_weight"
     assert oracle.select(wide, 5)[0].reason == "corpus_exhausted"

@@ -11,11 +11,11 @@ import pytest
 import negmine
 from negmine.batches import (
     NgameSchedule,
-    sample_balanced_margins,
-    cluster_plan,
     class_balanced_plan,
+    cluster_plan,
     false_negative_mask,
     mixture_plan,
+    sample_balanced_margins,
     topic_plan,
 )
 from negmine.clustering import cluster_guarantee

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from negmine import SimANS, CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, Softmax, Stride
+from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax, Stride
 from negmine.mining import Reason
 from negmine.mining.report import Source
 

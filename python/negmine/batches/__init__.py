@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from negmine.batches.classes import ClassBalancedPlan, class_balanced_plan
 from negmine.batches.clusters import ClusterPlan, cluster_plan
-from negmine.batches.false_negatives import false_negative_pairs, false_negative_mask
+from negmine.batches.false_negatives import false_negative_mask, false_negative_pairs
 from negmine.batches.mixtures import MixturePlan, mixture_plan
 from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
@@ -20,13 +20,13 @@ __all__ = [
     "NgameSchedule",
     "NoDuplicatePlan",
     "TopicPlan",
-    "sample_balanced_margins",
-    "cluster_plan",
     "class_balanced_plan",
+    "cluster_plan",
     "epoch_permutation",
-    "false_negative_pairs",
     "false_negative_mask",
+    "false_negative_pairs",
     "mixture_plan",
     "no_duplicate_plan",
+    "sample_balanced_margins",
     "topic_plan",
 ]

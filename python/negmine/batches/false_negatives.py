@@ -16,7 +16,7 @@ from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Rules", "false_negative_pairs", "false_negative_mask"]
+__all__ = ["Rules", "false_negative_mask", "false_negative_pairs"]
 
 _INSTEAD = "`false_negative_pairs` says the same in little."
 

@@ -23,7 +23,7 @@ from negmine.errors import NegmineValueError
 from negmine.io.training import FORMATS
 from negmine.job import inputs, mine_to
 from negmine.mining.miner import HardNegativeMiner
-from negmine.mining.policies import SimANS, Sampling, Softmax, Stride
+from negmine.mining.policies import Sampling, SimANS, Softmax, Stride
 from negmine.search.exact import METRICS, ExactIndex
 
 __all__ = ["command"]
@@ -225,7 +225,7 @@ def _mine(
         index = ExactIndex(
             task.corpus,
             metric=options["metric"],
-            document_ids=task.document_ids,
+            ids=task.document_ids,
             num_threads=threads,
             memory_limit=options["memory_limit"],
         )

@@ -27,8 +27,8 @@ from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.training import write_training_rows
 
 __all__ = [
-    "NegativesEvaluation",
     "MinedRows",
+    "NegativesEvaluation",
     "Qrels",
     "Records",
     "RetrievalSet",
@@ -38,11 +38,11 @@ __all__ = [
     "Written",
     "evaluate_negatives",
     "read_beir",
+    "read_embeddings",
     "read_negatives",
     "read_qrels",
     "read_run",
     "read_texts",
-    "read_embeddings",
     "same_text_groups",
     "write_negatives",
     "write_training_rows",

@@ -11,17 +11,17 @@ from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sweep import Sweep
 
 __all__ = [
-    "SimANS",
     "CandidatePool",
     "Chosen",
     "HardNegativeMiner",
     "HardNegatives",
+    "LabelIssues",
     "Reason",
     "Report",
+    "SimANS",
     "Softmax",
     "Source",
     "Stride",
-    "LabelIssues",
     "Sweep",
     "mine",
 ]

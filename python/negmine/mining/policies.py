@@ -12,7 +12,7 @@ from typing import Literal
 from negmine._core.options import check_choice, check_real, refuse_unknown_fields
 from negmine.errors import NegmineValueError
 
-__all__ = ["SimANS", "Sampling", "Softmax", "Stride"]
+__all__ = ["Sampling", "SimANS", "Softmax", "Stride"]
 
 
 @refuse_unknown_fields

@@ -21,10 +21,10 @@ class Reason(IntEnum):
     NONE = 0
     NO_POSITIVE = 1
     DOCUMENT_LIMIT = 2
-    WINDOW = 3
+    RANK_WINDOW = 3
     ZERO_WEIGHT = 4
-    CAPPED = 5
-    FLOOR = 6
+    ABOVE_CAP = 5
+    BELOW_FLOOR = 6
     CORPUS_EXHAUSTED = 7
     RANDOM_EXHAUSTED = 8
 

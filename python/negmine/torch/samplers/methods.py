@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from negmine._core.options import refuse_unknown_fields
-from negmine.batches import cluster_plan, class_balanced_plan, no_duplicate_plan, topic_plan
+from negmine.batches import class_balanced_plan, cluster_plan, no_duplicate_plan, topic_plan
 from negmine.clustering.labels import ClusterLike
 from negmine.torch.samplers.plan_sampler import PlanBatchSampler
 

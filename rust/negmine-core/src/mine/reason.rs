@@ -12,13 +12,13 @@ pub enum Reason {
     /// Documents had served as many rows as they may.
     DocumentLimit = 2,
     /// The pool was full: `range_max` is what limits it.
-    Window = 3,
+    RankWindow = 3,
     /// The policy gave documents of the pool a weight of exactly zero.
     ZeroWeight = 4,
     /// Candidates lie above the cap.
-    Capped = 5,
+    AboveCap = 5,
     /// Candidates lie below `min_score`.
-    Floor = 6,
+    BelowFloor = 6,
     /// There are no more candidates in the corpus.
     CorpusExhausted = 7,
     /// The random draws met too many documents that may not be used.
