@@ -22,7 +22,7 @@ REFERENCES: tuple[oracle.Reference, ...] = ("min", "max", "mean", "each")
 class Features:
     """What a problem has besides vectors and positives."""
 
-    outside: str = "none"  # positives outside the corpus: "none", "scores", "vectors"
+    outside: str = "none"  # positives outside the corpus: "none", "scores", "embeddings"
     exclude: bool = False
     itself: str = "no"  # "no", "labels", "slice"
     groups: bool = False
@@ -87,7 +87,7 @@ def make_entries(rng: Rng, outside: str, n: int, width: int, query: NDArray[Any]
         entries.append(entries[0])
     for _ in range(rng.integers(0, 3) if outside != "none" else 0):
         vector = (query * np.float32(0.5)) if rng.random() < 0.5 else rng.standard_normal(width).astype(np.float32)
-        entries.append(vector if outside == "vectors" else float(oracle.pair_scores(query, vector, metric)))
+        entries.append(vector if outside == "embeddings" else float(oracle.pair_scores(query, vector, metric)))
     return [entries[i] for i in rng.permutation(len(entries))]
 
 

@@ -366,7 +366,7 @@ HERE = ["--out", "{tmp}/a.parquet"]
         (["--job", "{tmp}/job", "--tile-queries", "0"], "`tile_queries` must be at least 1; got 0"),
         ([*HERE, "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
         ([*HERE, "--unknown", "skip"], "`--unknown` must be 'error' or 'drop'"),
-        ([*HERE, "--vectors", "x"], "`--vectors` must come with `--beir`"),
+        ([*HERE, "--embeddings", "x"], "`--embeddings` must come with `--beir`"),
         ([*HERE, "--id-name", "id"], "`--id-name` must come with a table of embeddings"),
         ([*HERE, "--nonsense"], "No such option: --nonsense"),
         ([*HERE, "--exclude", "{tmp}/none.tsv"], "'--exclude'"),
@@ -495,7 +495,7 @@ def test_dedup_groups_texts_and_vectors(tmp_path: Path) -> None:
     assert table == {"id": ["d0", "d1", "d2", "d3"], "group": [0, -1, 0, -1], "keep": [True, True, False, True]}
 
     np.save(tmp_path / "v.npy", np.array([[1, 0], [0, 1], [1, 0.01]], np.float32))
-    done = negmine("dedup", "--vectors", tmp_path / "v.npy", "--threshold", 0.9, "--out", tmp_path / "groups.npy")
+    done = negmine("dedup", "--embeddings", tmp_path / "v.npy", "--threshold", 0.9, "--out", tmp_path / "groups.npy")
     assert "3 rows: 1 group of near-duplicates, the largest of 2; 1 row beyond the first of a group" in done.stdout
     assert np.load(tmp_path / "groups.npy").tolist() == [0, -1, 0]
 

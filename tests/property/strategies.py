@@ -34,7 +34,7 @@ LARGE_SHAPES = st.tuples(st.integers(1, 120), st.integers(200, 3000), st.integer
 
 FEATURES = st.builds(
     Features,
-    outside=st.sampled_from(["none", "scores", "vectors"]),
+    outside=st.sampled_from(["none", "scores", "embeddings"]),
     exclude=st.booleans(),
     itself=st.sampled_from(["no", "labels", "slice"]),
     groups=st.booleans(),

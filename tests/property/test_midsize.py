@@ -14,7 +14,7 @@ from vectors import LAYOUTS, clusters, queries_for
 
 PLAIN = Features(depth=20)
 MARGINS = Features(exclude=True, absolute=True, lowest=True, groups=True, depth=50, range_min=2)
-EACH = Features(reference="each", relative=True, outside="vectors", eligible=True, itself="labels", depth=10)
+EACH = Features(reference="each", relative=True, outside="embeddings", eligible=True, itself="labels", depth=10)
 ITSELF = Features(itself="slice", highest=True, depth=100, reference="mean")
 
 CASES = [

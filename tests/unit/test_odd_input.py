@@ -317,7 +317,7 @@ def test_truth_values_are_no_rows_and_no_labels() -> None:
         (([0, 1], [-1]), "`positive_scores` or `positive_embeddings` must be given"),
         (([0, 1], [1], [1, 2]), "`grades` must have shape (1,)"),
         (([0, 1], [-1], None, [0.5, 0.5]), "`scores` must have shape (1,)"),
-        (([0, 1], [-1], None, None, np.ones((2, 3))), "`vectors` must have 1 rows; got 2"),
+        (([0, 1], [-1], None, None, np.ones((2, 3))), "`embeddings` must have 1 rows; got 2"),
     ],
 )
 def test_positives_are_sorted_lists_whoever_makes_them(given: tuple[Any, ...], words: str) -> None:

@@ -117,8 +117,8 @@ def test_vectors_of_those_outside_follow_them() -> None:
     vectors = np.array([[1.0], [2.0], [3.0]])
     positives = Positives.from_pairs([1, 0, 0, 1], [-1, 3, -1, -1], n_queries=2, positive_embeddings=vectors)
     assert positives.items.tolist() == [-1, 3, -1, -1]
-    assert positives.vectors is not None
-    assert positives.vectors.ravel().tolist() == [2.0, 1.0, 3.0]
+    assert positives.embeddings is not None
+    assert positives.embeddings.ravel().tolist() == [2.0, 1.0, 3.0]
 
 
 def test_an_outside_positive_among_labels_is_minus_one() -> None:
@@ -137,7 +137,7 @@ def test_slices_are_what_the_queries_have() -> None:
     assert part.scores[0] == 0.25
     assert part.grades.tolist() == [3, 4, 5]
     vectors = Positives.from_lists([[-1], [3, -1], [-1]], positive_embeddings=np.array([[1.0], [2.0], [3.0]]))
-    cut = vectors.slice(1, 3).vectors
+    cut = vectors.slice(1, 3).embeddings
     assert cut is not None
     assert cut.ravel().tolist() == [2.0, 3.0]
 

@@ -176,7 +176,7 @@ def test_groups_of_vectors_are_exact(seed: int, threshold: float, copies: int) -
     base = rng.standard_normal((6, 4)).astype(np.float32)
     noisy = base[rng.integers(0, 6, copies)] + rng.choice([0, 0.05, 0.3]) * rng.standard_normal((copies, 4))
     vectors = np.concatenate([base, noisy.astype(np.float32), np.zeros((2, 4), np.float32)])
-    found = near_duplicates(vectors=vectors, threshold=threshold, num_threads=1)
+    found = near_duplicates(embeddings=vectors, threshold=threshold, num_threads=1)
     n = len(vectors)
     left, right = np.triu_indices(n, 1)
     pairs = np.stack([left, right], axis=1)
@@ -209,7 +209,7 @@ def test_the_same_groups_for_any_number_of_threads_and_every_input() -> None:
 def test_many_copies_cost_little() -> None:
     found = near_duplicates(["the same text, again and again"] * 3000, threshold=0.9)
     assert found.verified == found.n_redundant == 2999
-    assert near_duplicates(vectors=np.ones((3000, 2), np.float32), threshold=1.0).n_redundant == 2999
+    assert near_duplicates(embeddings=np.ones((3000, 2), np.float32), threshold=1.0).n_redundant == 2999
 
 
 def test_texts_are_compared_without_case_form_and_space() -> None:
@@ -227,7 +227,11 @@ def test_bands_follow_the_threshold() -> None:
 
 
 def test_nothing_at_all() -> None:
-    for found in (near_duplicates([]), near_duplicates(vectors=np.zeros((0, 3), np.float32)), near_duplicates(sets=[])):
+    for found in (
+        near_duplicates([]),
+        near_duplicates(embeddings=np.zeros((0, 3), np.float32)),
+        near_duplicates(sets=[]),
+    ):
         assert found.groups.shape == (0,)
         assert found.pairs.shape == (0, 2)
 
@@ -235,18 +239,18 @@ def test_nothing_at_all() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "`texts`, `sets`, `signatures` or `vectors` must be given, and only one of them; got none"),
+        ({}, "`texts`, `sets`, `signatures` or `embeddings` must be given, and only one of them; got none"),
         ({"texts": ["a"], "sets": [[1]]}, "only one of them; got texts, sets"),
         ({"texts": "abc"}, "`texts` must be an iterable of strings; got str"),
         ({"texts": ["a", 5]}, "`texts` must hold strings; got 5 at row 1"),
-        ({"texts": np.eye(2)}, "`texts` must hold strings; got an array at row 0. Embeddings are `vectors=`."),
+        ({"texts": np.eye(2)}, "`texts` must hold strings; got an array at row 0. Embeddings are `embeddings=`."),
         ({"texts": ["a"], "threshold": 0.0}, "`threshold` must be greater than 0"),
         ({"texts": ["a"], "threshold": 1.5}, "`threshold` must be at most 1; got 1.5"),
         ({"texts": ["a"], "n": 0}, "`n` must be at least 1; got 0"),
         ({"texts": ["a"], "shingle": "lines"}, "`shingle` must be one of 'characters', 'words'; got 'lines'"),
         ({"signatures": np.zeros((2, 4))}, "`signatures` must be a uint32 array"),
-        ({"vectors": np.full((3, 2), np.nan)}, "`vectors` must be finite; row 0 holds"),
-        ({"vectors": np.zeros((3, 0))}, "`vectors` must be at least 1 wide"),
+        ({"embeddings": np.full((3, 2), np.nan)}, "`embeddings` must be finite; row 0 holds"),
+        ({"embeddings": np.zeros((3, 0))}, "`embeddings` must be at least 1 wide"),
         ({"sets": (np.array([0, 3]), np.array([1, 2]))}, "`sets` must start at 0"),
         ({"txt": ["a"]}, "`near_duplicates` has no option 'txt'"),
     ],

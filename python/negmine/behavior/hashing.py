@@ -1,4 +1,4 @@
-"""By what behaviours are hashed into buckets: vectors by SimHash, sets of tokens by MinHash of a few bits."""
+"""By what behaviours are hashed into buckets: embeddings by SimHash, sets of tokens by MinHash of a few bits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shape(hasher: Hasher) -> tuple[int, int]:
 
 def signatures(
     hasher: Hasher,
-    behaviours: Any,  # noqa: ANN401 (vectors or sets)
+    behaviours: Any,  # noqa: ANN401 (embeddings or sets)
     argument: str,
     mask: object,
     threads: int,

@@ -86,7 +86,7 @@ def command(
     metric: Annotated[str | None, typer.Option(help="Of kmeans: cosine (default) or l2.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Rounds of kmeans at most. Default: 10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    vector_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
+    embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Column of labels in tables of embeddings.")] = None,
     num_threads: Annotated[int | None, typer.Option(help="Threads. Default: all that there are.")] = None,
     json: Json = False,
@@ -106,12 +106,12 @@ def command(
             iterations=iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
-    vectors = io.read_embeddings(embeddings, name=vector_name, id_name=id_name, argument="embeddings")
+    embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
     started = time.perf_counter()
-    with shown("clustering", len(vectors), "rows") as progress:
-        found = wanted.find(vectors.rows, start, threads, progress)
+    with shown("clustering", len(embeddings), "rows") as progress:
+        found = wanted.find(embeddings.rows, start, threads, progress)
     seconds = time.perf_counter() - started
-    _write(found, vectors.ids, out)
+    _write(found, embeddings.ids, out)
     sizes = found.sizes
     result = {
         "out": out,

@@ -25,7 +25,7 @@ def command(
     texts: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Texts: JSONL or a table, titles before texts.")
     ] = None,
-    vectors: Annotated[
+    embeddings: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Embeddings: .npy, .safetensors or a table.")
     ] = None,
     out: Annotated[
@@ -37,15 +37,15 @@ def command(
     k: Annotated[int, typer.Option("-k", help="Minima of a signature of a text.")] = 128,
     seed: Annotated[int, typer.Option(help="Which hash functions.")] = 0,
     text_name: Annotated[str, typer.Option(help="Key or column of the texts.")] = "text",
-    vector_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
+    embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Key or column of the labels.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: every usable core.")] = None,
     json: Json = False,
 ) -> None:
     """Group near-duplicate texts or embeddings; the keys are what the miner's groups take."""
-    if (texts is None) == (vectors is None):
+    if (texts is None) == (embeddings is None):
         got = "neither" if texts is None else "both"
-        raise ArgumentError(f"`--texts` or `--vectors` must be given, and only one of them; got {got}.")
+        raise ArgumentError(f"`--texts` or `--embeddings` must be given, and only one of them; got {got}.")
     if out is not None:
         check_out(out, SUFFIXES)
     rows: dict[str, Any]
@@ -53,9 +53,9 @@ def command(
         read = io.read_texts(texts, id_name=id_name, text_name=text_name, argument="texts")
         ids, rows = read.ids, {"texts": read.joined().to_pylist()}
     else:
-        found_vectors = io.read_embeddings(vectors, name=vector_name, id_name=id_name, argument="vectors")
-        ids = np.arange(len(found_vectors)) if found_vectors.ids is None else found_vectors.ids
-        rows = {"vectors": found_vectors.rows}
+        found_embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+        ids = np.arange(len(found_embeddings)) if found_embeddings.ids is None else found_embeddings.ids
+        rows = {"embeddings": found_embeddings.rows}
     options: dict[str, Any] = {"threshold": threshold, "shingle": shingle, "n": n, "k": k, "seed": seed}
     with arguments():
         found = near_duplicates(**rows, **options, num_threads=threads)

@@ -94,12 +94,12 @@ def command(
         ),
     ] = None,
     split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgements.")] = None,
-    vectors: Annotated[
+    embeddings: Annotated[
         str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
     ] = None,
     query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
     corpus_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
-    vector_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
+    embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
     min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
     unknown: Annotated[str, _option(INPUTS, "Judgements of labels without a row: error or drop.")] = "error",
@@ -153,13 +153,13 @@ def command(
         source = Sources(
             beir=beir,
             split=split,
-            vectors=vectors,
+            embeddings=embeddings,
             queries=queries,
             corpus=corpus,
             positives=positives,
             query_texts=query_texts,
             corpus_texts=corpus_texts,
-            vector_name=vector_name,
+            embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,
             min_grade=min_grade,

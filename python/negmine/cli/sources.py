@@ -30,13 +30,13 @@ class Sources:
 
     beir: Path | None
     split: str | None
-    vectors: str | None
+    embeddings: str | None
     queries: Path | None
     corpus: Path | None
     positives: Path | None
     query_texts: Path | None
     corpus_texts: Path | None
-    vector_name: str | None
+    embedding_name: str | None
     id_name: str | None
     exclude: Path | None
     min_grade: int
@@ -49,8 +49,8 @@ class Sources:
             for name in ("queries", "corpus", "positives"):
                 if getattr(self, name) is None:
                     raise ArgumentError(f"`--{name}` must be given where `--beir` is not.")
-            if self.vectors is not None:
-                raise ArgumentError(f"`--vectors` must come with `--beir`; got {self.vectors!r} alone.")
+            if self.embeddings is not None:
+                raise ArgumentError(f"`--embeddings` must come with `--beir`; got {self.embeddings!r} alone.")
         else:
             for name in ("positives", "query_texts", "corpus_texts", "id_name"):
                 if getattr(self, name) is not None:
@@ -91,10 +91,10 @@ def read(sources: Sources) -> Task:
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
     queries = io.read_embeddings(
-        sources.queries, name=sources.vector_name, id_name=_id_name(sources, sources.queries), argument="queries"
+        sources.queries, name=sources.embedding_name, id_name=_id_name(sources, sources.queries), argument="queries"
     )
     corpus = io.read_embeddings(
-        sources.corpus, name=sources.vector_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
+        sources.corpus, name=sources.embedding_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
     corpus_texts = _texts(sources.corpus_texts, "corpus_texts", len(corpus))
@@ -125,11 +125,11 @@ def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
 
 
 def _from_beir(sources: Sources, folder: Path) -> Task:
-    found = io.read_beir(folder, split=sources.split, vectors=sources.vectors)
+    found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
     queries, corpus = found.query_embeddings, found.corpus_embeddings
     if sources.queries is not None and sources.corpus is not None:
-        all_queries = io.read_embeddings(sources.queries, name=sources.vector_name, argument="queries").rows
-        corpus = io.read_embeddings(sources.corpus, name=sources.vector_name, argument="corpus").rows
+        all_queries = io.read_embeddings(sources.queries, name=sources.embedding_name, argument="queries").rows
+        corpus = io.read_embeddings(sources.corpus, name=sources.embedding_name, argument="corpus").rows
         if len(corpus) != len(found.corpus):
             raise NegmineValueError(
                 f"`corpus` must have a row per document of the folder, {len(found.corpus)}; got {len(corpus)}."

@@ -84,15 +84,15 @@ def of_integers(values: npt.NDArray[Any] | None) -> str | None:
 
 
 def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
-    """Digest of lists of rows, with the scores or vectors of entries outside the corpus."""
+    """Digest of lists of rows, with the scores or embeddings of entries outside the corpus."""
     if lists is None:
         return None
     parts: list[Any] = [np.ascontiguousarray(part, dtype="<i8").data for part in (lists.offsets, lists.items)]
     if isinstance(lists, Positives) and lists.scores is not None:
         parts += [b"scores", np.ascontiguousarray(lists.scores, dtype="<f8").data]
-    if isinstance(lists, Positives) and lists.vectors is not None:
-        vectors = of_rows(as_rows(lists.vectors, "positive_embeddings"), "positive_embeddings", num_threads)
-        parts += [b"vectors", json.dumps(vectors).encode()]
+    if isinstance(lists, Positives) and lists.embeddings is not None:
+        embeddings = of_rows(as_rows(lists.embeddings, "positive_embeddings"), "positive_embeddings", num_threads)
+        parts += [b"embeddings", json.dumps(embeddings).encode()]
     return _digest(*parts)
 
 

@@ -48,7 +48,7 @@ class Positives:
         Relevance grade of every entry.
     scores : float64 (n,) or None
         Score of every entry that lies outside the corpus, NaN for the others.
-    vectors : array (n_outside, width) or None
+    embeddings : array (n_outside, width) or None
         Vectors of the entries outside the corpus, in CSR order.
     duplicates : int
         Repeated (query, document) pairs that were dropped.
@@ -69,7 +69,7 @@ class Positives:
     items: npt.NDArray[np.int64]
     grades: npt.NDArray[np.int64] | None = None
     scores: npt.NDArray[np.float64] | None = None
-    vectors: npt.NDArray[Any] | None = None
+    embeddings: npt.NDArray[Any] | None = None
     duplicates: int = 0
     _lower: Positives | None = field(default=None, repr=False)
 
@@ -84,9 +84,9 @@ class Positives:
         if self.scores is not None:
             object.__setattr__(self, "scores", as_float64s(self.scores, "scores", n))
         n_outside = int((self.items == -1).sum())
-        if self.vectors is not None and len(self.vectors) != n_outside:
-            raise NegmineValueError(f"`vectors` must have {n_outside} rows; got {len(self.vectors)}.")
-        if n_outside and self.scores is None and self.vectors is None:
+        if self.embeddings is not None and len(self.embeddings) != n_outside:
+            raise NegmineValueError(f"`embeddings` must have {n_outside} rows; got {len(self.embeddings)}.")
+        if n_outside and self.scores is None and self.embeddings is None:
             raise NegmineValueError(
                 "`positive_scores` or `positive_embeddings` must be given for entries -1, outside the corpus; got neither."
             )
@@ -323,7 +323,7 @@ class Positives:
             self.items[first:last],
             None if self.grades is None else self.grades[first:last],
             None if self.scores is None else self.scores[first:last],
-            None if self.vectors is None else self.vectors[outside[first] : outside[last]],
+            None if self.embeddings is None else self.embeddings[outside[first] : outside[last]],
         )
 
     @classmethod
@@ -335,12 +335,12 @@ class Positives:
         argument: str,
         grades: npt.ArrayLike | None,
         scores: npt.ArrayLike | None,
-        vectors: npt.NDArray[Any] | None,
+        embeddings: npt.NDArray[Any] | None,
     ) -> Positives:
         """Refuse what is neither a row nor -1, then finish."""
         if len(document) and document.min() < -1:
             raise NegmineValueError(f"`{argument}` must hold rows, or -1 for outside the corpus; got {document.min()}.")
-        return cls._finish(query, document, total, grades, scores, vectors)
+        return cls._finish(query, document, total, grades, scores, embeddings)
 
     @classmethod
     def _finish(
@@ -350,7 +350,7 @@ class Positives:
         total: int,
         grades: npt.ArrayLike | None,
         scores: npt.ArrayLike | None,
-        vectors: npt.NDArray[Any] | None,
+        embeddings: npt.NDArray[Any] | None,
     ) -> Positives:
         """Sort pairs by (query, document), drop repeats inside the corpus, and carry what belongs to the entries."""
         sorted_already = (query[1:] > query[:-1]) | ((query[1:] == query[:-1]) & (document[1:] >= document[:-1]))
@@ -359,7 +359,7 @@ class Positives:
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
         graded = None if grades is None else as_int64s(grades, "grades", len(order))[order][keep]
-        if scores is not None and vectors is not None:
+        if scores is not None and embeddings is not None:
             raise NegmineValueError("`positive_scores` and `positive_embeddings` must not both be given; got both.")
         scored = None
         if scores is not None:
@@ -367,22 +367,22 @@ class Positives:
             scored = np.where(document == -1, given[order], np.nan)[keep]
             if not np.isfinite(scored[document[keep] == -1]).all():
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
-        if vectors is not None:
-            # The caller's vectors follow the order of the entries -1 as given.
-            vectors = as_numpy(vectors, "positive_embeddings")
+        if embeddings is not None:
+            # The caller's embeddings follow the order of the entries -1 as given.
+            embeddings = as_numpy(embeddings, "positive_embeddings")
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
-            if len(vectors) != len(wanted):
-                raise NegmineValueError(f"`positive_embeddings` must have {len(wanted)} rows; got {len(vectors)}.")
-            vectors = vectors[wanted]
+            if len(embeddings) != len(wanted):
+                raise NegmineValueError(f"`positive_embeddings` must have {len(wanted)} rows; got {len(embeddings)}.")
+            embeddings = embeddings[wanted]
             with np.errstate(over="ignore"):
-                bad = ~np.isfinite(vectors.astype(np.float32)).all(axis=1)
+                bad = ~np.isfinite(embeddings.astype(np.float32)).all(axis=1)
             if bad.any():
                 raise NegmineValueError(f"`positive_embeddings` must be finite; row {wanted[bad][0]} is not.")
         items = np.ascontiguousarray(document[keep])
         counts = np.bincount(query[keep], minlength=total)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(offsets, items, graded, scored, vectors, duplicates=int(repeat.sum()))
+        return cls(offsets, items, graded, scored, embeddings, duplicates=int(repeat.sum()))
 
 
 def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argument: str) -> None:

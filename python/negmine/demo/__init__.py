@@ -6,7 +6,7 @@ and you know what real data never tells: which of the mined "negatives" are righ
 labelled.
 
 The texts and relations are from WordNet 3.0, whose notice stands beside the data as ``LICENSE.wordnet``.
-The vectors are all-MiniLM-L6-v2 embeddings, stored as integer codes. ``scripts/make_demo_set.py`` in the
+The embeddings are all-MiniLM-L6-v2 embeddings, stored as integer codes. ``scripts/make_demo_set.py`` in the
 repository makes the set, and ``data/README.md`` says how it was chosen and what to expect of it.
 """
 
@@ -30,7 +30,7 @@ __all__ = ["DemoSet", "load"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DemoSet:
-    """Queries, documents, their vectors, and what is true of them.
+    """Queries, documents, their embeddings, and what is true of them.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from __future__ import annotations
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.io.beir import RetrievalSet, read_beir
-from negmine.io.embeddings import Vectors, read_embeddings
+from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
 from negmine.io.qrels import read_qrels, read_run
@@ -27,6 +27,7 @@ from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.training import write_training_rows
 
 __all__ = [
+    "Embeddings",
     "MinedRows",
     "NegativesEvaluation",
     "Qrels",
@@ -34,7 +35,6 @@ __all__ = [
     "RetrievalSet",
     "Run",
     "Texts",
-    "Vectors",
     "Written",
     "evaluate_negatives",
     "read_beir",

@@ -66,7 +66,7 @@ class RetrievalSet:
         return same_text_groups(self.corpus)
 
 
-def read_beir(folder: object, *, split: str | None = None, vectors: str | None = None) -> RetrievalSet:
+def read_beir(folder: object, *, split: str | None = None, embeddings: str | None = None) -> RetrievalSet:
     """Read a retrieval set.
 
     Two layouts are known. BEIR's: ``corpus.jsonl`` and ``queries.jsonl`` (keys "_id", "title", "text") and
@@ -79,7 +79,7 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     folder : path
     split
         Name of the split. Default: the only one that there is.
-    vectors
+    embeddings
         ``NAME`` of the embeddings. Default: the only ones that there are, or none.
 
     Returns
@@ -97,7 +97,7 @@ def read_beir(folder: object, *, split: str | None = None, vectors: str | None =
     corpus = read_texts(_texts_file(root, "corpus"), argument="corpus")
     queries = read_texts(_texts_file(root, "queries"), argument="queries")
     qrels, split = _qrels(root, split)
-    name = _vectors_name(root, vectors)
+    name = _embeddings_name(root, embeddings)
     corpus_embeddings = None if name is None else _aligned(root, "corpus", name, len(corpus))
     query_embeddings = None if name is None else _aligned(root, "queries", name, len(queries))
     n_all_queries = len(queries)
@@ -133,7 +133,7 @@ def _qrels(root: Path, split: str | None) -> tuple[Qrels, str]:
     return read_qrels(root / "qrels" / f"{split}.tsv", argument="qrels"), split
 
 
-def _vectors_name(root: Path, vectors: str | None) -> str | None:
+def _embeddings_name(root: Path, embeddings: str | None) -> str | None:
     names = sorted(
         {
             path.name.removeprefix("corpus.").removesuffix(suffix)
@@ -141,7 +141,7 @@ def _vectors_name(root: Path, vectors: str | None) -> str | None:
             for path in root.glob(f"corpus.*{suffix}")
         }
     )
-    return None if vectors is None and not names else _only(vectors, names, "vectors", root)
+    return None if embeddings is None and not names else _only(embeddings, names, "embeddings", root)
 
 
 def _only(value: str | None, known: list[str], argument: str, root: Path) -> str:
@@ -158,10 +158,10 @@ def _aligned(root: Path, side: str, name: str, n: int) -> npt.NDArray[Any]:
     for suffix in _VECTOR_SUFFIXES:
         path = root / f"{side}.{name}{suffix}"
         if path.is_file():
-            rows = read_embeddings(path, argument="vectors").rows
+            rows = read_embeddings(path, argument="embeddings").rows
             if len(rows) != n:
-                raise NegmineValueError(f"`vectors` must have a row per text; {path} has {len(rows)}, not {n}.")
+                raise NegmineValueError(f"`embeddings` must have a row per text; {path} has {len(rows)}, not {n}.")
             return rows
     raise NegmineValueError(
-        f"`vectors` must be there for both sides; {root} has no {side}.{name}{_VECTOR_SUFFIXES[0]}."
+        f"`embeddings` must be there for both sides; {root} has no {side}.{name}{_VECTOR_SUFFIXES[0]}."
     )

@@ -16,17 +16,17 @@ from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
-__all__ = ["VECTOR_SUFFIXES", "Vectors", "read_embeddings"]
+__all__ = ["EMBEDDING_SUFFIXES", "Embeddings", "read_embeddings"]
 
 #: Suffixes of files that hold embeddings.
-VECTOR_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
+EMBEDDING_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
 
 #: Element types of safetensors that negmine reads, as NumPy names them.
 _SAFETENSORS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I8": "i1", "U8": "u1"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Vectors:
+class Embeddings:
     """Embeddings from a file.
 
     Attributes
@@ -46,7 +46,7 @@ class Vectors:
 
 def read_embeddings(
     path: object, *, name: str | None = None, id_name: str | None = None, argument: str = "path"
-) -> Vectors:
+) -> Embeddings:
     """Read embeddings, one per row.
 
     Parameters
@@ -63,7 +63,7 @@ def read_embeddings(
 
     Returns
     -------
-    Vectors
+    Embeddings
 
     Raises
     ------
@@ -84,8 +84,8 @@ def read_embeddings(
     (3, 3)
     """
     file = files.input_file(path, argument)
-    if file.suffix not in VECTOR_SUFFIXES:
-        raise NegmineValueError(f"`{argument}` must end in one of {', '.join(VECTOR_SUFFIXES)}; got {file}.")
+    if file.suffix not in EMBEDDING_SUFFIXES:
+        raise NegmineValueError(f"`{argument}` must end in one of {', '.join(EMBEDDING_SUFFIXES)}; got {file}.")
     if file.suffix in tables.TABLE_SUFFIXES:
         return _from_table(file, name, id_name, argument)
     if id_name is not None:
@@ -97,12 +97,12 @@ def read_embeddings(
     return _two_dimensional(_from_npy(file, argument), file, argument)
 
 
-def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Vectors:
+def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Embeddings:
     if rows.ndim != 2:
         raise NegmineValueError(f"`{argument}` must hold an array of shape (n, width); {path} has shape {rows.shape}.")
     if rows.dtype.name not in KINDS:
         raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; {path} holds {rows.dtype.name}.")
-    return Vectors(rows)
+    return Embeddings(rows)
 
 
 def _from_npy(path: Path, argument: str) -> npt.NDArray[Any]:
@@ -142,15 +142,15 @@ def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArra
     return np.memmap(path, mode="r", dtype=dtype, shape=shape, offset=8 + length + entry["data_offsets"][0])
 
 
-def _from_table(path: Path, name: str | None, id_name: str | None, argument: str) -> Vectors:
+def _from_table(path: Path, name: str | None, id_name: str | None, argument: str) -> Embeddings:
     schema = tables.read_schema(path, argument)
-    fitting = [field.name for field in schema if tables.is_vector_type(field.type)]
+    fitting = [field.name for field in schema if tables.is_embedding_type(field.type)]
     name = _only(name, fitting, f"column of embeddings of {path}", argument, schema.names)
     columns = [name] if id_name is None else [name, id_name]
     table = tables.read_table(path, argument, columns)
-    rows = tables.vector_column(table[name], argument, name)
+    rows = tables.embedding_column(table[name], argument, name)
     ids = None if id_name is None else tables.id_column(table[id_name], argument, id_name)
-    return Vectors(rows, ids)
+    return Embeddings(rows, ids)
 
 
 def _only(name: str | None, fitting: list[str], what: str, argument: str, known: list[str] | None = None) -> str:

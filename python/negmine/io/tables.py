@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE_SUFFIXES",
+    "embedding_column",
     "id_column",
-    "is_vector_type",
+    "is_embedding_type",
     "label_column",
     "read_schema",
     "read_table",
     "string_column",
     "to_array",
-    "vector_column",
 ]
 
 #: Suffixes of files that hold a table.
@@ -91,7 +91,7 @@ def _read(path: Path, argument: str, columns: list[str] | None, *, schema_only: 
         raise NegmineValueError(f"`{argument}` must be a readable {kind} file; got {path}: {error}") from error
 
 
-def vector_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDArray[Any]:
+def embedding_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDArray[Any]:
     """Turn a column of lists of numbers into an array, in place where it lies in one piece.
 
     Parameters
@@ -105,7 +105,7 @@ def vector_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDAr
     -------
     array (n, width)
     """
-    if not is_vector_type(column.type):
+    if not is_embedding_type(column.type):
         raise NegmineTypeError(
             f"`{argument}` must be a column of fixed-size lists of floats, int8 or uint8; column {name!r} is "
             f"{column.type}."
@@ -134,7 +134,7 @@ def vector_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDAr
     return joined
 
 
-def is_vector_type(kind: pa.DataType) -> bool:
+def is_embedding_type(kind: pa.DataType) -> bool:
     """Whether a column of this Arrow type may hold embeddings: lists of floats, int8 or uint8."""
     arrow = require("pyarrow", "io", "reading embeddings from a table")
     types = arrow.types

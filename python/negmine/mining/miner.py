@@ -1,6 +1,6 @@
 """The miner: what to mine, as one frozen object, and the two stages that do it.
 
-The first stage looks at vectors and is exact: one scan finds, per query, the best documents that pass all rules. The
+The first stage looks at embeddings and is exact: one scan finds, per query, the best documents that pass all rules. The
 second only chooses among those. Rules act inside the scan, not on a list that was cut before, so that a row is short
 only where the corpus holds no more; and every epoch's draw, another policy or a limit costs no second scan.
 """

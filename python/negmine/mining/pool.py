@@ -35,7 +35,7 @@ __all__ = ["CandidatePool"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """The vectors that a pool was made from."""
+    """The embeddings that a pool was made from."""
 
     index: ExactIndex
     queries: object
@@ -135,7 +135,7 @@ class CandidatePool:
         return len(self.counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the pool to ``path``, one ``.npz`` file, atomically; the vectors stay where they are.
+        """Write the pool to ``path``, one ``.npz`` file, atomically; the embeddings stay where they are.
 
         Raises
         ------
@@ -200,9 +200,9 @@ class CandidatePool:
         return replace(pool, ids=take_labels(pool.document_ids, pool.indices))
 
     def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
-        """The same pool with its vectors at hand again, after ``load``: ``num_random`` needs them.
+        """The same pool with its embeddings at hand again, after ``load``: ``num_random`` needs them.
 
-        The best document of every row is scored again, so that other vectors, another order or another metric are
+        The best document of every row is scored again, so that other embeddings, another order or another metric are
         noticed.
 
         Parameters
@@ -366,7 +366,7 @@ class CandidatePool:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         if self.origin is None:
             raise NegmineValueError(
-                "`num_random` must have the vectors at hand; got a loaded pool. Call `.attach(index, queries)` first."
+                "`num_random` must have the embeddings at hand; got a loaded pool. Call `.attach(index, queries)` first."
             )
         index, queries = self.origin.index, self.origin.queries
         return index._native.random_negatives(

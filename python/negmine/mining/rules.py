@@ -24,17 +24,17 @@ def scores_of_outside_positives(
     index: ExactIndex, queries: object, positives: Positives
 ) -> npt.NDArray[np.float64] | None:
     """Scores of positives outside the corpus, NaN for the others."""
-    if positives.vectors is None:
+    if positives.embeddings is None:
         return positives.scores
     width = as_rows(queries, "queries").shape[1]
-    if positives.vectors.shape[1] != width:
+    if positives.embeddings.shape[1] != width:
         raise NegmineValueError(
-            f"`positive_embeddings` must be as wide as the queries, {width}; got width {positives.vectors.shape[1]}."
+            f"`positive_embeddings` must be as wide as the queries, {width}; got width {positives.embeddings.shape[1]}."
         )
     outside = positives.items == -1
     pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
     scores = np.full(len(positives.items), np.nan)
-    scores[outside] = score_pairs(queries, positives.vectors, pairs, metric=index.metric)
+    scores[outside] = score_pairs(queries, positives.embeddings, pairs, metric=index.metric)
     return scores
 
 

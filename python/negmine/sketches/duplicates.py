@@ -1,4 +1,4 @@
-"""Near-duplicates: groups of texts, sets or vectors that are almost the same."""
+"""Near-duplicates: groups of texts, sets or embeddings that are almost the same."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class NearDuplicates:
         Their similarities, at least the threshold.
     threshold : float
     bands, band_rows : int
-        How signatures were cut: ``bands`` of ``band_rows`` words; 0 for vectors, which are searched exactly.
+        How signatures were cut: ``bands`` of ``band_rows`` words; 0 for embeddings, which are searched exactly.
     verified : int
-        Candidate pairs whose similarity was computed; for vectors, pairs at or above the threshold that were found.
+        Candidate pairs whose similarity was computed; for embeddings, pairs at or above the threshold that were found.
     """
 
     groups: npt.NDArray[np.int64]
@@ -97,7 +97,9 @@ class NearDuplicates:
         """
         s = _share(similarity, "similarity", least=0.0)
         if self.bands == 0:
-            raise NegmineValueError("`probability` must be asked of banded signatures; got an exact search of vectors.")
+            raise NegmineValueError(
+                "`probability` must be asked of banded signatures; got an exact search of embeddings."
+            )
         return float(1 - (1 - s**self.band_rows) ** self.bands)
 
 
@@ -107,7 +109,7 @@ def near_duplicates(
     *,
     sets: object = None,
     signatures: npt.ArrayLike | None = None,
-    vectors: object = None,
+    embeddings: object = None,
     threshold: float = 0.8,
     shingle: Literal["characters", "words"] = "characters",
     n: int | None = None,
@@ -121,7 +123,7 @@ def near_duplicates(
     Texts become sets of shingles; sets become MinHash signatures; sets that agree in a band of their signatures are
     candidates, and a candidate pair counts if its exact Jaccard similarity reaches the threshold. So no pair below it
     ever joins a group, and bands are chosen to miss at most one in a hundred of the pairs above (their similarities
-    spread evenly; more just at the threshold). Vectors are searched exactly and nothing is missed. The same groups for
+    spread evenly; more just at the threshold). Embeddings are searched exactly and nothing is missed. The same groups for
     any number of threads and any instruction set.
 
     Parameters
@@ -134,10 +136,10 @@ def near_duplicates(
     signatures : uint32 (n, k)
         Signatures of ``MinHash(k)``. Pairs are judged by the estimated similarity, whose standard deviation is about
         ``sqrt(t * (1 - t) / k)`` at a threshold t.
-    vectors : array (n, width)
+    embeddings : array (n, width)
         Types as for :class:`ExactIndex`; compared by cosine. Exactly one of the four must be given.
     threshold : float, default 0.8
-        Least similarity of near-duplicates, in (0, 1]: Jaccard, or cosine for vectors (as float32 scores have it).
+        Least similarity of near-duplicates, in (0, 1]: Jaccard, or cosine for embeddings (as float32 scores have it).
     shingle : "characters" (default) or "words"
         What a shingle of a text is made of.
     n : int, optional
@@ -158,7 +160,7 @@ def near_duplicates(
     Raises
     ------
     NegmineValueError
-        None or several of the four inputs, a threshold out of range, NaN or infinity in vectors.
+        None or several of the four inputs, a threshold out of range, NaN or infinity in embeddings.
     NegmineTypeError
         Texts that are no strings, or an input of a type that is not accepted.
 
@@ -177,11 +179,11 @@ def near_duplicates(
     >>> found.groups.tolist()
     [0, -1, 0]
     """
-    given = {"texts": texts, "sets": sets, "signatures": signatures, "vectors": vectors}
+    given = {"texts": texts, "sets": sets, "signatures": signatures, "embeddings": embeddings}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
         raise NegmineValueError(
-            f"`texts`, `sets`, `signatures` or `vectors` must be given, and only one of them; got "
+            f"`texts`, `sets`, `signatures` or `embeddings` must be given, and only one of them; got "
             f"{', '.join(names) or 'none'}."
         )
     least = _share(threshold, "threshold", least=0.0, above=0.0)
@@ -189,8 +191,8 @@ def near_duplicates(
     minhash = MinHash(k, seed=seed)
     unit = check_choice(shingle, "shingle", tuple(SHINGLES))
     width = SHINGLES[unit] if n is None else check_integer(n, "n", least=1)
-    if vectors is not None:
-        return _by_cosine(vectors, least, threads, told)
+    if embeddings is not None:
+        return _by_cosine(embeddings, least, threads, told)
     if signatures is not None:
         return _by_bands(_signatures(signatures), least, None, threads, told)
     read = _distinct(read_sets(sets, "sets")) if texts is None else text_sets(texts, unit, width, threads, told)
@@ -217,7 +219,7 @@ def _normal(texts: Iterable[str]) -> Iterable[str]:
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             if getattr(text, "ndim", 0):
-                got = f"an array at row {row}. Embeddings are `vectors=`."
+                got = f"an array at row {row}. Embeddings are `embeddings=`."
             else:
                 got = f"{text!r} at row {row}."
             raise NegmineTypeError(f"`texts` must hold strings; got {got}")
@@ -257,14 +259,14 @@ def _by_bands(
 
 def _by_cosine(value: object, threshold: float, threads: int, told: Progress | None) -> NearDuplicates:
     """Exact search among different rows, for ever more neighbours around those whose neighbours are all near."""
-    vectors = as_numpy(value, "vectors")
-    _check_vectors(vectors)
-    first = _first_copies(vectors)
-    real = (vectors != 0).any(axis=1)  # a row of zeros has no direction, so it is like nothing
+    embeddings = as_numpy(value, "embeddings")
+    _check_embeddings(embeddings)
+    first = _first_copies(embeddings)
+    real = (embeddings != 0).any(axis=1)  # a row of zeros has no direction, so it is like nothing
     copies = np.flatnonzero((first != np.arange(len(first))) & real)
     found = [(first[copies], copies, np.ones(len(copies)))]
     different = np.flatnonzero((first == np.arange(len(first))) & real)
-    corpus, rows, neighbours = vectors[different], np.arange(len(different)), NEIGHBOURS
+    corpus, rows, neighbours = embeddings[different], np.arange(len(different)), NEIGHBOURS
     index = ExactIndex(corpus, num_threads=threads) if len(corpus) > 1 else None
     while index is not None and len(rows):
         neighbours = min(neighbours, len(corpus))
@@ -282,23 +284,23 @@ def _by_cosine(value: object, threshold: float, threads: int, told: Progress | N
     left, right, similarities = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((right, left))
     left, right, similarities = left[order], right[order], similarities[order]
-    groups, joined = _native.connected_groups(len(vectors), left, right)
+    groups, joined = _native.connected_groups(len(embeddings), left, right)
     pairs = np.stack([left[joined], right[joined]], axis=1)
     return NearDuplicates(groups, pairs, similarities[joined], threshold, 0, 0, len(left))
 
 
-def _check_vectors(vectors: npt.NDArray[np.generic]) -> None:
-    if vectors.shape[1] == 0:
-        raise NegmineValueError(f"`vectors` must be at least 1 wide; got shape {vectors.shape}.")
-    if vectors.dtype.kind == "f":
-        bad = ~np.isfinite(vectors).all(axis=1)
+def _check_embeddings(embeddings: npt.NDArray[np.generic]) -> None:
+    if embeddings.shape[1] == 0:
+        raise NegmineValueError(f"`embeddings` must be at least 1 wide; got shape {embeddings.shape}.")
+    if embeddings.dtype.kind == "f":
+        bad = ~np.isfinite(embeddings).all(axis=1)
         if bad.any():
-            raise NegmineValueError(f"`vectors` must be finite; row {np.argmax(bad)} holds NaN or infinity.")
+            raise NegmineValueError(f"`embeddings` must be finite; row {np.argmax(bad)} holds NaN or infinity.")
 
 
-def _first_copies(vectors: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+def _first_copies(embeddings: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
     """The first row with the same bytes as each."""
-    whole = np.ascontiguousarray(vectors)
+    whole = np.ascontiguousarray(embeddings)
     if len(whole) == 0:
         return np.zeros(0, dtype=np.int64)
     bytes_ = whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()

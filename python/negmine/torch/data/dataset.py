@@ -86,7 +86,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
         What a query row stands for: texts, token ids, embeddings, labels. None leaves ``query`` out.
     documents : sequence, array or CPU tensor (n_documents, ...), or None
         Likewise for document rows. With None a batch holds row numbers alone, to look up on the device that has the
-        vectors.
+        embeddings.
     negatives : HardNegatives or NegativesTable
         A table is asked for its newest generation at each batch; negatives in memory stay as they are.
     positives : Positives or int64 (n_rows,), optional

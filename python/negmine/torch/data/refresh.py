@@ -206,18 +206,18 @@ def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt
         end = min(begin + batch_size, n)
         with torch.no_grad():
             found = encode(entries[begin:end])
-        vectors = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
+        embeddings = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
         if begin == 0:
-            embeddings = np.empty((n, vectors.shape[1]), dtype=vectors.dtype)
-        if vectors.shape != (end - begin, embeddings.shape[1]):
+            embeddings = np.empty((n, embeddings.shape[1]), dtype=embeddings.dtype)
+        if embeddings.shape != (end - begin, embeddings.shape[1]):
             raise NegmineValueError(
-                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {vectors.shape} "
+                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {embeddings.shape} "
                 f"for the {end - begin} entries from {begin} on."
             )
-        if vectors.dtype != embeddings.dtype:
+        if embeddings.dtype != embeddings.dtype:
             raise NegmineValueError(
-                f"`{argument}` must give one dtype; got {vectors.dtype.name} for the entries from {begin} on, after "
+                f"`{argument}` must give one dtype; got {embeddings.dtype.name} for the entries from {begin} on, after "
                 f"{embeddings.dtype.name}."
             )
-        embeddings[begin:end] = vectors
+        embeddings[begin:end] = embeddings
     return embeddings
