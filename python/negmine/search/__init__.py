@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from negmine.search.exact import ExactIndex, score_pairs
-from negmine.search.results import Plan, TopK
+from negmine.search.results import MemoryPlan, TopK
 from negmine.search.verification import Verification, verify
 
-__all__ = ["ExactIndex", "Plan", "TopK", "Verification", "score_pairs", "verify"]
+__all__ = ["ExactIndex", "MemoryPlan", "TopK", "Verification", "score_pairs", "verify"]

@@ -21,7 +21,7 @@ from negmine._core.options import check_choice, check_integer, check_real, refus
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.results import Plan, TopK, take_labels
+from negmine.search.results import MemoryPlan, TopK, take_labels
 
 __all__ = ["ExactIndex", "Metric", "score_pairs"]
 
@@ -132,7 +132,7 @@ class ExactIndex:
         )
 
     @refuse_unknown_options("plan")
-    def plan(self, n_queries: int, k: int, *, num_threads: int | None = None) -> Plan:
+    def plan(self, n_queries: int, k: int, *, num_threads: int | None = None) -> MemoryPlan:
         """What a search or a mining call of that size takes, before anything runs.
 
         Parameters
@@ -146,7 +146,7 @@ class ExactIndex:
 
         Returns
         -------
-        Plan
+        MemoryPlan
 
         Raises
         ------
@@ -157,7 +157,7 @@ class ExactIndex:
         threads = self.threads(num_threads)
         packed, states, answer, at_once, passes, pruned = self._native.plan(n_queries, k, threads)
         operations = 2.0 * n_queries * len(self) * self.width
-        return Plan(
+        return MemoryPlan(
             packed,
             states,
             answer,

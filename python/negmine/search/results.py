@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 
-__all__ = ["Plan", "TopK", "take_labels"]
+__all__ = ["MemoryPlan", "TopK", "take_labels"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MemoryPlan:
     """What a call takes.
 
     Attributes
