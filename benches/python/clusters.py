@@ -44,7 +44,7 @@ def negmine_kmeans(metric: str) -> Callable[[np.ndarray, int, int], Labels]:
     def run(rows: np.ndarray, k: int, threads: int) -> Labels:
         import negmine
 
-        return negmine.kmeans(rows, n_clusters=k, metric=metric, iterations=10, num_threads=threads).labels
+        return negmine.kmeans(rows, n_clusters=k, metric=metric, max_iterations=10, num_threads=threads).labels
 
     return run
 

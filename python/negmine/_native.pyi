@@ -203,7 +203,7 @@ def kmeans(
     embeddings: Rows,
     n_clusters: int,
     metric_name: str,
-    iterations: int,
+    max_iterations: int,
     seed: int,
     num_threads: int,
     progress: Progress | None,

@@ -26,7 +26,7 @@ def test_labels_are_those_of_scikit_learn(seed: int) -> None:
     start = rows[first_rows(len(rows), 12, seed)]
     # It assigns once more after its last round, and this one counts that as a round.
     theirs = sklearn.KMeans(12, init=start, n_init=1, max_iter=4, tol=0.0).fit(rows.astype(np.float64))
-    ours = kmeans(rows, n_clusters=12, metric="l2", iterations=5, seed=seed)
+    ours = kmeans(rows, n_clusters=12, metric="l2", max_iterations=5, seed=seed)
     assert ours.labels.tolist() == theirs.labels_.tolist()
     if ours.iterations < 5:
         assert np.isclose(ours.inertia * len(rows), theirs.inertia_, rtol=1e-6)

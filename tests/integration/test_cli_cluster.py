@@ -40,10 +40,10 @@ def test_kmeans_of_a_table_as_parquet_with_its_ids(tmp_path: Path) -> None:
     ids = [f"row {i}" for i in range(len(ROWS))]
     table = pa.table({"name": ids, "vector": pa.FixedSizeListArray.from_arrays(ROWS.ravel(), 8)})
     pq.write_table(table, tmp_path / "rows.parquet")
-    options = ("--method", "kmeans", "--metric", "l2", "--n-clusters", 5, "--iterations", 3, "--id-name", "name")
+    options = ("--method", "kmeans", "--metric", "l2", "--n-clusters", 5, "--max-iterations", 3, "--id-name", "name")
     said = negmine("cluster", tmp_path / "rows.parquet", *options, "--out", tmp_path / "clusters.parquet").stdout
     found = pq.read_table(tmp_path / "clusters.parquet")
-    expected = kmeans(ROWS, n_clusters=5, metric="l2", iterations=3)
+    expected = kmeans(ROWS, n_clusters=5, metric="l2", max_iterations=3)
     assert found["id"].to_pylist() == ids
     assert found["cluster"].to_pylist() == expected.labels.tolist()
     assert "50 rows in 5 clusters" in said

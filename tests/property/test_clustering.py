@@ -55,7 +55,7 @@ def test_kmeans_is_the_oracles(
         layout(rows),
         n_clusters=k,
         metric=metric,  # type: ignore[arg-type]
-        iterations=rounds,
+        max_iterations=rounds,
         seed=seed,
         num_threads=threads,
     )
@@ -90,7 +90,7 @@ def test_later_rounds_assign_exactly_too(metric: Metric) -> None:
     rows[5000:5600] = rows[:600]
     for rounds in (3, 8):
         before, after = (
-            kmeans(rows, n_clusters=400, metric=metric, iterations=made, seed=1)  # type: ignore[arg-type]
+            kmeans(rows, n_clusters=400, metric=metric, max_iterations=made, seed=1)  # type: ignore[arg-type]
             for made in (rounds - 1, rounds)
         )
         some = np.r_[0:600, 5000:5600]
@@ -169,7 +169,7 @@ def digests(threads: int) -> list[str]:
         draw = np.random.default_rng(n)
         rows = (centres[draw.integers(30, size=n)] + draw.standard_normal((n, width))).astype(np.float32)
         for metric in ("cosine", "l2"):
-            some = kmeans(rows, n_clusters=k, metric=metric, iterations=3, num_threads=threads)  # type: ignore[arg-type]
+            some = kmeans(rows, n_clusters=k, metric=metric, max_iterations=3, num_threads=threads)  # type: ignore[arg-type]
             found += [some.digest, repr(some.inertia), repr(float(some.centroids.sum()))]
         for quality in QUALITIES:
             some = balanced_clusters(rows, n_clusters=k, quality=quality, num_threads=threads)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def test_a_memory_map_gives_the_same_clusters(tmp_path: pathlib.Path) -> None:
 
 
 def test_seeds_matter() -> None:
-    assert len({kmeans(ROWS, n_clusters=8, iterations=1, seed=seed).digest for seed in (0, 1, 2**64 - 1)}) == 3
+    assert len({kmeans(ROWS, n_clusters=8, max_iterations=1, seed=seed).digest for seed in (0, 1, 2**64 - 1)}) == 3
 
 
 def test_one_cluster_is_the_mean() -> None:
@@ -107,7 +107,7 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (kmeans, {"n_clusters": 41}, NegmineValueError, "`n_clusters` must be at most the number of rows, 40; got 41"),
     (kmeans, {"n_clusters": 2.0}, NegmineTypeError, "`n_clusters` must be an integer; got 2.0"),
     (kmeans, {"n_clusters": 2, "metric": "ip"}, NegmineValueError, "`metric` must be one of 'cosine', 'l2'; got 'ip'"),
-    (kmeans, {"n_clusters": 2, "iterations": 0}, NegmineValueError, "`iterations` must be at least 1; got 0"),
+    (kmeans, {"n_clusters": 2, "max_iterations": 0}, NegmineValueError, "`max_iterations` must be at least 1; got 0"),
     (kmeans, {"n_clusters": 2, "seed": -1}, NegmineValueError, "`seed` must be at least 0; got -1"),
     (kmeans, {"n_clusters": 2, "rounds": 1}, NegmineTypeError, "`kmeans` has no option 'rounds'"),
     (balanced_clusters, {}, NegmineValueError, "`cluster_size` or `n_clusters` must be given, .* got neither"),

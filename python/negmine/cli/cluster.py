@@ -39,7 +39,7 @@ class _Wanted:
     n_clusters: int | None
     quality: Literal["fast", "default", "high"] | None
     metric: Literal["cosine", "l2"] | None
-    iterations: int | None
+    max_iterations: int | None
 
     def __post_init__(self) -> None:
         check_choice(self.method, "method", METHODS)
@@ -61,8 +61,8 @@ class _Wanted:
             how |= {"cluster_size": self.cluster_size, "n_clusters": self.n_clusters}
             return balanced_clusters(rows, quality=self.quality or "default", **how)
         assert self.n_clusters is not None  # checked above
-        if self.iterations is not None:
-            how["iterations"] = self.iterations
+        if self.max_iterations is not None:
+            how["iterations"] = self.max_iterations
         return kmeans(rows, n_clusters=self.n_clusters, metric=self.metric or "cosine", **how)
 
 
@@ -84,7 +84,7 @@ def command(
     method: Annotated[str, typer.Option(help="balanced (sizes differ by at most one) or kmeans.")] = "balanced",
     quality: Annotated[str | None, typer.Option(help="Of balanced clusters: fast, default or high.")] = None,
     metric: Annotated[str | None, typer.Option(help="Of kmeans: cosine (default) or l2.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Rounds of kmeans at most. Default: 10.")] = None,
+    max_iterations: Annotated[int | None, typer.Option(help="Rounds of kmeans at most. Default: 10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Column of labels in tables of embeddings.")] = None,
@@ -103,7 +103,7 @@ def command(
             n_clusters=n_clusters,
             quality=quality,  # type: ignore[arg-type]
             metric=metric,  # type: ignore[arg-type]
-            iterations=iterations,
+            max_iterations=iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
     embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
@@ -127,7 +127,7 @@ def command(
         "seconds": seconds,
         "num_threads": threads,
     }
-    rounds = f", {counted(found.iterations, 'round')}" if method == "kmeans" else ""
+    rounds = f", {counted(found.max_iterations, 'round')}" if method == "kmeans" else ""
     lines = [
         f"{out}: {counted(len(found.labels), 'row')} in {counted(len(found), 'cluster')}",
         f"  sizes {sizes.min():,} to {sizes.max():,}, the largest {result['balance']:.2f} times the mean",

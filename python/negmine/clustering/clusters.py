@@ -169,7 +169,7 @@ def kmeans(
     *,
     n_clusters: int,
     metric: Literal["cosine", "l2"] = "cosine",
-    iterations: int = 10,
+    max_iterations: int = 10,
     seed: int = 0,
     num_threads: int | None = None,
     progress: Progress | None = None,
@@ -189,7 +189,7 @@ def kmeans(
     metric : "cosine" (default) or "l2"
         ``"cosine"`` divides rows by their norms and compares angles (spherical k-means); a row of zeros scores 0 with
         every centroid and joins cluster 0. ``"l2"`` compares Euclidean distances.
-    iterations : int, default 10
+    max_iterations : int, default 10
         Rounds at most, at least 1; a round that changes no label is the last.
     seed : int, default 0
         In [0, 2**64): which rows are the first centroids.
@@ -226,7 +226,7 @@ def kmeans(
     rows = as_rows(embeddings, "embeddings")
     name = check_choice(metric, "metric", METRICS)
     clusters = _n_clusters(n_clusters, rows.shape[0])
-    rounds = check_integer(iterations, "iterations", least=1)
+    rounds = check_integer(max_iterations, "max_iterations", least=1)
     found = _native.kmeans(
         rows, clusters, name, rounds, check_seed(seed), resolve_num_threads(num_threads), check_progress(progress)
     )
