@@ -350,20 +350,20 @@ def test_bad_input_of_a_schedule(options: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("margins", "indptr", "options", "words"),
+    ("margins", "offsets", "options", "words"),
     [
         ([0.0, np.nan], [0, 2], {}, "`margins` must be finite; row 1 holds NaN or infinity"),
-        ([0.0, 1.0], [0, 1], {}, "`indptr` must have offsets"),
-        ([0.0, 1.0], [0, 2, 1, 2], {}, "`indptr` must have offsets"),
-        ([0.0], [], {}, "`indptr` must have at least one entry"),
+        ([0.0, 1.0], [0, 1], {}, "`offsets` must have offsets"),
+        ([0.0, 1.0], [0, 2, 1, 2], {}, "`offsets` must have offsets"),
+        ([0.0], [], {}, "`offsets` must have at least one entry"),
         ([0.0], [0, 1], {"bins": 0}, "`bins` must be at least 1; got 0"),
         ([0.0], [0, 1], {"binning": "even"}, "`binning` must be one of"),
         ([-1e308, 1e308], [0, 2], {}, "`margins` must be less far apart"),
     ],
 )
-def test_bad_input_of_pairs(margins: Any, indptr: Any, options: dict[str, Any], words: str) -> None:
+def test_bad_input_of_pairs(margins: Any, offsets: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(NegmineValueError) as caught:
-        sample_balanced_margins(margins, indptr, **options)
+        sample_balanced_margins(margins, offsets, **options)
     assert words in str(caught.value)
 
 

@@ -167,7 +167,7 @@ def topic_plan(
 @refuse_unknown_options("sample_balanced_margins")
 def sample_balanced_margins(
     margins: npt.ArrayLike,
-    indptr: npt.ArrayLike,
+    offsets: npt.ArrayLike,
     *,
     bins: int = 10,
     binning: Literal["width", "quantile", "tempered"] = "width",
@@ -183,8 +183,8 @@ def sample_balanced_margins(
     ----------
     margins : float64 (n_pairs,)
         A teacher's score of the positive minus that of the negative, query after query.
-    indptr : int64 (n_queries + 1,)
-        The pairs of query ``i`` are ``margins[indptr[i]:indptr[i + 1]]``.
+    offsets : int64 (n_queries + 1,)
+        The pairs of query ``i`` are ``margins[offsets[i]:offsets[i + 1]]``.
     bins : int, default 10
         At least 1.
     binning : str, default "width"
@@ -205,7 +205,7 @@ def sample_balanced_margins(
     NegmineTypeError
         An argument of a type that is not accepted.
     NegmineValueError
-        Margins that are not finite, an ``indptr`` that does not start at 0, falls, or does not end at the number of
+        Margins that are not finite, an ``offsets`` that does not start at 0, falls, or does not end at the number of
         margins.
 
     Notes
@@ -219,11 +219,11 @@ def sample_balanced_margins(
     >>> negmine.sample_balanced_margins([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
     [3, -1, 6]
     """
-    starts = as_int64s(indptr, "indptr")
+    starts = as_int64s(offsets, "offsets")
     if np.ndim(margins) != 1:
         raise NegmineValueError(f"`margins` must have shape (n_pairs,); got {np.ndim(margins)} dimensions.")
     if len(starts) == 0:
-        raise NegmineValueError("`indptr` must have at least one entry, 0; got none.")
+        raise NegmineValueError("`offsets` must have at least one entry, 0; got none.")
     values = as_array(margins, "margins")
     read = as_float64s(values if values.size else np.zeros(len(values)), "margins", len(values))
     return _native.sample_balanced_margins(

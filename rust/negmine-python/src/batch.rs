@@ -117,7 +117,7 @@ pub(crate) fn sample_balanced_margins<'py>(
     seed: u64,
     epoch: u64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let pairs = pairs.view(py, "indptr", n_queries)?;
+    let pairs = pairs.view(py, "offsets", n_queries)?;
     let margins = margins.as_slice()?;
     let binning = match binning {
         "width" => Binning::Width,
