@@ -112,7 +112,8 @@ def false_negative_pairs(
     -------
     offsets : int64 (n_queries + 1,)
     columns : int64 (n,)
-        The masked documents of query ``i`` are ``document_indices[columns[offsets[i]:offsets[i + 1]]]``, columns rising.
+        The masked documents of query ``i`` are ``document_indices[columns[offsets[i]:offsets[i + 1]]]``, in
+        ascending order of columns.
 
     Examples
     --------

@@ -43,7 +43,7 @@ class _Wanted:
 
     def __post_init__(self) -> None:
         check_choice(self.method, "method", METHODS)
-        others = ("metric", "iterations") if self.method == "balanced" else ("cluster_size", "quality")
+        others = ("metric", "max_iterations") if self.method == "balanced" else ("cluster_size", "quality")
         for name in others:
             if getattr(self, name) is not None:
                 flag = name.replace("_", "-")
@@ -62,7 +62,7 @@ class _Wanted:
             return balanced_clusters(rows, quality=self.quality or "default", **how)
         assert self.n_clusters is not None  # checked above
         if self.max_iterations is not None:
-            how["iterations"] = self.max_iterations
+            how["max_iterations"] = self.max_iterations
         return kmeans(rows, n_clusters=self.n_clusters, metric=self.metric or "cosine", **how)
 
 
@@ -103,15 +103,15 @@ def command(
             n_clusters=n_clusters,
             quality=quality,  # type: ignore[arg-type]
             metric=metric,  # type: ignore[arg-type]
-            max_iterations=iterations,
+            max_iterations=max_iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
-    embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+    read = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
     started = time.perf_counter()
-    with shown("clustering", len(embeddings), "rows") as progress:
-        found = wanted.find(embeddings.rows, start, threads, progress)
+    with shown("clustering", len(read), "rows") as progress:
+        found = wanted.find(read.rows, start, threads, progress)
     seconds = time.perf_counter() - started
-    _write(found, embeddings.ids, out)
+    _write(found, read.ids, out)
     sizes = found.sizes
     result = {
         "out": out,
@@ -127,7 +127,7 @@ def command(
         "seconds": seconds,
         "num_threads": threads,
     }
-    rounds = f", {counted(found.max_iterations, 'round')}" if method == "kmeans" else ""
+    rounds = f", {counted(found.iterations, 'round')}" if method == "kmeans" else ""
     lines = [
         f"{out}: {counted(len(found.labels), 'row')} in {counted(len(found), 'cluster')}",
         f"  sizes {sizes.min():,} to {sizes.max():,}, the largest {result['balance']:.2f} times the mean",

@@ -88,7 +88,7 @@ class Positives:
             raise NegmineValueError(f"`embeddings` must have {n_outside} rows; got {len(self.embeddings)}.")
         if n_outside and self.scores is None and self.embeddings is None:
             raise NegmineValueError(
-                "`positive_scores` or `positive_embeddings` must be given for entries -1, outside the corpus; got neither."
+                "`positive_scores` or `positive_embeddings` must be given for entries of -1; got neither."
             )
 
     def __len__(self) -> int:

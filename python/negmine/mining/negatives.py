@@ -221,7 +221,9 @@ class HardNegatives:
         )
 
     def to_torch(self) -> dict[str, Any]:
-        """The arrays indices, scores, counts, source, query_indices and positive_indices as tensors that share their memory.
+        """Return the main arrays as tensors that share their memory.
+
+        They are indices, scores, counts, source, query_indices and positive_indices.
 
         Needs the extra ``negmine[torch]``.
         """

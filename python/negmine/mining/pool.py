@@ -48,7 +48,8 @@ class CandidatePool:
     Attributes
     ----------
     indices : int64 (n_rows, width)
-        Row numbers of the documents by (score descending, row ascending), padded with -1; ``width = range_max - range_min``.
+        Row numbers of the documents by (score descending, row ascending), padded with -1;
+        ``width = range_max - range_min``.
     ids : int64 or str (n_rows, width)
         Their labels, padded with -1 or ''.
     scores : float64 (n_rows, width)
@@ -366,7 +367,7 @@ class CandidatePool:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         if self.origin is None:
             raise NegmineValueError(
-                "`num_random` must have the embeddings at hand; got a loaded pool. Call `.attach(index, queries)` first."
+                "`num_random` needs embeddings; got a loaded pool. Call `.attach(index, queries)` first."
             )
         index, queries = self.origin.index, self.origin.queries
         return index._native.random_negatives(

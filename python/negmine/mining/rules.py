@@ -76,13 +76,14 @@ def self_rows(
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
         if len(wanted) and len(document_ids) and wanted.dtype.kind != document_ids.dtype.kind:
             raise NegmineValueError(
-                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; got {describe_kind(wanted)}."
+                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; \"
+                f\"got {describe_kind(wanted)}.\"
             )
         return find_labels(wanted, document_ids)
     if _is_slice(corpus_array, query_array, offset):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
-        "`exclude_self` must have `query_ids` and labels of the documents, or queries that are rows of the corpus itself "
+        "`exclude_self` must have `query_ids` and labels of the documents, or queries that are rows of the corpus "
         f"from row `query_offset` on; got separate queries with query_offset={offset}."
     )
 

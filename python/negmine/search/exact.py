@@ -233,7 +233,7 @@ class ExactIndex:
         return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
 
     def label(self, indices: npt.NDArray[np.int64]) -> Ids:
-        """Labels of the documents ``indices``, padded with -1 or '' where an index is -1; ``indices`` without labels."""
+        """Labels of the documents ``indices``, padded with -1 or ''; ``indices`` themselves without labels."""
         return take_labels(self.document_ids, indices)
 
 

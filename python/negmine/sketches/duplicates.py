@@ -123,8 +123,8 @@ def near_duplicates(
     Texts become sets of shingles; sets become MinHash signatures; sets that agree in a band of their signatures are
     candidates, and a candidate pair counts if its exact Jaccard similarity reaches the threshold. So no pair below it
     ever joins a group, and bands are chosen to miss at most one in a hundred of the pairs above (their similarities
-    spread evenly; more just at the threshold). Embeddings are searched exactly and nothing is missed. The same groups for
-    any number of threads and any instruction set.
+    spread evenly; more just at the threshold). Embeddings are searched exactly and nothing is missed. The same groups
+    for any number of threads and any instruction set.
 
     Parameters
     ----------

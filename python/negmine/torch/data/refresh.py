@@ -211,8 +211,8 @@ def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt
             embeddings = np.empty((n, embeddings.shape[1]), dtype=embeddings.dtype)
         if embeddings.shape != (end - begin, embeddings.shape[1]):
             raise NegmineValueError(
-                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape {embeddings.shape} "
-                f"for the {end - begin} entries from {begin} on."
+                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape "
+                f"{embeddings.shape} for the {end - begin} entries from {begin} on."
             )
         if embeddings.dtype != embeddings.dtype:
             raise NegmineValueError(
