@@ -31,7 +31,6 @@ __all__ = [
     "hash_strings",
     "int8_gops",
     "kmeans",
-    "limit_per_document",
     "lsh_bands",
     "lsh_duplicates",
     "minhash_definition",
@@ -213,12 +212,9 @@ def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
 ) -> npt.NDArray[np.float64]: ...
 def select(
-    pool: CandidatePool, n: int, policy: tuple[str, list[float]], seed: int, epoch: int, num_threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
-def limit_per_document(
     pool: CandidatePool,
-    cap: int,
-    n: int,
+    num_negatives: int,
+    limit_per_document: int | None,
     policy: tuple[str, list[float]],
     seed: int,
     epoch: int,

@@ -104,7 +104,7 @@ def test_limit_per_document(
     expected = oracle.select(rows, n, policy, num_random=num_random, seed=7, epoch=epoch, limit_per_document=cap)
     pool = compare.actual_pool(problem, How())
     sampling = compare.product_policy(policy)
-    actual = pool.limit_per_document(cap, n, sampling=sampling, num_random=num_random, seed=7, epoch=epoch)
+    actual = pool.select(n, limit_per_document=cap, sampling=sampling, num_random=num_random, seed=7, epoch=epoch)
     compare.assert_same_choice(actual, expected, rows, problem, n)
     served = [row for line, sources in zip(actual.indices, actual.source, strict=True) for row in line[sources == 1]]
     assert all(served.count(row) <= cap for row in set(served))
@@ -250,7 +250,7 @@ def test_what_is_saved_comes_back(
 ) -> None:
     pool = compare.actual_pool(problem, How())
     options: dict[str, Any] = {"sampling": compare.product_policy(policy), "num_random": num_random, "seed": 2**64 - 1}
-    negatives = pool.select(n, **options) if limit is None else pool.limit_per_document(limit, n, **options)
+    negatives = pool.select(n, limit_per_document=limit, **options)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "negatives.npz"
         negatives.save(path, pool=True)

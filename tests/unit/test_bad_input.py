@@ -276,7 +276,7 @@ POOLS: dict[str, Case] = {
     "epoch beyond": (lambda: POOL.select(1, epoch=2**64), Value, "`epoch` at most got 18446744073709551616"),
     "num_random": (lambda: POOL.select(1, num_random="a"), Type, "`num_random` integer got 'a'"),  # type: ignore[arg-type]
     "option": (lambda: POOL.select(1, temperature=2), Type, "`select` no option 'temperature' sampling"),  # type: ignore[call-arg]
-    "cap": (lambda: POOL.limit_per_document(0, 1), Value, "`cap` at least 1 got 0"),
+    "cap": (lambda: POOL.select(1, limit_per_document=0), Value, "`limit_per_document` at least 1 got 0"),
     "redraw": (lambda: POOL.select(1).redraw(-1), Value, "`epoch` at least 0 got -1"),
     "redraw option": (lambda: POOL.select(1).redraw(1, seed=3), Type, "`redraw` no option 'seed' epoch"),  # type: ignore[call-arg]
     "redraw word": (lambda: POOL.select(1).redraw("a"), Type, "`epoch` integer got 'a'"),  # type: ignore[arg-type]

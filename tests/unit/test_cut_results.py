@@ -39,7 +39,7 @@ def use(pool: CandidatePool) -> list[Any]:
     chosen = [
         pool.select(3),
         pool.select(3, sampling=negmine.SimANS()),
-        pool.limit_per_document(2, 3),
+        pool.select(3, limit_per_document=2),
         attached.select(3, num_random=2),
     ]
     chosen[-1].label_issues()

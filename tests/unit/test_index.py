@@ -307,7 +307,7 @@ def test_numbers_of_numpy_are_saved_like_pythons(tmp_path: Path) -> None:
     pool = negmine.HardNegativeMiner(2, range_max=9).candidates(ExactIndex(ROWS), ROWS[:3], [[0], [1], [2]])
     for name, integer in (("a", int), ("b", np.int64)):
         options = {"num_random": integer(1), "seed": integer(3), "epoch": integer(4)}
-        for choose in (pool.select, lambda n, **given: pool.limit_per_document(np.int64(2), n, **given)):
+        for choose in (pool.select, lambda n, **given: pool.select(n, limit_per_document=np.int64(2), **given)):
             choose(integer(2), sampling=negmine.Softmax(np.float32(0.5)), **options).save(tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
@@ -320,7 +320,7 @@ def test_a_loaded_pool_chooses_without_its_vectors(tmp_path: Path) -> None:
     assert (
         loaded.select(4, sampling="random", seed=2).indices == pool.select(4, sampling="random", seed=2).indices
     ).all()
-    assert (loaded.limit_per_document(1, 2).indices == pool.limit_per_document(1, 2).indices).all()
+    assert (loaded.select(2, limit_per_document=1).indices == pool.select(2, limit_per_document=1).indices).all()
 
 
 @pytest.mark.parametrize(
@@ -366,8 +366,8 @@ def test_saved_negatives_know_how_they_were_chosen(tmp_path: Path, sampling: Any
     negatives.save(tmp_path / "a.npz")
     loaded = negmine.HardNegatives.load(tmp_path / "a.npz")
     assert loaded.epoch == 2**64 - 2
-    assert loaded.chosen == negatives.chosen
-    assert (loaded.chosen.limit, loaded.chosen.seed, loaded.chosen.num_random) == (limit, 2**64 - 1, 1)
+    assert loaded.draw == negatives.draw
+    assert (loaded.draw.limit_per_document, loaded.draw.seed, loaded.draw.num_random) == (limit, 2**64 - 1, 1)
 
 
 def test_what_depends_on_the_schedule_is_in_no_file(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ TAKERS: dict[str, Any] = {
     "candidates": HardNegativeMiner.candidates,
     "miner.mine": HardNegativeMiner.mine,
     "sweep": HardNegativeMiner.sweep,
-    "choose": HardNegativeMiner.choose,
+    "miner select": HardNegativeMiner.select,
     "mine": negmine.mine,
     "mine_to": negmine.mine_to,
     "merge": merge,
@@ -199,10 +199,10 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "select num_random": lambda n: POOL.select(1, num_random=n),
     "select seed": lambda n: POOL.select(1, seed=n),
     "select epoch": lambda n: POOL.select(1, epoch=n),
-    "limit cap": lambda n: POOL.limit_per_document(n, 1),
-    "limit n": lambda n: POOL.limit_per_document(1, n),
+    "limit cap": lambda n: POOL.select(1, limit_per_document=n),
+    "limit n": lambda n: POOL.select(n, limit_per_document=1),
     "redraw epoch": lambda n: NEGATIVES.redraw(n),
-    "choose epoch": lambda n: MINER.choose(POOL, epoch=n),
+    "choose epoch": lambda n: MINER.select(POOL, epoch=n),
     "suspects rank": lambda n: NEGATIVES.label_issues(rank=n),
     "pairs n_queries": lambda n: Positives.from_pairs([0], [1], n_queries=n),
     "slice begin": lambda n: Positives.from_lists(POSITIVES).slice(n, 2),
@@ -418,7 +418,7 @@ def test_mistakes_are_told_before_the_scan() -> None:
 
 
 def test_a_miner_chooses_from_pools_alone() -> None:
-    refused(lambda: MINER.choose(NEGATIVES), NegmineTypeError, "`pool` must be a CandidatePool; got HardNegatives")  # type: ignore[arg-type]
+    refused(lambda: MINER.select(NEGATIVES), NegmineTypeError, "`pool` must be a CandidatePool; got HardNegatives")  # type: ignore[arg-type]
 
 
 # ---- audits

@@ -334,7 +334,7 @@ def test_a_short_mined_part_is_the_reason_and_random_ones_close_up() -> None:
 
 def test_random_negatives_are_exempt_from_the_document_limit() -> None:
     pool = pool_of([1.0, 0.5], [[], [], []], queries=[1.0] * 3)
-    negatives = pool.limit_per_document(1, 1, num_random=1)
+    negatives = pool.select(1, limit_per_document=1, num_random=1)
     assert negatives.indices[:2].tolist() == [[0, 1], [1, 0]]
     assert negatives.source.tolist() == [[1, 2], [1, 2], [2, 0]]
     assert negatives.indices[2, 0] in (0, 1)
@@ -352,10 +352,10 @@ def test_each_result_row_draws_its_own_random_negatives() -> None:
 
 def test_a_document_prefers_the_better_score_and_then_the_lower_row() -> None:
     pool = pool_of([1.0, 0.75, 0.5, 0.25], [[], []], queries=[0.5, 1.0])
-    assert pool.limit_per_document(1, 2).indices.tolist() == [[2, 3], [0, 1]]
+    assert pool.select(2, limit_per_document=1).indices.tolist() == [[2, 3], [0, 1]]
     equal = pool_of([1.0, 0.5], [[], []], queries=[1.0, 1.0])
-    assert equal.limit_per_document(1, 1).indices.tolist() == [[0], [1]]
-    short = equal.limit_per_document(1, 2)
+    assert equal.select(1, limit_per_document=1).indices.tolist() == [[0], [1]]
+    short = equal.select(2, limit_per_document=1)
     assert short.indices.tolist() == [[0, 1], [-1, -1]]
     assert reasons(short) == [Reason.NONE, Reason.DOCUMENT_LIMIT]
     assert short.report.short == {"document_limit": 1}
@@ -363,12 +363,12 @@ def test_a_document_prefers_the_better_score_and_then_the_lower_row() -> None:
 
 def test_the_limit_counts_result_rows_under_each() -> None:
     pool = pool_of([1.0, 0.9, 0.5, 0.25], [[0, 1]], reference="each")
-    assert pool.limit_per_document(1, 1).indices.tolist() == [[2], [3]]
+    assert pool.select(1, limit_per_document=1).indices.tolist() == [[2], [3]]
 
 
 def test_rows_propose_in_their_policys_order() -> None:
     pool = pool_of(np.linspace(1, 0, 40), [[], []], queries=[1.0, 1.0])
-    loose = pool.limit_per_document(2, 5, sampling="random", seed=1, epoch=2)
+    loose = pool.select(5, limit_per_document=2, sampling="random", seed=1, epoch=2)
     assert (loose.indices == pool.select(5, sampling="random", seed=1, epoch=2).indices).all()
 
 
@@ -412,7 +412,7 @@ def test_the_first_reason_that_applies(options: dict[str, Any], choice: dict[str
     pool = pool_of([1.0, 0.75, 0.5, 0.25], [[], []], queries=[1.0, 1.0], **options)
     choice = dict(choice)
     n, limit = choice.pop("n", 5), choice.pop("limit", None)
-    negatives = pool.select(n, **choice) if limit is None else pool.limit_per_document(limit, n, **choice)
+    negatives = pool.select(n, limit_per_document=limit, **choice)
     assert reasons(negatives)[1] is reason
 
 

@@ -519,7 +519,7 @@ def test_no_queries_and_no_documents() -> None:
     pool = HardNegativeMiner(2).candidates(ExactIndex(column([1.0])), empty, [])
     assert pool.indices.shape == (0, 2)
     assert pool.select(2, num_random=1).indices.shape == (0, 3)
-    assert len(pool.limit_per_document(1, 1)) == 0
+    assert len(pool.select(1, limit_per_document=1)) == 0
 
 
 # ---- the one call

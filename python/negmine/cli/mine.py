@@ -22,8 +22,9 @@ from negmine.data import fingerprint
 from negmine.errors import NegmineValueError
 from negmine.io.training import FORMATS
 from negmine.job import inputs, mine_to
+from negmine.mining import policies
 from negmine.mining.miner import HardNegativeMiner
-from negmine.mining.policies import Sampling, SimANS, Softmax, Stride
+from negmine.mining.policies import Sampling
 from negmine.search.exact import METRICS, ExactIndex
 
 __all__ = ["command"]
@@ -120,7 +121,7 @@ def command(
     range_max: Annotated[
         int | None, _option(RULES, "Rank behind the last. Default: as far as --num-negatives needs.")
     ] = None,
-    sampling: Annotated[str, _option(RULES, "top, random, stride, softmax:T or simans[:A[:B]].")] = "top",
+    sampling: Annotated[str, _option(RULES, f"{policies.usage()}.")] = "top",
     num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
     limit_per_document: Annotated[int | None, _option(RULES, "Queries that a document may serve at most.")] = None,
     seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
@@ -328,22 +329,11 @@ def _said_rows(written: io.Written, form: str | None) -> str:
 
 
 def _sampling(text: str) -> Sampling:
-    """A policy from its name and, after colons, its numbers."""
-    name, *words = text.split(":")
+    """Read a policy as `--sampling` has it."""
     try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        raise ArgumentError(f"`--sampling` must hold numbers after its colons; got {text!r}.") from None
-    match name, numbers:
-        case ("top" | "random") as word, []:
-            return word
-        case "stride", []:
-            return Stride()
-        case "softmax", [temperature]:
-            return Softmax(temperature)
-        case "simans", [] | [_] | [_, _]:
-            return SimANS(**dict(zip(("a", "b"), numbers, strict=False)))  # type: ignore[arg-type]
-    raise ArgumentError(f"`--sampling` must be top, random, stride, softmax:T or simans[:A[:B]]; got {text!r}.")
+        return policies.from_text(text)
+    except NegmineValueError as error:
+        raise ArgumentError(str(error).replace("`sampling`", "`--sampling`")) from None
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

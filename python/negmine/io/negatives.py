@@ -100,7 +100,7 @@ class MinedRows:
             "n_documents": negatives.report.n_documents,
             "width": width,
             "epoch": negatives.epoch,
-            "options": _describe_choice(negatives) if miner is None else describe_miner(miner),
+            "options": _describe_draw(negatives) if miner is None else describe_miner(miner),
         }
         source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
@@ -199,29 +199,15 @@ class _Source:
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
     """All options of a miner as JSON can hold them."""
     options = {name: getattr(miner, name) for name in OPTIONS}
-    return {name: _plain(value) for name, value in options.items()} | {"sampling": _policy(miner.sampling)}
+    return {name: _plain(value) for name, value in options.items()} | {"sampling": policies.to_json(miner.sampling)}
 
 
-def _describe_choice(negatives: HardNegatives) -> dict[str, Any]:
-    chosen = negatives.chosen
-    return {
-        "num_negatives": chosen.n,
-        "sampling": _policy(chosen.sampling),
-        "num_random": chosen.num_random,
-        "seed": chosen.seed,
-        "limit_per_document": chosen.limit,
-    }
+def _describe_draw(negatives: HardNegatives) -> dict[str, Any]:
+    return asdict(negatives.draw) | {"sampling": policies.to_json(negatives.draw.sampling)}
 
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _policy(sampling: policies.Sampling) -> object:
-    if isinstance(sampling, str):
-        return sampling
-    options = {name: _plain(value) for name, value in asdict(sampling).items()}
-    return {"name": type(sampling).__name__, **options}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from negmine.mining.draw import Chosen
+from negmine.mining.draw import Draw
 from negmine.mining.miner import HardNegativeMiner, mine
 from negmine.mining.negatives import HardNegatives, LabelIssues
-from negmine.mining.policies import SimANS, Softmax, Stride
+from negmine.mining.policies import Policy, SimANS, Softmax, Stride
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sweep import Sweep
 
 __all__ = [
     "CandidatePool",
-    "Chosen",
+    "Draw",
     "HardNegativeMiner",
     "HardNegatives",
     "LabelIssues",
+    "Policy",
     "Reason",
     "Report",
     "SimANS",

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from negmine.mining.policies import Sampling
+from negmine._core.options import check_integer, check_seed
+from negmine.mining.policies import Sampling, check_sampling
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Chosen"]
+__all__ = ["Draw"]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """How negatives were chosen from their pool, the epoch aside.
+class Draw:
+    """How negatives are drawn from a pool, the epoch aside.
 
-    Attributes
+    Parameters
     ----------
-    n : int
-        Mined negatives per row.
-    sampling : str or policy
-    num_random : int
-        Random ones beside them.
-    seed : int
-    limit : int or None
-        Result rows that a document may serve.
+    num_negatives : int
+        Mined negatives per result row, at least 1.
+    limit_per_document : int, optional
+        Result rows that a document may serve, at least 1. Default: no limit.
+    sampling : {"top", "random"} or Policy, default "top"
+        How the mined negatives are chosen.
+    num_random : int, default 0
+        Random negatives in addition to the mined ones.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An option that breaks its rule; the message names it.
     """
 
-    n: int
+    num_negatives: int
+    limit_per_document: int | None = None
     sampling: Sampling = "top"
     num_random: int = 0
     seed: int = 0
-    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        integers = {"num_negatives": 1, "num_random": 0}
+        integers |= {} if self.limit_per_document is None else {"limit_per_document": 1}
+        for name, least in integers.items():
+            object.__setattr__(self, name, check_integer(getattr(self, name), name, least=least))
+        check_sampling(self.sampling)
+        object.__setattr__(self, "seed", check_seed(self.seed))

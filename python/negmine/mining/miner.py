@@ -30,9 +30,8 @@ from negmine._core.options import (
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.mining import policies
 from negmine.mining.negatives import HardNegatives
-from negmine.mining.policies import Sampling
+from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
 from negmine.mining.report import LINES, Report, count_reasons
 from negmine.mining.rules import csr_of, rows_of_warm_start, scores_of_outside_positives, self_rows
@@ -128,7 +127,7 @@ class HardNegativeMiner:
             check_real(self.relative_margin, "relative_margin", least=0.0)
         check_choice(self.reference, "reference", ("min", "max", "mean", "each"))
         check_integer(self.range_min, "range_min", least=0)
-        policies.check(self.sampling)
+        check_sampling(self.sampling)
         check_integer(self.num_random, "num_random", least=0)
         if self.limit_per_document is not None:
             check_integer(self.limit_per_document, "limit_per_document", least=1)
@@ -309,7 +308,7 @@ class HardNegativeMiner:
         """
         epoch = check_epoch(epoch)  # now, not after the scan
         pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
-        return self.choose(pool, epoch=epoch, num_threads=num_threads)
+        return self.select(pool, epoch=epoch, num_threads=num_threads)
 
     @refuse_unknown_options("sweep", RULES)
     def sweep(
@@ -356,26 +355,28 @@ class HardNegativeMiner:
         options = {"num_threads": num_threads, "progress": progress, **rules}
         return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **options)
 
-    @refuse_unknown_options("choose")
-    def choose(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
-        """Choose from a ``pool`` by the miner's policy, without a scan; draws are those of ``epoch``.
+    @refuse_unknown_options("select")
+    def select(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
+        """Choose from a pool by the miner's policy, without a scan.
 
-        ``num_threads`` is every core that this process may use unless it says otherwise.
+        Parameters
+        ----------
+        pool : CandidatePool
+            What :meth:`candidates` returned.
+        epoch : int, default 0
+            Epoch of the draws, in [0, 2**64).
+        num_threads : int, optional
+            Default: every core that this process may use.
+
+        Returns
+        -------
+        HardNegatives
         """
         if not isinstance(pool, CandidatePool):
             raise NegmineTypeError(f"`pool` must be a CandidatePool; got {type(pool).__name__}.")
-        if self.limit_per_document is not None:
-            return pool.limit_per_document(
-                self.limit_per_document,
-                self.num_negatives,
-                sampling=self.sampling,
-                num_random=self.num_random,
-                seed=self.seed,
-                epoch=epoch,
-                num_threads=num_threads,
-            )
         return pool.select(
             self.num_negatives,
+            limit_per_document=self.limit_per_document,
             sampling=self.sampling,
             num_random=self.num_random,
             seed=self.seed,

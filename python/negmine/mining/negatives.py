@@ -7,7 +7,7 @@ row that is short says so instead of being filled up.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from negmine._core.extras import require
 from negmine._core.options import check_flag, check_integer, refuse_unknown_options
 from negmine.errors import NegmineValueError
 from negmine.mining import policies
-from negmine.mining.draw import Chosen
+from negmine.mining.draw import Draw
 from negmine.mining.report import LINE_NAMES, Report, Source
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class HardNegatives:
         As in :class:`CandidatePool`.
     epoch : int
         Epoch of the draws.
-    chosen : Chosen
-        How they were chosen, which :meth:`redraw` does again: ``n``, ``sampling``, ``num_random``, ``seed``, ``limit``.
+    draw : Draw
+        How they were drawn, which :meth:`redraw` does again.
     pool : CandidatePool or None
         What they were chosen from; None after :meth:`load` of a file without it.
 
@@ -111,7 +111,7 @@ class HardNegatives:
     positive_indices: npt.NDArray[np.int64]
     report: Report
     epoch: int
-    chosen: Chosen
+    draw: Draw
     pool: CandidatePool | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +150,8 @@ class HardNegatives:
         """
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
-        return self.pool._redraw(self.chosen, epoch=epoch, num_threads=num_threads)
+        options = {option.name: getattr(self.draw, option.name) for option in fields(Draw)}
+        return self.pool.select(**options, epoch=epoch, num_threads=num_threads)
 
     @refuse_unknown_options("label_issues")
     def label_issues(self, *, rank: int = ABSURD_RANK) -> LabelIssues:
@@ -252,10 +253,9 @@ class HardNegatives:
             if self.pool is None:
                 raise NegmineValueError("`pool` must be False where the pool is not at hand; got True.")
             self.pool.save(_pool_path(path))
-        name, parameters = policies.encode(self.chosen.sampling)
         header = {
             "epoch": self.epoch,
-            "chosen": asdict(self.chosen) | {"sampling": [name, parameters]},
+            "draw": asdict(self.draw) | {"sampling": policies.to_json(self.draw.sampling)},
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
@@ -283,14 +283,13 @@ class HardNegatives:
         NegmineValueError
             There is no such file, it holds something else, or ``pool`` is not the pool of these negatives.
         """
-        header, arrays = archive.read(path, _KIND, ("epoch", "chosen", "report"), (*_ARRAYS, *LINE_NAMES))
-        chosen = header["chosen"] | {"sampling": policies.decode(*header["chosen"]["sampling"])}
+        header, arrays = archive.read(path, _KIND, ("epoch", "draw", "report"), (*_ARRAYS, *LINE_NAMES))
         with archive.whole(path, _KIND):
             negatives = cls(
                 **{name: arrays[name] for name in _ARRAYS},
                 report=Report.from_header(header["report"], arrays),
                 epoch=header["epoch"],
-                chosen=Chosen(**chosen),
+                draw=Draw(**header["draw"] | {"sampling": policies.from_json(header["draw"]["sampling"])}),
                 pool=pool,
             )
         if pool is not None:

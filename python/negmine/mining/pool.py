@@ -18,11 +18,11 @@ from negmine import _native
 from negmine._core import archive
 from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file, public_scores
 from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
-from negmine._core.options import check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine._core.options import check_epoch, refuse_unknown_options
 from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining import policies
-from negmine.mining.draw import Chosen
+from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
@@ -242,29 +242,35 @@ class CandidatePool:
     @refuse_unknown_options("select")
     def select(
         self,
-        n: int,
+        num_negatives: int,
         *,
+        limit_per_document: int | None = None,
         sampling: Sampling = "top",
         num_random: int = 0,
         seed: int = 0,
         epoch: int = 0,
         num_threads: int | None = None,
     ) -> HardNegatives:
-        """Choose ``n`` negatives per row: a pure function of the pool and the arguments, without a scan.
+        """Choose negatives from the pool: a pure function of the pool and the arguments, without a scan.
+
+        With ``limit_per_document``, rows propose in their policy's order and a document keeps its best proposals by
+        (score, lower row): the row-optimal stable assignment, which is unique. It need not serve the most rows.
 
         Parameters
         ----------
-        n : int
-            Mined negatives per row, at least 1.
-        sampling : "top" (default), "random", Softmax, SimANS or Stride
-            How they are chosen.
-        num_random : int
-            Further negatives, uniform over all candidates: distinct, not among the chosen, within cap and floor.
-            Default: 0.
-        seed, epoch : int
-            What draws depend on, beside the query and the document; in [0, 2**64). Default: 0.
+        num_negatives : int
+            Mined negatives per result row, at least 1.
+        limit_per_document : int, optional
+            Result rows that a document may serve, at least 1; random negatives are exempt. Default: no limit.
+        sampling : {"top", "random"} or Policy, default "top"
+            How negatives are chosen.
+        num_random : int, default 0
+            Random negatives in addition, uniform over all candidates: distinct, not among the chosen, within cap and
+            floor.
+        seed, epoch : int, default 0
+            What draws depend on, in addition to the query and the document; in [0, 2**64).
         num_threads : int, optional
-            Default: every core this process may use.
+            Default: every core that this process may use.
 
         Returns
         -------
@@ -274,75 +280,23 @@ class CandidatePool:
         ------
         NegmineValueError, NegmineTypeError
             An argument that breaks its rule; ``num_random`` on a loaded pool without :meth:`attach`.
-        """
-        chosen = Chosen(
-            n=check_integer(n, "n", least=1),
-            sampling=sampling,
-            num_random=check_integer(num_random, "num_random", least=0),
-            seed=check_seed(seed),
-        )
-        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
 
-    @refuse_unknown_options("limit_per_document")
-    def limit_per_document(
-        self,
-        cap: int,
-        n: int,
-        *,
-        sampling: Sampling = "top",
-        num_random: int = 0,
-        seed: int = 0,
-        epoch: int = 0,
-        num_threads: int | None = None,
-    ) -> HardNegatives:
-        """Choose as :meth:`select` does, with no document serving more than ``cap`` result rows.
-
-        Rows propose in their policy's order, a document keeps its best ``cap`` proposals by (score, lower row): the
-        row-optimal stable assignment, which is unique. It need not serve the most rows. Random negatives are exempt.
-
-        Parameters
+        References
         ----------
-        cap : int
-            Result rows that a document may serve, at least 1.
-        n, sampling, num_random, seed, epoch, num_threads
-            As in :meth:`select`.
-
-        Returns
-        -------
-        HardNegatives
-
-        Raises
-        ------
-        NegmineValueError, NegmineTypeError
-            As :meth:`select`.
+        Gale and Shapley, "College Admissions and the Stability of Marriage", 1962.
         """
-        chosen = Chosen(
-            n=check_integer(n, "n", least=1),
-            sampling=sampling,
-            num_random=check_integer(num_random, "num_random", least=0),
-            seed=check_seed(seed),
-            limit=check_integer(cap, "cap", least=1),
-        )
-        return self._redraw(chosen, epoch=epoch, num_threads=num_threads)
-
-    def _redraw(self, chosen: Chosen, *, epoch: int, num_threads: int | None = None) -> HardNegatives:
-        """Choose in the way that ``chosen`` describes, in another epoch."""
-        policy = policies.encode(chosen.sampling)
+        draw = Draw(num_negatives, limit_per_document, sampling, num_random, seed)
         epoch = check_epoch(epoch)
-        num_random = chosen.num_random
         threads = resolve_num_threads(num_threads)
-        ensure_fits_in_memory(len(self), chosen.n + num_random, "n")
-        if chosen.limit is None:
-            indices, scores, counts, reasons = _native.select(self, chosen.n, policy, chosen.seed, epoch, threads)
-        else:
-            indices, scores, counts, reasons = _native.limit_per_document(
-                self, chosen.limit, chosen.n, policy, chosen.seed, epoch, threads
-            )
+        ensure_fits_in_memory(len(self), draw.num_negatives + draw.num_random, "num_negatives")
+        indices, scores, counts, reasons = _native.select(
+            self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
+        )
         source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
-        if num_random:
-            drawn = self._draw(indices, num_random, chosen.seed, epoch, threads)
+        if draw.num_random:
+            drawn = self._draw(indices, draw.num_random, draw.seed, epoch, threads)
             indices, scores, source, counts, reasons = _append(
-                indices, scores, source, counts, reasons, chosen.n, *drawn
+                indices, scores, source, counts, reasons, draw.num_negatives, *drawn
             )
         return HardNegatives(
             indices=indices,
@@ -358,7 +312,7 @@ class CandidatePool:
             positive_indices=self.positive_indices,
             report=replace(self.report, short=count_reasons(reasons)),
             epoch=epoch,
-            chosen=chosen,
+            draw=draw,
             pool=self,
         )
 

@@ -76,8 +76,8 @@ def self_rows(
             raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
         if len(wanted) and len(document_ids) and wanted.dtype.kind != document_ids.dtype.kind:
             raise NegmineValueError(
-                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; \"
-                f\"got {describe_kind(wanted)}.\"
+                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; "
+                f"got {describe_kind(wanted)}."
             )
         return find_labels(wanted, document_ids)
     if _is_slice(corpus_array, query_array, offset):

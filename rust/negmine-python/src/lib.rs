@@ -38,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use super::info::{build_info, int8_gops, peaks};
     #[pymodule_export]
-    use super::mine::{limit_per_document, select};
+    use super::mine::select;
     #[pymodule_export]
     use super::sketch::{
         connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,

@@ -3,7 +3,7 @@
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit as core_limit;
 use negmine_core::mine::select::{self as core_select, Choice, Chosen, PoolView};
-use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference, Scale};
+use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -181,55 +181,28 @@ fn chosen_arrays<'py>(
     Ok((matrix(py, rows, len, n)?, matrix(py, scores, len, n)?, PyArray1::from_vec(py, counts), reasons))
 }
 
-/// Chooses `n` of every row of a pool.
+/// Chooses `num_negatives` of every row of a pool; with a limit, no document serves more rows than that.
 #[pyfunction]
+#[pyo3(signature = (pool, num_negatives, limit_per_document, policy, seed, epoch, num_threads))]
 pub(crate) fn select<'py>(
     py: Python<'py>,
     pool: PoolArrays<'py>,
-    n: usize,
+    num_negatives: usize,
+    limit_per_document: Option<usize>,
     policy: (String, Vec<f64>),
     seed: u64,
     epoch: u64,
     num_threads: usize,
 ) -> PyResult<ChosenArrays<'py>> {
     let pool = pool.view()?;
-    let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
-    let chosen = call::run(py, num_threads, None, |run| core_select::select(&pool, &choice, run))?;
-    chosen_arrays(py, &pool, &chosen, n)
-}
-
-/// Chooses `n` of every row of a pool so that no document serves more than `cap` rows.
-#[pyfunction]
-pub(crate) fn limit_per_document<'py>(
-    py: Python<'py>,
-    pool: PoolArrays<'py>,
-    cap: usize,
-    n: usize,
-    policy: (String, Vec<f64>),
-    seed: u64,
-    epoch: u64,
-    num_threads: usize,
-) -> PyResult<ChosenArrays<'py>> {
-    let pool = pool.view()?;
-    let choice = Choice { n, policy: parse(py, &policy)?, seed, epoch };
-    let chosen =
-        call::run(py, num_threads, None, |run| core_limit::limit_per_document(&pool, cap, &choice, run))?;
-    chosen_arrays(py, &pool, &chosen, n)
-}
-
-fn parse(py: Python<'_>, (name, parameters): &(String, Vec<f64>)) -> PyResult<Policy> {
-    Ok(match (name.as_str(), parameters.as_slice()) {
-        ("top", []) => Policy::Top,
-        ("random", []) => Policy::Random,
-        ("stride", []) => Policy::Stride,
-        ("softmax", &[temperature]) => Policy::Softmax { temperature },
-        ("simans_raw", &[a, b]) => Policy::SimANS { a, b, scale: Scale::Raw },
-        ("simans_std", &[a, b]) => Policy::SimANS { a, b, scale: Scale::Std },
-        _ => {
-            return Err(errors::value_error(
-                py,
-                format!("unknown policy {name:?} with {} parameters.", parameters.len()),
-            ));
-        }
-    })
+    let (name, numbers) = policy;
+    let policy = Policy::from_parts(&name, &numbers).ok_or_else(|| {
+        errors::value_error(py, format!("`sampling` must be a policy that the core has; got {name:?} of {numbers:?}."))
+    })?;
+    let choice = Choice { n: num_negatives, policy, seed, epoch };
+    let chosen = call::run(py, num_threads, None, |run| match limit_per_document {
+        Some(limit) => core_limit::limit_per_document(&pool, limit, &choice, run),
+        None => core_select::select(&pool, &choice, run),
+    })?;
+    chosen_arrays(py, &pool, &chosen, num_negatives)
 }

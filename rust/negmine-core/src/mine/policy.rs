@@ -62,6 +62,21 @@ pub enum Order {
 }
 
 impl Policy {
+    /// The policy of a name and its numbers, in the order of its fields; a choice is the position of its option.
+    #[must_use]
+    pub fn from_parts(name: &str, numbers: &[f64]) -> Option<Self> {
+        Some(match (name, numbers) {
+            ("top", []) => Self::Top,
+            ("random", []) => Self::Random,
+            ("stride", []) => Self::Stride,
+            ("softmax", &[temperature]) => Self::Softmax { temperature },
+            ("simans", &[a, b, scale]) => {
+                Self::SimANS { a, b, scale: if scale == 0.0 { Scale::Std } else { Scale::Raw } }
+            }
+            _ => return None,
+        })
+    }
+
     /// Orders one pool, of which `n` are wanted.
     #[must_use]
     pub fn order(&self, pool: &PoolRow<'_>, n: usize, draws: &Draws, epoch: u64) -> Order {
