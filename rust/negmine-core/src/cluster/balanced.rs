@@ -3,6 +3,7 @@
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
+use crate::base::stages::stage;
 use crate::exact::Metric;
 
 use super::bisect::bisect;
@@ -10,7 +11,6 @@ use super::codes::Codes;
 use super::kmeans::check_clusters;
 use super::means::{Clustering, Lengths, finish};
 use super::refine::{refine, stages};
-use super::stages::stage;
 
 /// How much time goes into a balanced clustering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

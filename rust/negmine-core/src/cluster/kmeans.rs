@@ -10,13 +10,13 @@
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
+use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
 use crate::exact::Metric;
 
 use super::assign::Points;
 use super::groups::Groups;
 use super::means::{Clustering, Lengths, finish, means};
-use super::stages::{stage, still};
 
 /// What a k-means clustering is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,6 @@ pub(crate) mod lists;
 pub mod means;
 pub(crate) mod prices;
 pub(crate) mod refine;
-pub(crate) mod stages;
 
 pub use balanced::{Balanced, Quality};
 pub use kmeans::KMeans;

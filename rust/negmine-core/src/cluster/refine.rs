@@ -6,6 +6,7 @@
 //! sizes make the offset of squared distances a price like any other.)
 
 use crate::base::parallel::Run;
+use crate::base::stages::stage;
 use crate::base::{Error, Result};
 
 use super::auction::{Sold, auction};
@@ -14,7 +15,6 @@ use super::codes::Codes;
 use super::copies::{gather, mixed};
 use super::lists::{Centres, Lists, best_free};
 use super::prices::balance;
-use super::stages::stage;
 
 /// Which clusters a step looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
