@@ -12,3 +12,4 @@ pub mod behavior;
 pub mod cluster;
 pub mod exact;
 pub mod mine;
+pub mod scoring;

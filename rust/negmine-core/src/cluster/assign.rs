@@ -20,9 +20,9 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::{Run, Ticker};
-use crate::exact::bound::{DocumentBound, QueryBound, unit_for};
-use crate::exact::pack::{Tile, factor};
-use crate::exact::{Metric, Rotation, Slack};
+use crate::scoring::bound::{DocumentBound, QueryBound, unit_for};
+use crate::scoring::pack::{Tile, factor};
+use crate::scoring::{Metric, Rotation, Slack};
 
 use super::choose::Choice;
 use super::lead::{LeadCentroids, LeadRows};

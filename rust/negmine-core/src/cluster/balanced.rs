@@ -4,7 +4,7 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::stages::stage;
-use crate::exact::Metric;
+use crate::scoring::Metric;
 
 use super::bisect::bisect;
 use super::codes::Codes;

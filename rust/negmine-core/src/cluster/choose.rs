@@ -6,10 +6,10 @@
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::exact::Metric;
-use crate::exact::choose::cycles::COORDINATES;
-use crate::exact::choose::{Along, LEAST_WIDTH, count_left, rotated, spread};
-use crate::exact::rotate::{Axes, MAX_ROTATED_WIDTH, Rotation, STEP, Segments};
+use crate::exact::pruning_choice::cycles::COORDINATES;
+use crate::exact::pruning_choice::{Along, LEAST_WIDTH, count_left, rotated, spread};
+use crate::scoring::Metric;
+use crate::scoring::rotation::{Axes, MAX_ROTATED_WIDTH, Rotation, STEP, Segments};
 
 use super::lead::ADDED;
 use super::means::as_rows;

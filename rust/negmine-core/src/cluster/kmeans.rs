@@ -12,7 +12,7 @@ use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
-use crate::exact::Metric;
+use crate::scoring::Metric;
 
 use super::assign::Points;
 use super::groups::Groups;

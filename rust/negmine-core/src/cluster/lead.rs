@@ -45,11 +45,11 @@ use negmine_kernels::quantize::{largest_magnitude, quantize_row, quantize_row_am
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::exact::bound::PerLane;
-use crate::exact::lead_bound::tail;
-use crate::exact::pack::factor;
-use crate::exact::rotate::{OF_NORM, Rotation, TOGETHER, centre};
-use crate::exact::{Metric, Slack};
+use crate::scoring::bound::PerLane;
+use crate::scoring::pack::factor;
+use crate::scoring::prefix_bound::tail;
+use crate::scoring::rotation::{OF_NORM, Rotation, TOGETHER, centre};
+use crate::scoring::{Metric, Slack};
 
 use super::means::as_rows;
 
@@ -361,8 +361,8 @@ mod tests {
     use crate::base::philox::SplitMix;
     use crate::cluster::assign::Points;
     use crate::cluster::means::Lengths;
-    use crate::exact::bound::unit_for;
-    use crate::exact::rotate::{Axes, Segments};
+    use crate::scoring::bound::unit_for;
+    use crate::scoring::rotation::{Axes, Segments};
 
     use super::*;
 

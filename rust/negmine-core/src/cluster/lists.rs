@@ -405,7 +405,7 @@ mod tests {
     use super::*;
     use crate::base::philox::SplitMix;
     use crate::cluster::means::{Lengths, as_rows};
-    use crate::exact::Metric;
+    use crate::scoring::Metric;
 
     /// Few rows and many clusters, so that most lose all their rows at times and get others.
     #[test]

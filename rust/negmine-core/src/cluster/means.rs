@@ -11,7 +11,7 @@ use negmine_kernels::sums::add_row;
 use crate::base::matrix::{Elements, Rows};
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
-use crate::exact::Metric;
+use crate::scoring::Metric;
 
 use super::groups::Groups;
 

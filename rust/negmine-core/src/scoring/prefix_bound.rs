@@ -20,8 +20,8 @@ use negmine_kernels::isa::Isa;
 use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
 
 use super::bound::{PerLane, QueryBound, Slack};
-use super::lead::Lead;
-use super::rotate::{Rotation, Segments};
+use super::rotation::{Rotation, Segments};
+use crate::exact::pruned_index::Lead;
 
 /// The documents' side of the bound in a panel.
 #[derive(Clone, Debug)]

@@ -14,14 +14,14 @@ use negmine_kernels::isa::Isa;
 
 use crate::base::Result;
 use crate::base::parallel::Ticker;
+use crate::scoring::bound::PerLane;
+use crate::scoring::prefix_bound::LeadQuery;
+use crate::scoring::rotation::centre;
 
-use super::bound::PerLane;
-use super::lead::{Lead, stride};
-use super::lead_bound::LeadQuery;
-use super::request::{Candidates, Counters};
-use super::rotate::centre;
+use super::pruned_index::{Lead, stride};
+use super::query_state::{QueryState, Scorer};
 use super::scan::sampled_first;
-use super::state::{QueryState, Scorer};
+use super::types::{Candidates, Counters};
 
 /// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and
 /// 699 Gop/s at k = 1, 569, 557, 565, 549 and 549 at k = 10, 310, 323, 327, 332 and 315 at k = 100.

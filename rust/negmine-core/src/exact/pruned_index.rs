@@ -19,13 +19,13 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
+use crate::scoring::bound::{PerLane, Slack};
+use crate::scoring::pack::factor;
+use crate::scoring::prefix_bound::{LeadPanel, LeadQuery, Tails, split};
+use crate::scoring::rotation::{OF_NORM, Rotation, Segments, TOGETHER, centre};
+use crate::scoring::score::Metric;
 
-use super::bound::{PerLane, Slack};
-use super::cells::Cells;
-use super::lead_bound::{LeadPanel, LeadQuery, Tails, split};
-use super::pack::factor;
-use super::rotate::{OF_NORM, Rotation, Segments, TOGETHER, centre};
-use super::score::Metric;
+use super::coarse_cells::Cells;
 
 /// A corpus, rotated and packed.
 #[derive(Debug)]

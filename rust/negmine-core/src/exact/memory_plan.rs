@@ -1,12 +1,12 @@
 //! Memory: how an index is laid out under a limit, and what a scan needs.
 
 use crate::base::{Error, Result};
+use crate::scoring::bound::Slack;
+use crate::scoring::pack::Tile;
+use crate::scoring::rotation::Segments;
 
-use super::bound::Slack;
-use super::lead::{self, Lead};
-use super::pack::Tile;
-use super::rotate::Segments;
-use super::state;
+use super::pruned_index::{self, Lead};
+use super::query_state;
 
 /// Documents packed at once where memory allows: at width 384 a tile is 6 MiB.
 pub const TILE_ROWS: usize = 16_384;
@@ -137,15 +137,15 @@ impl Layout {
         let rotated_bytes = self.rotated_bytes(rows, width);
         let wide = rotated_bytes > 0 && self.memory_limit.is_none();
         let block = if wide { PRUNED_BLOCK.min(queries.next_multiple_of(BLOCK)).max(BLOCK) } else { BLOCK };
-        let per_query = state::bytes(width, depth.min(rows));
+        let per_query = query_state::bytes(width, depth.min(rows));
         let fixed_bytes = packed_bytes + answer_bytes;
         // What a limit leaves goes to one block of queries first, and to the rotated form only where both fit.
         let room = |limit: usize| {
-            limit >= fixed_bytes + rotated_bytes + block * (per_query + lead::query_bytes(width))
+            limit >= fixed_bytes + rotated_bytes + block * (per_query + pruned_index::query_bytes(width))
         };
         let pruned = rotated_bytes > 0 && self.memory_limit.is_none_or(room);
         let pruned_bytes = if pruned { rotated_bytes } else { 0 };
-        let block_bytes = block * (per_query + if pruned { lead::query_bytes(width) } else { 0 });
+        let block_bytes = block * (per_query + if pruned { pruned_index::query_bytes(width) } else { 0 });
         let blocks = queries.div_ceil(block);
         let mut at_once = if self.resident { threads.min(blocks) } else { blocks };
         if let Some(limit) = self.memory_limit {

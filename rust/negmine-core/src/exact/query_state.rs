@@ -10,12 +10,12 @@ use negmine_kernels::isa::Isa;
 use crate::base::matrix::Rows;
 use crate::base::order::{Best, Scored};
 use crate::base::{Error, Result};
+use crate::scoring::bound::QueryBound;
+use crate::scoring::pack::SquaredNorms;
+use crate::scoring::score::Metric;
 
-use super::bound::QueryBound;
-use super::guess::Guess;
-use super::pack::SquaredNorms;
-use super::request::{Candidates, Counters, Found, Targets};
-use super::score::Metric;
+use super::initial_threshold::Guess;
+use super::types::{Candidates, Counters, Found, Targets};
 
 /// Fewest pending documents that are worth a look before the tile ends.
 const MIN_TRIGGER: usize = 128;
