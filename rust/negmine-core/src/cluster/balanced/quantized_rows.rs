@@ -18,7 +18,7 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::means::Lengths;
+use crate::cluster::centroids::Lengths;
 
 /// The largest factor.
 const LARGEST: f64 = 2_047.0;

@@ -20,13 +20,13 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::{Run, Ticker};
+use crate::cluster::centroids::{Lengths, as_rows};
 use crate::scoring::bound::{DocumentBound, QueryBound, unit_for};
 use crate::scoring::pack::{Tile, factor};
 use crate::scoring::{Metric, Rotation, Slack};
 
-use super::choose::Choice;
-use super::lead::{LeadCentroids, LeadRows};
-use super::means::{Lengths, as_rows};
+use super::pruned_assign::{LeadCentroids, LeadRows};
+use super::pruning_choice::Choice;
 
 /// Rows of a block: a multiple of the kernel's six; at width 768 half of a 256 KiB second cache.
 const BLOCK: usize = 96;

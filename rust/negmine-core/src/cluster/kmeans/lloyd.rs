@@ -12,11 +12,11 @@ use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
+use crate::cluster::centroids::{Clustering, Lengths, finish, means};
+use crate::cluster::members::Groups;
 use crate::scoring::Metric;
 
 use super::assign::Points;
-use super::groups::Groups;
-use super::means::{Clustering, Lengths, finish, means};
 
 /// What a k-means clustering is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 use crate::scoring::Metric;
 
-use super::groups::Groups;
+use super::members::Groups;
 
 /// Rows of a cluster that are fetched ahead of the one that is added.
 const AHEAD: usize = 4;

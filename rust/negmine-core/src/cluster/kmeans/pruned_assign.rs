@@ -51,7 +51,7 @@ use crate::scoring::prefix_bound::tail;
 use crate::scoring::rotation::{OF_NORM, Rotation, TOGETHER, centre};
 use crate::scoring::{Metric, Slack};
 
-use super::means::as_rows;
+use crate::cluster::centroids::as_rows;
 
 /// Copies of half a tail, and of a share of the offset, that follow the leading coordinates: with fewer they would be larger
 /// than those, and coarsen the codes of all.
@@ -359,8 +359,8 @@ mod tests {
     use negmine_kernels::isa::Isa;
 
     use crate::base::philox::SplitMix;
-    use crate::cluster::assign::Points;
-    use crate::cluster::means::Lengths;
+    use crate::cluster::centroids::Lengths;
+    use crate::cluster::kmeans::assign::Points;
     use crate::scoring::bound::unit_for;
     use crate::scoring::rotation::{Axes, Segments};
 

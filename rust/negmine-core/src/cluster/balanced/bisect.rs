@@ -18,7 +18,7 @@ use crate::base::Result;
 use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream, below};
 
-use super::codes::{Codes, Sum, norm};
+use super::quantized_rows::{Codes, Sum, norm};
 
 /// Where a split stops.
 const LEAST_GAIN: f64 = 1e-4;

@@ -10,7 +10,7 @@
 use crate::base::Result;
 use crate::base::parallel::Run;
 
-use super::lists::{DEPTH, Entry, Lists};
+use super::candidates::{DEPTH, Entry, Lists};
 
 /// What the width is multiplied with from round to round.
 const SHRINK: f32 = 0.85;

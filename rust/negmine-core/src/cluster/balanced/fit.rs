@@ -4,12 +4,12 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::stages::stage;
+use crate::cluster::centroids::{Clustering, Lengths, finish};
+use crate::cluster::kmeans::lloyd::check_clusters;
 use crate::scoring::Metric;
 
 use super::bisect::bisect;
-use super::codes::Codes;
-use super::kmeans::check_clusters;
-use super::means::{Clustering, Lengths, finish};
+use super::quantized_rows::Codes;
 use super::refine::{refine, stages};
 
 /// How much time goes into a balanced clustering.

@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::codes::Codes;
-use super::groups::Groups;
+use super::quantized_rows::Codes;
+use crate::cluster::members::Groups;
 
 /// The clusters that are not all copies of one row, rising.
 pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize) -> Vec<u32> {

@@ -10,11 +10,11 @@ use crate::base::stages::stage;
 use crate::base::{Error, Result};
 
 use super::auction::{Sold, auction};
-use super::balanced::Quality;
-use super::codes::Codes;
-use super::copies::{gather, mixed};
-use super::lists::{Centres, Lists, best_free};
+use super::candidates::{Centres, Lists, best_free};
+use super::duplicates::{gather, mixed};
+use super::fit::Quality;
 use super::prices::balance;
+use super::quantized_rows::Codes;
 
 /// Which clusters a step looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
+use crate::cluster::centroids::as_rows;
 use crate::exact::pruning_choice::cycles::COORDINATES;
 use crate::exact::pruning_choice::{Along, LEAST_WIDTH, count_left, rotated, spread};
 use crate::scoring::Metric;
 use crate::scoring::rotation::{Axes, MAX_ROTATED_WIDTH, Rotation, STEP, Segments};
 
-use super::lead::ADDED;
-use super::means::as_rows;
+use super::pruned_assign::ADDED;
 
 /// Rows and centroids of an estimate.
 const ROWS: usize = 32;

@@ -17,10 +17,10 @@ use negmine_kernels::quantize::quantize_row;
 
 use crate::base::Result;
 use crate::base::parallel::Run;
+use crate::cluster::members::Groups;
 
 use super::auction::{ordered, value};
-use super::codes::{Codes, Sum};
-use super::groups::Groups;
+use super::quantized_rows::{Codes, Sum};
 
 /// Clusters of a row's list.
 pub(crate) const DEPTH: usize = 16;
@@ -404,7 +404,7 @@ pub(crate) fn best_free(codes: &Codes, centres: &Centres, free: &[usize], r: u32
 mod tests {
     use super::*;
     use crate::base::philox::SplitMix;
-    use crate::cluster::means::{Lengths, as_rows};
+    use crate::cluster::centroids::{Lengths, as_rows};
     use crate::scoring::Metric;
 
     /// Few rows and many clusters, so that most lose all their rows at times and get others.

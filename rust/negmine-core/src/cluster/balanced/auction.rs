@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::base::Result;
 use crate::base::parallel::{Run, Ticker};
 
-use super::lists::Lists;
+use super::candidates::Lists;
 use super::prices::two_best;
 
 /// What a bid is higher than it must be, at first. It doubles a few times while bids are used up: rows that are alike raise
