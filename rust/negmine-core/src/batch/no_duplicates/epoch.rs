@@ -1,16 +1,16 @@
 //! One epoch in steps: an order, cut, repaired and searched through, from other beginnings if that fails.
 
-use super::chains::chains;
+use super::assignment::Packing;
 use super::conflicts::Conflicts;
-use super::heavy::heavy_first;
-use super::leave_out::Circles;
-use super::packing::Packing;
-use super::permute::Permutation;
+use super::greedy::heavy_first;
+use super::kempe_chains::chains;
+use super::left_out::Circles;
 use super::repair::{Dice, repair, search, verified};
-use super::shape::Shape;
+use super::step_sizes::Shape;
 use crate::base::Result;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
+use crate::batch::permutation::Permutation;
 
 /// Moves that a search may take: enough for what a repair leaves, a fraction of a second at most.
 const MOVES: usize = 20_000;

@@ -8,7 +8,7 @@
 //! occurrence of these ids.
 
 use super::conflicts::Conflicts;
-use super::shape::Shape;
+use super::step_sizes::Shape;
 
 /// Ids of fewer rows are looked at row by row.
 const SCANNED: usize = 64;

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use super::permute::Permutation;
+use super::permutation::Permutation;
 use crate::base::philox::Draws;
 
 /// Packs of `n` cards, dealt in hands of `p`, at most `n`.

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use super::packing::Packing;
+use super::assignment::Packing;
 use super::repair::{Dice, heard};
 use crate::base::Result;
 use crate::base::parallel::Run;

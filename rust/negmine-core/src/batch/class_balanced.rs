@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::deal::Deal;
+use super::without_replacement::Deal;
 use crate::base::csr::CsrView;
 use crate::base::error::room_for;
 use crate::base::parallel::Run;

@@ -1,7 +1,7 @@
 //! From a shuffled order to steps without conflicts: swaps for the most frequent id first, then a search that goes
 //! through conflicts where none is free.
 
-use super::packing::Packing;
+use super::assignment::Packing;
 use crate::base::parallel::Run;
 use crate::base::philox::{SplitMix, below};
 use crate::base::{Error, Result};

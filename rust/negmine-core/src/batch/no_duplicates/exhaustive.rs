@@ -2,7 +2,7 @@
 //! 1979), up to a number of nodes.
 
 use super::conflicts::Conflicts;
-use super::shape::Shape;
+use super::step_sizes::Shape;
 
 /// The largest data that is searched.
 pub(super) const MOST_ROWS: usize = 64;

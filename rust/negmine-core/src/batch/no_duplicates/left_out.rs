@@ -4,11 +4,11 @@
 //! beginning where the epoch before ended. So a row that was left out goes before those that were not.
 
 use super::conflicts::Conflicts;
-use super::permute::Permutation;
-use super::shape::Shape;
+use super::step_sizes::Shape;
 use crate::base::Result;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
+use crate::batch::permutation::Permutation;
 
 /// The order on the circles.
 pub(super) struct Circles {

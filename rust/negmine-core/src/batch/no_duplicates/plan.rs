@@ -10,12 +10,12 @@
 //! valid. To find the least number of steps is set packing, which is NP-hard: small data are searched through, larger
 //! ones may get a step more than they need. Nothing is promised across the borders of steps.
 
+use super::assignment::Packing;
 use super::conflicts::{Bound, Columns, Conflicts};
+use super::epoch::{ATTEMPTS, dice, pack, pack_spread};
 use super::exhaustive::{Outcome, exhaustive};
-use super::leave_out::Circles;
-use super::pack::{ATTEMPTS, dice, pack, pack_spread};
-use super::packing::Packing;
-use super::shape::Shape;
+use super::left_out::Circles;
+use super::step_sizes::Shape;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};

@@ -6,7 +6,7 @@
 //! inside the clusters, so that where a border of batches cuts a cluster, it cuts it elsewhere in every epoch. A
 //! cluster that is larger than what a batch has room for is cut into equal parts, which are shuffled on their own.
 
-use super::permute::Permutation;
+use super::permutation::Permutation;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, below};
 use crate::base::{Error, Result};

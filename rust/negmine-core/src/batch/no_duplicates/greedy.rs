@@ -4,7 +4,7 @@
 
 use super::conflicts::Conflicts;
 use super::repair::Dice;
-use super::shape::Shape;
+use super::step_sizes::Shape;
 
 /// Random steps that a row is tried with before all are.
 const TRIES: usize = 64;
