@@ -1,6 +1,6 @@
 //! Texts as sets of overlapping pieces ("shingles": Broder, "On the resemblance and containment of documents", 1997).
 
-use super::hash::xxh64;
+use super::xxh64::xxh64;
 use crate::base::csr::CsrView;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};

@@ -11,7 +11,7 @@
 
 use negmine_kernels::sketch::{EMPTY, splitmix};
 
-use super::groups::Groups;
+use super::union_find::Groups;
 use crate::base::csr::CsrView;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};

@@ -109,7 +109,7 @@ impl SimHash {
     }
 
     /// Refuses rows that do not fit the hash.
-    pub(super) fn check(&self, rows: &Rows<'_>, mask: Option<&[bool]>) -> Result<()> {
+    pub(crate) fn check(&self, rows: &Rows<'_>, mask: Option<&[bool]>) -> Result<()> {
         if rows.width() != self.dim() {
             return Err(Error::Value {
                 argument: rows.argument(),
@@ -121,7 +121,7 @@ impl SimHash {
     }
 
     /// A worker's own state.
-    pub(super) fn hasher(&self) -> Hasher<'_> {
+    pub(crate) fn hasher(&self) -> Hasher<'_> {
         Hasher { hash: self, codes: self.projections.scratch(), rows: Vec::new(), words: Vec::new() }
     }
 
@@ -150,7 +150,7 @@ impl SimHash {
 }
 
 /// What hashing needs besides the hash.
-pub(super) struct Hasher<'a> {
+pub(crate) struct Hasher<'a> {
     hash: &'a SimHash,
     codes: Aligned<u32>,
     /// Rows that do not lie ready.
@@ -161,7 +161,7 @@ pub(super) struct Hasher<'a> {
 
 impl Hasher<'_> {
     /// Writes the signatures of a range of rows.
-    pub(super) fn hash(
+    pub(crate) fn hash(
         &mut self,
         rows: &Rows<'_>,
         mask: Option<&[bool]>,
