@@ -127,11 +127,13 @@ def test_no_transcendental_function_of_numpy_decides_anything() -> None:
 #: What each folder of the core may use, itself aside.
 CORE = {
     "base": set(),
-    "exact": {"base"},
-    "mine": {"base", "exact"},
-    "cluster": {"base", "exact"},
+    "scoring": {"base"},
+    "exact": {"base", "scoring"},
+    "mine": {"base", "scoring", "exact"},
+    "cluster": {"base", "scoring", "exact"},
     "batch": {"base"},
-    "behavior": {"base"},
+    "sketch": {"base"},
+    "behavior": {"base", "sketch"},
     "sampling": {"base"},
     "synthesis": {"base"},
 }

@@ -10,9 +10,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::{Aligned, prefetch};
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
-use negmine_kernels::memory::{Aligned, prefetch};
 use negmine_kernels::quantize::{largest_magnitude, quantize_row, quantize_row_among, round_up};
 use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 

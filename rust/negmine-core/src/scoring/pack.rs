@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::{largest_magnitude, quantize_row};
 
 use crate::base::Result;

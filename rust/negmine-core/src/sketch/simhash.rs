@@ -7,8 +7,8 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::simhash::{self, MASKED, MAX_ROWS, MAX_TAU, Projections};
 
 use crate::base::error::check_length;

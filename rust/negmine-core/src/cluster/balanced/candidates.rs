@@ -8,11 +8,11 @@
 use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{
     Hit, PANEL, Panel, QueryTile, dot_rows_i8, pack_panel, packed_len, padded_width, scan_panel,
 };
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::quantize_row;
 
 use crate::base::Result;

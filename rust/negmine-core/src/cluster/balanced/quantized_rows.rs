@@ -8,8 +8,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::quantize_row;
 use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 use negmine_kernels::sums::add_codes;

@@ -11,9 +11,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{Hit, PANEL, QueryTile, scan_panel};
 use negmine_kernels::hits_i8::dot_hits_i8;
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::{RowCode, largest_magnitude, quantize_row};
 use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 

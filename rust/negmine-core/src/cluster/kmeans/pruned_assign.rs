@@ -37,9 +37,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::{PANEL, Panel, QueryTile, pack_panel, packed_len};
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::{largest_magnitude, quantize_row, quantize_row_among, round_down, round_up};
 
 use crate::base::Result;

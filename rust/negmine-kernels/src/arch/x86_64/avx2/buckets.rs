@@ -1,12 +1,12 @@
-//! Rows into buckets and back on 256-bit vectors; `crate::x86_64::buckets` has the text.
+//! Rows into buckets and back on 256-bit vectors; `crate::arch::x86_64::buckets` has the text.
 
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_cmpeq_epi8, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
+use crate::arch::x86_64::buckets::{self, Lanes};
 use crate::buckets::{Shape, Signatures};
-use crate::x86_64::buckets::{self, Lanes};
 
 /// Only the functions below make one, so whoever has one has the instructions.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
 use super::Ahead;
-use super::avx2::dot_i8::{Scan, load};
+use crate::arch::x86_64::avx2::dot_i8::{Scan, load};
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
 use crate::query_tile::{Block, QueryTile};
 

@@ -8,7 +8,7 @@
 //! must be in flight. Six queries by four vectors are 24, with four registers for documents and four to spare; a group
 //! of four dimensions costs four loads and six broadcasts for 24 products, well below the loads that the processor has.
 //! The non-saturating form is the only exact one. Survivors are rare, so the epilogue takes the greatest product of each
-//! query, compares it with the query's floor (`crate::floor`), and only where one is reached stores products and forms
+//! query, compares it with the query's floor (`crate::arch::summary`), and only where one is reached stores products and forms
 //! bounds. At width 128 this is 94 % of the peak of `vpdpbusd` on a Zen 4 core, with the bounds in registers 87.
 
 use std::arch::x86_64::{
@@ -18,10 +18,10 @@ use std::arch::x86_64::{
     _mm512_reduce_min_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
+use crate::arch::summary::{Range, Summary};
+use crate::arch::x86_64::{Ahead, bits};
 use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
-use crate::floor::{Range, Summary};
 use crate::query_tile::{BLOCK, Block, Bounds, QueryTile};
-use crate::x86_64::{Ahead, bits};
 
 /// Vectors of sixteen documents in a panel.
 const VECTORS: usize = 4;

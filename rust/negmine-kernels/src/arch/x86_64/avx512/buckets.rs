@@ -1,4 +1,4 @@
-//! Rows into buckets and back on 512-bit vectors; `crate::x86_64::buckets` has the text.
+//! Rows into buckets and back on 512-bit vectors; `crate::arch::x86_64::buckets` has the text.
 
 use std::arch::x86_64::{
     __m512, _mm_storeu_si128, _mm512_add_ps, _mm512_cmpeq_epi8_mask, _mm512_cvtusepi32_epi8, _mm512_loadu_ps,
@@ -9,8 +9,8 @@ use std::arch::x86_64::{
 
 use std::ops::Range;
 
+use crate::arch::x86_64::buckets::{self, Bytes, Lanes};
 use crate::buckets::{Shape, Signatures};
-use crate::x86_64::buckets::{self, Bytes, Lanes};
 
 /// Only the functions below make one, so whoever has one has the instructions.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Quantisation of a row on 256-bit vectors.
 //!
-//! As `crate::x86_64::avx512::quantize`, with the sixteen f64 lanes of each sum in four vectors: eight accumulators,
+//! As `crate::arch::x86_64::avx512::quantize`, with the sixteen f64 lanes of each sum in four vectors: eight accumulators,
 //! three constants, and the rest of the sixteen registers for one vector of four coordinates at a time.
 
 use std::arch::x86_64::{

@@ -7,8 +7,8 @@
 
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
+use crate::aligned::LINE;
 use crate::dot_i8::Panel;
-use crate::memory::LINE;
 use crate::query_tile::Block;
 use crate::rows_i8::ROW_ALIGNMENT;
 

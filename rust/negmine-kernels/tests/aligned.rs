@@ -1,6 +1,6 @@
 //! Buffers are aligned, zeroed, of the stated length, and behave as slices.
 
-use negmine_kernels::memory::{Aligned, LARGE, LINE, Plain, prefetch, zeros};
+use negmine_kernels::aligned::{Aligned, LARGE, LINE, Plain, prefetch, zeros};
 
 fn check<T: Plain + PartialEq + std::fmt::Debug>(zero: T, one: T) {
     for len in [0, 1, 63, 64, 65, 1000, LARGE / size_of::<T>() - 1, LARGE / size_of::<T>(), 3 * LARGE + 5] {
