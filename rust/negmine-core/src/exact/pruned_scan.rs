@@ -15,7 +15,7 @@ use negmine_kernels::isa::Isa;
 use crate::base::Result;
 use crate::base::parallel::Ticker;
 use crate::scoring::bound::PerLane;
-use crate::scoring::prefix_bound::LeadQuery;
+use crate::scoring::prefix_bound::{LeadQuery, Tails};
 use crate::scoring::rotation::centre;
 
 use super::pruned_index::{Lead, stride};
@@ -73,13 +73,14 @@ impl<'a> LeadBlock<'a> {
         let strides = [segments.lead, stride(segments.middle), stride(segments.rest)];
         let mut codes = strides.map(|stride| vec![0; stride * states.len()]);
         let mut tile = QueryTile::new(segments.lead);
+        let tails = Tails::new(&lead.rotation, segments, lead.slack);
         let mut queries = Vec::with_capacity(states.len());
         let mut leads = Vec::with_capacity(segments.lead * states.len());
         for (i, (state, rotated)) in states.iter().zip(rotated.chunks_exact(width)).enumerate() {
             let [a, b, c] = strides.map(|stride| i * stride..(i + 1) * stride);
             let [first, middle, rest] = &mut codes;
             let own = [&mut first[a.clone()], &mut middle[b], &mut rest[c]];
-            let query = LeadQuery::new(lead, isa, state.row(), &state.bound, rotated, own);
+            let query = LeadQuery::new(&lead.rotation, &tails, isa, state.row(), &state.bound, rotated, own);
             let [error, norm, tail] = query.weights();
             tile.push(&first[a], error, norm, tail, f32::NEG_INFINITY);
             queries.push(query);

@@ -21,7 +21,6 @@ use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
 
 use super::bound::{PerLane, QueryBound, Slack};
 use super::rotation::{Rotation, Segments};
-use crate::exact::pruned_index::Lead;
 
 /// The documents' side of the bound in a panel.
 #[derive(Clone, Debug)]
@@ -89,6 +88,7 @@ impl LeadPanel {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tails {
     segments: Segments,
+    slack: Slack,
     /// r after the lead, after the middle, and after all.
     deviations: [f64; 3],
     /// What the rotation costs a product in each step, over |q| |c|.
@@ -99,7 +99,7 @@ impl Tails {
     pub(crate) fn new(rotation: &Rotation, segments: Segments, slack: Slack) -> Self {
         let ends = [segments.lead, segments.lead + segments.middle, segments.width()];
         let deviations = ends.map(|m| rotation.deviation(m, slack));
-        Self { segments, deviations, rho: ends.map(|m| rotation.rho(m, slack)) }
+        Self { segments, slack, deviations, rho: ends.map(|m| rotation.rho(m, slack)) }
     }
 
     pub(crate) fn segments(&self) -> Segments {
@@ -176,17 +176,17 @@ pub(crate) type SegmentCodes<'a> = [&'a mut [i8]; 3];
 impl LeadQuery {
     /// From a query as it is and rotated; writes the codes.
     pub(crate) fn new(
-        lead: &Lead,
+        rotation: &Rotation,
+        tails: &Tails,
         isa: Isa,
         row: &[f32],
         bound: &QueryBound,
         rotated: &[f32],
         codes: SegmentCodes<'_>,
     ) -> Self {
-        let (slack, rotation, norm) = (lead.slack, &lead.rotation, bound.norm());
+        let (slack, norm) = (tails.slack, bound.norm());
         let mean = canonical::dot_with(isa, row, rotation.mean()) * bound.factor();
-        let tails = Tails::new(rotation, lead.segments, slack);
-        let parts = split(rotated, lead.segments);
+        let parts = split(rotated, tails.segments);
         let squares = parts.map(|z| canonical::dot_with(isa, z, z));
         let mut coded = [RowCode::default(); 3];
         for ((coded, z), codes) in coded.iter_mut().zip(parts).zip(codes) {
