@@ -194,8 +194,8 @@ if __name__ == "__main__":
         "benches/claims/sets.py",
         "python/negmine/batches/clusters.py",
         "python/negmine/batches/topics.py",
-        "rust/negmine-core/src/batch/cluster.rs",
+        "rust/negmine-core/src/batch/cluster_plan.rs",
         "rust/negmine-core/src/batch/topic.rs",
-        "rust/negmine-core/src/cluster/*.rs",
+        "rust/negmine-core/src/cluster/**/*.rs",
     ]
     run("cluster_batches", sources, experiment)

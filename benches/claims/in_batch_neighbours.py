@@ -119,7 +119,7 @@ if __name__ == "__main__":
         "benches/claims/in_batch_neighbours.py",
         "benches/claims/sets.py",
         "python/negmine/batches/clusters.py",
-        "rust/negmine-core/src/batch/cluster.rs",
-        "rust/negmine-core/src/cluster/*.rs",
+        "rust/negmine-core/src/batch/cluster_plan.rs",
+        "rust/negmine-core/src/cluster/**/*.rs",
     ]
     run("in_batch_neighbours", sources, experiment)

@@ -79,7 +79,7 @@ if __name__ == "__main__":
         "rust/negmine-core/src/behavior/hamming.rs",
         "rust/negmine-core/src/behavior/ragged.rs",
         "rust/negmine-core/src/behavior/sdim.rs",
-        "rust/negmine-core/src/behavior/simhash.rs",
+        "rust/negmine-core/src/sketch/simhash.rs",
         "rust/negmine-core/src/behavior/table.rs",
     ]
     run("sdim_ml100k", sources, experiment)

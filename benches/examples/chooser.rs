@@ -15,7 +15,8 @@ use negmine_benches::Random;
 use negmine_core::base::csr::Lists;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::parallel::Run;
-use negmine_core::exact::{Candidates, ExactIndex, Layout, Metric, Pruned, Targets};
+use negmine_core::exact::{Candidates, ExactIndex, Layout, Pruned, Targets};
+use negmine_core::scoring::Metric;
 use negmine_kernels::isa::Isa;
 use negmine_kernels::{peak, widen};
 

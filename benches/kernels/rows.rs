@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_main};
 use negmine_benches::{Random, criterion};
 use negmine_kernels::Isa;
-use negmine_kernels::memory::Aligned;
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::rows_i8::dot_rows_i8;
 
 const PICKED: usize = 512;

@@ -9,10 +9,10 @@ use std::time::Instant;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_main};
 use negmine_benches::{Random, criterion};
 use negmine_kernels::Isa;
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{
     Hit, PANEL, Panel, QueryTile, pack_panel, packed_len, padded_width, scan_panel,
 };
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::peak::int8_gops;
 
 const DOCUMENTS: usize = 16_384;

@@ -223,11 +223,13 @@ CRATES = {name: ROOT / "rust" / name for name in ("negmine-kernels", "negmine-co
 #: What each folder of the core may use, itself aside.
 CORE = {
     "base": set(),
-    "exact": {"base"},
-    "mine": {"base", "exact"},
-    "cluster": {"base", "exact"},
+    "scoring": {"base"},
+    "exact": {"base", "scoring"},
+    "mine": {"base", "scoring", "exact"},
+    "cluster": {"base", "scoring", "exact"},
     "batch": {"base"},
-    "behavior": {"base"},
+    "sketch": {"base"},
+    "behavior": {"base", "sketch"},
     "sampling": {"base"},
     "synthesis": {"base"},
 }

@@ -9,7 +9,8 @@ use ndarray::Array2;
 use negmine_core::base::csr::Lists;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::parallel::Run;
-use negmine_core::exact::{Candidates, ExactIndex, Layout, Metric, Pruned, Rotation, Slack, Targets};
+use negmine_core::exact::{Candidates, ExactIndex, Layout, Pruned, Targets};
+use negmine_core::scoring::{Metric, Rotation, Slack};
 use negmine_kernels::isa::Isa;
 
 /// A corpus, a query whose best document is `best`, and how they are rotated.

@@ -6,9 +6,8 @@ use negmine_core::base::csr::Lists;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::order::Scored;
 use negmine_core::base::parallel::Run;
-use negmine_core::exact::{
-    Candidates, Eligible, ExactIndex, Found, GroupRule, Layout, Metric, Pruned, Targets,
-};
+use negmine_core::exact::{Candidates, Eligible, ExactIndex, Found, GroupRule, Layout, Pruned, Targets};
+use negmine_core::scoring::Metric;
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 use proptest::prelude::*;

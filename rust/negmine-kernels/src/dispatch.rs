@@ -3,6 +3,8 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+#[cfg(target_arch = "x86_64")]
+use crate::arch::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
 use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
 use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
 use crate::feistel::{ROUNDS, rounds_inline};
@@ -15,8 +17,6 @@ use crate::simhash::{Projections, signatures_scalar};
 use crate::sketch::{Job as SketchJob, Portable, sketch_sets_inline};
 use crate::sums::{add_codes_inline, add_row_inline};
 use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
-#[cfg(target_arch = "x86_64")]
-use crate::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
 
 /// Evaluates the expression of the requested instruction set, after checking that this processor has it.
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! Rounds of the two-radix Feistel cipher that `negmine_core::batch::permute` walks: many positions at a time.
+//! Rounds of the two-radix Feistel cipher that `negmine_core::batch::permutation` walks: many positions at a time.
 //!
 //! A position is a pair (left, right) with left < b and right < a. Round r of eight adds to one side, modulo its radix,
 //! `(mix(other ^ key[r]) * radix) >> 32`: to the left in even rounds, to the right in odd ones. `mix` is lowbias32. All

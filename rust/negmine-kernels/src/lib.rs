@@ -12,19 +12,18 @@
 //! sure of it holds a [`fpenv::DefaultFloatEnv`] meanwhile.
 #![deny(unsafe_code)]
 
+#[allow(unsafe_code)]
+pub mod aligned;
+mod arch;
 pub mod buckets;
 pub mod canonical;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;
 pub mod feistel;
-#[cfg(target_arch = "x86_64")]
-mod floor;
 pub mod fpenv;
 pub mod hits_i8;
 pub mod isa;
-#[allow(unsafe_code)]
-pub mod memory;
 pub mod peak;
 pub mod quantize;
 mod query_tile;
@@ -33,8 +32,5 @@ pub mod simhash;
 pub mod sketch;
 pub mod sums;
 pub mod widen;
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod x86_64;
 
 pub use isa::{Isa, IsaError};

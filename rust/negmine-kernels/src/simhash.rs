@@ -43,10 +43,10 @@
 //! Projections lie in panels of 48 (three 512-bit vectors), pair of coordinates by pair. Eight rows by three vectors are 24
 //! accumulators that live in registers: 3 loads and 8 broadcasts for 24 instructions.
 
+use crate::aligned::Aligned;
 use crate::canonical;
 use crate::dispatch;
 use crate::isa::Isa;
-use crate::memory::Aligned;
 
 /// The most rows that are hashed together.
 pub const MAX_ROWS: usize = 64;

@@ -4,7 +4,7 @@ use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, Id, InBatch, NoDuplicates, Parts,
     Permutation, Policy, Remainder, TopicBatches,
 };
-use negmine_kernels::memory::zeros;
+use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 

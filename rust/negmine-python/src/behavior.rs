@@ -3,6 +3,7 @@
 use negmine_core::behavior::{
     self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
 };
+use negmine_core::sketch;
 use numpy::{
     PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3, PyReadwriteArray4,
@@ -15,7 +16,7 @@ use crate::{call, errors};
 /// Signs of random projections.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SimHash {
-    inner: behavior::SimHash,
+    inner: sketch::SimHash,
 }
 
 #[pymethods]
@@ -31,7 +32,7 @@ impl SimHash {
     ) -> PyResult<Self> {
         let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
         let inner =
-            behavior::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
+            sketch::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
         Ok(Self { inner })
     }
 

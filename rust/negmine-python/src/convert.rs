@@ -5,7 +5,8 @@ use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
 use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
 use negmine_core::base::order::Scored;
-use negmine_core::exact::{Eligible, Metric};
+use negmine_core::exact::Eligible;
+use negmine_core::scoring::Metric;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 

@@ -3,6 +3,7 @@
 use negmine_core::exact::{self, ScanPlan, SearchRequest};
 use negmine_core::mine::pool;
 use negmine_core::mine::random::{self, RandomRequest};
+use negmine_core::scoring;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -34,7 +35,7 @@ impl ExactIndex {
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
         let corpus = corpus.rows(py, "corpus")?;
-        let tile_rows = tile_rows.unwrap_or(exact::plan::TILE_ROWS);
+        let tile_rows = tile_rows.unwrap_or(exact::memory_plan::TILE_ROWS);
         let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
             .map_err(|error| errors::raise(py, &error))?;
         let pruned = match pruned {
@@ -180,7 +181,7 @@ pub(crate) fn score_pairs<'py>(
         ));
     }
     let scores = call::run(py, num_threads, None, |run| {
-        exact::score::score_pairs(metric, &queries, &documents, pairs, run)
+        scoring::score::score_pairs(metric, &queries, &documents, pairs, run)
     })?;
     Ok(PyArray1::from_vec(py, scores))
 }

@@ -26,8 +26,8 @@ mod _native {
 
     #[pymodule_export]
     use super::batch::{
-        NoDuplicatePlan, sample_balanced_margins, class_batches, cluster_batches, epoch_permutation, group_rows,
-        false_negative_pairs, false_negative_mask, restore_no_duplicate_plan, topic_batches,
+        NoDuplicatePlan, class_batches, cluster_batches, epoch_permutation, false_negative_mask,
+        false_negative_pairs, group_rows, restore_no_duplicate_plan, sample_balanced_margins, topic_batches,
     };
     #[pymodule_export]
     use super::behavior::{SdimPass, SimHash, nearest, sdim_forward, table_query, table_update};

@@ -197,7 +197,10 @@ pub(crate) fn select<'py>(
     let pool = pool.view()?;
     let (name, numbers) = policy;
     let policy = Policy::from_parts(&name, &numbers).ok_or_else(|| {
-        errors::value_error(py, format!("`sampling` must be a policy that the core has; got {name:?} of {numbers:?}."))
+        errors::value_error(
+            py,
+            format!("`sampling` must be a policy that the core has; got {name:?} of {numbers:?}."),
+        )
     })?;
     let choice = Choice { n: num_negatives, policy, seed, epoch };
     let chosen = call::run(py, num_threads, None, |run| match limit_per_document {

@@ -1,7 +1,7 @@
 //! Sets: tokens in, signatures and groups out.
 
 use negmine_core::base::csr::CsrView;
-use negmine_core::behavior::{
+use negmine_core::sketch::{
     Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates, spanning,
 };
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
@@ -167,7 +167,7 @@ pub(crate) fn lsh_duplicates<'py>(
     let found = call::run(py, num_threads, progress.as_ref(), |run| {
         near_duplicates(all, words, cut, threshold, evidence, run)
     })?;
-    let side = |row: fn(&negmine_core::behavior::Link) -> u32| {
+    let side = |row: fn(&negmine_core::sketch::Link) -> u32| {
         PyArray1::from_iter(py, found.links.iter().map(|link| i64::from(row(link))))
     };
     let (left, right) = (side(|link| link.a), side(|link| link.b));

@@ -4,8 +4,8 @@
 //! widen exactly; f64 is rounded to f32 once, here.
 
 use ndarray::{ArrayView2, ArrayView3};
+use negmine_kernels::aligned::{Plain, prefetch};
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::{Plain, prefetch};
 use negmine_kernels::{quantize, widen};
 
 use super::{Error, Result};

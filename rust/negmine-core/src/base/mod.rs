@@ -7,5 +7,6 @@ pub mod matrix;
 pub mod order;
 pub mod parallel;
 pub mod philox;
+pub mod stages;
 
 pub use error::{Error, Result};

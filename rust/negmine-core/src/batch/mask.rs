@@ -77,7 +77,8 @@ impl<'a> InBatch<'a> {
     pub fn dense(&self, run: &Run<'_>) -> Result<Vec<bool>> {
         let width = self.rules.documents.len();
         let entries = self.rules.queries.len() as u128 * width as u128;
-        let mut out = room_for("document_indices", entries, "`false_negative_pairs` says the same in little.")?;
+        let mut out =
+            room_for("document_indices", entries, "`false_negative_pairs` says the same in little.")?;
         out.resize(entries as usize, false);
         for query in 0..self.rules.queries.len() {
             self.pause(query, run)?;

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::permute::Permutation;
+use super::permutation::Permutation;
 use crate::base::csr::CsrView;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};

@@ -1,9 +1,10 @@
 //! The behaviours whose signatures differ from a candidate's in the fewest bits (ETA: Chen and others, arXiv 2108.04468).
 
-use super::{MASKED, Ragged};
+use super::Ragged;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
+use crate::sketch::MASKED;
 
 /// The `k` nearest rows of each candidate's own list by Hamming distance, nearest first, ties by row; -1 beyond a
 /// list's end. A row with [`MASKED`] signatures is never one of them, and such a candidate has none.

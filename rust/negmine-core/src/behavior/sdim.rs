@@ -6,18 +6,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::buckets::{Shape, Signatures, gather, scatter};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
 
-use super::simhash::Hasher;
 use super::table::{LEAST_NORM, Reader, UserTable, check_values};
-use super::{Counts, Normalize, Ragged, SimHash};
+use super::{Counts, Normalize, Ragged};
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
+use crate::sketch::SimHash;
+use crate::sketch::simhash::Hasher;
 
 /// Behaviours that are hashed and added before the next ones: their values are still in the first caches then.
 const TILE: usize = 64;

@@ -10,10 +10,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::aligned::Aligned;
 use negmine_kernels::buckets::{Shape, Signatures, gather, scatter};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
-use negmine_kernels::memory::Aligned;
 use negmine_kernels::quantize::first_non_finite;
 
 use super::Ragged;

@@ -3,11 +3,11 @@
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
+use crate::scoring::pack::Tile;
+use crate::scoring::score::Metric;
 
-use super::choose::Prepared;
-use super::pack::Tile;
-use super::plan::{Layout, Pruned};
-use super::score::Metric;
+use super::memory_plan::{Layout, Pruned};
+use super::pruning_choice::Prepared;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
 #[derive(Clone, Debug)]

@@ -17,18 +17,18 @@ use crate::base::matrix::Rows;
 use crate::base::order::Scored;
 use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
+use crate::scoring::bound::{QueryBound, unit_for};
+use crate::scoring::pack::{SquaredNorms, Tile, factor};
+use crate::scoring::score::Metric;
 
-use super::bound::{QueryBound, unit_for};
-use super::choose::Prediction;
-use super::guess::Guess;
 use super::index::ExactIndex;
-use super::lead::Lead;
-use super::pack::{SquaredNorms, Tile, factor};
-use super::plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
-use super::pruned::{LeadBlock, Shared};
-use super::request::{Candidates, Counters, Outcome, Targets};
-use super::score::Metric;
-use super::state::{QueryState, Scorer};
+use super::initial_threshold::Guess;
+use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
+use super::pruned_index::Lead;
+use super::pruned_scan::{LeadBlock, Shared};
+use super::pruning_choice::Prediction;
+use super::query_state::{QueryState, Scorer};
+use super::types::{Candidates, Counters, Outcome, Targets};
 
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;

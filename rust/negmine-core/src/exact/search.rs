@@ -7,7 +7,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
 use super::index::ExactIndex;
-use super::request::{Candidates, Eligible, Outcome, Targets};
+use super::types::{Candidates, Eligible, Outcome, Targets};
 
 /// What a search may leave out.
 #[derive(Clone, Copy, Debug)]

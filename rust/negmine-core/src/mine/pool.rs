@@ -5,8 +5,8 @@ use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
-use crate::exact::score::score_pairs;
 use crate::exact::{Counters, ExactIndex, Found, Targets};
+use crate::scoring::score::score_pairs;
 
 use super::caps::{CapRules, Reference};
 use super::eligible::{Ruled, Rules};

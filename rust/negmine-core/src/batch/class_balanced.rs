@@ -1,0 +1,223 @@
+//! Balance over classes and over margins.
+//!
+//! A class-balanced batch holds as many rows of each of its classes, as contrastive losses with class labels want it.
+//! Classes are dealt, and the rows of each class too, so the use of classes, and of rows within a class, differs by at
+//! most one at any time, over the borders of epochs as well.
+//!
+//! Balanced margin sampling (TAS-Balanced: Hofstätter et al., SIGIR 2021, section 3) draws one pair a query by a bin of
+//! its margin, so that the many pairs of one margin do not drown the few of another.
+
+use std::ops::Range;
+
+use super::without_replacement::Deal;
+use crate::base::csr::CsrView;
+use crate::base::error::room_for;
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream, below, unit};
+use crate::base::{Error, Result};
+
+/// How classes become batches.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassBatches<'a> {
+    /// Rows of each class; none is empty.
+    pub classes: CsrView<'a>,
+    /// Classes of a batch.
+    pub per_batch: usize,
+    /// Rows of a class in a batch.
+    pub per_class: usize,
+    /// Batches of an epoch.
+    pub batches: u64,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl ClassBatches<'_> {
+    /// Rows of some batches of an epoch, class after class. A class of fewer rows than are wanted gives each of them as
+    /// equally often as it can.
+    ///
+    /// # Errors
+    /// More classes a batch than there are, an empty class, batches that there is no memory for, or an interrupt.
+    pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
+        let classes = self.classes.len();
+        if self.per_batch == 0 || self.per_batch > classes || self.per_class == 0 {
+            return Err(Error::Value {
+                argument: "batch_size",
+                rule: "at least `per_class`, and at most `per_class` rows of every class",
+                got: format!("{} x {} of {classes} classes", self.per_batch, self.per_class),
+            });
+        }
+        if let Some(class) = (0..classes).find(|class| self.classes.row(*class).is_empty()) {
+            return Err(Error::Value {
+                argument: "labels",
+                rule: "classes that have rows",
+                got: format!("none of class {class}"),
+            });
+        }
+        let draws = Draws::new(self.seed, Stream::Classes);
+        let total = batches.end.saturating_sub(batches.start) as usize;
+        let entries = (total as u128 * self.per_batch as u128).saturating_mul(self.per_class as u128);
+        let mut out = room_for("batch_size", entries, "Ask for smaller batches.")?;
+        let deal = Deal { draws: &draws, key: 0, n: classes as u64, p: self.per_batch as u64 };
+        for (done, batch) in batches.enumerate() {
+            if done > 0 && done.is_multiple_of(256) && (run.poll)(done, total) {
+                return Err(Error::Interrupted);
+            }
+            let hand = u128::from(epoch) * u128::from(self.batches) + u128::from(batch);
+            for (class, before) in deal.hand(hand) {
+                self.take(&draws, class, before, &mut out);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The rows of a class when it is dealt for the `visit`-th time.
+    fn take(&self, draws: &Draws, class: u64, visit: u128, out: &mut Vec<i64>) {
+        let rows = self.classes.row(class as usize);
+        for _ in 0..self.per_class / rows.len() {
+            out.extend_from_slice(rows);
+        }
+        let rest = (self.per_class % rows.len()) as u64;
+        if rest > 0 {
+            let deal = Deal { draws, key: 1 + class, n: rows.len() as u64, p: rest };
+            out.extend(deal.hand(visit).into_iter().map(|(row, _)| rows[row as usize]));
+        }
+    }
+}
+
+/// How margins are put into bins, and bins drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binning {
+    /// Bins of equal width between a query's least and largest margin, equally likely where they are not empty.
+    Width,
+    /// Bins of like numbers of pairs, equally likely.
+    Quantile,
+    /// Bins of equal width, drawn with the square root of how many pairs they hold.
+    Tempered,
+}
+
+/// One pair of every query, drawn by its margin; -1 for a query without pairs.
+///
+/// # Errors
+/// Margins that are not finite or too far apart, or an interrupt.
+pub fn sample_balanced_margins(
+    margins: &[f64],
+    pairs: CsrView<'_>,
+    bins: usize,
+    binning: Binning,
+    seed: u64,
+    epoch: u64,
+    run: &Run<'_>,
+) -> Result<Vec<i64>> {
+    if let Some(row) = margins.iter().position(|margin| !margin.is_finite()) {
+        return Err(Error::NonFinite { argument: "margins", row, column: 0 });
+    }
+    let draws = Draws::new(seed, Stream::Pairs);
+    let mut numbers = Vec::new();
+    let mut out = Vec::with_capacity(pairs.len());
+    for query in 0..pairs.len() {
+        if query.is_multiple_of(1 << 16) && query > 0 && (run.poll)(query, pairs.len()) {
+            return Err(Error::Interrupted);
+        }
+        let range = pairs.range(query);
+        if range.is_empty() {
+            out.push(-1);
+            continue;
+        }
+        let own = &margins[range.clone()];
+        bins_of(own, bins, binning, &mut numbers)?;
+        let [x, y, ..] = draws.block([1, 0, query as u64, epoch]);
+        let mut counts = vec![0_u64; bins];
+        for bin in &numbers {
+            counts[*bin] += 1;
+        }
+        let bin = drawn_bin(&counts, binning, x);
+        let place = below(y, counts[bin]) as usize;
+        let pair = numbers.iter().enumerate().filter(|(_, other)| **other == bin).nth(place);
+        out.push(pair.map_or(-1, |(place, _)| (range.start + place) as i64));
+    }
+    Ok(out)
+}
+
+fn bins_of(margins: &[f64], bins: usize, binning: Binning, out: &mut Vec<usize>) -> Result<()> {
+    out.clear();
+    if binning == Binning::Quantile {
+        let mut sorted = margins.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        // Equal margins share the bin of the first of them.
+        out.extend(
+            margins.iter().map(|margin| sorted.partition_point(|m| m < margin) * bins / margins.len()),
+        );
+        return Ok(());
+    }
+    let low = margins.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = margins.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let width = (high - low) / bins as f64;
+    if !(high - low).is_finite() {
+        return Err(Error::Value {
+            argument: "margins",
+            rule: "less far apart than the range of float64",
+            got: format!("{low:e} and {high:e}"),
+        });
+    }
+    out.extend(margins.iter().map(|margin| {
+        // All equal, or so close that a bin has no width: one bin.
+        if width > 0.0 { (((margin - low) / width) as usize).min(bins - 1) } else { 0 }
+    }));
+    Ok(())
+}
+
+fn drawn_bin(counts: &[u64], binning: Binning, x: u64) -> usize {
+    let mut filled = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    if binning != Binning::Tempered {
+        let place = below(x, filled.clone().count() as u64) as usize;
+        return filled.nth(place).map_or(0, |(bin, _)| bin);
+    }
+    let weight = |count: u64| (count as f64).sqrt();
+    let mut left = unit(x) * filled.clone().map(|(_, count)| weight(*count)).sum::<f64>();
+    let mut last = 0;
+    for (bin, count) in filled.by_ref() {
+        last = bin;
+        left -= weight(*count);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bins(margins: &[f64], binning: Binning) -> Vec<usize> {
+        let mut out = Vec::new();
+        bins_of(margins, 10, binning, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn golden_bins() {
+        assert_eq!(bins(&[-1.0, 0.0, 0.5, 4.0, 9.0], Binning::Width), [0, 1, 1, 5, 9]);
+        assert_eq!(bins(&[3.0, 3.0, 3.0], Binning::Width), [0, 0, 0]);
+        assert_eq!(bins(&[3.0], Binning::Tempered), [0]);
+        assert_eq!(bins(&[0.0, f64::from_bits(1)], Binning::Width), [0, 0]);
+        assert_eq!(bins(&[5.0, 1.0, 1.0, 9.0], Binning::Quantile), [5, 0, 0, 7]);
+    }
+
+    #[test]
+    fn margins_beyond_the_range_are_refused() {
+        let mut out = Vec::new();
+        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Width, &mut out).is_err());
+        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Quantile, &mut out).is_ok());
+    }
+
+    #[test]
+    fn a_bin_is_drawn_by_its_root() {
+        let counts = [0, 1, 0, 9, 0];
+        let of = |x: u64| drawn_bin(&counts, Binning::Tempered, x);
+        assert_eq!((of(0), of(u64::MAX)), (1, 3));
+        assert_eq!((of((1 << 62) - (1 << 20)), of((1 << 62) + (1 << 20))), (1, 3));
+        assert_eq!(drawn_bin(&counts, Binning::Width, (1 << 63) - 1), 1);
+        assert_eq!(drawn_bin(&counts, Binning::Width, 1 << 63), 3);
+    }
+}

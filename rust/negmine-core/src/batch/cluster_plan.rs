@@ -1,0 +1,205 @@
+//! Batches of whole clusters: points of one cluster share hard labels, so the positives of the others in a batch are
+//! hard negatives without a search (NGAME: Dahiya et al., WSDM 2023, whose released sampler shuffles the list of
+//! clusters and cuts it).
+//!
+//! An epoch's permutation comes first: its head is the share that is drawn at random, and the rest keeps its order
+//! inside the clusters, so that where a border of batches cuts a cluster, it cuts it elsewhere in every epoch. A
+//! cluster that is larger than what a batch has room for is cut into equal parts, which are shuffled on their own.
+
+use super::permutation::Permutation;
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream, below};
+use crate::base::{Error, Result};
+
+/// How clusters become batches.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterBatches<'a> {
+    /// Cluster of every row, below `clusters`.
+    pub labels: &'a [i64],
+    /// Clusters.
+    pub clusters: usize,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Batches of a step.
+    pub batches_per_step: usize,
+    /// Rows of a batch that are drawn from all rows.
+    pub random: usize,
+    /// Whether a step holds neighbours in the order of clusters.
+    pub tree: bool,
+    /// Batches that are emitted: full ones, the last step filled up or left out.
+    pub emitted: usize,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// Rows grouped by label: where each group begins, and the rows, rising inside a group.
+///
+/// # Errors
+/// A label out of range.
+pub fn group(labels: &[i64], groups: usize) -> Result<(Vec<i64>, Vec<i64>)> {
+    if let Some(&row) = labels.iter().find(|label| **label < 0 || **label >= groups as i64) {
+        return Err(Error::RowOutOfRange { argument: "labels", row, rows: groups });
+    }
+    Ok(grouped(labels, groups, 0..labels.len() as i64))
+}
+
+/// `rows` in their order, grouped by label.
+fn grouped(labels: &[i64], groups: usize, rows: impl Iterator<Item = i64> + Clone) -> (Vec<i64>, Vec<i64>) {
+    let mut offsets = vec![0_i64; groups + 1];
+    for row in rows.clone() {
+        offsets[labels[row as usize] as usize + 1] += 1;
+    }
+    for group in 0..groups {
+        offsets[group + 1] += offsets[group];
+    }
+    let mut next = offsets.clone();
+    let mut out = vec![0; offsets[groups] as usize];
+    for row in rows {
+        let end = &mut next[labels[row as usize] as usize];
+        out[*end as usize] = row;
+        *end += 1;
+    }
+    (offsets, out)
+}
+
+impl ClusterBatches<'_> {
+    /// Rows of all batches of an epoch.
+    ///
+    /// # Errors
+    /// A batch of no rows, a step larger than the data, a label out of range, or an interrupt.
+    pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Vec<i64>> {
+        let n = self.labels.len();
+        let step = self.batch * self.batches_per_step;
+        if step == 0 || step > n || self.random > self.batch {
+            return Err(Error::Value {
+                argument: "batch_size",
+                rule: "at least 1, and batch_size x batches_per_step at most the number of rows",
+                got: format!("{step} rows a step of {n}"),
+            });
+        }
+        if let Some(&row) = self.labels.iter().find(|label| **label < 0 || **label >= self.clusters as i64) {
+            return Err(Error::RowOutOfRange { argument: "labels", row, rows: self.clusters });
+        }
+        let mut order = vec![0; n];
+        Permutation::new(n as u64, self.seed, epoch).fill(0, &mut order, run)?;
+        let drawn: usize = (0..n.div_ceil(self.batch)).map(|batch| self.drawn(batch)).sum();
+        let (random, rest) = order.split_at(drawn);
+        let (offsets, rows) = grouped(self.labels, self.clusters, rest.iter().copied());
+        if (run.poll)(0, 1) {
+            return Err(Error::Interrupted);
+        }
+        let parts = self.parts(&offsets);
+        let draws = Draws::new(self.seed, Stream::ClusterOrder);
+        let clustered = if self.tree {
+            self.by_neighbours(&parts, &rows, &draws, epoch)
+        } else {
+            let order = Permutation::keyed(parts.len() as u64, &draws, [0, 0, epoch]);
+            let mut out = Vec::with_capacity(rows.len());
+            for place in 0..order.len() {
+                out.extend_from_slice(&rows[parts[order.index(place) as usize].clone()]);
+            }
+            out
+        };
+        Ok(self.joined(&clustered, random))
+    }
+
+    /// Rows of a batch before the last step is filled up or left out.
+    fn len(&self, batch: usize) -> usize {
+        self.batch.min(self.labels.len() - batch * self.batch)
+    }
+
+    /// How many of them are drawn from all rows.
+    fn drawn(&self, batch: usize) -> usize {
+        self.random * self.len(batch) / self.batch
+    }
+
+    /// Clusters as ranges of rows, those too large for a batch in parts whose sizes differ by at most one.
+    fn parts(&self, offsets: &[i64]) -> Vec<std::ops::Range<usize>> {
+        let room = (self.batch - self.random).max(1);
+        let mut parts = Vec::with_capacity(offsets.len() - 1);
+        for ends in offsets.windows(2) {
+            let (begin, size) = (ends[0] as usize, (ends[1] - ends[0]) as usize);
+            let pieces = size.div_ceil(room);
+            parts.extend((0..pieces).map(|i| begin + size * i / pieces..begin + size * (i + 1) / pieces));
+        }
+        parts
+    }
+
+    /// Steps of neighbouring clusters in another order, the clusters of each step shuffled. Clusters form a circle that
+    /// is cut at a random one, so that the borders of steps lie elsewhere in every epoch.
+    fn by_neighbours(
+        &self,
+        parts: &[std::ops::Range<usize>],
+        rows: &[i64],
+        draws: &Draws,
+        epoch: u64,
+    ) -> Vec<i64> {
+        let batches = self.labels.len().div_ceil(self.batch);
+        let mut sizes: Vec<usize> = (0..batches)
+            .step_by(self.batches_per_step)
+            .map(|first| {
+                (first..batches.min(first + self.batches_per_step)).map(|b| self.len(b) - self.drawn(b)).sum()
+            })
+            .collect();
+        // The last step stays the last, where it is short.
+        let short = !self.labels.len().is_multiple_of(self.batch * self.batches_per_step);
+        let last = if short { sizes.pop() } else { None };
+        let order = Permutation::keyed(sizes.len() as u64, draws, [1, 0, epoch]);
+        let first = match parts.len() {
+            0 => 0,
+            count => below(draws.block([1, 4, 0, epoch])[0], count as u64) as usize,
+        };
+        let circle: Vec<i64> = parts[first..]
+            .iter()
+            .chain(&parts[..first])
+            .flat_map(|part| &rows[part.clone()])
+            .copied()
+            .collect();
+        // Where clusters begin on the circle.
+        let mut begins = Vec::with_capacity(parts.len() + 1);
+        begins.push(0);
+        for part in parts[first..].iter().chain(&parts[..first]) {
+            begins.push(begins[begins.len() - 1] + part.len());
+        }
+        let full = sizes.first().copied().unwrap_or(0);
+        let mut out = Vec::with_capacity(rows.len());
+        let chunks = (0..order.len()).map(|place| order.index(place) as usize);
+        for step in chunks.chain(last.map(|_| sizes.len())) {
+            let (begin, end) = (step * full, (step * full + full).min(circle.len()));
+            if begin == end {
+                continue;
+            }
+            let cuts = begins.partition_point(|at| *at <= begin)..begins.partition_point(|at| *at < end);
+            let borders: Vec<usize> =
+                [begin].into_iter().chain(begins[cuts].iter().copied()).chain([end]).collect();
+            let shuffled = Permutation::keyed(borders.len() as u64 - 1, draws, [3, step as u64, epoch]);
+            for place in 0..shuffled.len() {
+                let piece = shuffled.index(place) as usize;
+                out.extend_from_slice(&circle[borders[piece]..borders[piece + 1]]);
+            }
+        }
+        out
+    }
+
+    /// Batches of clustered rows with their share of random ones; a last step that is short is filled with the first
+    /// rows of the epoch or left out.
+    fn joined(&self, clustered: &[i64], random: &[i64]) -> Vec<i64> {
+        let n = self.labels.len();
+        let mut out = Vec::with_capacity(n.max(self.emitted * self.batch));
+        let (mut clustered, mut random) = (clustered, random);
+        for batch in 0..n.div_ceil(self.batch) {
+            let drawn = self.drawn(batch);
+            let (own, other) = clustered.split_at(self.len(batch) - drawn);
+            let (few, others) = random.split_at(drawn);
+            out.extend_from_slice(own);
+            out.extend_from_slice(few);
+            (clustered, random) = (other, others);
+        }
+        let wanted = self.emitted * self.batch;
+        if wanted > n {
+            out.extend_from_within(..wanted - n);
+        }
+        out.truncate(wanted);
+        out
+    }
+}

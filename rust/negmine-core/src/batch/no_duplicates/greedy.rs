@@ -1,0 +1,117 @@
+//! The packer for data that shuffling and repair fail on, where steps have no room to spare: rows of the most frequent
+//! ids first, each into a random step that is free for it. What finds none is put where there is room, for the search to
+//! mend.
+
+use super::conflicts::Conflicts;
+use super::repair::Dice;
+use super::step_sizes::Shape;
+
+/// Random steps that a row is tried with before all are.
+const TRIES: usize = 64;
+
+const NOWHERE: u32 = u32::MAX;
+
+struct Filling<'a> {
+    conflicts: &'a Conflicts,
+    shape: Shape,
+    /// Step of each row.
+    step: Vec<u32>,
+    room: Vec<u32>,
+    /// Exclusive and shared holders for each step, of the ids `0..counted`.
+    counts: Vec<[u32; 2]>,
+    counted: u32,
+}
+
+/// Puts the rows of `order` into steps, its last ones aside if they are left out; the rows in step order, and those that
+/// conflict.
+pub(super) fn heavy_first(
+    conflicts: &Conflicts,
+    shape: Shape,
+    order: &[u32],
+    dice: &mut Dice,
+) -> (Vec<u32>, Vec<u32>) {
+    let steps = shape.steps;
+    let counted = (0..conflicts.ids() as u32).take_while(|id| 4 * conflicts.frequency(*id) > steps).count();
+    // As much for the table as for the rows themselves, at least.
+    let counted = counted.min((conflicts.rows() * 8 / steps).max(64));
+    let mut filling = Filling {
+        conflicts,
+        shape,
+        step: vec![NOWHERE; conflicts.rows()],
+        room: (0..steps).map(|step| shape.range(step).len() as u32).collect(),
+        counts: vec![[0; 2]; counted * steps],
+        counted: counted as u32,
+    };
+    let mut rows = order[..shape.held()].to_vec();
+    // Ids are numbered from the most frequent down, and a row's rise.
+    rows.sort_by_key(|row| conflicts.of_row(*row).next().map_or(NOWHERE, |(id, _)| id));
+    let mut open: Vec<u32> = (0..steps as u32).collect();
+    let mut left = Vec::new();
+    for row in rows {
+        match filling.free(row, &open, dice) {
+            Some(place) => {
+                let step = open[place];
+                filling.put(row, step);
+                if filling.room[step as usize] == 0 {
+                    open.swap_remove(place);
+                }
+            }
+            None => left.push(row),
+        }
+    }
+    let mut waiting = left.iter();
+    for step in 0..steps {
+        for _ in 0..filling.room[step] {
+            if let Some(row) = waiting.next() {
+                filling.step[*row as usize] = step as u32;
+            }
+        }
+    }
+    (filling.rows(order), left)
+}
+
+impl Filling<'_> {
+    /// The place among `open` of a step that a row fits: random ones first, then all from a random one on.
+    fn free(&self, row: u32, open: &[u32], dice: &mut Dice) -> Option<usize> {
+        if open.is_empty() {
+            return None;
+        }
+        let tried = (0..TRIES).map(|_| dice.below(open.len())).find(|place| self.fits(row, open[*place]));
+        tried.or_else(|| {
+            let first = dice.below(open.len());
+            (first..open.len()).chain(0..first).find(|place| self.fits(row, open[*place]))
+        })
+    }
+
+    fn fits(&self, row: u32, step: u32) -> bool {
+        self.conflicts.of_row(row).all(|(id, exclusive)| {
+            if id < self.counted {
+                let [e, s] = self.counts[id as usize * self.shape.steps + step as usize];
+                return e == 0 && !(exclusive && s > 0);
+            }
+            let (holding, sharing) = self.conflicts.holders(id);
+            let here = |other: &u32| self.step[*other as usize] == step;
+            !(holding.iter().any(here) || exclusive && sharing.iter().any(here))
+        })
+    }
+
+    fn put(&mut self, row: u32, step: u32) {
+        self.step[row as usize] = step;
+        self.room[step as usize] -= 1;
+        for (id, exclusive) in self.conflicts.of_row(row).take_while(|(id, _)| *id < self.counted) {
+            self.counts[id as usize * self.shape.steps + step as usize][usize::from(!exclusive)] += 1;
+        }
+    }
+
+    /// The rows step after step, in their order inside a step, then those that are left out.
+    fn rows(&self, order: &[u32]) -> Vec<u32> {
+        let mut next: Vec<usize> = (0..self.shape.parts()).map(|part| self.shape.range(part).start).collect();
+        let mut rows = vec![0; order.len()];
+        for row in order {
+            let part = (self.step[*row as usize] as usize).min(self.shape.parts() - 1);
+            rows[next[part]] = *row;
+            next[part] += 1;
+        }
+        rows
+    }
+}

@@ -1,0 +1,177 @@
+//! Ejection chains between two steps, for rows that no swap places: where steps have no room to spare, a row finds a free
+//! step only by moving others.
+//!
+//! The rows of two steps that conflict with each other form chains, and a chain that changes sides as a whole leaves both
+//! steps without conflict (Kempe 1879; with two ids a row it is the proof that a bipartite graph needs no more colours
+//! than its largest degree, König 1916). A row goes into another step if the chains of its rivals there can change sides
+//! without bringing its rivals here along; rows without rivals make up the numbers.
+
+use std::collections::HashSet;
+
+use super::assignment::Packing;
+use super::repair::{Dice, heard};
+use crate::base::Result;
+use crate::base::parallel::Run;
+
+/// Steps that a row is tried with, in pairs: those with the fewest rivals.
+const FEW: usize = 12;
+
+/// The most rows of the chains of one row.
+const LONGEST: usize = 2_048;
+
+/// Holders of ids that a call may look at: about a second.
+const BUDGET: usize = 200_000_000;
+
+struct Chains<'a, 'b> {
+    packing: &'a mut Packing<'b>,
+    /// Rows that are in conflict still; nobody minds them.
+    waiting: HashSet<u32>,
+    looked_at: usize,
+}
+
+/// Places rows that conflict, as far as chains do it; the rows that are left.
+///
+/// # Errors
+/// An interrupt.
+pub(super) fn chains(
+    packing: &mut Packing<'_>,
+    left: Vec<u32>,
+    dice: &mut Dice,
+    run: &Run<'_>,
+) -> Result<Vec<u32>> {
+    let mut chains = Chains { packing, waiting: left.iter().copied().collect(), looked_at: 0 };
+    let mut still = Vec::new();
+    for row in left {
+        heard(run)?;
+        if chains.settle(row, dice) {
+            chains.waiting.remove(&row);
+        } else {
+            still.push(row);
+        }
+    }
+    Ok(still)
+}
+
+impl Chains<'_, '_> {
+    /// Frees a step for a row that waits, and puts it there.
+    fn settle(&mut self, row: u32, dice: &mut Dice) -> bool {
+        if self.packing.shape.is_out(self.packing.step(row)) {
+            return true;
+        }
+        let few = self.few(row, dice);
+        for &from in &few {
+            if self.looked_at > BUDGET || !self.stand(row, from) {
+                continue;
+            }
+            let here = self.rivals(row, from);
+            if here.is_empty() || few.iter().any(|to| *to != from && self.place(row, *to, &here)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The steps with the fewest rivals of a row, ties at random.
+    fn few(&mut self, row: u32, dice: &mut Dice) -> Vec<u32> {
+        let steps = self.packing.shape.steps;
+        let mut counts: Vec<(u32, u32)> = (0..steps as u32).map(|step| (0, step)).collect();
+        for (id, exclusive) in self.packing.conflicts.of_row(row) {
+            let (holding, sharing) = self.packing.conflicts.holders(id);
+            let sharing = if exclusive { sharing } else { &[] };
+            self.looked_at += holding.len() + sharing.len();
+            for other in holding.iter().chain(sharing) {
+                let step = self.packing.step(*other);
+                if !self.packing.shape.is_out(step) && *other != row && !self.waiting.contains(other) {
+                    counts[step as usize].0 += 1;
+                }
+            }
+        }
+        self.looked_at += steps;
+        counts.rotate_left(dice.below(steps));
+        counts.sort_by_key(|(count, _)| *count);
+        counts.into_iter().take(FEW).map(|(_, step)| step).collect()
+    }
+
+    /// Moves a row that waits into a step, where it may wait on, against one that waits too or has no rivals.
+    fn stand(&mut self, row: u32, step: u32) -> bool {
+        let own = self.packing.step(row);
+        if own == step {
+            return true;
+        }
+        let Some(&other) = self.free(step, own, 1, &HashSet::from([row]), &[]).first() else { return false };
+        self.packing.swap(row, other);
+        true
+    }
+
+    /// Rows of a step that conflict with `row`, but for those that wait.
+    fn rivals(&mut self, row: u32, step: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        for (id, exclusive) in self.packing.conflicts.of_row(row) {
+            let (holding, sharing) = self.packing.conflicts.holders(id);
+            let sharing = if exclusive { sharing } else { &[] };
+            self.looked_at += holding.len() + sharing.len();
+            found.extend(holding.iter().chain(sharing).copied().filter(|other| {
+                self.packing.step(*other) == step && *other != row && !self.waiting.contains(other)
+            }));
+        }
+        found
+    }
+
+    /// Moves a row into step `other`, and chains to and fro; `here` are its rivals where it is.
+    fn place(&mut self, row: u32, other: u32, here: &[u32]) -> bool {
+        let own = self.packing.step(row);
+        let mut chain = self.rivals(row, other);
+        chain.sort_unstable();
+        chain.dedup();
+        let mut known: HashSet<u32> = chain.iter().copied().collect();
+        let mut next = 0;
+        while next < chain.len() {
+            let across = if self.packing.step(chain[next]) == own { other } else { own };
+            for rival in self.rivals(chain[next], across) {
+                if here.contains(&rival) || chain.len() > LONGEST {
+                    return false;
+                }
+                if known.insert(rival) {
+                    chain.push(rival);
+                }
+            }
+            next += 1;
+        }
+        let (mut there, mut back): (Vec<u32>, Vec<u32>) =
+            chain.iter().partition(|member| self.packing.step(**member) == own);
+        there.push(row);
+        // Rows without rivals make up the numbers; those that come along must not be the row's rivals.
+        let missing = there.len().abs_diff(back.len());
+        if there.len() > back.len() {
+            back.extend(self.free(other, own, missing, &known, &[]));
+        } else {
+            known.insert(row);
+            there.extend(self.free(own, other, missing, &known, here));
+        }
+        if there.len() != back.len() {
+            return false;
+        }
+        for (a, b) in there.into_iter().zip(back) {
+            self.packing.swap(a, b);
+        }
+        true
+    }
+
+    /// At most `wanted` rows of step `from`, none of `known` and `rivals`, that conflict with nobody in step `to`.
+    fn free(&mut self, from: u32, to: u32, wanted: usize, known: &HashSet<u32>, rivals: &[u32]) -> Vec<u32> {
+        let mut found = Vec::new();
+        for place in self.packing.shape.range(from as usize) {
+            if found.len() == wanted || self.looked_at > BUDGET {
+                break;
+            }
+            let row = self.packing.row_at(place);
+            if known.contains(&row) || rivals.contains(&row) {
+                continue;
+            }
+            if self.waiting.contains(&row) || self.rivals(row, to).is_empty() {
+                found.push(row);
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,90 @@
+//! Which rows an epoch leaves out where ids need more steps than rows fill: the fewest of each frequent id, in turn.
+//!
+//! Rows of one id stand on a circle in an order that never changes; an epoch keeps as many of them as there are steps,
+//! beginning where the epoch before ended. So a row that was left out goes before those that were not.
+
+use super::conflicts::Conflicts;
+use super::step_sizes::Shape;
+use crate::base::Result;
+use crate::base::parallel::Run;
+use crate::base::philox::{Draws, Stream};
+use crate::batch::permutation::Permutation;
+
+/// The order on the circles.
+pub(super) struct Circles {
+    order: Vec<i64>,
+    rank: Vec<u32>,
+}
+
+impl Circles {
+    /// The circles of a seed.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub(super) fn new(n: usize, seed: u64, run: &Run<'_>) -> Result<Self> {
+        let mut order = vec![0; n];
+        let draws = Draws::new(seed, Stream::Order);
+        Permutation::keyed(n as u64, &draws, [2, 0, 0]).fill(0, &mut order, run)?;
+        let mut rank = vec![0; n];
+        for (place, row) in order.iter().enumerate() {
+            rank[*row as usize] = place as u32;
+        }
+        Ok(Self { order, rank })
+    }
+
+    /// Which rows `shape` leaves out in an epoch; `None` where more must be left out than it does.
+    pub(super) fn left_out(&self, conflicts: &Conflicts, shape: &Shape, epoch: u64) -> Option<Vec<bool>> {
+        let n = conflicts.rows();
+        let steps = shape.steps;
+        let size = shape.range(0).len();
+        let mut out = vec![false; n];
+        let mut frequent = vec![false; n];
+        let mut missing = n - shape.held();
+        for id in 0..conflicts.ids() as u32 {
+            if conflicts.frequency(id) <= steps {
+                break;
+            }
+            let (exclusive, shared) = conflicts.holders(id);
+            let room = steps.saturating_sub(shared.len().div_ceil(size));
+            if exclusive.len() <= room {
+                continue;
+            }
+            let mut circle = exclusive.to_vec();
+            circle.sort_unstable_by_key(|row| self.rank[*row as usize]);
+            let mut kept = 0;
+            for row in turned(&circle, room, epoch) {
+                frequent[*row as usize] = true;
+                if out[*row as usize] {
+                    continue;
+                }
+                if kept < room {
+                    kept += 1;
+                } else if missing == 0 {
+                    return None;
+                } else {
+                    out[*row as usize] = true;
+                    missing -= 1;
+                }
+            }
+        }
+        // The rest in turn too, those of frequent ids last.
+        for held in [false, true] {
+            let others: Vec<i64> =
+                self.order.iter().copied().filter(|row| frequent[*row as usize] == held).collect();
+            for row in turned(&others, missing, epoch) {
+                if missing > 0 && !out[*row as usize] {
+                    out[*row as usize] = true;
+                    missing -= 1;
+                }
+            }
+        }
+        Some(out)
+    }
+}
+
+/// A circle from where `epoch` turns of `by` places lead.
+fn turned<T>(circle: &[T], by: usize, epoch: u64) -> impl Iterator<Item = &T> {
+    let length = circle.len().max(1) as u128;
+    let first = (u128::from(epoch) * by as u128 % length) as usize;
+    circle[first..].iter().chain(&circle[..first])
+}

@@ -1,0 +1,442 @@
+//! Batches in which no document is another row's negative by accident: every row once an epoch, no step with a conflict.
+//!
+//! A step is `batches_per_step` consecutive batches, on whatever ranks. Two rows conflict if they share an anchor, or a
+//! positive of one is any document of the other; under `strict`, if they share any document. The number of steps is
+//! fixed when the plan is built, so lengths never depend on the epoch: the first number, from the lower bound up, for
+//! which a packing is found. Where it exceeds what the number of rows needs, steps are as equal as they can be.
+//!
+//! An epoch is its permutation, cut into steps and repaired by swaps (near-linear in the occurrences of ids), then by a
+//! search through conflicts; if both fail, the packing that the plan was built with, moved by random swaps that keep it
+//! valid. To find the least number of steps is set packing, which is NP-hard: small data are searched through, larger
+//! ones may get a step more than they need. Nothing is promised across the borders of steps.
+
+use super::assignment::Packing;
+use super::conflicts::{Bound, Columns, Conflicts};
+use super::epoch::{ATTEMPTS, dice, pack, pack_spread};
+use super::exhaustive::{Outcome, exhaustive};
+use super::left_out::Circles;
+use super::step_sizes::Shape;
+use crate::base::error::check_length;
+use crate::base::parallel::Run;
+use crate::base::{Error, Result};
+
+/// What becomes of a last step that is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remainder {
+    /// It is filled with rows of other steps that do not conflict with it.
+    Pad,
+    /// It is left out.
+    Drop,
+}
+
+/// What becomes of ids that need more steps than rows fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// As many steps as they need, of like sizes.
+    Extend,
+    /// Full steps; some rows are left out, others in the next epoch.
+    Drop,
+    /// As many steps as rows fill; rows of such an id stand together, in no step more than they must.
+    Spread,
+}
+
+/// A plan of batches; the packing it was built with is its proof that the number of steps is possible.
+#[derive(Clone, Debug)]
+pub struct NoDuplicates {
+    conflicts: Conflicts,
+    shape: Shape,
+    bound: Bound,
+    size: usize,
+    policy: Policy,
+    remainder: Remainder,
+    seed: u64,
+    /// Where rows of an id stand together: rows of a step that may share one, of the first ids.
+    caps: Option<Vec<u32>>,
+    base: Vec<u32>,
+}
+
+/// What a plan is made of; the names of ids are not among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Where the ids of each row begin.
+    pub row_offsets: Vec<u32>,
+    /// Ids of all rows, doubled, plus 1 where they are exclusive.
+    pub row_ids: Vec<u32>,
+    /// The packing of the build.
+    pub base: Vec<u32>,
+    /// Rows of a step that may share an id, of the first ids; `None` where none may.
+    pub caps: Option<Vec<u32>>,
+    /// Steps.
+    pub steps: usize,
+    /// Rows of a full step.
+    pub size: usize,
+    /// What becomes of ids that need more steps than rows fill.
+    pub policy: Policy,
+    /// What becomes of a last step that is short.
+    pub remainder: Remainder,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// One epoch of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Rows, step after step.
+    pub rows: Vec<i64>,
+    /// Where each step begins; one more than there are steps.
+    pub offsets: Vec<i64>,
+    /// Whether the packing of the build was used, since none was found for the epoch's own order.
+    pub from_base: bool,
+}
+
+impl NoDuplicates {
+    /// Finds the number of steps of at most `size` rows.
+    ///
+    /// # Errors
+    /// Columns that do not fit each other, a size of 0 or above the number of rows, a last step that cannot be padded,
+    /// not even one step without conflict, or an interrupt.
+    pub fn new(
+        columns: &Columns<'_>,
+        size: usize,
+        policy: Policy,
+        remainder: Remainder,
+        seed: u64,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        let n = columns.rows;
+        if size == 0 || size > n {
+            return Err(Error::Value {
+                argument: "batch_size",
+                rule: "at least 1, and batch_size x batches_per_step at most the number of rows",
+                got: format!("{size} rows a step of {n}"),
+            });
+        }
+        let conflicts = Conflicts::new(columns)?;
+        let bound = conflicts.bound(size);
+        let shape = Shape::new(n, size, n.div_ceil(size));
+        let plan =
+            Self { conflicts, shape, bound, size, policy, remainder, seed, caps: None, base: Vec::new() };
+        let plan = match policy {
+            Policy::Extend => plan.extended(run),
+            Policy::Drop => plan.dropped(run),
+            Policy::Spread => plan.spread(run),
+        }?;
+        plan.check_padding()?;
+        Ok(plan)
+    }
+
+    /// A packing of a shape, if one is found; the number of steps is the data's and not the seed's.
+    fn based(&self, shape: Shape, run: &Run<'_>) -> Result<Option<Vec<u32>>> {
+        match exhaustive(&self.conflicts, &shape) {
+            Outcome::Found(rows) => Ok(Some(rows)),
+            Outcome::Impossible => Ok(None),
+            Outcome::Unknown => pack(&self.conflicts, shape, (0, 0), run),
+        }
+    }
+
+    fn extended(mut self, run: &Run<'_>) -> Result<Self> {
+        let (n, size) = (self.rows(), self.size);
+        let mut steps = self.bound.steps;
+        let mut tried = 0;
+        loop {
+            // More steps than rows need are smaller ones, which hold fewer sharers of an id.
+            let next = self.conflicts.bound(if steps > n.div_ceil(size) { n.div_ceil(steps) } else { size });
+            if next.steps > steps {
+                steps = next.steps.min(n);
+                if tried == 0 {
+                    self.bound = next;
+                }
+                if steps < n {
+                    continue;
+                }
+            }
+            self.shape = Shape::new(n, size, steps);
+            if let Some(base) = self.based(self.shape, run)? {
+                self.base = base;
+                return Ok(self);
+            }
+            // One more, then 1 %, 2 %, ... of what it is; with one row a step there is no conflict.
+            steps = (steps + (steps * tried / 100).max(1)).min(n);
+            tried += 1;
+        }
+    }
+
+    /// The most full steps, as far as single ids tell and a packing is found.
+    fn dropped(mut self, run: &Run<'_>) -> Result<Self> {
+        let (n, size) = (self.rows(), self.size);
+        if self.bound.steps == self.shape.steps
+            && let Some(base) = self.based(self.shape, run)?
+        {
+            self.base = base;
+            return Ok(self);
+        }
+        let circles = Circles::new(n, 0, run)?;
+        let possible =
+            |steps| circles.left_out(&self.conflicts, &Shape::dropping(n, size, steps), 0).is_some();
+        let (mut steps, mut beyond) = (0, n / size + 1);
+        while beyond - steps > 1 {
+            let middle = steps.midpoint(beyond);
+            if possible(middle) { steps = middle } else { beyond = middle }
+        }
+        let mut tried = 0;
+        while steps > 0 {
+            self.shape = Shape::dropping(n, size, steps);
+            if let Some(base) = pack(&self.conflicts, self.shape, (0, 0), run)? {
+                self.base = base;
+                return Ok(self);
+            }
+            steps -= (steps * tried / 100).clamp(1, steps);
+            tried += 1;
+        }
+        Err(Error::Value {
+            argument: "batch_size",
+            rule: "small enough that one step without conflict is found",
+            got: format!("{size} rows a step of {n}"),
+        })
+    }
+
+    fn spread(mut self, run: &Run<'_>) -> Result<Self> {
+        if self.bound.steps == self.shape.steps
+            && let Some(base) = self.based(self.shape, run)?
+        {
+            self.base = base;
+            return Ok(self);
+        }
+        let caps = self.conflicts.caps(self.shape.steps, self.size);
+        self.base = pack_spread(&self.conflicts, self.shape, &caps, (0, 0), run)?;
+        self.caps = Some(caps);
+        Ok(self)
+    }
+
+    /// What [`Self::restored`] makes the plan of again, in another process.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        let (row_offsets, row_ids) = self.conflicts.parts();
+        Parts {
+            row_offsets: row_offsets.to_vec(),
+            row_ids: row_ids.to_vec(),
+            base: self.base.clone(),
+            caps: self.caps.clone(),
+            steps: self.steps(),
+            size: self.size,
+            policy: self.policy,
+            remainder: self.remainder,
+            seed: self.seed,
+        }
+    }
+
+    /// The plan of these parts, which nobody has touched; its bound names no id.
+    ///
+    /// # Errors
+    /// Parts that do not fit each other.
+    pub fn restored(parts: Parts) -> Result<Self> {
+        let Parts { row_offsets, row_ids, base, caps, steps, size, policy, remainder, seed } = parts;
+        let conflicts = Conflicts::restored(row_offsets, row_ids)?;
+        let n = conflicts.rows();
+        check_length("base", n, base.len())?;
+        if size == 0 || size > n || steps == 0 || steps > n {
+            return Err(Error::Value {
+                argument: "steps",
+                rule: "at most the number of rows",
+                got: format!("{steps} of {size} rows for {n}"),
+            });
+        }
+        if let Some(&row) = base.iter().find(|row| **row as usize >= n) {
+            return Err(Error::RowOutOfRange { argument: "base", row: i64::from(row), rows: n });
+        }
+        let (mut shape, bound) = (Shape::new(n, size, steps), conflicts.bound(size));
+        if policy == Policy::Drop && steps < n.div_ceil(size) {
+            shape = Shape::dropping(n, size, steps.min(n / size));
+        }
+        Ok(Self { conflicts, shape, bound, size, policy, remainder, seed, caps, base })
+    }
+
+    /// Steps that hold all rows, but for those that are left out.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.shape.steps
+    }
+
+    /// Steps of an epoch as they are emitted: without the last if it is short and dropped.
+    #[must_use]
+    pub fn emitted(&self) -> usize {
+        self.steps() - usize::from(self.has_remainder() && self.remainder == Remainder::Drop)
+    }
+
+    /// The least number of steps that single ids and the number of rows allow, and the id that decides.
+    #[must_use]
+    pub fn bound(&self) -> Bound {
+        self.bound
+    }
+
+    /// Whether rows are cut into full steps and a rest.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.steps() == self.rows().div_ceil(self.size)
+    }
+
+    fn rows(&self) -> usize {
+        self.conflicts.rows()
+    }
+
+    /// Rows of a step that may share an id; 0 where it is a matter of conflict.
+    fn cap(&self, id: u32) -> u32 {
+        self.caps.as_ref().and_then(|caps| caps.get(id as usize)).copied().unwrap_or(0)
+    }
+
+    fn has_remainder(&self) -> bool {
+        self.is_full() && !self.rows().is_multiple_of(self.size)
+    }
+
+    fn check_padding(&self) -> Result<()> {
+        let missing = self.finish(&self.base).err();
+        match missing {
+            None => Ok(()),
+            Some(missing) => Err(Error::Value {
+                argument: "remainder",
+                rule: "\"drop\" where too few rows fit the last step without conflict",
+                got: format!("\"pad\" with {missing} rows missing"),
+            }),
+        }
+    }
+
+    /// The batches of one epoch.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Epoch> {
+        let place = (self.seed, epoch);
+        let own = match &self.caps {
+            None => pack(&self.conflicts, self.shape, place, run)?,
+            Some(caps) => Some(pack_spread(&self.conflicts, self.shape, caps, place, run)?),
+        };
+        if let Some(rows) = own
+            && let Ok(rows) = self.finish(&rows)
+        {
+            return Ok(self.emit(rows, false));
+        }
+        let moved = self.moved(epoch);
+        let rows = self.finish(&moved).or_else(|_| self.finish(&self.base));
+        Ok(self.emit(rows.unwrap_or_default(), true))
+    }
+
+    /// What stands together in the steps of some rows, as [`Self::epoch`] emits them: pairs that conflict, counted for
+    /// each id, and rows beyond what their id's even share of the steps is.
+    #[must_use]
+    pub fn together(&self, rows: &[i64], offsets: &[i64]) -> (u64, u64) {
+        let (mut pairs, mut excess) = (0, 0);
+        let mut held: Vec<(u32, bool)> = Vec::new();
+        for ends in offsets.windows(2) {
+            held.clear();
+            for row in &rows[ends[0] as usize..ends[1] as usize] {
+                held.extend(self.conflicts.of_row(*row as u32).map(|(id, exclusive)| (id, !exclusive)));
+            }
+            held.sort_unstable();
+            for group in held.chunk_by(|a, b| a.0 == b.0) {
+                let e = group.partition_point(|(_, shared)| !shared) as u64;
+                let s = group.len() as u64 - e;
+                pairs += e * e.saturating_sub(1) / 2 + e * s;
+                excess += match self.cap(group[0].0) {
+                    0 if e > 0 => e + s - 1,
+                    0 => 0,
+                    cap => (e + s).saturating_sub(u64::from(cap)),
+                };
+            }
+        }
+        (pairs, excess)
+    }
+
+    /// [`Self::together`] of the packing of the build.
+    #[must_use]
+    pub fn together_in_base(&self) -> (u64, u64) {
+        let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
+        let offsets: Vec<i64> = (0..=self.steps())
+            .map(|step| if step == self.steps() { self.shape.held() } else { self.shape.range(step).start } as i64)
+            .collect();
+        self.together(&rows, &offsets)
+    }
+
+    fn emit(&self, rows: Vec<i64>, from_base: bool) -> Epoch {
+        let whole = self.has_remainder();
+        let offsets = (0..=self.emitted())
+            .map(|step| if whole { step * self.size } else { self.shape.range(step).start } as i64)
+            .collect();
+        Epoch { rows, offsets, from_base }
+    }
+
+    /// The rows of all emitted steps, the last one filled or left out; else how many rows are missing.
+    fn finish(&self, rows: &[u32]) -> std::result::Result<Vec<i64>, usize> {
+        let mut out: Vec<i64> = rows[..self.shape.held()].iter().map(|row| i64::from(*row)).collect();
+        if !self.has_remainder() {
+            return Ok(out);
+        }
+        let (before, last) = rows[..self.shape.held()].split_at((self.steps() - 1) * self.size);
+        if self.remainder == Remainder::Drop {
+            out.truncate(before.len());
+            return Ok(out);
+        }
+        // Exclusive and shared holders in the last step.
+        let mut held = vec![[0_u32; 2]; self.conflicts.ids()];
+        let mut missing = self.size - last.len();
+        let mut passed = Vec::new();
+        for (place, row) in last.iter().chain(before).enumerate() {
+            if missing == 0 {
+                break;
+            }
+            let fits = self.conflicts.of_row(*row).all(|(id, exclusive)| {
+                let [e, s] = held[id as usize];
+                match self.cap(id) {
+                    0 => e == 0 && !(exclusive && s > 0),
+                    cap => e + s < cap,
+                }
+            });
+            if place < last.len() || fits {
+                for (id, exclusive) in self.conflicts.of_row(*row) {
+                    held[id as usize][usize::from(!exclusive)] += 1;
+                }
+                if place >= last.len() {
+                    out.push(i64::from(*row));
+                    missing -= 1;
+                }
+            } else if self.policy == Policy::Spread {
+                passed.push(i64::from(*row));
+            }
+        }
+        // What stands together anyway fills up the rest.
+        let more = missing.min(passed.len());
+        out.extend_from_slice(&passed[..more]);
+        if missing == more { Ok(out) } else { Err(missing - more) }
+    }
+
+    /// The packing of the build after a random swap for every row, as far as swaps are without conflict, its steps
+    /// and the rows of each in another order.
+    fn moved(&self, epoch: u64) -> Vec<u32> {
+        let mut dice = dice(self.seed, epoch, ATTEMPTS);
+        let n = self.rows();
+        let mut packing =
+            Packing::new(&self.conflicts, self.shape, self.caps.as_deref().unwrap_or(&[]), self.base.clone());
+        for row in 0..n as u32 {
+            let other = packing.row_at(dice.below(n));
+            if packing.step(row) != packing.step(other) && packing.swaps(row, other, u32::MAX) {
+                packing.swap(row, other);
+            }
+        }
+        let mut steps: Vec<&[u32]> =
+            (0..self.steps()).map(|step| &packing.rows()[self.shape.range(step)]).collect();
+        for i in (1..steps.len()).rev() {
+            let j = dice.below(i + 1);
+            if steps[i].len() == steps[j].len() {
+                steps.swap(i, j);
+            }
+        }
+        let mut rows = steps.concat();
+        rows.extend_from_slice(&packing.rows()[rows.len()..]);
+        for step in 0..self.steps() {
+            let part = &mut rows[self.shape.range(step)];
+            for i in (1..part.len()).rev() {
+                part.swap(i, dice.below(i + 1));
+            }
+        }
+        rows
+    }
+}

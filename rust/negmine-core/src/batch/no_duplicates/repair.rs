@@ -1,0 +1,295 @@
+//! From a shuffled order to steps without conflicts: swaps for the most frequent id first, then a search that goes
+//! through conflicts where none is free.
+
+use super::assignment::Packing;
+use crate::base::parallel::Run;
+use crate::base::philox::{SplitMix, below};
+use crate::base::{Error, Result};
+
+/// Random partners that a row is tried with where free steps are common.
+const TRIES: usize = 256;
+
+/// Free steps that are tried for a row of a frequent id, and rows of each.
+const STEPS: usize = 64;
+const ROWS: usize = 16;
+
+/// Partners that one move of the search compares.
+const PARTNERS: usize = 96;
+
+/// Ids, and moves of the search, between two looks at the caller's wish to stop.
+const POLL_IDS: u32 = 1 << 13;
+const POLL_MOVES: usize = 1 << 10;
+
+const NOBODY: u32 = u32::MAX;
+
+/// From a seed that Philox made: moves need many cheap numbers in one order.
+pub(super) struct Dice(SplitMix);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(SplitMix(seed))
+    }
+
+    /// A number below `n`.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        below(self.0.draw(), n as u64) as usize
+    }
+}
+
+/// Moves every row that repeats an id of its step, the most frequent id first; the rows that no swap helped.
+///
+/// # Errors
+/// An interrupt.
+pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) -> Result<Vec<u32>> {
+    let conflicts = packing.conflicts;
+    // The last id that was seen in a step, plus 1.
+    let mut seen = vec![0_u32; packing.shape.parts()];
+    let mut left = Vec::new();
+    let mut bad = Vec::new();
+    for id in 0..conflicts.ids() as u32 {
+        if id.is_multiple_of(POLL_IDS) {
+            heard(run)?;
+        }
+        if packing.cap(id) > 0 {
+            spread(packing, id, &mut left, dice);
+            continue;
+        }
+        let (exclusive, shared) = conflicts.holders(id);
+        for row in exclusive {
+            let step = packing.step(*row);
+            if packing.shape.is_out(step) {
+                continue;
+            }
+            let mark = &mut seen[step as usize];
+            if *mark == id + 1 {
+                bad.push(*row);
+            }
+            *mark = id + 1;
+        }
+        if !bad.is_empty() {
+            // Shared holders make way below.
+            let lenient = if shared.is_empty() { NOBODY } else { id };
+            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, dice);
+        }
+        bad.extend(shared.iter().filter(|row| seen[packing.step(**row) as usize] == id + 1));
+        if !bad.is_empty() {
+            place(packing, &mut bad, &mut seen, (id, NOBODY), &mut left, dice);
+        }
+    }
+    Ok(left)
+}
+
+/// Refuses to go on where the caller wishes to stop.
+pub(super) fn heard(run: &Run<'_>) -> Result<()> {
+    if (run.poll)(0, 1) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Swaps the rows of `bad` into steps that are not marked with the id; exclusive rows mark theirs.
+fn place(
+    packing: &mut Packing<'_>,
+    bad: &mut Vec<u32>,
+    seen: &mut [u32],
+    (id, lenient): (u32, u32),
+    left: &mut Vec<u32>,
+    dice: &mut Dice,
+) {
+    let steps = packing.shape.steps;
+    let exclusives = packing.conflicts.holders(id).0;
+    let marks = lenient != NOBODY || exclusives.len() == packing.conflicts.frequency(id);
+    let frequent = 4 * exclusives.len() > steps;
+    let mut free: Vec<u32> = if frequent {
+        (0..steps as u32).filter(|step| seen[*step as usize] != id + 1).collect()
+    } else {
+        Vec::new()
+    };
+    for row in bad.drain(..) {
+        let partner = if frequent {
+            let found = partner_in(packing, row, &free, lenient, dice);
+            found.map(|(place, other)| {
+                if marks {
+                    free.swap_remove(place);
+                }
+                other
+            })
+        } else {
+            let held = packing.shape.held();
+            (0..TRIES).map(|_| packing.row_at(dice.below(held))).find(|other| {
+                packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient)
+            })
+        };
+        match partner {
+            Some(other) => {
+                packing.swap(row, other);
+                if marks {
+                    seen[packing.step(row) as usize] = id + 1;
+                }
+            }
+            None => left.push(row),
+        }
+    }
+}
+
+/// A row of a step among `free` that `row` can be swapped with, and the place of that step.
+fn partner_in(
+    packing: &Packing<'_>,
+    row: u32,
+    free: &[u32],
+    lenient: u32,
+    dice: &mut Dice,
+) -> Option<(usize, u32)> {
+    (0..STEPS.min(free.len())).find_map(|_| {
+        let place = dice.below(free.len());
+        let range = packing.shape.range(free[place] as usize);
+        (0..ROWS)
+            .map(|_| packing.row_at(range.start + dice.below(range.len())))
+            .find(|other| packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient))
+            .map(|other| (place, other))
+    })
+}
+
+/// Swaps rows of an id out of the steps that hold more of it than its cap, into such as hold fewer.
+fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, dice: &mut Dice) {
+    let cap = packing.cap(id);
+    let (exclusive, shared) = packing.conflicts.holders(id);
+    let mut held = vec![0_u32; packing.shape.parts()];
+    let mut bad = Vec::new();
+    for row in exclusive.iter().chain(shared) {
+        let count = &mut held[packing.step(*row) as usize];
+        *count += 1;
+        if *count > cap {
+            bad.push(*row);
+        }
+    }
+    let mut free: Vec<u32> =
+        (0..packing.shape.steps as u32).filter(|step| held[*step as usize] < cap).collect();
+    for row in bad {
+        let Some((place, other)) = partner_in(packing, row, &free, NOBODY, dice) else {
+            left.push(row);
+            continue;
+        };
+        packing.swap(row, other);
+        let count = &mut held[free[place] as usize];
+        *count += 1;
+        if *count == cap {
+            free.swap_remove(place);
+        }
+    }
+}
+
+/// Min-conflicts with a tabu list (Minton et al. 1992; Hertz and de Werra 1987) on the rows in conflict, until there is
+/// none or the moves are used up; whether it succeeded.
+///
+/// # Errors
+/// An interrupt.
+pub(super) fn search(
+    packing: &mut Packing<'_>,
+    mut waiting: Vec<u32>,
+    moves: usize,
+    dice: &mut Dice,
+    run: &Run<'_>,
+) -> Result<bool> {
+    let n = packing.rows().len();
+    if packing.shape.parts() < 2 {
+        return Ok(waiting.iter().all(|row| trouble(packing, *row) == 0));
+    }
+    let mut rested = vec![0_u32; n];
+    let mut done = 0;
+    while !waiting.is_empty() {
+        let pick = dice.below(waiting.len());
+        let row = waiting.swap_remove(pick);
+        let own = trouble(packing, row);
+        if own == 0 {
+            continue;
+        }
+        done += 1;
+        if done > moves {
+            return Ok(false);
+        }
+        if done.is_multiple_of(POLL_MOVES) {
+            heard(run)?;
+        }
+        let tabu = |other: u32| rested[row as usize].max(rested[other as usize]) as usize > done;
+        let Some(other) = best_partner(packing, row, own, tabu, dice) else {
+            waiting.push(row);
+            continue;
+        };
+        let rest = (done + 2 + dice.below((n / 4).clamp(1, 8 + waiting.len().min(16)))) as u32;
+        packing.swap(row, other);
+        rested[row as usize] = rest;
+        rested[other as usize] = rest;
+        for row in [row, other] {
+            rivals(packing, row, &mut waiting);
+        }
+    }
+    Ok(true)
+}
+
+/// The row, among some or all, whose swap with `row`, in `own` conflicts, leaves the fewest conflicts of both.
+fn best_partner(
+    packing: &Packing<'_>,
+    row: u32,
+    own: u32,
+    tabu: impl Fn(u32) -> bool,
+    dice: &mut Dice,
+) -> Option<u32> {
+    let n = packing.rows().len();
+    let mut best = (i64::MAX, None);
+    let everyone = n <= PARTNERS;
+    for place in 0..n.min(PARTNERS) {
+        let other = packing.row_at(if everyone { place } else { dice.below(n) });
+        let [from, to] = [row, other].map(|row| packing.step(row));
+        if from == to {
+            continue;
+        }
+        let before = own + trouble(packing, other);
+        let after = packing.conflicts(row, to, other, NOBODY, NOBODY)
+            + packing.conflicts(other, from, row, NOBODY, NOBODY);
+        let gain = i64::from(after) - i64::from(before);
+        // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
+        let penalty = if after > 0 && tabu(other) { 1 << 20 } else { 0 };
+        let value = (gain + penalty) * 1024 + dice.below(1024) as i64;
+        if value < best.0 {
+            best = (value, Some(other));
+        }
+    }
+    best.1
+}
+
+/// Conflicts of a row with its own step.
+fn trouble(packing: &Packing<'_>, row: u32) -> u32 {
+    packing.conflicts(row, packing.step(row), row, NOBODY, NOBODY)
+}
+
+/// Adds a row and all that conflict with it in its step.
+fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
+    let step = packing.step(row);
+    if packing.shape.is_out(step) {
+        return;
+    }
+    let before = waiting.len();
+    for (id, exclusive) in packing.conflicts.of_row(row) {
+        let (holding, sharing) = packing.conflicts.holders(id);
+        let here = |other: &&u32| **other != row && packing.step(**other) == step;
+        waiting.extend(holding.iter().filter(here));
+        if exclusive {
+            waiting.extend(sharing.iter().filter(here));
+        }
+    }
+    if waiting.len() > before {
+        waiting.push(row);
+    }
+}
+
+/// Whether no step holds a conflict, by looking at every id of every step anew.
+pub(super) fn verified(packing: &Packing<'_>) -> bool {
+    let mut seen = vec![0_u32; packing.shape.parts()];
+    let inside = |row: &&u32| !packing.shape.is_out(packing.step(**row));
+    (0..packing.conflicts.ids() as u32).filter(|id| packing.cap(*id) == 0).all(|id| {
+        let (exclusive, shared) = packing.conflicts.holders(id);
+        exclusive
+            .iter()
+            .filter(inside)
+            .all(|row| std::mem::replace(&mut seen[packing.step(*row) as usize], id + 1) != id + 1)
+            && shared.iter().filter(inside).all(|row| seen[packing.step(*row) as usize] != id + 1)
+    })
+}

@@ -1,0 +1,433 @@
+//! Refinement's view of rows: the clusters that each may join, with scores.
+//!
+//! A score is the inner product of a row with a cluster's mean, in whole numbers times two scales. From the score with its
+//! own cluster the row's own share of that mean is taken off (Hartigan's correction), without which a row likes to stay
+//! where it is. Clusters have prices, and a row's list holds the clusters of the highest score minus price: lists by
+//! score alone miss those that have room.
+
+use std::cmp::Reverse;
+use std::sync::{Mutex, PoisonError};
+
+use negmine_kernels::aligned::Aligned;
+use negmine_kernels::dot_i8::{
+    Hit, PANEL, Panel, QueryTile, dot_rows_i8, pack_panel, packed_len, padded_width, scan_panel,
+};
+use negmine_kernels::isa::Isa;
+use negmine_kernels::quantize::quantize_row;
+
+use crate::base::Result;
+use crate::base::parallel::Run;
+use crate::cluster::members::Groups;
+
+use super::auction::{ordered, value};
+use super::quantized_rows::{Codes, Sum};
+
+/// Clusters of a row's list.
+pub(crate) const DEPTH: usize = 16;
+
+/// Rows of a block: as in a scan.
+const BLOCK: usize = 96;
+
+/// A cluster that a row may join.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) cluster: u32,
+    pub(crate) score: f32,
+}
+
+/// The clusters that every row may join, in any order.
+pub(crate) struct Lists {
+    depth: usize,
+    entries: Vec<Entry>,
+}
+
+impl Lists {
+    /// Own clusters and their neighbours in the tree, without scores.
+    pub(crate) fn around(labels: &[u32], clusters: usize) -> Self {
+        let depth = DEPTH.min(clusters);
+        let mut entries = Vec::with_capacity(labels.len() * depth);
+        for &label in labels {
+            let first = (label as usize).saturating_sub(depth / 2).min(clusters - depth);
+            let around = first..first + depth;
+            entries.extend(around.map(|cluster| Entry { cluster: cluster as u32, score: 0.0 }));
+        }
+        Self { depth, entries }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() / self.depth
+    }
+
+    /// The lists, one a row.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Entry]> {
+        self.entries.chunks_exact(self.depth)
+    }
+
+    /// The list of row `r`.
+    pub(crate) fn row(&self, r: u32) -> &[Entry] {
+        &self.entries[r as usize * self.depth..][..self.depth]
+    }
+}
+
+/// Means of clusters, in whole numbers.
+pub(crate) struct Centres {
+    stride: usize,
+    codes: Aligned<i8>,
+    scales: Vec<f32>,
+    /// What a row's own share of the mean is; 0 where there is none.
+    shares: Vec<f32>,
+    /// Sums of the rows that clusters hold, and which these are.
+    sums: Vec<i64>,
+    labels: Vec<u32>,
+    sizes: Vec<usize>,
+}
+
+/// A cluster's part of what centres are made of.
+type Slot<'a> = (&'a mut [i8], &'a mut [i64]);
+
+impl Centres {
+    pub(crate) fn new(codes: &Codes, clusters: usize) -> Self {
+        let stride = codes.stride();
+        Self {
+            stride,
+            codes: Aligned::zeroed(clusters * stride),
+            scales: vec![0.0; clusters],
+            shares: vec![0.0; clusters],
+            sums: vec![0; clusters * codes.width()],
+            labels: Vec::new(),
+            sizes: vec![0; clusters],
+        }
+    }
+
+    /// Moves every centre to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows that
+    /// moved are added and taken away.
+    pub(crate) fn update(&mut self, codes: &Codes, labels: &[u32], run: &Run<'_>) -> Result<()> {
+        let clusters = self.scales.len();
+        let moved = |row: &u32| self.labels.get(*row as usize) != labels.get(*row as usize);
+        let rows: Vec<u32> = (0..labels.len() as u32).filter(moved).collect();
+        let come = Groups::of(&rows, |row| labels[row as usize], clusters);
+        let gone: &[u32] = if self.labels.is_empty() { &[] } else { &rows };
+        let gone = Groups::of(gone, |row| self.labels[row as usize], clusters);
+        for j in 0..clusters {
+            self.sizes[j] = self.sizes[j] + come.rows(j).len() - gone.rows(j).len();
+        }
+        let slots: Vec<Mutex<Slot<'_>>> = self
+            .codes
+            .chunks_mut(self.stride)
+            .zip(self.sums.chunks_mut(codes.width()))
+            .map(Mutex::new)
+            .collect();
+        let (sizes, width) = (&self.sizes, codes.width());
+        let scales = run.map(
+            clusters,
+            || (Sum::new(width), vec![0.0; width]),
+            |(change, mean), j, ticker| {
+                ticker.check()?;
+                if come.rows(j).is_empty() && gone.rows(j).is_empty() {
+                    return Ok(None);
+                }
+                let mut slot = slots[j].lock().unwrap_or_else(PoisonError::into_inner);
+                let (out, sums) = &mut *slot;
+                change.clear();
+                for &row in come.rows(j) {
+                    change.add(run.isa, codes, row);
+                }
+                for &row in gone.rows(j) {
+                    change.subtract(run.isa, codes, row);
+                }
+                for (sum, change) in sums.iter_mut().zip(change.total()) {
+                    *sum += change;
+                }
+                if sizes[j] == 0 {
+                    return Ok(None);
+                }
+                let each = codes.unit / sizes[j] as f64;
+                for (mean, sum) in mean.iter_mut().zip(&**sums) {
+                    *mean = (*sum as f64 * each) as f32;
+                }
+                Ok(Some(quantize_row(run.isa, mean, 1.0, out).scale))
+            },
+        )?;
+        drop(slots);
+        for (j, scale) in scales.into_iter().enumerate() {
+            self.scales[j] = scale.unwrap_or(self.scales[j]);
+            self.shares[j] = if self.sizes[j] == 0 { 0.0 } else { 1.0 / self.sizes[j] as f32 };
+        }
+        self.labels.clear();
+        self.labels.extend_from_slice(labels);
+        Ok(())
+    }
+
+    /// Half the squared norm of every centre: what squared distances make of prices where sizes are free.
+    pub(crate) fn half_norms(&self) -> Vec<f32> {
+        let rows = self.codes.chunks_exact(self.stride).zip(&self.scales);
+        rows.map(|(codes, scale)| {
+            let squares: i64 = codes.iter().map(|&code| i64::from(code) * i64::from(code)).sum();
+            (squares as f64 * f64::from(*scale) * f64::from(*scale) / 2.0) as f32
+        })
+        .collect()
+    }
+
+    /// The score of a row, now in cluster `own`, from the product of codes.
+    fn score(&self, unit: f32, own: u32, cluster: u32, dot: i32) -> f32 {
+        let score = dot as f32 * self.scales[cluster as usize] * unit;
+        // A row of zeros, whose unit is 0, has no share of anything.
+        if own == cluster && unit > 0.0 { score - self.shares[cluster as usize] } else { score }
+    }
+}
+
+/// What one of a row's codes stands for.
+fn unit_of(codes: &Codes, r: u32) -> f32 {
+    (f64::from(codes.factor(r)) * codes.unit) as f32
+}
+
+impl Lists {
+    /// Gives the entries scores as the centres are now.
+    pub(crate) fn rescore(
+        &mut self,
+        codes: &Codes,
+        centres: &Centres,
+        labels: &[u32],
+        run: &Run<'_>,
+    ) -> Result<()> {
+        let depth = self.depth;
+        let slots: Vec<_> = self.entries.chunks_mut(BLOCK * depth).map(Mutex::new).collect();
+        run.map(
+            slots.len(),
+            || (Vec::new(), vec![0; depth]),
+            |(clusters, dots), item, ticker| {
+                ticker.check()?;
+                let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+                for (i, list) in slot.chunks_exact_mut(depth).enumerate() {
+                    let r = (item * BLOCK + i) as u32;
+                    clusters.clear();
+                    clusters.extend(list.iter().map(|entry| entry.cluster));
+                    dot_rows_i8(run.isa, codes.row(r), &centres.codes, centres.stride, clusters, dots);
+                    let unit = unit_of(codes, r);
+                    for (entry, &dot) in list.iter_mut().zip(&*dots) {
+                        entry.score = centres.score(unit, labels[r as usize], entry.cluster, dot);
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(())
+    }
+}
+
+/// Centres in panels, with prices, which rise from panel to panel: the kernel rules out a whole panel by its extremes.
+struct Panels {
+    order: Vec<u32>,
+    codes: Aligned<u8>,
+    bytes: usize,
+    scales: Vec<[f32; PANEL]>,
+    offsets: Vec<[f32; PANEL]>,
+}
+
+const NOTHING: [f32; PANEL] = [0.0; PANEL];
+
+impl Panels {
+    fn new(centres: &Centres, prices: &[f32], width: usize, run: &Run<'_>) -> Self {
+        let (clusters, bytes) = (prices.len(), packed_len(width));
+        let mut order: Vec<u32> = (0..clusters as u32).collect();
+        order.sort_by(|&a, &b| prices[a as usize].total_cmp(&prices[b as usize]));
+        let mut codes = Aligned::zeroed(clusters.div_ceil(PANEL) * bytes);
+        let (mut all_scales, mut all_offsets) = (Vec::new(), Vec::new());
+        let padded = padded_width(width);
+        let mut rows = vec![0; bytes];
+        for (own, out) in order.chunks(PANEL).zip(codes.chunks_exact_mut(bytes)) {
+            // Places without a centre repeat the last one's numbers, so that they widen no range.
+            let last = own[own.len() - 1] as usize;
+            let (mut scales, mut offsets) = ([centres.scales[last]; PANEL], [-prices[last]; PANEL]);
+            rows.fill(0);
+            for (lane, &j) in own.iter().enumerate() {
+                let j = j as usize;
+                let codes = &centres.codes[j * centres.stride..][..width];
+                rows[lane * padded..][..width].copy_from_slice(codes);
+                scales[lane] = centres.scales[j];
+                offsets[lane] = -prices[j];
+            }
+            pack_panel(run.isa, &rows, width, out);
+            all_scales.push(scales);
+            all_offsets.push(offsets);
+        }
+        Self { order, codes, bytes, scales: all_scales, offsets: all_offsets }
+    }
+
+    /// The clusters of panel `p`.
+    fn clusters(&self, p: usize) -> &[u32] {
+        &self.order[p * PANEL..self.order.len().min((p + 1) * PANEL)]
+    }
+
+    fn view(&self, p: usize) -> Panel<'_> {
+        Panel {
+            codes: &self.codes[p * self.bytes..(p + 1) * self.bytes],
+            scale: &self.scales[p],
+            error: &NOTHING,
+            norm: &NOTHING,
+            offset: Some(&self.offsets[p]),
+            valid: u64::MAX >> (PANEL - self.clusters(p).len()),
+        }
+    }
+}
+
+/// A cluster that a row may join: a number that rises with score minus price and falls with the cluster, and the score.
+type Valued = (u64, f32);
+
+fn valued(value: f32, entry: Entry) -> Valued {
+    (u64::from(ordered(value)) << 32 | u64::from(!entry.cluster), entry.score)
+}
+
+fn entry((key, score): Valued) -> Entry {
+    Entry { cluster: !(key as u32), score }
+}
+
+/// Keeps the best `depth`, of which there are as many, and says what a further one must reach.
+fn cut(best: &mut Vec<Valued>, depth: usize) -> f32 {
+    if best.len() > depth {
+        best.select_nth_unstable_by_key(depth - 1, |&(key, _)| Reverse(key));
+        best.truncate(depth);
+    }
+    value(best.iter().fold(u64::MAX, |least, (key, _)| least.min(*key)).wrapping_shr(32) as u32)
+}
+
+/// What one thread searches with, a place for each row of a block.
+struct Searcher {
+    tile: QueryTile,
+    hits: Vec<Hit>,
+    best: Vec<Vec<Valued>>,
+    /// What codes stand for, and what values are multiplied with before the kernel, which knows only codes, compares.
+    units: Vec<(f32, f32)>,
+}
+
+impl Lists {
+    /// Replaces every list, which is scored, by the best clusters of all.
+    pub(crate) fn search(
+        &mut self,
+        codes: &Codes,
+        centres: &Centres,
+        prices: &[f32],
+        labels: &[u32],
+        run: &Run<'_>,
+    ) -> Result<()> {
+        let depth = self.depth;
+        if depth == prices.len() {
+            return Ok(());
+        }
+        let panels = Panels::new(centres, prices, codes.width(), run);
+        let slots: Vec<_> = self.entries.chunks_mut(BLOCK * depth).map(Mutex::new).collect();
+        run.map(
+            slots.len(),
+            || Searcher {
+                tile: QueryTile::new(codes.width()),
+                hits: Vec::new(),
+                best: (0..BLOCK).map(|_| Vec::with_capacity(2 * depth)).collect(),
+                units: Vec::new(),
+            },
+            |searcher, item, ticker| {
+                let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+                let first = item * BLOCK;
+                searcher.start(&slot, depth, codes, prices, first);
+                for p in 0..panels.scales.len() {
+                    ticker.check()?;
+                    searcher.hits.clear();
+                    scan_panel(run.isa, &searcher.tile, panels.view(p), &mut searcher.hits);
+                    searcher.take(&slot, panels.clusters(p), centres, prices, &labels[first..]);
+                }
+                for (list, best) in slot.chunks_exact_mut(depth).zip(&mut searcher.best) {
+                    cut(best, depth);
+                    for (own, found) in list.iter_mut().zip(best) {
+                        *own = entry(*found);
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(())
+    }
+}
+
+impl Searcher {
+    /// The rows of a block, with the lists that they have.
+    fn start(&mut self, lists: &[Entry], depth: usize, codes: &Codes, prices: &[f32], first: usize) {
+        self.tile.clear();
+        self.units.clear();
+        for (i, list) in lists.chunks_exact(depth).enumerate() {
+            let r = (first + i) as u32;
+            let unit = unit_of(codes, r);
+            let weight = if unit > 0.0 { 1.0 / unit } else { 1.0 };
+            let best = &mut self.best[i];
+            best.clear();
+            best.extend(list.iter().map(|own| valued(own.score - prices[own.cluster as usize], *own)));
+            self.tile.push(codes.row(r), 0.0, 0.0, weight, cut(best, depth) * weight);
+            self.units.push((unit, weight));
+        }
+    }
+
+    /// The hits of a panel of clusters; those that the lists hold are known already.
+    fn take(&mut self, lists: &[Entry], clusters: &[u32], centres: &Centres, prices: &[f32], labels: &[u32]) {
+        let depth = lists.len() / self.units.len().max(1);
+        for hit in &self.hits {
+            let i = hit.query as usize;
+            let cluster = clusters[hit.lane as usize];
+            if lists[i * depth..(i + 1) * depth].iter().any(|entry| entry.cluster == cluster) {
+                continue;
+            }
+            let (unit, weight) = self.units[i];
+            let score = centres.score(unit, labels[i], cluster, hit.dot);
+            let best = &mut self.best[i];
+            best.push(valued(score - prices[cluster as usize], Entry { cluster, score }));
+            if best.len() == 2 * depth {
+                self.tile.set_threshold(i, cut(best, depth) * weight);
+            }
+        }
+    }
+}
+
+/// The cluster with room that row `r` scores highest with, the lowest of several.
+pub(crate) fn best_free(codes: &Codes, centres: &Centres, free: &[usize], r: u32, isa: Isa) -> usize {
+    let open: Vec<u32> = (0..free.len() as u32).filter(|&j| free[j as usize] > 0).collect();
+    let mut dots = vec![0; open.len()];
+    dot_rows_i8(isa, codes.row(r), &centres.codes, centres.stride, &open, &mut dots);
+    let mut best = (f32::NEG_INFINITY, 0);
+    for (&cluster, &dot) in open.iter().zip(&dots) {
+        let score = dot as f32 * centres.scales[cluster as usize];
+        if score > best.0 {
+            best = (score, cluster as usize);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::philox::SplitMix;
+    use crate::cluster::centroids::{Lengths, as_rows};
+    use crate::scoring::Metric;
+
+    /// Few rows and many clusters, so that most lose all their rows at times and get others.
+    #[test]
+    fn centres_are_means_of_the_rows_they_have_now() {
+        let (n, width, clusters) = (12, 5, 6);
+        let mut numbers = SplitMix(3);
+        let values: Vec<f32> = (0..n * width).map(|_| numbers.draw() as i32 as f32).collect();
+        let rows = as_rows(&values, width).unwrap();
+        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let lengths = Lengths::read(&rows, Metric::Cosine, &run).unwrap();
+        let codes = Codes::new(&rows, &lengths, &run).unwrap();
+        let mut centres = Centres::new(&codes, clusters);
+        for _ in 0..200 {
+            let labels: Vec<u32> = (0..n).map(|_| (numbers.draw() % clusters as u64) as u32).collect();
+            centres.update(&codes, &labels, &run).unwrap();
+            let mut fresh = Centres::new(&codes, clusters);
+            fresh.update(&codes, &labels, &run).unwrap();
+            assert_eq!(centres.sums, fresh.sums);
+            for j in (0..clusters).filter(|&j| labels.contains(&(j as u32))) {
+                let own = |all: &Centres| all.codes[j * all.stride..(j + 1) * all.stride].to_vec();
+                assert_eq!((own(&centres), centres.scales[j]), (own(&fresh), fresh.scales[j]), "{labels:?}");
+            }
+        }
+    }
+}

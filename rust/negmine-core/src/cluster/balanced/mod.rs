@@ -1,0 +1,12 @@
+//! Balanced clusters: bisection with the cut at the median, then an auction that refines it.
+
+pub(crate) mod auction;
+pub(crate) mod bisect;
+pub(crate) mod candidates;
+pub(crate) mod duplicates;
+pub mod fit;
+pub(crate) mod prices;
+pub(crate) mod quantized_rows;
+pub(crate) mod refine;
+
+pub use fit::{Balanced, Quality};

@@ -1,0 +1,198 @@
+//! Prices: what makes rows spread evenly over clusters.
+//!
+//! Every row takes the cluster of its list with the highest score minus price, the lower of several. A cluster with too
+//! many rows becomes dearer, one with too few cheaper: by what is missing over how many rows are about to change, which
+//! are those whose two best values differ by less than a width that shrinks from round to round (Newton's method, one
+//! cluster at a time). A cluster that is on too few lists to fill its room wants no more rows than those: its price would fall
+//! without end, and the next search of all clusters would put it on every list. All counts are whole numbers, so the order of
+//! rows does not matter.
+
+use crate::base::Result;
+use crate::base::parallel::Run;
+
+use super::candidates::{DEPTH, Entry, Lists};
+
+/// What the width is multiplied with from round to round.
+const SHRINK: f32 = 0.85;
+
+/// Share of a step that is made: all clusters move at once, and neighbours would overshoot together.
+const DAMPING: f32 = 0.7;
+
+/// More rounds than asked for are made, up to so many, while more than one in `UNEVEN` rows is too much or missing somewhere:
+/// where clusters are small.
+const MOST_ROUNDS: usize = 6;
+const UNEVEN: usize = 4;
+
+/// Rows of a piece of work at least, and pieces at most.
+const LEAST_ROWS: usize = 8_192;
+const MOST_ITEMS: usize = 64;
+
+/// The best value of a list and its place, the lower cluster of several, and the second best value; infinitely low where
+/// there is no second.
+#[inline]
+pub(crate) fn two_best(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
+    // Nearly all lists are of one length, and then every step is a few vectors: rounds come here for every row.
+    match list.first_chunk::<DEPTH>() {
+        Some(list) => two_best_of(list, prices),
+        None => two_best_of_few(list, prices),
+    }
+}
+
+/// Without branches, which would be guessed wrong, and without chains of operations that wait for each other.
+#[expect(clippy::needless_bitwise_bool, reason = "see above")]
+fn two_best_of(list: &[Entry; DEPTH], prices: &[f32]) -> (f32, usize, f32) {
+    let values = list.map(|entry| entry.score - prices[entry.cluster as usize]);
+    let best = greatest(values);
+    let (mut place, mut cluster, mut equal) = (0, u32::MAX, 0);
+    let mut others = [f32::NEG_INFINITY; DEPTH];
+    for i in 0..DEPTH {
+        let is_best = values[i] == best;
+        others[i] = if is_best { f32::NEG_INFINITY } else { values[i] };
+        equal += u32::from(is_best);
+        let lower = is_best & (list[i].cluster < cluster);
+        place = if lower { i } else { place };
+        cluster = if lower { list[i].cluster } else { cluster };
+    }
+    (best, place, if equal > 1 { best } else { greatest(others) })
+}
+
+fn greatest(values: [f32; DEPTH]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 4];
+    for four in values.as_chunks::<4>().0 {
+        for (lane, &value) in lanes.iter_mut().zip(four) {
+            *lane = if value > *lane { value } else { *lane };
+        }
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+fn two_best_of_few(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
+    let (mut best, mut place, mut second) = (f32::NEG_INFINITY, 0, f32::NEG_INFINITY);
+    let mut cluster = u32::MAX;
+    for (i, entry) in list.iter().enumerate() {
+        let value = entry.score - prices[entry.cluster as usize];
+        if value > best || (value == best && entry.cluster < cluster) {
+            second = best;
+            (best, place, cluster) = (value, i, entry.cluster);
+        } else if value > second {
+            second = value;
+        }
+    }
+    (best, place, second)
+}
+
+/// What the rows of one piece of work take.
+struct Taken {
+    labels: Vec<u32>,
+    /// Rows of every cluster.
+    counts: Vec<u32>,
+    /// Rows of every cluster that are about to leave.
+    near: Vec<u32>,
+    /// Sum of what the best is better than the second best.
+    margins: f64,
+}
+
+impl Taken {
+    fn new<'a>(lists: impl Iterator<Item = &'a [Entry]>, prices: &[f32], width: f32) -> Self {
+        let (counts, near) = (vec![0; prices.len()], vec![0; prices.len()]);
+        let mut taken = Self { labels: Vec::new(), counts, near, margins: 0.0 };
+        for list in lists {
+            let (best, place, second) = two_best(list, prices);
+            let cluster = list[place].cluster;
+            taken.labels.push(cluster);
+            taken.counts[cluster as usize] += 1;
+            let margin = best - second;
+            taken.near[cluster as usize] += u32::from(margin < width);
+            // A list of one has no margin.
+            taken.margins += if margin.is_finite() { f64::from(margin) } else { 0.0 };
+        }
+        taken
+    }
+
+    /// By all threads, in pieces that depend on the number of rows alone, for margins are summed in their order.
+    fn by_all(lists: &Lists, prices: &[f32], width: f32, run: &Run<'_>) -> Result<Self> {
+        let per_item = LEAST_ROWS.max(lists.len().div_ceil(MOST_ITEMS));
+        let mut parts = run.map(
+            lists.len().div_ceil(per_item),
+            || (),
+            |(), item, ticker| {
+                ticker.check()?;
+                Ok(Self::new(lists.iter().skip(item * per_item).take(per_item), prices, width))
+            },
+        )?;
+        let mut all = parts.remove(0);
+        for part in parts {
+            all.labels.extend(part.labels);
+            all.margins += part.margins;
+            for j in 0..prices.len() {
+                all.counts[j] += part.counts[j];
+                all.near[j] += part.near[j];
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Rows that each cluster wants: its capacity, or all that may join where they are fewer.
+fn wanted(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
+    let mut on_lists = vec![0_usize; capacities.len()];
+    for entry in lists.iter().flatten() {
+        on_lists[entry.cluster as usize] += 1;
+    }
+    on_lists.iter().zip(capacities).map(|(&lists, &capacity)| lists.min(capacity)).collect()
+}
+
+/// Moves prices for some rounds; the cluster that every row takes in the end.
+pub(crate) fn balance(
+    lists: &Lists,
+    prices: &mut [f32],
+    capacities: &[usize],
+    rounds: usize,
+    run: &Run<'_>,
+) -> Result<Vec<u32>> {
+    let wanted = wanted(lists, capacities);
+    let first = Taken::by_all(lists, prices, 0.0, run)?;
+    let mut width = (first.margins / lists.len() as f64) as f32;
+    let mut taken = Taken::by_all(lists, prices, width, run)?;
+    for round in 0..rounds.max(MOST_ROUNDS) {
+        let counts = taken.counts.iter().map(|&count| count as usize);
+        let off: usize = counts.zip(capacities).map(|(count, &capacity)| count.abs_diff(capacity)).sum();
+        if off == 0 || (round >= rounds && off <= lists.len() / UNEVEN) {
+            break;
+        }
+        for (j, price) in prices.iter_mut().enumerate() {
+            let surplus = taken.counts[j] as f32 - wanted[j] as f32;
+            // As many rows outside are about to come as inside are about to leave.
+            let slope = (2 * taken.near[j]).max(1) as f32 / width.max(f32::MIN_POSITIVE);
+            *price += (DAMPING * surplus / slope).clamp(-2.0 * width, 2.0 * width);
+        }
+        width *= SHRINK;
+        taken = Taken::by_all(lists, prices, width, run)?;
+    }
+    Ok(taken.labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::philox::SplitMix;
+
+    /// Few different values, so that many are equal, and clusters in any order.
+    #[test]
+    fn both_forms_agree() {
+        let mut numbers = SplitMix(1);
+        for _ in 0..2_000 {
+            let prices: Vec<f32> = (0..40).map(|_| (numbers.draw() % 4) as f32).collect();
+            let mut clusters: Vec<u32> = (0..40).collect();
+            clusters.sort_by_cached_key(|_| numbers.draw());
+            let entry = |i: usize| Entry { cluster: clusters[i], score: (numbers.draw() % 3) as f32 };
+            let list: Vec<Entry> = (0..DEPTH).map(entry).collect();
+            let (best, place, second) = two_best(&list, &prices);
+            let mut values: Vec<(f32, u32)> =
+                list.iter().map(|e| (prices[e.cluster as usize] - e.score, e.cluster)).collect();
+            values.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            assert_eq!((-best, list[place].cluster, -second), (values[0].0, values[0].1, values[1].0));
+            assert_eq!((best, place, second), two_best_of_few(&list, &prices));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Refinement of balanced clusters: k-means in which clusters have prices.
+//!
+//! A step moves centres to the means of their rows, scores rows, moves prices until sizes are about even, and lets rows
+//! take what is best for them. Scoring every row with every centre is what costs, so some steps look only at the
+//! clusters that the last such search found. Sizes need be exact only in the end, where an auction makes them so. (Fixed
+//! sizes make the offset of squared distances a price like any other.)
+
+use crate::base::parallel::Run;
+use crate::base::stages::stage;
+use crate::base::{Error, Result};
+
+use super::auction::{Sold, auction};
+use super::candidates::{Centres, Lists, best_free};
+use super::duplicates::{gather, mixed};
+use super::fit::Quality;
+use super::prices::balance;
+use super::quantized_rows::Codes;
+
+/// Which clusters a step looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// All.
+    Full,
+    /// Those of the last full step.
+    Short,
+}
+
+use Step::{Full, Short};
+
+/// Steps before the last, which is a full one. A search finds more once a step has moved centres away from bisection's, and a
+/// step after it costs less than another search.
+fn steps(quality: Quality) -> &'static [Step] {
+    match quality {
+        Quality::Fast => &[],
+        Quality::Default => &[Short, Full, Short, Short],
+        Quality::High => &[Short, Full, Short, Full, Short, Full, Short, Full, Short],
+    }
+}
+
+/// Rounds of prices in a step, and in the last.
+const ROUNDS: usize = 2;
+const LAST_ROUNDS: usize = 7;
+
+/// Stages that progress counts.
+pub(crate) fn stages(quality: Quality) -> usize {
+    if quality == Quality::Fast { 0 } else { steps(quality).len() + 1 }
+}
+
+/// Better labels of the same sizes; `stages` are the number of its first stage and how many there are in all.
+///
+/// Clusters that are all copies of one row are set aside, and the others are refined.
+pub(crate) fn refine(
+    codes: &Codes,
+    clusters: usize,
+    mut labels: Vec<u32>,
+    quality: Quality,
+    stages: (usize, usize),
+    run: &Run<'_>,
+) -> Result<Vec<u32>> {
+    let mut open = mixed(codes, &labels, clusters);
+    if open.len() == clusters {
+        return refine_all(codes, clusters, labels, quality, stages, run);
+    }
+    gather(codes, &mut labels, &open, clusters);
+    open = mixed(codes, &labels, clusters);
+    if open.len() < 2 {
+        return Ok(labels);
+    }
+    let mut place = vec![u32::MAX; clusters];
+    for (i, &j) in open.iter().enumerate() {
+        place[j as usize] = i as u32;
+    }
+    let rows: Vec<u32> =
+        (0..labels.len() as u32).filter(|&row| place[labels[row as usize] as usize] != u32::MAX).collect();
+    let own = rows.iter().map(|&row| place[labels[row as usize] as usize]).collect();
+    let refined = refine_all(&codes.only(&rows), open.len(), own, quality, stages, run)?;
+    for (&row, &label) in rows.iter().zip(&refined) {
+        labels[row as usize] = open[label as usize];
+    }
+    Ok(labels)
+}
+
+/// Better labels of the same sizes, where no cluster is all copies of one row; its stages start with number `first` of
+/// `all`.
+fn refine_all(
+    codes: &Codes,
+    clusters: usize,
+    mut labels: Vec<u32>,
+    quality: Quality,
+    (first, all): (usize, usize),
+    run: &Run<'_>,
+) -> Result<Vec<u32>> {
+    let mut capacities = vec![0; clusters];
+    for &label in &labels {
+        capacities[label as usize] += 1;
+    }
+    let mut centres = Centres::new(codes, clusters);
+    let mut lists = Lists::around(&labels, clusters);
+    let mut prices = Vec::new();
+    let steps = steps(quality);
+    for (number, step) in steps.iter().chain([&Full]).enumerate() {
+        let last = number == steps.len();
+        stage(run, first + number, all, |run| {
+            centres.update(codes, &labels, run)?;
+            if prices.is_empty() {
+                prices = centres.half_norms();
+            }
+            lists.rescore(codes, &centres, &labels, run)?;
+            if *step == Full {
+                lists.search(codes, &centres, &prices, &labels, run)?;
+            }
+            let rounds = if last { LAST_ROUNDS } else { ROUNDS };
+            labels = balance(&lists, &mut prices, &capacities, rounds, run)?;
+            Ok::<(), Error>(())
+        })?;
+    }
+    let Sold { mut labels, left, mut free } = auction(&lists, prices, &capacities, labels, run)?;
+    for row in left {
+        let cluster = best_free(codes, &centres, &free, row, run.isa);
+        labels[row as usize] = cluster as u32;
+        free[cluster] -= 1;
+    }
+    Ok(labels)
+}

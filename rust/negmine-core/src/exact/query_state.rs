@@ -1,0 +1,463 @@
+//! What one query keeps while documents stream past.
+//!
+//! A document that the kernel cannot rule out is pending, with the interval that holds its score. The low ends of the
+//! best intervals raise the threshold as they come; where too many documents are left, as in flat distributions, those
+//! that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with
+//! every tile, so that a tile's rows are never wanted again. A state and its memory serve one query after another.
+
+use negmine_kernels::isa::Isa;
+
+use crate::base::matrix::Rows;
+use crate::base::order::{Best, Scored};
+use crate::base::{Error, Result};
+use crate::scoring::bound::QueryBound;
+use crate::scoring::pack::SquaredNorms;
+use crate::scoring::score::Metric;
+
+use super::initial_threshold::Guess;
+use super::types::{Candidates, Counters, Found, Targets};
+
+/// Fewest pending documents that are worth a look before the tile ends.
+const MIN_TRIGGER: usize = 128;
+
+/// Documents that are scored together; the kernel interleaves them.
+const TOGETHER: usize = 4;
+
+/// Scattered rows come from memory: they are asked for this many documents ahead.
+const AHEAD: usize = 8;
+
+/// Pending documents, as a multiple of the trigger, that are not kept waiting.
+const MANY: usize = 8;
+
+/// Documents scored at the end of a tile before the threshold is looked at again.
+const BATCH: usize = 4;
+
+/// A document whose score is known to lie in [low, high].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    row: u32,
+    low: f64,
+    high: f64,
+}
+
+/// The documents that a query's rows are scored from.
+pub(crate) struct Scorer<'a, 'c> {
+    isa: Isa,
+    metric: Metric,
+    corpus: &'a Rows<'c>,
+    norms: SquaredNorms<'a>,
+    /// One row buffer for each document scored together.
+    buffers: [Vec<f32>; TOGETHER],
+    // What a query needs for a moment; kept here, as queries are many and short-lived.
+    scores: Vec<Scored>,
+    promising: Vec<Pending>,
+}
+
+impl<'a, 'c> Scorer<'a, 'c> {
+    pub(crate) fn new(isa: Isa, metric: Metric, corpus: &'a Rows<'c>, norms: SquaredNorms<'a>) -> Self {
+        Self {
+            isa,
+            metric,
+            corpus,
+            norms,
+            buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]),
+            scores: Vec::new(),
+            promising: Vec::new(),
+        }
+    }
+
+    /// Asks for the rows of the first documents of those that [`Scorer::score`] will be given.
+    fn expect(&self, documents: &[Pending]) {
+        for ahead in documents.iter().take(AHEAD) {
+            self.corpus.prefetch(ahead.row as usize);
+        }
+    }
+
+    /// Canonical scores of the first `n` documents, each held to its certified interval.
+    fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], n: usize) -> Result<&[Scored]> {
+        self.scores.clear();
+        for (chunk, together) in documents[..n].chunks(TOGETHER).enumerate() {
+            for ahead in documents.iter().skip(chunk * TOGETHER + AHEAD).take(TOGETHER) {
+                self.corpus.prefetch(ahead.row as usize);
+            }
+            let [a, b, c, d] = &mut self.buffers;
+            let row = |i: usize| together[i.min(together.len() - 1)].row as usize;
+            let rows = [
+                self.corpus.row(self.isa, row(0), a),
+                self.corpus.row(self.isa, row(1), b),
+                self.corpus.row(self.isa, row(2), c),
+                self.corpus.row(self.isa, row(3), d),
+            ];
+            let sums = self.metric.sum_many(self.isa, q, rows);
+            for (document, sum) in together.iter().zip(sums) {
+                let dd = if self.metric == Metric::Cosine { self.norms.of(document.row) } else { 0.0 };
+                let score = self.metric.finish(sum, qq, dd);
+                if !(document.low <= score && score <= document.high) {
+                    return Err(Error::CorpusChanged { row: document.row as usize });
+                }
+                self.scores.push(Scored { score, row: document.row });
+            }
+        }
+        Ok(&self.scores)
+    }
+}
+
+/// One result row of a query.
+struct Target {
+    cap: f64,
+    best: Best,
+    above_cap: u64,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self { cap: f64::NAN, best: Best::new(0), above_cap: 0 }
+    }
+}
+
+impl Target {
+    fn begin(&mut self, cap: f64, depth: usize) {
+        self.cap = cap;
+        self.best.clear(depth);
+        self.above_cap = 0;
+    }
+}
+
+/// The `depth` highest of many numbers.
+#[derive(Debug)]
+struct Highest {
+    depth: usize,
+    /// Unsorted; those beyond `depth` wait for the next cut.
+    values: Vec<f64>,
+    /// The lowest of the `depth` highest as of the last cut.
+    last: f64,
+}
+
+impl Highest {
+    fn clear(&mut self, depth: usize) {
+        self.depth = depth;
+        self.values.clear();
+        self.last = f64::NEG_INFINITY;
+    }
+
+    /// Takes a number; true where `last` may have risen. A number of which nothing is certain, NaN, is none.
+    fn offer(&mut self, value: f64) -> bool {
+        if self.depth == 0 || value.is_nan() || value <= self.last {
+            return false;
+        }
+        self.values.push(value);
+        let full = self.depth + self.depth / 2 + WAITING;
+        let first = self.values.len() == self.depth && self.last == f64::NEG_INFINITY;
+        if !first && self.values.len() < full {
+            return false;
+        }
+        let (_, last, _) = self.values.select_nth_unstable_by(self.depth - 1, |a, b| b.total_cmp(a));
+        self.last = *last;
+        self.values.truncate(self.depth);
+        true
+    }
+}
+
+/// Numbers that wait at least before the highest are selected again.
+const WAITING: usize = 4;
+
+/// One query and what it has found.
+pub(crate) struct QueryState {
+    /// Row of the query.
+    query: usize,
+    q: Vec<f32>,
+    pub(crate) bound: QueryBound,
+    targets: Vec<Target>,
+    depth: usize,
+    floor: f64,
+    /// Documents that score below it are of no use to any result row; +inf where none asks for documents.
+    threshold: f64,
+    /// What the threshold started from without a proof; -inf where it is proved.
+    guess: f64,
+    /// Documents above every cap need no canonical score to be counted.
+    highest_cap: f64,
+    lowest_cap: f64,
+    /// May be dropped once the threshold has passed them.
+    pending: Vec<Pending>,
+    /// May lie above a cap: must be scored, and cannot raise the threshold before.
+    straddling: Vec<Pending>,
+    /// The low ends of documents that pass every cap: so many of them score at least that.
+    lows: Highest,
+    trigger: usize,
+    counters: Counters,
+}
+
+/// Bytes that one query's state takes at most: codes, row, pending documents, and the best so far.
+pub(crate) fn bytes(width: usize, depth: usize) -> usize {
+    let pending = 2 * MANY * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
+    let lows = (2 * depth + WAITING) * size_of::<f64>();
+    size_of::<QueryState>() + 6 * width + pending + lows + 4 * depth * size_of::<Scored>()
+}
+
+impl QueryState {
+    /// A state that has no query yet but the bound of its first.
+    pub(crate) fn new(bound: QueryBound) -> Self {
+        Self {
+            query: 0,
+            q: Vec::new(),
+            bound,
+            targets: Vec::new(),
+            depth: 0,
+            floor: f64::NEG_INFINITY,
+            threshold: f64::INFINITY,
+            guess: f64::NEG_INFINITY,
+            highest_cap: f64::NEG_INFINITY,
+            lowest_cap: f64::INFINITY,
+            pending: Vec::new(),
+            straddling: Vec::new(),
+            lows: Highest { depth: 0, values: Vec::new(), last: f64::NEG_INFINITY },
+            trigger: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes on a query whose result rows want nothing that scores below `start`, and probably nothing below the guess.
+    pub(crate) fn begin(
+        &mut self,
+        query: usize,
+        q: &[f32],
+        bound: QueryBound,
+        targets: &Targets,
+        start: f64,
+        guess: &Guess,
+    ) {
+        let caps = &targets.caps[targets.offsets[query]..targets.offsets[query + 1]];
+        let admitted = || caps.iter().copied().filter(|cap| !cap.is_nan());
+        self.query = query;
+        self.q.clear();
+        self.q.extend_from_slice(q);
+        self.bound = bound;
+        self.targets.resize_with(caps.len(), Target::default);
+        for (target, &cap) in self.targets.iter_mut().zip(caps) {
+            target.begin(cap, targets.depth);
+        }
+        self.depth = targets.depth;
+        self.floor = targets.floor;
+        self.highest_cap = admitted().fold(f64::NEG_INFINITY, f64::max);
+        self.lowest_cap = admitted().fold(f64::INFINITY, f64::min);
+        let asks = admitted().next().is_some();
+        // A floor above the cap does not hide what is to be counted above the cap.
+        self.threshold = if asks { targets.floor.max(start).min(self.lowest_cap) } else { f64::INFINITY };
+        self.guess = guess.threshold(self.lowest_cap);
+        if self.guess > self.threshold {
+            self.threshold = self.guess;
+        } else {
+            self.guess = f64::NEG_INFINITY;
+        }
+        self.pending.clear();
+        self.straddling.clear();
+        self.lows.clear(targets.depth);
+        self.trigger = self.least_trigger();
+        self.counters = Counters::default();
+    }
+
+    /// The query's number.
+    pub(crate) fn query(&self) -> usize {
+        self.query
+    }
+
+    /// The query as the caller has it.
+    pub(crate) fn row(&self) -> &[f32] {
+        &self.q
+    }
+
+    /// A document that scores below this is of no use.
+    pub(crate) fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Takes a document that the kernel could not rule out. True where it is time to sift.
+    pub(crate) fn take(&mut self, row: u32, (low, high): (f64, f64), candidates: &Candidates<'_>) -> bool {
+        self.counters.survivors += 1;
+        if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
+            return false;
+        }
+        if self.bound.is_zero() {
+            self.add(Scored { score: 0.0, row });
+            return false;
+        }
+        if low > self.highest_cap {
+            for target in &mut self.targets {
+                target.above_cap += u64::from(low > target.cap);
+            }
+            return false;
+        }
+        let document = Pending { row, low, high };
+        if high > self.lowest_cap {
+            self.straddling.push(document);
+        } else {
+            self.pending.push(document);
+            // Documents below the floor are among the pending ones, and their low ends are no threshold.
+            if self.lows.offer(low) && self.lows.last >= self.floor {
+                self.threshold = self.threshold.max(self.lows.last);
+            }
+        }
+        self.pending.len() + self.straddling.len() >= self.trigger
+    }
+
+    /// Drops what the threshold rules out by now; scores documents only where too many are left.
+    pub(crate) fn sift(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.drop_ruled_out();
+        let trigger = self.least_trigger();
+        if self.pending.len() > 2 * trigger {
+            self.settle(scorer)?;
+        } else if self.straddling.len() > trigger / 2 {
+            self.score_straddling(scorer)?;
+        }
+        self.trigger = trigger.max(2 * (self.pending.len() + self.straddling.len()));
+        Ok(())
+    }
+
+    /// Scores what looks best, so that the threshold rises, and drops what that rules out.
+    fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.score_straddling(scorer)?;
+        // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
+        let middle = |document: &Pending| document.low + document.high;
+        let twice = 2.0 * self.threshold;
+        let mut promising = std::mem::take(&mut scorer.promising);
+        promising.clear();
+        promising.extend(self.pending.extract_if(.., |document| middle(document) >= twice));
+        if promising.len() > self.depth && self.depth > 0 {
+            promising.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
+            self.pending.extend(promising.drain(self.depth..));
+        }
+        scorer.expect(&promising);
+        self.score(&promising, promising.len(), scorer)?;
+        scorer.promising = promising;
+        self.drop_ruled_out();
+        if self.pending.len() > MANY * self.least_trigger() {
+            // So many intervals overlap that waiting would only use memory.
+            self.finish(scorer)?;
+        }
+        Ok(())
+    }
+
+    /// Scores whatever may still be of use; nothing stays pending.
+    pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.score_straddling(scorer)?;
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|document| document.high >= self.threshold);
+        pending.sort_unstable_by(|a, b| b.high.total_cmp(&a.high).then(a.row.cmp(&b.row)));
+        scorer.expect(&pending);
+        let mut left = &pending[..];
+        while left.first().is_some_and(|document| document.high >= self.threshold) {
+            let n = BATCH.min(left.len());
+            self.score(left, n, scorer)?;
+            left = &left[n..];
+        }
+        pending.clear();
+        self.pending = pending;
+        Ok(())
+    }
+
+    /// Whether a result row's answer ends below the guess: then it may lack documents, and the query is to be scanned
+    /// again without one.
+    pub(crate) fn missed(&mut self) -> bool {
+        let guess = self.guess;
+        let holds = |best: &mut Best| best.threshold().is_some_and(|last| last >= guess);
+        let mut targets = self.targets.iter_mut().filter(|target| !target.cap.is_nan());
+        guess > f64::NEG_INFINITY && !targets.all(|target| holds(&mut target.best))
+    }
+
+    /// How far below the lowest cap the answer ends, as a share of the cap; infinite where it is not full, none where
+    /// there is no cap.
+    pub(crate) fn share_below_cap(&self) -> Option<f64> {
+        let full = self.targets.iter().all(|target| target.cap.is_nan() || target.best.is_full());
+        let share =
+            if full { (self.lowest_cap - self.threshold) / self.lowest_cap.abs() } else { f64::INFINITY };
+        (self.lowest_cap.is_finite() && self.depth > 0).then_some(share)
+    }
+
+    /// How much work it was; pairs scanned are counted elsewhere.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What every result row found.
+    pub(crate) fn found(&mut self) -> impl Iterator<Item = Found> {
+        let found =
+            |target: &mut Target| Found { best: target.best.sorted().to_vec(), above_cap: target.above_cap };
+        self.targets.iter_mut().map(found)
+    }
+
+    fn least_trigger(&self) -> usize {
+        MIN_TRIGGER.max(2 * self.depth)
+    }
+
+    fn drop_ruled_out(&mut self) {
+        let threshold = self.threshold;
+        self.pending.retain(|document| document.high >= threshold);
+    }
+
+    /// Scores what may lie above a cap. That is never in vain: whether it does must be known in the end.
+    fn score_straddling(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        let mut straddling = std::mem::take(&mut self.straddling);
+        scorer.expect(&straddling);
+        self.score(&straddling, straddling.len(), scorer)?;
+        straddling.clear();
+        self.straddling = straddling;
+        Ok(())
+    }
+
+    /// Scores the first `n` documents; those behind them will be next.
+    fn score(&mut self, documents: &[Pending], n: usize, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+        self.counters.rescored += n as u64;
+        for &scored in scorer.score(&self.q, self.bound.qq, documents, n)? {
+            self.add(scored);
+        }
+        self.raise_threshold();
+        Ok(())
+    }
+
+    fn add(&mut self, scored: Scored) {
+        for target in &mut self.targets {
+            if scored.score > target.cap {
+                target.above_cap += 1;
+            } else if scored.score <= target.cap && scored.score >= self.floor {
+                target.best.offer(scored);
+            }
+        }
+    }
+
+    /// The lowest of the result rows' thresholds: what scores below it is of use to none.
+    fn raise_threshold(&mut self) {
+        let thresholds = self
+            .targets
+            .iter_mut()
+            .filter(|target| !target.cap.is_nan())
+            .map(|target| target.best.threshold().unwrap_or(f64::NEG_INFINITY));
+        self.threshold = self.threshold.max(thresholds.fold(f64::INFINITY, f64::min));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_lowest_of_the_highest_is_reached_by_so_many(
+            values in prop::collection::vec(prop_oneof![-3.0_f64..3.0, Just(f64::NEG_INFINITY), Just(f64::NAN)], 0..80),
+            depth in 0_usize..12,
+        ) {
+            let mut highest = Highest { depth: 0, values: Vec::new(), last: 0.0 };
+            highest.clear(depth);
+            for (i, &value) in values.iter().enumerate() {
+                let before = highest.last;
+                let cut = highest.offer(value);
+                prop_assert!(highest.last >= before && (cut || highest.last == before));
+                let mut sorted: Vec<f64> = values[..=i].iter().copied().filter(|value| !value.is_nan()).collect();
+                sorted.sort_by(|a, b| b.total_cmp(a));
+                let exact = if depth == 0 { f64::NEG_INFINITY } else { *sorted.get(depth - 1).unwrap_or(&f64::NEG_INFINITY) };
+                prop_assert!(highest.last <= exact);
+                prop_assert!(!cut || highest.last == exact);
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Scores and what bounds them: the canonical score, int8 codes in panels, the certified bound, and rotation.
+
+pub(crate) mod bound;
+pub(crate) mod pack;
+pub(crate) mod prefix_bound;
+pub mod rotation;
+pub mod score;
+
+pub use bound::Slack;
+pub use rotation::Rotation;
+pub use score::Metric;

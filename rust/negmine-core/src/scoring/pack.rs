@@ -1,0 +1,230 @@
+//! Packing: documents become int8 codes in panels of 64, with the few numbers that their bound needs.
+//!
+//! A tile is what is packed at once: a run of panels in one buffer on large pages. A corpus that is kept packed is a
+//! list of tiles; one that is streamed is packed tile by tile and forgotten.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use negmine_kernels::aligned::Aligned;
+use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
+use negmine_kernels::quantize::{largest_magnitude, quantize_row};
+
+use crate::base::Result;
+use crate::base::matrix::Rows;
+use crate::base::parallel::Run;
+
+use super::bound::{DocumentBound, PerLane, Slack, offset, unit_for};
+use super::score::Metric;
+
+/// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
+const BYTES_PER_DOCUMENT: usize = 24;
+
+/// Consecutive documents, packed.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    width: usize,
+    codes: Aligned<u8>,
+    panels: Vec<PanelBounds>,
+}
+
+/// The numbers of one panel; the last panel of a tile may hold fewer than 64 documents.
+#[derive(Clone, Debug)]
+pub(crate) struct PanelBounds {
+    scale: PerLane,
+    error: PerLane,
+    norm: PerLane,
+    /// Under `L2` only.
+    offset: Option<Box<PerLane>>,
+    /// Squared norms, in the caller's units; under `Cosine` and `L2` only.
+    squared_norms: Vec<f64>,
+    /// What coordinates were multiplied with.
+    pub(crate) unit: f64,
+    /// First document.
+    pub(crate) first: usize,
+    /// Documents.
+    pub(crate) len: usize,
+}
+
+/// Squared norms of some tiles' documents, by row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SquaredNorms<'a> {
+    tiles: &'a [Tile],
+    /// The first row.
+    first: usize,
+    /// Rows of every tile but the last.
+    step: usize,
+}
+
+impl<'a> SquaredNorms<'a> {
+    /// Of tiles of `step` rows that follow each other.
+    pub(crate) fn new(tiles: &'a [Tile], step: usize) -> Self {
+        let first = tiles.first().and_then(|tile| tile.panels.first()).map_or(0, |panel| panel.first);
+        Self { tiles, first, step }
+    }
+
+    /// That of one row; 0 under `Ip`.
+    #[inline]
+    pub(crate) fn of(&self, row: u32) -> f64 {
+        let place = row as usize - self.first;
+        let (tile, place) = (&self.tiles[place / self.step], place % self.step);
+        tile.panels[place / PANEL].squared_norm(place % PANEL)
+    }
+}
+
+/// What one thread packs with.
+struct Buffers {
+    row: Vec<f32>,
+    panel: Vec<f32>,
+    codes: Vec<i8>,
+}
+
+impl Tile {
+    /// Bytes of a tile of `rows` documents.
+    pub(crate) fn bytes(rows: usize, width: usize) -> usize {
+        rows.div_ceil(PANEL) * (packed_len(width) + PANEL * BYTES_PER_DOCUMENT)
+    }
+
+    /// Packs `documents`, which are all checked to be finite.
+    ///
+    /// # Errors
+    /// A value that is not finite, or an interrupt.
+    pub(crate) fn pack(
+        corpus: &Rows<'_>,
+        documents: Range<usize>,
+        metric: Metric,
+        slack: Slack,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        let width = corpus.width();
+        let mut codes = Aligned::zeroed(documents.len().div_ceil(PANEL) * packed_len(width));
+        let slots: Vec<_> = codes.chunks_exact_mut(packed_len(width)).map(Mutex::new).collect();
+        let panels = run.map(
+            slots.len(),
+            || Buffers::new(width),
+            |buffers, item, ticker| {
+                ticker.check()?;
+                let first = documents.start + item * PANEL;
+                let len = PANEL.min(documents.end - first);
+                let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+                buffers.pack(corpus, metric, slack, run, first..first + len, &mut slot)
+            },
+        )?;
+        drop(slots);
+        Ok(Self { width, codes, panels })
+    }
+
+    /// The panels and their numbers.
+    pub(crate) fn panels(&self) -> &[PanelBounds] {
+        &self.panels
+    }
+
+    /// Every panel, as this tile and a number, in order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Self, usize)> {
+        (0..self.panels.len()).map(move |p| (self, p))
+    }
+
+    /// Panel `p` as the kernel takes it.
+    pub(crate) fn view(&self, p: usize) -> Panel<'_> {
+        let bytes = packed_len(self.width);
+        let panel = &self.panels[p];
+        Panel {
+            codes: &self.codes[p * bytes..(p + 1) * bytes],
+            scale: &panel.scale,
+            error: &panel.error,
+            norm: &panel.norm,
+            offset: panel.offset.as_deref(),
+            valid: u64::MAX >> (PANEL - panel.len),
+        }
+    }
+
+    /// Documents of norm zero; not counted under `Ip`.
+    pub(crate) fn zero_rows(&self) -> usize {
+        let zeros = |panel: &PanelBounds| panel.squared_norms.iter().filter(|&&dd| dd == 0.0).count();
+        self.panels.iter().map(zeros).sum()
+    }
+}
+
+impl Buffers {
+    fn new(width: usize) -> Self {
+        Self {
+            row: vec![0.0; width],
+            panel: vec![0.0; width * PANEL],
+            codes: vec![0; padded_width(width) * PANEL],
+        }
+    }
+
+    fn pack(
+        &mut self,
+        corpus: &Rows<'_>,
+        metric: Metric,
+        slack: Slack,
+        run: &Run<'_>,
+        documents: Range<usize>,
+        out: &mut [u8],
+    ) -> Result<PanelBounds> {
+        let (isa, width) = (run.isa, corpus.width());
+        let mut largest = 0.0_f32;
+        for (r, copy) in documents.clone().zip(self.panel.chunks_exact_mut(width)) {
+            let row = corpus.finite_row(isa, r, &mut self.row)?;
+            copy.copy_from_slice(row);
+            largest = largest.max(largest_magnitude(isa, row));
+        }
+        let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest) };
+        let mut panel = PanelBounds {
+            scale: [0.0; PANEL],
+            error: [0.0; PANEL],
+            norm: [0.0; PANEL],
+            offset: (metric == Metric::L2).then(|| Box::new([0.0; PANEL])),
+            squared_norms: Vec::with_capacity(if metric == Metric::Ip { 0 } else { documents.len() }),
+            unit,
+            first: documents.start,
+            len: documents.len(),
+        };
+        self.codes.fill(0);
+        let rows = self.panel.chunks_exact(width).zip(self.codes.chunks_exact_mut(padded_width(width)));
+        for (lane, (row, codes)) in rows.take(documents.len()).enumerate() {
+            let dd = metric.squared_norm(isa, row);
+            let code = quantize_row(isa, row, factor(metric, dd, unit), codes);
+            panel.scale[lane] = code.scale;
+            panel.error[lane] = code.error;
+            panel.norm[lane] = code.norm;
+            if let Some(offsets) = &mut panel.offset {
+                offsets[lane] = offset(dd, unit, slack);
+            }
+            if metric != Metric::Ip {
+                panel.squared_norms.push(dd);
+            }
+        }
+        pack_panel(isa, &self.codes, width, out);
+        Ok(panel)
+    }
+}
+
+/// What a row's coordinates are multiplied with before they are quantised: under cosine the inverse norm.
+pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
+    match metric {
+        Metric::Cosine if squared_norm == 0.0 => 0.0,
+        Metric::Cosine => 1.0 / squared_norm.sqrt(),
+        Metric::Ip | Metric::L2 => unit,
+    }
+}
+
+impl PanelBounds {
+    /// One document's side of the bound.
+    pub(crate) fn document(&self, lane: usize) -> DocumentBound {
+        // Powers of two: nothing is rounded.
+        let back = 1.0 / self.unit;
+        DocumentBound {
+            scale: f64::from(self.scale[lane]) * back,
+            error: f64::from(self.error[lane]) * back,
+            norm: f64::from(self.norm[lane]) * back,
+            dd: self.squared_norm(lane),
+        }
+    }
+
+    /// Squared norm of one document; 0 under `Ip`, which has no use for it.
+    pub(crate) fn squared_norm(&self, lane: usize) -> f64 {
+        self.squared_norms.get(lane).copied().unwrap_or(0.0)
+    }
+}

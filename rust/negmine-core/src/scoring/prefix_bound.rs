@@ -1,0 +1,310 @@
+//! Both sides of the bound of a pruned scan: from inner products of the codes of some leading rotated coordinates to an
+//! interval that holds the canonical score.
+//!
+//! **Bound.** With z, y the rotated query and document, a hat for what int8 codes stand for, `u` at least |z^|, `v` at
+//! least |z - z^|, `e` at least |y - y^| and `n` at least |y|, each segment that has been multiplied costs `u e + v n`,
+//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotate` derives both). The
+//! constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical` of |q| |d|, and
+//! |d| <= |c| + |mean|.
+//!
+//! The kernel of the first pass has three terms a document: the error, the norm of the lead and, as its offset, the
+//! tail. Since |c| (1 - r) <= |y| + tail(c), the rotation's term is spread over the last two.
+//!
+//! **Per panel.** A document keeps its scales and tails. Errors over scales, norms of segments and |c| are alike in a
+//! panel, so it keeps the greatest of each: with 64 documents that widens the final interval by some per cent, and takes
+//! 24 bytes a document instead of 80.
+
+use negmine_kernels::canonical;
+use negmine_kernels::dot_i8::PANEL;
+use negmine_kernels::isa::Isa;
+use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
+
+use super::bound::{PerLane, QueryBound, Slack};
+use super::rotation::{Rotation, Segments};
+
+/// The documents' side of the bound in a panel.
+#[derive(Clone, Debug)]
+pub(crate) struct LeadPanel {
+    /// Scale of every segment's codes; that of the lead is one for all, so that the floor of the first pass is sharp.
+    pub(crate) scales: [PerLane; 3],
+    /// What the lead leaves, and what lead and middle leave.
+    pub(crate) tails: [PerLane; 2],
+    /// Rows in the caller's corpus.
+    pub(crate) rows: [u32; PANEL],
+    /// At least what a scale is multiplied with to be at least the error.
+    errors: [f32; 3],
+    /// At least the norm of every segment.
+    norms: [f32; 3],
+    /// At least |c|.
+    norm: f32,
+}
+
+impl Default for LeadPanel {
+    fn default() -> Self {
+        Self {
+            scales: [[0.0; PANEL]; 3],
+            tails: [[0.0; PANEL]; 2],
+            rows: [0; PANEL],
+            errors: [0.0; 3],
+            norms: [0.0; 3],
+            norm: 0.0,
+        }
+    }
+}
+
+/// Above the relative rounding of two f32 operations.
+const OF_RATIO: f64 = 1.0 / (1_u64 << 22) as f64;
+
+impl LeadPanel {
+    /// Notes one document: its segments' codes, what they leave, and at least |c|.
+    pub(crate) fn set(&mut self, lane: usize, row: u32, coded: [RowCode; 3], tails: [f64; 2], norm: f32) {
+        self.rows[lane] = row;
+        self.norm = self.norm.max(norm);
+        for (tail, lanes) in tails.into_iter().zip(&mut self.tails) {
+            lanes[lane] = round_up(tail);
+        }
+        for (i, code) in coded.into_iter().enumerate() {
+            // Codes that are all zero have any scale.
+            let scale = if code.scale == 0.0 { code.error } else { code.scale };
+            self.scales[i][lane] = scale;
+            self.norms[i] = self.norms[i].max(code.norm);
+            if scale > 0.0 {
+                let ratio = f64::from(code.error) / f64::from(scale) * (1.0 + OF_RATIO);
+                self.errors[i] = self.errors[i].max(round_up(ratio));
+            }
+        }
+    }
+
+    /// Errors and norms of the lead, a lane each.
+    pub(crate) fn write_lead(&self, errors: &mut PerLane, norms: &mut PerLane) {
+        for (error, scale) in errors.iter_mut().zip(&self.scales[0]) {
+            *error = self.errors[0] * scale;
+        }
+        norms.fill(self.norms[0]);
+    }
+}
+
+/// Tails after the lead and after the middle, for either side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tails {
+    segments: Segments,
+    slack: Slack,
+    /// r after the lead, after the middle, and after all.
+    deviations: [f64; 3],
+    /// What the rotation costs a product in each step, over |q| |c|.
+    rho: [f64; 3],
+}
+
+impl Tails {
+    pub(crate) fn new(rotation: &Rotation, segments: Segments, slack: Slack) -> Self {
+        let ends = [segments.lead, segments.lead + segments.middle, segments.width()];
+        let deviations = ends.map(|m| rotation.deviation(m, slack));
+        Self { segments, slack, deviations, rho: ends.map(|m| rotation.rho(m, slack)) }
+    }
+
+    pub(crate) fn segments(&self) -> Segments {
+        self.segments
+    }
+
+    /// From |x|, at least, and the squared norms of its segments; f64 sums lose nothing beside the f32 of `norm`.
+    pub(crate) fn of(&self, norm: f64, squares: [f64; 3]) -> [f64; 2] {
+        let mut left = [0.0; 2];
+        let mut square = 0.0;
+        for i in 0..2 {
+            square += squares[i];
+            left[i] = if self.done_after(i) { 0.0 } else { tail(norm, square, self.deviations[i]) };
+        }
+        left
+    }
+
+    /// Whether no coordinate is left after the lead or after the middle.
+    fn done_after(&self, i: usize) -> bool {
+        i == 1 && self.segments.rest == 0
+    }
+}
+
+/// Above the relative rounding of a few f64 operations and of canonical sums.
+const ABOVE: f64 = 1.0 / (1_u64 << 38) as f64;
+
+/// What some rotated coordinates, of that squared norm and deviation, leave of a row, whose norm is at least |x|.
+pub(crate) fn tail(norm: f64, square: f64, deviation: f64) -> f64 {
+    let hidden = 2.0 * deviation * norm * square.sqrt();
+    let tail = norm * norm * (1.0 + ABOVE) - square * (1.0 - ABOVE) + hidden;
+    tail.max(0.0).sqrt() * (1.0 + ABOVE)
+}
+
+/// A query's side of the bound, one number for each step of refinement where it has three.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeadQuery {
+    scales: [f64; 3],
+    /// At least |z^| of every segment.
+    codes: [f64; 3],
+    errors: [f64; 3],
+    /// What the lead leaves of the query.
+    tail: f64,
+    /// What |c| is multiplied with when all has been multiplied: the rotation and the canonical score's rounding.
+    rotation: f64,
+    /// Added once: the rounding that goes with |q| |mean|.
+    constant: f64,
+    /// q.mean.
+    mean: f64,
+    /// 1 over what a score is multiplied with, both powers of two.
+    inverse_unit: f64,
+    slack: Slack,
+    /// 1 over the scale of the lead, and what the kernel's norms are widened by.
+    inverse: f64,
+    spread: f64,
+    width: f64,
+    middle: AfterMiddle,
+}
+
+/// What the f32 bound after the middle multiplies a panel's and a document's numbers with, in the units of the lead.
+#[derive(Clone, Copy, Debug)]
+struct AfterMiddle {
+    /// The scale of the middle.
+    scale: f32,
+    errors: [f32; 2],
+    norms: [f32; 2],
+    tail: f32,
+    /// Of |c|.
+    rotation: f32,
+}
+
+/// Codes of a query, segment by segment, for [`LeadQuery::new`] to fill.
+pub(crate) type SegmentCodes<'a> = [&'a mut [i8]; 3];
+
+impl LeadQuery {
+    /// From a query as it is and rotated; writes the codes.
+    pub(crate) fn new(
+        rotation: &Rotation,
+        tails: &Tails,
+        isa: Isa,
+        row: &[f32],
+        bound: &QueryBound,
+        rotated: &[f32],
+        codes: SegmentCodes<'_>,
+    ) -> Self {
+        let (slack, norm) = (tails.slack, bound.norm());
+        let mean = canonical::dot_with(isa, row, rotation.mean()) * bound.factor();
+        let parts = split(rotated, tails.segments);
+        let squares = parts.map(|z| canonical::dot_with(isa, z, z));
+        let mut coded = [RowCode::default(); 3];
+        for ((coded, z), codes) in coded.iter_mut().zip(parts).zip(codes) {
+            *coded = quantize_row(isa, z, 1.0, codes);
+        }
+        let means = canonical::dot_with(isa, rotation.mean(), rotation.mean()).sqrt();
+        let costs = tails.rho.map(|cost| (cost + slack.canonical) * norm);
+        let scales = coded.map(|code| if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) });
+        let inverse = 1.0 / scales[0];
+        let codes = coded.map(|code| f64::from(code.norm) + f64::from(code.error));
+        let errors = coded.map(|code| f64::from(code.error));
+        let left = tails.of(norm, squares);
+        let up = |weight: f64| round_up(weight * inverse);
+        let middle = AfterMiddle {
+            scale: (scales[1] * inverse) as f32,
+            errors: [0, 1].map(|i| up(codes[i] * (1.0 + slack.rounding))),
+            norms: [0, 1].map(|i| up(errors[i] * (1.0 + slack.rounding) + codes[i] * slack.rounding)),
+            tail: up(left[1] * (1.0 + slack.rounding)),
+            rotation: up(costs[1] * (1.0 + slack.rounding)),
+        };
+        Self {
+            scales,
+            codes,
+            errors,
+            tail: left[0],
+            rotation: costs[2],
+            constant: slack.canonical * norm * means,
+            mean,
+            inverse_unit: 1.0 / (bound.unit() * rotation.unit()),
+            slack,
+            inverse,
+            middle,
+            // |c| <= (|y| + tail) / (1 - r)
+            spread: costs[0] / (1.0 - tails.deviations[0]),
+            width: rotation.width() as f64,
+        }
+    }
+
+    /// The kernel's weights of a document's error, norm and tail.
+    pub(crate) fn weights(&self) -> [f32; 3] {
+        let rounding = self.slack.rounding;
+        let error = self.codes[0] * (1.0 + rounding);
+        let norm = self.errors[0] * (1.0 + rounding) + self.codes[0] * rounding + self.spread;
+        let tail = self.tail * (1.0 + rounding) + self.spread;
+        [error, norm, tail].map(|weight| round_up(weight * self.inverse))
+    }
+
+    /// What z.y must reach where the score must reach `score`.
+    fn least_product(&self, score: f64) -> f64 {
+        let product = score / self.inverse_unit;
+        product - product.abs() * self.slack.canonical - self.constant - self.mean
+    }
+
+    /// The kernel's threshold for "may score at least `score`"; -inf where f32 cannot tell.
+    pub(crate) fn threshold(&self, score: f64) -> f32 {
+        if score == f64::NEG_INFINITY {
+            return f32::NEG_INFINITY;
+        }
+        let scaled = self.least_product(score) * self.inverse - self.width * self.slack.underflow;
+        if scaled.is_nan() { f32::NEG_INFINITY } else { round_down(scaled) }
+    }
+
+    /// The bound after the middle in one panel.
+    #[inline]
+    pub(crate) fn in_panel(&self, panel: &LeadPanel) -> InPanel {
+        let middle = &self.middle;
+        InPanel {
+            scale: middle.scale,
+            errors: [0, 1].map(|i| middle.errors[i] * panel.errors[i]),
+            tail: middle.tail,
+            rest: middle.norms[0] * panel.norms[0]
+                + middle.norms[1] * panel.norms[1]
+                + middle.rotation * panel.norm,
+        }
+    }
+
+    /// The interval that holds the canonical score of a document with those exact products of codes.
+    #[inline]
+    pub(crate) fn interval(&self, panel: &LeadPanel, lane: usize, dots: [i32; 3]) -> (f64, f64) {
+        let (mut product, mut lost) = (self.mean, self.constant);
+        for (i, dot) in dots.into_iter().enumerate() {
+            let scale = f64::from(panel.scales[i][lane]);
+            product += self.scales[i] * scale * f64::from(dot);
+            lost += self.codes[i] * (f64::from(panel.errors[i]) * scale)
+                + self.errors[i] * f64::from(panel.norms[i]);
+        }
+        lost += self.rotation * f64::from(panel.norm) + self.width * self.slack.underflow;
+        ((product - lost) * self.inverse_unit, (product + lost) * self.inverse_unit)
+    }
+}
+
+/// A query's f32 bound after the middle in one panel; compared with the threshold of the first pass.
+///
+/// Two conversions, a scale that was rounded and nine operations lose at most 2^-20 of the sum of the magnitudes, which
+/// is what `rounding` adds to every weight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InPanel {
+    scale: f32,
+    /// What the scales of lead and middle are multiplied with.
+    errors: [f32; 2],
+    tail: f32,
+    rest: f32,
+}
+
+impl InPanel {
+    /// At least what the lead and the middle leave possible.
+    #[inline]
+    pub(crate) fn high(&self, panel: &LeadPanel, lane: usize, lead: i32, middle: i32) -> f32 {
+        panel.scales[0][lane] * (lead as f32 + self.errors[0])
+            + panel.scales[1][lane] * (self.scale * middle as f32 + self.errors[1])
+            + self.tail * panel.tails[1][lane]
+            + self.rest
+    }
+}
+
+/// A rotated row, cut.
+pub(crate) fn split(row: &[f32], segments: Segments) -> [&[f32]; 3] {
+    let (lead, others) = row.split_at(segments.lead);
+    let (middle, rest) = others.split_at(segments.middle);
+    [lead, middle, rest]
+}

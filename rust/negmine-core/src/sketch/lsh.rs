@@ -1,0 +1,265 @@
+//! Near-duplicates by locality-sensitive hashing of signatures (Indyk and Motwani, STOC 1998; bands of `MinHash` words as in
+//! Broder and others, "Syntactic clustering of the web", 1997).
+//!
+//! A signature is cut into bands of a few words; sets that agree in a whole band are candidates, with probability
+//! `1 - (1 - J^rows)^bands`. Every candidate pair is verified, unless its sets are connected already, so what
+//! is reported never depends on the luck of a band: a false candidate costs time, and only a missed pair costs an answer.
+//! Bands are chosen by that.
+//!
+//! Bands follow each other; within one, every bucket is judged by itself, from the groups that the bands before have left. So
+//! groups, links and counts are the same for any number of threads.
+
+use negmine_kernels::sketch::{EMPTY, splitmix};
+
+use super::union_find::Groups;
+use crate::base::csr::CsrView;
+use crate::base::parallel::Run;
+use crate::base::{Error, Result};
+
+/// Parts of a band's buckets, by key.
+const PARTS: usize = 16;
+
+/// Rows whose keys are computed between two looks at whether to stop.
+const ROWS_PER_ITEM: usize = 1 << 12;
+
+/// Steps of the integrals.
+const STEPS: usize = 1_000;
+
+/// The mean portion of pairs above the threshold that bands may miss.
+const MISSED: f64 = 0.01;
+
+/// How a signature is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bands {
+    /// Bands of a signature.
+    pub bands: usize,
+    /// Words of a band.
+    pub rows: usize,
+}
+
+impl Bands {
+    /// The most selective bands that miss at most a hundredth of the pairs at or above the threshold, whose
+    /// similarities are taken to be spread evenly; where none does so, those that miss fewest. Among equals the
+    /// fewest candidates below the threshold, then the fewest words in a band.
+    #[must_use]
+    pub fn choose(threshold: f64, words: usize) -> Self {
+        let mut best: Option<(f64, f64, Bands)> = None;
+        for rows in 1..=words {
+            let cut = Self { bands: words / rows, rows };
+            let missed = mean(threshold, 1.0, |s| 1.0 - cut.probability(s)).max(MISSED);
+            let wasted = mean(0.0, threshold, |s| cut.probability(s));
+            if best.is_none_or(|(m, w, _)| (missed, wasted) < (m, w)) {
+                best = Some((missed, wasted, cut));
+            }
+        }
+        best.map_or(Self { bands: 0, rows: 1 }, |(_, _, cut)| cut)
+    }
+
+    /// How probably a pair of similarity `s` is a candidate.
+    #[must_use]
+    pub fn probability(&self, s: f64) -> f64 {
+        let power = |x: f64, n: usize| (0..n).fold(1.0, |product, _| product * x);
+        1.0 - power(1.0 - power(s, self.rows), self.bands)
+    }
+}
+
+/// The mean of a function between two numbers, by the midpoint rule.
+fn mean(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let middles = (0..STEPS).map(|step| from + (to - from) * (step as f64 + 0.5) / STEPS as f64);
+    middles.map(f).sum::<f64>() / STEPS as f64
+}
+
+/// What a candidate pair is judged by.
+#[derive(Clone, Copy, Debug)]
+pub enum Evidence<'a> {
+    /// The sets, rising and without repeats: exact Jaccard similarity.
+    Sets(CsrView<'a, u64>),
+    /// The signatures: the portion of words in which they agree.
+    Signatures,
+}
+
+/// Two rows that were found alike, the lower one first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The lower row.
+    pub a: u32,
+    /// The higher row.
+    pub b: u32,
+    /// Their similarity.
+    pub similarity: f64,
+}
+
+/// Near-duplicates.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The first row of every row's group, -1 where it is alone.
+    pub groups: Vec<i64>,
+    /// The pairs that hold groups together, one fewer than rows in each, rising.
+    pub links: Vec<Link>,
+    /// Candidate pairs that were verified.
+    pub verified: u64,
+}
+
+/// Finds the groups of sets that are connected by pairs of similarity `threshold` or more, as far as bands bring them together.
+///
+/// `signatures` holds `words` minima a row; those of the empty set match nothing.
+///
+/// # Errors
+/// More rows than row numbers, arrays of unequal length, or an interrupt.
+pub fn near_duplicates(
+    signatures: &[u32],
+    words: usize,
+    cut: Bands,
+    threshold: f64,
+    evidence: Evidence<'_>,
+    run: &Run<'_>,
+) -> Result<Found> {
+    let n = signatures.len() / words.max(1);
+    if n > u32::MAX as usize {
+        return Err(Error::TooManyRows { argument: "signatures", rows: n });
+    }
+    crate::base::error::check_length("signatures", n * words, signatures.len())?;
+    if let Evidence::Sets(sets) = evidence {
+        crate::base::error::check_length("sets", n, sets.len())?;
+    }
+    let search = Search { signatures, words, cut, threshold, evidence };
+    let mut groups = Groups::new(n);
+    let (mut links, mut verified) = (Vec::new(), 0);
+    for band in 0..cut.bands {
+        let steps = 2 * PARTS;
+        let poll =
+            |done: usize, all: usize| (run.poll)(steps * band + done * PARTS / all.max(1), steps * cut.bands);
+        let keys = search.keys(band, &Run { poll: &poll, ..*run })?;
+        let leaders = groups.leaders();
+        let poll = |done: usize, _: usize| (run.poll)(steps * band + PARTS + done, steps * cut.bands);
+        let run = Run { poll: &poll, ..*run };
+        let parts = run.map(
+            PARTS,
+            || (),
+            |(), part, ticker| {
+                let mut members: Vec<(u64, u32)> = (0_u32..)
+                    .zip(&keys)
+                    .filter(|(_, key)| key.is_some_and(|key| key as usize % PARTS == part))
+                    .map(|(row, key)| (key.unwrap_or(0), row))
+                    .collect();
+                members.sort_unstable();
+                let mut judged = (Vec::new(), 0_u64);
+                for bucket in members.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
+                    ticker.check()?;
+                    search.judge(bucket, band, &leaders, &mut judged);
+                }
+                Ok(judged)
+            },
+        )?;
+        for (found, count) in parts {
+            verified += count;
+            links.extend(found.into_iter().filter(|link: &Link| groups.join(link.a, link.b)));
+        }
+    }
+    links.sort_unstable_by_key(|link| (link.a, link.b));
+    Ok(Found { groups: groups.keys(), links, verified })
+}
+
+struct Search<'a> {
+    signatures: &'a [u32],
+    words: usize,
+    cut: Bands,
+    threshold: f64,
+    evidence: Evidence<'a>,
+}
+
+/// Rows of a bucket that are connected.
+struct Part {
+    leaders: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Search<'_> {
+    fn row(&self, row: usize) -> &[u32] {
+        &self.signatures[row * self.words..][..self.words]
+    }
+
+    fn band(&self, row: u32, band: usize) -> &[u32] {
+        &self.row(row as usize)[band * self.cut.rows..][..self.cut.rows]
+    }
+
+    /// The key of every row in one band; none for the empty set.
+    fn keys(&self, band: usize, run: &Run<'_>) -> Result<Vec<Option<u64>>> {
+        let n = self.signatures.len() / self.words;
+        let parts = run.map(
+            n.div_ceil(ROWS_PER_ITEM),
+            || (),
+            |(), item, _| {
+                let rows = item * ROWS_PER_ITEM..n.min((item + 1) * ROWS_PER_ITEM);
+                let key = |row: usize| {
+                    let empty = self.row(row).iter().all(|word| *word == EMPTY);
+                    let words = self.band(row as u32, band).iter();
+                    (!empty).then(|| words.fold(0, |key, word| splitmix(key ^ u64::from(*word))))
+                };
+                Ok(rows.map(key).collect::<Vec<_>>())
+            },
+        )?;
+        Ok(parts.concat())
+    }
+
+    /// Connects the rows of one bucket, given the groups before this band.
+    fn judge(&self, bucket: &[(u64, u32)], band: usize, leaders: &[u32], judged: &mut (Vec<Link>, u64)) {
+        let mut parts: Vec<Part> = Vec::new();
+        for (_, row) in bucket {
+            let leader = leaders[*row as usize];
+            let own = parts.iter().position(|part| part.leaders.contains(&leader));
+            let mut own = own.map_or(Part { leaders: vec![leader], rows: Vec::new() }, |at| parts.remove(at));
+            parts = parts
+                .into_iter()
+                .filter_map(|other| match self.alike(*row, &other.rows, band, &mut judged.1) {
+                    Some(link) => {
+                        judged.0.push(link);
+                        own.leaders.extend(&other.leaders);
+                        own.rows.extend(&other.rows);
+                        None
+                    }
+                    None => Some(other),
+                })
+                .collect();
+            own.rows.push(*row);
+            parts.push(own);
+        }
+    }
+
+    /// The first of some lower rows that a row is like.
+    fn alike(&self, row: u32, others: &[u32], band: usize, verified: &mut u64) -> Option<Link> {
+        others.iter().find_map(|other| {
+            // A pair that met in an earlier band was judged there.
+            let met = (0..band).any(|band| self.band(*other, band) == self.band(row, band));
+            if met {
+                return None;
+            }
+            *verified += 1;
+            let similarity = self.similarity(*other, row);
+            let link = Link { a: (*other).min(row), b: (*other).max(row), similarity };
+            (similarity >= self.threshold).then_some(link)
+        })
+    }
+
+    fn similarity(&self, a: u32, b: u32) -> f64 {
+        match self.evidence {
+            Evidence::Sets(sets) => jaccard(sets.row(a as usize), sets.row(b as usize)),
+            Evidence::Signatures => {
+                let pairs = self.row(a as usize).iter().zip(self.row(b as usize));
+                pairs.filter(|(a, b)| a == b).count() as f64 / self.words as f64
+            }
+        }
+    }
+}
+
+/// The Jaccard similarity of two sets, rising and without repeats.
+fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+    let (mut i, mut j, mut shared) = (0, 0, 0_usize);
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        shared += usize::from(x == y);
+        i += usize::from(x <= y);
+        j += usize::from(y <= x);
+    }
+    let union = a.len() + b.len() - shared;
+    if union == 0 { 0.0 } else { shared as f64 / union as f64 }
+}
