@@ -48,7 +48,7 @@ def test_an_isa_that_is_not_there_is_refused_by_name() -> None:
 import numpy, negmine
 try:
     negmine.ExactIndex(numpy.ones((1, 1)))
-except negmine.NegmineValueError as error:
+except negmine.errors.NegmineValueError as error:
     print(error)
 """
     message = run("neon9", code=code).stdout

@@ -198,11 +198,11 @@ MINERS: dict[str, Case] = {
         MemoryLimitError,
         "`range_max` 9000 rows bytes",
     ),
-    "sampling": (lambda: HardNegativeMiner(sampling="softmax"), Value, "`sampling` Softmax(temperature) 'softmax'"),  # type: ignore[arg-type]
+    "sampling": (lambda: HardNegativeMiner(sampling="softmax"), Value, "`sampling` policy Softmax 'softmax'"),  # type: ignore[arg-type]
     "sampling class": (
         lambda: HardNegativeMiner(sampling=Softmax),
         Value,
-        "`sampling` Softmax(temperature) got",
+        "`sampling` policy Softmax got",
     ),  # type: ignore[arg-type]
     "num_random": (lambda: HardNegativeMiner(num_random=-1), Value, "`num_random` at least 0 got -1"),
     "limit": (lambda: HardNegativeMiner(limit_per_document=0), Value, "`limit_per_document` at least 1 got 0"),
@@ -245,8 +245,8 @@ RULES: dict[str, Case] = {
     ),
     "groups short": (lambda: candidates(groups=[1]), Value, "`groups` shape (6,) got shape (1,)"),
     "groups float": (lambda: candidates(groups=np.ones(6)), Type, "`groups` integers got dtype float64"),
-    "self unknown": (lambda: candidates(exclude_self=True), Value, "`exclude_self` `query_ids` `ids` query_offset=0"),
-    "self without ids": (lambda: candidates(exclude_self=True, query_ids=[1, 2]), Value, "`exclude_self` `ids` none"),
+    "self unknown": (lambda: candidates(exclude_self=True), Value, "`exclude_self` `query_ids` labels query_offset=0"),
+    "self without ids": (lambda: candidates(exclude_self=True, query_ids=[1, 2]), Value, "`exclude_self` labels none"),
     "self word": (lambda: candidates(exclude_self="yes"), Type, "`exclude_self` True or False got 'yes'"),
     "query_ids alone": (lambda: candidates(query_ids=[1, 2]), Value, "`query_ids` `exclude_self=True`"),
     "query_ids short": (
@@ -257,7 +257,7 @@ RULES: dict[str, Case] = {
     "query_ids type": (
         lambda: candidates(index=NAMED, exclude_self=True, query_ids=[1, 2]),
         Value,
-        "`query_ids` type of `ids` strings got dtype int64",
+        "`query_ids` type of labels strings got dtype int64",
     ),
     "offset": (lambda: candidates(query_offset=-1), Value, "`query_offset` at least 0 got -1"),
     "offset beyond": (lambda: candidates(query_offset=2**63), Value, "`query_offset` at most got 9223372036854775808"),
@@ -268,8 +268,8 @@ RULES: dict[str, Case] = {
 }
 
 POOLS: dict[str, Case] = {
-    "n": (lambda: POOL.select(0), Value, "`n` at least 1 got 0"),
-    "n beyond": (lambda: POOL.select(2**40), Value, "`n` at most"),
+    "n": (lambda: POOL.select(0), Value, "`num_negatives` at least 1 got 0"),
+    "n beyond": (lambda: POOL.select(2**40), Value, "`num_negatives` at most"),
     "sampling": (lambda: POOL.select(1, sampling="best"), Value, "`sampling` 'top', 'random' got 'best'"),  # type: ignore[arg-type]
     "seed": (lambda: POOL.select(1, seed=-1), Value, "`seed` at least 0 got -1"),
     "epoch": (lambda: POOL.select(1, epoch=-1), Value, "`epoch` at least 0 got -1"),
@@ -416,7 +416,7 @@ PAIRS: dict[str, Case] = {
         Type,
         "`sweep` no option 'max_margin'",
     ),
-    "verify shape": (lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 2), Value, "`rows` (2, at least 2) (2, 1)"),
+    "verify shape": (lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 2), Value, "`indices` (2, at least 2) (2, 1)"),
     "verify k": (lambda: negmine.verify(QUERIES, CORPUS, [[1], [2]], 0), Value, "`k` at least 1 got 0"),
     "sweep kind": (
         lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, [0.1], "ratio"),  # type: ignore[arg-type]

@@ -159,18 +159,19 @@ def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
-        ("negmine.false_negative_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_indices"),
-        ("negmine.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
+        ("batches.false_negative_mask(rows, rows, negmine.Positives.from_lists([[0]]))", "document_indices"),
+        ("batches.class_balanced_plan([0, 0, 1, 1], batch_size=2**30, per_class=2**29).batch(0, 0)", "batch_size"),
     ],
 )
 def test_what_is_beyond_a_limit_of_the_process_is_refused(call: str, argument: str) -> None:
     script = f"""
 import resource, numpy as np, negmine
+from negmine import batches
 resource.setrlimit(resource.RLIMIT_AS, (6_000_000_000, resource.RLIM_INFINITY))
 rows = np.zeros(85_000, dtype=np.int64)
 try:
     {call}
-except negmine.MemoryLimitError as error:
+except negmine.errors.MemoryLimitError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
@@ -179,15 +180,16 @@ except negmine.MemoryLimitError as error:
 
 WORK = """
 import hashlib, numpy as np, negmine
+from negmine import batches
 labels = np.arange(5_000) % 700
 ways = ("extend", "drop", "spread")
-plans = [negmine.no_duplicate_plan(np.arange(5_000), labels, batch_size=100, conflicts=way) for way in ways]
+plans = [batches.no_duplicate_plan(np.arange(5_000), labels, batch_size=100, conflicts=way) for way in ways]
 plans += [
-    negmine.cluster_plan(labels, batch_size=100, random_fraction=0.1),
-    negmine.cluster_plan(labels, batch_size=100, batches_per_step=4, order="tree"),
-    negmine.topic_plan(labels // 300, batch_size=100, weights="size"),
-    negmine.class_balanced_plan(labels // 300, batch_size=30, per_class=15),
-    negmine.mixture_plan([3_000, 2_000], batch_size=100),
+    batches.cluster_plan(labels, batch_size=100, random_fraction=0.1),
+    batches.cluster_plan(labels, batch_size=100, batches_per_step=4, order="tree"),
+    batches.topic_plan(labels // 300, batch_size=100, weights="size"),
+    batches.class_balanced_plan(labels // 300, batch_size=30, per_class=15),
+    batches.mixture_plan([3_000, 2_000], batch_size=100),
 ]
 for plan in plans:
     rows = np.concatenate([plan.batch(3, index) for index in range(len(plan))])

@@ -82,7 +82,7 @@ def test_changed_files_of_pools_end_in_errors_of_negmine(pool: CandidatePool, tm
 
 def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, tmp_path: Path) -> None:
     # The core once took columns for rows, and gave other negatives without a word.
-    columns = dataclasses.replace(pool, rows=np.asfortranarray(pool.indices), scores=np.asfortranarray(pool.scores))
+    columns = dataclasses.replace(pool, indices=np.asfortranarray(pool.indices), scores=np.asfortranarray(pool.scores))
     assert use(columns) == use(pool)
     pool.save(tmp_path / "pool.npz")
     with np.load(tmp_path / "pool.npz") as archive:
@@ -93,7 +93,7 @@ def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, t
 
 def test_a_pool_may_be_cut_to_its_first_ranks(pool: CandidatePool) -> None:
     cut = dataclasses.replace(
-        pool, rows=pool.indices[:, :4], scores=pool.scores[:, :4], counts=np.minimum(pool.counts, np.int32(4))
+        pool, indices=pool.indices[:, :4], scores=pool.scores[:, :4], counts=np.minimum(pool.counts, np.int32(4))
     )
     assert cut.select(3).indices.tolist() == pool.select(3).indices.tolist()
 

@@ -445,7 +445,7 @@ def test_tables_hold_every_negative_once() -> None:
     assert table.num_rows == 5
     assert [len(row) for row in table["negative_indices"].to_pylist()] == negatives.counts.tolist()
     flat = [document for row in table["negative_indices"].to_pylist() for document in row]
-    assert flat == frame["row"].tolist() == negatives.indices[negatives.indices >= 0].tolist()
+    assert flat == frame["document_index"].tolist() == negatives.indices[negatives.indices >= 0].tolist()
 
 
 def test_tensors_share_the_memory_of_results() -> None:

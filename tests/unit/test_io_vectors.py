@@ -107,10 +107,10 @@ def test_mining_takes_what_is_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", corpus)
     safetensors.save_file({"x": corpus.astype(ml_dtypes.bfloat16)}, tmp_path / "a.safetensors")
     pq.write_table(pa.table({"x": fixed_size(corpus)}), tmp_path / "a.parquet")
-    wanted = mine(corpus[:4], corpus, [[0], [1], [2], [3]]).rows
+    wanted = mine(corpus[:4], corpus, [[0], [1], [2], [3]]).indices
     for name in ("a.npy", "a.safetensors", "a.parquet"):
         rows = io.read_embeddings(tmp_path / name).rows
-        np.testing.assert_array_equal(mine(rows[:4], rows, [[0], [1], [2], [3]]).rows, wanted)
+        np.testing.assert_array_equal(mine(rows[:4], rows, [[0], [1], [2], [3]]).indices, wanted)
 
 
 def save(name: str) -> Callable[[Path], Path]:

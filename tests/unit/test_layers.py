@@ -26,7 +26,7 @@ LAYERS = (
     ("mining",),
     ("batches",),
     ("behavior",),
-    ("sketches", "testing"),
+    ("sketches",),
     ("search", "clustering"),
     ("data",),
     ("_core",),

@@ -401,7 +401,7 @@ signal.setitimer(signal.ITIMER_REAL, 1.0)
 def stop(*_): raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, stop)
 try:
-    negmine.no_duplicate_plan(np.arange(6_000), documents, batch_size=40, conflicts="extend")
+    negmine.batches.no_duplicate_plan(np.arange(6_000), documents, batch_size=40, conflicts="extend")
 except KeyboardInterrupt:
     print("stopped")
 else:

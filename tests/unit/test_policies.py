@@ -421,10 +421,10 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
         "NONE",
         "NO_POSITIVE",
         "DOCUMENT_LIMIT",
-        "WINDOW",
+        "RANK_WINDOW",
         "ZERO_WEIGHT",
-        "CAPPED",
-        "FLOOR",
+        "ABOVE_CAP",
+        "BELOW_FLOOR",
         "CORPUS_EXHAUSTED",
         "RANDOM_EXHAUSTED",
     ]
@@ -459,7 +459,7 @@ def test_a_report_prints_what_happened() -> None:
     text = " ".join(str(pool.report).split())
     assert text == (
         "3 rows x 3 documents = 9 pairs positives 2 above absolute margin 3 rest 1 "
-        "short: no positive 1 rows short: capped 2 rows repeated positives dropped: 1"
+        "short: no positive 1 rows short: above cap 2 rows repeated positives dropped: 1"
     )
 
 

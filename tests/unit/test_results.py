@@ -144,7 +144,7 @@ def line(scores: list[float], positives: Any, **options: Any) -> HardNegatives:
 def test_suspects_score_above_their_reference_largest_excess_first() -> None:
     # Result rows 0 and 2 have the positives 0.5 and 0.25; equality is no excess, and without a positive there is none.
     found = line([0.5, 1.0, 0.25, 0.5], [[0], [], [2]]).label_issues()
-    assert list(zip(found.indices.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
+    assert list(zip(found.result_rows.tolist(), found.columns.tolist(), found.excess.tolist(), strict=True)) == [
         (2, 0, 0.75),
         (0, 0, 0.5),
         (2, 1, 0.25),
@@ -172,7 +172,7 @@ def test_positives_that_rank_absurdly_low_are_named_most_first() -> None:
 
 def test_a_positive_at_the_top_is_no_suspect() -> None:
     found = line([3.0, 2.0, 1.0], [[0]]).label_issues(rank=0)
-    assert len(found.indices) == len(found.low_positives) == 0
+    assert len(found.result_rows) == len(found.low_positives) == 0
 
 
 # ---- audits
@@ -187,7 +187,7 @@ def test_a_positive_at_the_top_is_no_suspect() -> None:
         (np.zeros((9, 3), dtype=np.int64), 0, ["k", "at least 1"]),
     ],
 )
-def test_an_audit_refuses_what_is_no_answer(rows: Any, k: int, words: list[str]) -> None:
+def test_an_audit_refuses_what_is_no_answer(indices: Any, k: int, words: list[str]) -> None:
     with pytest.raises(NegmineValueError) as caught:
-        negmine.verify(QUERIES, CORPUS, rows, k)
+        negmine.verify(QUERIES, CORPUS, indices, k)
     assert all(word in str(caught.value) for word in words)

@@ -535,7 +535,7 @@ def test_mine_is_index_miner_and_choice_in_one() -> None:
         positives,
         num_negatives=4,
         metric="l2",
-        ids=np.arange(80) + 1000,
+        document_ids=np.arange(80) + 1000,
         sampling="random",
         absolute_margin=0.5,
         groups=np.arange(80) // 2,

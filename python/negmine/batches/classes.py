@@ -115,7 +115,7 @@ def class_balanced_plan(
     --------
     >>> import negmine
     >>> labels = ["cat", "cat", "dog", "dog", "dog", "emu", "emu"]
-    >>> plan = negmine.class_balanced_plan(labels, batch_size=4, per_class=2)
+    >>> plan = negmine.batches.class_balanced_plan(labels, batch_size=4, per_class=2)
     >>> sorted(labels[row] for row in plan.batch(0, 0))
     ['cat', 'cat', 'dog', 'dog']
     """

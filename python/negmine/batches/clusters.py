@@ -130,7 +130,7 @@ def cluster_plan(
     Examples
     --------
     >>> import numpy as np, negmine
-    >>> plan = negmine.cluster_plan(np.repeat(np.arange(4), 3), batch_size=6)
+    >>> plan = negmine.batches.cluster_plan(np.repeat(np.arange(4), 3), batch_size=6)
     >>> len(plan), sorted(set((plan.batch(0, 0) // 3).tolist()))
     (2, [0, 2])
     """

@@ -83,7 +83,7 @@ def false_negative_mask(
     --------
     >>> import negmine
     >>> positives = negmine.Positives.from_lists([[10, 11], [11], [12]])
-    >>> negmine.false_negative_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
+    >>> negmine.batches.false_negative_mask([0, 1, 2], [10, 11, 12], positives).astype(int).tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
     rules = _rules(query_indices, document_indices, positives, exclude, groups, eligible)
@@ -119,7 +119,7 @@ def false_negative_pairs(
     --------
     >>> import negmine
     >>> positives = negmine.Positives.from_lists([[10, 11], [11], [12]])
-    >>> [part.tolist() for part in negmine.false_negative_pairs([0, 1, 2], [10, 11, 12], positives)]
+    >>> [part.tolist() for part in negmine.batches.false_negative_pairs([0, 1, 2], [10, 11, 12], positives)]
     [[0, 2, 3, 4], [0, 1, 1, 2]]
     """
     return _native.false_negative_pairs(_rules(query_indices, document_indices, positives, exclude, groups, eligible))

@@ -140,7 +140,7 @@ def mixture_plan(
     Examples
     --------
     >>> import negmine
-    >>> plan = negmine.mixture_plan([60, 30], batch_size=10)
+    >>> plan = negmine.batches.mixture_plan([60, 30], batch_size=10)
     >>> plan.report["steps"], sorted(plan.source(0, batch) for batch in range(len(plan)))
     ([6, 3], [0, 0, 0, 0, 0, 0, 1, 1, 1])
     """

@@ -49,7 +49,7 @@ class NgameSchedule:
     Examples
     --------
     >>> import negmine
-    >>> schedule = negmine.NgameSchedule(largest_size=1600)
+    >>> schedule = negmine.batches.NgameSchedule(largest_size=1600)
     >>> [schedule.clusters_epoch(epoch) for epoch in (9, 10, 14, 27)]
     [None, 10, 10, 25]
     >>> schedule.cluster_size(27), schedule.n_clusters(27, 294_805)

@@ -197,7 +197,7 @@ def no_duplicate_plan(
     Examples
     --------
     >>> import negmine
-    >>> plan = negmine.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
+    >>> plan = negmine.batches.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
     >>> plan.steps, plan.lower_bound, plan.epoch(0).shape
     (2, 2, (2, 2))
     """

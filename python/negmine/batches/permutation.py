@@ -54,9 +54,9 @@ def epoch_permutation(
     Examples
     --------
     >>> import negmine
-    >>> negmine.epoch_permutation(10, seed=42, epoch=0).tolist()
+    >>> negmine.batches.epoch_permutation(10, seed=42, epoch=0).tolist()
     [8, 6, 3, 4, 7, 2, 0, 1, 9, 5]
-    >>> negmine.epoch_permutation(10**12, seed=42, epoch=3, start=5 * 10**11, stop=5 * 10**11 + 2).shape
+    >>> negmine.batches.epoch_permutation(10**12, seed=42, epoch=3, start=5 * 10**11, stop=5 * 10**11 + 2).shape
     (2,)
     """
     rows = check_integer(n, "n", least=0, most=_MOST_ROWS)

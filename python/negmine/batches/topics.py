@@ -126,7 +126,7 @@ def topic_plan(
     --------
     >>> import numpy as np, negmine
     >>> topics = np.repeat(np.arange(3), 4)
-    >>> plan = negmine.topic_plan(topics, batch_size=4)
+    >>> plan = negmine.batches.topic_plan(topics, batch_size=4)
     >>> [len(set(topics[plan.batch(0, b)])) for b in range(len(plan))]
     [1, 1, 1]
     """
@@ -216,7 +216,7 @@ def sample_balanced_margins(
     Examples
     --------
     >>> import negmine
-    >>> negmine.sample_balanced_margins([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
+    >>> negmine.batches.sample_balanced_margins([-1.0, 0.0, 0.5, 4.0, 9.0, 7.0, 7.0], [0, 5, 5, 7], seed=1).tolist()
     [3, -1, 6]
     """
     starts = as_int64s(offsets, "offsets")

@@ -55,13 +55,13 @@ class BehaviorTable:
     >>> import numpy as np, negmine
     >>> rng = np.random.default_rng(0)
     >>> history, candidates = rng.standard_normal((200, 8)), rng.standard_normal((2, 8))
-    >>> table = negmine.BehaviorTable.build(negmine.SimHash(dim=8), history)
+    >>> table = negmine.behavior.BehaviorTable.build(negmine.SimHash(dim=8), history)
     >>> table.query(candidates).shape
     (2, 8)
     >>> table.append(rng.standard_normal((1, 8)))
     >>> int(table.counts[0, 0].sum())
     201
-    >>> again = negmine.BehaviorTable.from_bytes(table.to_bytes(), table.hasher)
+    >>> again = negmine.behavior.BehaviorTable.from_bytes(table.to_bytes(), table.hasher)
     >>> bool((again.query(candidates) == table.query(candidates)).all())
     True
     """

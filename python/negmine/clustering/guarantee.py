@@ -82,7 +82,7 @@ def cluster_guarantee(
     --------
     >>> import numpy as np, negmine
     >>> points = np.array([[0, 0], [3, 4], [9, 9]], dtype=np.float32)
-    >>> held = negmine.cluster_guarantee(
+    >>> held = negmine.clustering.cluster_guarantee(
     ...     [0, 0, 1], points, label_embeddings=points + 1, positives=negmine.Positives.from_lists([[0], [1], [2]])
     ... )
     >>> held.delta.tolist(), round(held.distance, 4)

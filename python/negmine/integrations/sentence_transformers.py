@@ -53,8 +53,8 @@ def no_duplicate_batch_sampler(
         Batches that together hold no conflict. With several processes: their number or a multiple of it, so that all
         of them get equally many batches, and so that ``gather_across_devices=True`` meets no false negative.
     strict, conflicts
-        As of :func:`negmine.no_duplicate_plan`, ``"error"`` by default: where a text is in too many rows, it says what
-        each of ``"drop"`` (rows left out in turn), ``"spread"`` and ``"extend"`` would cost.
+        As of :func:`negmine.batches.no_duplicate_plan`, ``"error"`` by default: where a text is in too
+        many rows, it says what each of ``"drop"`` (rows left out in turn), ``"spread"`` and ``"extend"`` would cost.
 
     Returns
     -------
@@ -67,8 +67,8 @@ def no_duplicate_batch_sampler(
     ------
     NegmineTypeError, NegmineValueError
         When the trainer calls it: what is no ``datasets.Dataset``, a column of other things than texts or integers that
-        fit int64, fewer than two columns, or as :func:`negmine.no_duplicate_plan` does. That includes a data set
-        smaller than a step, be it for evaluation.
+        fit int64, fewer than two columns, or as :func:`negmine.batches.no_duplicate_plan` does. That
+        includes a data set smaller than a step, be it for evaluation.
 
     Notes
     -----
@@ -157,7 +157,7 @@ def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
     --------
     >>> import datasets, negmine, numpy as np
     >>> from negmine.integrations.sentence_transformers import plan_batch_sampler
-    >>> plan = negmine.cluster_plan(np.repeat(np.arange(4), 2), batch_size=4)
+    >>> plan = negmine.batches.cluster_plan(np.repeat(np.arange(4), 2), batch_size=4)
     >>> make = plan_batch_sampler(plan)  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
     >>> rows = datasets.Dataset.from_dict({"anchor": list("abcdefgh"), "positive": list("ABCDEFGH")})
     >>> sampler = make(rows, batch_size=4, drop_last=False, valid_label_columns=[], generator=None, seed=12)

@@ -45,7 +45,7 @@ class SDIM(Hashed):
     seed : int, default 0
         Of the projections, which are fixed.
     normalize : str, default "l2"
-        As in :meth:`negmine.BehaviorTable.query`.
+        As in :meth:`negmine.behavior.BehaviorTable.query`.
     skip_empty : bool, default False
         As there.
     center : float (dim,), optional

@@ -23,19 +23,19 @@ class ClusterBatchSampler(PlanBatchSampler):
     clusters : Clusters, or int64 (n,)
         Clusters of all rows, or the cluster of every row. ``numpy.arange(n)`` makes random batches, to begin with.
     batch_size, batches_per_step, random_fraction, order, remainder, seed
-        As of :func:`negmine.cluster_plan`.
+        As of :func:`negmine.batches.cluster_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.cluster_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.cluster_plan` and :class:`PlanBatchSampler` do.
 
     Notes
     -----
     NGAME: Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM 2023.
-    :class:`negmine.NgameSchedule` tells when to call :meth:`refresh`, and how large clusters are then.
+    :class:`negmine.batches.NgameSchedule` tells when to call :meth:`refresh`, and how large clusters are then.
 
     A state names the clusters by digest. To resume in an epoch of refreshed clusters, save them beside the checkpoint
     (:meth:`negmine.Clusters.save`) and make the sampler of them.
@@ -85,7 +85,7 @@ class ClusterBatchSampler(PlanBatchSampler):
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :func:`negmine.cluster_plan` does; another number of rows.
+            As :func:`negmine.batches.cluster_plan` does; another number of rows.
         """
         self._replace_plan(cluster_plan(clusters, **self._options), "clusters")
 
@@ -101,19 +101,19 @@ class TopicBatchSampler(PlanBatchSampler):
     clusters : Clusters, or int64 (n,)
         Clusters of the queries, or the cluster of every query.
     batch_size, clusters_per_batch, weights, random_fraction, batches_per_step, batches_per_epoch, seed
-        As of :func:`negmine.topic_plan`.
+        As of :func:`negmine.batches.topic_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.topic_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.topic_plan` and :class:`PlanBatchSampler` do.
 
     Notes
     -----
     TAS-Balanced: Hofstätter et al., "Efficiently teaching an effective dense retriever with balanced topic aware
-    sampling", SIGIR 2021. :func:`negmine.sample_balanced_margins` draws its pairs, one per query and epoch.
+    sampling", SIGIR 2021. :func:`negmine.batches.sample_balanced_margins` draws its pairs, one per query and epoch.
 
     Examples
     --------
@@ -161,13 +161,13 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
     Parameters
     ----------
     anchors, positives, negatives
-        Ids of each row, as :func:`negmine.no_duplicate_plan` takes them.
+        Ids of each row, as :func:`negmine.batches.no_duplicate_plan` takes them.
     batch_size : int
         Rows of a batch.
     batches_per_step : int, default 1
         Batches that together hold no conflict: with scores gathered over ranks, their number or a multiple of it.
     strict, conflicts, remainder, seed
-        As of :func:`negmine.no_duplicate_plan`; ``conflicts="extend"`` makes ragged batches, which
+        As of :func:`negmine.batches.no_duplicate_plan`; ``conflicts="extend"`` makes ragged batches, which
         :class:`RaggedBatchSampler` takes.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
@@ -175,7 +175,7 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.no_duplicate_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.no_duplicate_plan` and :class:`PlanBatchSampler` do.
 
     Examples
     --------
@@ -225,14 +225,14 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
     labels : int64 or str (n,)
         Class of each row.
     batch_size, per_class, batches_per_step, batches_per_epoch, seed
-        As of :func:`negmine.class_balanced_plan`.
+        As of :func:`negmine.batches.class_balanced_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.class_balanced_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.class_balanced_plan` and :class:`PlanBatchSampler` do.
 
     Examples
     --------

@@ -267,7 +267,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     Parameters
     ----------
     plan : BatchPlan
-        Of :func:`negmine.no_duplicate_plan` and the like, with batches of one size.
+        Of :func:`negmine.batches.no_duplicate_plan` and the like, with batches of one size.
     num_replicas : int, default 1
         Ranks that share the plan; must divide its ``batches_per_step``. Never read from torch.distributed.
     rank : int, default 0
@@ -295,7 +295,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     >>> import negmine
     >>> import torch
     >>> from negmine.torch import PlanBatchSampler
-    >>> plan = negmine.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
+    >>> plan = negmine.batches.no_duplicate_plan([0, 0, 1, 1], [7, 8, 9, 7], batch_size=2)
     >>> sampler = PlanBatchSampler(plan)
     >>> loader = torch.utils.data.DataLoader(torch.arange(4), batch_sampler=sampler)
     >>> len(loader), sorted(loader, key=lambda batch: sum(batch))[0].shape
@@ -348,7 +348,7 @@ class RaggedBatchSampler(PlanBatches):
     --------
     >>> import negmine
     >>> from negmine.torch import RaggedBatchSampler
-    >>> plan = negmine.no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")
+    >>> plan = negmine.batches.no_duplicate_plan([0, 0, 0, 1, 1], range(5), batch_size=3, conflicts="extend")
     >>> [len(batch) for batch in RaggedBatchSampler(plan)]
     [2, 2, 1]
     """
