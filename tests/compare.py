@@ -344,7 +344,7 @@ def assert_same_choice(
     scores = [oracle.public_scores(one.scores) for one in chosen]
     same(actual.indices, ragged([one.rows for one in chosen], width, -1, np.int64), np.int64, "indices")
     same(actual.scores, ragged(scores, width, -math.inf, np.float32), np.float32, "scores")
-    same(actual.counts, [len(one.indices) for one in chosen], np.int32, "counts")
+    same(actual.counts, [len(one.rows) for one in chosen], np.int32, "counts")
     sources = [[1] * len(one.mined) + [2] * len(one.random) for one in chosen]
     same(actual.source, ragged(sources, width, 0, np.uint8), np.uint8, "source")
     same(actual.query_indices, [row.global_query for row in rows], np.int64, "query_indices")

@@ -238,8 +238,8 @@ def test_suspects(problem: Problem, policy: oracle_draws.Policy, n: int, num_ran
     sampling = compare.product_policy(policy)
     negatives = compare.actual_pool(problem, How()).select(n, sampling=sampling, num_random=num_random)
     found = negatives.label_issues()
-    listed = negatives.indices[found.indices, found.columns].tolist()
-    assert sorted(zip(found.indices.tolist(), listed, strict=True)) == sorted(expected)
+    listed = negatives.indices[found.result_rows, found.columns].tolist()
+    assert sorted(zip(found.result_rows.tolist(), listed, strict=True)) == sorted(expected)
     assert (found.excess[1:] <= found.excess[:-1]).all()
     assert (found.excess >= 0).all()
 

@@ -194,12 +194,12 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "candidates query_offset": lambda n: MINER.candidates(INDEX, QUERIES, POSITIVES, query_offset=n),
     "mine epoch": lambda n: negmine.mine(QUERIES, CORPUS, POSITIVES, epoch=n),
     "sweep depth": lambda n: MINER.sweep(INDEX, QUERIES, POSITIVES, [0.1], depth=n),
-    "select n": lambda n: POOL.select(n),
+    "select num_negatives": lambda n: POOL.select(n),
     "select num_random": lambda n: POOL.select(1, num_random=n),
     "select seed": lambda n: POOL.select(1, seed=n),
     "select epoch": lambda n: POOL.select(1, epoch=n),
-    "limit cap": lambda n: POOL.select(1, limit_per_document=n),
-    "limit n": lambda n: POOL.select(n, limit_per_document=1),
+    "limit limit_per_document": lambda n: POOL.select(1, limit_per_document=n),
+    "limit num_negatives": lambda n: POOL.select(n, limit_per_document=1),
     "redraw epoch": lambda n: NEGATIVES.redraw(n),
     "choose epoch": lambda n: MINER.select(POOL, epoch=n),
     "suspects rank": lambda n: NEGATIVES.label_issues(rank=n),
@@ -363,7 +363,7 @@ def test_a_warm_start_of_other_queries_is_taken() -> None:
 
 def test_row_numbers_beyond_int64_do_not_wrap_round() -> None:
     last = np.array([[0, 2**64 - 1]], np.uint64)
-    refused(lambda: negmine.verify(QUERIES[:1], CORPUS, last, 2), NegmineValueError, "`rows` must fit int64; got 1844")
+    refused(lambda: negmine.verify(QUERIES[:1], CORPUS, last, 2), NegmineValueError, "`indices` must fit int64; got 1844")
     refused(lambda: negmine.score_pairs(QUERIES, CORPUS, last), NegmineValueError, "`pairs` must fit int64; got 1844")
 
 
@@ -460,7 +460,7 @@ def test_files_that_lack_something_are_refused(tmp_path: Path, kind: Any) -> Non
         np.savez(path, **arrays | {"header": np.array(json.dumps(changed))})
         refused(lambda: kind.load(path), NegmineValueError, "`path` must be a ")
     np.savez(path, **{name: array for name, array in arrays.items() if name != "indices"})
-    refused(lambda: kind.load(path), NegmineValueError, "`path` must be a whole ", "has no 'rows'")
+    refused(lambda: kind.load(path), NegmineValueError, "`path` must be a whole ", "has no 'indices'")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     refused(lambda: kind.load(path), NegmineValueError, "`path` must be a ")

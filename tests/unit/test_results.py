@@ -51,7 +51,7 @@ def test_pandas_has_a_line_per_negative(negatives: HardNegatives) -> None:
     for i in range(len(negatives)):
         lines = frame[frame.query_index == i]
         assert lines["rank"].tolist() == list(range(negatives.counts[i]))
-        columns = (lines["row"], lines["id"], lines["score"], lines["source"])
+        columns = (lines["document_index"], lines["document_id"], lines["score"], lines["source"])
         assert list(zip(*(c.tolist() for c in columns), strict=True)) == real(negatives, i)
 
 

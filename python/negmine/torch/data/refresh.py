@@ -206,18 +206,18 @@ def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt
         end = min(begin + batch_size, n)
         with torch.no_grad():
             found = encode(entries[begin:end])
-        embeddings = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
+        part = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
         if begin == 0:
-            embeddings = np.empty((n, embeddings.shape[1]), dtype=embeddings.dtype)
-        if embeddings.shape != (end - begin, embeddings.shape[1]):
+            embeddings = np.empty((n, part.shape[1]), dtype=part.dtype)
+        if part.shape != (end - begin, embeddings.shape[1]):
             raise NegmineValueError(
                 f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape "
-                f"{embeddings.shape} for the {end - begin} entries from {begin} on."
+                f"{part.shape} for the {end - begin} entries from {begin} on."
             )
-        if embeddings.dtype != embeddings.dtype:
+        if part.dtype != embeddings.dtype:
             raise NegmineValueError(
-                f"`{argument}` must give one dtype; got {embeddings.dtype.name} for the entries from {begin} on, after "
+                f"`{argument}` must give one dtype; got {part.dtype.name} for the entries from {begin} on, after "
                 f"{embeddings.dtype.name}."
             )
-        embeddings[begin:end] = embeddings
+        embeddings[begin:end] = part
     return embeddings
