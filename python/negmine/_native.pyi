@@ -37,6 +37,7 @@ __all__ = [
     "minhash_signatures",
     "nearest",
     "peaks",
+    "random_negatives",
     "restore_no_duplicate_plan",
     "sample_balanced_margins",
     "score_pairs",
@@ -68,7 +69,6 @@ class ExactIndex:
     def zero_rows(self) -> int: ...
     def search(
         self,
-        corpus: Rows,
         queries: Rows,
         k: int,
         exclude: CsrLike | None,
@@ -79,28 +79,11 @@ class ExactIndex:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
     def candidates(
         self,
-        corpus: Rows,
         queries: Rows,
         request: PoolRequest,
         num_threads: int,
         progress: Progress | None,
     ) -> dict[str, Any]: ...
-    def random_negatives(
-        self,
-        corpus: Rows,
-        queries: Rows,
-        rules: Rules,
-        query_indices: npt.NDArray[np.int64],
-        positive_indices: npt.NDArray[np.int64] | None,
-        cap_scores: npt.NDArray[np.float64],
-        min_score: float | None,
-        chosen: npt.NDArray[np.int64],
-        query_offset: int,
-        n: int,
-        seed: int,
-        epoch: int,
-        num_threads: int,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 
 @final
 class NoDuplicatePlan:
@@ -208,6 +191,21 @@ def kmeans(
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def peaks() -> dict[str, float]: ...
+def random_negatives(
+    n_documents: int,
+    rules: Rules,
+    query_indices: npt.NDArray[np.int64],
+    positive_indices: npt.NDArray[np.int64] | None,
+    cap_scores: npt.NDArray[np.float64],
+    min_score: float | None,
+    chosen: npt.NDArray[np.int64],
+    query_offset: int,
+    n: int,
+    seed: int,
+    epoch: int,
+    score: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float64]],
+    num_threads: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 def score_pairs(
     queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
 ) -> npt.NDArray[np.float64]: ...

@@ -41,8 +41,8 @@ def holed(array: np.ndarray, row: int, column: int, value: float) -> np.ndarray:
     return copy
 
 
-def candidates(positives: Any = POSITIVES, index: Any = INDEX, queries: Any = QUERIES, **rules: Any) -> Any:
-    return MINER.candidates(index, queries, positives, **rules)
+def candidates(positives: Any = POSITIVES, source: Any = INDEX, queries: Any = QUERIES, **rules: Any) -> Any:
+    return MINER.candidates(source, queries, positives, **rules)
 
 
 def search(queries: Any = QUERIES, k: Any = 1, **options: Any) -> Any:
@@ -142,12 +142,12 @@ SEARCHES: dict[str, Case] = {
     "eligible keys": (
         lambda: search(eligible=Eligibility.equal([1] * 5, [0] * 2)),
         Value,
-        "`eligible.keys` length 6 got 5",
+        "`eligible` 6 keys got 5",
     ),
     "eligible ranges": (
         lambda: candidates(eligible=Eligibility.equal([1] * 6, [0] * 3)),
         Value,
-        "`eligible.lowest` length 2 got 3",
+        "`eligible` 6 keys 2 ranges got 6 and 3",
     ),
     "eligible uneven": (
         lambda: Eligibility(np.arange(6), np.zeros(3, int), np.zeros(2, int)),
@@ -218,9 +218,10 @@ MINERS: dict[str, Case] = {
 }
 
 RULES: dict[str, Case] = {
-    "index": (lambda: candidates(index=CORPUS), Type, "`index` ExactIndex got ndarray"),
-    "positives flat": (lambda: candidates([0, 1]), Type, "`positives` list for every query got 0 for query 0"),
-    "positives flat array": (lambda: candidates(np.array([0, 1])), Type, "`positives` list for every query query 0"),
+    "index": (lambda: candidates(source=CORPUS), Type, "`source` ExactIndex got ndarray"),
+    "positives flat": (lambda: candidates([0, 1, 2]), Value, "`positives` length 2 list per query got 3"),
+    "positives flat floats": (lambda: candidates([0.0, 1.0]), Type, "`positives` list for every query got 0.0"),
+    "exclude flat": (lambda: candidates(exclude=[0, 1]), Type, "`exclude` list for every query got 0 for query 0"),
     "positives word": (lambda: candidates("ab"), Type, "`positives` list got str"),
     "positives words": (lambda: candidates(["0", "1"]), Type, "`positives` list got '0' query 0"),
     "positives None": (lambda: candidates(None), Type, "`positives` list got NoneType"),
@@ -280,14 +281,18 @@ POOLS: dict[str, Case] = {
     "redraw": (lambda: POOL.select(1).redraw(-1), Value, "`epoch` at least 0 got -1"),
     "redraw option": (lambda: POOL.select(1).redraw(1, seed=3), Type, "`redraw` no option 'seed' epoch"),  # type: ignore[call-arg]
     "redraw word": (lambda: POOL.select(1).redraw("a"), Type, "`epoch` integer got 'a'"),  # type: ignore[arg-type]
-    "attach": (lambda: POOL.attach(ExactIndex(CORPUS[:3]), QUERIES), Value, "`index` 6 documents got 3 x 3"),
-    "attach width": (lambda: POOL.attach(ExactIndex(CORPUS[:, :2]), QUERIES), Value, "`index` got 6 x 2"),
-    "attach array": (lambda: POOL.attach(CORPUS, QUERIES), Type, "`index` ExactIndex got ndarray"),  # type: ignore[arg-type]
+    "attach": (lambda: POOL.attach(ExactIndex(CORPUS[:3]), QUERIES), Value, "`source` 6 documents got 3"),
+    "attach width": (
+        lambda: POOL.attach(ExactIndex(CORPUS[:, :2]), QUERIES),
+        Value,
+        "`documents` as wide as the queries, 3 got width 2",
+    ),
+    "attach array": (lambda: POOL.attach(CORPUS, QUERIES), Type, "`source` ExactIndex got ndarray"),  # type: ignore[arg-type]
     "attach others": (lambda: POOL.attach(INDEX, QUERIES[::-1]), Value, "`queries` those of the pool document row"),
     "attach metric": (
         lambda: POOL.attach(ExactIndex(CORPUS, metric="ip"), QUERIES),
         Value,
-        "`index` those of the pool scores",
+        "`source` those of the pool scores",
     ),
 }
 

@@ -390,7 +390,7 @@ def test_redraw_after_load_needs_the_pool(tmp_path: Path) -> None:
     both = negmine.HardNegatives.load(
         tmp_path / "both.npz", pool=negmine.CandidatePool.load(tmp_path / "both.pool.npz")
     )
-    with pytest.raises(NegmineValueError, match=r"attach\(index, queries\)"):
+    with pytest.raises(NegmineValueError, match=r"attach\(source, queries\)"):
         both.redraw(1)
     other = negmine.HardNegativeMiner(5, sampling="random").candidates(
         ExactIndex(ROWS), ROWS[1:6], [[i] for i in range(5)]
@@ -434,7 +434,7 @@ def test_tables_hold_every_negative_once() -> None:
         num_negatives=3,
         num_random=2,
         max_score=0.2,
-        range_max=2,
+        range_max=3,
         query_offset=9,
     )
     frame = negatives.to_pandas()

@@ -408,9 +408,21 @@ def test_the_tightest_cap_counts_and_ties_go_to_the_first(options: dict[str, flo
 
 
 def test_above_the_cap_counts_there_though_below_the_floor() -> None:
-    pool = pool_of([1.0, 0.75, 0.25], [[0]], max_score=0.5, min_score=0.8)
-    assert lines(pool) == {"positives": 1, "above_max_score": 1, "rest": 1}
+    pool = pool_of([1.0, 0.75, 0.25], [[0]], relative_margin=0.5, min_score=0.8)
+    assert lines(pool) == {"positives": 1, "above_relative_margin": 1, "rest": 1}
     assert pool.counts.tolist() == [0]
+
+
+def test_options_that_no_row_can_meet_are_refused() -> None:
+    with pytest.raises(
+        NegmineValueError, match=r"`min_score` must be at most `max_score`.*min_score=0.8, max_score=0.5"
+    ):
+        HardNegativeMiner(min_score=0.8, max_score=0.5)
+    corpus = column([1.0, 0.5, 0.25])
+    narrow = HardNegativeMiner(3, range_min=1, range_max=3)
+    for mine in (narrow.mine, lambda *given: negmine.mine(given[1], corpus, given[2], num_negatives=3, range_max=2)):
+        with pytest.raises(NegmineValueError, match="`range_max` must leave `num_negatives`=3 ranks"):
+            mine(ExactIndex(corpus, metric="ip"), column([1.0]), [[0]])
 
 
 def test_every_document_falls_under_exactly_one_line() -> None:

@@ -25,7 +25,8 @@ from negmine.job import inputs, mine_to
 from negmine.mining import policies
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.policies import Sampling
-from negmine.search.exact import METRICS, ExactIndex
+from negmine.mining.task import MiningTask
+from negmine.search.results import METRICS
 
 __all__ = ["command"]
 
@@ -207,11 +208,11 @@ def _mine(
     """Mine in one go."""
     assert target.out is not None  # without a job there is a file
     threads = options["num_threads"]
-    given = inputs.check(
+    mining = MiningTask.read(
         task.queries,
         task.corpus,
         task.positives,
-        miner=miner,
+        miner,
         metric=options["metric"],
         document_ids=task.document_ids,
         query_ids=task.query_ids,
@@ -220,24 +221,18 @@ def _mine(
         groups=task.groups,
         epoch=options["epoch"],
     )
-    digest = fingerprint.of_inputs(given.digests(threads))
+    digest = fingerprint.of_inputs(inputs.digests(mining, threads))
     started = time.perf_counter()
-    with shown("mining", given.n_queries, "queries") as progress:
-        index = ExactIndex(
-            task.corpus,
-            metric=options["metric"],
-            ids=task.document_ids,
-            num_threads=threads,
-            memory_limit=options["memory_limit"],
-        )
-        negatives = given.mine(index, 0, given.n_queries, threads, progress)
+    with shown("mining", mining.n_queries, "queries") as progress:
+        source = mining.source(num_threads=threads, memory_limit=options["memory_limit"])
+        negatives = mining.mine(source, num_threads=threads, progress=progress)
     seconds = time.perf_counter() - started
     rows = io.MinedRows.from_negatives(
         negatives,
         positives=task.positives,
         query_ids=task.query_ids,
         miner=miner,
-        provenance={"fingerprint": digest, "n_queries": given.n_queries},
+        provenance={"fingerprint": digest, "n_queries": mining.n_queries},
     )
     if target.out.suffix == ".npz":
         negatives.save(target.out)
@@ -254,7 +249,7 @@ def _mine(
         "documents": report.totals(),
     }
     result = {"out": written.path, "n_written": written.n_rows, "n_dropped": written.n_dropped, **counts}
-    pairs = given.n_queries * len(index)
+    pairs = mining.n_queries * len(source)
     lines = [
         *_said(counts, written, target.form),
         f"  {seconds:.2f} s for {pairs:,} pairs, {pairs / max(seconds, 1e-9) / 1e6:,.0f} million a second "

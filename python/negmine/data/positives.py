@@ -102,10 +102,31 @@ class Positives:
         return self.items[self.offsets[query] : self.offsets[query + 1]]
 
     @classmethod
-    def read(cls, value: object, argument: str) -> Positives:
-        """Take the ``value`` that a call got as ``argument``: positives, or one list of document rows per query."""
+    def read(cls, value: object, argument: str, *, one_each: bool = False) -> Positives:
+        """Validate what a call got: positives, or one list of document rows per query.
+
+        Parameters
+        ----------
+        value : Positives, one list of document rows per query, or int64 (n_queries,)
+            The argument's value.
+        argument : str
+            Name of the argument, for errors.
+        one_each : bool, default False
+            Whether a one-dimensional list or array of integers is taken as one document row per query.
+
+        Returns
+        -------
+        Positives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            The value is not of this form.
+        """
         if isinstance(value, cls):
             return value
+        if one_each and _is_flat(value):
+            value = as_int64s(value, argument)[:, None]
         if isinstance(value, Mapping) or hasattr(value, "tocoo"):
             builder = "from_dict" if isinstance(value, Mapping) else "from_scipy"
             raise NegmineTypeError(
@@ -383,6 +404,15 @@ class Positives:
         counts = np.bincount(query[keep], minlength=total)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(offsets, items, graded, scored, embeddings, duplicates=int(repeat.sum()))
+
+
+def _is_flat(value: object) -> bool:
+    """Whether a value is one-dimensional and holds integers, at least one."""
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(isinstance(entry, int | np.integer) for entry in value)
+    dtype = getattr(value, "dtype", None)
+    integers = getattr(dtype, "kind", None) in ("i", "u") or str(dtype) in ("torch.int64", "torch.int32")
+    return integers and getattr(value, "ndim", 0) == 1 and len(value) > 0  # type: ignore[arg-type]
 
 
 def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argument: str) -> None:

@@ -19,7 +19,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 from negmine.io.records import COLUMNS, KIND, METADATA_KEY, Lists, Records
 from negmine.mining import policies
-from negmine.mining.miner import OPTIONS, HardNegativeMiner
+from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.report import Source
 from negmine.search.results import take_labels
@@ -96,7 +96,7 @@ class MinedRows:
         origin = None if negatives.pool is None else negatives.pool.origin
         known: dict[str, Any] = {
             "negmine": str(_native.build_info()["version"]),
-            "metric": None if origin is None else origin.index.metric,
+            "metric": None if origin is None else getattr(origin.source, "metric", None),
             "n_documents": negatives.report.n_documents,
             "width": width,
             "epoch": negatives.epoch,
@@ -198,7 +198,7 @@ class _Source:
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
     """All options of a miner as JSON can hold them."""
-    options = {name: getattr(miner, name) for name in OPTIONS}
+    options = {name: getattr(miner, name) for name in MINER_OPTIONS}
     return {name: _plain(value) for name, value in options.items()} | {"sampling": policies.to_json(miner.sampling)}
 
 

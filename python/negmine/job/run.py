@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,12 @@ from negmine.io.negatives import MinedRows, write_tables
 from negmine.io.records import Lists, Records
 from negmine.job import inputs, result
 from negmine.job.folder import JobFolder, Manifest
-from negmine.job.inputs import Inputs
 from negmine.job.result import JobResult
-from negmine.mining.miner import OPTIONS, HardNegativeMiner
+from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
-from negmine.search.exact import ExactIndex, Metric
+from negmine.mining.options import MinerOptions
+from negmine.mining.task import MiningTask, read_miner
+from negmine.search.results import Metric
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,12 +40,12 @@ TILE_QUERIES = 8192
 _TILE_KEY = b"negmine.tile"
 
 
-@refuse_unknown_options("mine_to", OPTIONS)
+@refuse_unknown_options("mine_to", MINER_OPTIONS)
 def mine_to(
     folder: object,
     queries: object,
     corpus: object,
-    positives: Positives | Iterable[Iterable[int]],
+    positives: Positives | Iterable[Iterable[int]] | Iterable[int],
     *,
     miner: HardNegativeMiner | None = None,
     metric: Metric = "cosine",
@@ -61,7 +62,7 @@ def mine_to(
     memory_limit: int | None = None,
     num_threads: int | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401 (as the miner takes them)
+    **options: Unpack[MinerOptions],
 ) -> JobResult:
     """Mine hard negatives into a folder, tile by tile, so that a killed job goes on where it stopped.
 
@@ -96,7 +97,7 @@ def mine_to(
     num_threads, progress
         Threads, and a function called as ``progress(queries done, queries of this job)``.
     **options
-        Options of :class:`HardNegativeMiner`, where ``miner`` is not given.
+        Options of :class:`HardNegativeMiner`, where ``miner`` is not task.
 
     Returns
     -------
@@ -123,12 +124,11 @@ def mine_to(
     True
     """
     require("pyarrow", "io", "a job")
-    given = inputs.check(
+    task = MiningTask.read(
         queries,
         corpus,
         positives,
-        miner=miner,
-        options=options,
+        read_miner(miner, options),
         metric=metric,
         document_ids=document_ids,
         query_ids=query_ids,
@@ -138,9 +138,9 @@ def mine_to(
         eligible=eligible,
         epoch=epoch,
     )
-    inputs.refuse_limit(given.miner)
+    inputs.refuse_limit(task.miner)
     check_flag(resume, "resume")
-    tile = None if tile_queries is None else inputs.check_tile(tile_queries, given.miner)
+    tile = None if tile_queries is None else inputs.check_tile(tile_queries, task.miner)
     part = None if shard is None else inputs.check_shard(shard)
     threads = resolve_num_threads(num_threads)
     check_progress(progress)
@@ -151,24 +151,24 @@ def mine_to(
         job.refuse_other_folders()
         found = job.read_manifest()
         try:
-            manifest = _begin(job, found, given, tile, part, resume=resume, num_threads=threads)
+            manifest = _begin(job, found, task, tile, part, resume=resume, num_threads=threads)
             report = job.read_report()
             if report is not None:
                 job.clean(finished=True)
                 return result.result(job, manifest, report, 0, was_finished=True)
-            n_mined = _mine_tiles(job, manifest, given, memory_limit, threads, progress)
+            n_mined = _mine_tiles(job, manifest, task, memory_limit, threads, progress)
         except NegmineError:
             if found is None and not job.has_parts():
                 job.undo(made)  # begun by this call, with arguments that turned out to be bad
             raise
-        report = result.finish(job, manifest, _parts(job, manifest, given))
+        report = result.finish(job, manifest, _parts(job, manifest, task))
         return result.result(job, manifest, report, n_mined, was_finished=False)
 
 
 def _begin(
     job: JobFolder,
     found: Manifest | None,
-    given: Inputs,
+    task: MiningTask,
     tile_queries: int | None,
     shard: tuple[int, int] | None,
     *,
@@ -181,10 +181,10 @@ def _begin(
             f"`resume` must be True to go on with an unfinished job; got False, and {job.path} holds one with "
             f"{sum(job.part_path(tile).exists() for tile in found.tiles)} of {len(found.tiles)} tiles."
         )
-    digests = given.digests(num_threads)
+    digests = inputs.digests(task, num_threads)
     if found is None:
         version = str(_native.build_info()["version"])
-        manifest = Manifest(version, digests, given.n_queries, tile_queries or TILE_QUERIES, shard)
+        manifest = Manifest(version, digests, task.n_queries, tile_queries or TILE_QUERIES, shard)
         files.write_text(job.manifest_path, manifest.to_json())
         return manifest
     changed = fingerprint.differences(found.inputs, digests)
@@ -200,7 +200,7 @@ def _begin(
 def _mine_tiles(
     job: JobFolder,
     manifest: Manifest,
-    given: Inputs,
+    task: MiningTask,
     memory_limit: int | None,
     num_threads: int,
     progress: Progress | None,
@@ -213,9 +213,7 @@ def _mine_tiles(
         return 0
     sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
     total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[tile] for tile in missing)
-    index = ExactIndex(
-        given.corpus, metric=given.metric, ids=given.document_ids, num_threads=num_threads, memory_limit=memory_limit
-    )
+    source = task.source(num_threads=num_threads, memory_limit=memory_limit)
     report = progress or (lambda _done, _total: None)
     for tile in missing:
         begin, end = manifest.queries(tile)
@@ -224,19 +222,19 @@ def _mine_tiles(
             report(done + size * part // max(whole, 1), total)
 
         report(done, total)
-        negatives = given.mine(index, begin, end, num_threads, within)
-        _write_part(job, manifest, tile, negatives, given)
+        negatives = task.mine(source, begin, end, num_threads=num_threads, progress=within)
+        _write_part(job, manifest, tile, negatives, task)
         done += sizes[tile]
     report(done, total)
     return len(missing)
 
 
-def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNegatives, given: Inputs) -> None:
+def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNegatives, task: MiningTask) -> None:
     begin, end = manifest.queries(tile)
     source = MinedRows.from_negatives(
         negatives,
-        positives=given.positives.slice(begin, end),
-        query_ids=None if given.query_ids is None else given.query_ids[begin:end],
+        positives=task.rules.positives.slice(begin, end),
+        query_ids=None if task.query_ids is None else task.query_ids[begin:end],
         query_offset=begin,
     )
     table = require("pyarrow", "io", "a job").concat_tables([batch.to_table({}) for batch in source.batches()])
@@ -249,7 +247,7 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
         "n_unscanned": report.n_unscanned,
         "zero_documents": report.zero_documents,
         "zero_queries": report.zero_queries,
-        "duplicate_pairs": given.positives.duplicates,
+        "duplicate_pairs": task.rules.positives.duplicates,
         "documents": report.totals(),
         "short": dict(report.short),
     }
@@ -268,7 +266,7 @@ def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
         return False
 
 
-def _parts(job: JobFolder, manifest: Manifest, given: Inputs) -> Iterator[result.Part]:
+def _parts(job: JobFolder, manifest: Manifest, task: MiningTask) -> Iterator[result.Part]:
     """What tiles found and said, in order; where there is no tile, an empty table."""
     parquet = require("pyarrow.parquet", "io", "a job")
     for tile in manifest.tiles:
@@ -276,14 +274,14 @@ def _parts(job: JobFolder, manifest: Manifest, given: Inputs) -> Iterator[result
             table = file.read()
         yield table, json.loads(table.schema.metadata[_TILE_KEY])
     if not manifest.tiles:
-        yield _empty(given), None
+        yield _empty(task), None
 
 
-def _empty(given: Inputs) -> pa.Table:
+def _empty(task: MiningTask) -> pa.Table:
     """The table of a job without queries."""
     rows, offsets = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     reals, codes = np.empty(0, dtype=np.float64), np.empty(0, dtype=np.uint8)
-    ids, query_ids = (rows if labels is None else labels[:0] for labels in (given.document_ids, given.query_ids))
+    ids, query_ids = (rows if labels is None else labels[:0] for labels in (task.document_ids, task.query_ids))
     positives = Lists(offsets, rows, ids, reals)
     negatives = Lists(offsets, rows, ids, reals.astype(np.float32))
     return Records(rows, query_ids, reals, codes, positives, negatives, codes).to_table({})

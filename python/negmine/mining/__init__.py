@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from negmine.mining.draw import Draw
-from negmine.mining.miner import HardNegativeMiner, mine
+from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sweep import Sweep
+from negmine.mining.task import MiningTask, mine
 
 __all__ = [
     "CandidatePool",
@@ -16,6 +17,7 @@ __all__ = [
     "HardNegativeMiner",
     "HardNegatives",
     "LabelIssues",
+    "MiningTask",
     "Policy",
     "Reason",
     "Report",

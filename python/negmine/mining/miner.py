@@ -8,47 +8,40 @@ only where the corpus holds no more; and every epoch's draw, another policy or a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Csr, as_int64s, as_rows
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory
 from negmine._core.options import (
     check_choice,
     check_epoch,
-    check_flag,
     check_integer,
     check_real,
     check_seed,
     refuse_unknown_fields,
     refuse_unknown_options,
 )
-from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
+from negmine.mining.options import CandidateOptions, Reference, RuleOptions
 from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
-from negmine.mining.report import LINES, Report, count_reasons
-from negmine.mining.rules import csr_of, rows_of_warm_start, scores_of_outside_positives, self_rows
-from negmine.mining.sweep import MarginKind, Sweep, sweep
-from negmine.search.exact import ExactIndex, Metric, eligibility, exclusions
+from negmine.mining.report import Report, count_reasons
+from negmine.mining.rules import CandidateRules, WarmStart, check_source, warm_start_rows
+from negmine.mining.sweep import MarginKind, Sweep, judge_margins, read_hidden, read_margins
+from negmine.search.protocol import CandidateSource
 from negmine.search.request import PoolRequest, Rules
+from negmine.search.results import take_labels
 
-__all__ = ["HardNegativeMiner", "Reference", "mine"]
-
-#: What margins refer to: a query's lowest, highest or mean positive, or each positive by itself.
-Reference = Literal["min", "max", "mean", "each"]
+__all__ = ["MINER_OPTIONS", "HardNegativeMiner"]
 
 #: Depth of the pool beyond ``range_min`` for policies that choose within it.
 POOL_DEPTH = 100
-
-#: Options of `HardNegativeMiner.candidates` that say who is a candidate.
-RULES = ("exclude", "exclude_self", "query_ids", "groups", "eligible", "warm_start", "query_offset")
 
 
 @refuse_unknown_fields
@@ -139,6 +132,10 @@ class HardNegativeMiner:
                     "`range_max` must be greater than `range_min`; "
                     f"got range_min={self.range_min}, range_max={self.range_max}."
                 )
+        if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
+            raise NegmineValueError(
+                f"`min_score` must be at most `max_score`; got min_score={self.min_score}, max_score={self.max_score}."
+            )
 
     @property
     def window(self) -> tuple[int, int]:
@@ -149,53 +146,60 @@ class HardNegativeMiner:
         depth = self.num_negatives if plain else max(POOL_DEPTH, self.num_negatives)
         return self.range_min, self.range_min + depth
 
-    @refuse_unknown_options("candidates")
+    def check_window(self) -> None:
+        """Refuse ranks that cannot hold ``num_negatives``: no row could be full.
+
+        Raises
+        ------
+        NegmineValueError
+            ``range_max - range_min`` is less than ``num_negatives``.
+        """
+        range_min, range_max = self.window
+        if range_max - range_min < self.num_negatives:
+            raise NegmineValueError(
+                f"`range_max` must leave `num_negatives`={self.num_negatives} ranks from `range_min` on; "
+                f"got range_min={range_min}, range_max={range_max}."
+            )
+
+    @refuse_unknown_options("candidates", tuple(RuleOptions.__annotations__))
     def candidates(
         self,
-        index: ExactIndex,
+        source: CandidateSource,
         queries: object,
-        positives: Positives | Iterable[Iterable[int]],
+        positives: Positives | Iterable[Iterable[int]] | Iterable[int],
         *,
-        exclude: Positives | Iterable[Iterable[int]] | None = None,
-        exclude_self: bool = False,
-        query_ids: npt.ArrayLike | None = None,
-        groups: npt.ArrayLike | None = None,
-        eligible: Eligibility | None = None,
-        warm_start: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None = None,
+        warm_start: WarmStart | None = None,
         query_offset: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
+        **rules: Unpack[RuleOptions],
     ) -> CandidatePool:
         """Scan the corpus once and keep, per result row, the survivors of ranks ``[range_min, range_max)``.
 
         Parameters
         ----------
-        index : ExactIndex
+        source : ExactIndex or another CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Types as for :class:`ExactIndex`.
-        positives : Positives or one list of document rows per query
+            Types as for :class:`ExactIndex`. A source without embeddings takes None or list numbers.
+        positives : Positives, one list of document rows per query, or int64 (n_queries,)
             Known relevant documents: never negatives, and what margins refer to.
-        exclude : Positives or one list of document rows per query, optional
-            More documents that are never used.
-        exclude_self : bool
-            A query is no candidate of itself: needs ``query_ids`` and an index with labels, or queries that are the
-            corpus or a slice of its rows that begins at ``query_offset``. Default: False.
-        query_ids : int64 or str (n_queries,), optional
-            Labels of the queries, for ``exclude_self``.
-        groups : int64 (n_documents,), optional
-            Documents that share a group with a positive are no candidates; -1 is no group.
-        eligible : Eligibility, optional
-            A key per document and a range per query: documents outside it are no candidates.
         warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
-            What earlier mining found for the same queries, say before the model was trained on. It only gives the scan
-            thresholds to start from: stale or wrong rows change no answer.
-        query_offset : int
-            Row of the first query in the whole set: draws then do not depend on how queries are cut. Default: 0.
+            What an earlier mining of the same queries found. It only gives the scan thresholds to start from: stale or
+            wrong rows change no answer.
+        query_offset : int, default 0
+            Row of the first query in the whole set, so that draws do not depend on how queries are cut.
         num_threads : int, optional
-            Default: the index's.
+            Default: the source's.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
+        **rules
+            Which documents are candidates: ``exclude`` (Positives or one list of rows per query: more documents that
+            are never used), ``exclude_self`` (bool: a query is no candidate of itself; needs ``query_ids`` and labels
+            of the documents, or queries that are the corpus or a slice of its rows from ``query_offset`` on),
+            ``query_ids`` (int64 or str (n_queries,)), ``groups`` (int64 (n_documents,): documents that share a group
+            with a positive are no candidates; -1 is no group), ``eligible`` (Eligibility: a key per document and a
+            range per query).
 
         Returns
         -------
@@ -211,55 +215,95 @@ class HardNegativeMiner:
         CorpusChangedError
             The corpus is not what it was when the index was built.
         """
+        check_source(source)
+        read = CandidateRules.read(source, queries, positives, query_offset=query_offset, **rules)
+        return self.pool(source, queries, read, warm_start, query_offset, num_threads, progress)
+
+    def pool(
+        self,
+        source: CandidateSource,
+        queries: object,
+        rules: CandidateRules,
+        warm_start: WarmStart | None = None,
+        query_offset: int = 0,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> CandidatePool:
+        """Return the candidate pool under rules that are validated already; see :meth:`candidates`.
+
+        Parameters
+        ----------
+        source, queries, num_threads, progress
+            As for :meth:`candidates`.
+        rules : CandidateRules
+            Of these queries.
+        warm_start, query_offset
+            As for :meth:`candidates`.
+
+        Returns
+        -------
+        CandidatePool
+        """
         started = time.perf_counter()
-        query_array = as_rows(queries, "queries")
-        if not isinstance(index, ExactIndex):
-            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
-        known = Positives.read(positives, "positives")
-        if len(known) != query_array.shape[0]:
-            raise NegmineValueError(
-                f"`positives` must have length {query_array.shape[0]}, a list per query; got {len(known)}."
-            )
-        offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
-        if not check_flag(exclude_self, "exclude_self") and query_ids is not None:
-            raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
-        rules = Rules(
-            positives=Csr(known.offsets, known.items),
-            exclude=csr_of(exclusions(exclude)),
-            self_rows=self_rows(index._rows, index.document_ids, query_array, query_ids, offset)
-            if exclude_self
-            else None,
-            groups=None if groups is None else as_int64s(groups, "groups", len(index)),
-            eligible=eligibility(eligible),
+        ensure_fits_in_memory(rules.n_queries, self.window[1] - self.window[0], "range_max")
+        request = self.request(
+            rules.request(),
+            rules.given_scores(source, queries),
+            warm_start_rows(warm_start, rules.n_queries, query_offset),
         )
-        ensure_fits_in_memory(len(known), self.window[1] - self.window[0], "range_max")
-        warm_rows = rows_of_warm_start(warm_start, query_array.shape[0], offset)
-        request = self._request(rules, scores_of_outside_positives(index, queries, known), warm_rows)
-        arrays = index._native.candidates(
-            index._rows, query_array, request, index.threads(num_threads), check_progress(progress)
+        found = source.candidates(queries, request, num_threads=num_threads, progress=check_progress(progress))
+        report = Report(
+            n_documents=len(source),
+            n_rows=len(found.counts),
+            n_unscanned=int(np.isnan(found.cap_scores).sum()),
+            lines=found.lines,
+            short=count_reasons(found.reasons),
+            zero_documents=found.zero_documents,
+            zero_queries=found.zero_queries,
+            duplicate_pairs=rules.positives.duplicates,
+            diagnostics={"seconds": time.perf_counter() - started, **found.counters},
         )
-        names = ("indices", "scores", "counts", "reasons", "reference_scores", "positive_scores", "positive_indices")
         return CandidatePool(
-            **{name: arrays[name] for name in names},
-            ids=index.label(arrays["indices"]),
-            query_indices=arrays["query_indices"] + offset,
-            report=_report(index, arrays, known.duplicates, time.perf_counter() - started),
+            indices=found.indices,
+            ids=take_labels(source.document_ids, found.indices),
+            scores=found.scores,
+            counts=found.counts,
+            reasons=found.reasons,
+            reference_scores=found.reference_scores,
+            positive_scores=found.positive_scores,
+            query_indices=found.query_indices + query_offset,
+            positive_indices=found.positive_indices,
+            report=report,
             each=self.reference == "each",
-            cap_scores=arrays["cap_scores"],
+            cap_scores=found.cap_scores,
             min_score=_float(self.min_score),
-            query_offset=offset,
-            document_ids=index.document_ids,
-            rules=rules,
-            origin=Origin(index, queries),
+            query_offset=query_offset,
+            document_ids=source.document_ids,
+            rules=request.rules,
+            origin=Origin(source, queries),
         )
 
-    def _request(
+    def request(
         self,
         rules: Rules,
-        given_scores: npt.NDArray[np.float64] | None,
-        warm_rows: npt.NDArray[np.int64] | None,
+        given_scores: npt.NDArray[np.float64] | None = None,
+        warm_start: npt.NDArray[np.int64] | None = None,
     ) -> PoolRequest:
-        """The miner's options and a call's rules, as the core takes them."""
+        """Return the request that the miner sends to a candidate source.
+
+        Parameters
+        ----------
+        rules : Rules
+            Which documents are candidates.
+        given_scores : float64 (n_positives,), optional
+            Scores of positives outside the corpus, NaN for the others.
+        warm_start : int64 (n_queries, any), optional
+            Rows that an earlier mining found, padded with -1.
+
+        Returns
+        -------
+        PoolRequest
+        """
         range_min, range_max = self.window
         return PoolRequest(
             rules=rules,
@@ -271,29 +315,29 @@ class HardNegativeMiner:
             min_score=_float(self.min_score),
             range_min=range_min,
             range_max=range_max,
-            warm_start=warm_rows,
+            warm_start=warm_start,
         )
 
-    @refuse_unknown_options("mine", RULES)
+    @refuse_unknown_options("mine", tuple(CandidateOptions.__annotations__))
     def mine(
         self,
-        index: ExactIndex,
+        source: CandidateSource,
         queries: object,
-        positives: Positives | Iterable[Iterable[int]],
+        positives: Positives | Iterable[Iterable[int]] | Iterable[int],
         *,
         epoch: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
-        **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+        **rules: Unpack[CandidateOptions],
     ) -> HardNegatives:
-        """:meth:`candidates`, then a choice from the pool by the miner's policy.
+        """Find the candidates, then choose from the pool by the miner's policy.
 
         Parameters
         ----------
-        index, queries, positives, num_threads, progress
-            As in :meth:`candidates`.
-        epoch : int
-            Epoch of the draws, in [0, 2**64). Default: 0.
+        source, queries, positives, num_threads, progress
+            As for :meth:`candidates`.
+        epoch : int, default 0
+            Epoch of the draws, in [0, 2**64).
         **rules
             Any other option of :meth:`candidates`.
 
@@ -306,37 +350,38 @@ class HardNegativeMiner:
         NegmineValueError, NegmineTypeError
             As :meth:`candidates`.
         """
-        epoch = check_epoch(epoch)  # now, not after the scan
-        pool = self.candidates(index, queries, positives, num_threads=num_threads, progress=progress, **rules)
+        self.check_window()
+        epoch = check_epoch(epoch)  # before the scan, not after it
+        pool = self.candidates(source, queries, positives, num_threads=num_threads, progress=progress, **rules)
         return self.select(pool, epoch=epoch, num_threads=num_threads)
 
-    @refuse_unknown_options("sweep", RULES)
+    @refuse_unknown_options("sweep", tuple(CandidateOptions.__annotations__))
     def sweep(
         self,
-        index: ExactIndex,
+        source: CandidateSource,
         queries: object,
-        positives: Positives | Iterable[Iterable[int]],
-        margins: Sequence[float],
+        positives: Positives | Iterable[Iterable[int]] | Iterable[int],
+        margins: Iterable[float],
         kind: MarginKind = "relative",
         *,
         depth: int = 1000,
         hidden: Positives | Iterable[Iterable[int]] | None = None,
         num_threads: int | None = None,
         progress: Progress | None = None,
-        **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+        **rules: Unpack[CandidateOptions],
     ) -> Sweep:
-        """What every margin would do to this miner's negatives, from one scan without caps.
+        """Report what every margin would do to this miner's negatives, from one scan without caps.
 
         Parameters
         ----------
-        index, queries, positives, num_threads, progress
-            As in :meth:`candidates`.
-        margins : sequence of float
+        source, queries, positives, num_threads, progress
+            As for :meth:`candidates`.
+        margins : iterable of float
             The margins to compare, at least one, in any order.
-        kind : "relative" (default) or "absolute"
-            Which margin of the miner they stand in for.
-        depth : int
-            Candidates per result row that the scan keeps; at least ``range_max``. Default: 1000.
+        kind : {"relative", "absolute"}, default "relative"
+            Which margin of the miner they replace.
+        depth : int, default 1000
+            Candidates per result row that the scan keeps; at least ``range_max``.
         hidden : Positives or one list of document rows per query, optional
             Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
         **rules
@@ -352,8 +397,22 @@ class HardNegativeMiner:
         NegmineValueError, NegmineTypeError
             No margin, one that breaks its rule, and as :meth:`candidates`.
         """
-        options = {"num_threads": num_threads, "progress": progress, **rules}
-        return sweep(self, index, queries, positives, margins, kind, depth=depth, hidden=hidden, **options)
+        check_source(source)
+        values = read_margins(margins, kind)
+        depth = check_integer(depth, "depth", least=self.window[1])
+        known = Positives.read(positives, "positives", one_each=True)
+        held = None if hidden is None else read_hidden(hidden, len(known), len(source))
+        bare = replace(
+            self,
+            absolute_margin=None,
+            relative_margin=None,
+            max_score=None,
+            range_min=0,
+            range_max=depth,
+            limit_per_document=None,
+        )
+        pool = bare.candidates(source, queries, known, num_threads=num_threads, progress=progress, **rules)
+        return judge_margins(pool, self.request(pool.rules), self.num_negatives, values, kind, held)
 
     @refuse_unknown_options("select")
     def select(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
@@ -385,82 +444,9 @@ class HardNegativeMiner:
         )
 
 
-#: Options of `HardNegativeMiner`.
-OPTIONS = tuple(field.name for field in fields(HardNegativeMiner) if field.name != "_")
-
-
-@refuse_unknown_options("mine", (*OPTIONS, *RULES))
-def mine(
-    queries: object,
-    corpus: object,
-    positives: Positives | Iterable[Iterable[int]],
-    *,
-    num_negatives: int = 5,
-    metric: Metric = "cosine",
-    document_ids: npt.ArrayLike | None = None,
-    epoch: int = 0,
-    num_threads: int | None = None,
-    progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401 (as the miner takes them)
-) -> HardNegatives:
-    """Mine hard negatives in one call.
-
-    Parameters
-    ----------
-    queries : array (n_queries, width)
-        Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list.
-    corpus : array (n_documents, width)
-        Embeddings of the documents.
-    positives : Positives or one list of document rows per query
-        Known relevant documents.
-    num_negatives : int
-        Negatives per result row, at least 1. Default: 5.
-    document_ids : int64 or str (n_documents,), optional
-        Unique labels of the documents, which the result carries as ``.ids``.
-    metric, num_threads
-        As for :class:`ExactIndex`.
-    epoch, progress
-        As for :meth:`HardNegativeMiner.mine`.
-    **options
-        Any option of :class:`HardNegativeMiner` or of :meth:`HardNegativeMiner.candidates`.
-
-    Returns
-    -------
-    HardNegatives
-
-    Raises
-    ------
-    NegmineValueError, NegmineTypeError
-        An argument that breaks its rule or does not exist; the message names it, the rule and the value.
-
-    Examples
-    --------
-    >>> import numpy as np, negmine
-    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
-    >>> negmine.mine(corpus[:1], corpus, [[0]], num_negatives=2).indices.tolist()
-    [[1, 2]]
-    """
-    rules = {name: options.pop(name) for name in RULES if name in options}
-    miner = HardNegativeMiner(num_negatives, **options)
-    check_epoch(epoch)
-    index = ExactIndex(corpus, metric=metric, ids=document_ids, num_threads=num_threads)
-    return miner.mine(index, queries, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules)
+#: Names of the options of `HardNegativeMiner`.
+MINER_OPTIONS = tuple(field.name for field in fields(HardNegativeMiner) if field.name != "_")
 
 
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _report(index: ExactIndex, arrays: Mapping[str, Any], duplicates: int, seconds: float) -> Report:
-    """The report of a scan from what the core gave."""
-    return Report(
-        n_documents=len(index),
-        n_rows=len(arrays["counts"]),
-        n_unscanned=int(np.isnan(arrays["cap_scores"]).sum()),
-        lines={line: arrays["report"][line].astype(np.int64) for line in LINES},
-        short=count_reasons(arrays["reasons"]),
-        zero_documents=index._native.zero_rows,
-        zero_queries=int(arrays["zero_queries"]),
-        duplicate_pairs=duplicates,
-        diagnostics={"seconds": seconds, **arrays["counters"]},
-    )

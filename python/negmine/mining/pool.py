@@ -26,7 +26,7 @@ from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
-from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.protocol import CandidateSource
 from negmine.search.request import Rules
 from negmine.search.results import take_labels
 
@@ -35,9 +35,9 @@ __all__ = ["CandidatePool"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """The embeddings that a pool was made from."""
+    """The source and the queries that a pool was made from."""
 
-    index: ExactIndex
+    source: CandidateSource
     queries: object
 
 
@@ -200,44 +200,50 @@ class CandidatePool:
             )
         return replace(pool, ids=take_labels(pool.document_ids, pool.indices))
 
-    def attach(self, index: ExactIndex, queries: object) -> CandidatePool:
-        """The same pool with its embeddings at hand again, after ``load``: ``num_random`` needs them.
+    def attach(self, source: CandidateSource, queries: object) -> CandidatePool:
+        """Return the same pool with its source and queries, after :meth:`load`: ``num_random`` needs them.
 
         The best document of every row is scored again, so that other embeddings, another order or another metric are
         noticed.
 
         Parameters
         ----------
-        index : ExactIndex
+        source : ExactIndex or another CandidateSource
             Over the same documents.
         queries : array (n_queries, width)
             The same queries.
 
+        Returns
+        -------
+        CandidatePool
+
         Raises
         ------
         NegmineValueError
-            They are others: of another shape, or a score differs, and its rows are named.
+            They are not those of the pool: their number differs, or a score does, and its rows are named.
         """
-        if not isinstance(index, ExactIndex):
-            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
+        if not isinstance(source, CandidateSource):
+            raise NegmineTypeError(
+                f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
+            )
         n = len(self.rules.positives.offsets) - 1
-        shape = as_rows(queries, "queries").shape
-        if shape != (n, index.width) or len(index) != self.report.n_documents:
+        given = n if queries is None else as_rows(queries, "queries").shape[0]
+        if given != n or len(source) != self.report.n_documents:
             raise NegmineValueError(
-                f"`index` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
-                f"queries; got {len(index)} x {index.width} and {shape[0]} x {shape[1]}."
+                f"`source` and `queries` must be those of the pool, {self.report.n_documents} documents and {n} "
+                f"queries; got {len(source)} and {given}."
             )
         filled = np.flatnonzero(self.counts > 0)
         query, document = self.query_indices[filled] - self.query_offset, self.indices[filled, 0]
-        scores = score_pairs(queries, index.corpus, np.stack([query, document], axis=1), metric=index.metric)
-        other = scores != self.scores[filled, 0]
+        scores = source.score_pairs(queries, query, document)
+        other = (scores != self.scores[filled, 0]) & ~np.isnan(scores)
         if other.any():
             i = int(np.argmax(other))
             raise NegmineValueError(
-                f"`index` and `queries` must be those of the pool; document row {document[i]} scores {scores[i]} for "
+                f"`source` and `queries` must be those of the pool; document row {document[i]} scores {scores[i]} for "
                 f"query row {query[i]}, which the pool has at {self.scores[filled, 0][i]}."
             )
-        return replace(self, origin=Origin(index, queries))
+        return replace(self, origin=Origin(source, queries))
 
     @refuse_unknown_options("select")
     def select(
@@ -321,12 +327,11 @@ class CandidatePool:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         if self.origin is None:
             raise NegmineValueError(
-                "`num_random` needs embeddings; got a loaded pool. Call `.attach(index, queries)` first."
+                "`num_random` needs embeddings; got a loaded pool. Call `.attach(source, queries)` first."
             )
-        index, queries = self.origin.index, self.origin.queries
-        return index._native.random_negatives(
-            index._rows,
-            as_rows(queries, "queries"),
+        source, queries = self.origin.source, self.origin.queries
+        return _native.random_negatives(
+            len(source),
             self.rules,
             self.query_indices - self.query_offset,
             self.positive_indices if self.each else None,
@@ -337,6 +342,7 @@ class CandidatePool:
             n,
             seed,
             epoch,
+            lambda query, document: source.score_pairs(queries, query, document),
             threads,
         )
 

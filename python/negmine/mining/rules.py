@@ -1,47 +1,169 @@
-"""From the arguments of a mining call to the rules of its request."""
+"""Which documents are candidates: the arguments of a mining call, validated once, as the rules of its request."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Csr, Ids, Rows, as_array, as_labels, as_rows, describe_kind, find_labels
+from negmine._core.arrays import (
+    Csr,
+    Ids,
+    Rows,
+    as_array,
+    as_int64s,
+    as_labels,
+    as_rows,
+    describe_kind,
+    find_labels,
+)
+from negmine._core.options import check_flag, check_integer
+from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.pool import CandidatePool
-from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.exact import score_pairs
+from negmine.search.protocol import CandidateSource
+from negmine.search.request import Rules
 
-__all__ = ["csr_of", "rows_of_warm_start", "scores_of_outside_positives", "self_rows"]
+__all__ = ["CandidateRules", "check_source", "warm_start_rows"]
+
+#: What an earlier mining of the same queries may be given as.
+WarmStart = CandidatePool | HardNegatives | npt.NDArray[np.int64]
 
 
-def csr_of(lists: Positives | None) -> Csr | None:
-    """Lists of rows without grades, scores and embeddings."""
-    return None if lists is None else Csr(lists.offsets, lists.items)
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateRules:
+    """Which documents are candidates of each query, validated against a source and its queries.
 
+    Attributes
+    ----------
+    positives : Positives
+        Known relevant documents.
+    exclude : Positives or None
+        Further documents that are not candidates.
+    self_rows : int64 (n_queries,) or None
+        The document row that is the query itself; -1 where there is none.
+    groups : int64 (n_documents,) or None
+        Groups of near-duplicates.
+    eligible : Eligibility or None
+        Keys of the documents and ranges of the queries.
+    """
 
-def scores_of_outside_positives(
-    index: ExactIndex, queries: object, positives: Positives
-) -> npt.NDArray[np.float64] | None:
-    """Scores of positives outside the corpus, NaN for the others."""
-    if positives.embeddings is None:
-        return positives.scores
-    width = as_rows(queries, "queries").shape[1]
-    if positives.embeddings.shape[1] != width:
-        raise NegmineValueError(
-            f"`positive_embeddings` must be as wide as the queries, {width}; got width {positives.embeddings.shape[1]}."
+    positives: Positives
+    exclude: Positives | None
+    self_rows: npt.NDArray[np.int64] | None
+    groups: npt.NDArray[np.int64] | None
+    eligible: Eligibility | None
+
+    @classmethod
+    def read(
+        cls,
+        source: CandidateSource,
+        queries: object,
+        positives: Positives | Iterable[Iterable[int]] | Iterable[int],
+        *,
+        exclude: Positives | Iterable[Iterable[int]] | None = None,
+        exclude_self: bool = False,
+        query_ids: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+        eligible: Eligibility | None = None,
+        query_offset: int = 0,
+    ) -> CandidateRules:
+        """Validate the arguments of :meth:`negmine.HardNegativeMiner.candidates`.
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            An argument that breaks its rule; the message names it.
+        """
+        known = Positives.read(positives, "positives", one_each=True)
+        n_queries = len(known) if queries is None else _count_queries(queries)
+        n_documents = len(source)
+        _check_lists(known, "positives", n_queries, n_documents, outside=True)
+        excluded = None if exclude is None else Positives.read(exclude, "exclude")
+        if excluded is not None:
+            _check_lists(excluded, "exclude", n_queries, n_documents)
+        if eligible is not None and not isinstance(eligible, Eligibility):
+            raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
+        if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
+            raise NegmineValueError(
+                f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
+                f"{len(eligible.lowest)}."
+            )
+        offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
+        itself = None
+        if check_flag(exclude_self, "exclude_self"):
+            itself = _self_rows(source, queries, n_queries, query_ids, offset)
+        elif query_ids is not None:
+            raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
+        return cls(
+            known, excluded, itself, None if groups is None else as_int64s(groups, "groups", n_documents), eligible
         )
-    outside = positives.items == -1
-    pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
-    scores = np.full(len(positives.items), np.nan)
-    scores[outside] = score_pairs(queries, positives.embeddings, pairs, metric=index.metric)
-    return scores
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self.positives)
+
+    def slice(self, begin: int, end: int) -> CandidateRules:
+        """Return the rules of queries ``begin`` to ``end``."""
+        return CandidateRules(
+            self.positives.slice(begin, end),
+            None if self.exclude is None else self.exclude.slice(begin, end),
+            None if self.self_rows is None else self.self_rows[begin:end],
+            self.groups,
+            None if self.eligible is None else self.eligible.slice(begin, end),
+        )
+
+    def request(self) -> Rules:
+        """Return the rules as a request holds them."""
+        return Rules(
+            positives=Csr(self.positives.offsets, self.positives.items),
+            exclude=None if self.exclude is None else Csr(self.exclude.offsets, self.exclude.items),
+            self_rows=self.self_rows,
+            groups=self.groups,
+            eligible=self.eligible,
+        )
+
+    def given_scores(self, source: CandidateSource, queries: object) -> npt.NDArray[np.float64] | None:
+        """Return the scores of positives outside the corpus, NaN for the others; None where all are inside."""
+        positives = self.positives
+        if positives.embeddings is None:
+            return positives.scores
+        metric = getattr(source, "metric", None)
+        if metric is None:
+            raise NegmineValueError(
+                "`positive_embeddings` needs a source with a metric; got "
+                f"{type(source).__name__}. Give `positive_scores` instead."
+            )
+        width = as_rows(queries, "queries").shape[1]
+        if positives.embeddings.shape[1] != width:
+            raise NegmineValueError(
+                f"`positive_embeddings` must be as wide as the queries, {width}; got width "
+                f"{positives.embeddings.shape[1]}."
+            )
+        outside = positives.items == -1
+        pairs = np.stack([positives.queries()[outside], np.arange(int(outside.sum()))], axis=1)
+        scores = np.full(len(positives.items), np.nan)
+        scores[outside] = score_pairs(queries, positives.embeddings, pairs, metric=metric)
+        return scores
 
 
-def rows_of_warm_start(
-    warm: CandidatePool | HardNegatives | npt.NDArray[np.int64] | None, n_queries: int, offset: int
-) -> npt.NDArray[np.int64] | None:
-    """Earlier rows per query, padded with -1; several result rows of a query are put side by side."""
+def check_source(source: object) -> CandidateSource:
+    """Validate a candidate source."""
+    if not isinstance(source, CandidateSource):
+        raise NegmineTypeError(
+            f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
+        )
+    return source
+
+
+def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.NDArray[np.int64] | None:
+    """Return earlier rows per query, padded with -1; several result rows of a query lie next to each other."""
     if warm is None:
         return None
     if isinstance(warm, CandidatePool | HardNegatives):
@@ -61,31 +183,53 @@ def rows_of_warm_start(
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def self_rows(
-    corpus_array: Rows, document_ids: Ids | None, query_array: Rows, query_ids: npt.ArrayLike | None, offset: int
+def _count_queries(queries: object) -> int:
+    """Count queries: rows of embeddings, or list numbers of a source without embeddings."""
+    if isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu":
+        return len(queries)
+    return as_rows(queries, "queries").shape[0]
+
+
+def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int, *, outside: bool = False) -> None:
+    if len(lists) != n_queries:
+        raise NegmineValueError(f"`{argument}` must have length {n_queries}, a list per query; got {len(lists)}.")
+    if len(lists.items) and lists.items.max() >= n_documents:
+        raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {lists.items.max()}.")
+    if not outside and (lists.items < 0).any():
+        raise NegmineValueError(f"`{argument}` must hold rows of documents; got {lists.items.min()}.")
+
+
+def _self_rows(
+    source: CandidateSource, queries: object, n: int, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
-    """Document row of every query itself, -1 where it is none, as ``exclude_self`` asks for it."""
-    n = query_array.shape[0]
+    """Return the document row of every query itself, -1 where there is none."""
     if query_ids is not None:
-        if document_ids is None:
-            raise NegmineValueError(
-                "`exclude_self` with `query_ids` must have labels of the documents too, the index's `ids`; got none."
-            )
-        wanted = as_labels(query_ids, "query_ids")
-        if wanted.shape != (n,):
-            raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {wanted.shape}.")
-        if len(wanted) and len(document_ids) and wanted.dtype.kind != document_ids.dtype.kind:
-            raise NegmineValueError(
-                f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; "
-                f"got {describe_kind(wanted)}."
-            )
-        return find_labels(wanted, document_ids)
-    if _is_slice(corpus_array, query_array, offset):
+        return _rows_of_labels(source.document_ids, query_ids, n)
+    corpus = getattr(source, "corpus", None)
+    if (
+        corpus is not None
+        and queries is not None
+        and _is_slice(as_rows(corpus, "corpus"), as_rows(queries, "queries"), offset)
+    ):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
         "`exclude_self` must have `query_ids` and labels of the documents, or queries that are rows of the corpus "
         f"from row `query_offset` on; got separate queries with query_offset={offset}."
     )
+
+
+def _rows_of_labels(document_ids: Ids | None, query_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+    if document_ids is None:
+        raise NegmineValueError("`exclude_self` with `query_ids` must have labels of the documents too; got none.")
+    labels = as_labels(query_ids, "query_ids")
+    if labels.shape != (n,):
+        raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")
+    if len(labels) and len(document_ids) and labels.dtype.kind != document_ids.dtype.kind:
+        raise NegmineValueError(
+            f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; "
+            f"got {describe_kind(labels)}."
+        )
+    return find_labels(labels, document_ids)
 
 
 def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
@@ -94,7 +238,7 @@ def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    # Of a single row the first stride says nothing, and neither does that of a single column. Elements that are read
-    # byte by byte, as the rows of a packed record may be, have a stride of their own behind these.
+    # The first stride of a single row has no meaning, and neither has the second one of a single column. Elements that
+    # are read byte by byte, as the rows of a packed record may be, have a stride of their own after these.
     same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1] == b.strides[1])
     return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and same))

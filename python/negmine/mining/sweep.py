@@ -7,24 +7,20 @@ counted as such, not guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import as_rows
-from negmine._core.options import check_choice, check_integer, check_real
+from negmine._core.options import check_choice, check_real
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.exact import ExactIndex
+from negmine.mining.pool import CandidatePool
+from negmine.search.request import PoolRequest
 
-if TYPE_CHECKING:
-    from negmine.mining.miner import HardNegativeMiner
-    from negmine.mining.pool import CandidatePool
-
-__all__ = ["MarginKind", "Recommendation", "Sweep"]
+__all__ = ["MarginKind", "Recommendation", "Sweep", "judge_margins", "read_hidden", "read_margins"]
 
 MarginKind = Literal["relative", "absolute"]
 
@@ -137,41 +133,40 @@ class Sweep:
         )
 
 
-def sweep(
-    miner: HardNegativeMiner,
-    index: ExactIndex,
-    queries: object,
-    positives: Positives | Iterable[Iterable[int]],
-    margins: Sequence[float],
+def judge_margins(
+    pool: CandidatePool,
+    request: PoolRequest,
+    num_negatives: int,
+    margins: npt.NDArray[np.float64],
     kind: MarginKind,
-    *,
-    depth: int,
-    hidden: Positives | Iterable[Iterable[int]] | None,
-    **rules: Any,  # noqa: ANN401 (as `HardNegativeMiner.candidates` takes them)
+    hidden: Positives | None,
 ) -> Sweep:
-    """See :meth:`HardNegativeMiner.sweep`."""
-    check_choice(kind, "kind", ("relative", "absolute"))
-    values = _margins(margins, kind)
-    depth = check_integer(depth, "depth", least=miner.window[1])
-    found = None if hidden is None else _hidden(hidden, index, queries)
-    bare = replace(
-        miner,
-        absolute_margin=None,
-        relative_margin=None,
-        max_score=None,
-        range_min=0,
-        range_max=depth,
-        limit_per_document=None,
-    )
-    pool = bare.candidates(index, queries, positives, **rules)
-    figures = [_figures(pool, _caps(miner, pool, kind, margin), miner, found) for margin in values]
+    """Report what every margin would do to a pool that was made without caps.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        Of ranks [0, depth), without margins and highest score.
+    request : PoolRequest
+        The miner's own: its caps and ranks, of which the margins replace one.
+    num_negatives : int
+        Negatives per result row.
+    margins : float64 (m,)
+        In ascending order.
+    kind : {"relative", "absolute"}
+        Which margin they replace.
+    hidden : Positives or None
+        Documents whose share among the chosen is reported.
+    """
+    figures = [_figures(pool, _caps(request, pool, kind, margin), request, num_negatives, hidden) for margin in margins]
     columns = {name: np.array([row[name] for row in figures]) for name in figures[0]}
     shares = columns.pop("false_negatives")
-    return Sweep(kind=kind, margins=values, false_negatives=None if hidden is None else shares, **columns)
+    return Sweep(kind=kind, margins=margins, false_negatives=None if hidden is None else shares, **columns)
 
 
-def _margins(margins: Sequence[float], kind: MarginKind) -> npt.NDArray[np.float64]:
-    """The margins, rising."""
+def read_margins(margins: Iterable[float], kind: MarginKind) -> npt.NDArray[np.float64]:
+    """Validate margins and put them in ascending order."""
+    check_choice(kind, "kind", ("relative", "absolute"))
     if isinstance(margins, str | bytes) or not isinstance(margins, Iterable) or getattr(margins, "ndim", 1) != 1:
         raise NegmineTypeError(f"`margins` must be a list of numbers; got {margins!r}.")
     least = 0.0 if kind == "relative" else -np.inf
@@ -181,22 +176,22 @@ def _margins(margins: Sequence[float], kind: MarginKind) -> npt.NDArray[np.float
     return values
 
 
-def _hidden(hidden: Positives | Iterable[Iterable[int]], index: ExactIndex, queries: object) -> Positives:
-    """Hidden positives, checked before the scan."""
-    lists, n_queries = Positives.read(hidden, "hidden"), as_rows(queries, "queries").shape[0]
+def read_hidden(hidden: Positives | Iterable[Iterable[int]], n_queries: int, n_documents: int) -> Positives:
+    """Validate hidden positives before the scan."""
+    lists = Positives.read(hidden, "hidden")
     if len(lists) != n_queries:
         raise NegmineValueError(f"`hidden` must have length {n_queries}; got {len(lists)}.")
-    if isinstance(index, ExactIndex) and len(lists.items) and lists.items.max() >= len(index):
-        raise NegmineValueError(f"`hidden` must hold row numbers below {len(index)}; got {lists.items.max()}.")
+    if len(lists.items) and lists.items.max() >= n_documents:
+        raise NegmineValueError(f"`hidden` must hold row numbers below {n_documents}; got {lists.items.max()}.")
     return lists
 
 
-def _caps(miner: HardNegativeMiner, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
-    """Every row's cap: the miner's own rules, with ``margin`` in the place of its margin of that kind."""
+def _caps(request: PoolRequest, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
+    """Return every row's cap: that of the request, with ``margin`` instead of its margin of that kind."""
     reference = pool.reference_scores
-    absolute = margin if kind == "absolute" else miner.absolute_margin
-    relative = margin if kind == "relative" else miner.relative_margin
-    caps = np.full(len(reference), np.inf if miner.max_score is None else miner.max_score)
+    absolute = margin if kind == "absolute" else request.absolute_margin
+    relative = margin if kind == "relative" else request.relative_margin
+    caps = np.full(len(reference), np.inf if request.max_score is None else request.max_score)
     if absolute is not None:
         caps = np.minimum(caps, reference - absolute)
     if relative is not None:
@@ -205,10 +200,10 @@ def _caps(miner: HardNegativeMiner, pool: CandidatePool, kind: MarginKind, margi
 
 
 def _figures(
-    pool: CandidatePool, caps: npt.NDArray[np.float64], miner: HardNegativeMiner, hidden: Positives | None
+    pool: CandidatePool, caps: npt.NDArray[np.float64], request: PoolRequest, n: int, hidden: Positives | None
 ) -> dict[str, Any]:
-    """The figures of one margin, which gives every row its cap."""
-    (range_min, range_max), n = miner.window, miner.num_negatives
+    """Return the figures of one margin, which gives every row its cap."""
+    range_min, range_max = request.range_min, request.range_max
     known = ~np.isnan(pool.reference_scores)
     scores, rows, counts = pool.scores[known], pool.indices[known], pool.counts[known]
     above = (scores > caps[known, None]).sum(axis=1)

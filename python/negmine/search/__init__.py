@@ -1,9 +1,23 @@
-"""Exact search: the index, its results, and their verification."""
+"""Search: the exact index, results and their verification, and the protocols of searchers and candidate sources."""
 
 from __future__ import annotations
 
 from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.protocol import CandidateSource, Searcher
+from negmine.search.request import PoolArrays, PoolRequest, Rules
 from negmine.search.results import MemoryPlan, TopK
 from negmine.search.verification import Verification, verify
 
-__all__ = ["ExactIndex", "MemoryPlan", "TopK", "Verification", "score_pairs", "verify"]
+__all__ = [
+    "CandidateSource",
+    "ExactIndex",
+    "MemoryPlan",
+    "PoolArrays",
+    "PoolRequest",
+    "Rules",
+    "Searcher",
+    "TopK",
+    "Verification",
+    "score_pairs",
+    "verify",
+]

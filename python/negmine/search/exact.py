@@ -21,14 +21,10 @@ from negmine._core.options import check_choice, check_integer, check_real, refus
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.results import MemoryPlan, TopK, take_labels
+from negmine.search.request import PoolArrays, PoolRequest
+from negmine.search.results import METRICS, MemoryPlan, Metric, TopK, take_labels
 
-__all__ = ["ExactIndex", "Metric", "score_pairs"]
-
-#: What "close" means; scores are higher for closer pairs under each: "l2" is minus the squared distance.
-Metric = Literal["cosine", "ip", "l2"]
-
-METRICS = ("cosine", "ip", "l2")
+__all__ = ["ExactIndex", "score_pairs"]
 
 #: Documents packed at once, where tests want another number than the core's. Answers never depend on it.
 TILE_ROWS: int | None = None
@@ -75,6 +71,9 @@ class ExactIndex:
     >>> negmine.ExactIndex(corpus).search(corpus[:1], k=2).indices.tolist()
     [[0, 1]]
     """
+
+    #: The answers are exact.
+    exact = True
 
     @refuse_unknown_options("ExactIndex")
     def __init__(
@@ -176,6 +175,7 @@ class ExactIndex:
         exclude: Positives | Iterable[Iterable[int]] | None = None,
         max_score: float | None = None,
         eligible: Eligibility | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
         num_threads: int | None = None,
         progress: Progress | None = None,
     ) -> TopK:
@@ -193,6 +193,8 @@ class ExactIndex:
             No document that scores above this; equal is kept. Default: no cap.
         eligible : Eligibility, optional
             Keys and ranges: documents outside a query's range are no answer.
+        dtype : {"float32", "float64"}, default "float32"
+            Type of the scores; "float64" keeps the canonical ones, for merges of several indexes.
         num_threads : int, optional
             Default: the index's.
         progress : callable, optional
@@ -214,19 +216,72 @@ class ExactIndex:
         """
         query_array = as_rows(queries, "queries")
         k = check_integer(k, "k", least=0)
+        check_choice(dtype, "dtype", ("float32", "float64"))
         ensure_fits_in_memory(query_array.shape[0], k, "k")
         cap = None if max_score is None else check_real(max_score, "max_score")
         indices, scores, counts = self._native.search(
-            self._rows,
             query_array,
             k,
-            exclusions(exclude),
+            None if exclude is None else Positives.read(exclude, "exclude"),
             cap,
-            eligibility(eligible),
+            _check_eligible(eligible),
             self.threads(num_threads),
             check_progress(progress),
         )
-        return TopK(indices, self.label(indices), public_scores(scores), counts)
+        public = public_scores(scores) if dtype == "float32" else scores
+        return TopK(indices, self.label(indices), public, counts)
+
+    def candidates(
+        self, queries: object, request: PoolRequest, *, num_threads: int | None = None, progress: Progress | None = None
+    ) -> PoolArrays:
+        """Scan the corpus once for the candidate pools that a miner requests.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width)
+            Types as for ``corpus``.
+        request : PoolRequest
+            Rules, caps and ranks.
+        num_threads : int, optional
+            Default: the index's.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+
+        Returns
+        -------
+        PoolArrays
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity (the row is named), or arrays that do not fit each other.
+        CorpusChangedError
+            The corpus is not what it was when the index was built.
+        """
+        arrays = self._native.candidates(
+            as_rows(queries, "queries"), request, self.threads(num_threads), check_progress(progress)
+        )
+        lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
+        return PoolArrays(**arrays, lines=lines, zero_documents=self._native.zero_rows)
+
+    def score_pairs(
+        self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """Return canonical scores of (query, document) pairs.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width)
+            Types as for ``corpus``.
+        query_indices, document_indices : int64 (n,)
+            Rows of queries and documents, in any order.
+
+        Returns
+        -------
+        float64 (n,)
+        """
+        pairs = np.stack([query_indices, document_indices], axis=1)
+        return score_pairs(queries, self._corpus, pairs, metric=self.metric, num_threads=self._num_threads)
 
     def threads(self, num_threads: int | None) -> int:
         """Threads of a call: its own ``num_threads``, else the index's, else the default."""
@@ -237,13 +292,7 @@ class ExactIndex:
         return take_labels(self.document_ids, indices)
 
 
-def exclusions(exclude: Positives | Iterable[Iterable[int]] | None) -> Positives | None:
-    """Exclusions as lists of rows."""
-    return None if exclude is None else Positives.read(exclude, "exclude")
-
-
-def eligibility(eligible: Eligibility | None) -> Eligibility | None:
-    """Keys and ranges, if any."""
+def _check_eligible(eligible: Eligibility | None) -> Eligibility | None:
     if eligible is not None and not isinstance(eligible, Eligibility):
         raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
     return eligible

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 
-__all__ = ["MemoryPlan", "TopK", "take_labels"]
+__all__ = ["METRICS", "MemoryPlan", "Metric", "TopK", "take_labels"]
+
+#: What scores measure; higher is closer under each: "l2" is minus the squared distance.
+Metric = Literal["cosine", "ip", "l2"]
+
+METRICS = ("cosine", "ip", "l2")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,14 +29,14 @@ class TopK:
     ids : int64 or str (n_queries, k)
         Labels of the documents, padded with -1 or ''; the indices where the index has no labels.
     scores : float32 (n_queries, k)
-        Canonical scores rounded to float32, padded with -inf.
+        Canonical scores rounded to float32, padded with -inf; unrounded as float64 where the search was asked for it.
     counts : int32 (n_queries,)
         Documents per query.
     """
 
     indices: npt.NDArray[np.int64]
     ids: Ids
-    scores: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32] | npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
 
 

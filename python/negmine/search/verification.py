@@ -13,7 +13,8 @@ import numpy.typing as npt
 from negmine._core.arrays import as_array, as_numpy, as_rows, refuse_beyond_int64
 from negmine._core.options import check_integer, check_seed, refuse_unknown_options
 from negmine.errors import NegmineValueError
-from negmine.search.exact import ExactIndex, Metric
+from negmine.search.exact import ExactIndex
+from negmine.search.results import Metric
 
 __all__ = ["Verification", "verify"]
 

@@ -94,6 +94,11 @@ pub(crate) struct CsrArg<'py> {
 }
 
 impl CsrArg<'_> {
+    /// Number of lists.
+    pub(crate) fn len(&self) -> PyResult<usize> {
+        Ok(self.offsets.len()?.saturating_sub(1))
+    }
+
     pub(crate) fn view(&self, py: Python<'_>, argument: &'static str, rows: usize) -> PyResult<CsrView<'_>> {
         CsrView::new(argument, self.offsets.as_slice()?, self.items.as_slice()?, rows)
             .map_err(|error| errors::raise(py, &error))

@@ -2,20 +2,21 @@
 
 use negmine_core::exact::{self, ScanPlan, SearchRequest};
 use negmine_core::mine::pool;
-use negmine_core::mine::random::{self, RandomRequest};
 use negmine_core::scoring;
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{CsrArg, EligibleArg, Padded, RowsArg, metric, pad};
-use crate::mine::{PoolArg, RulesArg, pool_dict};
+use crate::mine::{PoolArg, pool_dict};
 use crate::{call, errors};
 
-/// What is known about a corpus that Python keeps and hands in with every call.
+/// An index over the caller's array, to which it keeps a reference.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct ExactIndex {
     inner: exact::ExactIndex,
+    /// The caller's array, as `RowsArg` reads it; it is never copied.
+    corpus: Py<PyAny>,
 }
 
 #[pymethods]
@@ -26,7 +27,7 @@ impl ExactIndex {
     #[pyo3(signature = (corpus, metric_name, tile_rows, memory_limit, num_threads, pruned=None))]
     fn new(
         py: Python<'_>,
-        corpus: RowsArg<'_>,
+        corpus: Bound<'_, PyAny>,
         metric_name: &str,
         tile_rows: Option<usize>,
         memory_limit: Option<usize>,
@@ -34,6 +35,8 @@ impl ExactIndex {
         pruned: Option<usize>,
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
+        let reference = corpus.clone().unbind();
+        let corpus: RowsArg<'_> = corpus.extract()?;
         let corpus = corpus.rows(py, "corpus")?;
         let tile_rows = tile_rows.unwrap_or(exact::memory_plan::TILE_ROWS);
         let layout = exact::Layout::for_corpus(corpus.len(), corpus.width(), tile_rows, memory_limit)
@@ -46,7 +49,7 @@ impl ExactIndex {
         let layout = exact::Layout { pruned, ..layout };
         let inner =
             call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
-        Ok(Self { inner })
+        Ok(Self { inner, corpus: reference })
     }
 
     /// Documents of norm zero, under cosine.
@@ -82,11 +85,10 @@ impl ExactIndex {
     }
 
     /// The best `k` of every query: rows, f64 scores, counts.
-    #[pyo3(signature = (corpus, queries, k, exclude, max_score, eligible, num_threads, progress))]
+    #[pyo3(signature = (queries, k, exclude, max_score, eligible, num_threads, progress))]
     fn search<'py>(
         &self,
         py: Python<'py>,
-        corpus: RowsArg<'py>,
         queries: RowsArg<'py>,
         k: usize,
         exclude: Option<CsrArg<'py>>,
@@ -95,6 +97,7 @@ impl ExactIndex {
         num_threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Padded<'py>> {
+        let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let exclude = exclude.as_ref().map(|csr| csr.view(py, "exclude", queries.len())).transpose()?;
         let eligible = eligible.as_ref().map(EligibleArg::view).transpose()?;
@@ -109,55 +112,18 @@ impl ExactIndex {
     fn candidates<'py>(
         &self,
         py: Python<'py>,
-        corpus: RowsArg<'py>,
         queries: RowsArg<'py>,
         request: PoolArg<'py>,
         num_threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
+        let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let request = request.view(py, queries.len())?;
         let pool = call::run(py, num_threads, progress.as_ref(), |run| {
             pool::candidates(&self.inner, &corpus, &queries, &request, run)
         })?;
         pool_dict(py, pool)
-    }
-
-    /// Random negatives beside the chosen ones: rows, f64 scores, counts.
-    fn random_negatives<'py>(
-        &self,
-        py: Python<'py>,
-        corpus: RowsArg<'py>,
-        queries: RowsArg<'py>,
-        rules: RulesArg<'py>,
-        query_indices: PyReadonlyArray1<'py, i64>,
-        positive_indices: Option<PyReadonlyArray1<'py, i64>>,
-        cap_scores: PyReadonlyArray1<'py, f64>,
-        min_score: Option<f64>,
-        chosen: PyReadonlyArray2<'py, i64>,
-        query_offset: u64,
-        n: usize,
-        seed: u64,
-        epoch: u64,
-        num_threads: usize,
-    ) -> PyResult<Padded<'py>> {
-        let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
-        let request = RandomRequest {
-            rules: rules.view(py, queries.len())?,
-            query_indices: query_indices.as_slice()?,
-            positive_indices: positive_indices.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
-            cap_scores: cap_scores.as_slice()?,
-            min_score,
-            chosen: chosen.as_slice()?,
-            query_offset,
-            n,
-            seed,
-            epoch,
-        };
-        let drawn = call::run(py, num_threads, None, |run| {
-            random::random_negatives(&self.inner, &corpus, &queries, &request, run)
-        })?;
-        pad(py, n, drawn.into_iter())
     }
 }
 

@@ -38,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use super::info::{build_info, int8_gops, peaks};
     #[pymodule_export]
-    use super::mine::select;
+    use super::mine::{random_negatives, select};
     #[pymodule_export]
     use super::sketch::{
         connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,

@@ -1,14 +1,16 @@
 //! Mining: requests in, pools and choices out.
 
+use negmine_core::base::Error;
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit as core_limit;
+use negmine_core::mine::random::{self, RandomRequest};
 use negmine_core::mine::select::{self as core_select, Choice, Chosen, PoolView};
 use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, matrix};
+use crate::convert::{CsrArg, EligibleArg, Padded, matrix, pad};
 use crate::{call, errors};
 
 /// `negmine.pool.Rules`.
@@ -22,6 +24,11 @@ pub(crate) struct RulesArg<'py> {
 }
 
 impl RulesArg<'_> {
+    /// The rules of as many queries as have positives.
+    pub(crate) fn view_all(&self, py: Python<'_>) -> PyResult<Rules<'_>> {
+        self.view(py, self.positives.len()?)
+    }
+
     pub(crate) fn view(&self, py: Python<'_>, queries: usize) -> PyResult<Rules<'_>> {
         Ok(Rules {
             positives: self.positives.view(py, "positives", queries)?,
@@ -208,4 +215,60 @@ pub(crate) fn select<'py>(
         None => core_select::select(&pool, &choice, run),
     })?;
     chosen_arrays(py, &pool, &chosen, num_negatives)
+}
+
+/// Draws random negatives in addition to the chosen ones: indices, f64 scores, counts. `score` is called as
+/// `score(query_indices, document_indices)` and returns an f64 array.
+#[pyfunction]
+#[pyo3(signature = (
+    n_documents, rules, query_indices, positive_indices, cap_scores, min_score, chosen, query_offset, n, seed, epoch,
+    score, num_threads
+))]
+pub(crate) fn random_negatives<'py>(
+    py: Python<'py>,
+    n_documents: usize,
+    rules: RulesArg<'py>,
+    query_indices: PyReadonlyArray1<'py, i64>,
+    positive_indices: Option<PyReadonlyArray1<'py, i64>>,
+    cap_scores: PyReadonlyArray1<'py, f64>,
+    min_score: Option<f64>,
+    chosen: PyReadonlyArray2<'py, i64>,
+    query_offset: u64,
+    n: usize,
+    seed: u64,
+    epoch: u64,
+    score: Py<PyAny>,
+    num_threads: usize,
+) -> PyResult<Padded<'py>> {
+    let request = RandomRequest {
+        rules: rules.view_all(py)?,
+        query_indices: query_indices.as_slice()?,
+        positive_indices: positive_indices.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
+        cap_scores: cap_scores.as_slice()?,
+        min_score,
+        chosen: chosen.as_slice()?,
+        query_offset,
+        n,
+        seed,
+        epoch,
+    };
+    let mut raised = None;
+    let drawn = call::run(py, num_threads, None, |run| {
+        let mut scores = |queries: &[i64], documents: &[i64]| {
+            let called = Python::attach(|py| {
+                let pairs = (PyArray1::from_slice(py, queries), PyArray1::from_slice(py, documents));
+                let scores: PyReadonlyArray1<'_, f64> = score.call1(py, pairs)?.extract(py)?;
+                Ok(scores.as_slice()?.to_vec())
+            });
+            called.map_err(|error: PyErr| {
+                raised = Some(error);
+                Error::Interrupted
+            })
+        };
+        random::random_negatives(n_documents, &request, &mut scores, run)
+    });
+    if let Some(error) = raised {
+        return Err(error);
+    }
+    pad(py, n, drawn?.into_iter())
 }

@@ -15,7 +15,7 @@ With several ranks, one process of every folder publishes, and the others wait f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sized
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,11 @@ from negmine._core.calls import Progress
 from negmine._core.options import check_integer, refuse_unknown_options
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.mining.miner import RULES, HardNegativeMiner
+from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
-from negmine.search.exact import ExactIndex, Metric
+from negmine.mining.options import CandidateOptions
+from negmine.mining.task import MiningTask
+from negmine.search.results import Metric
 from negmine.store.negatives_table import NegativesTable
 
 __all__ = ["redraw", "refresh"]
@@ -83,7 +85,7 @@ def redraw(
     return fresh
 
 
-@refuse_unknown_options("refresh", RULES)
+@refuse_unknown_options("refresh", tuple(CandidateOptions.__annotations__))
 def refresh(
     table: NegativesTable,
     miner: HardNegativeMiner,
@@ -98,7 +100,7 @@ def refresh(
     epoch: int = 0,
     num_threads: int | None = None,
     progress: Progress | None = None,
-    **rules: Any,  # noqa: ANN401 (as `candidates` takes them)
+    **rules: Unpack[CandidateOptions],
 ) -> HardNegatives:
     """Embed queries and documents with the model as it is, mine again, and publish: ANCE without its second machine.
 
@@ -168,10 +170,8 @@ def refresh(
     query_embeddings = _encode(encode, queries, "encode", batch_size)
     named = "encode" if encode_documents is None else "encode_documents"
     document_embeddings = _encode(encode_documents or encode, documents, named, batch_size)
-    index = ExactIndex(document_embeddings, metric=metric, num_threads=num_threads)
-    fresh = miner.mine(
-        index, query_embeddings, positives, epoch=epoch, num_threads=num_threads, progress=progress, **rules
-    )
+    task = MiningTask.read(query_embeddings, document_embeddings, positives, miner, metric=metric, epoch=epoch, **rules)
+    fresh = task.mine(task.source(num_threads=num_threads), num_threads=num_threads, progress=progress)
     table.publish(fresh)
     return fresh
 

@@ -1,21 +1,25 @@
-//! Random negatives beside the mined ones: uniform over the candidates of rules 1 to 5 (STAR's static and random mix,
-//! Zhan et al., SIGIR 2021).
+//! Random negatives in addition to the mined ones: uniform over the candidates of rules 1 to 5 (STAR's static and
+//! random mix, Zhan et al., SIGIR 2021).
+//!
+//! The draws depend on the rules alone. Scores come from whoever has them, a round of pairs at a time, so that every
+//! source of candidates gets the same draws.
 
 use crate::base::error::check_length;
-use crate::base::matrix::Rows;
 use crate::base::order::Scored;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, below};
 use crate::base::{Error, Result};
-use crate::exact::ExactIndex;
 
 use super::eligible::{Ruled, Rules};
 
-/// Draws per wanted document before a row gives up.
+/// Draws per requested document before a row gives up.
 const DRAWS_PER_DOCUMENT: usize = 64;
 
-/// Draws between two looks at the caller's wish to stop: below a millisecond.
+/// Draws between two checks for an interrupt: below a millisecond.
 const DRAWS_PER_CHECK: u64 = 1024;
+
+/// Scores of (query, document) pairs: as many as there are pairs, NaN where a score is unknown.
+pub type ScorePairs<'a> = dyn FnMut(&[i64], &[i64]) -> Result<Vec<f64>> + 'a;
 
 /// What the draws of every result row depend on.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +30,7 @@ pub struct RandomRequest<'a> {
     pub query_indices: &'a [i64],
     /// Positive of every result row, where draws depend on it (`reference="each"`).
     pub positive_indices: Option<&'a [i64]>,
-    /// Highest admitted score of every result row; NaN where the row asks for nothing.
+    /// Highest admitted score of every result row; NaN where the row gets no negatives.
     pub cap_scores: &'a [f64],
     /// Lowest admitted score.
     pub min_score: Option<f64>,
@@ -34,7 +38,7 @@ pub struct RandomRequest<'a> {
     pub chosen: &'a [i64],
     /// Row of the first query in every draw.
     pub query_offset: u64,
-    /// Wanted per result row.
+    /// Documents to draw per result row.
     pub n: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -42,72 +46,125 @@ pub struct RandomRequest<'a> {
     pub epoch: u64,
 }
 
-/// Draws up to `n` documents per result row, in the order drawn, with their canonical scores.
+/// Draws up to `n` documents per result row, in the order drawn, with their scores. Documents whose score is known to
+/// lie above the cap or below the floor are passed over.
 ///
 /// # Errors
-/// Arrays that do not fit each other, or an interrupt.
+/// Arrays that do not fit each other, an error of `score`, or an interrupt.
 pub fn random_negatives(
-    index: &ExactIndex,
-    corpus: &Rows<'_>,
-    queries: &Rows<'_>,
+    documents: usize,
     request: &RandomRequest<'_>,
+    score: &mut ScorePairs<'_>,
     run: &Run<'_>,
 ) -> Result<Vec<Vec<Scored>>> {
-    let ruled = request.rules.resolve(index.len())?;
-    let rows = request.query_indices.len();
-    check_length("cap_scores", rows, request.cap_scores.len())?;
-    if let Some(positive_indices) = request.positive_indices {
-        check_length("positive_indices", rows, positive_indices.len())?;
-    }
-    if let Some(&row) = request.query_indices.iter().find(|&&i| i < 0 || i >= queries.len() as i64) {
-        return Err(Error::RowOutOfRange { argument: "query_indices", row, rows: queries.len() });
-    }
-    let chosen_width = request.chosen.len().checked_div(rows).unwrap_or(0);
-    check_length("chosen", rows * chosen_width, request.chosen.len())?;
+    let rows = request.check()?;
+    let ruled = request.rules.resolve(documents)?;
     let draws = Draws::new(request.seed, Stream::NumRandom);
-    let width = index.width();
-    run.map(
-        rows,
-        || (vec![0.0; width], vec![0.0; width]),
-        |(query_buffer, buffer), r, ticker| {
-            ticker.check()?;
-            let mut taken = Vec::new();
-            let cap = request.cap_scores[r];
-            if cap.is_nan() {
-                return Ok(taken);
+    let mut drawn: Vec<Vec<Scored>> = vec![Vec::new(); rows];
+    let mut active: Vec<(usize, u64)> =
+        (0..rows).filter(|&r| request.n > 0 && !request.cap_scores[r].is_nan()).map(|r| (r, 0)).collect();
+    while !active.is_empty() {
+        let proposals = run.map(
+            active.len(),
+            || (),
+            |(), item, ticker| {
+                let (r, first) = active[item];
+                ticker.check()?;
+                let query = request.query_indices[r] as usize;
+                let numbered = Numbered::new(&ruled, &request.rules, query, documents);
+                request.propose(r, first, &numbered, &drawn[r], &draws, || ticker.check())
+            },
+        )?;
+        let mut queries = Vec::new();
+        let mut proposed = Vec::new();
+        for (&(r, _), proposal) in active.iter().zip(&proposals) {
+            queries.extend(proposal.rows.iter().map(|_| request.query_indices[r]));
+            proposed.extend(proposal.rows.iter().map(|&row| i64::from(row)));
+        }
+        let scores = if proposed.is_empty() { Vec::new() } else { score(&queries, &proposed)? };
+        check_length("scores", proposed.len(), scores.len())?;
+        let mut scores = scores.into_iter();
+        let mut next = Vec::new();
+        for (&(r, _), proposal) in active.iter().zip(proposals) {
+            let found = proposal.rows.iter().zip(scores.by_ref());
+            drawn[r].extend(
+                found
+                    .map(|(&row, score)| Scored { score, row })
+                    .filter(|scored| request.admits(r, scored.score)),
+            );
+            if !proposal.is_last && drawn[r].len() < request.n {
+                next.push((r, proposal.next));
             }
-            let i = request.query_indices[r] as usize;
-            let numbered = Numbered::new(&ruled, &request.rules, i, index.len());
-            if numbered.count == 0 {
-                return Ok(taken);
+        }
+        active = next;
+    }
+    Ok(drawn)
+}
+
+/// Documents that a row draws next.
+struct Proposal {
+    rows: Vec<u32>,
+    /// Number of the draw after the last of these.
+    next: u64,
+    /// Whether no later draw could add a document.
+    is_last: bool,
+}
+
+impl RandomRequest<'_> {
+    /// Checks the lengths of the arrays against each other; returns the number of result rows.
+    fn check(&self) -> Result<usize> {
+        let rows = self.query_indices.len();
+        check_length("cap_scores", rows, self.cap_scores.len())?;
+        if let Some(positive_indices) = self.positive_indices {
+            check_length("positive_indices", rows, positive_indices.len())?;
+        }
+        let queries = self.rules.positives.len();
+        if let Some(&row) = self.query_indices.iter().find(|&&i| i < 0 || i >= queries as i64) {
+            return Err(Error::RowOutOfRange { argument: "query_indices", row, rows: queries });
+        }
+        check_length("chosen", rows * self.chosen_width(), self.chosen.len())?;
+        Ok(rows)
+    }
+
+    fn chosen_width(&self) -> usize {
+        self.chosen.len().checked_div(self.query_indices.len()).unwrap_or(0)
+    }
+
+    fn admits(&self, r: usize, score: f64) -> bool {
+        score.is_nan() || (score <= self.cap_scores[r] && self.min_score.is_none_or(|floor| score >= floor))
+    }
+
+    /// The documents of row `r` from draw `first` on, as many as it still lacks; repeats are passed over.
+    fn propose(
+        &self,
+        r: usize,
+        first: u64,
+        numbered: &Numbered,
+        drawn: &[Scored],
+        draws: &Draws,
+        mut check: impl FnMut() -> Result<()>,
+    ) -> Result<Proposal> {
+        let query = self.query_offset + self.query_indices[r] as u64;
+        let positive = self.positive_indices.map(|rows| rows[r]);
+        let chosen = &self.chosen[r * self.chosen_width()..(r + 1) * self.chosen_width()];
+        let (lacking, last) = (self.n - drawn.len(), (DRAWS_PER_DOCUMENT * self.n) as u64);
+        let mut rows: Vec<u32> = Vec::with_capacity(lacking);
+        let mut t = first;
+        let all = numbered.count <= drawn.len() as u64;
+        while !all && t < last && rows.len() < lacking {
+            if t % DRAWS_PER_CHECK == DRAWS_PER_CHECK - 1 {
+                check()?;
             }
-            let chosen = &request.chosen[r * chosen_width..(r + 1) * chosen_width];
-            let positive = request.positive_indices.map(|rows| rows[r]);
-            let q = queries.finite_row(run.isa, i, query_buffer)?;
-            let qq = index.metric().squared_norm(run.isa, q);
-            for t in 0..(DRAWS_PER_DOCUMENT * request.n) as u64 {
-                if taken.len() == request.n || taken.len() as u64 == numbered.count {
-                    break;
-                }
-                if t % DRAWS_PER_CHECK == DRAWS_PER_CHECK - 1 {
-                    ticker.check()?;
-                }
-                let x = draws.by_number(request.epoch, request.query_offset + i as u64, positive, t);
-                let row = numbered.row(below(x, numbered.count));
-                if chosen.contains(&i64::from(row)) || taken.iter().any(|other: &Scored| other.row == row) {
-                    continue;
-                }
-                let d = corpus.row(run.isa, row as usize, buffer);
-                let sum = index.metric().sum(run.isa, q, d);
-                let dd = index.metric().squared_norm(run.isa, d);
-                let score = index.metric().finish(sum, qq, dd);
-                if score <= cap && request.min_score.is_none_or(|floor| score >= floor) {
-                    taken.push(Scored { score, row });
-                }
+            let x = draws.by_number(self.epoch, query, positive, t);
+            let row = numbered.row(below(x, numbered.count));
+            t += 1;
+            let repeats = rows.contains(&row) || drawn.iter().any(|other| other.row == row);
+            if !repeats && !chosen.contains(&i64::from(row)) {
+                rows.push(row);
             }
-            Ok(taken)
-        },
-    )
+        }
+        Ok(Proposal { rows, next: t, is_last: all || t == last })
+    }
 }
 
 /// The candidates of one query, numbered in row order.
