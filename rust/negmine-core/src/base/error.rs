@@ -132,11 +132,11 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "`{argument}` must be between 1 and {} wide; got width {width}.",
-                    super::matrix::MAX_WIDTH
+                    super::limits::MAX_WIDTH
                 )
             }
             Self::TooManyRows { argument, rows } => {
-                write!(f, "`{argument}` must have at most {} rows; got {rows}.", super::matrix::MAX_ROWS)
+                write!(f, "`{argument}` must have at most {} rows; got {rows}.", super::limits::MAX_ROWS)
             }
             Self::Length { argument, expected, got } => {
                 write!(f, "`{argument}` must have length {expected}; got {got}.")

@@ -12,8 +12,9 @@ use negmine_kernels::isa::Isa;
 use negmine_kernels::simhash::{self, MASKED, MAX_ROWS, MAX_TAU, Projections};
 
 use crate::base::error::check_length;
+use crate::base::limits::MAX_WIDTH;
 use crate::base::math::normal_pair;
-use crate::base::matrix::{MAX_WIDTH, Rows};
+use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, unit};
 use crate::base::{Error, Result};
