@@ -17,9 +17,9 @@ use crate::base::Result;
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::scoring::pack::{Tile, factor};
+use crate::scoring::pack::Tile;
 use crate::scoring::rotation::{Axes, Rotation, STEP, Segments, centre};
-use crate::scoring::score::Metric;
+use crate::scoring::score::{Metric, factor, unit_for};
 
 use super::index::ExactIndex;
 use super::memory_plan::Pruned;
@@ -349,7 +349,7 @@ pub(crate) fn rotated(
         |buffer, item, _| {
             let row = rows.finite_row(run.isa, which[item], buffer)?;
             let largest = negmine_kernels::quantize::largest_magnitude(run.isa, row);
-            let own = if metric == Metric::Cosine { 1.0 } else { crate::scoring::bound::unit_for(largest) };
+            let own = if metric == Metric::Cosine { 1.0 } else { unit_for(largest) };
             let unit = if centred { rotation.unit() } else { own };
             let factor = factor(metric, metric.squared_norm(run.isa, row), unit);
             let mut x = vec![0.0; width];

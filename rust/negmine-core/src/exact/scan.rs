@@ -17,9 +17,9 @@ use crate::base::matrix::Rows;
 use crate::base::order::Scored;
 use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
-use crate::scoring::bound::{QueryBound, unit_for};
-use crate::scoring::pack::{SquaredNorms, Tile, factor};
-use crate::scoring::score::Metric;
+use crate::scoring::bound::QueryBound;
+use crate::scoring::pack::{SquaredNorms, Tile};
+use crate::scoring::score::{Metric, factor, unit_for};
 
 use super::index::ExactIndex;
 use super::initial_threshold::Guess;

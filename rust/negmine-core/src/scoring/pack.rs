@@ -14,8 +14,8 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::bound::{DocumentBound, PerLane, Slack, offset, unit_for};
-use super::score::Metric;
+use super::bound::{DocumentBound, PerLane, Slack, offset};
+use super::score::{Metric, factor, unit_for};
 
 /// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
@@ -198,15 +198,6 @@ impl Buffers {
         }
         pack_panel(isa, &self.codes, width, out);
         Ok(panel)
-    }
-}
-
-/// What a row's coordinates are multiplied with before they are quantised: under cosine the inverse norm.
-pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
-    match metric {
-        Metric::Cosine if squared_norm == 0.0 => 0.0,
-        Metric::Cosine => 1.0 / squared_norm.sqrt(),
-        Metric::Ip | Metric::L2 => unit,
     }
 }
 

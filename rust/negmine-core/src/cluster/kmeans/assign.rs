@@ -21,8 +21,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::{Run, Ticker};
 use crate::cluster::centroids::{Lengths, as_rows};
-use crate::scoring::bound::{DocumentBound, QueryBound, unit_for};
-use crate::scoring::pack::{Tile, factor};
+use crate::scoring::bound::{DocumentBound, QueryBound};
+use crate::scoring::pack::Tile;
+use crate::scoring::score::{factor, unit_for};
 use crate::scoring::{Metric, Rotation, Slack};
 
 use super::pruned_assign::{LeadCentroids, LeadRows};

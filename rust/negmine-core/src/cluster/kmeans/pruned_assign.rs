@@ -46,9 +46,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::scoring::bound::PerLane;
-use crate::scoring::pack::factor;
 use crate::scoring::prefix_bound::tail;
 use crate::scoring::rotation::{OF_NORM, Rotation, TOGETHER, centre};
+use crate::scoring::score::factor;
 use crate::scoring::{Metric, Slack};
 
 use crate::cluster::centroids::as_rows;
@@ -361,8 +361,8 @@ mod tests {
     use crate::base::philox::SplitMix;
     use crate::cluster::centroids::Lengths;
     use crate::cluster::kmeans::assign::Points;
-    use crate::scoring::bound::unit_for;
     use crate::scoring::rotation::{Axes, Segments};
+    use crate::scoring::score::unit_for;
 
     use super::*;
 
