@@ -15,12 +15,12 @@ use negmine_kernels::isa::Isa;
 use crate::base::Result;
 use crate::base::parallel::Ticker;
 use crate::scoring::bound::PerLane;
+use crate::scoring::pack::sampled_first;
 use crate::scoring::prefix_bound::{LeadQuery, Tails};
 use crate::scoring::rotation::centre;
 
 use super::pruned_index::{Lead, stride};
 use super::query_state::{QueryState, Scorer};
-use super::scan::sampled_first;
 use super::types::{Candidates, Counters};
 
 /// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and

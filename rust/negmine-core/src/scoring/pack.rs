@@ -20,6 +20,10 @@ use super::score::{Metric, factor, unit_for};
 /// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
 
+/// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
+/// start with low thresholds.
+const SAMPLE: usize = 16;
+
 /// Consecutive documents, packed.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
@@ -218,4 +222,9 @@ impl PanelBounds {
     pub(crate) fn squared_norm(&self, lane: usize) -> f64 {
         self.squared_norms.get(lane).copied().unwrap_or(0.0)
     }
+}
+
+/// Places of `n` panels in an order that starts with a sample from everywhere.
+pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }
