@@ -17,7 +17,8 @@ use super::index::ExactIndex;
 use super::initial_threshold::Guess;
 use super::pruned_index::Lead;
 use super::pruned_scan::{LeadBlock, Shared};
-use super::query_state::{QueryState, Scorer};
+use super::query_state::QueryState;
+use super::rescore::Scorer;
 use super::types::{Candidates, Counters, Outcome, Targets};
 
 /// Queries of a piece of work where thresholds alone are asked for.

@@ -12,6 +12,7 @@ pub(crate) mod pruned_index;
 pub(crate) mod pruned_scan;
 pub(crate) mod pruning_choice;
 pub(crate) mod query_state;
+pub(crate) mod rescore;
 pub mod scan;
 pub mod search;
 pub mod types;

@@ -20,7 +20,8 @@ use crate::scoring::prefix_bound::{LeadQuery, Tails};
 use crate::scoring::rotation::centre;
 
 use super::pruned_index::{Lead, stride};
-use super::query_state::{QueryState, Scorer};
+use super::query_state::QueryState;
+use super::rescore::Scorer;
 use super::types::{Candidates, Counters};
 
 /// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and

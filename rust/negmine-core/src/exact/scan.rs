@@ -1,7 +1,7 @@
 //! The scan: tiles of documents against blocks of queries.
 //!
 //! A block of queries stays in the second cache while panels of documents stream past; each panel is multiplied with
-//! the whole block. What the kernel cannot rule out goes to the query's [`QueryState`](super::query_state::QueryState). Many queries are divided among
+//! the whole block. What the kernel cannot rule out goes to the query's `QueryState`. Many queries are divided among
 //! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
 //! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
 

@@ -26,7 +26,7 @@
 //! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for
 //! it in width, not in truth.
 //!
-//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotate` derives
+//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotation` derives
 //! them.
 
 use negmine_kernels::dot_i8::PANEL;

@@ -13,6 +13,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::Result;
+use crate::base::order::{from_sortable_bits, sortable_bits};
 use crate::base::parallel::{Run, Ticker};
 
 use super::candidates::Lists;
@@ -38,17 +39,6 @@ pub(crate) struct Sold {
     pub(crate) left: Vec<u32>,
     /// Places that are free in every cluster.
     pub(crate) free: Vec<usize>,
-}
-
-/// Bits that order like the number, which is not NaN.
-pub(crate) fn ordered(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits }
-}
-
-/// The number of such bits.
-pub(crate) fn value(bits: u32) -> f32 {
-    f32::from_bits(if bits >> 31 == 1 { bits & 0x7fff_ffff } else { !bits })
 }
 
 /// Sells places; `labels` is what rows take under the prices.
@@ -85,7 +75,8 @@ fn sell(
     let mut waiting = VecDeque::new();
     for (row, list) in lists.iter().enumerate() {
         let (_, place, second) = two_best(list, &prices);
-        held[list[place].cluster as usize].push((Reverse(ordered(list[place].score - second)), row as u32));
+        held[list[place].cluster as usize]
+            .push((Reverse(sortable_bits(list[place].score - second)), row as u32));
     }
     for (j, held) in held.iter_mut().enumerate() {
         while held.len() > capacities[j] {
@@ -107,7 +98,7 @@ fn sell(
         let (_, place, second) = two_best(list, &prices);
         let j = list[place].cluster as usize;
         labels[row as usize] = j as u32;
-        held[j].push((Reverse(ordered(list[place].score - second + rise)), row));
+        held[j].push((Reverse(sortable_bits(list[place].score - second + rise)), row));
         if held[j].len() > capacities[j] {
             waiting.extend(held[j].pop().map(|(_, row)| row));
         }
@@ -122,6 +113,6 @@ fn sell(
 /// A full cluster costs as much as its lowest bid.
 fn raise(price: &mut f32, held: &BinaryHeap<Bid>, capacity: usize) {
     if let (true, Some((Reverse(lowest), _))) = (held.len() == capacity, held.peek()) {
-        *price = price.max(value(*lowest));
+        *price = price.max(from_sortable_bits(*lowest));
     }
 }

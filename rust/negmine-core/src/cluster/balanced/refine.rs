@@ -10,11 +10,22 @@ use crate::base::stages::stage;
 use crate::base::{Error, Result};
 
 use super::auction::{Sold, auction};
-use super::candidates::{Centres, Lists, best_free};
+use super::candidates::{Lists, best_free};
+use super::centroids_i8::Centres;
 use super::duplicates::{gather, mixed};
-use super::fit::Quality;
 use super::prices::balance;
 use super::quantized_rows::Codes;
+
+/// How much time goes into a balanced clustering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Bisection alone.
+    Fast,
+    /// Bisection, then a few rounds of refinement.
+    Default,
+    /// Bisection, then refinement until little is left to gain.
+    High,
+}
 
 /// Which clusters a step looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

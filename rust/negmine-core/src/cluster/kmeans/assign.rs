@@ -2,12 +2,12 @@
 //!
 //! It is exact search for one document with the roles turned: rows are many and never change, centroids are few and
 //! change every round. So rows are quantised once, and a round packs the centroids and multiplies block after block of
-//! rows with all their panels. Every product gives an interval that holds the canonical score (`exact::bound`). The
+//! rows with all their panels. Every product gives an interval that holds the canonical score (`scoring::bound`). The
 //! score of the centroid that a row had before is a threshold; what reaches it raises it further. Where one centroid is
 //! left its score need not be known; where several are, they are scored canonically and the lowest of the best is taken.
 //!
 //! From the second round on, with thresholds as good as that, a few rotated coordinates rule out nearly every centroid
-//! (`lead`), where `choose` finds that they do; only what is left is multiplied at full width.
+//! (`pruned_assign`), where `pruning_choice` finds that they do; only what is left is multiplied at full width.
 
 use std::sync::{Mutex, PoisonError};
 
