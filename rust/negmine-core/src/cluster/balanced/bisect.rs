@@ -10,9 +10,9 @@
 
 use std::sync::Mutex;
 
-use negmine_kernels::dot_i8::dot_rows_i8;
 use negmine_kernels::isa::Isa;
 use negmine_kernels::quantize::quantize_row;
+use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
 use crate::base::parallel::{Run, Ticker};

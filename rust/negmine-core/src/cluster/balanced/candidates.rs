@@ -10,9 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{
-    Hit, PANEL, Panel, QueryTile, dot_rows_i8, pack_panel, packed_len, padded_width, scan_panel,
+    Hit, PANEL, Panel, QueryTile, pack_panel, packed_len, padded_width, scan_panel,
 };
 use negmine_kernels::isa::Isa;
+use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
 use crate::base::order::{from_sortable_bits, sortable_bits};

@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use crate::peak::sum_scalar;
+use crate::arch::portable::peak;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn f32_avx2(rounds: u64) -> u64 {
@@ -93,10 +93,10 @@ pub(crate) fn int8_avx512(rounds: u64) -> u64 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn sum_avx2(words: &[u64]) -> u64 {
-    sum_scalar(words)
+    peak::sum(words)
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn sum_avx512(words: &[u64]) -> u64 {
-    sum_scalar(words)
+    peak::sum(words)
 }

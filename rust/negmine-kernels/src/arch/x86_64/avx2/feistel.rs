@@ -1,6 +1,6 @@
 //! The cipher's rounds, eight positions to a register.
 
-use crate::feistel::{ROUNDS, rounds_inline};
+use crate::arch::portable::feistel::{self, ROUNDS};
 
 /// [`crate::feistel::rounds`].
 #[target_feature(enable = "avx2")]
@@ -11,5 +11,5 @@ pub(crate) fn rounds(
     right: &mut [u32],
     out: &mut [i64],
 ) -> i64 {
-    rounds_inline(keys, radices, left, right, out)
+    feistel::rounds(keys, radices, left, right, out)
 }

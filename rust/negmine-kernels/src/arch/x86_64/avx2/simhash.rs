@@ -14,7 +14,9 @@ use std::arch::x86_64::{
 };
 
 use super::canonical;
-use crate::simhash::{MASKED, MAX_ROWS, NORM_F32, PANEL, Projections, SCALED, is_zero, unpack};
+use crate::arch::portable::simhash::{
+    MASKED, MAX_ROWS, NORM_F32, PANEL, Projections, SCALED, is_zero, unpack,
+};
 
 const LANES: usize = 8;
 

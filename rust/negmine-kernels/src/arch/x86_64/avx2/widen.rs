@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
 
-use crate::widen::widen_bf16_scalar;
+use crate::arch::portable::widen;
 
 /// Numbers of a vector.
 const LANES: usize = 8;
@@ -24,7 +24,7 @@ pub(crate) fn widen_f16(bits: &[u16], out: &mut [f32]) {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn widen_bf16(bits: &[u16], out: &mut [f32]) {
-    widen_bf16_scalar(bits, out);
+    widen::widen_bf16(bits, out);
 }
 
 #[inline]

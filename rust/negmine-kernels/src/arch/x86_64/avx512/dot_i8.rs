@@ -18,10 +18,10 @@ use std::arch::x86_64::{
     _mm512_reduce_min_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
+use crate::arch::codes::{GROUP_BYTES, Hit, PANEL, Panel, append, bits};
+use crate::arch::query_tile::{BLOCK, Block, Bounds, QueryTile};
 use crate::arch::summary::{Range, Summary};
-use crate::arch::x86_64::{Ahead, bits};
-use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
-use crate::query_tile::{BLOCK, Block, Bounds, QueryTile};
+use crate::arch::x86_64::prefetch::Ahead;
 
 /// Vectors of sixteen documents in a panel.
 const VECTORS: usize = 4;

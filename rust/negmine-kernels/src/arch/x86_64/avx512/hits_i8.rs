@@ -15,8 +15,7 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use crate::dot_i8::Hit;
-use crate::rows_i8::ROW_ALIGNMENT;
+use crate::arch::codes::{Hit, ROW_ALIGNMENT};
 
 type Line = [i8; ROW_ALIGNMENT];
 

@@ -15,8 +15,8 @@ use std::arch::x86_64::{
     _mm512_srlv_epi64, _mm512_storeu_si512,
 };
 
+use crate::arch::portable::simhash::{MASKED, MAX_ROWS, PANEL, Projections, is_zero};
 use crate::arch::x86_64::avx2;
-use crate::simhash::{MASKED, MAX_ROWS, PANEL, Projections, is_zero};
 
 /// Rows that are multiplied together.
 const ROWS: usize = 8;

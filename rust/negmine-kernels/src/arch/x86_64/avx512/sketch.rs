@@ -13,12 +13,14 @@ use std::arch::x86_64::{
     _mm512_setr_epi32, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use crate::sketch::{EMPTY, Family, Field, Hashes, Job, LANES, MAX_BINS, ROUNDS, Steps, sketch_sets_inline};
+use crate::arch::portable::sketch;
+use crate::arch::portable::sketch_family::{EMPTY, Family, Hashes, Job, LANES, MAX_BINS, ROUNDS};
+use crate::arch::portable::sketch_steps::{Field, Steps};
 
 /// [`crate::sketch::sketch_sets`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(crate) fn sketch_sets(job: &Job<'_>, out: &mut [u32]) {
-    sketch_sets_inline(Avx512(()), job, out);
+    sketch::sketch_sets(Avx512(()), job, out);
 }
 
 /// Only [`sketch_sets`] makes one, so whoever has one has the instructions.

@@ -1,15 +1,15 @@
 //! Sums of rows.
 
-use crate::sums::{add_codes_inline, add_row_inline};
+use crate::arch::portable::sums;
 
 /// [`crate::sums::add_row`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(crate) fn add_row(sums: &mut [f64], row: &[f32], factor: f64) {
-    add_row_inline(sums, row, factor);
+    sums::add_row(sums, row, factor);
 }
 
 /// [`crate::sums::add_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(crate) fn add_codes(sums: &mut [i32], codes: &[i8], factor: i16) {
-    add_codes_inline(sums, codes, factor);
+    sums::add_codes(sums, codes, factor);
 }
