@@ -1,9 +1,8 @@
-//! Behaviour sequences: signatures, tables, and attention by hashing.
+//! Behaviour sequences: tables, and attention by hashing.
 
 use negmine_core::behavior::{
     self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
 };
-use negmine_core::sketch;
 use numpy::{
     PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3, PyReadwriteArray4,
@@ -11,62 +10,8 @@ use numpy::{
 use pyo3::prelude::*;
 
 use crate::convert::{RowsArg, matrix};
+use crate::sketch::SimHash;
 use crate::{call, errors};
-
-/// Signs of random projections.
-#[pyclass(frozen, module = "negmine._native")]
-pub(crate) struct SimHash {
-    inner: sketch::SimHash,
-}
-
-#[pymethods]
-impl SimHash {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        m: usize,
-        tau: usize,
-        dim: usize,
-        seed: u64,
-        center: Option<PyReadonlyArray1<'_, f32>>,
-    ) -> PyResult<Self> {
-        let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
-        let inner =
-            sketch::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
-        Ok(Self { inner })
-    }
-
-    /// The projections, (m, dim).
-    #[getter]
-    fn projections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let rows = self.inner.projections().to_vec();
-        let bits = rows.len() / self.inner.dim();
-        matrix(py, rows, bits, self.inner.dim())
-    }
-
-    fn signatures<'py>(
-        &self,
-        py: Python<'py>,
-        rows: RowsArg<'_>,
-        argument: &str,
-        mask: Option<PyReadonlyArray1<'_, bool>>,
-        num_threads: usize,
-    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let rows = rows.rows(py, name(argument))?;
-        let mask = mask.as_ref().map(|mask| mask.as_slice()).transpose()?;
-        let words = call::run(py, num_threads, None, |run| self.inner.signatures(&rows, mask, run))?;
-        matrix(py, words, rows.len(), self.inner.groups())
-    }
-}
-
-/// The names of arguments that the core may have to name.
-fn name(argument: &str) -> &'static str {
-    match argument {
-        "behaviours" => "behaviours",
-        "candidates" => "candidates",
-        _ => "x",
-    }
-}
 
 fn normalize(py: Python<'_>, name: &str) -> PyResult<Normalize> {
     Ok(match name {
