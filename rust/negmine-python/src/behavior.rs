@@ -1,8 +1,7 @@
 //! Behaviour sequences: tables, and attention by hashing.
 
-use negmine_core::behavior::{
-    self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
-};
+use negmine_core::base::csr::Offsets;
+use negmine_core::behavior::{self, Counts, CountsMut, Histories, Normalize, Shape, Table, TableMut, Update};
 use numpy::{
     PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3, PyReadwriteArray4,
@@ -28,8 +27,8 @@ fn normalize(py: Python<'_>, name: &str) -> PyResult<Normalize> {
     })
 }
 
-fn lists(py: Python<'_>, offsets: &PyReadonlyArray1<'_, i64>, rows: usize) -> PyResult<Ragged> {
-    Ragged::new("offsets", offsets.as_slice()?, rows).map_err(|error| errors::raise(py, &error))
+fn lists(py: Python<'_>, offsets: &PyReadonlyArray1<'_, i64>, rows: usize) -> PyResult<Offsets> {
+    Offsets::new("offsets", offsets.as_slice()?, rows).map_err(|error| errors::raise(py, &error))
 }
 
 fn shape(dim: &[usize]) -> Shape {
@@ -146,7 +145,7 @@ pub(crate) fn sdim_forward<'py>(
     let keys = behaviours.rows(py, "behaviours")?;
     let candidates = candidates.rows(py, "candidates")?;
     let pooling = (normalize(py, normalize_name)?, skip_empty);
-    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
     let histories = Histories {
         keys: &keys,
         mask: mask.as_ref().map(|mask| mask.as_slice()).transpose()?,
@@ -172,7 +171,7 @@ pub(crate) fn nearest<'py>(
     num_threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let (n, groups) = candidates.as_array().dim();
-    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
     let (of_candidates, of_behaviours) = (per_list(n), per_list(behaviours.as_array().nrows()));
     let wanted = (candidates.as_slice()?, &of_candidates);
     let known = (behaviours.as_slice()?, &of_behaviours);

@@ -7,7 +7,7 @@ use negmine_kernels::quantize::quantize_row;
 
 use crate::base::Result;
 use crate::base::parallel::Run;
-use crate::cluster::members::Groups;
+use crate::cluster::members::members_among;
 
 use super::quantized_rows::{Codes, Sum};
 
@@ -47,11 +47,11 @@ impl Centres {
         let clusters = self.scales.len();
         let moved = |row: &u32| self.labels.get(*row as usize) != labels.get(*row as usize);
         let rows: Vec<u32> = (0..labels.len() as u32).filter(moved).collect();
-        let come = Groups::of(&rows, |row| labels[row as usize], clusters);
+        let come = members_among(&rows, labels, clusters);
         let gone: &[u32] = if self.labels.is_empty() { &[] } else { &rows };
-        let gone = Groups::of(gone, |row| self.labels[row as usize], clusters);
+        let gone = members_among(gone, &self.labels, clusters);
         for j in 0..clusters {
-            self.sizes[j] = self.sizes[j] + come.rows(j).len() - gone.rows(j).len();
+            self.sizes[j] = self.sizes[j] + come.row(j).len() - gone.row(j).len();
         }
         let slots: Vec<Mutex<Slot<'_>>> = self
             .codes
@@ -65,16 +65,16 @@ impl Centres {
             || (Sum::new(width), vec![0.0; width]),
             |(change, mean), j, ticker| {
                 ticker.check()?;
-                if come.rows(j).is_empty() && gone.rows(j).is_empty() {
+                if come.row(j).is_empty() && gone.row(j).is_empty() {
                     return Ok(None);
                 }
                 let mut slot = slots[j].lock().unwrap_or_else(PoisonError::into_inner);
                 let (out, sums) = &mut *slot;
                 change.clear();
-                for &row in come.rows(j) {
+                for &row in come.row(j) {
                     change.add(run.isa, codes, row);
                 }
-                for &row in gone.rows(j) {
+                for &row in gone.row(j) {
                     change.subtract(run.isa, codes, row);
                 }
                 for (sum, change) in sums.iter_mut().zip(change.total()) {
