@@ -322,17 +322,17 @@ def test_a_new_architecture_touches_no_file_of_another(tmp_path: Path) -> None:
             "arch::aarch64::neon -> arch::x86_64::avx2::dot_i8",
         ),
         (
-            "arch/x86_64/avx2/sums.rs",
+            "arch/x86_64/avx2/widen.rs",
             "fn planted() { crate::arch::aarch64::neon::add(); }\n",
-            "arch::x86_64::avx2::sums -> arch::aarch64::neon",
+            "arch::x86_64::avx2::widen -> arch::aarch64::neon",
         ),
-        ("arch/x86_64/avx2/sums.rs", "use crate::dot_i8::scan_panel;\n", "arch::x86_64::avx2::sums -> dot_i8"),
+        ("arch/x86_64/avx2/widen.rs", "use crate::dot_i8::scan_panel;\n", "arch::x86_64::avx2::widen -> dot_i8"),
         (
             "arch/portable/sums.rs",
-            "use crate::arch::x86_64::avx2::sums;\n",
-            "arch::portable::sums -> arch::x86_64::avx2::sums",
+            "use crate::arch::x86_64::avx2::widen;\n",
+            "arch::portable::sums -> arch::x86_64::avx2::widen",
         ),
-        ("sums.rs", "use crate::arch::x86_64::avx2::sums as other;\n", "sums -> arch::x86_64::avx2::sums"),
+        ("sums.rs", "use crate::arch::x86_64::avx2::widen as other;\n", "sums -> arch::x86_64::avx2::widen"),
     ],
 )
 def test_an_arrow_that_leads_up_or_across_is_found(file: str, text: str, arrow: str, tmp_path: Path) -> None:
