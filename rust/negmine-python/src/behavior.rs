@@ -173,8 +173,9 @@ pub(crate) fn nearest<'py>(
     let (n, groups) = candidates.as_array().dim();
     let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
     let (of_candidates, of_behaviours) = (per_list(n), per_list(behaviours.as_array().nrows()));
-    let wanted = (candidates.as_slice()?, &of_candidates);
-    let known = (behaviours.as_slice()?, &of_behaviours);
-    let rows = call::run(py, num_threads, None, |run| behavior::nearest(groups, wanted, known, k, run))?;
+    let candidates = (candidates.as_slice()?, &of_candidates);
+    let behaviours = (behaviours.as_slice()?, &of_behaviours);
+    let rows =
+        call::run(py, num_threads, None, |run| behavior::nearest(groups, candidates, behaviours, k, run))?;
     matrix(py, rows, n, k)
 }

@@ -181,11 +181,11 @@ impl ClusterBatches<'_> {
             out.extend_from_slice(few);
             (clustered, random) = (other, others);
         }
-        let wanted = self.emitted * self.batch;
-        if wanted > n {
-            out.extend_from_within(..wanted - n);
+        let needed = self.emitted * self.batch;
+        if needed > n {
+            out.extend_from_within(..needed - n);
         }
-        out.truncate(wanted);
+        out.truncate(needed);
         out
     }
 }

@@ -18,22 +18,24 @@ pub fn nearest(
     k: usize,
     run: &Run<'_>,
 ) -> Result<Vec<i64>> {
-    let ((wanted, of_candidates), (known, of_behaviors)) = (candidates, behaviors);
+    let ((candidate_words, of_candidates), (behavior_words, of_behaviors)) = (candidates, behaviors);
     if groups == 0 {
         return Err(Error::Value { argument: "groups", rule: "at least 1", got: "0".to_owned() });
     }
-    check_length("candidates", of_candidates.entries() * groups, wanted.len())?;
-    check_length("behaviours", of_behaviors.entries() * groups, known.len())?;
+    check_length("candidates", of_candidates.entries() * groups, candidate_words.len())?;
+    check_length("behaviours", of_behaviors.entries() * groups, behavior_words.len())?;
     check_length("candidates", of_behaviors.len(), of_candidates.len())?;
     let found = run.map(of_candidates.len(), Vec::new, |keys: &mut Vec<u64>, list, ticker| {
         let rows = of_behaviors.range(list);
         let mut found = Vec::with_capacity(of_candidates.range(list).len() * k);
         for candidate in of_candidates.range(list) {
             ticker.check()?;
-            let candidate = &wanted[candidate * groups..][..groups];
+            let candidate = &candidate_words[candidate * groups..][..groups];
             keys.clear();
             if candidate[0] != MASKED {
-                for (row, words) in rows.clone().zip(known[rows.start * groups..].chunks_exact(groups)) {
+                for (row, words) in
+                    rows.clone().zip(behavior_words[rows.start * groups..].chunks_exact(groups))
+                {
                     if words[0] != MASKED {
                         let distance: u32 =
                             words.iter().zip(candidate).map(|(a, b)| (a ^ b).count_ones()).sum();

@@ -212,7 +212,7 @@ impl Block {
                     let lane = hit.lane as usize;
                     let interval = state.bound.interval(hit.dot, &panel.document(lane));
                     if state.take((panel.first + lane) as u32, interval, scan.candidates) {
-                        state.sift(scorer)?;
+                        state.prune_pending(scorer)?;
                     }
                 }
                 if state.threshold() > before {

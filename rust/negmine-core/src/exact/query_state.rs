@@ -182,11 +182,11 @@ impl QueryState {
     }
 
     /// Drops what the threshold rules out by now; scores documents only where too many are left.
-    pub(crate) fn sift(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    pub(crate) fn prune_pending(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.drop_ruled_out();
         let trigger = self.least_trigger();
         if self.pending.len() > 2 * trigger {
-            self.settle(scorer)?;
+            self.rescore_promising(scorer)?;
         } else if self.straddling.len() > trigger / 2 {
             self.score_straddling(scorer)?;
         }
@@ -195,7 +195,7 @@ impl QueryState {
     }
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
-    fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    fn rescore_promising(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.score_straddling(scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
         let middle = |document: &Pending| document.low + document.high;

@@ -107,13 +107,13 @@ impl Scan<'_, '_, '_, '_> {
         let pruned = lead.is_some() && self.index.layout().memory_limit.is_none();
         let scan = &Self { block: if pruned { PRUNED_BLOCK } else { BLOCK }, ..*self };
         let blocks = scan.blocks();
-        let wanted = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
+        let needed = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
         let panel_count = lead.map_or(panels.len(), Lead::panels);
-        let runs = wanted.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
+        let runs = needed.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
         let per_run = panel_count.div_ceil(runs).max(1);
         // What a guess missed takes memory again.
         let guessing = panel_count <= GUESS_UP_TO && self.index.layout().memory_limit.is_none();
-        let begun = Instant::now();
+        let started = Instant::now();
         let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
         let parts = run.map(
             blocks * runs,
@@ -132,7 +132,7 @@ impl Scan<'_, '_, '_, '_> {
             },
         )?;
         let pairs = self.queries.len() as f64 * self.index.len() as f64;
-        let seconds = begun.elapsed().as_secs_f64() * run.threads as f64;
+        let seconds = started.elapsed().as_secs_f64() * run.threads as f64;
         self.index.prepared().note(self.targets.depth, lead.is_some(), pairs, seconds);
         let mut outcome = Outcome::default();
         let mut parts = parts.into_iter();

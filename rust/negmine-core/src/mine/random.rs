@@ -71,22 +71,22 @@ pub fn random_negatives(
         || (vec![0.0; width], vec![0.0; width]),
         |(query_buffer, buffer), r, ticker| {
             ticker.check()?;
-            let mut taken = Vec::new();
+            let mut drawn = Vec::new();
             let cap = request.cap_scores[r];
             if cap.is_nan() {
-                return Ok(taken);
+                return Ok(drawn);
             }
             let i = request.query_indices[r] as usize;
             let numbered = Numbered::new(&ruled, &request.rules, i, index.len());
             if numbered.count == 0 {
-                return Ok(taken);
+                return Ok(drawn);
             }
             let chosen = &request.chosen[r * chosen_width..(r + 1) * chosen_width];
             let positive = request.positive_indices.map(|rows| rows[r]);
             let q = queries.finite_row(run.isa, i, query_buffer)?;
             let qq = index.metric().squared_norm(run.isa, q);
             for t in 0..(DRAWS_PER_DOCUMENT * request.n) as u64 {
-                if taken.len() == request.n || taken.len() as u64 == numbered.count {
+                if drawn.len() == request.n || drawn.len() as u64 == numbered.count {
                     break;
                 }
                 if t % DRAWS_PER_CHECK == DRAWS_PER_CHECK - 1 {
@@ -94,7 +94,7 @@ pub fn random_negatives(
                 }
                 let x = draws.by_number(request.epoch, request.query_offset + i as u64, positive, t);
                 let row = numbered.row(below(x, numbered.count));
-                if chosen.contains(&i64::from(row)) || taken.iter().any(|other: &Scored| other.row == row) {
+                if chosen.contains(&i64::from(row)) || drawn.iter().any(|other: &Scored| other.row == row) {
                     continue;
                 }
                 let d = corpus.row(run.isa, row as usize, buffer);
@@ -102,10 +102,10 @@ pub fn random_negatives(
                 let dd = index.metric().squared_norm(run.isa, d);
                 let score = index.metric().finish(sum, qq, dd);
                 if score <= cap && request.min_score.is_none_or(|floor| score >= floor) {
-                    taken.push(Scored { score, row });
+                    drawn.push(Scored { score, row });
                 }
             }
-            Ok(taken)
+            Ok(drawn)
         },
     )
 }
@@ -130,19 +130,19 @@ impl Numbered {
             let rows: Vec<u32> = (0..documents as u32).filter(|&row| candidates.admits(i, row)).collect();
             return Self { count: rows.len() as u64, rows: Rank::Only(rows) };
         }
-        let outlawed = ruled.outlawed(i);
-        Self { count: (documents - outlawed.len()) as u64, rows: Rank::AllBut(outlawed) }
+        let excluded = ruled.excluded_rows(i);
+        Self { count: (documents - excluded.len()) as u64, rows: Rank::AllBut(excluded) }
     }
 
     fn row(&self, number: u64) -> u32 {
         match &self.rows {
             Rank::Only(rows) => rows[number as usize],
-            Rank::AllBut(outlawed) => {
-                // Entry e has e outlawed rows before it: it precedes the answer iff its own number is not above.
-                let (mut low, mut high) = (0, outlawed.len());
+            Rank::AllBut(excluded) => {
+                // Entry e has e excluded rows before it: it precedes the answer iff its own number is not above.
+                let (mut low, mut high) = (0, excluded.len());
                 while low < high {
                     let middle = usize::midpoint(low, high);
-                    if u64::from(outlawed[middle]) - middle as u64 <= number {
+                    if u64::from(excluded[middle]) - middle as u64 <= number {
                         low = middle + 1;
                     } else {
                         high = middle;

@@ -174,11 +174,11 @@ impl Hasher<'_> {
         if mask.is_some() {
             out.fill(MASKED);
         }
-        let mut wanted = range.filter(|r| mask.is_none_or(|mask| mask[*r]));
+        let mut unmasked = range.filter(|r| mask.is_none_or(|mask| mask[*r]));
         loop {
             let mut places = [0; MAX_ROWS];
             let mut n = 0;
-            for (place, row) in places.iter_mut().zip(&mut wanted) {
+            for (place, row) in places.iter_mut().zip(&mut unmasked) {
                 *place = row;
                 n += 1;
             }

@@ -9,7 +9,7 @@ use crate::base::parallel::Run;
 use crate::base::stages::stage;
 use crate::base::{Error, Result};
 
-use super::auction::{Sold, auction};
+use super::auction::{Allocation, auction};
 use super::candidates::{Lists, best_free};
 use super::centroids_i8::Centres;
 use super::duplicates::{gather, mixed};
@@ -125,8 +125,8 @@ fn refine_all(
             Ok::<(), Error>(())
         })?;
     }
-    let Sold { mut labels, left, mut free } = auction(&lists, prices, &capacities, labels, run)?;
-    for row in left {
+    let Allocation { mut labels, unassigned, mut free } = auction(&lists, prices, &capacities, labels, run)?;
+    for row in unassigned {
         let cluster = best_free(codes, &centres, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
         free[cluster] -= 1;

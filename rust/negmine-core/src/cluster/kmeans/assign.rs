@@ -175,7 +175,7 @@ impl<'a, 'c> Points<'a, 'c> {
                     }
                     None => block.scan(self, &packed, first, run, ticker)?,
                 }
-                Ok(block.settle(self, &packed, first, run))
+                Ok(block.best_labels(self, &packed, first, run))
             },
         )?;
         Ok(blocks.concat())
@@ -367,7 +367,7 @@ impl Block {
     }
 
     /// The best of what is left of every row.
-    fn settle(
+    fn best_labels(
         &mut self,
         points: &Points<'_, '_>,
         packed: &Packed<'_>,
@@ -404,11 +404,11 @@ fn take(
         return false;
     }
     pending.push(Pending { place, cluster, high });
-    let rises = least > *low;
-    if rises {
+    let raised = least > *low;
+    if raised {
         *low = least;
     }
-    rises
+    raised
 }
 
 /// The centroid of the highest canonical score, the lowest of several.

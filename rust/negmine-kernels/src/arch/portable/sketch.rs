@@ -243,8 +243,8 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
     fn search(&mut self, n: usize, round: usize, missing: [u64; MAX_BINS / 64]) {
         let (shift, odd) = (Family::field_shift(K, round), self.family.odd[round]);
         for bin in places(missing) {
-            let wanted = Field { mask: (K as u32 - 1) << shift, bits: (bin as u32) << shift };
-            let least = self.steps.least_with(&self.ties[..n], &self.fields[..n], wanted, odd);
+            let needed = Field { mask: (K as u32 - 1) << shift, bits: (bin as u32) << shift };
+            let least = self.steps.least_with(&self.ties[..n], &self.fields[..n], needed, odd);
             self.words[bin] = self.words[bin].min(least);
         }
     }

@@ -47,10 +47,10 @@ pub(crate) trait Steps: Copy {
 
     /// The least `tie * odd` among elements with a field, or [`EMPTY`].
     #[inline(always)]
-    fn least_with(self, ties: &[u32], fields: &[u32], wanted: Field, odd: u32) -> u32 {
+    fn least_with(self, ties: &[u32], fields: &[u32], needed: Field, odd: u32) -> u32 {
         let mut least = EMPTY;
         for (tie, fields) in ties.iter().zip(fields) {
-            let found = fields & wanted.mask == wanted.bits;
+            let found = fields & needed.mask == needed.bits;
             least = least.min(if found { tie.wrapping_mul(odd) } else { EMPTY });
         }
         least

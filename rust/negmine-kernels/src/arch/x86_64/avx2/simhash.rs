@@ -104,7 +104,7 @@ pub(crate) fn signatures(
                         out.fill(MASKED);
                         continue;
                     }
-                    bits = settle(projections, p, row, sum, bits, doubtful);
+                    bits = resolve(projections, p, row, sum, bits, doubtful);
                 }
                 unpack(bits, tau, out);
             }
@@ -182,7 +182,7 @@ fn mask(lanes: __m256i) -> u64 {
 #[cold]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn settle(
+fn resolve(
     projections: &Projections,
     p: usize,
     row: &[f32],

@@ -58,7 +58,7 @@ fn scan_block<const Q: usize>(block: &Block<'_>, summary: &Summary, panel: &Pane
     if reached != 0 {
         // A copy, so that `dots` itself is never in memory and stays in registers where nothing is reached.
         let stored = dots;
-        judge(block, reached, &stored, panel, hits);
+        append_survivors(block, reached, &stored, panel, hits);
     }
 }
 
@@ -66,7 +66,7 @@ fn scan_block<const Q: usize>(block: &Block<'_>, summary: &Summary, panel: &Pane
 /// floor. Out of line and last, so that only here the inner products go to memory.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn judge(
+fn append_survivors(
     block: &Block<'_>,
     reached: u32,
     dots: &[[__m512i; VECTORS]],
