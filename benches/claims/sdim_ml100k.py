@@ -77,7 +77,7 @@ if __name__ == "__main__":
         "python/negmine/torch/attention.py",
         "python/negmine/torch/sdim.py",
         "rust/negmine-core/src/behavior/hamming.rs",
-        "rust/negmine-core/src/behavior/ragged.rs",
+        "rust/negmine-core/src/base/csr.rs",
         "rust/negmine-core/src/behavior/sdim.rs",
         "rust/negmine-core/src/sketch/simhash.rs",
         "rust/negmine-core/src/behavior/table.rs",

@@ -118,7 +118,7 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
         let rate = |t: f64| 2.0 * (n * documents * width) as f64 / t / 1e9;
         let prediction = indexes[0].1.predict(&corpus, &queries, &candidates, &targets, &run).unwrap();
         let gain = |(lead, cost): (usize, f64)| format!("{lead} ({:.2})", prediction.full / cost);
-        let told = |choice: Option<(usize, f64)>| choice.map_or_else(|| "none".into(), gain);
+        let describe = |choice: Option<(usize, f64)>| choice.map_or_else(|| "none".into(), gain);
         let best = GRID.iter().zip(&times[1..]).min_by(|a, b| a.1.total_cmp(b.1));
         println!(
             "{name}, k = {k}: full width {:.0} Gop/s, predicted {:.2} cycles a pair; auto {:.2} of it. Leading coordinates \
@@ -126,8 +126,8 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
             rate(times[0]),
             prediction.full,
             times[0] / times[times.len() - 1],
-            told(prediction.best()),
-            told(prediction.chosen()),
+            describe(prediction.best()),
+            describe(prediction.chosen()),
             best.map_or_else(String::new, |(lead, time)| format!("{lead} ({:.2})", times[0] / time)),
         );
         for (lead, time) in GRID.iter().zip(&times[1..]) {
@@ -141,7 +141,7 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
 
 fn main() {
     let repetitions = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(7);
-    let wanted: Vec<String> = std::env::args().skip(2).collect();
+    let names: Vec<String> = std::env::args().skip(2).collect();
     println!("int8 peak {:.0} Gop/s", peak::int8_gops(Isa::best()));
     let sets = [
         ("summaries_100k", real("summaries_100k", 2_000)),
@@ -150,8 +150,7 @@ fn main() {
         ("isotropic", Some(made(50_000, 0))),
     ];
     for (name, set) in sets {
-        if let Some((corpus, queries)) = set.filter(|_| wanted.is_empty() || wanted.iter().any(|w| w == name))
-        {
+        if let Some((corpus, queries)) = set.filter(|_| names.is_empty() || names.iter().any(|w| w == name)) {
             compare(name, &corpus, &queries, repetitions);
         }
     }

@@ -254,9 +254,9 @@ fn every_instance(n: usize, strict: bool) -> usize {
                 .filter(|pair| pair / n > pair % n && data.conflict(pair / n, pair % n))
                 .fold(0, |all, pair| all | 1 << pair);
             for size in 1..=n {
-                let wanted = *least.entry((rivals, size)).or_insert_with(|| data.least(size));
+                let expected = *least.entry((rivals, size)).or_insert_with(|| data.least(size));
                 let steps = data.plan(size, Remainder::Drop).map(|plan| plan.steps());
-                assert_eq!(steps, Ok(wanted), "{data:?}, size {size}");
+                assert_eq!(steps, Ok(expected), "{data:?}, size {size}");
             }
             seen += n;
         }
@@ -527,7 +527,7 @@ fn a_plan_is_restored_from_its_parts() {
 }
 
 #[test]
-fn a_stop_is_heard() {
+fn an_interrupt_ends_the_call() {
     let data = Data {
         positives: (0..400).map(|row| vec![row % 20]).collect(),
         negatives: vec![Vec::new(); 400],

@@ -3,33 +3,42 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+use crate::arch::codes::{Hit, Panel};
+use crate::arch::portable;
+use crate::arch::portable::buckets::{Shape, Signatures};
+use crate::arch::portable::feistel::ROUNDS;
+use crate::arch::portable::quantize::{Steps, Sums};
+use crate::arch::portable::simhash::Projections;
+use crate::arch::portable::sketch_family::Job;
+use crate::arch::portable::sketch_steps::Portable;
+use crate::arch::query_tile::QueryTile;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::x86_64::{avx2, avx512, avxvnni, peak, vnni256};
-use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
-use crate::dot_i8::{Hit, Panel, QueryTile, pack_panel_scalar, scan_panel_scalar};
-use crate::feistel::{ROUNDS, rounds_inline};
-use crate::hits_i8::dot_hits_i8_scalar;
 use crate::isa::Isa;
-use crate::peak::{f32_scalar, int8_scalar, sum_scalar};
-use crate::quantize::{Steps, Sums, largest_magnitude_scalar, quantize_scalar};
-use crate::rows_i8::dot_rows_i8_scalar;
-use crate::simhash::{Projections, signatures_scalar};
-use crate::sketch::{Job as SketchJob, Portable, sketch_sets_inline};
-use crate::sums::{add_codes_inline, add_row_inline};
-use crate::widen::{widen_bf16_scalar, widen_f16_scalar};
 
-/// Evaluates the expression of the requested instruction set, after checking that this processor has it.
+/// Evaluates the expression of the requested instruction set, after checking that this processor has it. An instruction
+/// set without an expression of its own evaluates that of AVX2.
 #[cfg(target_arch = "x86_64")]
 macro_rules! by_isa {
-    ($isa:expr, scalar: $scalar:expr, avx2: $avx2:expr, vnni256: $vnni256:expr, avx512: $avx512:expr $(,)?) => {
+    (
+        $isa:expr,
+        portable: $portable:expr,
+        avx2: $avx2:expr
+        $(, vnni256: $vnni256:expr)?
+        $(, avx512: $avx512:expr)?
+        $(,)?
+    ) => {
         match available($isa) {
-            Isa::Scalar => $scalar,
-            // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C.
-            Isa::Avx2 => unsafe { $avx2 },
-            // SAFETY: as above; an expression that needs more than AVX2 picks the encoding that was detected.
-            Isa::Vnni256 => unsafe { $vnni256 },
+            Isa::Scalar => $portable,
+            // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C; an expression
+            // that needs more than AVX2 picks the encoding that was detected.
+            $(Isa::Vnni256 => unsafe { $vnni256 },)?
             // SAFETY: as above, and AVX-512 F, BW, DQ, VL and VNNI.
-            Isa::Avx512 => unsafe { $avx512 },
+            $(Isa::Avx512 => unsafe { $avx512 },)?
+            // SAFETY: as above; each of these includes AVX2, FMA and F16C. Named one by one, so that an instruction set
+            // that comes later is placed here on purpose.
+            #[allow(unreachable_patterns, reason = "those with an expression of their own")]
+            Isa::Avx2 | Isa::Vnni256 | Isa::Avx512 => unsafe { $avx2 },
         }
     };
 }
@@ -37,9 +46,9 @@ macro_rules! by_isa {
 /// On other architectures `Scalar` is the only instruction set that passes the check.
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! by_isa {
-    ($isa:expr, scalar: $scalar:expr, $($other:tt)*) => {{
+    ($isa:expr, portable: $portable:expr, $($other:tt)*) => {{
         let _ = available($isa);
-        $scalar
+        $portable
     }};
 }
 
@@ -53,29 +62,24 @@ fn available(isa: Isa) -> Isa {
 pub(crate) fn dot<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f64; N] {
     by_isa!(
         isa,
-        scalar: rows.map(|row| crate::canonical::dot(q, row)),
+        portable: rows.map(|row| portable::canonical::dot(q, row)),
         avx2: avx2::canonical::dot(q, rows),
-        vnni256: avx2::canonical::dot(q, rows),
-        avx512: avx2::canonical::dot(q, rows),
     )
 }
 
 pub(crate) fn squared_distance<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f64; N] {
     by_isa!(
         isa,
-        scalar: rows.map(|row| crate::canonical::squared_distance(q, row)),
+        portable: rows.map(|row| portable::canonical::squared_distance(q, row)),
         avx2: avx2::canonical::squared_distance(q, rows),
-        vnni256: avx2::canonical::squared_distance(q, rows),
-        avx512: avx2::canonical::squared_distance(q, rows),
     )
 }
 
 pub(crate) fn pack_panel(isa: Isa, rows: &[i8], padded: usize, out: &mut [u8]) {
     by_isa!(
         isa,
-        scalar: pack_panel_scalar(rows, padded, out),
+        portable: portable::dot_i8::pack_panel(rows, padded, out),
         avx2: avx2::pack::pack_panel(rows, padded, out),
-        vnni256: avx2::pack::pack_panel(rows, padded, out),
         avx512: avx512::pack::pack_panel(rows, padded, out),
     );
 }
@@ -83,7 +87,7 @@ pub(crate) fn pack_panel(isa: Isa, rows: &[i8], padded: usize, out: &mut [u8]) {
 pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     by_isa!(
         isa,
-        scalar: scan_panel_scalar(queries, panel, hits),
+        portable: portable::dot_i8::scan_panel(queries, panel, hits),
         avx2: avx2::dot_i8::scan_panel(queries, panel, hits),
         vnni256: if Isa::Avx512.is_available() { vnni256::scan_panel(queries, panel, hits) } else { avxvnni::scan_panel(queries, panel, hits) },
         avx512: avx512::dot_i8::scan_panel(queries, panel, hits),
@@ -93,9 +97,8 @@ pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits:
 pub(crate) fn largest_magnitude(isa: Isa, x: &[f32]) -> u32 {
     by_isa!(
         isa,
-        scalar: largest_magnitude_scalar(x),
+        portable: portable::quantize::largest_magnitude(x),
         avx2: avx2::quantize::largest_magnitude(x),
-        vnni256: avx2::quantize::largest_magnitude(x),
         avx512: avx512::quantize::largest_magnitude(x),
     )
 }
@@ -103,9 +106,8 @@ pub(crate) fn largest_magnitude(isa: Isa, x: &[f32]) -> u32 {
 pub(crate) fn quantize(isa: Isa, x: &[f32], steps: Steps, codes: &mut [i8]) -> Sums {
     by_isa!(
         isa,
-        scalar: quantize_scalar(x, steps, codes),
+        portable: portable::quantize::quantize(x, steps, codes),
         avx2: avx2::quantize::quantize(x, steps, codes),
-        vnni256: avx2::quantize::quantize(x, steps, codes),
         avx512: avx512::quantize::quantize(x, steps, codes),
     )
 }
@@ -113,9 +115,8 @@ pub(crate) fn quantize(isa: Isa, x: &[f32], steps: Steps, codes: &mut [i8]) -> S
 pub(crate) fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
     by_isa!(
         isa,
-        scalar: widen_f16_scalar(bits, out),
+        portable: portable::widen::widen_f16(bits, out),
         avx2: avx2::widen::widen_f16(bits, out),
-        vnni256: avx2::widen::widen_f16(bits, out),
         avx512: avx512::widen::widen_f16(bits, out),
     );
 }
@@ -123,10 +124,9 @@ pub(crate) fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
 pub(crate) fn widen_bf16(isa: Isa, bits: &[u16], out: &mut [f32]) {
     by_isa!(
         isa,
-        scalar: widen_bf16_scalar(bits, out),
-        avx2: avx2::widen::widen_bf16(bits, out),
-        vnni256: avx2::widen::widen_bf16(bits, out),
-        avx512: avx512::widen::widen_bf16(bits, out),
+        portable: portable::widen::widen_bf16(bits, out),
+        avx2: avx2::recompiled::widen_bf16(bits, out),
+        avx512: avx512::recompiled::widen_bf16(bits, out),
     );
 }
 
@@ -140,9 +140,8 @@ pub(crate) fn dot_rows_i8(
 ) {
     by_isa!(
         isa,
-        scalar: dot_rows_i8_scalar(query, codes, stride, rows, out),
+        portable: portable::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         avx2: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
-        vnni256: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         avx512: avx512::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
     );
 }
@@ -157,9 +156,8 @@ pub(crate) fn dot_hits_i8(
 ) {
     by_isa!(
         isa,
-        scalar: dot_hits_i8_scalar(queries, rows, stride, hits, out),
+        portable: portable::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         avx2: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
-        vnni256: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         avx512: avx512::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
     );
 }
@@ -174,19 +172,17 @@ pub(crate) fn feistel_rounds(
 ) -> i64 {
     by_isa!(
         isa,
-        scalar: rounds_inline(keys, radices, left, right, out),
-        avx2: avx2::feistel::rounds(keys, radices, left, right, out),
-        vnni256: avx2::feistel::rounds(keys, radices, left, right, out),
-        avx512: avx512::feistel::rounds(keys, radices, left, right, out),
+        portable: portable::feistel::rounds(keys, radices, left, right, out),
+        avx2: avx2::recompiled::feistel_rounds(keys, radices, left, right, out),
+        avx512: avx512::recompiled::feistel_rounds(keys, radices, left, right, out),
     )
 }
 
-pub(crate) fn sketch_sets(isa: Isa, job: &SketchJob<'_>, out: &mut [u32]) {
+pub(crate) fn sketch_sets(isa: Isa, job: &Job<'_>, out: &mut [u32]) {
     by_isa!(
         isa,
-        scalar: sketch_sets_inline(Portable, job, out),
-        avx2: avx2::sketch::sketch_sets(job, out),
-        vnni256: avx2::sketch::sketch_sets(job, out),
+        portable: portable::sketch::sketch_sets(Portable, job, out),
+        avx2: avx2::recompiled::sketch_sets(job, out),
         avx512: avx512::sketch::sketch_sets(job, out),
     );
 }
@@ -194,20 +190,18 @@ pub(crate) fn sketch_sets(isa: Isa, job: &SketchJob<'_>, out: &mut [u32]) {
 pub(crate) fn add_row(isa: Isa, sums: &mut [f64], row: &[f32], factor: f64) {
     by_isa!(
         isa,
-        scalar: add_row_inline(sums, row, factor),
-        avx2: avx2::sums::add_row(sums, row, factor),
-        vnni256: avx2::sums::add_row(sums, row, factor),
-        avx512: avx512::sums::add_row(sums, row, factor),
+        portable: portable::sums::add_row(sums, row, factor),
+        avx2: avx2::recompiled::add_row(sums, row, factor),
+        avx512: avx512::recompiled::add_row(sums, row, factor),
     );
 }
 
 pub(crate) fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
     by_isa!(
         isa,
-        scalar: add_codes_inline(sums, codes, factor),
-        avx2: avx2::sums::add_codes(sums, codes, factor),
-        vnni256: avx2::sums::add_codes(sums, codes, factor),
-        avx512: avx512::sums::add_codes(sums, codes, factor),
+        portable: portable::sums::add_codes(sums, codes, factor),
+        avx2: avx2::recompiled::add_codes(sums, codes, factor),
+        avx512: avx512::recompiled::add_codes(sums, codes, factor),
     );
 }
 
@@ -220,9 +214,8 @@ pub(crate) fn signatures(
 ) -> u64 {
     by_isa!(
         isa,
-        scalar: signatures_scalar(projections, rows, out),
+        portable: portable::simhash::signatures(projections, rows, out),
         avx2: avx2::simhash::signatures(projections, rows, codes, out),
-        vnni256: avx2::simhash::signatures(projections, rows, codes, out),
         avx512: avx512::simhash::signatures(projections, rows, codes, out),
     )
 }
@@ -238,9 +231,8 @@ pub(crate) fn scatter(
 ) {
     by_isa!(
         isa,
-        scalar: scatter_columns(shape, 0..shape.width, signatures, values, factors, table, counts),
+        portable: portable::buckets::scatter_columns(shape, 0..shape.width, signatures, values, factors, table, counts),
         avx2: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
-        vnni256: avx2::buckets::scatter(shape, signatures, values, factors, table, counts),
         avx512: avx512::buckets::scatter(shape, signatures, values, factors, table, counts),
     );
 }
@@ -255,9 +247,8 @@ pub(crate) fn gather(
 ) {
     by_isa!(
         isa,
-        scalar: gather_columns(shape, 0..shape.width, signatures, table, factors, out),
+        portable: portable::buckets::gather_columns(shape, 0..shape.width, signatures, table, factors, out),
         avx2: avx2::buckets::gather(shape, signatures, table, factors, out),
-        vnni256: avx2::buckets::gather(shape, signatures, table, factors, out),
         avx512: avx512::buckets::gather(shape, signatures, table, factors, out),
     );
 }
@@ -265,9 +256,8 @@ pub(crate) fn gather(
 pub(crate) fn peak_f32(isa: Isa, rounds: u64) -> u64 {
     by_isa!(
         isa,
-        scalar: f32_scalar(rounds),
+        portable: portable::peak::f32(rounds),
         avx2: peak::f32_avx2(rounds),
-        vnni256: peak::f32_avx2(rounds),
         avx512: peak::f32_avx512(rounds),
     )
 }
@@ -275,7 +265,7 @@ pub(crate) fn peak_f32(isa: Isa, rounds: u64) -> u64 {
 pub(crate) fn peak_int8(isa: Isa, rounds: u64) -> u64 {
     by_isa!(
         isa,
-        scalar: int8_scalar(rounds),
+        portable: portable::peak::int8(rounds),
         avx2: peak::int8_avx2(rounds),
         vnni256: if Isa::Avx512.is_available() { peak::int8_vnni256(rounds) } else { peak::int8_avxvnni(rounds) },
         avx512: peak::int8_avx512(rounds),
@@ -285,9 +275,8 @@ pub(crate) fn peak_int8(isa: Isa, rounds: u64) -> u64 {
 pub(crate) fn sum(isa: Isa, words: &[u64]) -> u64 {
     by_isa!(
         isa,
-        scalar: sum_scalar(words),
-        avx2: peak::sum_avx2(words),
-        vnni256: peak::sum_avx2(words),
-        avx512: peak::sum_avx512(words),
+        portable: portable::peak::sum(words),
+        avx2: avx2::recompiled::sum_words(words),
+        avx512: avx512::recompiled::sum_words(words),
     )
 }

@@ -7,10 +7,9 @@
 //! Accumulator: i32; integer sums have no order. The whole stride is multiplied: codes lie in [-127, 127], and a query's
 //! codes beyond its width must be 0 (then a document's may be anything in that range).
 
+use crate::arch::codes::{Hit, MAX_WIDTH, ROW_ALIGNMENT};
 use crate::dispatch;
-use crate::dot_i8::{Hit, MAX_WIDTH};
 use crate::isa::Isa;
-use crate::rows_i8::ROW_ALIGNMENT;
 
 /// `out[i]` becomes the inner product of query `hits[i].query` of `queries` with row `hits[i].lane` of `rows`.
 ///
@@ -29,13 +28,4 @@ pub fn dot_hits_i8(isa: Isa, queries: &[i8], rows: &[i8], stride: usize, hits: &
     assert!(query <= queries.len() / stride, "hits on the queries there are");
     assert!(lane <= rows.len() / stride, "hits on the rows there are");
     dispatch::dot_hits_i8(isa, queries, rows, stride, hits, out);
-}
-
-/// The scalar form of [`dot_hits_i8`].
-pub(crate) fn dot_hits_i8_scalar(queries: &[i8], rows: &[i8], stride: usize, hits: &[Hit], out: &mut [i32]) {
-    for (out, hit) in out.iter_mut().zip(hits) {
-        let query = &queries[hit.query as usize * stride..][..stride];
-        let row = &rows[hit.lane as usize * stride..][..stride];
-        *out = query.iter().zip(row).map(|(q, d)| i32::from(*q) * i32::from(*d)).sum();
-    }
 }

@@ -3,10 +3,15 @@
 //! Every kernel takes the instruction set to use as its first argument, so that a test can force each one, and every
 //! kernel has a scalar form that is written to be read and is what the others are held to, bit for bit.
 //!
+//! Three layers, in this order: a public module states what its kernel computes and checks lengths; the private
+//! `dispatch` module picks the instruction set; `arch` holds the kernels, in `arch::portable` and one folder for each
+//! architecture, and the types that they share. A lower layer names no higher one, so a new architecture is a new folder,
+//! its line in `arch`, its instruction sets in `isa` and their arms in `dispatch`.
+//!
 //! Soundness, in three rules. A kernel for an instruction set is a safe function with `#[target_feature]`; it is
-//! reached only through the private `dispatch` module, which first looks the requested [`Isa`] up in the set that was
-//! detected on this processor and panics when it is not there. Lengths are checked with `assert!` once per call. What
-//! is left of `unsafe` are loads and stores of slices whose length the types or those assertions have fixed.
+//! reached only through `dispatch`, which first looks the requested [`Isa`] up in the set that was detected on this
+//! processor and panics when it is not there. Lengths are checked with `assert!` once per call. What is left of `unsafe`
+//! are loads and stores of slices whose length the types or those assertions have fixed.
 //!
 //! Results assume the default floating-point environment (round to nearest, denormals kept). A caller that cannot be
 //! sure of it holds a [`fpenv::DefaultFloatEnv`] meanwhile.
@@ -26,7 +31,6 @@ pub mod hits_i8;
 pub mod isa;
 pub mod peak;
 pub mod quantize;
-mod query_tile;
 pub mod rows_i8;
 pub mod simhash;
 pub mod sketch;

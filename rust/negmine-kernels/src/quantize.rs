@@ -24,8 +24,9 @@
 //! Sums run in the canonical order of `crate::canonical` (sixteen lanes, multiply then add), so every instruction set
 //! gives the same bits. Codes are rounded to nearest, ties to even. Empty rows give zeros.
 
+use crate::arch::codes::MAX_WIDTH;
+use crate::arch::portable::quantize::{Steps, magnitude};
 use crate::dispatch;
-use crate::dot_i8::MAX_WIDTH;
 use crate::isa::Isa;
 
 /// What a quantised row needs besides its codes.
@@ -137,52 +138,3 @@ pub fn round_down(x: f64) -> f32 {
 
 /// The bits of infinity; magnitudes are ordered as their bits, with NaN above.
 const INFINITY_BITS: u32 = 0x7f80_0000;
-
-fn magnitude(x: f32) -> u32 {
-    x.to_bits() & 0x7fff_ffff
-}
-
-/// What a kernel multiplies coordinates with: by `factor` to y, by `inverse` to codes, and codes by `scale` back.
-#[derive(Clone, Copy)]
-pub(crate) struct Steps {
-    pub(crate) factor: f64,
-    pub(crate) inverse: f64,
-    pub(crate) scale: f64,
-}
-
-impl Steps {
-    fn new(factor: f64, scale: f32) -> Self {
-        let scale = f64::from(scale);
-        Steps { factor, inverse: if scale == 0.0 { 0.0 } else { 1.0 / scale }, scale }
-    }
-}
-
-/// Sums over a row: of squared residuals, of squares, and of codes.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Sums {
-    pub(crate) error: f64,
-    pub(crate) norm: f64,
-    pub(crate) code_sum: i32,
-}
-
-/// The scalar form: the bits of the largest magnitude.
-pub(crate) fn largest_magnitude_scalar(x: &[f32]) -> u32 {
-    x.iter().map(|x| magnitude(*x)).max().unwrap_or(0)
-}
-
-/// The scalar form: the codes of a row and its sums, in canonical order.
-pub(crate) fn quantize_scalar(x: &[f32], steps: Steps, codes: &mut [i8]) -> Sums {
-    use crate::canonical::{LANES, add_lanes};
-    let (mut error, mut norm, mut code_sum) = ([0.0; LANES], [0.0; LANES], 0);
-    for (j, (x, code)) in x.iter().zip(codes).enumerate() {
-        let y = f64::from(*x) * steps.factor;
-        let rounded = (y * steps.inverse).round_ties_even();
-        let residual = y - rounded * steps.scale;
-        let (square, residual) = (y * y, residual * residual);
-        norm[j % LANES] += square;
-        error[j % LANES] += residual;
-        *code = rounded as i8;
-        code_sum += i32::from(*code);
-    }
-    Sums { error: add_lanes(error), norm: add_lanes(norm), code_sum }
-}

@@ -7,12 +7,10 @@
 //! are signed; the dot-product instruction wants one side unsigned, so rows are shifted by 128 in registers and the
 //! result is corrected by 128 times the query's sum.
 
+use crate::arch::codes::MAX_WIDTH;
+pub use crate::arch::codes::ROW_ALIGNMENT;
 use crate::dispatch;
-use crate::dot_i8::MAX_WIDTH;
 use crate::isa::Isa;
-
-/// A row of codes starts at a multiple of this many bytes and fills whole ones.
-pub const ROW_ALIGNMENT: usize = 64;
 
 /// `out[i]` becomes the inner product of `query` with row `rows[i]` of `codes`.
 ///
@@ -35,12 +33,4 @@ pub fn dot_rows_i8(isa: Isa, query: &[i8], codes: &[i8], stride: usize, rows: &[
     let last = rows.iter().max().map_or(0, |row| *row as usize + 1);
     assert!(last <= codes.len() / stride, "rows inside the codes");
     dispatch::dot_rows_i8(isa, query, codes, stride, rows, out);
-}
-
-/// The scalar form of [`dot_rows_i8`].
-pub(crate) fn dot_rows_i8_scalar(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
-    for (out, row) in out.iter_mut().zip(rows) {
-        let row = &codes[*row as usize * stride..][..query.len()];
-        *out = query.iter().zip(row).map(|(q, d)| i32::from(*q) * i32::from(*d)).sum();
-    }
 }

@@ -25,22 +25,3 @@ pub fn add_codes(isa: Isa, sums: &mut [i32], codes: &[i8], factor: i16) {
     assert_eq!(sums.len(), codes.len(), "a sum for each coordinate");
     dispatch::add_codes(isa, sums, codes, factor);
 }
-
-/// The text that every instruction set compiles.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-pub(crate) fn add_row_inline(sums: &mut [f64], row: &[f32], factor: f64) {
-    for (sum, x) in sums.iter_mut().zip(row) {
-        let product = f64::from(*x) * factor;
-        *sum += product;
-    }
-}
-
-/// The text that every instruction set compiles.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
-pub(crate) fn add_codes_inline(sums: &mut [i32], codes: &[i8], factor: i16) {
-    for (sum, code) in sums.iter_mut().zip(codes) {
-        *sum = sum.wrapping_add(i32::from(*code) * i32::from(factor));
-    }
-}

@@ -24,22 +24,3 @@ pub fn widen_bf16(isa: Isa, bits: &[u16], out: &mut [f32]) {
     assert_eq!(bits.len(), out.len(), "as many results as inputs");
     dispatch::widen_bf16(isa, bits, out);
 }
-
-/// The scalar form of [`widen_f16`].
-pub(crate) fn widen_f16_scalar(bits: &[u16], out: &mut [f32]) {
-    for (out, bits) in out.iter_mut().zip(bits) {
-        *out = half::f16::from_bits(*bits).to_f32();
-    }
-}
-
-/// The scalar form of [`widen_bf16`], which the vector modules compile again for their instructions.
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "inlined into functions with target features, it uses their vectors"
-)]
-pub(crate) fn widen_bf16_scalar(bits: &[u16], out: &mut [f32]) {
-    for (out, bits) in out.iter_mut().zip(bits) {
-        *out = f32::from_bits(u32::from(*bits) << 16);
-    }
-}

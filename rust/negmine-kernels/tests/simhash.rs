@@ -69,7 +69,7 @@ fn any_number_of_rows() {
 
 /// Every row that holds what is not finite is told, and of the others only those whose squares overflow.
 #[test]
-fn what_is_not_finite_is_told() {
+fn what_is_not_finite_is_reported() {
     let mut random = Random(5);
     for width in [1, 7, 16, 65] {
         let projections = projections(&mut random, width, 3, 16);

@@ -1,9 +1,7 @@
-//! Behaviour sequences: signatures, tables, and attention by hashing.
+//! Behaviour sequences: tables, and attention by hashing.
 
-use negmine_core::behavior::{
-    self, Counts, CountsMut, Histories, Normalize, Ragged, Shape, Table, TableMut, Update,
-};
-use negmine_core::sketch;
+use negmine_core::base::csr::Offsets;
+use negmine_core::behavior::{self, Counts, CountsMut, Histories, Normalize, Shape, Table, TableMut, Update};
 use numpy::{
     PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray3, PyReadwriteArray4,
@@ -11,62 +9,8 @@ use numpy::{
 use pyo3::prelude::*;
 
 use crate::convert::{RowsArg, matrix};
+use crate::sketch::SimHash;
 use crate::{call, errors};
-
-/// Signs of random projections.
-#[pyclass(frozen, module = "negmine._native")]
-pub(crate) struct SimHash {
-    inner: sketch::SimHash,
-}
-
-#[pymethods]
-impl SimHash {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        m: usize,
-        tau: usize,
-        dim: usize,
-        seed: u64,
-        center: Option<PyReadonlyArray1<'_, f32>>,
-    ) -> PyResult<Self> {
-        let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
-        let inner =
-            sketch::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
-        Ok(Self { inner })
-    }
-
-    /// The projections, (m, dim).
-    #[getter]
-    fn projections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let rows = self.inner.projections().to_vec();
-        let bits = rows.len() / self.inner.dim();
-        matrix(py, rows, bits, self.inner.dim())
-    }
-
-    fn signatures<'py>(
-        &self,
-        py: Python<'py>,
-        rows: RowsArg<'_>,
-        argument: &str,
-        mask: Option<PyReadonlyArray1<'_, bool>>,
-        num_threads: usize,
-    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let rows = rows.rows(py, name(argument))?;
-        let mask = mask.as_ref().map(|mask| mask.as_slice()).transpose()?;
-        let words = call::run(py, num_threads, None, |run| self.inner.signatures(&rows, mask, run))?;
-        matrix(py, words, rows.len(), self.inner.groups())
-    }
-}
-
-/// The names of arguments that the core may have to name.
-fn name(argument: &str) -> &'static str {
-    match argument {
-        "behaviours" => "behaviours",
-        "candidates" => "candidates",
-        _ => "x",
-    }
-}
 
 fn normalize(py: Python<'_>, name: &str) -> PyResult<Normalize> {
     Ok(match name {
@@ -83,8 +27,8 @@ fn normalize(py: Python<'_>, name: &str) -> PyResult<Normalize> {
     })
 }
 
-fn lists(py: Python<'_>, offsets: &PyReadonlyArray1<'_, i64>, rows: usize) -> PyResult<Ragged> {
-    Ragged::new("offsets", offsets.as_slice()?, rows).map_err(|error| errors::raise(py, &error))
+fn lists(py: Python<'_>, offsets: &PyReadonlyArray1<'_, i64>, rows: usize) -> PyResult<Offsets> {
+    Offsets::new("offsets", offsets.as_slice()?, rows).map_err(|error| errors::raise(py, &error))
 }
 
 fn shape(dim: &[usize]) -> Shape {
@@ -201,7 +145,7 @@ pub(crate) fn sdim_forward<'py>(
     let keys = behaviours.rows(py, "behaviours")?;
     let candidates = candidates.rows(py, "candidates")?;
     let pooling = (normalize(py, normalize_name)?, skip_empty);
-    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
     let histories = Histories {
         keys: &keys,
         mask: mask.as_ref().map(|mask| mask.as_slice()).transpose()?,
@@ -227,10 +171,11 @@ pub(crate) fn nearest<'py>(
     num_threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let (n, groups) = candidates.as_array().dim();
-    let per_list = |rows: usize| Ragged::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
+    let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
     let (of_candidates, of_behaviours) = (per_list(n), per_list(behaviours.as_array().nrows()));
-    let wanted = (candidates.as_slice()?, &of_candidates);
-    let known = (behaviours.as_slice()?, &of_behaviours);
-    let rows = call::run(py, num_threads, None, |run| behavior::nearest(groups, wanted, known, k, run))?;
+    let candidates = (candidates.as_slice()?, &of_candidates);
+    let behaviours = (behaviours.as_slice()?, &of_behaviours);
+    let rows =
+        call::run(py, num_threads, None, |run| behavior::nearest(groups, candidates, behaviours, k, run))?;
     matrix(py, rows, n, k)
 }

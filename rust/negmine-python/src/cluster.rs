@@ -30,8 +30,8 @@ pub(crate) fn kmeans<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<ClusterArrays<'py>> {
     let rows = embeddings.rows(py, "embeddings")?;
-    let wanted = KMeans { clusters: n_clusters, iterations, metric: metric(py, metric_name)?, seed };
-    let found = call::run(py, num_threads, progress.as_ref(), |run| wanted.fit(&rows, run))?;
+    let request = KMeans { clusters: n_clusters, iterations, metric: metric(py, metric_name)?, seed };
+    let found = call::run(py, num_threads, progress.as_ref(), |run| request.fit(&rows, run))?;
     arrays(py, found, n_clusters)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn balanced_clusters<'py>(
             ));
         }
     };
-    let wanted = Balanced { clusters: n_clusters, quality, seed };
-    let found = call::run(py, num_threads, progress.as_ref(), |run| wanted.fit(&rows, run))?;
+    let request = Balanced { clusters: n_clusters, quality, seed };
+    let found = call::run(py, num_threads, progress.as_ref(), |run| request.fit(&rows, run))?;
     arrays(py, found, n_clusters)
 }

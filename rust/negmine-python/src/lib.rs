@@ -30,7 +30,7 @@ mod _native {
         false_negative_pairs, group_rows, restore_no_duplicate_plan, sample_balanced_margins, topic_batches,
     };
     #[pymodule_export]
-    use super::behavior::{SdimPass, SimHash, nearest, sdim_forward, table_query, table_update};
+    use super::behavior::{SdimPass, nearest, sdim_forward, table_query, table_update};
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]
@@ -41,7 +41,7 @@ mod _native {
     use super::mine::{random_negatives, select};
     #[pymodule_export]
     use super::sketch::{
-        connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,
-        shingle_sets,
+        SimHash, connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition,
+        minhash_signatures, shingle_sets,
     };
 }

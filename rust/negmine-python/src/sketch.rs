@@ -1,13 +1,14 @@
-//! Sets: tokens in, signatures and groups out.
+//! Sketches: signatures of vectors and sets, and near-duplicates.
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::sketch::{
-    Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates, spanning,
+    self, Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates,
+    spanning,
 };
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::convert::matrix;
+use crate::convert::{RowsArg, matrix};
 use crate::{call, errors};
 
 /// `negmine.sketches.Sets`: where each set begins, and the tokens of all.
@@ -167,7 +168,7 @@ pub(crate) fn lsh_duplicates<'py>(
     let found = call::run(py, num_threads, progress.as_ref(), |run| {
         near_duplicates(all, words, cut, threshold, evidence, run)
     })?;
-    let side = |row: fn(&negmine_core::sketch::Link) -> u32| {
+    let side = |row: fn(&sketch::Link) -> u32| {
         PyArray1::from_iter(py, found.links.iter().map(|link| i64::from(row(link))))
     };
     let (left, right) = (side(|link| link.a), side(|link| link.b));
@@ -189,4 +190,59 @@ pub(crate) fn connected_groups<'py>(
     let (left, right) = (left.as_slice()?, right.as_slice()?);
     let (groups, joined) = call::run(py, 1, None, |_| spanning(rows, left, right))?;
     Ok((PyArray1::from_vec(py, groups), PyArray1::from_vec(py, joined)))
+}
+
+/// Signs of random projections.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct SimHash {
+    pub(crate) inner: sketch::SimHash,
+}
+
+#[pymethods]
+impl SimHash {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        m: usize,
+        tau: usize,
+        dim: usize,
+        seed: u64,
+        center: Option<PyReadonlyArray1<'_, f32>>,
+    ) -> PyResult<Self> {
+        let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
+        let inner =
+            sketch::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
+        Ok(Self { inner })
+    }
+
+    /// The projections, (m, dim).
+    #[getter]
+    fn projections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let rows = self.inner.projections().to_vec();
+        let bits = rows.len() / self.inner.dim();
+        matrix(py, rows, bits, self.inner.dim())
+    }
+
+    fn signatures<'py>(
+        &self,
+        py: Python<'py>,
+        rows: RowsArg<'_>,
+        argument: &str,
+        mask: Option<PyReadonlyArray1<'_, bool>>,
+        num_threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let rows = rows.rows(py, name(argument))?;
+        let mask = mask.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let words = call::run(py, num_threads, None, |run| self.inner.signatures(&rows, mask, run))?;
+        matrix(py, words, rows.len(), self.inner.groups())
+    }
+}
+
+/// The names of arguments that the core may have to name.
+fn name(argument: &str) -> &'static str {
+    match argument {
+        "behaviours" => "behaviours",
+        "candidates" => "candidates",
+        _ => "x",
+    }
 }

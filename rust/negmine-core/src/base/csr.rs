@@ -1,6 +1,25 @@
-//! Lists of numbers per row, as offsets and entries.
+//! Ragged lists, as offsets and entries: borrowed from the caller, owned, or offsets alone.
+
+use std::ops::Range;
 
 use super::{Error, Result};
+
+/// Checks that offsets of `rows` lists start at 0, never fall, and end at the number of entries.
+fn check_offsets(argument: &'static str, offsets: &[i64], rows: usize, entries: usize) -> Result<()> {
+    if offsets.len() != rows + 1 {
+        return Err(Error::Length { argument, expected: rows, got: offsets.len().saturating_sub(1) });
+    }
+    if offsets[0] != 0 {
+        return Err(Error::RaggedCsr { argument, row: 0 });
+    }
+    if let Some(row) = offsets.windows(2).position(|w| w[0] > w[1]) {
+        return Err(Error::RaggedCsr { argument, row });
+    }
+    if offsets[rows] != entries as i64 {
+        return Err(Error::RaggedCsr { argument, row: rows.saturating_sub(1) });
+    }
+    Ok(())
+}
 
 /// Borrowed CSR as it comes over the border: entries of row `i` are `items[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Copy, Debug)]
@@ -15,18 +34,7 @@ impl<'a, T> CsrView<'a, T> {
     /// # Errors
     /// A wrong number of rows, or offsets that do not start at 0, fall, or do not end at the number of entries.
     pub fn new(argument: &'static str, offsets: &'a [i64], items: &'a [T], rows: usize) -> Result<Self> {
-        if offsets.len() != rows + 1 {
-            return Err(Error::Length { argument, expected: rows, got: offsets.len().saturating_sub(1) });
-        }
-        if offsets[0] != 0 {
-            return Err(Error::RaggedCsr { argument, row: 0 });
-        }
-        if let Some(row) = offsets.windows(2).position(|w| w[0] > w[1]) {
-            return Err(Error::RaggedCsr { argument, row });
-        }
-        if offsets[rows] != items.len() as i64 {
-            return Err(Error::RaggedCsr { argument, row: rows.saturating_sub(1) });
-        }
+        check_offsets(argument, offsets, rows, items.len())?;
         Ok(Self { offsets, items })
     }
 
@@ -50,7 +58,7 @@ impl<'a, T> CsrView<'a, T> {
 
     /// Where row `i` begins and ends among the entries.
     #[must_use]
-    pub fn range(&self, i: usize) -> std::ops::Range<usize> {
+    pub fn range(&self, i: usize) -> Range<usize> {
         self.offsets[i] as usize..self.offsets[i + 1] as usize
     }
 
@@ -102,30 +110,131 @@ impl CsrView<'_> {
     }
 }
 
-/// Owned CSR that is built row by row.
+/// Where each of some lists that follow one another begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offsets(Vec<usize>);
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self(vec![0])
+    }
+}
+
+impl Offsets {
+    /// List `i` holds the entries `offsets[i]..offsets[i + 1]` of all `entries`.
+    ///
+    /// # Errors
+    /// Offsets that do not start at 0, fall, or do not end at the number of entries.
+    pub fn new(argument: &'static str, offsets: &[i64], entries: usize) -> Result<Self> {
+        let lists = offsets.len().checked_sub(1).ok_or(Error::RaggedCsr { argument, row: 0 })?;
+        check_offsets(argument, offsets, lists, entries)?;
+        Ok(Self(offsets.iter().map(|offset| *offset as usize).collect()))
+    }
+
+    /// `lists` lists of `len` entries.
+    #[must_use]
+    pub fn uniform(lists: usize, len: usize) -> Self {
+        Self((0..=lists).map(|list| list * len).collect())
+    }
+
+    /// Number of lists.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// Whether there are no lists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of entries of all lists.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.0[self.len()]
+    }
+
+    /// Where list `i` begins and ends among the entries.
+    #[inline]
+    #[must_use]
+    pub fn range(&self, i: usize) -> Range<usize> {
+        self.0[i]..self.0[i + 1]
+    }
+
+    /// Where every list begins and ends among the entries, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.0.windows(2).map(|ends| ends[0]..ends[1])
+    }
+
+    /// An array of `width` numbers an entry, as one slice for each list.
+    ///
+    /// # Panics
+    /// Where the array has fewer entries.
+    pub fn split<'a, T>(&self, array: &'a mut [T], width: usize) -> impl Iterator<Item = &'a mut [T]> {
+        let mut rest = array;
+        self.ranges().map(move |range| {
+            let (list, after) = std::mem::take(&mut rest).split_at_mut(range.len() * width);
+            rest = after;
+            list
+        })
+    }
+}
+
+/// Owned lists.
 #[derive(Clone, Debug)]
 pub struct Lists<T> {
-    offsets: Vec<usize>,
+    offsets: Offsets,
     items: Vec<T>,
 }
 
 impl<T> Default for Lists<T> {
     fn default() -> Self {
-        Self { offsets: vec![0], items: Vec::new() }
+        Self { offsets: Offsets::default(), items: Vec::new() }
+    }
+}
+
+impl<T: Copy + Default> Lists<T> {
+    /// Items by their label, which is below `labels`; a list keeps the order of its items.
+    pub(crate) fn grouped(
+        items: impl Iterator<Item = T> + Clone,
+        labels: usize,
+        label: impl Fn(T) -> usize,
+    ) -> Self {
+        let mut offsets = vec![0; labels + 1];
+        for item in items.clone() {
+            offsets[label(item) + 1] += 1;
+        }
+        for j in 0..labels {
+            offsets[j + 1] += offsets[j];
+        }
+        let mut next = offsets.clone();
+        let mut out = vec![T::default(); offsets[labels]];
+        for item in items {
+            let next = &mut next[label(item)];
+            out[*next] = item;
+            *next += 1;
+        }
+        Self { offsets: Offsets(offsets), items: out }
     }
 }
 
 impl<T> Lists<T> {
+    /// One item in every list.
+    pub(crate) fn single(items: Vec<T>) -> Self {
+        Self { offsets: Offsets::uniform(items.len(), 1), items }
+    }
+
     /// Appends a row.
     pub fn push_row(&mut self, row: impl IntoIterator<Item = T>) {
         self.items.extend(row);
-        self.offsets.push(self.items.len());
+        self.offsets.0.push(self.items.len());
     }
 
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.offsets.len()
     }
 
     /// Whether there are no rows.
@@ -135,20 +244,34 @@ impl<T> Lists<T> {
     }
 
     /// The entries of row `i`.
+    #[inline]
     #[must_use]
     pub fn row(&self, i: usize) -> &[T] {
         &self.items[self.range(i)]
     }
 
     /// Where row `i` begins and ends among the entries.
+    #[inline]
     #[must_use]
-    pub fn range(&self, i: usize) -> std::ops::Range<usize> {
-        self.offsets[i]..self.offsets[i + 1]
+    pub fn range(&self, i: usize) -> Range<usize> {
+        self.offsets.range(i)
+    }
+
+    /// Where rows begin and end.
+    #[must_use]
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
     }
 
     /// All entries, row after row.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.items
+    }
+
+    /// All entries, row after row.
+    #[must_use]
+    pub fn into_items(self) -> Vec<T> {
+        self.items
     }
 }

@@ -102,7 +102,7 @@ pub enum Error {
         limit: usize,
     },
     /// No memory can be had for an answer.
-    NoRoom {
+    OutOfMemory {
         /// The argument that sets its size.
         argument: &'static str,
         /// Entries of the answer.
@@ -132,11 +132,11 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "`{argument}` must be between 1 and {} wide; got width {width}.",
-                    super::matrix::MAX_WIDTH
+                    super::limits::MAX_WIDTH
                 )
             }
             Self::TooManyRows { argument, rows } => {
-                write!(f, "`{argument}` must have at most {} rows; got {rows}.", super::matrix::MAX_ROWS)
+                write!(f, "`{argument}` must have at most {} rows; got {rows}.", super::limits::MAX_ROWS)
             }
             Self::Length { argument, expected, got } => {
                 write!(f, "`{argument}` must have length {expected}; got {got}.")
@@ -160,7 +160,7 @@ impl fmt::Display for Error {
             Self::MemoryLimit { needed, limit } => {
                 write!(f, "`memory_limit` must be at least {needed} bytes for this work; got {limit}.")
             }
-            Self::NoRoom { argument, entries, instead } => write!(
+            Self::OutOfMemory { argument, entries, instead } => write!(
                 f,
                 "`{argument}` must leave an answer that fits memory; got one of {entries} entries. {instead}"
             ),
@@ -180,8 +180,16 @@ pub fn check_length(argument: &'static str, expected: usize, got: usize) -> Resu
 }
 
 /// An empty vector that has room for an answer: where there is no memory, an error and not the end of the process.
-pub(crate) fn room_for<T>(argument: &'static str, entries: u128, instead: &'static str) -> Result<Vec<T>> {
+pub(crate) fn try_with_capacity<T>(
+    argument: &'static str,
+    entries: u128,
+    instead: &'static str,
+) -> Result<Vec<T>> {
     let mut out = Vec::new();
     let reserved = usize::try_from(entries).map(|entries| out.try_reserve_exact(entries));
-    if matches!(reserved, Ok(Ok(()))) { Ok(out) } else { Err(Error::NoRoom { argument, entries, instead }) }
+    if matches!(reserved, Ok(Ok(()))) {
+        Ok(out)
+    } else {
+        Err(Error::OutOfMemory { argument, entries, instead })
+    }
 }

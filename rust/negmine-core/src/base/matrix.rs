@@ -8,13 +8,8 @@ use negmine_kernels::aligned::{Plain, prefetch};
 use negmine_kernels::isa::Isa;
 use negmine_kernels::{quantize, widen};
 
+use super::limits::{MAX_ROWS, MAX_WIDTH};
 use super::{Error, Result};
-
-/// The widest row for which 255 * 127 * width stays below 2^31, so that an int32 sum of int8 products is exact.
-pub const MAX_WIDTH: usize = 65_536;
-
-/// Row numbers are u32 inside the core.
-pub const MAX_ROWS: usize = u32::MAX as usize;
 
 /// The elements of a matrix as the caller holds them.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 pub mod csr;
 pub mod error;
+pub mod limits;
 pub mod math;
 pub mod matrix;
 pub mod order;

@@ -1,4 +1,4 @@
-//! The one order of answers: score descending, then row ascending.
+//! Orders: answers by score descending, then row ascending; the highest of many numbers; bits that order like floats.
 
 use std::cmp::Ordering;
 
@@ -86,6 +86,74 @@ impl Best {
     }
 }
 
+/// The `depth` highest of many numbers.
+#[derive(Debug)]
+pub(crate) struct Highest {
+    depth: usize,
+    /// Unsorted; those beyond `depth` wait for the next cut.
+    values: Vec<f64>,
+    /// The lowest of the `depth` highest as of the last cut.
+    last: f64,
+}
+
+/// Numbers that wait at least before the highest are selected again.
+const WAITING: usize = 4;
+
+impl Default for Highest {
+    fn default() -> Self {
+        Self { depth: 0, values: Vec::new(), last: f64::NEG_INFINITY }
+    }
+}
+
+impl Highest {
+    /// Bytes that the `depth` highest take at most.
+    pub(crate) fn bytes(depth: usize) -> usize {
+        (2 * depth + WAITING) * size_of::<f64>()
+    }
+
+    /// The lowest of the `depth` highest, as of the last cut; -inf before the first.
+    #[inline]
+    pub(crate) fn lowest(&self) -> f64 {
+        self.last
+    }
+
+    pub(crate) fn clear(&mut self, depth: usize) {
+        self.depth = depth;
+        self.values.clear();
+        self.last = f64::NEG_INFINITY;
+    }
+
+    /// Takes a number; true where `last` may have risen. A number of which nothing is certain, NaN, is none.
+    pub(crate) fn offer(&mut self, value: f64) -> bool {
+        if self.depth == 0 || value.is_nan() || value <= self.last {
+            return false;
+        }
+        self.values.push(value);
+        let full = self.depth + self.depth / 2 + WAITING;
+        let first = self.values.len() == self.depth && self.last == f64::NEG_INFINITY;
+        if !first && self.values.len() < full {
+            return false;
+        }
+        let (_, last, _) = self.values.select_nth_unstable_by(self.depth - 1, |a, b| b.total_cmp(a));
+        self.last = *last;
+        self.values.truncate(self.depth);
+        true
+    }
+}
+
+/// Bits that order like the number, which is not NaN.
+#[inline]
+pub(crate) fn sortable_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits }
+}
+
+/// The number of such bits.
+#[inline]
+pub(crate) fn from_sortable_bits(bits: u32) -> f32 {
+    f32::from_bits(if bits >> 31 == 1 { bits & 0x7fff_ffff } else { !bits })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +178,25 @@ mod tests {
             all.sort_by(Scored::rank);
             all.truncate(k);
             prop_assert_eq!(best.sorted(), all);
+        }
+
+        #[test]
+        fn the_lowest_of_the_highest_is_reached_by_so_many(
+            values in prop::collection::vec(prop_oneof![-3.0_f64..3.0, Just(f64::NEG_INFINITY), Just(f64::NAN)], 0..80),
+            depth in 0_usize..12,
+        ) {
+            let mut highest = Highest::default();
+            highest.clear(depth);
+            for (i, &value) in values.iter().enumerate() {
+                let before = highest.last;
+                let cut = highest.offer(value);
+                prop_assert!(highest.last >= before && (cut || highest.last == before));
+                let mut sorted: Vec<f64> = values[..=i].iter().copied().filter(|value| !value.is_nan()).collect();
+                sorted.sort_by(|a, b| b.total_cmp(a));
+                let exact = if depth == 0 { f64::NEG_INFINITY } else { *sorted.get(depth - 1).unwrap_or(&f64::NEG_INFINITY) };
+                prop_assert!(highest.last <= exact);
+                prop_assert!(!cut || highest.last == exact);
+            }
         }
     }
 }

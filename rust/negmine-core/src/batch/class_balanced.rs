@@ -9,9 +9,9 @@
 
 use std::ops::Range;
 
-use super::without_replacement::Deal;
+use super::without_replacement::WithoutReplacement;
 use crate::base::csr::CsrView;
-use crate::base::error::room_for;
+use crate::base::error::try_with_capacity;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, below, unit};
 use crate::base::{Error, Result};
@@ -56,21 +56,22 @@ impl ClassBatches<'_> {
         let draws = Draws::new(self.seed, Stream::Classes);
         let total = batches.end.saturating_sub(batches.start) as usize;
         let entries = (total as u128 * self.per_batch as u128).saturating_mul(self.per_class as u128);
-        let mut out = room_for("batch_size", entries, "Ask for smaller batches.")?;
-        let deal = Deal { draws: &draws, key: 0, n: classes as u64, p: self.per_batch as u64 };
+        let mut out = try_with_capacity("batch_size", entries, "Ask for smaller batches.")?;
+        let classes_drawn =
+            WithoutReplacement { draws: &draws, key: 0, n: classes as u64, p: self.per_batch as u64 };
         for (done, batch) in batches.enumerate() {
             if done > 0 && done.is_multiple_of(256) && (run.poll)(done, total) {
                 return Err(Error::Interrupted);
             }
-            let hand = u128::from(epoch) * u128::from(self.batches) + u128::from(batch);
-            for (class, before) in deal.hand(hand) {
+            let number = u128::from(epoch) * u128::from(self.batches) + u128::from(batch);
+            for (class, before) in classes_drawn.batch(number) {
                 self.take(&draws, class, before, &mut out);
             }
         }
         Ok(out)
     }
 
-    /// The rows of a class when it is dealt for the `visit`-th time.
+    /// The rows of a class when it is drawn for the `visit`-th time.
     fn take(&self, draws: &Draws, class: u64, visit: u128, out: &mut Vec<i64>) {
         let rows = self.classes.row(class as usize);
         for _ in 0..self.per_class / rows.len() {
@@ -78,8 +79,8 @@ impl ClassBatches<'_> {
         }
         let rest = (self.per_class % rows.len()) as u64;
         if rest > 0 {
-            let deal = Deal { draws, key: 1 + class, n: rows.len() as u64, p: rest };
-            out.extend(deal.hand(visit).into_iter().map(|(row, _)| rows[row as usize]));
+            let drawn = WithoutReplacement { draws, key: 1 + class, n: rows.len() as u64, p: rest };
+            out.extend(drawn.batch(visit).into_iter().map(|(row, _)| rows[row as usize]));
         }
     }
 }

@@ -7,6 +7,7 @@
 //! cluster that is larger than what a batch has room for is cut into equal parts, which are shuffled on their own.
 
 use super::permutation::Permutation;
+use crate::base::csr::{Lists, Offsets};
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, below};
 use crate::base::{Error, Result};
@@ -40,26 +41,9 @@ pub fn group(labels: &[i64], groups: usize) -> Result<(Vec<i64>, Vec<i64>)> {
     if let Some(&row) = labels.iter().find(|label| **label < 0 || **label >= groups as i64) {
         return Err(Error::RowOutOfRange { argument: "labels", row, rows: groups });
     }
-    Ok(grouped(labels, groups, 0..labels.len() as i64))
-}
-
-/// `rows` in their order, grouped by label.
-fn grouped(labels: &[i64], groups: usize, rows: impl Iterator<Item = i64> + Clone) -> (Vec<i64>, Vec<i64>) {
-    let mut offsets = vec![0_i64; groups + 1];
-    for row in rows.clone() {
-        offsets[labels[row as usize] as usize + 1] += 1;
-    }
-    for group in 0..groups {
-        offsets[group + 1] += offsets[group];
-    }
-    let mut next = offsets.clone();
-    let mut out = vec![0; offsets[groups] as usize];
-    for row in rows {
-        let end = &mut next[labels[row as usize] as usize];
-        out[*end as usize] = row;
-        *end += 1;
-    }
-    (offsets, out)
+    let groups = Lists::grouped(0..labels.len() as i64, groups, |row| labels[row as usize] as usize);
+    let ends = groups.offsets().ranges().map(|range| range.end as i64);
+    Ok((std::iter::once(0).chain(ends).collect(), groups.into_items()))
 }
 
 impl ClusterBatches<'_> {
@@ -84,14 +68,16 @@ impl ClusterBatches<'_> {
         Permutation::new(n as u64, self.seed, epoch).fill(0, &mut order, run)?;
         let drawn: usize = (0..n.div_ceil(self.batch)).map(|batch| self.drawn(batch)).sum();
         let (random, rest) = order.split_at(drawn);
-        let (offsets, rows) = grouped(self.labels, self.clusters, rest.iter().copied());
+        let label = |row: i64| self.labels[row as usize] as usize;
+        let groups = Lists::grouped(rest.iter().copied(), self.clusters, label);
+        let rows = groups.items();
         if (run.poll)(0, 1) {
             return Err(Error::Interrupted);
         }
-        let parts = self.parts(&offsets);
+        let parts = self.parts(groups.offsets());
         let draws = Draws::new(self.seed, Stream::ClusterOrder);
         let clustered = if self.tree {
-            self.by_neighbours(&parts, &rows, &draws, epoch)
+            self.by_neighbours(&parts, rows, &draws, epoch)
         } else {
             let order = Permutation::keyed(parts.len() as u64, &draws, [0, 0, epoch]);
             let mut out = Vec::with_capacity(rows.len());
@@ -114,11 +100,11 @@ impl ClusterBatches<'_> {
     }
 
     /// Clusters as ranges of rows, those too large for a batch in parts whose sizes differ by at most one.
-    fn parts(&self, offsets: &[i64]) -> Vec<std::ops::Range<usize>> {
+    fn parts(&self, clusters: &Offsets) -> Vec<std::ops::Range<usize>> {
         let room = (self.batch - self.random).max(1);
-        let mut parts = Vec::with_capacity(offsets.len() - 1);
-        for ends in offsets.windows(2) {
-            let (begin, size) = (ends[0] as usize, (ends[1] - ends[0]) as usize);
+        let mut parts = Vec::with_capacity(clusters.len());
+        for range in clusters.ranges() {
+            let (begin, size) = (range.start, range.len());
             let pieces = size.div_ceil(room);
             parts.extend((0..pieces).map(|i| begin + size * i / pieces..begin + size * (i + 1) / pieces));
         }
@@ -195,11 +181,11 @@ impl ClusterBatches<'_> {
             out.extend_from_slice(few);
             (clustered, random) = (other, others);
         }
-        let wanted = self.emitted * self.batch;
-        if wanted > n {
-            out.extend_from_within(..wanted - n);
+        let needed = self.emitted * self.batch;
+        if needed > n {
+            out.extend_from_within(..needed - n);
         }
-        out.truncate(wanted);
+        out.truncate(needed);
         out
     }
 }

@@ -5,7 +5,7 @@
 //! Everything here is as long as the batch: the lists of its queries, the groups and keys of its documents.
 
 use crate::base::csr::{CsrView, Lists};
-use crate::base::error::{check_length, room_for};
+use crate::base::error::{check_length, try_with_capacity};
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
@@ -77,8 +77,11 @@ impl<'a> InBatch<'a> {
     pub fn dense(&self, run: &Run<'_>) -> Result<Vec<bool>> {
         let width = self.rules.documents.len();
         let entries = self.rules.queries.len() as u128 * width as u128;
-        let mut out =
-            room_for("document_indices", entries, "`false_negative_pairs` says the same in little.")?;
+        let mut out = try_with_capacity(
+            "document_indices",
+            entries,
+            "`false_negative_pairs` says the same in little.",
+        )?;
         out.resize(entries as usize, false);
         for query in 0..self.rules.queries.len() {
             self.pause(query, run)?;
@@ -123,14 +126,14 @@ impl<'a> InBatch<'a> {
             absent.for_each(|(place, _)| masked(place));
         }
         for lists in [Some(rules.positives), rules.exclude].into_iter().flatten() {
-            let wanted = lists.row(query);
-            if wanted.len() <= self.by_row.len() {
-                for row in wanted {
+            let listed = lists.row(query);
+            if listed.len() <= self.by_row.len() {
+                for row in listed {
                     each(&self.by_row, *row, &mut masked);
                 }
             } else {
                 for (row, place) in &self.by_row {
-                    if wanted.binary_search(row).is_ok() {
+                    if listed.binary_search(row).is_ok() {
                         masked(*place);
                     }
                 }

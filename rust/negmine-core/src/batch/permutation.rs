@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_beyond_the_end_is_refused_and_a_stop_is_heard() {
+    fn a_range_beyond_the_end_is_refused_and_an_interrupt_ends_the_call() {
         let permutation = Permutation::new(3 << 20, 0, 0);
         assert!(matches!(permutation.fill(3 << 20, &mut [0], &run()), Err(Error::Value { .. })));
         assert!(matches!(permutation.fill(u64::MAX, &mut [0], &run()), Err(Error::Value { .. })));

@@ -107,13 +107,13 @@ impl TopicBatches<'_> {
         out.extend(places.map(|place| rows[order.index(place as u64) as usize]));
     }
 
-    /// Different clusters in random order, until `wanted` says no or there is none left.
-    fn draw(&self, draws: &Draws, epoch: u64, batch: u64, mut wanted: impl FnMut(usize) -> bool) {
+    /// Different clusters in random order, until `take` says no or there is none left.
+    fn draw(&self, draws: &Draws, epoch: u64, batch: u64, mut take: impl FnMut(usize) -> bool) {
         let key = [0, batch, epoch];
         if !self.by_size {
             let order = Permutation::keyed(self.clusters.len() as u64, draws, key);
             for place in 0..order.len() {
-                if !wanted(order.index(place) as usize) {
+                if !take(order.index(place) as usize) {
                     return;
                 }
             }
@@ -124,7 +124,7 @@ impl TopicBatches<'_> {
         let mut seen = HashSet::new();
         for place in 0..order.len() {
             let cluster = self.clusters.holding(order.index(place) as usize);
-            if seen.insert(cluster) && !wanted(cluster) {
+            if seen.insert(cluster) && !take(cluster) {
                 return;
             }
         }

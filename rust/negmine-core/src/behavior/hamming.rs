@@ -1,6 +1,6 @@
 //! The behaviours whose signatures differ from a candidate's in the fewest bits (ETA: Chen and others, arXiv 2108.04468).
 
-use super::Ragged;
+use crate::base::csr::Offsets;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
@@ -13,27 +13,29 @@ use crate::sketch::MASKED;
 /// Lengths that do not fit, or an interrupt.
 pub fn nearest(
     groups: usize,
-    candidates: (&[u32], &Ragged),
-    behaviors: (&[u32], &Ragged),
+    candidates: (&[u32], &Offsets),
+    behaviors: (&[u32], &Offsets),
     k: usize,
     run: &Run<'_>,
 ) -> Result<Vec<i64>> {
-    let ((wanted, of_candidates), (known, of_behaviors)) = (candidates, behaviors);
+    let ((candidate_words, of_candidates), (behavior_words, of_behaviors)) = (candidates, behaviors);
     if groups == 0 {
         return Err(Error::Value { argument: "groups", rule: "at least 1", got: "0".to_owned() });
     }
-    check_length("candidates", of_candidates.rows() * groups, wanted.len())?;
-    check_length("behaviours", of_behaviors.rows() * groups, known.len())?;
+    check_length("candidates", of_candidates.entries() * groups, candidate_words.len())?;
+    check_length("behaviours", of_behaviors.entries() * groups, behavior_words.len())?;
     check_length("candidates", of_behaviors.len(), of_candidates.len())?;
     let found = run.map(of_candidates.len(), Vec::new, |keys: &mut Vec<u64>, list, ticker| {
-        let rows = of_behaviors.list(list);
-        let mut found = Vec::with_capacity(of_candidates.list(list).len() * k);
-        for candidate in of_candidates.list(list) {
+        let rows = of_behaviors.range(list);
+        let mut found = Vec::with_capacity(of_candidates.range(list).len() * k);
+        for candidate in of_candidates.range(list) {
             ticker.check()?;
-            let candidate = &wanted[candidate * groups..][..groups];
+            let candidate = &candidate_words[candidate * groups..][..groups];
             keys.clear();
             if candidate[0] != MASKED {
-                for (row, words) in rows.clone().zip(known[rows.start * groups..].chunks_exact(groups)) {
+                for (row, words) in
+                    rows.clone().zip(behavior_words[rows.start * groups..].chunks_exact(groups))
+                {
                     if words[0] != MASKED {
                         let distance: u32 =
                             words.iter().zip(candidate).map(|(a, b)| (a ^ b).count_ones()).sum();
@@ -64,8 +66,8 @@ mod tests {
     fn nearest_first_ties_by_row_masked_rows_never() {
         let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
         let behaviors = [0b111, 0b001, MASKED, 0b000, 0b010, 0b000, 0b110];
-        let lists = Ragged::new("offsets", &[0, 6, 7], 7).unwrap();
-        let candidates = Ragged::new("offsets", &[0, 2, 3], 3).unwrap();
+        let lists = Offsets::new("offsets", &[0, 6, 7], 7).unwrap();
+        let candidates = Offsets::new("offsets", &[0, 2, 3], 3).unwrap();
         let got = nearest(1, (&[0b000, MASKED, 0b111], &candidates), (&behaviors, &lists), 4, &run).unwrap();
         assert_eq!(got, [3, 5, 1, 4, -1, -1, -1, -1, 6, -1, -1, -1]);
     }

@@ -8,12 +8,10 @@
 //! is no bucket, like [`MASKED`](crate::sketch::MASKED), matches nothing.
 
 mod hamming;
-mod ragged;
 mod sdim;
 mod table;
 
 pub use hamming::nearest;
 pub use negmine_kernels::buckets::Shape;
-pub use ragged::Ragged;
 pub use sdim::{Forward, Histories, Kept, Pooling};
 pub use table::{Counts, CountsMut, Normalize, Table, TableMut, Update};

@@ -12,7 +12,8 @@ use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 
 use super::table::{LEAST_NORM, Reader, UserTable, check_values};
-use super::{Counts, Normalize, Ragged};
+use super::{Counts, Normalize};
+use crate::base::csr::Offsets;
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
@@ -38,11 +39,11 @@ pub struct Histories<'a> {
     /// Columns of `values`.
     pub width: usize,
     /// Lists of behaviours.
-    pub behaviors: &'a Ragged,
+    pub behaviors: &'a Offsets,
     /// What is hashed of candidates.
     pub candidates: &'a Rows<'a>,
     /// Lists of candidates.
-    pub of_candidates: &'a Ragged,
+    pub of_candidates: &'a Offsets,
 }
 
 /// What the forward pass gives.
@@ -59,8 +60,8 @@ pub struct Forward {
 pub struct Kept {
     shape: Shape,
     pooling: Pooling,
-    behaviors: Ragged,
-    of_candidates: Ragged,
+    behaviors: Offsets,
+    of_candidates: Offsets,
     /// Signatures of behaviours, then of candidates.
     signatures: [Vec<u32>; 2],
     /// (lists, groups, buckets, width)
@@ -76,9 +77,9 @@ impl Histories<'_> {
         if self.width == 0 {
             return Err(Error::Width { argument: "values", width: 0 });
         }
-        check_length("behaviours", self.behaviors.rows(), self.keys.len())?;
+        check_length("behaviours", self.behaviors.entries(), self.keys.len())?;
         check_length("values", self.keys.len() * self.width, self.values.len())?;
-        check_length("candidates", self.of_candidates.rows(), self.candidates.len())?;
+        check_length("candidates", self.of_candidates.entries(), self.candidates.len())?;
         check_length("candidates", self.behaviors.len(), self.of_candidates.len())
     }
 
@@ -101,7 +102,7 @@ impl Histories<'_> {
             |worker, list, ticker| {
                 let mut item = items[list].lock().unwrap_or_else(PoisonError::into_inner);
                 let Item { output, kept } = &mut *item;
-                let (rows, candidates) = (self.behaviors.list(list), self.of_candidates.list(list));
+                let (rows, candidates) = (self.behaviors.range(list), self.of_candidates.range(list));
                 let to = match kept {
                     Some(kept) => kept.reborrow(),
                     None => worker.own.cleared(shape, candidates.len()),
@@ -234,7 +235,7 @@ impl Kept {
     /// Rows of the gradient that [`Kept::backward`] gives.
     #[must_use]
     pub fn behaviors(&self) -> usize {
-        self.behaviors.rows()
+        self.behaviors.entries()
     }
 
     /// Its columns, and those of the gradient that it takes.
@@ -249,8 +250,8 @@ impl Kept {
     /// A gradient of another length, or an interrupt.
     pub fn backward(&self, gradient: &[f32], run: &Run<'_>) -> Result<Vec<f32>> {
         let shape = self.shape;
-        check_length("gradient", self.of_candidates.rows() * shape.width, gradient.len())?;
-        let mut out = vec![0.0; self.behaviors.rows() * shape.width];
+        check_length("gradient", self.of_candidates.entries() * shape.width, gradient.len())?;
+        let mut out = vec![0.0; self.behaviors.entries() * shape.width];
         let items: Vec<_> = self.behaviors.split(&mut out, shape.width).map(Mutex::new).collect();
         run.map(
             items.len(),
@@ -272,7 +273,7 @@ impl Kept {
             sums: &self.sums[list * shape.len()..][..shape.len()],
             counts: Counts::Whole(&self.counts[list * shape.cells()..][..shape.cells()]),
         };
-        let rows = self.of_candidates.list(list);
+        let rows = self.of_candidates.range(list);
         let words = &self.signatures[1][rows.start * shape.groups..rows.end * shape.groups];
         let gradient = &gradient[rows.start * shape.width..rows.end * shape.width];
         let factors = table.factors(words, self.pooling);
@@ -282,7 +283,7 @@ impl Kept {
         for (cell, gradient) in cells.chunks_exact_mut(shape.width).enumerate() {
             through_cell(&table, cell, self.pooling.0, isa, gradient);
         }
-        let rows = self.behaviors.list(list);
+        let rows = self.behaviors.range(list);
         let words = &self.signatures[0][rows.start * shape.groups..rows.end * shape.groups];
         gather(isa, shape, Signatures::new(words, shape.groups, 0), cells, None, out);
     }

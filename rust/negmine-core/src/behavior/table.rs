@@ -16,7 +16,7 @@ use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 use negmine_kernels::quantize::first_non_finite;
 
-use super::Ragged;
+use crate::base::csr::Offsets;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
@@ -147,15 +147,15 @@ impl<'a> TableMut<'a> {
         update: Update,
         signatures: &[u32],
         values: &[f32],
-        lists: &Ragged,
+        lists: &Offsets,
         users: &[i64],
         run: &Run<'_>,
     ) -> Result<()> {
         let shape = self.shape;
         let all = self.sums.len() / shape.len();
         check_length("users", lists.len(), users.len())?;
-        check_length("signatures", lists.rows() * shape.groups, signatures.len())?;
-        check_length("values", lists.rows() * shape.width, values.len())?;
+        check_length("signatures", lists.entries() * shape.groups, signatures.len())?;
+        check_length("values", lists.entries() * shape.width, values.len())?;
         check_users(users, all)?;
         check_values(shape, signatures, values, 0, run.isa)?;
         if update == Update::Remove {
@@ -174,7 +174,7 @@ impl<'a> TableMut<'a> {
             else {
                 return Ok(());
             };
-            let rows = lists.list(item / parts);
+            let rows = lists.range(item / parts);
             let words = &signatures[rows.start * shape.groups..rows.end * shape.groups];
             let words = Signatures::new(words, shape.groups, item % parts * part.groups);
             let values = &values[rows.start * shape.width..rows.end * shape.width];
@@ -196,7 +196,7 @@ impl<'a> TableMut<'a> {
     }
 
     /// Refuses to take away more rows than a cell holds.
-    fn check_removal(&self, signatures: &[u32], lists: &Ragged, users: &[i64]) -> Result<()> {
+    fn check_removal(&self, signatures: &[u32], lists: &Offsets, users: &[i64]) -> Result<()> {
         let shape = self.shape;
         let CountsMut::Whole(counts) = &self.counts else {
             return Err(Error::Value {
@@ -208,7 +208,7 @@ impl<'a> TableMut<'a> {
         let mut removed = vec![0_u32; shape.cells()];
         for (list, user) in users.iter().enumerate() {
             removed.fill(0);
-            let rows = lists.list(list);
+            let rows = lists.range(list);
             for row in
                 signatures[rows.start * shape.groups..rows.end * shape.groups].chunks_exact(shape.groups)
             {
@@ -313,20 +313,20 @@ impl<'a> Table<'a> {
     pub fn query(
         &self,
         signatures: &[u32],
-        lists: &Ragged,
+        lists: &Offsets,
         users: &[i64],
         pooling: (Normalize, bool),
         run: &Run<'_>,
     ) -> Result<Vec<f32>> {
         let shape = self.shape;
         check_length("users", lists.len(), users.len())?;
-        check_length("signatures", lists.rows() * shape.groups, signatures.len())?;
+        check_length("signatures", lists.entries() * shape.groups, signatures.len())?;
         check_users(users, self.sums.len() / shape.len())?;
-        let mut out = vec![0.0; lists.rows() * shape.width];
+        let mut out = vec![0.0; lists.entries() * shape.width];
         let mut items = Vec::new();
         let mut rest = &mut out[..];
         for (list, user) in users.iter().enumerate() {
-            let rows = lists.list(list);
+            let rows = lists.range(list);
             for start in rows.clone().step_by(CANDIDATES_PER_ITEM) {
                 let rows = start..rows.end.min(start + CANDIDATES_PER_ITEM);
                 let (part, after) = rest.split_at_mut(rows.len() * shape.width);

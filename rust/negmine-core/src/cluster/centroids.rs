@@ -13,7 +13,7 @@ use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 use crate::scoring::Metric;
 
-use super::members::Groups;
+use super::members::{Members, members};
 
 /// Rows of a cluster that are fetched ahead of the one that is added.
 const AHEAD: usize = 4;
@@ -69,7 +69,7 @@ impl Lengths {
 }
 
 /// The mean of every cluster, row-major; zeros for a cluster without rows.
-pub(crate) fn means(rows: &Rows<'_>, lengths: &Lengths, groups: &Groups, run: &Run<'_>) -> Result<Vec<f32>> {
+pub(crate) fn means(rows: &Rows<'_>, lengths: &Lengths, groups: &Members, run: &Run<'_>) -> Result<Vec<f32>> {
     let width = rows.width();
     let per_item = (groups.len() / (4 * run.threads)).clamp(1, CLUSTERS_PER_ITEM);
     let parts = run.map(
@@ -78,7 +78,7 @@ pub(crate) fn means(rows: &Rows<'_>, lengths: &Lengths, groups: &Groups, run: &R
         |(buffer, sums), item, ticker| {
             let mut means = Vec::with_capacity(per_item * width);
             for j in item * per_item..((item + 1) * per_item).min(groups.len()) {
-                let own = groups.rows(j);
+                let own = groups.row(j);
                 sums.fill(0.0);
                 for (place, &r) in own.iter().enumerate() {
                     if place % ROWS_PER_ITEM == 0 {
@@ -168,7 +168,7 @@ pub(crate) fn finish(
     iterations: usize,
     run: &Run<'_>,
 ) -> Result<Clustering> {
-    let centroids = means(rows, lengths, &Groups::new(&labels, clusters), run)?;
+    let centroids = means(rows, lengths, &members(&labels, clusters), run)?;
     let inertia = inertia(rows, metric, lengths, &labels, &centroids, run)?;
     Ok(Clustering { labels, centroids, inertia, iterations })
 }

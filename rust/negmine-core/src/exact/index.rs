@@ -7,7 +7,7 @@ use crate::scoring::pack::Tile;
 use crate::scoring::score::Metric;
 
 use super::memory_plan::{Layout, Pruned};
-use super::pruning_choice::Prepared;
+use super::prepared::Prepared;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
 #[derive(Clone, Debug)]

@@ -1,20 +1,24 @@
 //! Exact search: the best documents of every query under the canonical score, with filters, caps and ties decided
 //! inside the scan.
 
+pub(crate) mod block;
 pub(crate) mod coarse_cells;
 pub mod index;
 pub(crate) mod initial_threshold;
 pub mod memory_plan;
+pub(crate) mod merge;
+pub(crate) mod prepared;
 pub(crate) mod pruned_index;
 pub(crate) mod pruned_scan;
 pub(crate) mod pruning_choice;
 pub(crate) mod query_state;
+pub(crate) mod rescore;
 pub mod scan;
 pub mod search;
 pub mod types;
 
 pub use index::ExactIndex;
 pub use memory_plan::{Layout, Pruned, ScanPlan};
-pub use pruning_choice::Prediction;
+pub use prepared::Prediction;
 pub use search::SearchRequest;
 pub use types::{Candidates, Counters, Eligible, Found, GroupRule, Outcome, Targets};

@@ -20,10 +20,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::scoring::bound::{PerLane, Slack};
-use crate::scoring::pack::factor;
 use crate::scoring::prefix_bound::{LeadPanel, LeadQuery, Tails, split};
 use crate::scoring::rotation::{OF_NORM, Rotation, Segments, TOGETHER, centre};
-use crate::scoring::score::Metric;
+use crate::scoring::score::{Metric, factor};
 
 use super::coarse_cells::Cells;
 

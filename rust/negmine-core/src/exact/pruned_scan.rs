@@ -15,12 +15,13 @@ use negmine_kernels::isa::Isa;
 use crate::base::Result;
 use crate::base::parallel::Ticker;
 use crate::scoring::bound::PerLane;
+use crate::scoring::pack::sampled_first;
 use crate::scoring::prefix_bound::{LeadQuery, Tails};
 use crate::scoring::rotation::centre;
 
 use super::pruned_index::{Lead, stride};
-use super::query_state::{QueryState, Scorer};
-use super::scan::sampled_first;
+use super::query_state::QueryState;
+use super::rescore::Scorer;
 use super::types::{Candidates, Counters};
 
 /// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and
@@ -153,43 +154,43 @@ impl<'a> LeadBlock<'a> {
         ticker: &Ticker<'_>,
     ) -> Result<u64> {
         let start = start_panels(shared.depth);
-        let mut wanted: Vec<(u32, u32)> = Vec::new();
+        let mut needed: Vec<(u32, u32)> = Vec::new();
         for (q, likely) in std::mem::take(&mut self.likely).into_iter().enumerate() {
             let places = likely.into_iter().filter(|places| !places.is_empty());
             let likely = places.flat_map(|places| places.start / PANEL..places.end.div_ceil(PANEL));
-            let first = wanted.len();
+            let first = needed.len();
             for p in likely.filter(|p| panels.contains(p)) {
-                if wanted.len() - first == start {
+                if needed.len() - first == start {
                     break;
                 }
                 let pair = (p as u32, q as u32);
-                if !wanted[first..].contains(&pair) {
-                    wanted.push(pair);
+                if !needed[first..].contains(&pair) {
+                    needed.push(pair);
                 }
             }
         }
-        wanted.sort_unstable();
+        needed.sort_unstable();
         let mut refined = 0;
         let width = self.lead.segments.lead;
         let mut tile = QueryTile::new(width);
-        for wanted in wanted.chunk_by(|a, b| a.0 == b.0) {
+        for needed in needed.chunk_by(|a, b| a.0 == b.0) {
             ticker.check()?;
             tile.clear();
-            for &(_, q) in wanted {
+            for &(_, q) in needed {
                 let q = q as usize;
                 let [error, norm, tail] = self.queries[q].weights();
                 let codes = &self.codes[0][q * width..(q + 1) * width];
                 tile.push(codes, error, norm, tail, self.tile.threshold(q));
             }
-            let p = wanted[0].0 as usize;
+            let p = needed[0].0 as usize;
             let mut hits = self.hits(p, Some(&tile));
             for hit in &mut hits {
-                hit.query = wanted[hit.query as usize].1;
+                hit.query = needed[hit.query as usize].1;
             }
             refined += hits.len() as u64;
             self.refine(states, p, hits, shared)?;
         }
-        self.seen = wanted;
+        self.seen = needed;
         Ok(refined)
     }
 
@@ -223,7 +224,7 @@ impl<'a> LeadBlock<'a> {
                 let lane = hit.lane as usize;
                 let interval = query.interval(panel, lane, [hit.dot, middle, rest]);
                 if state.take(panel.rows[lane], interval, shared.candidates) {
-                    state.sift(shared.scorer)?;
+                    state.prune_pending(shared.scorer)?;
                 }
             }
             if state.threshold() > before {

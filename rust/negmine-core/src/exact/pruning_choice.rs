@@ -10,21 +10,23 @@
 //! would have saved so far, this call included, exceeds it: whatever comes after, that is at most twice the least
 //! possible. What was prepared and decided is kept; a second caller meanwhile scans at full width and does not wait.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::base::Result;
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::scoring::pack::{Tile, factor};
-use crate::scoring::rotation::{Axes, Rotation, STEP, Segments, centre};
+use crate::scoring::pack::Tile;
+use crate::scoring::pruning_estimate::{COORDINATES, LEAST_WIDTH, count_left, rotated, spread};
+use crate::scoring::rotation::{Axes, Rotation, STEP, Segments};
 use crate::scoring::score::Metric;
 
+use super::block::Scan;
 use super::index::ExactIndex;
 use super::memory_plan::Pruned;
+use super::prepared::{CLEARLY, Parts, Prediction, VERDICTS};
 use super::pruned_index::Lead;
-use super::scan::Scan;
 
 /// Queries and documents of an estimate.
 const QUERIES: usize = 64;
@@ -33,26 +35,12 @@ const DOCUMENTS: usize = 2_048;
 /// Documents that the axes are taken from.
 const SAMPLE: usize = 16_384;
 
-/// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
-/// embeddings and up to a third too hopeful on clustered data; there the first pruned scan's own time ends the attempt,
-/// and packing has then cost a tenth of what was spent before, as it waits until savings repay it.
-const CLEARLY: f64 = 0.9;
-
-/// Narrower rows and fewer documents are never rotated: a scan of them is over before an estimate.
-pub(crate) const LEAST_WIDTH: usize = 96;
+/// Fewer documents are never rotated: a scan of them is over before an estimate.
 const LEAST_ROWS: usize = 16_384;
-
-/// Pairs of a scan whose time means something.
-const LEAST_MEASURED: f64 = 1e7;
-
-/// Decisions that are kept.
-const VERDICTS: usize = 64;
 
 /// What a pair costs, in cycles of 512-bit products, fitted to times on the processor over the grid on 100,000 sentence
 /// embeddings.
-pub(crate) mod cycles {
-    /// Sixty-four coordinates.
-    pub(crate) const COORDINATES: f64 = 1.06;
+mod cycles {
     /// Hits that are found, seen already, or spoil the floor of a panel.
     pub(super) const PRUNED: f64 = 0.3;
     /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
@@ -62,93 +50,6 @@ pub(crate) mod cycles {
     /// What both ways share: selection, and scoring canonically, a document of the depth.
     pub(super) const SHARED: f64 = 0.6;
     pub(super) const DEPTH: f64 = 4_300.0;
-}
-
-/// What pruned scans of an index have prepared; clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Prepared {
-    /// Held while something is prepared, which may call back into the caller: nobody may wait for it who holds what
-    /// the caller needs.
-    parts: Arc<Mutex<Parts>>,
-    bytes: Arc<AtomicUsize>,
-}
-
-#[derive(Debug, Default)]
-struct Parts {
-    axes: Option<Arc<Axes>>,
-    lead: Option<Arc<Lead>>,
-    /// Pairs that were scanned at full width so far.
-    pairs: f64,
-    /// Predictions by depth.
-    verdicts: Vec<(usize, Arc<Prediction>)>,
-    /// Seconds a pair by depth, of the last scan at full width and of the last pruned one.
-    measured: Vec<(usize, [Option<f64>; 2])>,
-}
-
-impl Parts {
-    /// Whether pruning was tried at that depth and did not pay: predictions can be too hopeful.
-    fn disappointed(&self, depth: usize) -> bool {
-        let own = self.measured.iter().find(|(other, _)| *other == depth);
-        own.is_some_and(|(_, times)| matches!(times, [Some(full), Some(pruned)] if pruned > full))
-    }
-}
-
-impl Prepared {
-    /// Notes what a scan took, in seconds of one thread; it decides how later ones go, never what they answer.
-    pub(crate) fn note(&self, depth: usize, pruned: bool, pairs: f64, seconds: f64) {
-        let Ok(mut parts) = self.parts.try_lock() else { return };
-        if pairs < LEAST_MEASURED {
-            return;
-        }
-        let place = parts.measured.iter().position(|(other, _)| *other == depth);
-        let place = place.unwrap_or_else(|| {
-            parts.measured.truncate(VERDICTS - 1);
-            parts.measured.insert(0, (depth, [None; 2]));
-            0
-        });
-        parts.measured[place].1[usize::from(pruned)] = Some(seconds / pairs);
-    }
-
-    /// Gives back what is kept, for a call whose memory limit leaves no room for it, unless it is in use: whoever holds
-    /// it may wait for this very call (a callback), or be gone (a fork).
-    pub(crate) fn forget(&self) {
-        let Ok(mut parts) = self.parts.try_lock() else { return };
-        *parts = Parts::default();
-        self.bytes.store(0, Ordering::Relaxed);
-    }
-
-    /// Bytes that are kept.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// What a pair is predicted to cost.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// At full width.
-    pub full: f64,
-    /// With so many leading coordinates.
-    pub pruned: Vec<(usize, f64)>,
-}
-
-impl Prediction {
-    /// The cheapest number of leading coordinates and its cost.
-    #[must_use]
-    pub fn best(&self) -> Option<(usize, f64)> {
-        self.pruned.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
-    }
-
-    /// The same, where it is clearly cheaper than the full width.
-    #[must_use]
-    pub fn chosen(&self) -> Option<(usize, f64)> {
-        self.best().filter(|(_, cost)| *cost <= CLEARLY * self.full)
-    }
-
-    fn at(&self, lead: usize) -> f64 {
-        let cost = self.pruned.iter().filter(|(width, _)| width.abs_diff(lead) < STEP).map(|(_, cost)| *cost);
-        cost.min_by(f64::total_cmp).unwrap_or(f64::INFINITY)
-    }
 }
 
 impl ExactIndex {
@@ -297,7 +198,7 @@ impl ExactIndex {
 
 /// Cycles of a pair.
 fn cost(width: usize, survivors: f64, depth_share: f64) -> f64 {
-    cycles::COORDINATES * width as f64 / 64.0
+    COORDINATES * width as f64 / 64.0
         + cycles::SURVIVOR * survivors
         + cycles::SHARED
         + cycles::DEPTH * depth_share
@@ -306,80 +207,4 @@ fn cost(width: usize, survivors: f64, depth_share: f64) -> f64 {
 /// Cycles that pruning saves of a pair.
 fn saving(prediction: &Prediction) -> f64 {
     prediction.best().map_or(0.0, |(_, cost)| prediction.full - cost)
-}
-
-/// About `n` of `all` numbers, at equal steps.
-pub(crate) fn spread(all: usize, n: usize) -> Vec<usize> {
-    let n = n.min(all);
-    (0..n).map(|i| i * all / n).collect()
-}
-
-/// A row along the axes.
-pub(crate) struct Along {
-    coordinates: Vec<f32>,
-    /// Inner product with the mean.
-    pub(crate) mean: f64,
-    unit: f64,
-    /// Squared norm.
-    pub(crate) norm: f32,
-}
-
-impl Along {
-    /// The inner product of two rows.
-    pub(crate) fn dot(&self, other: &Self) -> f64 {
-        let products = self.coordinates.iter().zip(&other.coordinates).map(|(x, y)| x * y);
-        f64::from(products.sum::<f32>())
-    }
-}
-
-pub(crate) fn rotated(
-    rows: &Rows<'_>,
-    which: &[usize],
-    metric: Metric,
-    rotation: &Rotation,
-    centred: bool,
-    run: &Run<'_>,
-) -> Result<Vec<Along>> {
-    let width = rows.width();
-    let zeros = vec![0.0; width];
-    let mean = if centred { rotation.mean() } else { &zeros };
-    run.map(
-        which.len(),
-        || vec![0.0; width],
-        |buffer, item, _| {
-            let row = rows.finite_row(run.isa, which[item], buffer)?;
-            let largest = negmine_kernels::quantize::largest_magnitude(run.isa, row);
-            let own = if metric == Metric::Cosine { 1.0 } else { crate::scoring::bound::unit_for(largest) };
-            let unit = if centred { rotation.unit() } else { own };
-            let factor = factor(metric, metric.squared_norm(run.isa, row), unit);
-            let mut x = vec![0.0; width];
-            centre(row, factor, mean, &mut x);
-            let mut coordinates = vec![0.0; width];
-            rotation.apply(&x, width, &mut coordinates);
-            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-            let mean = f64::from(dot(&x, rotation.mean()));
-            let norm = dot(&coordinates, &coordinates);
-            Ok(Along { coordinates, mean, unit, norm })
-        },
-    )
-}
-
-/// Of the norms of both sides, what quantising a segment costs: a random rotation gives each coordinate the same range,
-/// some three standard deviations, of which a step is 1/127; a rounding error's is 1/sqrt(12) of a step; on both sides.
-const QUANTISATION: f32 = 0.0136;
-
-/// Adds one where a pair, whose product must be at least `least`, is left after each step of leading coordinates.
-pub(crate) fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
-    let (mut dot, mut zz, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
-    let chunks = z.coordinates.chunks_exact(STEP).zip(y.coordinates.chunks_exact(STEP));
-    for (left, (z_part, y_part)) in left.iter_mut().zip(chunks) {
-        for (z, y) in z_part.iter().zip(y_part) {
-            dot += z * y;
-            zz += z * z;
-            yy += y * y;
-        }
-        let tails = (z.norm - zz).max(0.0) * (y.norm - yy).max(0.0);
-        let high = dot + QUANTISATION * (zz * yy).sqrt() + tails.sqrt();
-        *left += usize::from(f64::from(high) >= least);
-    }
 }

@@ -5,102 +5,22 @@
 //! that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with
 //! every tile, so that a tile's rows are never wanted again. A state and its memory serve one query after another.
 
-use negmine_kernels::isa::Isa;
-
-use crate::base::matrix::Rows;
-use crate::base::order::{Best, Scored};
-use crate::base::{Error, Result};
+use crate::base::Result;
+use crate::base::order::{Best, Highest, Scored};
 use crate::scoring::bound::QueryBound;
-use crate::scoring::pack::SquaredNorms;
-use crate::scoring::score::Metric;
 
 use super::initial_threshold::Guess;
+use super::rescore::{Pending, Scorer};
 use super::types::{Candidates, Counters, Found, Targets};
 
 /// Fewest pending documents that are worth a look before the tile ends.
 const MIN_TRIGGER: usize = 128;
-
-/// Documents that are scored together; the kernel interleaves them.
-const TOGETHER: usize = 4;
-
-/// Scattered rows come from memory: they are asked for this many documents ahead.
-const AHEAD: usize = 8;
 
 /// Pending documents, as a multiple of the trigger, that are not kept waiting.
 const MANY: usize = 8;
 
 /// Documents scored at the end of a tile before the threshold is looked at again.
 const BATCH: usize = 4;
-
-/// A document whose score is known to lie in [low, high].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pending {
-    row: u32,
-    low: f64,
-    high: f64,
-}
-
-/// The documents that a query's rows are scored from.
-pub(crate) struct Scorer<'a, 'c> {
-    isa: Isa,
-    metric: Metric,
-    corpus: &'a Rows<'c>,
-    norms: SquaredNorms<'a>,
-    /// One row buffer for each document scored together.
-    buffers: [Vec<f32>; TOGETHER],
-    // What a query needs for a moment; kept here, as queries are many and short-lived.
-    scores: Vec<Scored>,
-    promising: Vec<Pending>,
-}
-
-impl<'a, 'c> Scorer<'a, 'c> {
-    pub(crate) fn new(isa: Isa, metric: Metric, corpus: &'a Rows<'c>, norms: SquaredNorms<'a>) -> Self {
-        Self {
-            isa,
-            metric,
-            corpus,
-            norms,
-            buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]),
-            scores: Vec::new(),
-            promising: Vec::new(),
-        }
-    }
-
-    /// Asks for the rows of the first documents of those that [`Scorer::score`] will be given.
-    fn expect(&self, documents: &[Pending]) {
-        for ahead in documents.iter().take(AHEAD) {
-            self.corpus.prefetch(ahead.row as usize);
-        }
-    }
-
-    /// Canonical scores of the first `n` documents, each held to its certified interval.
-    fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], n: usize) -> Result<&[Scored]> {
-        self.scores.clear();
-        for (chunk, together) in documents[..n].chunks(TOGETHER).enumerate() {
-            for ahead in documents.iter().skip(chunk * TOGETHER + AHEAD).take(TOGETHER) {
-                self.corpus.prefetch(ahead.row as usize);
-            }
-            let [a, b, c, d] = &mut self.buffers;
-            let row = |i: usize| together[i.min(together.len() - 1)].row as usize;
-            let rows = [
-                self.corpus.row(self.isa, row(0), a),
-                self.corpus.row(self.isa, row(1), b),
-                self.corpus.row(self.isa, row(2), c),
-                self.corpus.row(self.isa, row(3), d),
-            ];
-            let sums = self.metric.sum_many(self.isa, q, rows);
-            for (document, sum) in together.iter().zip(sums) {
-                let dd = if self.metric == Metric::Cosine { self.norms.of(document.row) } else { 0.0 };
-                let score = self.metric.finish(sum, qq, dd);
-                if !(document.low <= score && score <= document.high) {
-                    return Err(Error::CorpusChanged { row: document.row as usize });
-                }
-                self.scores.push(Scored { score, row: document.row });
-            }
-        }
-        Ok(&self.scores)
-    }
-}
 
 /// One result row of a query.
 struct Target {
@@ -122,44 +42,6 @@ impl Target {
         self.above_cap = 0;
     }
 }
-
-/// The `depth` highest of many numbers.
-#[derive(Debug)]
-struct Highest {
-    depth: usize,
-    /// Unsorted; those beyond `depth` wait for the next cut.
-    values: Vec<f64>,
-    /// The lowest of the `depth` highest as of the last cut.
-    last: f64,
-}
-
-impl Highest {
-    fn clear(&mut self, depth: usize) {
-        self.depth = depth;
-        self.values.clear();
-        self.last = f64::NEG_INFINITY;
-    }
-
-    /// Takes a number; true where `last` may have risen. A number of which nothing is certain, NaN, is none.
-    fn offer(&mut self, value: f64) -> bool {
-        if self.depth == 0 || value.is_nan() || value <= self.last {
-            return false;
-        }
-        self.values.push(value);
-        let full = self.depth + self.depth / 2 + WAITING;
-        let first = self.values.len() == self.depth && self.last == f64::NEG_INFINITY;
-        if !first && self.values.len() < full {
-            return false;
-        }
-        let (_, last, _) = self.values.select_nth_unstable_by(self.depth - 1, |a, b| b.total_cmp(a));
-        self.last = *last;
-        self.values.truncate(self.depth);
-        true
-    }
-}
-
-/// Numbers that wait at least before the highest are selected again.
-const WAITING: usize = 4;
 
 /// One query and what it has found.
 pub(crate) struct QueryState {
@@ -190,8 +72,7 @@ pub(crate) struct QueryState {
 /// Bytes that one query's state takes at most: codes, row, pending documents, and the best so far.
 pub(crate) fn bytes(width: usize, depth: usize) -> usize {
     let pending = 2 * MANY * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
-    let lows = (2 * depth + WAITING) * size_of::<f64>();
-    size_of::<QueryState>() + 6 * width + pending + lows + 4 * depth * size_of::<Scored>()
+    size_of::<QueryState>() + 6 * width + pending + Highest::bytes(depth) + 4 * depth * size_of::<Scored>()
 }
 
 impl QueryState {
@@ -210,7 +91,7 @@ impl QueryState {
             lowest_cap: f64::INFINITY,
             pending: Vec::new(),
             straddling: Vec::new(),
-            lows: Highest { depth: 0, values: Vec::new(), last: f64::NEG_INFINITY },
+            lows: Highest::default(),
             trigger: 0,
             counters: Counters::default(),
         }
@@ -293,19 +174,19 @@ impl QueryState {
         } else {
             self.pending.push(document);
             // Documents below the floor are among the pending ones, and their low ends are no threshold.
-            if self.lows.offer(low) && self.lows.last >= self.floor {
-                self.threshold = self.threshold.max(self.lows.last);
+            if self.lows.offer(low) && self.lows.lowest() >= self.floor {
+                self.threshold = self.threshold.max(self.lows.lowest());
             }
         }
         self.pending.len() + self.straddling.len() >= self.trigger
     }
 
     /// Drops what the threshold rules out by now; scores documents only where too many are left.
-    pub(crate) fn sift(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    pub(crate) fn prune_pending(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.drop_ruled_out();
         let trigger = self.least_trigger();
         if self.pending.len() > 2 * trigger {
-            self.settle(scorer)?;
+            self.rescore_promising(scorer)?;
         } else if self.straddling.len() > trigger / 2 {
             self.score_straddling(scorer)?;
         }
@@ -314,7 +195,7 @@ impl QueryState {
     }
 
     /// Scores what looks best, so that the threshold rises, and drops what that rules out.
-    fn settle(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
+    fn rescore_promising(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.score_straddling(scorer)?;
         // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
         let middle = |document: &Pending| document.low + document.high;
@@ -432,32 +313,5 @@ impl QueryState {
             .filter(|target| !target.cap.is_nan())
             .map(|target| target.best.threshold().unwrap_or(f64::NEG_INFINITY));
         self.threshold = self.threshold.max(thresholds.fold(f64::INFINITY, f64::min));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_lowest_of_the_highest_is_reached_by_so_many(
-            values in prop::collection::vec(prop_oneof![-3.0_f64..3.0, Just(f64::NEG_INFINITY), Just(f64::NAN)], 0..80),
-            depth in 0_usize..12,
-        ) {
-            let mut highest = Highest { depth: 0, values: Vec::new(), last: 0.0 };
-            highest.clear(depth);
-            for (i, &value) in values.iter().enumerate() {
-                let before = highest.last;
-                let cut = highest.offer(value);
-                prop_assert!(highest.last >= before && (cut || highest.last == before));
-                let mut sorted: Vec<f64> = values[..=i].iter().copied().filter(|value| !value.is_nan()).collect();
-                sorted.sort_by(|a, b| b.total_cmp(a));
-                let exact = if depth == 0 { f64::NEG_INFINITY } else { *sorted.get(depth - 1).unwrap_or(&f64::NEG_INFINITY) };
-                prop_assert!(highest.last <= exact);
-                prop_assert!(!cut || highest.last == exact);
-            }
-        }
     }
 }

@@ -119,7 +119,7 @@ impl Ruled<'_> {
 
     /// Rows of query `i` that rules 1 to 4 take out, rising.
     #[must_use]
-    pub fn outlawed(&self, i: usize) -> Vec<u32> {
+    pub fn excluded_rows(&self, i: usize) -> Vec<u32> {
         let mut rows = [self.banned.row(i), self.grouped.row(i)].concat();
         rows.sort_unstable();
         rows

@@ -187,19 +187,19 @@ impl Numbered {
             let rows: Vec<u32> = (0..documents as u32).filter(|&row| candidates.admits(i, row)).collect();
             return Self { count: rows.len() as u64, rows: Rank::Only(rows) };
         }
-        let outlawed = ruled.outlawed(i);
-        Self { count: (documents - outlawed.len()) as u64, rows: Rank::AllBut(outlawed) }
+        let excluded = ruled.excluded_rows(i);
+        Self { count: (documents - excluded.len()) as u64, rows: Rank::AllBut(excluded) }
     }
 
     fn row(&self, number: u64) -> u32 {
         match &self.rows {
             Rank::Only(rows) => rows[number as usize],
-            Rank::AllBut(outlawed) => {
-                // Entry e has e outlawed rows before it: it precedes the answer iff its own number is not above.
-                let (mut low, mut high) = (0, outlawed.len());
+            Rank::AllBut(excluded) => {
+                // Entry e has e excluded rows before it: it precedes the answer iff its own number is not above.
+                let (mut low, mut high) = (0, excluded.len());
                 while low < high {
                     let middle = usize::midpoint(low, high);
-                    if u64::from(outlawed[middle]) - middle as u64 <= number {
+                    if u64::from(excluded[middle]) - middle as u64 <= number {
                         low = middle + 1;
                     } else {
                         high = middle;

@@ -26,14 +26,13 @@
 //! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for
 //! it in width, not in truth.
 //!
-//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotate` derives
+//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotation` derives
 //! them.
 
 use negmine_kernels::dot_i8::PANEL;
 use negmine_kernels::quantize::{RowCode, round_down, round_up};
 
-use super::pack::factor;
-use super::score::Metric;
+use super::score::{Metric, factor};
 
 /// The slack terms of the bound. Anything but [`Slack::CERTIFIED`] is for tests that show that a term is needed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,15 +62,6 @@ impl Slack {
         eta: 1.0,
         rho: 1.0,
     };
-}
-
-/// The power of two that brings `largest` into [0.5, 1); 1 for zero.
-pub(crate) fn unit_for(largest: f32) -> f64 {
-    if largest == 0.0 {
-        return 1.0;
-    }
-    let (_, exponent) = libm::frexp(f64::from(largest));
-    libm::ldexp(1.0, -exponent)
 }
 
 /// A query's side of the bound.

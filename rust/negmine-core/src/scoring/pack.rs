@@ -14,11 +14,15 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::bound::{DocumentBound, PerLane, Slack, offset, unit_for};
-use super::score::Metric;
+use super::bound::{DocumentBound, PerLane, Slack, offset};
+use super::score::{Metric, factor, unit_for};
 
 /// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
+
+/// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
+/// start with low thresholds.
+const SAMPLE: usize = 16;
 
 /// Consecutive documents, packed.
 #[derive(Clone, Debug)]
@@ -201,15 +205,6 @@ impl Buffers {
     }
 }
 
-/// What a row's coordinates are multiplied with before they are quantised: under cosine the inverse norm.
-pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
-    match metric {
-        Metric::Cosine if squared_norm == 0.0 => 0.0,
-        Metric::Cosine => 1.0 / squared_norm.sqrt(),
-        Metric::Ip | Metric::L2 => unit,
-    }
-}
-
 impl PanelBounds {
     /// One document's side of the bound.
     pub(crate) fn document(&self, lane: usize) -> DocumentBound {
@@ -227,4 +222,9 @@ impl PanelBounds {
     pub(crate) fn squared_norm(&self, lane: usize) -> f64 {
         self.squared_norms.get(lane).copied().unwrap_or(0.0)
     }
+}
+
+/// Places of `n` panels in an order that starts with a sample from everywhere.
+pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }

@@ -3,7 +3,7 @@
 //!
 //! **Bound.** With z, y the rotated query and document, a hat for what int8 codes stand for, `u` at least |z^|, `v` at
 //! least |z - z^|, `e` at least |y - y^| and `n` at least |y|, each segment that has been multiplied costs `u e + v n`,
-//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotate` derives both). The
+//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotation` derives both). The
 //! constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical` of |q| |d|, and
 //! |d| <= |c| + |mean|.
 //!

@@ -41,8 +41,7 @@ use crate::base::philox::SplitMix;
 use crate::base::{Error, Result};
 
 use super::bound::Slack;
-use super::pack::factor;
-use super::score::Metric;
+use super::score::{Metric, factor};
 
 /// Documents that are centred and rotated at once: their f32 rows stay in the second cache.
 pub(crate) const TOGETHER: usize = 128;

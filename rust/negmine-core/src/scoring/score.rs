@@ -62,6 +62,24 @@ impl Metric {
     }
 }
 
+/// The power of two that brings `largest` into [0.5, 1); 1 for zero.
+pub(crate) fn unit_for(largest: f32) -> f64 {
+    if largest == 0.0 {
+        return 1.0;
+    }
+    let (_, exponent) = libm::frexp(f64::from(largest));
+    libm::ldexp(1.0, -exponent)
+}
+
+/// What a row's coordinates are multiplied with before they are quantised: under cosine the inverse norm.
+pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
+    match metric {
+        Metric::Cosine if squared_norm == 0.0 => 0.0,
+        Metric::Cosine => 1.0 / squared_norm.sqrt(),
+        Metric::Ip | Metric::L2 => unit,
+    }
+}
+
 /// Canonical scores of given pairs: entry `t` of row `i` of `pairs` is scored against query `i`.
 ///
 /// Entries of -1 (a document outside the corpus) get NaN.

@@ -26,7 +26,7 @@ const ROWS_PER_ITEM: usize = 1 << 12;
 const STEPS: usize = 1_000;
 
 /// The mean portion of pairs above the threshold that bands may miss.
-const MISSED: f64 = 0.01;
+const MAX_MISSED: f64 = 0.01;
 
 /// How a signature is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Bands {
         let mut best: Option<(f64, f64, Bands)> = None;
         for rows in 1..=words {
             let cut = Self { bands: words / rows, rows };
-            let missed = mean(threshold, 1.0, |s| 1.0 - cut.probability(s)).max(MISSED);
+            let missed = mean(threshold, 1.0, |s| 1.0 - cut.probability(s)).max(MAX_MISSED);
             let wasted = mean(0.0, threshold, |s| cut.probability(s));
             if best.is_none_or(|(m, w, _)| (missed, wasted) < (m, w)) {
                 best = Some((missed, wasted, cut));
@@ -143,12 +143,12 @@ pub fn near_duplicates(
                     .map(|(row, key)| (key.unwrap_or(0), row))
                     .collect();
                 members.sort_unstable();
-                let mut judged = (Vec::new(), 0_u64);
+                let mut out = (Vec::new(), 0_u64);
                 for bucket in members.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
                     ticker.check()?;
-                    search.judge(bucket, band, &leaders, &mut judged);
+                    search.connect(bucket, band, &leaders, &mut out);
                 }
-                Ok(judged)
+                Ok(out)
             },
         )?;
         for (found, count) in parts {
@@ -203,7 +203,7 @@ impl Search<'_> {
     }
 
     /// Connects the rows of one bucket, given the groups before this band.
-    fn judge(&self, bucket: &[(u64, u32)], band: usize, leaders: &[u32], judged: &mut (Vec<Link>, u64)) {
+    fn connect(&self, bucket: &[(u64, u32)], band: usize, leaders: &[u32], out: &mut (Vec<Link>, u64)) {
         let mut parts: Vec<Part> = Vec::new();
         for (_, row) in bucket {
             let leader = leaders[*row as usize];
@@ -211,9 +211,9 @@ impl Search<'_> {
             let mut own = own.map_or(Part { leaders: vec![leader], rows: Vec::new() }, |at| parts.remove(at));
             parts = parts
                 .into_iter()
-                .filter_map(|other| match self.alike(*row, &other.rows, band, &mut judged.1) {
+                .filter_map(|other| match self.alike(*row, &other.rows, band, &mut out.1) {
                     Some(link) => {
-                        judged.0.push(link);
+                        out.0.push(link);
                         own.leaders.extend(&other.leaders);
                         own.rows.extend(&other.rows);
                         None
@@ -229,7 +229,7 @@ impl Search<'_> {
     /// The first of some lower rows that a row is like.
     fn alike(&self, row: u32, others: &[u32], band: usize, verified: &mut u64) -> Option<Link> {
         others.iter().find_map(|other| {
-            // A pair that met in an earlier band was judged there.
+            // A pair that met in an earlier band was compared there.
             let met = (0..band).any(|band| self.band(*other, band) == self.band(row, band));
             if met {
                 return None;

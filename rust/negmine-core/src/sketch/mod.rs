@@ -1,4 +1,4 @@
-//! Sketches: signatures of vectors (SimHash) and of sets (MinHash), and near-duplicates among them.
+//! Sketches: signatures of vectors ([`SimHash`]) and of sets ([`MinHash`]), and near-duplicates among them.
 
 mod lsh;
 mod minhash;

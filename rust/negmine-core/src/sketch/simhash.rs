@@ -12,8 +12,9 @@ use negmine_kernels::isa::Isa;
 use negmine_kernels::simhash::{self, MASKED, MAX_ROWS, MAX_TAU, Projections};
 
 use crate::base::error::check_length;
+use crate::base::limits::MAX_WIDTH;
 use crate::base::math::normal_pair;
-use crate::base::matrix::{MAX_WIDTH, Rows};
+use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream, unit};
 use crate::base::{Error, Result};
@@ -173,11 +174,11 @@ impl Hasher<'_> {
         if mask.is_some() {
             out.fill(MASKED);
         }
-        let mut wanted = range.filter(|r| mask.is_none_or(|mask| mask[*r]));
+        let mut unmasked = range.filter(|r| mask.is_none_or(|mask| mask[*r]));
         loop {
             let mut places = [0; MAX_ROWS];
             let mut n = 0;
-            for (place, row) in places.iter_mut().zip(&mut wanted) {
+            for (place, row) in places.iter_mut().zip(&mut unmasked) {
                 *place = row;
                 n += 1;
             }

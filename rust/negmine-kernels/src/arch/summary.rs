@@ -25,7 +25,7 @@
 // Inlined into functions with target features, all of this uses their vectors.
 #![expect(clippy::inline_always, clippy::needless_range_loop)]
 
-use crate::query_tile::{Bounds, PLACES};
+use super::query_tile::{Bounds, PLACES};
 
 /// What the documents of a panel contribute at least and at most.
 pub(crate) struct Summary {

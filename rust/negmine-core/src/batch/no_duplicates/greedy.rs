@@ -3,13 +3,13 @@
 //! mend.
 
 use super::conflicts::Conflicts;
-use super::repair::Dice;
+use super::repair::Rng;
 use super::step_sizes::Shape;
 
 /// Random steps that a row is tried with before all are.
 const TRIES: usize = 64;
 
-const NOWHERE: u32 = u32::MAX;
+const NO_STEP: u32 = u32::MAX;
 
 struct Filling<'a> {
     conflicts: &'a Conflicts,
@@ -24,11 +24,11 @@ struct Filling<'a> {
 
 /// Puts the rows of `order` into steps, its last ones aside if they are left out; the rows in step order, and those that
 /// conflict.
-pub(super) fn heavy_first(
+pub(super) fn fill_greedily(
     conflicts: &Conflicts,
     shape: Shape,
     order: &[u32],
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> (Vec<u32>, Vec<u32>) {
     let steps = shape.steps;
     let counted = (0..conflicts.ids() as u32).take_while(|id| 4 * conflicts.frequency(*id) > steps).count();
@@ -37,18 +37,18 @@ pub(super) fn heavy_first(
     let mut filling = Filling {
         conflicts,
         shape,
-        step: vec![NOWHERE; conflicts.rows()],
+        step: vec![NO_STEP; conflicts.rows()],
         room: (0..steps).map(|step| shape.range(step).len() as u32).collect(),
         counts: vec![[0; 2]; counted * steps],
         counted: counted as u32,
     };
     let mut rows = order[..shape.held()].to_vec();
     // Ids are numbered from the most frequent down, and a row's rise.
-    rows.sort_by_key(|row| conflicts.of_row(*row).next().map_or(NOWHERE, |(id, _)| id));
+    rows.sort_by_key(|row| conflicts.of_row(*row).next().map_or(NO_STEP, |(id, _)| id));
     let mut open: Vec<u32> = (0..steps as u32).collect();
     let mut left = Vec::new();
     for row in rows {
-        match filling.free(row, &open, dice) {
+        match filling.free(row, &open, rng) {
             Some(place) => {
                 let step = open[place];
                 filling.put(row, step);
@@ -72,13 +72,13 @@ pub(super) fn heavy_first(
 
 impl Filling<'_> {
     /// The place among `open` of a step that a row fits: random ones first, then all from a random one on.
-    fn free(&self, row: u32, open: &[u32], dice: &mut Dice) -> Option<usize> {
+    fn free(&self, row: u32, open: &[u32], rng: &mut Rng) -> Option<usize> {
         if open.is_empty() {
             return None;
         }
-        let tried = (0..TRIES).map(|_| dice.below(open.len())).find(|place| self.fits(row, open[*place]));
+        let tried = (0..TRIES).map(|_| rng.below(open.len())).find(|place| self.fits(row, open[*place]));
         tried.or_else(|| {
-            let first = dice.below(open.len());
+            let first = rng.below(open.len());
             (first..open.len()).chain(0..first).find(|place| self.fits(row, open[*place]))
         })
     }

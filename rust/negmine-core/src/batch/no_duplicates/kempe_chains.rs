@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use super::assignment::Packing;
-use super::repair::{Dice, heard};
+use super::repair::{Rng, check_interrupt};
 use crate::base::Result;
 use crate::base::parallel::Run;
 
@@ -36,14 +36,14 @@ struct Chains<'a, 'b> {
 pub(super) fn chains(
     packing: &mut Packing<'_>,
     left: Vec<u32>,
-    dice: &mut Dice,
+    rng: &mut Rng,
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
     let mut chains = Chains { packing, waiting: left.iter().copied().collect(), looked_at: 0 };
     let mut still = Vec::new();
     for row in left {
-        heard(run)?;
-        if chains.settle(row, dice) {
+        check_interrupt(run)?;
+        if chains.place_waiting(row, rng) {
             chains.waiting.remove(&row);
         } else {
             still.push(row);
@@ -54,17 +54,17 @@ pub(super) fn chains(
 
 impl Chains<'_, '_> {
     /// Frees a step for a row that waits, and puts it there.
-    fn settle(&mut self, row: u32, dice: &mut Dice) -> bool {
+    fn place_waiting(&mut self, row: u32, rng: &mut Rng) -> bool {
         if self.packing.shape.is_out(self.packing.step(row)) {
             return true;
         }
-        let few = self.few(row, dice);
-        for &from in &few {
-            if self.looked_at > BUDGET || !self.stand(row, from) {
+        let fewest_rivals = self.fewest_rivals(row, rng);
+        for &from in &fewest_rivals {
+            if self.looked_at > BUDGET || !self.move_waiting(row, from) {
                 continue;
             }
             let here = self.rivals(row, from);
-            if here.is_empty() || few.iter().any(|to| *to != from && self.place(row, *to, &here)) {
+            if here.is_empty() || fewest_rivals.iter().any(|to| *to != from && self.place(row, *to, &here)) {
                 return true;
             }
         }
@@ -72,7 +72,7 @@ impl Chains<'_, '_> {
     }
 
     /// The steps with the fewest rivals of a row, ties at random.
-    fn few(&mut self, row: u32, dice: &mut Dice) -> Vec<u32> {
+    fn fewest_rivals(&mut self, row: u32, rng: &mut Rng) -> Vec<u32> {
         let steps = self.packing.shape.steps;
         let mut counts: Vec<(u32, u32)> = (0..steps as u32).map(|step| (0, step)).collect();
         for (id, exclusive) in self.packing.conflicts.of_row(row) {
@@ -87,13 +87,13 @@ impl Chains<'_, '_> {
             }
         }
         self.looked_at += steps;
-        counts.rotate_left(dice.below(steps));
+        counts.rotate_left(rng.below(steps));
         counts.sort_by_key(|(count, _)| *count);
         counts.into_iter().take(FEW).map(|(_, step)| step).collect()
     }
 
     /// Moves a row that waits into a step, where it may wait on, against one that waits too or has no rivals.
-    fn stand(&mut self, row: u32, step: u32) -> bool {
+    fn move_waiting(&mut self, row: u32, step: u32) -> bool {
         let own = self.packing.step(row);
         if own == step {
             return true;
@@ -137,31 +137,31 @@ impl Chains<'_, '_> {
             }
             next += 1;
         }
-        let (mut there, mut back): (Vec<u32>, Vec<u32>) =
+        let (mut outgoing, mut incoming): (Vec<u32>, Vec<u32>) =
             chain.iter().partition(|member| self.packing.step(**member) == own);
-        there.push(row);
+        outgoing.push(row);
         // Rows without rivals make up the numbers; those that come along must not be the row's rivals.
-        let missing = there.len().abs_diff(back.len());
-        if there.len() > back.len() {
-            back.extend(self.free(other, own, missing, &known, &[]));
+        let missing = outgoing.len().abs_diff(incoming.len());
+        if outgoing.len() > incoming.len() {
+            incoming.extend(self.free(other, own, missing, &known, &[]));
         } else {
             known.insert(row);
-            there.extend(self.free(own, other, missing, &known, here));
+            outgoing.extend(self.free(own, other, missing, &known, here));
         }
-        if there.len() != back.len() {
+        if outgoing.len() != incoming.len() {
             return false;
         }
-        for (a, b) in there.into_iter().zip(back) {
+        for (a, b) in outgoing.into_iter().zip(incoming) {
             self.packing.swap(a, b);
         }
         true
     }
 
-    /// At most `wanted` rows of step `from`, none of `known` and `rivals`, that conflict with nobody in step `to`.
-    fn free(&mut self, from: u32, to: u32, wanted: usize, known: &HashSet<u32>, rivals: &[u32]) -> Vec<u32> {
+    /// At most `needed` rows of step `from`, none of `known` and `rivals`, that conflict with nobody in step `to`.
+    fn free(&mut self, from: u32, to: u32, needed: usize, known: &HashSet<u32>, rivals: &[u32]) -> Vec<u32> {
         let mut found = Vec::new();
         for place in self.packing.shape.range(from as usize) {
-            if found.len() == wanted || self.looked_at > BUDGET {
+            if found.len() == needed || self.looked_at > BUDGET {
                 break;
             }
             let row = self.packing.row_at(place);

@@ -1,6 +1,6 @@
 //! Which rows an epoch leaves out where ids need more steps than rows fill: the fewest of each frequent id, in turn.
 //!
-//! Rows of one id stand on a circle in an order that never changes; an epoch keeps as many of them as there are steps,
+//! Rows of one id have a cyclic order that never changes; an epoch keeps as many of them as there are steps,
 //! beginning where the epoch before ended. So a row that was left out goes before those that were not.
 
 use super::conflicts::Conflicts;
@@ -10,14 +10,14 @@ use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::batch::permutation::Permutation;
 
-/// The order on the circles.
-pub(super) struct Circles {
+/// The cyclic order of the rows of every id.
+pub(super) struct CyclicOrder {
     order: Vec<i64>,
     rank: Vec<u32>,
 }
 
-impl Circles {
-    /// The circles of a seed.
+impl CyclicOrder {
+    /// The order of a seed.
     ///
     /// # Errors
     /// An interrupt.
@@ -49,10 +49,10 @@ impl Circles {
             if exclusive.len() <= room {
                 continue;
             }
-            let mut circle = exclusive.to_vec();
-            circle.sort_unstable_by_key(|row| self.rank[*row as usize]);
+            let mut cycle = exclusive.to_vec();
+            cycle.sort_unstable_by_key(|row| self.rank[*row as usize]);
             let mut kept = 0;
-            for row in turned(&circle, room, epoch) {
+            for row in rotated(&cycle, room, epoch) {
                 frequent[*row as usize] = true;
                 if out[*row as usize] {
                     continue;
@@ -71,7 +71,7 @@ impl Circles {
         for held in [false, true] {
             let others: Vec<i64> =
                 self.order.iter().copied().filter(|row| frequent[*row as usize] == held).collect();
-            for row in turned(&others, missing, epoch) {
+            for row in rotated(&others, missing, epoch) {
                 if missing > 0 && !out[*row as usize] {
                     out[*row as usize] = true;
                     missing -= 1;
@@ -82,9 +82,9 @@ impl Circles {
     }
 }
 
-/// A circle from where `epoch` turns of `by` places lead.
-fn turned<T>(circle: &[T], by: usize, epoch: u64) -> impl Iterator<Item = &T> {
-    let length = circle.len().max(1) as u128;
+/// A cycle, rotated by `by` places in every epoch.
+fn rotated<T>(cycle: &[T], by: usize, epoch: u64) -> impl Iterator<Item = &T> {
+    let length = cycle.len().max(1) as u128;
     let first = (u128::from(epoch) * by as u128 % length) as usize;
-    circle[first..].iter().chain(&circle[..first])
+    cycle[first..].iter().chain(&cycle[..first])
 }

@@ -12,9 +12,9 @@
 
 use super::assignment::Packing;
 use super::conflicts::{Bound, Columns, Conflicts};
-use super::epoch::{ATTEMPTS, dice, pack, pack_spread};
+use super::epoch::{ATTEMPTS, pack, pack_spread, rng};
 use super::exhaustive::{Outcome, exhaustive};
-use super::left_out::Circles;
+use super::left_out::CyclicOrder;
 use super::step_sizes::Shape;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
@@ -170,9 +170,9 @@ impl NoDuplicates {
             self.base = base;
             return Ok(self);
         }
-        let circles = Circles::new(n, 0, run)?;
+        let cyclic = CyclicOrder::new(n, 0, run)?;
         let possible =
-            |steps| circles.left_out(&self.conflicts, &Shape::dropping(n, size, steps), 0).is_some();
+            |steps| cyclic.left_out(&self.conflicts, &Shape::dropping(n, size, steps), 0).is_some();
         let (mut steps, mut beyond) = (0, n / size + 1);
         while beyond - steps > 1 {
             let middle = steps.midpoint(beyond);
@@ -411,12 +411,12 @@ impl NoDuplicates {
     /// The packing of the build after a random swap for every row, as far as swaps are without conflict, its steps
     /// and the rows of each in another order.
     fn moved(&self, epoch: u64) -> Vec<u32> {
-        let mut dice = dice(self.seed, epoch, ATTEMPTS);
+        let mut rng = rng(self.seed, epoch, ATTEMPTS);
         let n = self.rows();
         let mut packing =
             Packing::new(&self.conflicts, self.shape, self.caps.as_deref().unwrap_or(&[]), self.base.clone());
         for row in 0..n as u32 {
-            let other = packing.row_at(dice.below(n));
+            let other = packing.row_at(rng.below(n));
             if packing.step(row) != packing.step(other) && packing.swaps(row, other, u32::MAX) {
                 packing.swap(row, other);
             }
@@ -424,7 +424,7 @@ impl NoDuplicates {
         let mut steps: Vec<&[u32]> =
             (0..self.steps()).map(|step| &packing.rows()[self.shape.range(step)]).collect();
         for i in (1..steps.len()).rev() {
-            let j = dice.below(i + 1);
+            let j = rng.below(i + 1);
             if steps[i].len() == steps[j].len() {
                 steps.swap(i, j);
             }
@@ -434,7 +434,7 @@ impl NoDuplicates {
         for step in 0..self.steps() {
             let part = &mut rows[self.shape.range(step)];
             for i in (1..part.len()).rev() {
-                part.swap(i, dice.below(i + 1));
+                part.swap(i, rng.below(i + 1));
             }
         }
         rows

@@ -20,12 +20,16 @@ const PARTNERS: usize = 96;
 const POLL_IDS: u32 = 1 << 13;
 const POLL_MOVES: usize = 1 << 10;
 
-const NOBODY: u32 = u32::MAX;
+/// No id is treated leniently.
+const NO_ID: u32 = u32::MAX;
+
+/// Conflicts are counted to the end.
+const NO_LIMIT: u32 = u32::MAX;
 
 /// From a seed that Philox made: moves need many cheap numbers in one order.
-pub(super) struct Dice(SplitMix);
+pub(super) struct Rng(SplitMix);
 
-impl Dice {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(SplitMix(seed))
     }
@@ -40,7 +44,7 @@ impl Dice {
 ///
 /// # Errors
 /// An interrupt.
-pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) -> Result<Vec<u32>> {
+pub(super) fn repair(packing: &mut Packing<'_>, rng: &mut Rng, run: &Run<'_>) -> Result<Vec<u32>> {
     let conflicts = packing.conflicts;
     // The last id that was seen in a step, plus 1.
     let mut seen = vec![0_u32; packing.shape.parts()];
@@ -48,10 +52,10 @@ pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) 
     let mut bad = Vec::new();
     for id in 0..conflicts.ids() as u32 {
         if id.is_multiple_of(POLL_IDS) {
-            heard(run)?;
+            check_interrupt(run)?;
         }
         if packing.cap(id) > 0 {
-            spread(packing, id, &mut left, dice);
+            spread(packing, id, &mut left, rng);
             continue;
         }
         let (exclusive, shared) = conflicts.holders(id);
@@ -68,19 +72,19 @@ pub(super) fn repair(packing: &mut Packing<'_>, dice: &mut Dice, run: &Run<'_>) 
         }
         if !bad.is_empty() {
             // Shared holders make way below.
-            let lenient = if shared.is_empty() { NOBODY } else { id };
-            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, dice);
+            let lenient = if shared.is_empty() { NO_ID } else { id };
+            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, rng);
         }
         bad.extend(shared.iter().filter(|row| seen[packing.step(**row) as usize] == id + 1));
         if !bad.is_empty() {
-            place(packing, &mut bad, &mut seen, (id, NOBODY), &mut left, dice);
+            place(packing, &mut bad, &mut seen, (id, NO_ID), &mut left, rng);
         }
     }
     Ok(left)
 }
 
-/// Refuses to go on where the caller wishes to stop.
-pub(super) fn heard(run: &Run<'_>) -> Result<()> {
+/// Returns an error where the caller asks to stop.
+pub(super) fn check_interrupt(run: &Run<'_>) -> Result<()> {
     if (run.poll)(0, 1) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
@@ -91,11 +95,11 @@ fn place(
     seen: &mut [u32],
     (id, lenient): (u32, u32),
     left: &mut Vec<u32>,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) {
     let steps = packing.shape.steps;
     let exclusives = packing.conflicts.holders(id).0;
-    let marks = lenient != NOBODY || exclusives.len() == packing.conflicts.frequency(id);
+    let marks = lenient != NO_ID || exclusives.len() == packing.conflicts.frequency(id);
     let frequent = 4 * exclusives.len() > steps;
     let mut free: Vec<u32> = if frequent {
         (0..steps as u32).filter(|step| seen[*step as usize] != id + 1).collect()
@@ -104,7 +108,7 @@ fn place(
     };
     for row in bad.drain(..) {
         let partner = if frequent {
-            let found = partner_in(packing, row, &free, lenient, dice);
+            let found = partner_in(packing, row, &free, lenient, rng);
             found.map(|(place, other)| {
                 if marks {
                     free.swap_remove(place);
@@ -113,7 +117,7 @@ fn place(
             })
         } else {
             let held = packing.shape.held();
-            (0..TRIES).map(|_| packing.row_at(dice.below(held))).find(|other| {
+            (0..TRIES).map(|_| packing.row_at(rng.below(held))).find(|other| {
                 packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient)
             })
         };
@@ -135,20 +139,20 @@ fn partner_in(
     row: u32,
     free: &[u32],
     lenient: u32,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> Option<(usize, u32)> {
     (0..STEPS.min(free.len())).find_map(|_| {
-        let place = dice.below(free.len());
+        let place = rng.below(free.len());
         let range = packing.shape.range(free[place] as usize);
         (0..ROWS)
-            .map(|_| packing.row_at(range.start + dice.below(range.len())))
+            .map(|_| packing.row_at(range.start + rng.below(range.len())))
             .find(|other| packing.step(*other) != packing.step(row) && packing.swaps(row, *other, lenient))
             .map(|other| (place, other))
     })
 }
 
 /// Swaps rows of an id out of the steps that hold more of it than its cap, into such as hold fewer.
-fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, dice: &mut Dice) {
+fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng) {
     let cap = packing.cap(id);
     let (exclusive, shared) = packing.conflicts.holders(id);
     let mut held = vec![0_u32; packing.shape.parts()];
@@ -163,7 +167,7 @@ fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, dice: &mut Di
     let mut free: Vec<u32> =
         (0..packing.shape.steps as u32).filter(|step| held[*step as usize] < cap).collect();
     for row in bad {
-        let Some((place, other)) = partner_in(packing, row, &free, NOBODY, dice) else {
+        let Some((place, other)) = partner_in(packing, row, &free, NO_ID, rng) else {
             left.push(row);
             continue;
         };
@@ -185,7 +189,7 @@ pub(super) fn search(
     packing: &mut Packing<'_>,
     mut waiting: Vec<u32>,
     moves: usize,
-    dice: &mut Dice,
+    rng: &mut Rng,
     run: &Run<'_>,
 ) -> Result<bool> {
     let n = packing.rows().len();
@@ -195,7 +199,7 @@ pub(super) fn search(
     let mut rested = vec![0_u32; n];
     let mut done = 0;
     while !waiting.is_empty() {
-        let pick = dice.below(waiting.len());
+        let pick = rng.below(waiting.len());
         let row = waiting.swap_remove(pick);
         let own = trouble(packing, row);
         if own == 0 {
@@ -206,14 +210,14 @@ pub(super) fn search(
             return Ok(false);
         }
         if done.is_multiple_of(POLL_MOVES) {
-            heard(run)?;
+            check_interrupt(run)?;
         }
         let tabu = |other: u32| rested[row as usize].max(rested[other as usize]) as usize > done;
-        let Some(other) = best_partner(packing, row, own, tabu, dice) else {
+        let Some(other) = best_partner(packing, row, own, tabu, rng) else {
             waiting.push(row);
             continue;
         };
-        let rest = (done + 2 + dice.below((n / 4).clamp(1, 8 + waiting.len().min(16)))) as u32;
+        let rest = (done + 2 + rng.below((n / 4).clamp(1, 8 + waiting.len().min(16)))) as u32;
         packing.swap(row, other);
         rested[row as usize] = rest;
         rested[other as usize] = rest;
@@ -230,24 +234,24 @@ fn best_partner(
     row: u32,
     own: u32,
     tabu: impl Fn(u32) -> bool,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> Option<u32> {
     let n = packing.rows().len();
     let mut best = (i64::MAX, None);
-    let everyone = n <= PARTNERS;
+    let try_all = n <= PARTNERS;
     for place in 0..n.min(PARTNERS) {
-        let other = packing.row_at(if everyone { place } else { dice.below(n) });
+        let other = packing.row_at(if try_all { place } else { rng.below(n) });
         let [from, to] = [row, other].map(|row| packing.step(row));
         if from == to {
             continue;
         }
         let before = own + trouble(packing, other);
-        let after = packing.conflicts(row, to, other, NOBODY, NOBODY)
-            + packing.conflicts(other, from, row, NOBODY, NOBODY);
+        let after = packing.conflicts(row, to, other, NO_ID, NO_LIMIT)
+            + packing.conflicts(other, from, row, NO_ID, NO_LIMIT);
         let gain = i64::from(after) - i64::from(before);
         // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
         let penalty = if after > 0 && tabu(other) { 1 << 20 } else { 0 };
-        let value = (gain + penalty) * 1024 + dice.below(1024) as i64;
+        let value = (gain + penalty) * 1024 + rng.below(1024) as i64;
         if value < best.0 {
             best = (value, Some(other));
         }
@@ -257,7 +261,7 @@ fn best_partner(
 
 /// Conflicts of a row with its own step.
 fn trouble(packing: &Packing<'_>, row: u32) -> u32 {
-    packing.conflicts(row, packing.step(row), row, NOBODY, NOBODY)
+    packing.conflicts(row, packing.step(row), row, NO_ID, NO_LIMIT)
 }
 
 /// Adds a row and all that conflict with it in its step.

@@ -13,6 +13,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::Result;
+use crate::base::order::{from_sortable_bits, sortable_bits};
 use crate::base::parallel::{Run, Ticker};
 
 use super::candidates::Lists;
@@ -20,10 +21,10 @@ use super::prices::two_best;
 
 /// What a bid is higher than it must be, at first. It doubles a few times while bids are used up: rows that are alike raise
 /// a price by little more than that each time, and a few steps must take them past what others would pay.
-const LEAST_RISE: f32 = 1.0 / (1 << 14) as f32;
+const LEAST_INCREMENT: f32 = 1.0 / (1 << 14) as f32;
 const DOUBLINGS: usize = 10;
 
-/// Bids a row, on average, before those that are left take what there is.
+/// Bids per row, on average, before the auction ends and leaves rows without a place.
 const BIDS_PER_ROW: usize = 2;
 
 /// Bids between two looks at the clock.
@@ -33,59 +34,49 @@ const BIDS_PER_LOOK: usize = 1_024;
 type Bid = (Reverse<u32>, u32);
 
 /// Labels of exact sizes, where the auction ended, and the rows without a place.
-pub(crate) struct Sold {
+pub(crate) struct Allocation {
     pub(crate) labels: Vec<u32>,
-    pub(crate) left: Vec<u32>,
+    pub(crate) unassigned: Vec<u32>,
     /// Places that are free in every cluster.
     pub(crate) free: Vec<usize>,
 }
 
-/// Bits that order like the number, which is not NaN.
-pub(crate) fn ordered(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits }
-}
-
-/// The number of such bits.
-pub(crate) fn value(bits: u32) -> f32 {
-    f32::from_bits(if bits >> 31 == 1 { bits & 0x7fff_ffff } else { !bits })
-}
-
-/// Sells places; `labels` is what rows take under the prices.
+/// Assigns rows to places by their bids; `labels` are the clusters that rows prefer under the prices.
 pub(crate) fn auction(
     lists: &Lists,
     prices: Vec<f32>,
     capacities: &[usize],
     labels: Vec<u32>,
     run: &Run<'_>,
-) -> Result<Sold> {
+) -> Result<Allocation> {
     // One piece, for every bid depends on those before it; it can be interrupted all the same.
     let start = Mutex::new(Some((prices, labels)));
-    let mut sold = run.map(
+    let mut allocations = run.map(
         1,
         || (),
         |(), _, ticker| {
             let start = start.lock().unwrap_or_else(PoisonError::into_inner).take();
             let (prices, labels) = start.unwrap_or_default();
-            sell(lists, prices, capacities, labels, ticker)
+            run_auction(lists, prices, capacities, labels, ticker)
         },
     )?;
-    Ok(sold.remove(0))
+    Ok(allocations.remove(0))
 }
 
-fn sell(
+fn run_auction(
     lists: &Lists,
     mut prices: Vec<f32>,
     capacities: &[usize],
     mut labels: Vec<u32>,
     ticker: &Ticker<'_>,
-) -> Result<Sold> {
+) -> Result<Allocation> {
     let mut held: Vec<BinaryHeap<Bid>> =
         capacities.iter().map(|&n| BinaryHeap::with_capacity(n + 1)).collect();
     let mut waiting = VecDeque::new();
     for (row, list) in lists.iter().enumerate() {
         let (_, place, second) = two_best(list, &prices);
-        held[list[place].cluster as usize].push((Reverse(ordered(list[place].score - second)), row as u32));
+        held[list[place].cluster as usize]
+            .push((Reverse(sortable_bits(list[place].score - second)), row as u32));
     }
     for (j, held) in held.iter_mut().enumerate() {
         while held.len() > capacities[j] {
@@ -98,7 +89,7 @@ fn sell(
     while bids > 0
         && let Some(row) = waiting.pop_front()
     {
-        let rise = LEAST_RISE * (1_u32 << (DOUBLINGS * (all_bids - bids) / all_bids)) as f32;
+        let increment = LEAST_INCREMENT * (1_u32 << (DOUBLINGS * (all_bids - bids) / all_bids)) as f32;
         bids -= 1;
         if bids.is_multiple_of(BIDS_PER_LOOK) {
             ticker.check()?;
@@ -107,21 +98,21 @@ fn sell(
         let (_, place, second) = two_best(list, &prices);
         let j = list[place].cluster as usize;
         labels[row as usize] = j as u32;
-        held[j].push((Reverse(ordered(list[place].score - second + rise)), row));
+        held[j].push((Reverse(sortable_bits(list[place].score - second + increment)), row));
         if held[j].len() > capacities[j] {
             waiting.extend(held[j].pop().map(|(_, row)| row));
         }
         raise(&mut prices[j], &held[j], capacities[j]);
     }
-    let mut left = Vec::from(waiting);
-    left.sort_unstable();
+    let mut unassigned = Vec::from(waiting);
+    unassigned.sort_unstable();
     let free = held.iter().zip(capacities).map(|(held, &n)| n - held.len()).collect();
-    Ok(Sold { labels, left, free })
+    Ok(Allocation { labels, unassigned, free })
 }
 
 /// A full cluster costs as much as its lowest bid.
 fn raise(price: &mut f32, held: &BinaryHeap<Bid>, capacity: usize) {
     if let (true, Some((Reverse(lowest), _))) = (held.len() == capacity, held.peek()) {
-        *price = price.max(value(*lowest));
+        *price = price.max(from_sortable_bits(*lowest));
     }
 }

@@ -10,9 +10,9 @@
 
 use std::sync::Mutex;
 
-use negmine_kernels::dot_i8::dot_rows_i8;
 use negmine_kernels::isa::Isa;
 use negmine_kernels::quantize::quantize_row;
+use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
 use crate::base::parallel::{Run, Ticker};
@@ -53,13 +53,13 @@ struct Node {
 pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -> Result<Vec<u32>> {
     let draws = Draws::new(seed, Stream::Seeding);
     let rows: Vec<u32> = (0..codes.len() as u32).collect();
-    let whole = sum_by_all(codes, &rows, run)?;
+    let whole = sum_in_parallel(codes, &rows, run)?;
     let mut nodes = vec![Node { rows, clusters, first: 0, number: 1, whole }];
     while let Some(large) = nodes.iter().position(|node| node.clusters > 1 && node.rows.len() > LARGE) {
         let mut splitter = Splitter::new(codes, run.isa);
         let node = nodes.swap_remove(large);
         splitter.start(&node, &draws);
-        while splitter.round_by_all(&node, run)? {}
+        while splitter.round_in_parallel(&node, run)? {}
         nodes.extend(splitter.parts(&node));
     }
     // Large leaves first, so that threads end together.
@@ -85,7 +85,7 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
 }
 
 /// The sum of some rows, by all threads.
-fn sum_by_all(codes: &Codes, rows: &[u32], run: &Run<'_>) -> Result<Vec<i64>> {
+fn sum_in_parallel(codes: &Codes, rows: &[u32], run: &Run<'_>) -> Result<Vec<i64>> {
     let parts = run.map(
         rows.len().div_ceil(ROWS_PER_ITEM),
         || (),
@@ -221,7 +221,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// The same by all threads.
-    fn round_by_all(&mut self, node: &Node, run: &Run<'_>) -> Result<bool> {
+    fn round_in_parallel(&mut self, node: &Node, run: &Run<'_>) -> Result<bool> {
         let (codes, isa, direction) = (self.codes, self.isa, &self.direction);
         let chunks: Vec<&[u32]> = node.rows.chunks(ROWS_PER_ITEM).collect();
         let parts = run.map(

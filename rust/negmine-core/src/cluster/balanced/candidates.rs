@@ -10,17 +10,17 @@ use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{
-    Hit, PANEL, Panel, QueryTile, dot_rows_i8, pack_panel, packed_len, padded_width, scan_panel,
+    Hit, PANEL, Panel, QueryTile, pack_panel, packed_len, padded_width, scan_panel,
 };
 use negmine_kernels::isa::Isa;
-use negmine_kernels::quantize::quantize_row;
+use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
+use crate::base::order::{from_sortable_bits, sortable_bits};
 use crate::base::parallel::Run;
-use crate::cluster::members::Groups;
 
-use super::auction::{ordered, value};
-use super::quantized_rows::{Codes, Sum};
+use super::centroids_i8::{Centres, unit_of};
+use super::quantized_rows::Codes;
 
 /// Clusters of a row's list.
 pub(crate) const DEPTH: usize = 16;
@@ -68,118 +68,6 @@ impl Lists {
     pub(crate) fn row(&self, r: u32) -> &[Entry] {
         &self.entries[r as usize * self.depth..][..self.depth]
     }
-}
-
-/// Means of clusters, in whole numbers.
-pub(crate) struct Centres {
-    stride: usize,
-    codes: Aligned<i8>,
-    scales: Vec<f32>,
-    /// What a row's own share of the mean is; 0 where there is none.
-    shares: Vec<f32>,
-    /// Sums of the rows that clusters hold, and which these are.
-    sums: Vec<i64>,
-    labels: Vec<u32>,
-    sizes: Vec<usize>,
-}
-
-/// A cluster's part of what centres are made of.
-type Slot<'a> = (&'a mut [i8], &'a mut [i64]);
-
-impl Centres {
-    pub(crate) fn new(codes: &Codes, clusters: usize) -> Self {
-        let stride = codes.stride();
-        Self {
-            stride,
-            codes: Aligned::zeroed(clusters * stride),
-            scales: vec![0.0; clusters],
-            shares: vec![0.0; clusters],
-            sums: vec![0; clusters * codes.width()],
-            labels: Vec::new(),
-            sizes: vec![0; clusters],
-        }
-    }
-
-    /// Moves every centre to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows that
-    /// moved are added and taken away.
-    pub(crate) fn update(&mut self, codes: &Codes, labels: &[u32], run: &Run<'_>) -> Result<()> {
-        let clusters = self.scales.len();
-        let moved = |row: &u32| self.labels.get(*row as usize) != labels.get(*row as usize);
-        let rows: Vec<u32> = (0..labels.len() as u32).filter(moved).collect();
-        let come = Groups::of(&rows, |row| labels[row as usize], clusters);
-        let gone: &[u32] = if self.labels.is_empty() { &[] } else { &rows };
-        let gone = Groups::of(gone, |row| self.labels[row as usize], clusters);
-        for j in 0..clusters {
-            self.sizes[j] = self.sizes[j] + come.rows(j).len() - gone.rows(j).len();
-        }
-        let slots: Vec<Mutex<Slot<'_>>> = self
-            .codes
-            .chunks_mut(self.stride)
-            .zip(self.sums.chunks_mut(codes.width()))
-            .map(Mutex::new)
-            .collect();
-        let (sizes, width) = (&self.sizes, codes.width());
-        let scales = run.map(
-            clusters,
-            || (Sum::new(width), vec![0.0; width]),
-            |(change, mean), j, ticker| {
-                ticker.check()?;
-                if come.rows(j).is_empty() && gone.rows(j).is_empty() {
-                    return Ok(None);
-                }
-                let mut slot = slots[j].lock().unwrap_or_else(PoisonError::into_inner);
-                let (out, sums) = &mut *slot;
-                change.clear();
-                for &row in come.rows(j) {
-                    change.add(run.isa, codes, row);
-                }
-                for &row in gone.rows(j) {
-                    change.subtract(run.isa, codes, row);
-                }
-                for (sum, change) in sums.iter_mut().zip(change.total()) {
-                    *sum += change;
-                }
-                if sizes[j] == 0 {
-                    return Ok(None);
-                }
-                let each = codes.unit / sizes[j] as f64;
-                for (mean, sum) in mean.iter_mut().zip(&**sums) {
-                    *mean = (*sum as f64 * each) as f32;
-                }
-                Ok(Some(quantize_row(run.isa, mean, 1.0, out).scale))
-            },
-        )?;
-        drop(slots);
-        for (j, scale) in scales.into_iter().enumerate() {
-            self.scales[j] = scale.unwrap_or(self.scales[j]);
-            self.shares[j] = if self.sizes[j] == 0 { 0.0 } else { 1.0 / self.sizes[j] as f32 };
-        }
-        self.labels.clear();
-        self.labels.extend_from_slice(labels);
-        Ok(())
-    }
-
-    /// Half the squared norm of every centre: what squared distances make of prices where sizes are free.
-    pub(crate) fn half_norms(&self) -> Vec<f32> {
-        let rows = self.codes.chunks_exact(self.stride).zip(&self.scales);
-        rows.map(|(codes, scale)| {
-            let squares: i64 = codes.iter().map(|&code| i64::from(code) * i64::from(code)).sum();
-            (squares as f64 * f64::from(*scale) * f64::from(*scale) / 2.0) as f32
-        })
-        .collect()
-    }
-
-    /// The score of a row, now in cluster `own`, from the product of codes.
-    fn score(&self, unit: f32, own: u32, cluster: u32, dot: i32) -> f32 {
-        let score = dot as f32 * self.scales[cluster as usize] * unit;
-        // A row of zeros, whose unit is 0, has no share of anything.
-        if own == cluster && unit > 0.0 { score - self.shares[cluster as usize] } else { score }
-    }
-}
-
-/// What one of a row's codes stands for.
-fn unit_of(codes: &Codes, r: u32) -> f32 {
-    (f64::from(codes.factor(r)) * codes.unit) as f32
 }
 
 impl Lists {
@@ -276,7 +164,7 @@ impl Panels {
 type Valued = (u64, f32);
 
 fn valued(value: f32, entry: Entry) -> Valued {
-    (u64::from(ordered(value)) << 32 | u64::from(!entry.cluster), entry.score)
+    (u64::from(sortable_bits(value)) << 32 | u64::from(!entry.cluster), entry.score)
 }
 
 fn entry((key, score): Valued) -> Entry {
@@ -289,7 +177,7 @@ fn cut(best: &mut Vec<Valued>, depth: usize) -> f32 {
         best.select_nth_unstable_by_key(depth - 1, |&(key, _)| Reverse(key));
         best.truncate(depth);
     }
-    value(best.iter().fold(u64::MAX, |least, (key, _)| least.min(*key)).wrapping_shr(32) as u32)
+    from_sortable_bits(best.iter().fold(u64::MAX, |least, (key, _)| least.min(*key)).wrapping_shr(32) as u32)
 }
 
 /// What one thread searches with, a place for each row of a block.
@@ -398,36 +286,4 @@ pub(crate) fn best_free(codes: &Codes, centres: &Centres, free: &[usize], r: u32
         }
     }
     best.1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::philox::SplitMix;
-    use crate::cluster::centroids::{Lengths, as_rows};
-    use crate::scoring::Metric;
-
-    /// Few rows and many clusters, so that most lose all their rows at times and get others.
-    #[test]
-    fn centres_are_means_of_the_rows_they_have_now() {
-        let (n, width, clusters) = (12, 5, 6);
-        let mut numbers = SplitMix(3);
-        let values: Vec<f32> = (0..n * width).map(|_| numbers.draw() as i32 as f32).collect();
-        let rows = as_rows(&values, width).unwrap();
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
-        let lengths = Lengths::read(&rows, Metric::Cosine, &run).unwrap();
-        let codes = Codes::new(&rows, &lengths, &run).unwrap();
-        let mut centres = Centres::new(&codes, clusters);
-        for _ in 0..200 {
-            let labels: Vec<u32> = (0..n).map(|_| (numbers.draw() % clusters as u64) as u32).collect();
-            centres.update(&codes, &labels, &run).unwrap();
-            let mut fresh = Centres::new(&codes, clusters);
-            fresh.update(&codes, &labels, &run).unwrap();
-            assert_eq!(centres.sums, fresh.sums);
-            for j in (0..clusters).filter(|&j| labels.contains(&(j as u32))) {
-                let own = |all: &Centres| all.codes[j * all.stride..(j + 1) * all.stride].to_vec();
-                assert_eq!((own(&centres), centres.scales[j]), (own(&fresh), fresh.scales[j]), "{labels:?}");
-            }
-        }
-    }
 }

@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::quantized_rows::Codes;
-use crate::cluster::members::Groups;
+use crate::cluster::members::members;
 
 /// The clusters that are not all copies of one row, rising.
 pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize) -> Vec<u32> {
-    let groups = Groups::new(labels, clusters);
+    let groups = members(labels, clusters);
     let is_mixed = |j: &u32| {
-        let own = groups.rows(*j as usize);
+        let own = groups.row(*j as usize);
         own.iter().any(|&row| key(codes, row) != key(codes, own[0]))
     };
     (0..clusters as u32).filter(is_mixed).collect()
@@ -27,18 +27,18 @@ fn key(codes: &Codes, row: u32) -> (i16, &[i8]) {
 
 /// Exchanges rows of the open clusters until copies that could fill a cluster do; sizes stay.
 pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: usize) {
-    let groups = Groups::new(labels, clusters);
+    let groups = members(labels, clusters);
     let mut copies: HashMap<(i16, &[i8]), Vec<u32>> = HashMap::new();
     for &j in open {
-        for &row in groups.rows(j as usize) {
+        for &row in groups.row(j as usize) {
             copies.entry(key(codes, row)).or_default().push(row);
         }
     }
-    let least = open.iter().map(|&j| groups.rows(j as usize).len()).min().unwrap_or(0);
+    let least = open.iter().map(|&j| groups.row(j as usize).len()).min().unwrap_or(0);
     let mut many: Vec<Vec<u32>> = copies.into_values().filter(|rows| rows.len() >= least).collect();
     // The order of a hash map is nobody's.
     many.sort_unstable();
-    let mut members: Vec<Vec<u32>> = (0..clusters).map(|j| groups.rows(j).to_vec()).collect();
+    let mut members: Vec<Vec<u32>> = (0..clusters).map(|j| groups.row(j).to_vec()).collect();
     for rows in many {
         let mut by_cluster: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for &row in &rows {

@@ -10,18 +10,7 @@ use crate::scoring::Metric;
 
 use super::bisect::bisect;
 use super::quantized_rows::Codes;
-use super::refine::{refine, stages};
-
-/// How much time goes into a balanced clustering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quality {
-    /// Bisection alone.
-    Fast,
-    /// Bisection, then a few rounds of refinement.
-    Default,
-    /// Bisection, then refinement until little is left to gain.
-    High,
-}
+use super::refine::{Quality, refine, stages};
 
 /// What a balanced clustering is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,12 @@
 pub(crate) mod auction;
 pub(crate) mod bisect;
 pub(crate) mod candidates;
+pub(crate) mod centroids_i8;
 pub(crate) mod duplicates;
 pub mod fit;
 pub(crate) mod prices;
 pub(crate) mod quantized_rows;
 pub(crate) mod refine;
 
-pub use fit::{Balanced, Quality};
+pub use fit::Balanced;
+pub use refine::Quality;

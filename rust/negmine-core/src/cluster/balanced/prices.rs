@@ -81,8 +81,8 @@ fn two_best_of_few(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
     (best, place, second)
 }
 
-/// What the rows of one piece of work take.
-struct Taken {
+/// The clusters that the rows of one piece of work prefer.
+struct Demand {
     labels: Vec<u32>,
     /// Rows of every cluster.
     counts: Vec<u32>,
@@ -92,25 +92,25 @@ struct Taken {
     margins: f64,
 }
 
-impl Taken {
+impl Demand {
     fn new<'a>(lists: impl Iterator<Item = &'a [Entry]>, prices: &[f32], width: f32) -> Self {
         let (counts, near) = (vec![0; prices.len()], vec![0; prices.len()]);
-        let mut taken = Self { labels: Vec::new(), counts, near, margins: 0.0 };
+        let mut demand = Self { labels: Vec::new(), counts, near, margins: 0.0 };
         for list in lists {
             let (best, place, second) = two_best(list, prices);
             let cluster = list[place].cluster;
-            taken.labels.push(cluster);
-            taken.counts[cluster as usize] += 1;
+            demand.labels.push(cluster);
+            demand.counts[cluster as usize] += 1;
             let margin = best - second;
-            taken.near[cluster as usize] += u32::from(margin < width);
+            demand.near[cluster as usize] += u32::from(margin < width);
             // A list of one has no margin.
-            taken.margins += if margin.is_finite() { f64::from(margin) } else { 0.0 };
+            demand.margins += if margin.is_finite() { f64::from(margin) } else { 0.0 };
         }
-        taken
+        demand
     }
 
     /// By all threads, in pieces that depend on the number of rows alone, for margins are summed in their order.
-    fn by_all(lists: &Lists, prices: &[f32], width: f32, run: &Run<'_>) -> Result<Self> {
+    fn in_parallel(lists: &Lists, prices: &[f32], width: f32, run: &Run<'_>) -> Result<Self> {
         let per_item = LEAST_ROWS.max(lists.len().div_ceil(MOST_ITEMS));
         let mut parts = run.map(
             lists.len().div_ceil(per_item),
@@ -133,8 +133,8 @@ impl Taken {
     }
 }
 
-/// Rows that each cluster wants: its capacity, or all that may join where they are fewer.
-fn wanted(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
+/// Rows that each cluster needs: its capacity, or all that may join where they are fewer.
+fn needed(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
     let mut on_lists = vec![0_usize; capacities.len()];
     for entry in lists.iter().flatten() {
         on_lists[entry.cluster as usize] += 1;
@@ -150,26 +150,26 @@ pub(crate) fn balance(
     rounds: usize,
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
-    let wanted = wanted(lists, capacities);
-    let first = Taken::by_all(lists, prices, 0.0, run)?;
+    let needed = needed(lists, capacities);
+    let first = Demand::in_parallel(lists, prices, 0.0, run)?;
     let mut width = (first.margins / lists.len() as f64) as f32;
-    let mut taken = Taken::by_all(lists, prices, width, run)?;
+    let mut demand = Demand::in_parallel(lists, prices, width, run)?;
     for round in 0..rounds.max(MOST_ROUNDS) {
-        let counts = taken.counts.iter().map(|&count| count as usize);
+        let counts = demand.counts.iter().map(|&count| count as usize);
         let off: usize = counts.zip(capacities).map(|(count, &capacity)| count.abs_diff(capacity)).sum();
         if off == 0 || (round >= rounds && off <= lists.len() / UNEVEN) {
             break;
         }
         for (j, price) in prices.iter_mut().enumerate() {
-            let surplus = taken.counts[j] as f32 - wanted[j] as f32;
+            let surplus = demand.counts[j] as f32 - needed[j] as f32;
             // As many rows outside are about to come as inside are about to leave.
-            let slope = (2 * taken.near[j]).max(1) as f32 / width.max(f32::MIN_POSITIVE);
+            let slope = (2 * demand.near[j]).max(1) as f32 / width.max(f32::MIN_POSITIVE);
             *price += (DAMPING * surplus / slope).clamp(-2.0 * width, 2.0 * width);
         }
         width *= SHRINK;
-        taken = Taken::by_all(lists, prices, width, run)?;
+        demand = Demand::in_parallel(lists, prices, width, run)?;
     }
-    Ok(taken.labels)
+    Ok(demand.labels)
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Sum {
 
     fn change(&mut self, isa: Isa, codes: &Codes, r: u32, factor: i16) {
         if self.rows == ROWS_IN_I32 {
-            self.settle();
+            self.flush();
         }
         add_codes(isa, &mut self.recent, codes.row(r), factor);
         self.rows += 1;
@@ -157,11 +157,11 @@ impl Sum {
 
     /// The sum.
     pub(crate) fn total(&mut self) -> &[i64] {
-        self.settle();
+        self.flush();
         &self.total
     }
 
-    fn settle(&mut self) {
+    fn flush(&mut self) {
         for (total, recent) in self.total.iter_mut().zip(&mut self.recent) {
             *total += i64::from(*recent);
             *recent = 0;

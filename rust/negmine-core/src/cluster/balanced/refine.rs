@@ -9,12 +9,23 @@ use crate::base::parallel::Run;
 use crate::base::stages::stage;
 use crate::base::{Error, Result};
 
-use super::auction::{Sold, auction};
-use super::candidates::{Centres, Lists, best_free};
+use super::auction::{Allocation, auction};
+use super::candidates::{Lists, best_free};
+use super::centroids_i8::Centres;
 use super::duplicates::{gather, mixed};
-use super::fit::Quality;
 use super::prices::balance;
 use super::quantized_rows::Codes;
+
+/// How much time goes into a balanced clustering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Bisection alone.
+    Fast,
+    /// Bisection, then a few rounds of refinement.
+    Default,
+    /// Bisection, then refinement until little is left to gain.
+    High,
+}
 
 /// Which clusters a step looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +125,8 @@ fn refine_all(
             Ok::<(), Error>(())
         })?;
     }
-    let Sold { mut labels, left, mut free } = auction(&lists, prices, &capacities, labels, run)?;
-    for row in left {
+    let Allocation { mut labels, unassigned, mut free } = auction(&lists, prices, &capacities, labels, run)?;
+    for row in unassigned {
         let cluster = best_free(codes, &centres, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
         free[cluster] -= 1;

@@ -2,12 +2,12 @@
 //!
 //! It is exact search for one document with the roles turned: rows are many and never change, centroids are few and
 //! change every round. So rows are quantised once, and a round packs the centroids and multiplies block after block of
-//! rows with all their panels. Every product gives an interval that holds the canonical score (`exact::bound`). The
+//! rows with all their panels. Every product gives an interval that holds the canonical score (`scoring::bound`). The
 //! score of the centroid that a row had before is a threshold; what reaches it raises it further. Where one centroid is
 //! left its score need not be known; where several are, they are scored canonically and the lowest of the best is taken.
 //!
 //! From the second round on, with thresholds as good as that, a few rotated coordinates rule out nearly every centroid
-//! (`lead`), where `choose` finds that they do; only what is left is multiplied at full width.
+//! (`pruned_assign`), where `pruning_choice` finds that they do; only what is left is multiplied at full width.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,8 +21,9 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::{Run, Ticker};
 use crate::cluster::centroids::{Lengths, as_rows};
-use crate::scoring::bound::{DocumentBound, QueryBound, unit_for};
-use crate::scoring::pack::{Tile, factor};
+use crate::scoring::bound::{DocumentBound, QueryBound};
+use crate::scoring::pack::Tile;
+use crate::scoring::score::{factor, unit_for};
 use crate::scoring::{Metric, Rotation, Slack};
 
 use super::pruned_assign::{LeadCentroids, LeadRows};
@@ -174,7 +175,7 @@ impl<'a, 'c> Points<'a, 'c> {
                     }
                     None => block.scan(self, &packed, first, run, ticker)?,
                 }
-                Ok(block.settle(self, &packed, first, run))
+                Ok(block.best_labels(self, &packed, first, run))
             },
         )?;
         Ok(blocks.concat())
@@ -366,7 +367,7 @@ impl Block {
     }
 
     /// The best of what is left of every row.
-    fn settle(
+    fn best_labels(
         &mut self,
         points: &Points<'_, '_>,
         packed: &Packed<'_>,
@@ -403,11 +404,11 @@ fn take(
         return false;
     }
     pending.push(Pending { place, cluster, high });
-    let rises = least > *low;
-    if rises {
+    let raised = least > *low;
+    if raised {
         *low = least;
     }
-    rises
+    raised
 }
 
 /// The centroid of the highest canonical score, the lowest of several.

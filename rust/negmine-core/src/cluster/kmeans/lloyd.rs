@@ -7,13 +7,14 @@
 //! row, from a cluster that keeps another; so no cluster is ever empty. It ends after a number of rounds, or when
 //! a round changes no label.
 
+use crate::base::csr::Lists;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
 use crate::cluster::centroids::{Clustering, Lengths, finish, means};
-use crate::cluster::members::Groups;
+use crate::cluster::members::members;
 use crate::scoring::Metric;
 
 use super::assign::Points;
@@ -66,7 +67,7 @@ impl KMeans {
                 fill_empty(&points, self.clusters, &centroids, &mut after, run)?;
                 let same = before.as_ref() == Some(&after);
                 if !same && iterations < self.iterations {
-                    centroids = means(rows, &lengths, &Groups::new(&after, self.clusters), run)?;
+                    centroids = means(rows, &lengths, &members(&after, self.clusters), run)?;
                     if iterations == 1 {
                         points.shorten(&centroids, &after, self.iterations - 1, run)?;
                     }
@@ -95,7 +96,7 @@ impl KMeans {
         }
         drawn.sort_unstable_by_key(|&(_, row)| row);
         // Each is the mean of itself.
-        means(rows, lengths, &Groups::single(drawn.into_iter().map(|(_, row)| row).collect()), run)
+        means(rows, lengths, &Lists::single(drawn.into_iter().map(|(_, row)| row).collect()), run)
     }
 }
 

@@ -1,15 +1,14 @@
 //! Whether assignments should go by leading coordinates, and by how many.
 //!
-//! As for a search (`exact::choose`), from a sample: rows that know their best centroid, and the share of centroids that
+//! As for a search (`exact::pruning_choice`), from a sample: rows that know their best centroid, and the share of centroids that
 //! so many leading coordinates leave above it. Costs and gains are known beforehand, for the rounds are.
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::cluster::centroids::as_rows;
-use crate::exact::pruning_choice::cycles::COORDINATES;
-use crate::exact::pruning_choice::{Along, LEAST_WIDTH, count_left, rotated, spread};
 use crate::scoring::Metric;
+use crate::scoring::pruning_estimate::{Along, COORDINATES, LEAST_WIDTH, count_left, rotated, spread};
 use crate::scoring::rotation::{Axes, MAX_ROTATED_WIDTH, Rotation, STEP, Segments};
 
 use super::pruned_assign::ADDED;

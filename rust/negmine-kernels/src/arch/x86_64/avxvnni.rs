@@ -6,10 +6,10 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::Ahead;
+use super::prefetch::Ahead;
+use crate::arch::codes::{GROUP_BYTES, Hit, PANEL, Panel};
+use crate::arch::query_tile::{Block, QueryTile};
 use crate::arch::x86_64::avx2::dot_i8::{Scan, load};
-use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
-use crate::query_tile::{Block, QueryTile};
 
 /// Queries that are multiplied together.
 const QUERIES: usize = 3;
@@ -82,8 +82,10 @@ fn dots<const Q: usize, const FETCH: bool>(
 #[cfg(test)]
 mod tests {
     use super::scan_panel;
-    use crate::Isa;
-    use crate::dot_i8::{PANEL, Panel, QueryTile, packed_len, scan_panel_scalar};
+    use crate::arch::codes::{PANEL, Panel, packed_len};
+    use crate::arch::portable::dot_i8;
+    use crate::arch::query_tile::QueryTile;
+    use crate::isa::Isa;
 
     /// `Isa::Vnni256` picks the other encoding where a processor has both, so this one is tested here.
     #[test]
@@ -104,7 +106,7 @@ mod tests {
             let panel =
                 Panel { codes: &codes, scale: &scale, error: &error, norm: &norm, offset: None, valid: !0 };
             let (mut expected, mut hits) = (Vec::new(), Vec::new());
-            scan_panel_scalar(&tile, &panel, &mut expected);
+            dot_i8::scan_panel(&tile, &panel, &mut expected);
             // SAFETY: the features were detected above: AVX2, FMA and F16C as `Isa::Avx2`, and AVX-VNNI.
             unsafe { scan_panel(&tile, &panel, &mut hits) };
             assert!(hits == expected, "width {width}, {queries} queries");

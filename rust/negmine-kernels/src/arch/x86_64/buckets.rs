@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use crate::buckets::{Shape, Signatures, gather_columns, scatter_columns};
+use crate::arch::portable::buckets::{Shape, Signatures, gather_columns, scatter_columns};
 
 /// Columns of a wide block.
 const BLOCK: usize = 64;

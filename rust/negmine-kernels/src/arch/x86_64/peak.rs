@@ -10,8 +10,6 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use crate::peak::sum_scalar;
-
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn f32_avx2(rounds: u64) -> u64 {
     let (mut sums, factor) = ([_mm256_set1_ps(1.0); 12], _mm256_set1_ps(black_box(0.5)));
@@ -89,14 +87,4 @@ pub(crate) fn int8_avx512(rounds: u64) -> u64 {
     }
     black_box(sums);
     rounds * 24 * 64
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn sum_avx2(words: &[u64]) -> u64 {
-    sum_scalar(words)
-}
-
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn sum_avx512(words: &[u64]) -> u64 {
-    sum_scalar(words)
 }

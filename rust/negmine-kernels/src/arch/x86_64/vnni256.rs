@@ -6,10 +6,10 @@
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
-use super::Ahead;
+use super::prefetch::Ahead;
+use crate::arch::codes::{GROUP_BYTES, Hit, PANEL, Panel};
+use crate::arch::query_tile::{BLOCK, Block, QueryTile};
 use crate::arch::x86_64::avx2::dot_i8::{Scan, load};
-use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel};
-use crate::query_tile::{BLOCK, Block, QueryTile};
 
 /// Vectors of eight documents that are multiplied together; a panel has two such strips.
 const VECTORS: usize = 4;

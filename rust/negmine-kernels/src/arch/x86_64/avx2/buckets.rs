@@ -5,8 +5,8 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
+use crate::arch::portable::buckets::{Shape, Signatures};
 use crate::arch::x86_64::buckets::{self, Lanes};
-use crate::buckets::{Shape, Signatures};
 
 /// Only the functions below make one, so whoever has one has the instructions.
 #[derive(Clone, Copy)]

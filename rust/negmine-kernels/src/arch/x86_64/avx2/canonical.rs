@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_setzero_pd, _mm256_storeu_pd, _mm256_sub_pd,
 };
 
-use crate::canonical::{LANES, add_lanes};
+use crate::arch::portable::canonical::{LANES, add_lanes};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot<const N: usize>(q: &[f32], rows: [&[f32]; N]) -> [f64; N] {

@@ -22,10 +22,10 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_si256,
 };
 
+use crate::arch::codes::{GROUP_BYTES, Hit, PANEL, Panel, append, bits};
+use crate::arch::query_tile::{BLOCK, Block, Bounds, PLACES, Pair, QueryTile};
 use crate::arch::summary::{Range, Summary};
-use crate::arch::x86_64::{Ahead, bits};
-use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
-use crate::query_tile::{BLOCK, Block, Bounds, PLACES, Pair, QueryTile};
+use crate::arch::x86_64::prefetch::Ahead;
 
 /// Queries that are multiplied together.
 const QUERIES: usize = 3;

@@ -2,7 +2,7 @@
 //! beside a product of a hundred coordinates and more.
 
 use super::rows_i8::dot_rows_i8;
-use crate::dot_i8::Hit;
+use crate::arch::codes::Hit;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot_hits_i8(queries: &[i8], rows: &[i8], stride: usize, hits: &[Hit], out: &mut [i32]) {

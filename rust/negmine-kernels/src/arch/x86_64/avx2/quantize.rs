@@ -11,8 +11,8 @@ use std::arch::x86_64::{
     _mm256_storeu_si256, _mm256_sub_pd,
 };
 
-use crate::canonical::{LANES, add_lanes};
-use crate::quantize::{Steps, Sums};
+use crate::arch::portable::canonical::{LANES, add_lanes};
+use crate::arch::portable::quantize::{Steps, Sums};
 
 /// The bits of the largest magnitude.
 #[target_feature(enable = "avx2,fma,f16c")]

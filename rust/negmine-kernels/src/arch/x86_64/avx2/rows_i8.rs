@@ -10,8 +10,8 @@ use std::arch::x86_64::{
     _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_si256,
 };
 
-use crate::arch::x86_64::{AHEAD, Line, Rows};
-use crate::rows_i8::ROW_ALIGNMENT;
+use crate::arch::codes::ROW_ALIGNMENT;
+use crate::arch::x86_64::prefetch::{AHEAD, Line, Rows};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {

@@ -14,7 +14,9 @@ use std::arch::x86_64::{
 };
 
 use super::canonical;
-use crate::simhash::{MASKED, MAX_ROWS, NORM_F32, PANEL, Projections, SCALED, is_zero, unpack};
+use crate::arch::portable::simhash::{
+    MASKED, MAX_ROWS, NORM_F32, PANEL, Projections, SCALED, is_zero, unpack,
+};
 
 const LANES: usize = 8;
 
@@ -102,7 +104,7 @@ pub(crate) fn signatures(
                         out.fill(MASKED);
                         continue;
                     }
-                    bits = settle(projections, p, row, sum, bits, doubtful);
+                    bits = resolve(projections, p, row, sum, bits, doubtful);
                 }
                 unpack(bits, tau, out);
             }
@@ -180,7 +182,7 @@ fn mask(lanes: __m256i) -> u64 {
 #[cold]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn settle(
+fn resolve(
     projections: &Projections,
     p: usize,
     row: &[f32],

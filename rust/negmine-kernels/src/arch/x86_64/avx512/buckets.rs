@@ -9,8 +9,8 @@ use std::arch::x86_64::{
 
 use std::ops::Range;
 
+use crate::arch::portable::buckets::{Shape, Signatures};
 use crate::arch::x86_64::buckets::{self, Bytes, Lanes};
-use crate::buckets::{Shape, Signatures};
 
 /// Only the functions below make one, so whoever has one has the instructions.
 #[derive(Clone, Copy)]

@@ -18,10 +18,10 @@ use std::arch::x86_64::{
     _mm512_reduce_min_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
+use crate::arch::codes::{GROUP_BYTES, Hit, PANEL, Panel, append, bits};
+use crate::arch::query_tile::{BLOCK, Block, Bounds, QueryTile};
 use crate::arch::summary::{Range, Summary};
-use crate::arch::x86_64::{Ahead, bits};
-use crate::dot_i8::{GROUP_BYTES, Hit, PANEL, Panel, append};
-use crate::query_tile::{BLOCK, Block, Bounds, QueryTile};
+use crate::arch::x86_64::prefetch::Ahead;
 
 /// Vectors of sixteen documents in a panel.
 const VECTORS: usize = 4;
@@ -58,7 +58,7 @@ fn scan_block<const Q: usize>(block: &Block<'_>, summary: &Summary, panel: &Pane
     if reached != 0 {
         // A copy, so that `dots` itself is never in memory and stays in registers where nothing is reached.
         let stored = dots;
-        judge(block, reached, &stored, panel, hits);
+        append_survivors(block, reached, &stored, panel, hits);
     }
 }
 
@@ -66,7 +66,7 @@ fn scan_block<const Q: usize>(block: &Block<'_>, summary: &Summary, panel: &Pane
 /// floor. Out of line and last, so that only here the inner products go to memory.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn judge(
+fn append_survivors(
     block: &Block<'_>,
     reached: u32,
     dots: &[[__m512i; VECTORS]],

@@ -15,10 +15,8 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use crate::dot_i8::Hit;
-use crate::rows_i8::ROW_ALIGNMENT;
-
-type Line = [i8; ROW_ALIGNMENT];
+use crate::arch::codes::{Hit, ROW_ALIGNMENT};
+use crate::arch::x86_64::prefetch::Line;
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn dot_hits_i8(queries: &[i8], rows: &[i8], stride: usize, hits: &[Hit], out: &mut [i32]) {

@@ -9,7 +9,8 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use crate::dot_i8::{GROUP, GROUP_BYTES, PANEL, pack_rest_of_panel};
+use crate::arch::codes::{GROUP, GROUP_BYTES, PANEL};
+use crate::arch::portable::dot_i8::pack_rest_of_panel;
 
 /// Groups and rows of a square.
 const SIDE: usize = 16;

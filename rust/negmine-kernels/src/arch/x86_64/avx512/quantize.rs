@@ -15,8 +15,8 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_storeu_pd, _mm512_sub_pd,
 };
 
-use crate::canonical::{LANES, add_lanes};
-use crate::quantize::{Steps, Sums};
+use crate::arch::portable::canonical::{LANES, add_lanes};
+use crate::arch::portable::quantize::{Steps, Sums};
 
 /// The bits of the largest magnitude.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

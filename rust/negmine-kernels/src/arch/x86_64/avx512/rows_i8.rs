@@ -14,8 +14,8 @@ use std::arch::x86_64::{
     _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
 };
 
-use crate::arch::x86_64::{AHEAD, Line, Rows};
-use crate::rows_i8::ROW_ALIGNMENT;
+use crate::arch::codes::ROW_ALIGNMENT;
+use crate::arch::x86_64::prefetch::{AHEAD, Line, Rows};
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {

@@ -15,8 +15,8 @@ use std::arch::x86_64::{
     _mm512_srlv_epi64, _mm512_storeu_si512,
 };
 
+use crate::arch::portable::simhash::{MASKED, MAX_ROWS, PANEL, Projections, is_zero};
 use crate::arch::x86_64::avx2;
-use crate::simhash::{MASKED, MAX_ROWS, PANEL, Projections, is_zero};
 
 /// Rows that are multiplied together.
 const ROWS: usize = 8;
@@ -220,11 +220,11 @@ impl<'a> Panel<'a> {
         let [a, b, c] = products;
         let mut bits = bits(products);
         if self.doubtful(0, a) | self.doubtful(1, b) | self.doubtful(2, c) != 0 {
-            let Some(settled) = self.settle(&products, row, sum_of_squares) else {
+            let Some(resolved) = self.resolve(&products, row, sum_of_squares) else {
                 out.fill(MASKED);
                 return;
             };
-            bits = settled;
+            bits = resolved;
         }
         self.unpack(bits, out);
     }
@@ -233,7 +233,7 @@ impl<'a> Panel<'a> {
     #[cold]
     #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn settle(&self, products: &[__m512i; VECTORS], row: &[f32], sum_of_squares: f32) -> Option<u64> {
+    fn resolve(&self, products: &[__m512i; VECTORS], row: &[f32], sum_of_squares: f32) -> Option<u64> {
         if sum_of_squares == 0.0 && is_zero(row) {
             return None;
         }

@@ -13,12 +13,14 @@ use std::arch::x86_64::{
     _mm512_setr_epi32, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use crate::sketch::{EMPTY, Family, Field, Hashes, Job, LANES, MAX_BINS, ROUNDS, Steps, sketch_sets_inline};
+use crate::arch::portable::sketch;
+use crate::arch::portable::sketch_family::{EMPTY, Family, Hashes, Job, LANES, MAX_BINS, ROUNDS};
+use crate::arch::portable::sketch_steps::{Field, Steps};
 
 /// [`crate::sketch::sketch_sets`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(crate) fn sketch_sets(job: &Job<'_>, out: &mut [u32]) {
-    sketch_sets_inline(Avx512(()), job, out);
+    sketch::sketch_sets(Avx512(()), job, out);
 }
 
 /// Only [`sketch_sets`] makes one, so whoever has one has the instructions.
@@ -52,9 +54,9 @@ impl Steps for Avx512 {
     }
 
     #[inline]
-    fn least_with(self, ties: &[u32], fields: &[u32], wanted: Field, odd: u32) -> u32 {
+    fn least_with(self, ties: &[u32], fields: &[u32], needed: Field, odd: u32) -> u32 {
         // SAFETY: as above.
-        unsafe { least_with(ties, fields, wanted, odd) }
+        unsafe { least_with(ties, fields, needed, odd) }
     }
 
     #[inline]
@@ -141,13 +143,13 @@ fn hash_lanes<const PREHASHED: bool>(family: &Family, tokens: &[u64]) -> (__m512
             (_mm512_loadu_si512(tokens.as_ptr().cast()), _mm512_loadu_si512(tokens[8..].as_ptr().cast()))
         }
     } else {
-        let there = lanes(tokens.len());
+        let present = lanes(tokens.len());
         let start = tokens.as_ptr().cast::<i64>();
         // SAFETY: only lanes that the mask names are read, and they lie inside the slice.
         unsafe {
             (
-                _mm512_maskz_loadu_epi64(there as u8, start),
-                _mm512_maskz_loadu_epi64((there >> 8) as u8, start.wrapping_add(8)),
+                _mm512_maskz_loadu_epi64(present as u8, start),
+                _mm512_maskz_loadu_epi64((present >> 8) as u8, start.wrapping_add(8)),
             )
         }
     };
@@ -175,8 +177,8 @@ fn hash_words<const PREHASHED: bool>(family: &Family, mut x: __m512i) -> __m512i
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn least_with(ties: &[u32], fields: &[u32], wanted: Field, odd: u32) -> u32 {
-    let (mask, bits) = (_mm512_set1_epi32(wanted.mask as i32), _mm512_set1_epi32(wanted.bits as i32));
+fn least_with(ties: &[u32], fields: &[u32], needed: Field, odd: u32) -> u32 {
+    let (mask, bits) = (_mm512_set1_epi32(needed.mask as i32), _mm512_set1_epi32(needed.bits as i32));
     let odd = _mm512_set1_epi32(odd as i32);
     let mut least = _mm512_set1_epi32(EMPTY as i32);
     for (ties, fields) in ties.chunks(LANES).zip(fields.chunks(LANES)) {

@@ -1,11 +1,9 @@
-//! binary16 to f32, sixteen at a time; bfloat16 by shifts that the compiler vectorises.
+//! binary16 to f32, sixteen at a time.
 //!
 //! Exact; denormals are kept whatever the floating-point environment says. `out` is as long as `bits` (checked by the
 //! caller); no alignment. A tail of fewer than sixteen goes through a padded block.
 
 use std::arch::x86_64::{_mm256_loadu_si256, _mm512_cvtph_ps, _mm512_storeu_ps};
-
-use crate::widen::widen_bf16_scalar;
 
 /// Numbers of a vector.
 const LANES: usize = 16;
@@ -20,11 +18,6 @@ pub(crate) fn widen_f16(bits: &[u16], out: &mut [f32]) {
     let mut block = [0; LANES];
     block[..tail.len()].copy_from_slice(tail);
     out_tail.copy_from_slice(&widen_block(&block)[..tail.len()]);
-}
-
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn widen_bf16(bits: &[u16], out: &mut [f32]) {
-    widen_bf16_scalar(bits, out);
 }
 
 #[inline]

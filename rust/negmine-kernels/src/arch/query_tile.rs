@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::dot_i8::{GROUP, MAX_WIDTH};
+use super::codes::{GROUP, MAX_WIDTH};
 
 /// Queries of a block, which a kernel multiplies with a panel in one go.
 pub(crate) const BLOCK: usize = 6;

@@ -1,0 +1,16 @@
+//! Joining answers of one set of queries from different documents.
+
+use crate::base::order::Scored;
+
+use super::types::Outcome;
+
+/// Joins the answers of one block of queries from further documents to those it has.
+pub(crate) fn merge(all: &mut Outcome, more: Outcome, depth: usize) {
+    all.counters.add([more.counters]);
+    for (all, mut more) in all.found.iter_mut().zip(more.found) {
+        all.above_cap += more.above_cap;
+        all.best.append(&mut more.best);
+        all.best.sort_unstable_by(Scored::rank);
+        all.best.truncate(depth);
+    }
+}

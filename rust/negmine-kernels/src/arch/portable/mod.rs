@@ -1,0 +1,17 @@
+//! Scalar kernels, written to be read: the definition of each, its types, and the texts that every instruction set
+//! compiles again.
+
+pub(crate) mod buckets;
+pub(crate) mod canonical;
+pub(crate) mod dot_i8;
+pub(crate) mod feistel;
+pub(crate) mod hits_i8;
+pub(crate) mod peak;
+pub(crate) mod quantize;
+pub(crate) mod rows_i8;
+pub(crate) mod simhash;
+pub(crate) mod sketch;
+pub(crate) mod sketch_family;
+pub(crate) mod sketch_steps;
+pub(crate) mod sums;
+pub(crate) mod widen;

@@ -1,0 +1,9 @@
+//! Inner products with scattered rows, row by row.
+
+/// [`crate::rows_i8::dot_rows_i8`].
+pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
+    for (out, row) in out.iter_mut().zip(rows) {
+        let row = &codes[*row as usize * stride..][..query.len()];
+        *out = query.iter().zip(row).map(|(q, d)| i32::from(*q) * i32::from(*d)).sum();
+    }
+}

@@ -1,0 +1,48 @@
+//! Kernels whose portable text is compiled again: the compiler makes vectors of it.
+
+use crate::arch::portable::feistel::{self, ROUNDS};
+use crate::arch::portable::sketch_family::Job;
+use crate::arch::portable::sketch_steps::Portable;
+use crate::arch::portable::{peak, sketch, sums, widen};
+
+/// [`crate::feistel::rounds`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn feistel_rounds(
+    keys: &[u32; ROUNDS],
+    radices: [u32; 2],
+    left: &mut [u32],
+    right: &mut [u32],
+    out: &mut [i64],
+) -> i64 {
+    feistel::rounds(keys, radices, left, right, out)
+}
+
+/// [`crate::sketch::sketch_sets`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn sketch_sets(job: &Job<'_>, out: &mut [u32]) {
+    sketch::sketch_sets(Portable, job, out);
+}
+
+/// [`crate::sums::add_row`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn add_row(sums: &mut [f64], row: &[f32], factor: f64) {
+    sums::add_row(sums, row, factor);
+}
+
+/// [`crate::sums::add_codes`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn add_codes(sums: &mut [i32], codes: &[i8], factor: i16) {
+    sums::add_codes(sums, codes, factor);
+}
+
+/// [`crate::widen::widen_bf16`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn widen_bf16(bits: &[u16], out: &mut [f32]) {
+    widen::widen_bf16(bits, out);
+}
+
+/// The sum of words, for `crate::peak`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn sum_words(words: &[u64]) -> u64 {
+    peak::sum(words)
+}
