@@ -24,8 +24,9 @@ from negmine.search.exact import METRICS, ExactIndex, Metric, eligibility, exclu
 
 __all__ = ["Inputs", "check", "check_shard", "check_tile", "refuse_limit"]
 
-#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining.
-CANONICAL_VERSION = 1
+#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining. Since
+#: version 2 cosines are clamped to [-1, 1].
+CANONICAL_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
