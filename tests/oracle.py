@@ -58,7 +58,7 @@ def pair_scores(queries: ArrayLike, documents: ArrayLike, metric: Metric = "cosi
         return sums
     norms = lane_sums(q, q, "ip") * lane_sums(d, d, "ip")
     zero = norms == 0.0
-    return np.where(zero, 0.0, sums / np.sqrt(np.where(zero, 1.0, norms)))
+    return np.clip(np.where(zero, 0.0, sums / np.sqrt(np.where(zero, 1.0, norms))), -1.0, 1.0)
 
 
 def all_scores(queries: ArrayLike, corpus: ArrayLike, metric: Metric = "cosine") -> FloatArray:

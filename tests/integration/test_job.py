@@ -333,8 +333,8 @@ def test_changed_inputs_are_refused_by_name(undisturbed: Path, change: dict[str,
 
 
 def test_another_definition_of_scores_is_another_job(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negmine.job.inputs.CANONICAL_VERSION", 2)
-    with pytest.raises(errors.JobError, match="`canonical_version` was 1 and is 2"):
+    monkeypatch.setattr("negmine.job.inputs.CANONICAL_VERSION", 3)
+    with pytest.raises(errors.JobError, match="`canonical_version` was 2 and is 3"):
         run(undisturbed)
 
 

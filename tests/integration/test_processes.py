@@ -107,7 +107,8 @@ def test_progress_counts_up_to_the_whole() -> None:
     index.search(corpus[:64], 1, progress=lambda done, total: seen.append((done, total)))
     assert all(0 <= done <= total for done, total in seen)
     assert seen == sorted(seen)
-    assert len({total for _, total in seen}) <= 1
+    assert len({total for _, total in seen}) == 1
+    assert seen[-1] == (seen[0][1], seen[0][1])
 
 
 @pytest.mark.parametrize("n", [2, 8])

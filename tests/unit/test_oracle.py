@@ -69,10 +69,13 @@ def test_cosine_of_zero_rows_is_plus_zero_and_l2_of_equal_rows_too() -> None:
     assert oracle.pair_scores([[3.0, 4.0]], [[-6.0, -8.0]])[0] == -1.0
 
 
-def test_cosine_is_not_clamped() -> None:
+def test_cosine_is_clamped() -> None:
     rng = np.random.default_rng(0)
     rows = rng.integers(-(2**20), 2**20, (500, 24)) * 2.0 ** rng.integers(-20, 0, (500, 24))  # three times it is exact
-    assert oracle.pair_scores(rows, 3 * rows).max() > 1.0
+    norms = [oracle.lane_sums(x, x, "ip") for x in (rows, 3 * rows)]
+    assert (oracle.lane_sums(rows, 3 * rows, "ip") / np.sqrt(norms[0] * norms[1])).max() > 1.0
+    assert oracle.pair_scores(rows, 3 * rows).max() == 1.0
+    assert oracle.pair_scores(rows, -3 * rows).min() == -1.0
 
 
 def test_public_scores_saturate_and_have_no_negative_zero() -> None:

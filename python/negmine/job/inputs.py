@@ -14,8 +14,9 @@ from negmine.mining.task import MiningTask
 
 __all__ = ["check_shard", "check_tile", "digests", "refuse_limit"]
 
-#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining.
-CANONICAL_VERSION = 1
+#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining. Since
+#: version 2 cosines are clamped to [-1, 1].
+CANONICAL_VERSION = 2
 
 
 def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:

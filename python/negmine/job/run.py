@@ -219,7 +219,8 @@ def _mine_tiles(
         begin, end = manifest.queries(tile)
 
         def within(part: int, whole: int, done: int = done, size: int = sizes[tile]) -> None:
-            report(done + size * part // max(whole, 1), total)
+            # The last query of a tile counts as done when the tile is written.
+            report(done + min(size * part // max(whole, 1), size - 1), total)
 
         report(done, total)
         negatives = task.mine(source, begin, end, num_threads=num_threads, progress=within)

@@ -45,7 +45,7 @@ class ExactIndex:
         included), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a reference and reads the
         rows again whenever it scores them, so they must not change: a change is noticed and refused.
     metric
-        "cosine" (default), "ip" or "l2"; higher scores are closer under each.
+        "cosine" (default, in [-1, 1]), "ip" or "l2"; higher scores are closer under each.
     ids : int64 or str (n_documents,), optional
         Unique labels, which results carry as ``.ids``.
     num_threads
@@ -325,6 +325,7 @@ def score_pairs(
     Returns
     -------
     float64 (n_pairs,)
+        Cosines lie in [-1, 1], also where rounding would carry them beyond.
 
     Raises
     ------

@@ -17,7 +17,7 @@ fn score(metric: Metric, q: &[f32], d: &[f32]) -> f64 {
     let (qq, dd) = (canonical::dot(q, q), canonical::dot(d, d));
     0.0 + match metric {
         Metric::Cosine if qq == 0.0 || dd == 0.0 => 0.0,
-        Metric::Cosine => canonical::dot(q, d) / (qq * dd).sqrt(),
+        Metric::Cosine => (canonical::dot(q, d) / (qq * dd).sqrt()).clamp(-1.0, 1.0),
         Metric::Ip => canonical::dot(q, d),
         Metric::L2 => 0.0 - canonical::squared_distance(q, d),
     }

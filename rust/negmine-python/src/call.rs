@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use negmine_core::base::Result;
-use negmine_core::base::parallel::Run;
+use negmine_core::base::parallel::{Run, Watch};
 use negmine_kernels::isa::Isa;
 use pyo3::prelude::*;
 
 use crate::errors;
 
-/// Runs `work` without holding the interpreter. `progress` is called as `progress(done, total)` about every 50 ms.
+/// Runs `work` without holding the interpreter. Signals are handled and `progress(done, total)` is called about every
+/// 50 ms, by one clock for the whole call; the last call of `progress` is `progress(total, total)`.
 pub(crate) fn run<T: Send>(
     py: Python<'_>,
     num_threads: usize,
@@ -19,7 +20,7 @@ pub(crate) fn run<T: Send>(
     let isa = active(py)?;
     let (outcome, raised) = py.detach(|| {
         let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-        let poll = |done: usize, total: usize| {
+        let report = |done: usize, total: usize| {
             Python::attach(|py| {
                 let answer = py.check_signals().and_then(|()| match progress {
                     Some(progress) => progress.call1(py, (done, total)).map(drop),
@@ -32,7 +33,13 @@ pub(crate) fn run<T: Send>(
                 false
             })
         };
+        let watch = Watch::new(&report);
+        let poll = |done: usize, total: usize| watch.poll(done, total);
         let outcome = work(&Run { threads: num_threads.max(1), isa, poll: &poll });
+        if outcome.is_ok() && progress.is_some() {
+            // What it answers is in `raised`.
+            watch.finish();
+        }
         (outcome, raised.into_inner().unwrap_or_else(PoisonError::into_inner))
     });
     match (outcome, raised) {

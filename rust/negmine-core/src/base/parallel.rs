@@ -1,12 +1,17 @@
 //! Scoped threads over numbered items; no pool outlives a call, so nothing can be lost in a fork.
 //!
-//! Items are handed out in rising order from one counter and results are returned in item order, so a result never
+//! Items are handed out in ascending order from one counter and results are returned in item order, so a result never
 //! depends on the schedule; of several errors the one of the lowest item is reported, for every lower item had been
-//! handed out before and runs to its end. Spawning costs about 50 us for two threads: nothing beside a mining call.
+//! handed out before and runs to its end. Spawning costs about 50 us for two threads, which is negligible compared with
+//! a mining call.
+//!
+//! **One clock per call.** A call may consist of thousands of short pieces, each shorter than the interval between two
+//! reports. The clock therefore belongs to the call ([`Watch`]) and not to a piece: every loop polls as often as it
+//! likes, and the watch passes a report on only when one is due. A loop without threads polls with [`Run::tick`].
 
-use std::cell::Cell;
-use std::sync::Mutex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use negmine_kernels::fpenv::DefaultFloatEnv;
@@ -14,8 +19,8 @@ use negmine_kernels::isa::Isa;
 
 use super::{Error, Result};
 
-/// How often the calling thread asks whether it should stop.
-const POLL_EVERY: Duration = Duration::from_millis(50);
+/// Time between two reports to the caller.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 /// How a call runs. None of it changes a result.
 #[derive(Clone, Copy)]
@@ -24,8 +29,81 @@ pub struct Run<'a> {
     pub threads: usize,
     /// The instruction set.
     pub isa: Isa,
-    /// Called on the calling thread about every 50 ms with (finished items, all items); true means stop.
+    /// Called on the calling thread with (finished items, all items), more often than a caller wants to hear: see
+    /// [`Watch`]. True means stop.
     pub poll: &'a (dyn Fn(usize, usize) -> bool + Sync),
+}
+
+/// Passes on what the pieces of one call report: about every 50 ms, never backwards while the total stays the same, and
+/// once at the end of the call.
+pub struct Watch<'a> {
+    report: &'a (dyn Fn(usize, usize) -> bool + Sync),
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+/// What a watch knows of the current total.
+#[derive(Clone, Copy)]
+struct State {
+    /// Time after the start of the call at which the next report is due.
+    due: Duration,
+    total: usize,
+    /// The number of finished items in the last report.
+    reported: Option<usize>,
+}
+
+impl State {
+    /// Whether a report is missing that says that all is done.
+    fn is_open(&self) -> bool {
+        self.reported != Some(self.total)
+    }
+}
+
+impl<'a> Watch<'a> {
+    /// Starts the clock of a call; the first report is due after 50 ms.
+    #[must_use]
+    pub fn new(report: &'a (dyn Fn(usize, usize) -> bool + Sync)) -> Self {
+        let state = State { due: REPORT_EVERY, total: 0, reported: None };
+        Self { report, begun: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// What [`Run::poll`] is to call: reports if a report is due. True means stop.
+    pub fn poll(&self, done: usize, total: usize) -> bool {
+        self.poll_at(self.begun.elapsed(), done, total)
+    }
+
+    fn poll_at(&self, now: Duration, done: usize, total: usize) -> bool {
+        let mut state = self.lock();
+        let before = *state;
+        if total != before.total {
+            *state = State { total, reported: None, ..before };
+        }
+        let due = now >= state.due;
+        let done = done.min(total).max(state.reported.unwrap_or(0));
+        if due {
+            state.reported = Some(done);
+        }
+        // The caller's code may take its time, and may come back here.
+        drop(state);
+        let closes = total != before.total && before.reported.is_some() && before.is_open();
+        let mut stop = closes && (self.report)(before.total, before.total);
+        if due {
+            stop |= (self.report)(done, total);
+            // Counted from the end of the report, which may itself take long.
+            self.lock().due = self.begun.elapsed().max(now) + REPORT_EVERY;
+        }
+        stop
+    }
+
+    /// Reports that the call is complete, unless the last report said so.
+    pub fn finish(&self) -> bool {
+        let state = *self.lock();
+        state.is_open() && (self.report)(state.total, state.total)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a worker asks between two pieces of its work.
@@ -49,6 +127,25 @@ impl Ticker<'_> {
 }
 
 impl Run<'_> {
+    /// Polls from a loop of the calling thread, which has finished `done` of `total` items. It takes some 30 ns.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn tick(&self, done: usize, total: usize) -> Result<()> {
+        if (self.poll)(done, total) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Runs a part of a call, whose own progress counts as `steps` of the `total` steps of the whole, in whole steps.
+    /// With an empty range the progress stands still.
+    pub fn part<T>(&self, steps: Range<usize>, total: usize, work: impl FnOnce(&Run<'_>) -> T) -> T {
+        let width = steps.len() as u128;
+        let poll = |done: usize, all: usize| {
+            let share = (width * done.min(all) as u128).checked_div(all as u128).unwrap_or(0);
+            (self.poll)(steps.start + share as usize, total)
+        };
+        work(&Run { poll: &poll, ..*self })
+    }
+
     /// Runs `work` on items `0..items`, each worker with a state of its own from `state`; results in item order.
     ///
     /// # Errors
@@ -59,6 +156,8 @@ impl Run<'_> {
         state: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, usize, &Ticker<'_>) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
+        // The calling thread may get no item of a short piece.
+        self.tick(0, items)?;
         let next = AtomicUsize::new(0);
         let done = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
@@ -80,7 +179,7 @@ impl Run<'_> {
                     Err(error) => {
                         // Nothing above this item matters any more; what lies below is already in work.
                         next.fetch_max(items, Ordering::Relaxed);
-                        let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         if first.as_ref().is_none_or(|(other, _)| item < *other) {
                             *first = Some((item, error));
                         }
@@ -90,14 +189,7 @@ impl Run<'_> {
                 done.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let last = Cell::new(Instant::now());
-        let poll = || {
-            let due = last.get().elapsed() >= POLL_EVERY;
-            if due {
-                last.set(Instant::now());
-            }
-            due && (self.poll)(done.load(Ordering::Relaxed), items)
-        };
+        let poll = || (self.poll)(done.load(Ordering::Relaxed), items);
         let mut results = std::thread::scope(|scope| {
             // A thread that cannot be started is one fewer, not a failure.
             let others: Vec<_> = (1..self.threads.min(items))
@@ -118,11 +210,103 @@ impl Run<'_> {
             }
             results
         });
-        let failure = failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, error)) = failure {
             return Err(error);
         }
         results.sort_unstable_by_key(|(item, _)| *item);
         Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose reports are written down, and what it reported.
+    fn reports(work: impl FnOnce(&Run<'_>) -> Result<()>) -> Vec<(usize, usize)> {
+        let seen = Mutex::new(Vec::new());
+        let report = |done, total| {
+            seen.lock().unwrap().push((done, total));
+            false
+        };
+        let watch = Watch::new(&report);
+        let poll = |done, total| watch.poll(done, total);
+        work(&Run { threads: 2, isa: Isa::best(), poll: &poll }).unwrap();
+        assert!(!watch.finish());
+        seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn many_short_pieces_share_one_clock() {
+        let pieces = 60;
+        let seen = reports(|run| {
+            for piece in 0..pieces {
+                run.part(piece..piece + 1, pieces, |run| {
+                    run.map(
+                        2,
+                        || (),
+                        |(), _, _| {
+                            std::thread::sleep(Duration::from_millis(5));
+                            Ok(())
+                        },
+                    )
+                })?;
+            }
+            Ok(())
+        });
+        // At least 300 ms, in pieces of which none need last as long as a report takes to be due.
+        assert!(seen.len() > 2, "{seen:?}");
+        assert!(seen.is_sorted() && seen.iter().all(|(_, total)| *total == pieces), "{seen:?}");
+        assert_eq!(seen.last(), Some(&(pieces, pieces)));
+    }
+
+    #[test]
+    fn a_loop_without_threads_is_interrupted() {
+        let watch = Watch::new(&|_, _| true);
+        let hour = Duration::from_hours(1);
+        let poll = |done, total| watch.poll_at(hour, done, total);
+        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        assert_eq!(run.tick(0, 1), Err(Error::Interrupted));
+    }
+
+    #[test]
+    fn the_last_report_of_a_call_says_that_all_is_done() {
+        let short = reports(|run| run.map(3, || (), |(), _, _| Ok(())).map(drop));
+        assert_eq!(short.last(), Some(&(3, 3)));
+        assert_eq!(reports(|_| Ok(())), [(0, 0)]);
+    }
+
+    #[test]
+    fn progress_never_goes_back_and_every_reported_total_is_completed_once() {
+        let seen = Mutex::new(Vec::new());
+        let report = |done, total| {
+            seen.lock().unwrap().push((done, total));
+            false
+        };
+        let watch = Watch::new(&report);
+        // Far from the present, so that the test does not depend on how long it takes.
+        let start = Duration::from_hours(1);
+        for (now, done, total) in
+            [(0, 3, 4), (10, 4, 4), (60, 2, 4), (120, 1, 5), (130, 9, 9), (200, 2, 7), (260, 7, 7)]
+        {
+            assert!(!watch.poll_at(start + Duration::from_millis(now), done, total));
+        }
+        assert!(!watch.finish());
+        assert_eq!(seen.into_inner().unwrap(), [(3, 4), (3, 4), (4, 4), (1, 5), (5, 5), (2, 7), (7, 7)]);
+    }
+
+    #[test]
+    fn a_part_counts_as_its_steps_of_the_whole() {
+        let seen = Mutex::new(Vec::new());
+        let poll = |done, total| {
+            seen.lock().unwrap().push((done, total));
+            false
+        };
+        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        run.part(4..8, 10, |run| run.part(100..200, 200, |run| run.tick(1, 2))).unwrap();
+        run.part(8..8, 10, |run| run.tick(3, 4)).unwrap();
+        run.part(8..10, 10, |run| run.tick(0, 0)).unwrap();
+        assert_eq!(seen.into_inner().unwrap(), [(7, 10), (8, 10), (8, 10)]);
     }
 }

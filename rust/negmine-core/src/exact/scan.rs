@@ -5,9 +5,11 @@
 //! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
 //! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use negmine_kernels::dot_i8::PANEL;
 use negmine_kernels::isa::Isa;
 
 use crate::base::matrix::Rows;
@@ -65,6 +67,11 @@ impl ExactIndex {
         self.prediction(&self.request(corpus, queries, candidates, targets, run.isa)?, run)
     }
 
+    /// Steps that the progress of a scan counts: a step is a panel of documents for one query.
+    pub(crate) fn steps(&self, queries: usize) -> usize {
+        queries.saturating_mul(self.len().div_ceil(PANEL))
+    }
+
     fn request<'a, 'c, 'q, 'r>(
         &'a self,
         corpus: &'a Rows<'c>,
@@ -97,8 +104,9 @@ impl Scan<'_, '_, '_, '_> {
             ..*run
         };
         let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
+        let steps = self.index.steps(self.queries.len());
         let lead = if plan.pruned_bytes > 0 {
-            self.index.lead_for(self, run)?
+            run.part(0..0, steps, |run| self.index.lead_for(self, run))?
         } else {
             self.index.prepared().forget();
             None
@@ -115,22 +123,24 @@ impl Scan<'_, '_, '_, '_> {
         let guessing = panel_count <= GUESS_UP_TO && self.index.layout().memory_limit.is_none();
         let started = Instant::now();
         let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
-        let parts = run.map(
-            blocks * runs,
-            || Blocks { first: Block::new(self.index.width()), again: Block::new(self.index.width()) },
-            |blocks, item, ticker| {
-                let mut scorer = scan.scorer(norms);
-                let begin = (item % runs * per_run).min(panel_count);
-                let end = (begin + per_run).min(panel_count);
-                blocks.answer(scan, scan.queries_of(item / runs), guessing, |block| {
-                    match lead {
-                        Some(lead) => block.scan_pruned(scan, lead, begin..end, &mut scorer, ticker)?,
-                        None => block.scan(scan, &panels[begin..end], &mut scorer, ticker)?,
-                    }
-                    block.finish(&mut scorer, ticker)
-                })
-            },
-        )?;
+        let parts = run.part(0..steps, steps, |run| {
+            run.map(
+                blocks * runs,
+                || Blocks { first: Block::new(self.index.width()), again: Block::new(self.index.width()) },
+                |blocks, item, ticker| {
+                    let mut scorer = scan.scorer(norms);
+                    let begin = (item % runs * per_run).min(panel_count);
+                    let end = (begin + per_run).min(panel_count);
+                    blocks.answer(scan, scan.queries_of(item / runs), guessing, |block| {
+                        match lead {
+                            Some(lead) => block.scan_pruned(scan, lead, begin..end, &mut scorer, ticker)?,
+                            None => block.scan(scan, &panels[begin..end], &mut scorer, ticker)?,
+                        }
+                        block.finish(&mut scorer, ticker)
+                    })
+                },
+            )
+        })?;
         let pairs = self.queries.len() as f64 * self.index.len() as f64;
         let seconds = started.elapsed().as_secs_f64() * run.threads as f64;
         self.index.prepared().note(self.targets.depth, lead.is_some(), pairs, seconds);
@@ -152,32 +162,21 @@ impl Scan<'_, '_, '_, '_> {
     fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
+        let steps = self.index.steps(self.queries.len());
         for first in (0..self.blocks()).step_by(group) {
             let blocks = group.min(self.blocks() - first);
-            let blocks = run.map(
-                blocks,
-                || (),
-                |(), item, _| {
-                    let mut block = Block::new(self.index.width());
-                    block.begin(self, self.queries_of(first + item))?;
-                    Ok(Mutex::new(block))
-                },
-            )?;
+            let begin = self.queries_of(first).start;
+            let queries = self.queries_of(first + blocks - 1).end - begin;
+            let step = |document: usize| self.index.steps(begin) + queries * document.div_ceil(PANEL);
+            let blocks = run.part(step(0)..step(0), steps, |run| self.begin(first..first + blocks, run))?;
             for documents in self.index.tile_ranges() {
+                let (begin, end) = (step(documents.start), step(documents.end));
+                let packed = begin.midpoint(end);
                 let (metric, slack) = (self.index.metric(), self.index.layout().slack);
-                let tile = Tile::pack(self.corpus, documents, metric, slack, run)?;
-                let panels: Vec<(&Tile, usize)> = tile.places().collect();
-                let norms = SquaredNorms::new(std::slice::from_ref(&tile), self.index.layout().tile_rows);
-                run.map(
-                    blocks.len(),
-                    || (),
-                    |(), item, ticker| {
-                        let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
-                        let mut scorer = self.scorer(norms);
-                        block.scan(self, &panels, &mut scorer, ticker)?;
-                        block.finish(&mut scorer, ticker)
-                    },
-                )?;
+                let tile = run.part(begin..packed, steps, |run| {
+                    Tile::pack(self.corpus, documents, metric, slack, run)
+                })?;
+                run.part(packed..end, steps, |run| self.scan_tile(&tile, &blocks, run))?;
             }
             for block in blocks {
                 let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).outcome();
@@ -187,5 +186,35 @@ impl Scan<'_, '_, '_, '_> {
             }
         }
         Ok(outcome)
+    }
+
+    /// Blocks that have seen no document yet.
+    fn begin(&self, blocks: Range<usize>, run: &Run<'_>) -> Result<Vec<Mutex<Block>>> {
+        run.map(
+            blocks.len(),
+            || (),
+            |(), item, _| {
+                let mut block = Block::new(self.index.width());
+                block.begin(self, self.queries_of(blocks.start + item))?;
+                Ok(Mutex::new(block))
+            },
+        )
+    }
+
+    /// Scans one tile of a streamed corpus; no document stays pending.
+    fn scan_tile(&self, tile: &Tile, blocks: &[Mutex<Block>], run: &Run<'_>) -> Result<()> {
+        let panels: Vec<(&Tile, usize)> = tile.places().collect();
+        let norms = SquaredNorms::new(std::slice::from_ref(tile), self.index.layout().tile_rows);
+        run.map(
+            blocks.len(),
+            || (),
+            |(), item, ticker| {
+                let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
+                let mut scorer = self.scorer(norms);
+                block.scan(self, &panels, &mut scorer, ticker)?;
+                block.finish(&mut scorer, ticker)
+            },
+        )?;
+        Ok(())
     }
 }

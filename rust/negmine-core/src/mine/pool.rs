@@ -122,7 +122,9 @@ pub fn candidates(
         check_length("warm_start", queries.len() * width, rows.len())?;
     }
     let ruled = request.rules.resolve(index.len())?;
-    let positive_scores = positive_scores(index, corpus, queries, request, run)?;
+    let steps = index.steps(queries.len());
+    let positive_scores =
+        run.part(0..0, steps, |run| positive_scores(index, corpus, queries, request, run))?;
     let mut plan = plan(request, &positive_scores);
     plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
     let outcome = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;

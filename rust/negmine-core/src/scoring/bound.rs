@@ -20,7 +20,8 @@
 //! 2^-22 of the sum of the magnitudes, and `|dot| s_d <= (u/s_q)(n + e)`; weights are widened by `rounding`, a multiple
 //! of that. Thresholds are rounded down, weights and norms up.
 //!
-//! **The canonical score** is itself rounded: at most D 2^-53 of ||q|| ||d||, less than `canonical`.
+//! **The canonical score** is itself rounded: at most D 2^-53 of ||q|| ||d||, less than `canonical`. Clamping a cosine to
+//! [-1, 1] moves it towards the exact one, which lies there, so the interval holds it still.
 //!
 //! **Squared distances.** -(q-d)^2 = 2 q.d - dd - qq. The kernel compares q.d - dd/2 with (T + qq)/2; dd/2 enters as the
 //! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for

@@ -14,7 +14,8 @@ const PAIRS_PER_ITEM: usize = 1024;
 /// What "close" means; higher scores are closer under every metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// dot / sqrt(qq * dd): one square root, one division, no clamp; a zero row scores +0.0.
+    /// dot / sqrt(qq * dd): one square root, one division, clamped to [-1, 1], since rounding carries three in 5,000
+    /// scaled copies beyond it; a zero row scores +0.0.
     Cosine,
     /// The inner product.
     Ip,
@@ -29,7 +30,7 @@ impl Metric {
     pub fn finish(self, sum: f64, qq: f64, dd: f64) -> f64 {
         let score = match self {
             Self::Cosine if qq == 0.0 || dd == 0.0 => 0.0,
-            Self::Cosine => sum / (qq * dd).sqrt(),
+            Self::Cosine => (sum / (qq * dd).sqrt()).clamp(-1.0, 1.0),
             Self::Ip => sum,
             Self::L2 => 0.0 - sum,
         };

@@ -3,7 +3,7 @@
 use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::base::stages::stage;
+use crate::base::stages::{stage, still};
 use crate::cluster::centroids::{Clustering, Lengths, finish};
 use crate::cluster::kmeans::lloyd::check_clusters;
 use crate::scoring::Metric;
@@ -36,7 +36,7 @@ impl Balanced {
         let metric = Metric::Cosine;
         let stages = 3 + stages(quality);
         let lengths = stage(run, 0, stages, |run| Lengths::read(rows, metric, run))?;
-        let codes = Codes::new(rows, &lengths, run)?;
+        let codes = still(run, 1, stages, |run| Codes::new(rows, &lengths, run))?;
         let halved = stage(run, 1, stages, |run| bisect(&codes, self.clusters, self.seed, run))?;
         let done = |labels, run: &Run<'_>| finish(rows, metric, &lengths, labels, self.clusters, 0, run);
         if quality == Quality::Fast {

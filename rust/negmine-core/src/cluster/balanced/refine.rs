@@ -6,7 +6,7 @@
 //! sizes make the offset of squared distances a price like any other.)
 
 use crate::base::parallel::Run;
-use crate::base::stages::stage;
+use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
 
 use super::auction::{Allocation, auction};
@@ -125,7 +125,8 @@ fn refine_all(
             Ok::<(), Error>(())
         })?;
     }
-    let Allocation { mut labels, unassigned, mut free } = auction(&lists, prices, &capacities, labels, run)?;
+    let Allocation { mut labels, unassigned, mut free } =
+        still(run, first + steps.len() + 1, all, |run| auction(&lists, prices, &capacities, labels, run))?;
     for row in unassigned {
         let cluster = best_free(codes, &centres, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
