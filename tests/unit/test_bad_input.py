@@ -142,7 +142,7 @@ SEARCHES: dict[str, Case] = {
     "eligible keys": (
         lambda: search(eligible=Eligibility.equal([1] * 5, [0] * 2)),
         Value,
-        "`eligible` 6 keys got 5",
+        "`eligible.keys` length 6 got 5",
     ),
     "eligible ranges": (
         lambda: candidates(eligible=Eligibility.equal([1] * 6, [0] * 3)),
@@ -251,12 +251,12 @@ RULES: dict[str, Case] = {
     "self word": (lambda: candidates(exclude_self="yes"), Type, "`exclude_self` True or False got 'yes'"),
     "query_ids alone": (lambda: candidates(query_ids=[1, 2]), Value, "`query_ids` `exclude_self=True`"),
     "query_ids short": (
-        lambda: candidates(index=LABELLED, exclude_self=True, query_ids=[1]),
+        lambda: candidates(source=LABELLED, exclude_self=True, query_ids=[1]),
         Value,
         "`query_ids` shape (2,) got shape (1,)",
     ),
     "query_ids type": (
-        lambda: candidates(index=NAMED, exclude_self=True, query_ids=[1, 2]),
+        lambda: candidates(source=NAMED, exclude_self=True, query_ids=[1, 2]),
         Value,
         "`query_ids` type of labels strings got dtype int64",
     ),

@@ -121,15 +121,14 @@ def test_public_scores_are_never_minus_zero() -> None:
     assert not np.signbit(found.scores).any()
 
 
-def test_cosine_is_not_clamped_so_a_cap_of_one_bites() -> None:
+def test_a_cap_of_one_takes_out_no_scaled_copy_and_a_floor_of_minus_one_no_opposite() -> None:
     rng = np.random.default_rng(0)
     rows = (rng.integers(-(2**20), 2**20, (500, 24)) * 2.0 ** rng.integers(-20, 0, (500, 24))).astype(np.float32)
     scores = negmine.score_pairs(rows, 3 * rows, np.stack([np.arange(500)] * 2, axis=1))
-    over = int(np.argmax(scores))
-    assert scores[over] > 1.0
-    index = ExactIndex(3 * rows[over : over + 1])
-    assert index.search(rows[over : over + 1], 1, max_score=1.0).counts.tolist() == [0]
-    assert index.search(rows[over : over + 1], 1, max_score=float(scores[over])).counts.tolist() == [1]
+    assert scores.max() == 1.0
+    for sign, options in ((1.0, {"max_score": 1.0}), (-1.0, {"min_score": -1.0})):
+        found = HardNegativeMiner(500, **options).candidates(ExactIndex(sign * 3 * rows), rows, [[]] * 500)
+        assert (found.counts == 500).all()
 
 
 def test_a_zero_row_scores_zero_on_either_side_and_is_counted() -> None:

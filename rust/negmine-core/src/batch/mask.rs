@@ -80,7 +80,7 @@ impl<'a> InBatch<'a> {
         let mut out = try_with_capacity(
             "document_indices",
             entries,
-            "`false_negative_pairs` says the same in little.",
+            "Use `false_negative_pairs`, which returns the same result as a sparse list.",
         )?;
         out.resize(entries as usize, false);
         for query in 0..self.rules.queries.len() {
