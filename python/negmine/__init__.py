@@ -4,7 +4,7 @@
 ``CandidatePool`` are the same in steps. The rest lies in rooms, which are imported when they are first used:
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.data``, ``negmine.demo``,
 ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``, ``negmine.sketches``,
-``negmine.store``. ``import negmine.torch`` imports torch as well.
+``negmine.store`` and ``negmine.testing``. ``import negmine.torch`` imports torch as well.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from negmine import search as search
     from negmine import sketches as sketches
     from negmine import store as store
+    from negmine import testing as testing
 
 __all__ = [
     "CandidatePool",
@@ -85,6 +86,7 @@ _ROOMS = (
     "search",
     "sketches",
     "store",
+    "testing",
 )
 
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("cli",),
     ("torch",),
     ("job",),
-    ("io", "store", "demo"),
+    ("io", "store", "demo", "testing"),
     ("mining",),
     ("batches",),
     ("behavior",),
