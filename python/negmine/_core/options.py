@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import math
@@ -66,6 +67,51 @@ def check_real(value: object, argument: str, *, least: float = -math.inf, above:
     return number
 
 
+#: Options that other libraries name otherwise: sentence-transformers, faiss, scikit-learn, pytorch-metric-learning.
+ELSEWHERE = {
+    "margin": ("relative_margin", "absolute_margin"),
+    "sampling_strategy": ("sampling",),
+    "temperature": ("sampling",),
+    "n_negatives": ("num_negatives",),
+    "k_negatives": ("num_negatives",),
+    "top_k": ("k", "num_negatives"),
+    "topk": ("k", "num_negatives"),
+    "n_neighbors": ("k", "num_negatives"),
+    "nlist": ("n_clusters",),
+    "num_clusters": ("n_clusters",),
+    "niter": ("max_iterations",),
+    "max_iter": ("max_iterations",),
+    "iterations": ("max_iterations",),
+    "ids": ("document_ids",),
+    "labels": ("document_ids", "ids"),
+    "corpus_ids": ("document_ids",),
+    "vectors": ("embeddings",),
+    "xb": ("corpus",),
+    "xq": ("queries",),
+    "anchors": ("queries",),
+    "distance": ("metric",),
+    "similarity": ("metric",),
+    "similarity_fct": ("metric",),
+    "metric_type": ("metric",),
+    "batch_size": ("memory_limit",),
+    "faiss_batch_size": ("memory_limit",),
+    "n_jobs": ("num_threads",),
+    "num_workers": ("num_threads",),
+    "nthreads": ("num_threads",),
+    "random_state": ("seed",),
+    "show_progress_bar": ("progress",),
+    "verbose": ("progress",),
+    "exclude_ids": ("exclude",),
+}
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """Say which of the known options a misspelt or foreign name may mean; empty where none is close."""
+    meant = [option for option in ELSEWHERE.get(name, ()) if option in known]
+    meant = meant or difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+    return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+
+
 def check_flag(value: object, argument: str) -> bool:
     """Read a yes or no."""
     if not isinstance(value, bool | np.bool_):
@@ -110,7 +156,8 @@ def refuse_unknown_options(owner: str, others: Iterable[str] = ()) -> Callable[[
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:
                 if name not in known:
-                    raise NegmineTypeError(f"`{owner}` has no option {name!r}; it has {', '.join(known)}.")
+                    meant = suggestion(name, known)
+                    raise NegmineTypeError(f"`{owner}` has no option {name!r}.{meant} It has {', '.join(known)}.")
             return function(*args, **kwargs)
 
         return wrapper

@@ -12,6 +12,7 @@ from negmine._core.arrays import Csr, as_labels
 from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.digests import digest
 from negmine._core.options import check_integer, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, StreamPlan, steps_of_stream
 from negmine.errors import NegmineValueError
 
@@ -21,6 +22,7 @@ __all__ = ["ClassBalancedPlan", "class_balanced_plan"]
 _FORMAT = "negmine class_balanced_plan 1"
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClassBalancedPlan(StreamPlan):
     """Batches with as many rows of each of their classes, made by :func:`class_balanced_plan`.

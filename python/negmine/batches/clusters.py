@@ -11,6 +11,7 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_real, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, PackedPlan, rows_of_batch, whole_steps
 from negmine.clustering.guarantee import _GUARANTEE, ClusterGuarantee
 from negmine.clustering.labels import ClusterLike, read_clusters
@@ -22,6 +23,7 @@ __all__ = ["ClusterPlan", "cluster_plan", "random_rows"]
 _FORMAT = "negmine batch_plan 1"
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClusterPlan(PackedPlan):
     """Batches of whole clusters, made by :func:`cluster_plan`.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.batches.clusters import cluster_plan
 from negmine.batches.permutation import epoch_permutation
 from negmine.batches.plan import Array, BatchPlan, Last, Plan
@@ -23,6 +24,7 @@ __all__ = ["MixturePlan", "mixture_plan"]
 _FORMAT = "negmine mixture_plan 1"
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class MixturePlan(Plan):
     """Batches from several sources, made by :func:`mixture_plan`.

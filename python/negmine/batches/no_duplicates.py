@@ -19,6 +19,7 @@ from negmine._core.options import (
     check_seed,
     refuse_unknown_options,
 )
+from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, PackedPlan
 from negmine.errors import NegmineTypeError, NegmineValueError
 
@@ -40,6 +41,7 @@ class Columns:
     strict: bool
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NoDuplicatePlan(PackedPlan):
     """Batches without duplicates, made by :func:`no_duplicate_plan`: a pure function of the epoch.

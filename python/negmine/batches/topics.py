@@ -12,6 +12,7 @@ from negmine import _native
 from negmine._core.arrays import Csr, as_array, as_float64s, as_int64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.batches.clusters import random_rows
 from negmine.batches.plan import Array, StreamPlan, rows_of_batch, steps_of_stream
 from negmine.clustering.labels import ClusterLike, read_clusters
@@ -23,6 +24,7 @@ __all__ = ["TopicPlan", "sample_balanced_margins", "topic_plan"]
 _FORMAT = "negmine topic_plan 1"
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TopicPlan(StreamPlan):
     """Batches of one topic or a few, made by :func:`topic_plan`.

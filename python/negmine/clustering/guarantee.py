@@ -11,6 +11,7 @@ from negmine import _native
 from negmine._core.arrays import as_numpy
 from negmine._core.digests import digest
 from negmine._core.options import refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
@@ -21,6 +22,7 @@ __all__ = ["ClusterGuarantee", "cluster_guarantee"]
 _GUARANTEE = "negmine cluster_guarantee 1"
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterGuarantee:
     """What holds for the negatives that a cluster brings, made by :func:`cluster_guarantee`.

@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from negmine._core.arrays import as_int64s
 from negmine._core.options import refuse_unknown_fields, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 
 __all__ = ["Eligibility"]
 
 
+@short_repr
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True, eq=False)
 class Eligibility:

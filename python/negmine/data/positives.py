@@ -26,11 +26,13 @@ from negmine._core.arrays import (
     find_labels,
 )
 from negmine._core.options import MAX_INT32, check_integer, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Positives"]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Positives:
     """Lists of document rows per query: sorted, without repeats, in CSR form.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 from negmine._core.options import check_choice, check_integer
+from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 
@@ -28,6 +29,7 @@ _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
 Unknown = Literal["error", "drop"]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Qrels:
     """Graded judgements.

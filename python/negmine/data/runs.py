@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 from negmine._core.options import check_integer
+from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.data.qrels import like
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """What a retrieval system found.

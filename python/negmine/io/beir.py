@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from negmine._core import files
 from negmine._core.extras import require
+from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.data.qrels import Qrels, Unknown
 from negmine.errors import NegmineValueError
@@ -25,6 +26,7 @@ __all__ = ["RetrievalSet", "read_beir"]
 _VECTOR_SUFFIXES = (".npy", ".safetensors")
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrievalSet:
     """Documents, the queries of one split, and who was judged relevant.

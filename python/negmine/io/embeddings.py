@@ -13,6 +13,7 @@ import numpy.typing as npt
 from negmine._core import files
 from negmine._core.arrays import KINDS, Ids
 from negmine._core.extras import require
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
@@ -25,6 +26,7 @@ EMBEDDING_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
 _SAFETENSORS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I8": "i1", "U8": "u1"}
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
     """Embeddings from a file.

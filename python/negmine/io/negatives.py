@@ -15,6 +15,7 @@ from negmine import _native
 from negmine._core import files
 from negmine._core.arrays import CsrLike, Ids, as_ids, as_labels
 from negmine._core.extras import require
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 from negmine.io.records import COLUMNS, KIND, METADATA_KEY, Lists, Records
@@ -37,6 +38,7 @@ BATCH_ROWS = 65_536
 BATCH_ENTRIES = 1 << 24
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MinedRows:
     """Mined negatives as they go to files: batches of :class:`Records`, and where they come from.

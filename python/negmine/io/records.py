@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 from negmine._core.extras import require
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.io import tables
 from negmine.mining.report import Reason, Source
@@ -46,6 +47,7 @@ COLUMNS = (
 )
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
     """Lists of documents.
@@ -70,6 +72,7 @@ class Lists:
         return np.diff(self.offsets)
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
     """Some result rows, without padding.

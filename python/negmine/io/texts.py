@@ -15,6 +15,7 @@ import numpy.typing as npt
 from negmine._core import files
 from negmine._core.arrays import Ids, as_ids
 from negmine._core.extras import require
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
@@ -35,6 +36,7 @@ BLOCK_BYTES = 1 << 24
 LARGEST_BLOCK = (1 << 31) - 1
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
     """Labelled texts, one per row.

@@ -18,6 +18,7 @@ from negmine._core import archive, files
 from negmine._core.arrays import Ids, check_field
 from negmine._core.extras import require
 from negmine._core.options import check_flag, check_integer, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.mining import policies
 from negmine.mining.draw import Draw
@@ -36,7 +37,8 @@ __all__ = ["HardNegatives", "LabelIssues"]
 ABSURD_RANK = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@short_repr
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LabelIssues:
     """Candidates for relabelling.
 
@@ -60,7 +62,7 @@ class LabelIssues:
     above: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HardNegatives:
     """Negatives per result row.
 
@@ -131,6 +133,11 @@ class HardNegatives:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def __repr__(self) -> str:
+        width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
+        kept = "" if self.pool is None else ", with pool"
+        return f"HardNegatives({len(self)} rows x {width}, {full} full, epoch {self.epoch}{kept})"
 
     @refuse_unknown_options("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:

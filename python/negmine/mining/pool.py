@@ -41,7 +41,7 @@ class Origin:
     queries: object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CandidatePool:
     """Per result row, the best candidates that pass the caps, in rank order.
 
@@ -134,6 +134,10 @@ class CandidatePool:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def __repr__(self) -> str:
+        width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
+        return f"CandidatePool({len(self)} rows x {width}, {full} full, of {self.report.n_documents} documents)"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pool to ``path``, one ``.npz`` file, atomically; the embeddings stay where they are.

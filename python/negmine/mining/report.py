@@ -50,7 +50,7 @@ LINES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Exact counts of what a mining call did; equal on every machine.
 
@@ -124,6 +124,10 @@ class Report:
     def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
         """The report from the ``header`` and the ``arrays`` that :meth:`header` and :meth:`arrays` gave."""
         return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
+
+    def __repr__(self) -> str:
+        short = sum(self.short.values())
+        return f"Report({self.n_rows} rows x {self.n_documents} documents, {short} rows short)"
 
     def __str__(self) -> str:
         pairs = self.n_documents * self.n_rows

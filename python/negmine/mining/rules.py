@@ -20,6 +20,7 @@ from negmine._core.arrays import (
     find_labels,
 )
 from negmine._core.options import check_flag, check_integer
+from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -35,6 +36,7 @@ __all__ = ["CandidateRules", "check_source", "warm_start_rows"]
 WarmStart = CandidatePool | HardNegatives | npt.NDArray[np.int64]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRules:
     """Which documents are candidates of each query, validated against a source and its queries.

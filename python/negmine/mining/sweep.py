@@ -42,7 +42,7 @@ class Recommendation:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sweep:
     """Figures per margin, rising margins; all are over result rows that have a reference.
 
@@ -85,6 +85,20 @@ class Sweep:
     short_rows: npt.NDArray[np.float64]
     censored_rows: npt.NDArray[np.float64]
     false_negatives: npt.NDArray[np.float64] | None
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self.margins)} {self.kind} margins, {self.margins[0]:g} to {self.margins[-1]:g})"
+
+    def __str__(self) -> str:
+        columns = {"rejected": self.rejected, "short": self.short_rows, "censored": self.censored_rows}
+        if self.false_negatives is not None:
+            columns["false negatives"] = self.false_negatives
+        head = f"{self.kind + ' margin':>16}{'hardness':>10}" + "".join(f"{name:>{len(name) + 4}}" for name in columns)
+        lines = [head]
+        for i, margin in enumerate(self.margins):
+            shares = "".join(f"{column[i]:>{len(name) + 4}.1%}" for name, column in columns.items())
+            lines.append(f"{margin:>16g}{self.hardness[i]:>10.3f}{shares}")
+        return "\n".join(lines)
 
     def recommend(self) -> Recommendation:
         """Name a margin, and why: few rows short, and then as clean as the figures can tell.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from negmine._core.arrays import Ids, as_ids, as_labels, as_rows
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.options import check_choice, check_epoch, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -29,6 +30,7 @@ from negmine.search.results import METRICS, Metric
 __all__ = ["MiningTask", "mine", "read_miner"]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MiningTask:
     """What is mined, validated; :meth:`read` makes it.

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import Csr, check_field
+from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
 
 __all__ = ["PoolArrays", "PoolRequest", "Rules"]
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """Which documents are candidates of each query.
@@ -44,6 +46,7 @@ class Rules:
                 object.__setattr__(self, name, check_field(getattr(self, name), name, np.int64, (None,)))
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
     """What the miner asks of a candidate source.
@@ -78,6 +81,7 @@ class PoolRequest:
     warm_start: npt.NDArray[np.int64] | None
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolArrays:
     """What a candidate source answers, one entry per result row.

@@ -18,7 +18,7 @@ Metric = Literal["cosine", "ip", "l2"]
 METRICS = ("cosine", "ip", "l2")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TopK:
     """The best documents of every query.
 
@@ -38,6 +38,10 @@ class TopK:
     ids: Ids
     scores: npt.NDArray[np.float32] | npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
+
+    def __repr__(self) -> str:
+        n_queries, k = self.indices.shape
+        return f"TopK({n_queries} queries x {k}, {int(self.counts.sum())} documents)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
 
@@ -54,6 +55,7 @@ COLUMNS = {
 }
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class TableRows:
     """Result rows of one generation.
