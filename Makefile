@@ -42,7 +42,7 @@ bench:  ## Criterion benchmarks of kernels and core.
 	cargo bench -p negmine-benches
 
 claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
-	for script in in_batch_neighbours cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
+	for script in in_batch_neighbors cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data

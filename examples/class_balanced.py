@@ -1,6 +1,6 @@
 """Train a triplet loss on labels, with two rows of every class in a batch.
 
-The documents of the demo set, labelled with the noun that they define, are 1,200 classes of two to five rows: a
+The documents of the demo set, labeled with the noun that they define, are 1,200 classes of two to five rows: a
 shuffled batch hardly ever holds two of one class, and a loss on triplets would have nothing to do.
 """
 

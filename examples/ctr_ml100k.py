@@ -27,7 +27,7 @@ from negmine.torch import ETA, SDIM, TargetAttention
 
 POOLINGS = ("mean", "short", "full", "eta", "sdim")
 
-#: Behaviours of a short history, and those that ETA retrieves.
+#: Behaviors of a short history, and those that ETA retrieves.
 SHORT = 10
 
 
@@ -46,7 +46,7 @@ class Clicks:
 
 
 def load(folder: Path, length: int = 100) -> Clicks:
-    """Read the ratings; the latest behaviour stands first, item numbers start at 1."""
+    """Read the ratings; the latest behavior stands first, item numbers start at 1."""
     columns = pq.read_table(folder / "interactions.parquet").to_pydict()
     rating, timestamp = (np.asarray(columns[name], dtype=np.float64) for name in ("rating", "timestamp"))
     (_, users), (_, items) = (
@@ -92,12 +92,12 @@ class Model(nn.Module):
         """Logits of a batch."""
         if self.pooling == "short":
             histories = histories[:, :SHORT]
-        candidate, behaviours = self.items(items), self.items(histories)
+        candidate, behaviors = self.items(items), self.items(histories)
         mask = torch.arange(histories.shape[1]) < lengths[:, None]
         if self.pooling == "mean":
-            interest = (behaviours * mask[..., None]).sum(dim=1) / lengths.clamp(min=1)[:, None]
+            interest = (behaviors * mask[..., None]).sum(dim=1) / lengths.clamp(min=1)[:, None]
         else:
-            interest = self.pool(candidate, behaviours, mask)
+            interest = self.pool(candidate, behaviors, mask)
         together = [candidate, interest, candidate * interest, self.users(users)]
         return self.mlp(torch.cat(together, dim=1))[:, 0]
 

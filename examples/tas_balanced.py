@@ -23,7 +23,7 @@ def main() -> None:
     torch.manual_seed(0)
     demo = negmine.demo.load()
     n = len(demo.queries)
-    # Each query's pairs: its labelled document against the best twenty that are not right.
+    # Each query's pairs: its labeled document against the best twenty that are not right.
     negatives = negmine.mine(
         demo.query_embeddings, demo.document_embeddings, demo.positives, num_negatives=PAIRS
     ).indices

@@ -139,12 +139,12 @@ def read_nouns(folder: Path) -> Nouns:
 
 
 def _entries(path: Path) -> Iterable[str]:
-    """Lines without the licence, whose lines open with blanks."""
+    """Lines without the license, whose lines open with blanks."""
     with path.open(encoding="ascii") as lines:
         yield from (line for line in lines if not line.startswith("  "))
 
 
-def licence(path: Path) -> str:
+def license(path: Path) -> str:
     """WordNet's notice, which stands at the head of every file in numbered lines."""
     with path.open(encoding="ascii") as lines:
         notice = [
@@ -315,7 +315,7 @@ def main() -> None:
         labeled=np.array([rows[0] for rows in positives], dtype=np.int32),
         parents=parent_edges(nouns, documents),
     )
-    (arguments.out / "LICENSE.wordnet").write_text(licence(arguments.wordnet / "data.noun"), encoding="ascii")
+    (arguments.out / "LICENSE.wordnet").write_text(license(arguments.wordnet / "data.noun"), encoding="ascii")
 
     n_senses = len({i for rows in positives for i in rows})
     print(f"{len(lemmas)} queries, {len(documents)} documents of which {n_senses} are meanings of a query")

@@ -92,7 +92,7 @@ def cluster_epoch(labels: list[int], options: dict, seed: int, epoch: int) -> li
         pieces = -(-len(members) // room)
         parts += [members[len(members) * i // pieces : len(members) * (i + 1) // pieces] for i in range(pieces)]
     if tree:
-        clustered = neighbours(parts, lengths, drawn, per_step, seed, epoch)
+        clustered = neighbors(parts, lengths, drawn, per_step, seed, epoch)
     else:
         shuffled = keyed(len(parts), seed, 24, (0, 0, epoch), range(len(parts)))
         clustered = [row for place in shuffled for row in parts[place]]
@@ -104,10 +104,10 @@ def cluster_epoch(labels: list[int], options: dict, seed: int, epoch: int) -> li
     return [flat[begin : begin + size] for begin in range(0, len(flat), size)]
 
 
-def neighbours(
+def neighbors(
     parts: list[list[int]], lengths: list[int], drawn: list[int], per_step: int, seed: int, epoch: int
 ) -> list[int]:
-    """Put the circle of parts into steps of neighbours, steps and the pieces of each shuffled."""
+    """Put the circle of parts into steps of neighbors, steps and the pieces of each shuffled."""
     if not parts:
         return []
     first = words(seed, [0, 4, 0, epoch], 1, 24)[0] * len(parts) >> 64

@@ -12,7 +12,7 @@ M32, M64 = 2**32 - 1, 2**64 - 1
 
 
 def splitmix(x: int) -> int:
-    """The finaliser of splitmix64."""
+    """The finalizer of splitmix64."""
     z = (x + 0x9E3779B97F4A7C15) & M64
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & M64
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & M64
@@ -84,7 +84,7 @@ def jaccard(a: set[object], b: set[object]) -> float:
 
 
 def shingles(text: str, n: int, unit: str) -> set[object]:
-    """Pieces of a text that was normalised."""
+    """Pieces of a text that was normalized."""
     units: Sequence[str] = text.split() if unit == "words" else text
     n = min(n, len(units))
     return {tuple(units[i : i + n]) for i in range(len(units) - n + 1)} if units else set()

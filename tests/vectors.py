@@ -45,9 +45,9 @@ def normal(rng: Rng, n: int, width: int) -> F32:
 
 def near(rng: Rng, n: int, width: int) -> F32:
     """Rows that differ in a few last bits of a few coordinates, with copies among them."""
-    centre = rng.standard_normal(width).astype(np.float32)
+    center = rng.standard_normal(width).astype(np.float32)
     noise = rng.standard_normal((n, width)) * 2.0 ** rng.integers(-24, -18, (n, 1)) * (rng.random((n, width)) < 0.2)
-    rows = (centre * (1.0 + noise)).astype(np.float32)
+    rows = (center * (1.0 + noise)).astype(np.float32)
     if n > 2:
         rows[rng.integers(0, n, n // 3)] = rows[rng.integers(0, n)]
     return rows
@@ -55,9 +55,9 @@ def near(rng: Rng, n: int, width: int) -> F32:
 
 def clusters(rng: Rng, n: int, width: int) -> F32:
     """Tight clusters of many sizes, as sentence embeddings of near-duplicates form them."""
-    centres = rng.standard_normal((max(1, n // 40), width))
+    centers = rng.standard_normal((max(1, n // 40), width))
     spread = 10.0 ** rng.uniform(-7, -1, (n, 1))
-    return (centres[rng.integers(0, len(centres), n)] + spread * rng.standard_normal((n, width))).astype(np.float32)
+    return (centers[rng.integers(0, len(centers), n)] + spread * rng.standard_normal((n, width))).astype(np.float32)
 
 
 def magnitudes(rng: Rng, n: int, width: int) -> F32:

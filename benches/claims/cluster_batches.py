@@ -99,7 +99,7 @@ def train(task: Task, arm: Arm, seed: int) -> Towers:
     torch.manual_seed(seed)
     split = task.data.train
     towers = Towers(split.x.shape[1])
-    optimiser = torch.optim.AdamW(towers.parameters(), lr=arm.rate)
+    optimizer = torch.optim.AdamW(towers.parameters(), lr=arm.rate)
     loss_of = ngame_loss if task.method == "NGAME" else cross_entropy
     draw = np.random.default_rng(seed)
     clusters = None
@@ -114,9 +114,9 @@ def train(task: Task, arm: Arm, seed: int) -> Towers:
                 banned |= torch.from_numpy(false_negative_mask(rows, label_of[rows], split.positives))
             points = towers.embed(towers.points, split.x[rows])
             labels = towers.embed(towers.labels, task.data.labels[label_of[rows]])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss_of(points @ labels.T, banned).backward()
-            optimiser.step()
+            optimizer.step()
     return towers
 
 

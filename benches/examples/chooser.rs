@@ -55,15 +55,15 @@ fn real(set: &str, queries: usize) -> Option<(Array2<f32>, Array2<f32>)> {
     Some((npy(&folder.join("corpus.minilm.npy"))?, queries))
 }
 
-/// Rows around as many centres as `clusters`; with 0 of them there is no structure at all.
+/// Rows around as many centers as `clusters`; with 0 of them there is no structure at all.
 fn made(rows: usize, clusters: usize) -> (Array2<f32>, Array2<f32>) {
     let width = 384;
     let mut random = Random(1);
-    let centres: Vec<f32> = (0..clusters * width).map(|_| random.normal()).collect();
+    let centers: Vec<f32> = (0..clusters * width).map(|_| random.normal()).collect();
     let mut matrix = |rows: usize| {
         Array2::from_shape_fn((rows, width), |(r, j)| {
-            let centre = if clusters == 0 { 0.0 } else { centres[r * 7 % clusters * width + j] };
-            centre + random.normal()
+            let center = if clusters == 0 { 0.0 } else { centers[r * 7 % clusters * width + j] };
+            center + random.normal()
         })
     };
     (matrix(rows), matrix(960))

@@ -1,6 +1,6 @@
 //! The int8 panel scan: tiles of queries against streaming panels, and its rate as a share of the measured int8 peak.
 //!
-//! Thresholds stand four deviations out, where one document in some 30,000 is a hit: what a search for a few neighbours
+//! Thresholds stand four deviations out, where one document in some 30,000 is a hit: what a search for a few neighbors
 //! meets once its thresholds are good. One element of throughput is one multiply-add.
 
 use std::hint::black_box;

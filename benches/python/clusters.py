@@ -34,7 +34,7 @@ from search import real
 
 Labels = np.ndarray
 
-#: Rows whose neighbours are looked for.
+#: Rows whose neighbors are looked for.
 SAMPLE = 2_000
 
 
@@ -143,7 +143,7 @@ def inertia(rows: np.ndarray, labels: Labels, k: int) -> float:
     return 1.0 - sum(n * float(mean @ mean) for n, mean in zip(sizes, means, strict=True)) / len(rows)
 
 
-def neighbours(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def neighbors(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A sample of rows, and the ten nearest of each."""
     import negmine
 
@@ -169,7 +169,7 @@ def million(threads: int) -> None:
     scale = np.float32(0.5 / np.sqrt(once.shape[1]))
     rows = np.concatenate([once + scale * noise.standard_normal(once.shape, np.float32) for _ in range(10)])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    sample, nearest = neighbours(rows)
+    sample, nearest = neighbors(rows)
     print(f"**{len(rows):,} x {rows.shape[1]} -> {k:,}**, {threads} threads, rows of {rows.nbytes / 2**30:.2f} GiB\n")
     print("| quality | seconds | cpu | peak GiB | inertia | sizes | share | near |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -218,7 +218,7 @@ def main() -> None:
         million(arguments.threads)
         return
     rows = real()[1][: arguments.rows]
-    sample, nearest = neighbours(rows)
+    sample, nearest = neighbors(rows)
     everything = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"

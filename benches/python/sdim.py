@@ -27,7 +27,7 @@ import negmine
 from negmine.behavior import BehaviorTable
 from negmine.torch import SDIM, TargetAttention
 
-#: Users, behaviours, candidates, width.
+#: Users, behaviors, candidates, width.
 CASES = {
     "1k x 100 x 64": (1, 1_000, 100, 64),
     "1k x 1k x 64": (1, 1_000, 1_000, 64),
@@ -44,7 +44,7 @@ M, TAU = 48, 3
 GROUPS, BUCKETS = M // TAU, 2**TAU
 
 
-def torch_sdim(candidates: Tensor, behaviours: Tensor, values: Tensor, projections: Tensor) -> Tensor:
+def torch_sdim(candidates: Tensor, behaviors: Tensor, values: Tensor, projections: Tensor) -> Tensor:
     """The method in plain torch, as one would write it: float32 bits, `index_add`, `normalize`, a gather."""
     users, length, width = values.shape
     powers = torch.tensor([1, 2, 4])
@@ -58,7 +58,7 @@ def torch_sdim(candidates: Tensor, behaviours: Tensor, values: Tensor, projectio
             return (words + torch.arange(users)[:, None, None] * cells).reshape(-1)
 
     rows = values[:, :, None].expand(users, length, GROUPS, width).reshape(-1, width)
-    sums = values.new_zeros(users * cells, width).index_add(0, place(behaviours), rows)
+    sums = values.new_zeros(users * cells, width).index_add(0, place(behaviors), rows)
     read = functional.normalize(sums, dim=-1, eps=1e-12)[place(candidates)]
     return read.reshape(users, -1, GROUPS, width).mean(dim=2)
 
@@ -70,14 +70,14 @@ def fuxictr() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
     except ImportError:
         return None
 
-    def pool(candidates: Tensor, behaviours: Tensor, projections: Tensor) -> Tensor:
+    def pool(candidates: Tensor, behaviors: Tensor, projections: Tensor) -> Tensor:
         n = candidates.shape[1]
         model = Model.__new__(Model)
         torch.nn.Module.__init__(model)
         model.hash_bits, model.l2_norm, model.reuse_hash, model.num_hashes = TAU, True, True, GROUPS
         model.powers_of_two = torch.tensor([2.0**i for i in range(TAU)])
         model.random_rotations = projections.reshape(1, -1, GROUPS, TAU)
-        sequence = behaviours.expand(n, -1, -1)
+        sequence = behaviors.expand(n, -1, -1)
         return model.lsh_attentioin(model.random_rotations, candidates[0], sequence, torch.ones(sequence.shape[:2]))
 
     return pool
@@ -92,38 +92,38 @@ def seconds(function: Callable[[], object]) -> float:
     return (time.thread_time() - begin) / n
 
 
-def exact(candidates: Tensor, behaviours: Tensor, projections: Tensor) -> Tensor:
+def exact(candidates: Tensor, behaviors: Tensor, projections: Tensor) -> Tensor:
     """The answer in float64, user by user."""
-    return torch_sdim(candidates.double(), behaviours.double(), behaviours.double(), projections.double())
+    return torch_sdim(candidates.double(), behaviors.double(), behaviors.double(), projections.double())
 
 
 def peers(case: tuple[int, int, int, int], compiled: Callable[..., Tensor] | None) -> dict[str, list[Callable]]:
     """For every peer its forward pass, and its forward and backward pass."""
     users, length, n, dim = case
     rng = torch.Generator().manual_seed(0)
-    behaviours, candidates = (torch.randn(users, k, dim, generator=rng) for k in (length, n))
+    behaviors, candidates = (torch.randn(users, k, dim, generator=rng) for k in (length, n))
     module, attention = SDIM(dim, m=M, tau=TAU), TargetAttention(dim)
     projections = torch.from_numpy(module.hasher.projections.T.copy())
-    leaf = behaviours.clone().requires_grad_()
+    leaf = behaviors.clone().requires_grad_()
     weights = torch.randn(users, n, dim, generator=rng)
     forms: dict[str, Callable[[Tensor], Tensor]] = {
-        "negmine": lambda values: module(candidates, behaviours, None, values),
-        "torch eager": lambda values: torch_sdim(candidates, behaviours, values, projections),
-        "full attention (sdpa)": lambda values: attention(candidates, behaviours, None, values),
+        "negmine": lambda values: module(candidates, behaviors, None, values),
+        "torch eager": lambda values: torch_sdim(candidates, behaviors, values, projections),
+        "full attention (sdpa)": lambda values: attention(candidates, behaviors, None, values),
     }
     if compiled is not None:
-        forms["torch compiled"] = lambda values: compiled(candidates, behaviours, values, projections)
+        forms["torch compiled"] = lambda values: compiled(candidates, behaviors, values, projections)
     theirs = fuxictr()
     if theirs is not None and users == 1 and length * n * GROUPS <= 1 << 25:
         forms["FuxiCTR"] = lambda values: theirs(candidates, values, projections)
     if users == 1:
-        table = BehaviorTable.build(module.hasher, behaviours[0].numpy(), num_threads=1)
+        table = BehaviorTable.build(module.hasher, behaviors[0].numpy(), num_threads=1)
         looked = candidates[0].numpy()
         forms["negmine, table built before"] = lambda values: table.query(looked, num_threads=1)
     if users * length * n <= 50_000_000:
-        truth = exact(candidates, behaviours, projections)
+        truth = exact(candidates, behaviors, projections)
         # A bit that float32 has wrong changes a row of the torch form, not of ours.
-        assert torch.allclose(forms["negmine"](behaviours).double(), truth, atol=2e-6)
+        assert torch.allclose(forms["negmine"](behaviors).double(), truth, atol=2e-6)
 
     def both(form: Callable[[Tensor], Tensor]) -> Callable[[], object]:
         def run() -> None:
@@ -134,7 +134,7 @@ def peers(case: tuple[int, int, int, int], compiled: Callable[..., Tensor] | Non
 
     found: dict[str, list[Callable]] = {}
     for name, form in forms.items():
-        found[name] = [lambda form=form: form(behaviours)]
+        found[name] = [lambda form=form: form(behaviors)]
         if name not in ("negmine, table built before", "FuxiCTR"):
             found[name].append(both(form))
     return found
@@ -151,7 +151,7 @@ def main() -> None:
     cases = {arguments.case: CASES[arguments.case]} if arguments.case else CASES
     info = negmine.build_info()
     print(f"negmine {info['version']}, {info['isa']}; torch {torch.__version__}; NumPy {np.__version__}; one thread\n")
-    print("| behaviours x candidates x width | pass | form | us | x negmine |\n| --- | --- | --- | ---: | ---: |")
+    print("| behaviors x candidates x width | pass | form | us | x negmine |\n| --- | --- | --- | ---: | ---: |")
     for name, case in cases.items():
         compiled = None if arguments.no_compile else torch.compile(torch_sdim, dynamic=False)
         torch.compiler.reset()

@@ -34,12 +34,12 @@ FLOAT32 = [
 
 
 def synthetic(queries: int, documents: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clustered unit vectors: 1,000 centres, noise of about the centres' size."""
+    """Clustered unit vectors: 1,000 centers, noise of about the centers' size."""
     draw = np.random.default_rng(0)
-    centres = draw.standard_normal((1000, width), dtype=np.float32)
+    centers = draw.standard_normal((1000, width), dtype=np.float32)
 
     def rows(n: int) -> np.ndarray:
-        x = centres[draw.integers(1000, size=n)] + draw.standard_normal((n, width), dtype=np.float32)
+        x = centers[draw.integers(1000, size=n)] + draw.standard_normal((n, width), dtype=np.float32)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     return rows(queries), rows(documents)

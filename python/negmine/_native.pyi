@@ -219,11 +219,11 @@ def select(
     num_threads: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
 def nearest(
-    candidates: npt.NDArray[np.uint32], behaviours: npt.NDArray[np.uint32], n_lists: int, k: int, num_threads: int
+    candidates: npt.NDArray[np.uint32], behaviors: npt.NDArray[np.uint32], n_lists: int, k: int, num_threads: int
 ) -> npt.NDArray[np.int64]: ...
 def sdim_forward(
     hash: SimHash,
-    behaviours: Rows | npt.NDArray[np.float32],
+    behaviors: Rows | npt.NDArray[np.float32],
     mask: npt.NDArray[np.bool_] | None,
     values: npt.NDArray[np.float32],
     candidates: Rows | npt.NDArray[np.float32],

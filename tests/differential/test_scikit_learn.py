@@ -21,8 +21,8 @@ def first_rows(n: int, k: int, seed: int) -> list[int]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_labels_are_those_of_scikit_learn(seed: int) -> None:
     draw = np.random.default_rng(seed)
-    centres = 2 * draw.standard_normal((12, 24))
-    rows = (centres[draw.integers(12, size=900)] + draw.standard_normal((900, 24))).astype(np.float32)
+    centers = 2 * draw.standard_normal((12, 24))
+    rows = (centers[draw.integers(12, size=900)] + draw.standard_normal((900, 24))).astype(np.float32)
     start = rows[first_rows(len(rows), 12, seed)]
     # It assigns once more after its last round, and this one counts that as a round.
     theirs = sklearn.KMeans(12, init=start, n_init=1, max_iter=4, tol=0.0).fit(rows.astype(np.float64))

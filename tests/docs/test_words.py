@@ -50,7 +50,9 @@ def found(path: Path) -> Counter[str]:
 def texts() -> list[str]:
     """List the tracked texts."""
     listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = [name for name in listed.stdout.splitlines() if (ROOT / name).suffix in (".py", ".pyi", ".rs", ".md", ".toml")]
+    names = [
+        name for name in listed.stdout.splitlines() if (ROOT / name).suffix in (".py", ".pyi", ".rs", ".md", ".toml")
+    ]
     return [name for name in names if "data/" not in name]
 
 

@@ -92,7 +92,7 @@ def plain(data: Path) -> list[object]:
     return ["mine", *sum(zip(("--queries", "--corpus", "--positives"), (data / f for f in files), strict=True), ())]
 
 
-def labelled(data: Path) -> list[object]:
+def labeled(data: Path) -> list[object]:
     named = ["--queries", data / "queries.parquet", "--corpus", data / "corpus.parquet", "--id-name", "id"]
     return ["mine", *named, "--positives", data / "known.tsv"]
 
@@ -136,7 +136,7 @@ def test_mine_says_and_writes_what_the_library_finds(data: Path, tmp_path: Path)
 
 
 def test_all_sources_say_the_same(data: Path, tmp_path: Path) -> None:
-    for name, source in (("a", labelled(data)), ("b", [*with_texts(data), "--no-same-text"])):
+    for name, source in (("a", labeled(data)), ("b", [*with_texts(data), "--no-same-text"])):
         negmine(*source, "--out", tmp_path / f"{name}.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     negmine(*plain(data), "--out", tmp_path / "c.parquet")
@@ -152,11 +152,11 @@ def test_copies_of_a_positive_are_left_out(data: Path, tmp_path: Path) -> None:
     assert "2 documents share a text" in negmine(*with_texts(data), "--out", tmp_path / "a.parquet").stdout
 
 
-def test_exclusions_come_from_judgements_and_runs(data: Path, tmp_path: Path) -> None:
+def test_exclusions_come_from_judgments_and_runs(data: Path, tmp_path: Path) -> None:
     for file in ("all.tsv", "bm25.run"):
-        said = spoken(*labelled(data), "--exclude", data / file, "--out", tmp_path / "a.parquet")
+        said = spoken(*labeled(data), "--exclude", data / file, "--out", tmp_path / "a.parquet")
         assert said["documents"]["excluded"] == N_QUERIES
-    assert spoken(*labelled(data), "--out", tmp_path / "a.parquet")["documents"]["excluded"] == 0
+    assert spoken(*labeled(data), "--out", tmp_path / "a.parquet")["documents"]["excluded"] == 0
 
 
 def test_a_folder_is_mined_with_embeddings_beside_it(data: Path, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_training_rows(data: Path, tmp_path: Path, form: str) -> None:
 
 
 def job_options(data: Path) -> list[object]:
-    return [*labelled(data), "--sampling", "softmax:0.1", "--num-random", 1, "--tile-queries", 4]
+    return [*labeled(data), "--sampling", "softmax:0.1", "--num-random", 1, "--tile-queries", 4]
 
 
 def test_jobs_shards_and_merge(data: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_jobs_shards_and_merge(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_shard_that_no_tile_falls_to_says_so(data: Path, tmp_path: Path) -> None:
-    text = negmine(*labelled(data), "--job", tmp_path / "job", "--shard", "0/2").stdout
+    text = negmine(*labeled(data), "--job", tmp_path / "job", "--shard", "0/2").stdout
     assert "no tile falls to shard 0 of 2" in text
     assert "`tile_queries`" in text
 
@@ -259,7 +259,7 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(data: Path, tmp_path: Path) ->
 
 
 def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
-    negmine(*labelled(data), "-n", 20, "--out", tmp_path / "a.parquet")
+    negmine(*labeled(data), "-n", 20, "--out", tmp_path / "a.parquet")
     said = spoken("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
     rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
     query = np.repeat(rows.query_indices, rows.negatives.counts)
@@ -276,7 +276,7 @@ def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
 
 
 def test_audit_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -> None:
-    negmine(*labelled(data), "--job", tmp_path / "job")
+    negmine(*labeled(data), "--job", tmp_path / "job")
     assert spoken("audit", tmp_path / "job", "--qrels", data / "all.tsv")["n_rows"] == N_QUERIES
     refused = negmine("audit", tmp_path / "job", "--qrels", data / "rows.tsv", code=1)
     assert "no query has a relevant document there, such as 'q0'" in refused.stderr
@@ -425,8 +425,8 @@ def test_work_that_fails_ends_with_1_and_leaves_nothing(data: Path, tmp_path: Pa
 
 
 def test_a_changed_job_is_refused_and_told_what_changed(data: Path, tmp_path: Path) -> None:
-    negmine(*labelled(data), "--job", tmp_path / "job")
-    done = negmine(*labelled(data), "--relative-margin", 0.1, "--job", tmp_path / "job", code=1)
+    negmine(*labeled(data), "--job", tmp_path / "job")
+    done = negmine(*labeled(data), "--relative-margin", 0.1, "--job", tmp_path / "job", code=1)
     assert "`relative_margin` was None and is 0.1" in done.stderr
 
 

@@ -136,8 +136,8 @@ def test_more_copies_of_a_row_than_a_cluster_holds(quality: Any, n: int, k: int,
 
 def test_copies_do_not_keep_the_others_from_being_refined() -> None:
     draw = np.random.default_rng(0)
-    centres = draw.standard_normal((40, 24))
-    rows = (centres[draw.integers(40, size=3000)] + draw.standard_normal((3000, 24))).astype(np.float32)
+    centers = draw.standard_normal((40, 24))
+    rows = (centers[draw.integers(40, size=3000)] + draw.standard_normal((3000, 24))).astype(np.float32)
     rows[draw.permutation(3000)[:900]] = rows[0]
     fast, refined = (balanced_clusters(rows, n_clusters=60, quality=quality) for quality in ("fast", "default"))
     assert refined.inertia < 0.98 * fast.inertia
@@ -145,8 +145,8 @@ def test_copies_do_not_keep_the_others_from_being_refined() -> None:
 
 def test_more_time_gives_better_clusters_however_many() -> None:
     draw = np.random.default_rng(0)
-    centres = draw.standard_normal((3_000, 24))
-    rows = (centres[draw.integers(3_000, size=20_000)] + draw.standard_normal((20_000, 24))).astype(np.float32)
+    centers = draw.standard_normal((3_000, 24))
+    rows = (centers[draw.integers(3_000, size=20_000)] + draw.standard_normal((20_000, 24))).astype(np.float32)
     fast, default, high = (balanced_clusters(rows, n_clusters=4_000, quality=quality) for quality in QUALITIES)
     assert high.inertia < default.inertia < 0.95 * fast.inertia
 
@@ -165,9 +165,9 @@ def digests(threads: int) -> list[str]:
     """Digests of clusters that use every kernel, its tails, several panels, blocks and large nodes."""
     found = []
     for n, width, k in ((700, 33, 70), (900, 128, 130), (17_000, 20, 9)):
-        centres = np.random.default_rng(width).standard_normal((30, width))
+        centers = np.random.default_rng(width).standard_normal((30, width))
         draw = np.random.default_rng(n)
-        rows = (centres[draw.integers(30, size=n)] + draw.standard_normal((n, width))).astype(np.float32)
+        rows = (centers[draw.integers(30, size=n)] + draw.standard_normal((n, width))).astype(np.float32)
         for metric in ("cosine", "l2"):
             some = kmeans(rows, n_clusters=k, metric=metric, max_iterations=3, num_threads=threads)  # type: ignore[arg-type]
             found += [some.digest, repr(some.inertia), repr(float(some.centroids.sum()))]

@@ -1,4 +1,4 @@
-"""Signatures and tables of behaviours against the page of NumPy, and what must not change an answer."""
+"""Signatures and tables of behaviors against the page of NumPy, and what must not change an answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NORMALIZE = ("l2", "mean", "sum", "ratio")
 
 
 def history(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
-    """Behaviours around a few tastes, some of them zero."""
+    """Behaviors around a few tastes, some of them zero."""
     tastes = rng.standard_normal((4, dim))
     rows = tastes[rng.integers(0, 4, n)] + 0.7 * rng.standard_normal((n, dim))
     rows[rng.random(n) < 0.05] = 0.0
@@ -214,13 +214,13 @@ def test_collisions_have_the_law_of_angles(cosine: float, tau: int) -> None:
 
 
 def recipe(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recipe R1: a history around twelve centres, queries of the same law, and softmax attention."""
+    """Recipe R1: a history around twelve centers, queries of the same law, and softmax attention."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((12, 32))
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    centers = rng.standard_normal((12, 32))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
 
     def draw(n: int) -> np.ndarray:
-        x = centres[rng.integers(0, 12, n)] + 0.7 * rng.standard_normal((n, 32)) / np.sqrt(32)
+        x = centers[rng.integers(0, 12, n)] + 0.7 * rng.standard_normal((n, 32)) / np.sqrt(32)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     history, queries = draw(256), draw(64)

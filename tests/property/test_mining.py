@@ -66,7 +66,7 @@ def test_select(
     ids=["softmax", "std", "raw", "shift"],
 )
 def test_keys_agree_to_the_last_bit(policy: Callable[[float], Any]) -> None:
-    # Between a parameter of 0 and a large one the first choice changes; at two neighbouring numbers it does so by the
+    # Between a parameter of 0 and a large one the first choice changes; at two neighboring numbers it does so by the
     # last bit of a key, which hangs on every operation: the draw, its logarithms, the deviation, the order of sums.
     rng = np.random.default_rng(0)
     index = negmine.ExactIndex(rng.standard_normal((20, 5)))

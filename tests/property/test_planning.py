@@ -70,7 +70,7 @@ def test_whole_clusters_stay_whole(clusters: int, cluster: int, per_batch: int, 
 
 
 @given(st.integers(2, 6), st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), NUMBERS, NUMBERS)
-def test_the_tree_keeps_neighbours_together(
+def test_the_tree_keeps_neighbors_together(
     steps: int, per_batch: int, per_step: int, cluster: int, seed: int, epoch: int
 ) -> None:
     labels = np.repeat(np.arange(steps * per_batch * per_step), cluster)

@@ -1,4 +1,4 @@
-"""Tables of behaviours that are sets of tokens: attention by MinHash of a few bits."""
+"""Tables of behaviors that are sets of tokens: attention by MinHash of a few bits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def signatures(hasher: MinHash, sets: list[list[int]]) -> np.ndarray:
 )
 def test_a_query_is_attention_by_hashing(
     seed: int,
-    behaviours: list[list[int]],
+    behaviors: list[list[int]],
     candidates: list[list[int]],
     bits: tuple[int, int],
     normalize: Any,
@@ -52,17 +52,17 @@ def test_a_query_is_attention_by_hashing(
 ) -> None:
     rng = np.random.default_rng(seed)
     hasher = MinHash(6 * bits[0], tau=bits[0], b=bits[1], seed=seed)
-    values = rng.standard_normal((len(behaviours), 5)).astype(np.float32)
-    mask = rng.random(len(behaviours)) < 0.8
-    table = BehaviorTable.build(hasher, behaviours, values=values, mask=mask, num_threads=1 + seed % 3)
-    known = signatures(hasher, behaviours)
+    values = rng.standard_normal((len(behaviors), 5)).astype(np.float32)
+    mask = rng.random(len(behaviors)) < 0.8
+    table = BehaviorTable.build(hasher, behaviors, values=values, mask=mask, num_threads=1 + seed % 3)
+    known = signatures(hasher, behaviors)
     known[~mask] = oracle.MASKED
     expected = oracle.attention(signatures(hasher, candidates), known, values, normalize, skip)
     got = table.query(candidates, normalize=normalize, skip_empty=skip)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=3e-6)
 
 
-def test_behaviours_weigh_by_their_similarity() -> None:
+def test_behaviors_weigh_by_their_similarity() -> None:
     # What is pooled tells who was pooled, so that a candidate reads the weights.
     candidate = list(range(20))
     sets = [list(range(shift, shift + 20)) for shift in (0, 4, 10, 20)]
@@ -117,10 +117,10 @@ def test_a_wrong_call_is_told() -> None:
     vectors = BehaviorTable.build(SimHash(6, 3, dim=3), VALUES)
     wrong: list[tuple[Any, str]] = [
         (lambda: BehaviorTable.build(MinHash(12), SETS, values=VALUES), "`hasher` must have `b`, which bounds"),
-        (lambda: BehaviorTable.build(HASHER, SETS), "`values` must be given where behaviours are sets; got None"),
+        (lambda: BehaviorTable.build(HASHER, SETS), "`values` must be given where behaviors are sets; got None"),
         (lambda: BehaviorTable.build(HASHER, SETS, values=VALUES[:4]), "`values` must have 5 rows"),
         (lambda: BehaviorTable.build(HASHER, SETS, values=VALUES, mask=[True]), r"`mask` must have shape \(5,\)"),
-        (lambda: table.append((np.array([0, 2]), np.array([1])), values=VALUES[:1]), "`behaviours` must start at 0"),
+        (lambda: table.append((np.array([0, 2]), np.array([1])), values=VALUES[:1]), "`behaviors` must start at 0"),
         (lambda: table.merge(vectors), "`other` must be of the table's hash, a MinHash; got a SimHash"),
         (lambda: BehaviorTable.from_bytes(table.to_bytes(), vectors.hasher), "hash, a SimHash; got a MinHash"),
         (lambda: BehaviorTable.from_bytes(table.to_bytes(), MinHash(12, tau=2, b=4)), "hash, b=4; got b=3"),

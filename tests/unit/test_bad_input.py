@@ -25,7 +25,7 @@ CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 QUERIES = CORPUS[:2].copy()
 POSITIVES = [[0], [1]]
 INDEX = ExactIndex(CORPUS)
-LABELLED = ExactIndex(CORPUS, ids=range(6))
+LABELED = ExactIndex(CORPUS, ids=range(6))
 NAMED = ExactIndex(CORPUS, ids=list("abcdef"))
 MINER = HardNegativeMiner(2)
 POOL = MINER.candidates(INDEX, QUERIES, POSITIVES)
@@ -251,7 +251,7 @@ RULES: dict[str, Case] = {
     "self word": (lambda: candidates(exclude_self="yes"), Type, "`exclude_self` True or False got 'yes'"),
     "query_ids alone": (lambda: candidates(query_ids=[1, 2]), Value, "`query_ids` `exclude_self=True`"),
     "query_ids short": (
-        lambda: candidates(source=LABELLED, exclude_self=True, query_ids=[1]),
+        lambda: candidates(source=LABELED, exclude_self=True, query_ids=[1]),
         Value,
         "`query_ids` shape (2,) got shape (1,)",
     ),

@@ -1,4 +1,4 @@
-"""Signatures and tables of behaviours: golden values, and every wrong call by name."""
+"""Signatures and tables of behaviors: golden values, and every wrong call by name."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ("no width", lambda: SimHash(dim=0), "`dim` must be at least 1; got 0"),
     ("a wide row", lambda: SimHash(dim=70_000), "`dim` must be between 1 and 65536 wide; got width 70000"),
     ("a seed", lambda: SimHash(dim=4, seed=-1), "`seed` must be at least 0; got -1"),
-    ("a centre of another width", lambda: SimHash(dim=4, center=X[0, :3]), "`center` must have length 4; got 3"),
-    ("a centre with NaN", lambda: SimHash(dim=2, center=[0, np.nan]), "`center` must be finite"),
-    ("a centre that overflows", lambda: far_center(), "`center` must be so near that rows minus it fit float32"),
+    ("a center of another width", lambda: SimHash(dim=4, center=X[0, :3]), "`center` must have length 4; got 3"),
+    ("a center with NaN", lambda: SimHash(dim=2, center=[0, np.nan]), "`center` must be finite"),
+    ("a center that overflows", lambda: far_center(), "`center` must be so near that rows minus it fit float32"),
     (
         "another width",
         lambda: HASHER.signatures(X[:, :3]),
@@ -104,7 +104,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ("NaN", lambda: HASHER.signatures(spoiled()), "`x` must be finite; row 2 holds NaN or infinity at column 1"),
     ("a short mask", lambda: HASHER.signatures(X, mask=[True]), r"`mask` must have shape \(6,\); got shape \(1,\)"),
     ("candidates' width", lambda: table().query(X[:, :2]), "`candidates` must be as wide|`offsets` must have one list"),
-    ("keys' width", lambda: BehaviorTable.build(HASHER, X[:, :2]), "`behaviours` must be as wide as the hash"),
+    ("keys' width", lambda: BehaviorTable.build(HASHER, X[:, :2]), "`behaviors` must be as wide as the hash"),
     ("values' rows", lambda: BehaviorTable.build(HASHER, X, values=X[:5]), "`values` must have 6 rows"),
     ("values with NaN", lambda: BehaviorTable.build(HASHER, X, values=spoiled()), "`values` must be finite; row 2"),
     ("values' width", lambda: table().append(X[:4], values=X[:4, :2], users=[0]), "`values` must be 4 wide"),
@@ -123,7 +123,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     (
         "what is not there",
         lambda: table().remove(X[4:], users=[0]),
-        "`behaviours` must be behaviours that the table holds",
+        "`behaviors` must be behaviors that the table holds",
     ),
     ("removal after decay", lambda: decayed().remove(X[:1], users=[0]), "`table` must be one that was never decayed"),
     ("a rate of 0", lambda: table().decay(0.0), "`rate` must be greater than 0"),
@@ -142,7 +142,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ("another m's bytes", lambda: read(SimHash(24, 3, dim=4)), "`data` must be of the table's hash, m=24; got m=12"),
     ("another tau's bytes", lambda: read(SimHash(12, 4, dim=4)), "`data` must be of the table's hash, tau=4"),
     ("another width's bytes", lambda: read(SimHash(12, 3, dim=5)), "`data` must be of the table's hash, dim=5"),
-    ("another centre's bytes", lambda: read(SimHash(12, 3, dim=4, center=X[0])), "one with another `center`"),
+    ("another center's bytes", lambda: read(SimHash(12, 3, dim=4, center=X[0])), "one with another `center`"),
 ]
 
 

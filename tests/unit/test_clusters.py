@@ -173,9 +173,9 @@ BANDS = {1: (0.062, 0.006), 8: (0.234, 0.03), 32: (0.372, 0.03), 128: (0.464, 0.
 def topics(seed: int) -> Any:
     """Draw 4,096 points around 200 topics, under noise that decides."""
     draw = np.random.default_rng(seed)
-    centres = draw.standard_normal((200, 16))
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    points = centres[draw.integers(200, size=4096)] + 0.7 * draw.standard_normal((4096, 16)) / 4
+    centers = draw.standard_normal((200, 16))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    points = centers[draw.integers(200, size=4096)] + 0.7 * draw.standard_normal((4096, 16)) / 4
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -53,7 +53,7 @@ def test_positives_are_every_meaning_in_rising_order(demo: DemoSet) -> None:
         assert rows == sorted(set(rows))
         assert demo.labeled[query] in rows
         # A meaning is named after its best-known word. Where that is the query's own noun, the name ends in
-        # the meaning's number: number 1 is the labelled one, and no number lies beyond the count of meanings.
+        # the meaning's number: number 1 is the labeled one, and no number lies beyond the count of meanings.
         own = {int(name.rpartition(".")[2]): row[name] for name in demo.names if name.startswith(f"{lemma}.n.")}
         assert set(own.values()) <= set(rows)
         assert set(own) <= set(range(1, len(rows) + 1))

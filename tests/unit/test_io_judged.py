@@ -1,4 +1,4 @@
-"""Mined negatives are held against judgements: known and hidden positives, hardness beside them."""
+"""Mined negatives are held against judgments: known and hidden positives, hardness beside them."""
 
 from __future__ import annotations
 

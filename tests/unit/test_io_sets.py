@@ -1,4 +1,4 @@
-"""Judgements, runs and whole folders: all forms say the same, and what is wrong is named."""
+"""Judgments, runs and whole folders: all forms say the same, and what is wrong is named."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def some_vectors(n: int = 7, width: int = 5, dtype: Any = np.float32) -> np.ndar
     return np.random.default_rng(0).integers(0, 100, (n, width)).astype(dtype)
 
 
-# ---- judgements and runs
+# ---- judgments and runs
 
 BEIR = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n"
 TREC = "q1 0 d1 2\nq1\t0\td2  0\nq2 0 d1 1\n"
@@ -103,7 +103,7 @@ def test_bad_qrels(tmp_path: Path, name: str, text: Any, part: str) -> None:
     assert part in str(caught.value)
 
 
-def test_empty_qrels_are_no_judgements(tmp_path: Path) -> None:
+def test_empty_qrels_are_no_judgments(tmp_path: Path) -> None:
     for text in ("", "query-id\tcorpus-id\tscore\n"):
         (tmp_path / "a.tsv").write_text(text)
         assert len(io.read_qrels(tmp_path / "a.tsv")) == 0

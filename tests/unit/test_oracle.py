@@ -249,8 +249,8 @@ def order(
 )
 def test_golden_t8_simans(b: float, weights: list[float]) -> None:
     logs = oracle_draws.log_weights(SimANS(a=0.5, b=b, scale="raw"), [82.0, 80.0, 79.0, 76.0], 80.0)
-    unnormalised = np.exp(logs)
-    np.testing.assert_allclose(unnormalised / unnormalised.sum(), weights, atol=5e-7)
+    unnormalized = np.exp(logs)
+    np.testing.assert_allclose(unnormalized / unnormalized.sum(), weights, atol=5e-7)
 
 
 def test_golden_t9_stride() -> None:

@@ -105,9 +105,9 @@ def test_without_each_draws_do_not_depend_on_positives() -> None:
 
 
 def test_draws_go_by_row_and_not_by_label_or_rank() -> None:
-    labelled = pool_of(np.linspace(0, 1, 60), ids=np.arange(60) * 3 + 1).select(9, sampling="random")
+    labeled = pool_of(np.linspace(0, 1, 60), ids=np.arange(60) * 3 + 1).select(9, sampling="random")
     plain = pool_of(np.linspace(1, 0, 60)).select(9, sampling="random")
-    assert set(labelled.indices[0]) == set(plain.indices[0])
+    assert set(labeled.indices[0]) == set(plain.indices[0])
 
 
 def test_every_epoch_and_seed_draws_anew() -> None:

@@ -131,7 +131,7 @@ def test_an_audit_expects_no_more_than_the_corpus_holds() -> None:
     assert negmine.verify(QUERIES, CORPUS[:4], exact, 6).recall == 1 - 1 / 36
 
 
-# ---- candidates for relabelling
+# ---- candidates for relabeling
 
 
 def line(scores: list[float], positives: Any, **options: Any) -> HardNegatives:

@@ -24,14 +24,14 @@ NORMALIZE = ("l2", "mean", "sum", "ratio")
 
 
 def problem(seed: int = 0, users: int = 3, length: int = 40, n: int = 5, dim: int = 16, width: int = 7) -> Any:
-    """Candidates, behaviours, mask and values, some behaviours zero and the last user without any."""
+    """Candidates, behaviors, mask and values, some behaviors zero and the last user without any."""
     rng = torch.Generator().manual_seed(seed)
-    behaviours = torch.randn(users, length, dim, generator=rng)
-    behaviours[0, 3] = 0.0
+    behaviors = torch.randn(users, length, dim, generator=rng)
+    behaviors[0, 3] = 0.0
     mask = torch.rand(users, length, generator=rng) < 0.8
     mask[-1] = False
     candidates, values = (torch.randn(users, k, w, generator=rng) for k, w in ((n, dim), (length, width)))
-    return candidates, behaviours, mask, values
+    return candidates, behaviors, mask, values
 
 
 @pytest.mark.parametrize("skip", [False, True])
@@ -40,39 +40,39 @@ def problem(seed: int = 0, users: int = 3, length: int = 40, n: int = 5, dim: in
 def test_rust_and_torch_agree_and_so_do_their_gradients(masked: bool, normalize: str, skip: bool) -> None:
     module = SDIM(16, m=24, tau=3, seed=1, normalize=normalize, skip_empty=skip)  # type: ignore[arg-type]
     for seed in range(5):
-        candidates, behaviours, mask, values = problem(seed)
+        candidates, behaviors, mask, values = problem(seed)
         mask = mask if masked else None
         found = []
         for pool in (module, module.pool):
             leaf = values.clone().requires_grad_()
-            out = pool(candidates, behaviours, mask, leaf)
+            out = pool(candidates, behaviors, mask, leaf)
             out.backward(torch.arange(out.numel()).reshape(out.shape) / out.numel())
             found.append((out.detach(), leaf.grad))
         for ours, theirs in zip(*found, strict=True):
             scale = max(1.0, float(theirs.abs().max()))
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * scale)
         there = mask[1].numpy() if masked else None
-        known = oracle.signatures(module.hasher.projections, 3, behaviours[1].numpy(), there)
+        known = oracle.signatures(module.hasher.projections, 3, behaviors[1].numpy(), there)
         wanted = oracle.signatures(module.hasher.projections, 3, candidates[1].numpy())
         expected = oracle.attention(wanted, known, values[1].numpy(), normalize, skip)
         np.testing.assert_allclose(found[0][0][1], expected, atol=1e-5)
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     module = SDIM(16)
     leaf = values.clone().requires_grad_()
     weights = torch.randn(3, 5, 7)
-    (module(candidates, behaviours, mask, leaf) * weights).sum().backward()
+    (module(candidates, behaviors, mask, leaf) * weights).sum().backward()
     step = torch.randn(values.shape)
-    ends = [(module(candidates, behaviours, mask, values + h * step) * weights).sum().double() for h in (1e-2, -1e-2)]
+    ends = [(module(candidates, behaviors, mask, values + h * step) * weights).sum().double() for h in (1e-2, -1e-2)]
     assert abs((ends[0] - ends[1]) / 2e-2 - (leaf.grad * step).sum()) < 2e-2
 
 
 def test_a_gradient_is_not_differentiated_again_in_silence() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     leaf = values.requires_grad_()
-    out = SDIM(16)(candidates, behaviours, mask, leaf).square().sum()
+    out = SDIM(16)(candidates, behaviors, mask, leaf).square().sum()
     (gradient,) = torch.autograd.grad(out, leaf, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
@@ -94,10 +94,10 @@ def test_gradients_flow_behind_values_and_to_nothing_else() -> None:
 
 
 def test_padding_may_hold_anything() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     for module in (SDIM(16), TargetAttention(16), ETA(16, top_k=4)):
-        expected = module(candidates, behaviours, mask, values)
-        spoiled = [torch.where(mask[..., None], x, torch.nan) for x in (behaviours, values)]
+        expected = module(candidates, behaviors, mask, values)
+        spoiled = [torch.where(mask[..., None], x, torch.nan) for x in (behaviors, values)]
         leaf = spoiled[1].requires_grad_()
         got = module(candidates, spoiled[0], mask, leaf)
         torch.testing.assert_close(got, expected)
@@ -113,9 +113,9 @@ def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
     try:
         for n in (2, threads):
             torch.set_num_threads(n)
-            candidates, behaviours, mask, values = problem(length=300)
+            candidates, behaviors, mask, values = problem(length=300)
             leaf = values.requires_grad_()
-            out = SDIM(16)(candidates, behaviours, mask, leaf)
+            out = SDIM(16)(candidates, behaviors, mask, leaf)
             out.square().sum().backward()
             outs.append((out.detach(), leaf.grad))
     finally:
@@ -124,56 +124,56 @@ def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
 
 
 def test_the_module_reads_what_the_table_reads() -> None:
-    candidates, behaviours, _, values = problem()
-    table = BehaviorTable.build(negmine.SimHash(dim=16), behaviours[0], values=values[0])
-    got = SDIM(16)(candidates[0], behaviours[0], None, values[0])
+    candidates, behaviors, _, values = problem()
+    table = BehaviorTable.build(negmine.SimHash(dim=16), behaviors[0], values=values[0])
+    got = SDIM(16)(candidates[0], behaviors[0], None, values[0])
     np.testing.assert_array_equal(got.numpy(), table.query(candidates[0]))
 
 
 @pytest.mark.parametrize("make", [lambda: SDIM(16), lambda: TargetAttention(16), lambda: ETA(16, top_k=3)])
 def test_the_three_shapes_are_one(make: Callable[[], Any]) -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     module = make()
-    full = module(candidates, behaviours, mask, values)
+    full = module(candidates, behaviors, mask, values)
     assert full.shape == (3, 5, 7)
-    torch.testing.assert_close(module(candidates[:, 0], behaviours, mask, values), full[:, 0])
-    torch.testing.assert_close(module(candidates[1], behaviours[1], mask[1], values[1]), full[1])
-    assert module(candidates, behaviours).shape == (3, 5, 16)
-    assert module(candidates, behaviours[:, :0]).abs().sum() == 0
-    assert module(candidates[:, :0], behaviours).shape == (3, 0, 16)
-    assert module(candidates[:0], behaviours[:0]).shape == (0, 5, 16)
+    torch.testing.assert_close(module(candidates[:, 0], behaviors, mask, values), full[:, 0])
+    torch.testing.assert_close(module(candidates[1], behaviors[1], mask[1], values[1]), full[1])
+    assert module(candidates, behaviors).shape == (3, 5, 16)
+    assert module(candidates, behaviors[:, :0]).abs().sum() == 0
+    assert module(candidates[:, :0], behaviors).shape == (3, 0, 16)
+    assert module(candidates[:0], behaviors[:0]).shape == (0, 5, 16)
 
 
 def test_rows_in_memory_of_any_kind() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     module = SDIM(16)
-    expected = module(candidates, behaviours, mask, values)
-    turned = behaviours.transpose(0, 1).contiguous().transpose(0, 1)
+    expected = module(candidates, behaviors, mask, values)
+    turned = behaviors.transpose(0, 1).contiguous().transpose(0, 1)
     torch.testing.assert_close(module(candidates, turned, mask, values), expected)
-    doubles = module(candidates.double(), behaviours.double(), mask, values.double())
+    doubles = module(candidates.double(), behaviors.double(), mask, values.double())
     assert doubles.dtype == torch.float64
     torch.testing.assert_close(doubles.float(), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(dtype: Any) -> None:
-    candidates, behaviours, mask, values = (x.to(dtype) if x.is_floating_point() else x for x in problem())
+    candidates, behaviors, mask, values = (x.to(dtype) if x.is_floating_point() else x for x in problem())
     module = SDIM(16)
-    expected = module(candidates.float(), behaviours.float(), mask, values.float()).to(dtype)
+    expected = module(candidates.float(), behaviors.float(), mask, values.float()).to(dtype)
     leaf = values.clone().requires_grad_()
-    got = module(candidates, behaviours, mask, leaf)
+    got = module(candidates, behaviors, mask, leaf)
     assert got.dtype == dtype
     torch.testing.assert_close(got, expected)
     got.sum().backward()
     assert leaf.grad.dtype == dtype
     for pool in (module, module.pool):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            inside = pool(candidates, behaviours, mask, values)
+            inside = pool(candidates, behaviors, mask, values)
         torch.testing.assert_close(inside.to(dtype), expected)
 
 
 def test_the_state_is_the_seed() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     center = torch.full((16,), 0.25)
     for source in (SDIM(16, seed=2**64 - 1), SDIM(16, seed=7, center=center), ETA(16, top_k=3, seed=3)):
         target = SDIM(16) if isinstance(source, SDIM) else ETA(16, top_k=3)
@@ -182,19 +182,19 @@ def test_the_state_is_the_seed() -> None:
         assert file.tell() < 4000
         target.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
         assert target.hasher == source.hasher
-        expected = source(candidates, behaviours, mask, values)
+        expected = source(candidates, behaviors, mask, values)
         for same in (target, copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
-            torch.testing.assert_close(same(candidates, behaviours, mask, values), expected, rtol=0, atol=0)
+            torch.testing.assert_close(same(candidates, behaviors, mask, values), expected, rtol=0, atol=0)
     with pytest.raises(NegmineValueError, match="`state` must be of a hash with tau=2; got tau=3"):
         SDIM(16, tau=2).load_state_dict(SDIM(16).state_dict())
 
 
 def test_compile_breaks_the_graph_and_gives_the_same() -> None:
-    candidates, behaviours, mask, values = problem()
+    candidates, behaviors, mask, values = problem()
     module = SDIM(16)
 
     def twice(x: Any) -> Any:
-        return module(candidates, behaviours, mask, 2 * x) + 1
+        return module(candidates, behaviors, mask, 2 * x) + 1
 
     compiled = torch.compile(twice, backend="eager")
     torch.testing.assert_close(compiled(values), twice(values))
@@ -204,25 +204,25 @@ def test_compile_breaks_the_graph_and_gives_the_same() -> None:
 
 
 def test_full_attention_is_softmax() -> None:
-    candidates, behaviours, mask, values = problem()
-    scores = (candidates @ behaviours.transpose(1, 2) / 4).masked_fill(~mask[:, None], -torch.inf)
+    candidates, behaviors, mask, values = problem()
+    scores = (candidates @ behaviors.transpose(1, 2) / 4).masked_fill(~mask[:, None], -torch.inf)
     expected = torch.nan_to_num(scores.softmax(dim=-1)) @ values
-    torch.testing.assert_close(TargetAttention(16)(candidates, behaviours, mask, values), expected)
+    torch.testing.assert_close(TargetAttention(16)(candidates, behaviors, mask, values), expected)
 
 
 def test_retrieval_is_by_hamming_distance() -> None:
-    candidates, behaviours, mask, values = problem(length=60)
+    candidates, behaviors, mask, values = problem(length=60)
     module = ETA(16, top_k=9, m=32, seed=2)
-    bits = [module.bits(x)[0] for x in (candidates, behaviours)]
+    bits = [module.bits(x)[0] for x in (candidates, behaviors)]
     distance = (bits[0][:, :, None] != bits[1][:, None]).sum(dim=-1)
-    there = mask & (behaviours != 0).any(dim=-1)
-    out = module(candidates, behaviours, mask, values)
+    there = mask & (behaviors != 0).any(dim=-1)
+    out = module(candidates, behaviors, mask, values)
     for user in range(3):
         allowed = torch.nonzero(there[user])[:, 0]
         for i in range(5):
             order = np.lexsort((allowed.numpy(), distance[user, i, allowed].numpy()))[:9]
             near = allowed[order]
-            keys = behaviours[user, near]
+            keys = behaviors[user, near]
             expected = (candidates[user, i] @ keys.T / 4).softmax(dim=-1) @ values[user, near]
             torch.testing.assert_close(out[user, i], expected)
 
@@ -232,10 +232,10 @@ def test_retrieval_by_torch_operations_finds_the_same() -> None:
     from negmine.torch.histories.attention import _native_nearest
 
     for seed in range(5):
-        candidates, behaviours, mask, _ = problem(seed)
+        candidates, behaviors, mask, _ = problem(seed)
         candidates[0, 0] = 0.0
         module = ETA(16, top_k=35, m=8, seed=seed)
-        read = read_histories(candidates, behaviours, mask, None, 16)
+        read = read_histories(candidates, behaviors, mask, None, 16)
         assert torch.equal(_native_nearest(read, module), module.nearest(read))
 
 
@@ -245,7 +245,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ("normalize", lambda: SDIM(4, normalize="max"), "`normalize` must be one of"),  # type: ignore[arg-type]
     ("top_k", lambda: ETA(4, top_k=0), "`top_k` must be at least 1"),
     ("scale", lambda: TargetAttention(4, scale=-1.0), "`scale` must be greater than 0"),
-    ("width", lambda: SDIM(5)(X, H), r"`behaviours` must have shape \(U, L, 5\) or \(L, 5\); got \(2, 9, 4\)"),
+    ("width", lambda: SDIM(5)(X, H), r"`behaviors` must have shape \(U, L, 5\) or \(L, 5\); got \(2, 9, 4\)"),
     ("candidates", lambda: SDIM(4)(X[..., :3], H), r"`candidates` must have shape \(2, 4\) or \(2, C, 4\); got"),
     ("other users", lambda: SDIM(4)(X[:1], H), r"`candidates` must have shape \(2, 4\) or"),
     (
@@ -255,7 +255,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ),
     ("mask's dtype", lambda: SDIM(4)(X, H, torch.ones(2, 9)), "`mask` must be bool of shape"),
     ("values", lambda: SDIM(4)(X, H, None, H[:, :3]), "`values` must have shape"),
-    ("NaN", lambda: SDIM(4)(X, torch.full_like(H, torch.nan)), "`behaviours` must be finite; row 0"),
+    ("NaN", lambda: SDIM(4)(X, torch.full_like(H, torch.nan)), "`behaviors` must be finite; row 0"),
     ("NaN candidates", lambda: SDIM(4)(torch.full_like(X, torch.nan), H), "`candidates` must be finite; row 0"),
     ("NaN values", lambda: SDIM(4)(X, H, None, torch.full_like(H, torch.inf)), "`values` must be finite; row 0"),
 ]
@@ -268,7 +268,7 @@ def test_a_wrong_call_is_told(call: Callable[[], Any], message: str) -> None:
 
 
 def test_wrong_types_are_told() -> None:
-    with pytest.raises(NegmineTypeError, match="`behaviours` must be a tensor; got ndarray"):
+    with pytest.raises(NegmineTypeError, match="`behaviors` must be a tensor; got ndarray"):
         SDIM(4)(X, H.numpy())
     with pytest.raises(NegmineTypeError, match="`candidates` must hold floating-point numbers"):
         SDIM(4)(X.long(), H)

@@ -100,7 +100,7 @@ def cluster_plan(
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster; every row is still used once
         an epoch. Batches of similar rows alone can do harm: some easy negatives keep the scale of scores.
     order : str, default "shuffled"
-        ``"shuffled"`` puts random clusters together. ``"tree"`` puts clusters that are neighbours in the order of
+        ``"shuffled"`` puts random clusters together. ``"tree"`` puts clusters that are neighbors in the order of
         clusters, as leaves of the balanced tree are, into the batches of one step, and shuffles the steps.
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats the first rows of the epoch, ``"drop"`` leaves it

@@ -1,4 +1,4 @@
-"""By what behaviours are hashed into buckets: embeddings by SimHash, sets of tokens by MinHash of a few bits."""
+"""By what behaviors are hashed into buckets: embeddings by SimHash, sets of tokens by MinHash of a few bits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(hasher: object) -> None:
 
 
 def shape(hasher: Hasher) -> tuple[int, int]:
-    """Signatures of a behaviour, and buckets that each may fall into."""
+    """Signatures of a behavior, and buckets that each may fall into."""
     if isinstance(hasher, SimHash):
         return hasher.groups, hasher.buckets
     return hasher.words, 2 ** ((hasher.b or 0) * hasher.tau)
@@ -44,15 +44,15 @@ def shape(hasher: Hasher) -> tuple[int, int]:
 
 def signatures(
     hasher: Hasher,
-    behaviours: Any,  # noqa: ANN401 (embeddings or sets)
+    behaviors: Any,  # noqa: ANN401 (embeddings or sets)
     argument: str,
     mask: object,
     threads: int,
 ) -> npt.NDArray[np.uint32]:
-    """The bucket of every behaviour in every group; ``SimHash.MASKED`` for what is masked, zero or empty."""
+    """The bucket of every behavior in every group; ``SimHash.MASKED`` for what is masked, zero or empty."""
     if isinstance(hasher, SimHash):
-        return hasher.hash_rows(as_rows(behaviours, argument), argument, mask, threads)
-    sets = read_sets(behaviours, argument)
+        return hasher.hash_rows(as_rows(behaviors, argument), argument, mask, threads)
+    sets = read_sets(behaviors, argument)
     there = np.diff(sets.offsets) != 0
     if mask is not None:
         there &= bools(mask, "mask", len(there))

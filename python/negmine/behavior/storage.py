@@ -1,4 +1,4 @@
-"""Tables of behaviours as bytes."""
+"""Tables of behaviors as bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write(
 def read(raw: bytes, hasher: Hasher) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Removals, sums and counts; nothing is read before it is known to be there and unchanged."""
     if len(raw) < _HEADER.size + _CHECKSUM or raw[: len(_MAGIC)] != _MAGIC:
-        raise NegmineValueError(f"`data` must be the bytes of a behaviour table; got {len(raw)} other bytes.")
+        raise NegmineValueError(f"`data` must be the bytes of a behavior table; got {len(raw)} other bytes.")
     _, version, decayed, kind, *sizes, digest = _HEADER.unpack_from(raw)
     if version != FORMAT:
         raise NegmineValueError(f"`data` must be of format {FORMAT}; got format {version}.")

@@ -1,4 +1,4 @@
-"""Sums and counts of behaviours in hash buckets."""
+"""Sums and counts of behaviors in hash buckets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BehaviorTable:
     """What users did, as sums and counts in hash buckets, and what a candidate reads from it.
 
     A table has ``groups * buckets * width`` sums for each user, however long the history is, and candidates read
-    ``groups`` cells each. Sums are normalised when they are read, so behaviours can be appended and removed. Made by
+    ``groups`` cells each. Sums are normalized when they are read, so behaviors can be appended and removed. Made by
     :meth:`build` or :meth:`from_bytes`.
 
     Attributes
@@ -40,13 +40,13 @@ class BehaviorTable:
     sums : float32 (n_users, groups, buckets, width)
         Sums of values. Not to be written.
     counts : uint32 (n_users, groups, buckets)
-        Behaviours in each bucket; float32 once the table was decayed. Not to be written.
+        Behaviors in each bucket; float32 once the table was decayed. Not to be written.
     removals : int64 (n_users,)
-        Behaviours removed since a user was built: see :meth:`rebuild_due`.
+        Behaviors removed since a user was built: see :meth:`rebuild_due`.
 
     Notes
     -----
-    The "behaviour sequence encoding" of SDIM, arXiv 2205.10249, section 3.3.
+    The "behavior sequence encoding" of SDIM, arXiv 2205.10249, section 3.3.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class BehaviorTable:
     def build(
         cls,
         hasher: Hasher,
-        behaviours: Any,  # noqa: ANN401 (vectors or sets)
+        behaviors: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -104,15 +104,15 @@ class BehaviorTable:
         hasher : SimHash or MinHash
             The hash: of vectors, or, with ``b`` set, of sets of tokens. Tables have ``2 ** (b * tau)`` buckets in each
             of ``k / tau`` groups then.
-        behaviours : (n, dim), or n sets as :meth:`MinHash.signatures` takes them
-            What is hashed, the users' behaviours one after the other. Their order within a user changes rounding only.
+        behaviors : (n, dim), or n sets as :meth:`MinHash.signatures` takes them
+            What is hashed, the users' behaviors one after the other. Their order within a user changes rounding only.
         values : (n, width), optional
-            What is pooled, by default ``behaviours`` where these are vectors; read as contiguous float32, copied where
+            What is pooled, by default ``behaviors`` where these are vectors; read as contiguous float32, copied where
             it is not.
         offsets : int64 (n_users + 1,), optional
-            User ``u`` did ``behaviours[offsets[u]:offsets[u + 1]]``. By default there is one user.
+            User ``u`` did ``behaviors[offsets[u]:offsets[u + 1]]``. By default there is one user.
         mask : bool (n,), optional
-            Behaviours that are there; padding is not pooled. Behaviours that are zero have no direction and count as
+            Behaviors that are there; padding is not pooled. Behaviors that are zero have no direction and count as
             masked, and so do empty sets.
         num_threads : int, optional
             By default every core, and one inside a DataLoader worker. It changes no bit.
@@ -130,8 +130,8 @@ class BehaviorTable:
         """
         hashing.check(hasher)
         threads = resolve_num_threads(num_threads)
-        words = hashing.signatures(hasher, behaviours, "behaviours", mask, threads)
-        pooled = _values(hasher, behaviours, values, len(words))
+        words = hashing.signatures(hasher, behaviors, "behaviors", mask, threads)
+        pooled = _values(hasher, behaviors, values, len(words))
         ends = _offsets(offsets, len(words))
         n_users, width = len(ends) - 1, pooled.shape[1]
         groups, buckets = hashing.shape(hasher)
@@ -148,7 +148,7 @@ class BehaviorTable:
 
     def append(
         self,
-        behaviours: Any,  # noqa: ANN401 (vectors or sets)
+        behaviors: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -156,11 +156,11 @@ class BehaviorTable:
         mask: npt.ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> None:
-        """Add behaviours.
+        """Add behaviors.
 
         Parameters
         ----------
-        behaviours, values, offsets, mask, num_threads
+        behaviors, values, offsets, mask, num_threads
             As in :meth:`build`.
         users : int64 (k,), optional
             The users that the lists of ``offsets`` belong to, strictly rising. By default all of them in order.
@@ -170,11 +170,11 @@ class BehaviorTable:
         NegmineTypeError, NegmineValueError
             As :meth:`build`, and users that do not exist. The table is as it was.
         """
-        self._change(behaviours, values, offsets, users, mask, False, num_threads)
+        self._change(behaviors, values, offsets, users, mask, False, num_threads)
 
     def remove(
         self,
-        behaviours: Any,  # noqa: ANN401 (vectors or sets)
+        behaviors: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -182,27 +182,27 @@ class BehaviorTable:
         mask: npt.ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> None:
-        """Take away behaviours that were appended with the same values.
+        """Take away behaviors that were appended with the same values.
 
         Parameters
         ----------
-        behaviours, values, offsets, users, mask, num_threads
+        behaviors, values, offsets, users, mask, num_threads
             As in :meth:`append`.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`append`; more behaviours than a bucket holds; a decayed table. The table is as it was.
+            As :meth:`append`; more behaviors than a bucket holds; a decayed table. The table is as it was.
 
         Notes
         -----
         A bucket that becomes empty is exactly zero. What is left in others is off by at most 2**-24 of the greatest sum
         that was there, for each removal: :meth:`rebuild_due` says when that is worth mending.
         """
-        self._change(behaviours, values, offsets, users, mask, True, num_threads)
+        self._change(behaviors, values, offsets, users, mask, True, num_threads)
 
     def rebuild_due(self, removals: int = 128) -> npt.NDArray[np.int64]:
-        """Users of whom at least ``removals`` behaviours were removed since they were built.
+        """Users of whom at least ``removals`` behaviors were removed since they were built.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ class BehaviorTable:
 
     def rebuild(
         self,
-        behaviours: Any,  # noqa: ANN401 (vectors or sets)
+        behaviors: Any,  # noqa: ANN401 (vectors or sets)
         *,
         values: npt.ArrayLike | None = None,
         offsets: npt.ArrayLike | None = None,
@@ -232,7 +232,7 @@ class BehaviorTable:
 
         Parameters
         ----------
-        behaviours, values, offsets, users, mask, num_threads
+        behaviors, values, offsets, users, mask, num_threads
             As in :meth:`append`.
 
         Raises
@@ -241,7 +241,7 @@ class BehaviorTable:
             As :meth:`append`. The table is as it was.
         """
         fresh = BehaviorTable.build(
-            self.hasher, behaviours, values=values, offsets=offsets, mask=mask, num_threads=num_threads
+            self.hasher, behaviors, values=values, offsets=offsets, mask=mask, num_threads=num_threads
         )
         rows = self._users(users, fresh.n_users)
         self._check_width(fresh.width)
@@ -268,7 +268,7 @@ class BehaviorTable:
             self.counts = self.counts.astype(np.float32) * np.float32(factor)
 
     def merge(self, other: BehaviorTable) -> None:
-        """Add another table of the same users: the behaviours of both.
+        """Add another table of the same users: the behaviors of both.
 
         Parameters
         ----------
@@ -308,7 +308,7 @@ class BehaviorTable:
         Parameters
         ----------
         candidates : (n, dim), or n sets
-            The users' candidates one after the other, of the kind that behaviours have. A candidate that is zero, or
+            The users' candidates one after the other, of the kind that behaviors have. A candidate that is zero, or
             an empty set, reads zeros.
         offsets : int64 (k + 1,), optional
             List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. By default there is one list, of one user.
@@ -394,7 +394,7 @@ class BehaviorTable:
 
     def _change(
         self,
-        behaviours: Any,  # noqa: ANN401 (vectors or sets)
+        behaviors: Any,  # noqa: ANN401 (vectors or sets)
         values: npt.ArrayLike | None,
         offsets: npt.ArrayLike | None,
         users: npt.ArrayLike | None,
@@ -403,8 +403,8 @@ class BehaviorTable:
         num_threads: int | None,
     ) -> None:
         threads = resolve_num_threads(num_threads)
-        words = hashing.signatures(self.hasher, behaviours, "behaviours", mask, threads)
-        pooled = _values(self.hasher, behaviours, values, len(words))
+        words = hashing.signatures(self.hasher, behaviors, "behaviors", mask, threads)
+        pooled = _values(self.hasher, behaviors, values, len(words))
         ends = _offsets(offsets, len(words))
         who = self._users(users, len(ends) - 1)
         self._check_width(pooled.shape[1])
@@ -437,12 +437,12 @@ class BehaviorTable:
             raise NegmineValueError(f"`values` must be {self.width} wide, as the table is; got width {width}.")
 
 
-def _values(hasher: Hasher, behaviours: object, value: object, n: int) -> npt.NDArray[np.float32]:
+def _values(hasher: Hasher, behaviors: object, value: object, n: int) -> npt.NDArray[np.float32]:
     if value is None and not isinstance(hasher, SimHash):
-        raise NegmineValueError("`values` must be given where behaviours are sets; got None.")
-    read = as_numpy(behaviours if value is None else value, "values")
+        raise NegmineValueError("`values` must be given where behaviors are sets; got None.")
+    read = as_numpy(behaviors if value is None else value, "values")
     if len(read) != n:
-        raise NegmineValueError(f"`values` must have {n} rows, one for each behaviour; got {len(read)}.")
+        raise NegmineValueError(f"`values` must have {n} rows, one for each behavior; got {len(read)}.")
     return np.ascontiguousarray(read, dtype=np.float32)
 
 

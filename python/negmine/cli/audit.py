@@ -20,13 +20,13 @@ def command(
         typer.Argument(exists=True, help="Parquet of mined negatives, or the folder of a job.", show_default=False),
     ],
     qrels: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="Judgements: TSV, TREC or Parquet.", show_default=False)
+        Path, typer.Option(exists=True, dir_okay=False, help="Judgments: TSV, TREC or Parquet.", show_default=False)
     ],
-    split: Annotated[str | None, typer.Option(help="Rows of a table of judgements.")] = None,
+    split: Annotated[str | None, typer.Option(help="Rows of a table of judgments.")] = None,
     min_grade: Annotated[int, typer.Option(help="Lowest grade of a relevant document.")] = 1,
     json: Json = False,
 ) -> None:
-    """Count mined negatives that judgements call relevant, with hardness beside it.
+    """Count mined negatives that judgments call relevant, with hardness beside it.
 
     Known positives are those that the row was mined with: a fault. Hidden ones are the others: false negatives.
     """

@@ -22,7 +22,7 @@ def command(
     num_threads: Annotated[int | None, typer.Option(help="Threads. Default: all that there are.")] = None,
     json: Json = False,
 ) -> None:
-    """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labelled."""
+    """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labeled."""
     check_out(out, (".parquet",))
     with arguments():
         threads = resolve_num_threads(num_threads)

@@ -1,4 +1,4 @@
-"""``negmine mine``: from files of embeddings and judgements to mined negatives or training rows."""
+"""``negmine mine``: from files of embeddings and judgments to mined negatives or training rows."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ def command(
         Path | None, _file(INPUTS, "Embeddings of the queries: .npy, .safetensors, .parquet, .arrow.")
     ] = None,
     corpus: Annotated[Path | None, _file(INPUTS, "Embeddings of the documents, likewise.")] = None,
-    positives: Annotated[Path | None, _file(INPUTS, "Judgements: BEIR or TREC qrels, or a table.")] = None,
+    positives: Annotated[Path | None, _file(INPUTS, "Judgments: BEIR or TREC qrels, or a table.")] = None,
     beir: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             file_okay=False,
-            help="A folder in BEIR's layout: texts, judgements, embeddings.",
+            help="A folder in BEIR's layout: texts, judgments, embeddings.",
             rich_help_panel=INPUTS,
         ),
     ] = None,
-    split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgements.")] = None,
+    split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgments.")] = None,
     embeddings: Annotated[
         str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
     ] = None,
@@ -104,8 +104,8 @@ def command(
     embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
     min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
-    unknown: Annotated[str, _option(INPUTS, "Judgements of labels without a row: error or drop.")] = "error",
-    exclude: Annotated[Path | None, _file(INPUTS, "Judgements, or a run (.run, .trec), to use no document of.")] = None,
+    unknown: Annotated[str, _option(INPUTS, "Judgments of labels without a row: error or drop.")] = "error",
+    exclude: Annotated[Path | None, _file(INPUTS, "Judgments, or a run (.run, .trec), to use no document of.")] = None,
     exclude_lower_grades: Annotated[bool, _option(INPUTS, "Use no document judged below --min-grade.")] = False,
     exclude_self: Annotated[bool, _option(INPUTS, "A query is no negative of itself (equal labels).")] = False,
     same_text: Annotated[bool, _option(INPUTS, "Copies of a positive's text are no negatives.")] = True,

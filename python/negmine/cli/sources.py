@@ -20,13 +20,13 @@ from negmine.io.tables import TABLE_SUFFIXES
 
 __all__ = ["Sources", "Task", "read"]
 
-#: Suffixes of runs; other files are judgements.
+#: Suffixes of runs; other files are judgments.
 RUN_SUFFIXES = (".run", ".trec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where queries, documents and judgements come from; as the options of ``negmine mine``."""
+    """Where queries, documents and judgments come from; as the options of ``negmine mine``."""
 
     beir: Path | None
     split: str | None
@@ -161,18 +161,18 @@ def _task(
         "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
         "document_ids": np.arange(len(corpus)) if document_ids is None else document_ids,
     }
-    unlabelled = query_ids is None or document_ids is None
-    with _naming(sources.positives, unlabelled=unlabelled):
+    unlabeled = query_ids is None or document_ids is None
+    with _naming(sources.positives, unlabeled=unlabeled):
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
         if sources.exclude.suffix in RUN_SUFFIXES:
             run = io.read_run(sources.exclude, argument="exclude")
-            with _naming(sources.exclude, unlabelled=unlabelled):
+            with _naming(sources.exclude, unlabeled=unlabeled):
                 excluded.append(run.lists(**rows))
         else:
             lists = io.read_qrels(sources.exclude, argument="exclude")
-            with _naming(sources.exclude, unlabelled=unlabelled):
+            with _naming(sources.exclude, unlabeled=unlabeled):
                 excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
     groups = None
     if sources.same_text and corpus_texts is not None:
@@ -183,13 +183,13 @@ def _task(
 
 
 @contextlib.contextmanager
-def _naming(path: Path | None, *, unlabelled: bool = False) -> Iterator[None]:
+def _naming(path: Path | None, *, unlabeled: bool = False) -> Iterator[None]:
     """Say which file holds the labels that an error speaks of, and where labels of rows would come from."""
     try:
         yield
     except NegmineError as error:
         message = f"{path}: {error}" if path else str(error)
-        if unlabelled:
+        if unlabeled:
             message += (
                 " Row numbers are the labels here; `--query-texts` and `--corpus-texts`, or `--id-name`, give others."
             )

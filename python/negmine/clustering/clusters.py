@@ -270,7 +270,7 @@ def balanced_clusters(
     Returns
     -------
     Clusters
-        Neighbours in number are neighbours in the tree of halvings.
+        Neighbors in number are neighbors in the tree of halvings.
 
     Raises
     ------

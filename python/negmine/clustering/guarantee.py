@@ -65,7 +65,7 @@ def cluster_guarantee(
     clusters : Clusters, or int64 (n,)
         As :func:`cluster_plan` takes them.
     embeddings : float (n, width)
-        Vectors of the rows; normalise them first where scores are cosines. Distances are Euclidean.
+        Vectors of the rows; normalize them first where scores are cosines. Distances are Euclidean.
     label_embeddings : float (n_labels, width), optional
         Vectors of the labels or documents.
     positives : Positives, optional

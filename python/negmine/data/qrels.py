@@ -32,7 +32,7 @@ Unknown = Literal["error", "drop"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Qrels:
-    """Graded judgements.
+    """Graded judgments.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Qrels:
         min_grade: int = 1,
         unknown: Unknown = "error",
     ) -> Positives:
-        """Turn judgements into positives; :meth:`Positives.lower_grades` has the rest.
+        """Turn judgments into positives; :meth:`Positives.lower_grades` has the rest.
 
         Where a pair is judged twice its highest grade counts.
 
@@ -68,7 +68,7 @@ class Qrels:
         min_grade
             Lowest grade of a positive.
         unknown
-            What to do with judgements of labels that are not among the rows: "error" or "drop".
+            What to do with judgments of labels that are not among the rows: "error" or "drop".
         """
         check_choice(unknown, "unknown", ("error", "drop"))
         check_integer(min_grade, "min_grade", least=-(2**31))
@@ -85,7 +85,7 @@ class Qrels:
         return Positives.from_qrels(grades, query_ids=query_ids, document_ids=document_ids, min_grade=min_grade)
 
     def judged(self, query_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which of ``query_ids`` have at least one judgement: bool (n_queries,)."""
+        """Which of ``query_ids`` have at least one judgment: bool (n_queries,)."""
         return np.isin(np.asarray(query_ids), like(self.query_ids, query_ids, "query_ids"))
 
 

@@ -3,7 +3,7 @@
 ``wordnet_mini`` asks for the meanings of 1,200 everyday English nouns among 3,000 dictionary definitions.
 Every noun has two to five meanings, and all of them are in the set. Label one meaning and hide the others,
 and you know what real data never tells: which of the mined "negatives" are right answers that nobody has
-labelled.
+labeled.
 
 The texts and relations are from WordNet 3.0, whose notice stands beside the data as ``LICENSE.wordnet``.
 The embeddings are all-MiniLM-L6-v2 embeddings, stored as integer codes. ``scripts/make_demo_set.py`` in the

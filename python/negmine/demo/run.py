@@ -1,7 +1,7 @@
 """What ``negmine demo`` shows: ``run`` mines the demo set under several rules, ``render`` shows it.
 
 The set knows every right answer, so a rule can be judged by two numbers that real data hides. How many of its
-negatives are right answers that merely nobody labelled? And how hard are they still? Each rule buys the first
+negatives are right answers that merely nobody labeled? And how hard are they still? Each rule buys the first
 with the second, which is why one number alone says nothing.
 """
 
@@ -91,7 +91,7 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A query, its labelled positive, and its negatives under no rule and under all rules."""
+    """A query, its labeled positive, and its negatives under no rule and under all rules."""
 
     query: str
     positive: Mined
@@ -133,7 +133,7 @@ class DemoReport:
 
 
 def run(*, num_threads: int | None = None) -> DemoReport:
-    """Mine the demo set with one right answer per query labelled and the others hidden.
+    """Mine the demo set with one right answer per query labeled and the others hidden.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def render(report: DemoReport, console: Console) -> None:
         f"\n[bold]{n_queries:,} questions, {len(demo.documents):,} definitions.[/bold] A question asks for a "
         f"noun, such as [cyan]{report.examples[0].query}[/cyan]. Its right answers are the definitions of "
         f"all the noun's meanings, {len(demo.positives.items) / n_queries:.1f} on average. As in most real "
-        "data, only one of them is labelled as right: the others are there, but hidden.\n\n"
+        "data, only one of them is labeled as right: the others are there, but hidden.\n\n"
         "A [bold]hard negative[/bold] is a wrong answer that looks right. Miners take the documents nearest "
         "to the question, and so they take hidden right answers too; training then pushes away what should "
         "come closer. Here the hidden ones are known, so they can be counted.\n"
@@ -275,7 +275,7 @@ def _example_table(example: Example, code: str) -> Table:
     table.add_column("of the word", max_width=18)
     table.add_column("right?")
     for heading, lines, right, style in (
-        ("labelled", (example.positive,), "yes", "green"),
+        ("labeled", (example.positive,), "yes", "green"),
         ("negatives without a rule", example.nearest, "yes, hidden", "bold red"),
         (f"negatives with {code}", example.mined, "yes, hidden", "bold red"),
     ):

@@ -1,12 +1,12 @@
-"""Files in and out: embeddings, texts, judgements and runs in; mined negatives and training rows out.
+"""Files in and out: embeddings, texts, judgments and runs in; mined negatives and training rows out.
 
 Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, Parquet, Arrow),
 :func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
 the documents that hold the same text, for ``groups=``.
 
 Writers: :func:`write_negatives` (Parquet, with where the negatives come from), which :func:`read_negatives` reads, and
-:func:`write_training_rows` (triplets, tuples, labelled pairs and lists, FlagEmbedding, Tevatron). Every file appears
-whole or not at all. :func:`evaluate_negatives` counts the negatives that judgements call relevant, beside how hard they
+:func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file appears
+whole or not at all. :func:`evaluate_negatives` counts the negatives that judgments call relevant, beside how hard they
 are.
 
 What the packages behind the extra ``negmine[io]`` can read, they read: pyarrow and safetensors are imported when a file

@@ -1,4 +1,4 @@
-"""Retrieval sets in one folder: documents, queries, judgements and, where they lie beside them, embeddings."""
+"""Retrieval sets in one folder: documents, queries, judgments and, where they lie beside them, embeddings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class RetrievalSet:
     corpus : Texts
         All documents.
     queries : Texts
-        The queries that have a judgement in the split, in the order of their file.
+        The queries that have a judgment in the split, in the order of their file.
     qrels : Qrels
-        The judgements of the split.
+        The judgments of the split.
     split : str
     query_indices : int64 (n_queries,)
         Places of the queries in their file.

@@ -1,4 +1,4 @@
-"""Mined negatives held against judgements: which of them are relevant after all, and how hard they are."""
+"""Mined negatives held against judgments: which of them are relevant after all, and how hard they are."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class NegativesEvaluation:
     Attributes
     ----------
     n_rows, n_judged_rows : int
-        Result rows, and those of them whose query has a relevant document in the judgements.
+        Result rows, and those of them whose query has a relevant document in the judgments.
     n_negatives, n_judged_negatives : int
         Negatives of all rows, and of the judged ones: shares and hardness are over the latter, since nothing is known
         of the others.
     n_known : int
         Negatives that are positives of their own row, as they were mined with: a fault, whoever mined.
     n_false_negatives : int
-        Other negatives that the judgements call relevant: false negatives.
+        Other negatives that the judgments call relevant: false negatives.
     n_rows_hit : int
         Rows with at least one of either.
     hardness : float or None
@@ -71,13 +71,13 @@ class NegativesEvaluation:
 def evaluate_negatives(
     negatives: HardNegatives | MinedRows | str | Path, qrels: Qrels, *, min_grade: int = 1
 ) -> NegativesEvaluation:
-    """Hold mined negatives against judgements that know more positives than were mined with.
+    """Hold mined negatives against judgments that know more positives than were mined with.
 
     Parameters
     ----------
     negatives
         What a miner returned, or what :func:`read_negatives` reads or the path of it. Its labels of queries and
-        documents must be those of the judgements.
+        documents must be those of the judgments.
     qrels
     min_grade
         Lowest grade of a relevant document.
@@ -89,7 +89,7 @@ def evaluate_negatives(
     Raises
     ------
     NegmineValueError
-        No query of the negatives has a relevant document in the judgements: the labels are others.
+        No query of the negatives has a relevant document in the judgments: the labels are others.
     """
     check_integer(min_grade, "min_grade", least=-(2**31))
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)

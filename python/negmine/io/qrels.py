@@ -1,4 +1,4 @@
-"""Judgements (qrels) and runs: which document was said to be relevant, or was found, for which query."""
+"""Judgments (qrels) and runs: which document was said to be relevant, or was found, for which query."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def read_qrels(path: object, *, split: str | None = None, argument: str = "path") -> Qrels:
-    """Read judgements.
+    """Read judgments.
 
     Parameters
     ----------

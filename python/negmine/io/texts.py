@@ -39,7 +39,7 @@ LARGEST_BLOCK = (1 << 31) - 1
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """Labelled texts, one per row.
+    """Labeled texts, one per row.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def read_texts(
     title_name: str = "title",
     argument: str = "path",
 ) -> Texts:
-    """Read labelled texts.
+    """Read labeled texts.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _parse_jsonl(path: Path, id_names: Sequence[str], names: Sequence[str], labe
 def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:
     """Group documents that hold the same text, for ``groups=``: a copy of a positive is then never its negative.
 
-    Two documents are the same if their titles and their texts are equal after Unicode normalisation to NFC and the
+    Two documents are the same if their titles and their texts are equal after Unicode normalization to NFC and the
     removal of white space at both ends, and nothing else: case, punctuation and inner white space count.
 
     Parameters

@@ -73,8 +73,8 @@ class _Side:
                 f"`{self.argument}` must hold a text for every row; got {n} texts, and row {rows.max()} is needed."
             )
         known = self.texts.ids[rows]
-        labelled = ids.dtype.kind == "U" or not np.array_equal(ids, rows)
-        if labelled and known.dtype.kind == ids.dtype.kind and (known != ids).any():
+        labeled = ids.dtype.kind == "U" or not np.array_equal(ids, rows)
+        if labeled and known.dtype.kind == ids.dtype.kind and (known != ids).any():
             place = int((known != ids).argmax())
             raise NegmineValueError(
                 f"`{self.argument}` must be the texts of what was mined; row {rows[place]} is {ids[place].item()!r} "
@@ -135,7 +135,7 @@ class _Maker:
         return self.table(columns), int((~full | (records.positives.counts == 0)).sum())
 
     def labeled_pairs(self, records: Records) -> tuple[pa.Table, int]:
-        """The positives of a row, labelled 1, then its negatives, labelled 0."""
+        """The positives of a row, labeled 1, then its negatives, labeled 0."""
         row, is_positive, place = _interleave(records.positives.counts, records.negatives.counts)
         both = _joined(records)
         columns = {

@@ -40,7 +40,7 @@ ABSURD_RANK = 100
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LabelIssues:
-    """Candidates for relabelling.
+    """Candidates for relabeling.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class LabelIssues:
     excess : float64 (n,)
         By how much, as far as float32 tells.
     low_positives : int64 (m,)
-        Result rows with more than ``rank`` candidates above their cap or their reference: the labelled positive is
+        Result rows with more than ``rank`` candidates above their cap or their reference: the labeled positive is
         absurdly low. Most first.
     above : int64 (m,)
         How many, at least.

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours under the canonical score.
+"""Exact nearest neighbors under the canonical score.
 
 The index holds int8 codes and bounds; the rows themselves stay the caller's, so that a corpus may be larger than
 memory and is never copied. The price is that they must not change: what is scored again is held against its bound, and

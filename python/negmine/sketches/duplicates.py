@@ -23,11 +23,11 @@ __all__ = ["NearDuplicates", "near_duplicates"]
 #: What a shingle is made of, and how many of them it usually has.
 SHINGLES = {"characters": 5, "words": 3}
 
-#: Neighbours that are looked for at first around every vector; four times as many where all are near.
-NEIGHBOURS = 16
+#: Neighbors that are looked for at first around every vector; four times as many where all are near.
+NEIGHBORS = 16
 
-#: The most neighbours of all rows of a block, for 200 MB.
-BLOCK_NEIGHBOURS = 1 << 23
+#: The most neighbors of all rows of a block, for 200 MB.
+BLOCK_NEIGHBORS = 1 << 23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +129,7 @@ def near_duplicates(
     Parameters
     ----------
     texts : iterable of n str
-        Compared after Unicode normalisation to NFC, case folding, and each run of white space as one space. A text
+        Compared after Unicode normalization to NFC, case folding, and each run of white space as one space. A text
         without any character but white space is like nothing.
     sets : (offsets, tokens), or a sequence of n iterables
         Sets of tokens as :meth:`MinHash.signatures` takes them. An empty set is like nothing.
@@ -258,7 +258,7 @@ def _by_bands(
 
 
 def _by_cosine(value: object, threshold: float, threads: int, told: Progress | None) -> NearDuplicates:
-    """Exact search among different rows, for ever more neighbours around those whose neighbours are all near."""
+    """Exact search among different rows, for ever more neighbors around those whose neighbors are all near."""
     embeddings = as_numpy(value, "embeddings")
     _check_embeddings(embeddings)
     first = _first_copies(embeddings)
@@ -266,21 +266,21 @@ def _by_cosine(value: object, threshold: float, threads: int, told: Progress | N
     copies = np.flatnonzero((first != np.arange(len(first))) & real)
     found = [(first[copies], copies, np.ones(len(copies)))]
     different = np.flatnonzero((first == np.arange(len(first))) & real)
-    corpus, rows, neighbours = embeddings[different], np.arange(len(different)), NEIGHBOURS
+    corpus, rows, neighbors = embeddings[different], np.arange(len(different)), NEIGHBORS
     index = ExactIndex(corpus, num_threads=threads) if len(corpus) > 1 else None
     while index is not None and len(rows):
-        neighbours = min(neighbours, len(corpus))
+        neighbors = min(neighbors, len(corpus))
         unfinished = []
-        for block in np.array_split(rows, -(-len(rows) * neighbours // BLOCK_NEIGHBOURS)):
-            top = index.search(corpus[block], neighbours, progress=told)
+        for block in np.array_split(rows, -(-len(rows) * neighbors // BLOCK_NEIGHBORS)):
+            top = index.search(corpus[block], neighbors, progress=told)
             near = top.scores >= np.float32(threshold)
-            finished = np.logical_not(near.all(axis=1)) | (neighbours == len(corpus))
+            finished = np.logical_not(near.all(axis=1)) | (neighbors == len(corpus))
             at, place = np.nonzero(near & finished[:, np.newaxis])
             a, b, scores = block[at], top.indices[at, place], top.scores[at, place]
             upper = a < b  # the other row finds the pair too
             found.append((different[a[upper]], different[b[upper]], scores[upper].astype(np.float64)))
             unfinished.append(block[~finished])
-        rows, neighbours = np.concatenate(unfinished), 4 * neighbours
+        rows, neighbors = np.concatenate(unfinished), 4 * neighbors
     left, right, similarities = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((right, left))
     left, right, similarities = left[order], right[order], similarities[order]

@@ -50,11 +50,11 @@ class SimHash:
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        A size that is no integer or out of range, ``tau`` that does not divide ``m``, a centre of another width.
+        A size that is no integer or out of range, ``tau`` that does not divide ``m``, a center of another width.
 
     Notes
     -----
-    Charikar, STOC 2002; for behaviours: Cao et al., "Sampling is all you need on modeling long-term user behaviors for
+    Charikar, STOC 2002; for behaviors: Cao et al., "Sampling is all you need on modeling long-term user behaviors for
     CTR prediction", CIKM 2022, arXiv 2205.10249, section 3. Projections are normal numbers from Philox.
 
     Examples

@@ -1,7 +1,7 @@
-//! Every slack term of the bound is needed: for each there is an input whose true neighbour is lost, or falls outside its
+//! Every slack term of the bound is needed: for each there is an input whose true neighbor is lost, or falls outside its
 //! certified interval, when that term alone is zero, and is found when it is not.
 //!
-//! Inputs are built so that quantisation loses nothing (coordinates are integers of up to 127 times the scale), for
+//! Inputs are built so that quantization loses nothing (coordinates are integers of up to 127 times the scale), for
 //! beside its terms the others would not show. The numbers of `rounding` and `canonical` were found by search.
 #![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
 
@@ -78,7 +78,7 @@ fn rounding() {
     large_product(1_100, ROUNDING.0, ROUNDING.1).check(Slack { rounding: 0.0, ..Slack::CERTIFIED });
 }
 
-/// Beside huge documents a tiny one is below the smallest f32: centring leaves nothing of it. They fill one panel and it
+/// Beside huge documents a tiny one is below the smallest f32: centering leaves nothing of it. They fill one panel and it
 /// stands in the next, since what bounds a panel's norms would otherwise make up for it.
 #[test]
 fn underflow() {

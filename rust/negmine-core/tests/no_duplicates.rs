@@ -333,7 +333,7 @@ fn planted_packings_without_slack_are_found() {
 #[test]
 fn ids_in_every_step_are_kept_apart() {
     // 50 ids and 50 others, each in as many rows as there are steps: rows are the edges of a regular bipartite graph,
-    // which has as many colours (König 1916). There is no slack, and every other row has no such id.
+    // which has as many colors (König 1916). There is no slack, and every other row has no such id.
     let mut random = Random(5);
     for (steps, frequent, others) in [(40, 50, 50), (40, 50, 0), (25, 8, 3), (100, 20, 5)] {
         let mut ends: Vec<i64> = (0..frequent).flat_map(|id| vec![id; steps]).collect();

@@ -239,8 +239,8 @@ fn clustered(rows: usize, width: usize, seed: u64) -> Array2<f32> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
     };
-    let centres: Vec<f32> = (0..20 * width).map(|_| next()).collect();
-    Array2::from_shape_fn((rows, width), |(r, c)| centres[(r * 7 % 20) * width + c] + 0.3 * next())
+    let centers: Vec<f32> = (0..20 * width).map(|_| next()).collect();
+    Array2::from_shape_fn((rows, width), |(r, c)| centers[(r * 7 % 20) * width + c] + 0.3 * next())
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl<T: Plain> Deref for Aligned<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: `start` is aligned and points to `len` elements, initialised as zeros, or `len` is 0.
+        // SAFETY: `start` is aligned and points to `len` elements, initialized as zeros, or `len` is 0.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

@@ -1,4 +1,4 @@
-//! Adding rows into buckets by signature, and reading buckets back: what a table of behaviours is made of.
+//! Adding rows into buckets by signature, and reading buckets back: what a table of behaviors is made of.
 //!
 //! A table has, for each group and bucket, a cell of `width` f32 columns. [`scatter`] adds every row to the cell that
 //! each of its signatures names; [`gather`] adds up, for every row, the cells that its signatures name, and multiplies

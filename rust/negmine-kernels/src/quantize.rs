@@ -1,4 +1,4 @@
-//! Symmetric int8 quantisation of a row, with rigorous bounds on what it loses.
+//! Symmetric int8 quantization of a row, with rigorous bounds on what it loses.
 //!
 //! With `y = x * factor`, a row becomes codes `i` in [-127, 127] and one f32 scale `s`, so that `y = s * i + e`. The
 //! bounds that the search builds on it need `||y||` and `||e||`:
@@ -29,12 +29,12 @@ use crate::arch::portable::quantize::{Steps, magnitude};
 use crate::dispatch;
 use crate::isa::Isa;
 
-/// What a quantised row needs besides its codes.
+/// What a quantized row needs besides its codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowCode {
     /// The size of one step; 0 where the row is zero or leaves the range of f32.
     pub scale: f32,
-    /// At least the norm of what quantisation lost.
+    /// At least the norm of what quantization lost.
     pub error: f32,
     /// At least the norm of the row times the factor.
     pub norm: f32,
@@ -55,7 +55,7 @@ const fn power_of_two(exponent: i64) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
-/// Quantises `x * factor` into `codes`; codes beyond the row's width are set to 0.
+/// Quantizes `x * factor` into `codes`; codes beyond the row's width are set to 0.
 ///
 /// # Panics
 /// Where a coordinate is NaN or infinite, the row is wider than [`MAX_WIDTH`] or than `codes`, `factor` is neither 0
@@ -69,7 +69,7 @@ pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCo
     quantize(isa, x, factor, scale_for(f64::from(largest) * factor), codes)
 }
 
-/// Quantises `x` into `codes` at the scale of a larger row: of all rows that share it, `largest` is the largest magnitude.
+/// Quantizes `x` into `codes` at the scale of a larger row: of all rows that share it, `largest` is the largest magnitude.
 ///
 /// # Panics
 /// As [`quantize_row`], and where a coordinate is larger than `largest`.

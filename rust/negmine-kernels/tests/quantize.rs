@@ -1,4 +1,4 @@
-//! The bounds of quantisation hold for exact real numbers, and every instruction set gives the same bits.
+//! The bounds of quantization hold for exact real numbers, and every instruction set gives the same bits.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn check_bounds(x: &[f32], factor: f64, codes: &[i8], code: RowCode, name: &str)
     }
 }
 
-/// Quantises on every instruction set, compares the bits with the scalar form and checks the promise.
+/// Quantizes on every instruction set, compares the bits with the scalar form and checks the promise.
 fn check(x: &[f32], factor: f64, name: &str) {
     let mut expected_codes = vec![99; x.len() + 5];
     let expected = quantize_row(Isa::Scalar, x, factor, &mut expected_codes);
@@ -94,7 +94,7 @@ fn inverse_norm(x: &[f32]) -> f64 {
     if square == 0.0 { 0.0 } else { 1.0 / square.sqrt() }
 }
 
-/// Rows that are hard on a quantiser.
+/// Rows that are hard on a quantizer.
 fn adversarial(kind: usize, width: usize, random: &mut Random) -> Vec<f32> {
     let mut row = random.row(width, 1.0);
     match kind {

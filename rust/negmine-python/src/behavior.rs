@@ -1,4 +1,4 @@
-//! Behaviour sequences: tables, and attention by hashing.
+//! Behavior sequences: tables, and attention by hashing.
 
 use negmine_core::base::csr::Offsets;
 use negmine_core::behavior::{self, Counts, CountsMut, Histories, Normalize, Shape, Table, TableMut, Update};
@@ -111,7 +111,7 @@ pub(crate) struct SdimPass {
 
 #[pymethods]
 impl SdimPass {
-    /// The gradient of the values, (`n_lists`, behaviours, width), from that of the output, (candidates, width).
+    /// The gradient of the values, (`n_lists`, behaviors, width), from that of the output, (candidates, width).
     fn backward<'py>(
         &self,
         py: Python<'py>,
@@ -131,7 +131,7 @@ impl SdimPass {
 pub(crate) fn sdim_forward<'py>(
     py: Python<'py>,
     hash: &SimHash,
-    behaviours: RowsArg<'_>,
+    behaviors: RowsArg<'_>,
     mask: Option<PyReadonlyArray1<'_, bool>>,
     values: PyReadonlyArray2<'_, f32>,
     candidates: RowsArg<'_>,
@@ -142,7 +142,7 @@ pub(crate) fn sdim_forward<'py>(
     keep: bool,
     num_threads: usize,
 ) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Option<SdimPass>)> {
-    let keys = behaviours.rows(py, "behaviours")?;
+    let keys = behaviors.rows(py, "behaviors")?;
     let candidates = candidates.rows(py, "candidates")?;
     let pooling = (normalize(py, normalize_name)?, skip_empty);
     let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
@@ -160,22 +160,22 @@ pub(crate) fn sdim_forward<'py>(
     Ok((PyArray1::from_vec(py, found.output).reshape(shape)?, kept))
 }
 
-/// The `k` nearest behaviours of each candidate's list by Hamming distance, (candidates, k), -1 beyond the end.
+/// The `k` nearest behaviors of each candidate's list by Hamming distance, (candidates, k), -1 beyond the end.
 #[pyfunction]
 pub(crate) fn nearest<'py>(
     py: Python<'py>,
     candidates: PyReadonlyArray2<'_, u32>,
-    behaviours: PyReadonlyArray2<'_, u32>,
+    behaviors: PyReadonlyArray2<'_, u32>,
     n_lists: usize,
     k: usize,
     num_threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let (n, groups) = candidates.as_array().dim();
     let per_list = |rows: usize| Offsets::uniform(n_lists, rows.checked_div(n_lists).unwrap_or(0));
-    let (of_candidates, of_behaviours) = (per_list(n), per_list(behaviours.as_array().nrows()));
+    let (of_candidates, of_behaviors) = (per_list(n), per_list(behaviors.as_array().nrows()));
     let candidates = (candidates.as_slice()?, &of_candidates);
-    let behaviours = (behaviours.as_slice()?, &of_behaviours);
+    let behaviors = (behaviors.as_slice()?, &of_behaviors);
     let rows =
-        call::run(py, num_threads, None, |run| behavior::nearest(groups, candidates, behaviours, k, run))?;
+        call::run(py, num_threads, None, |run| behavior::nearest(groups, candidates, behaviors, k, run))?;
     matrix(py, rows, n, k)
 }

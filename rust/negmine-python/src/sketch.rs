@@ -241,7 +241,7 @@ impl SimHash {
 /// The names of arguments that the core may have to name.
 fn name(argument: &str) -> &'static str {
     match argument {
-        "behaviours" => "behaviours",
+        "behaviors" => "behaviors",
         "candidates" => "candidates",
         _ => "x",
     }

@@ -1,14 +1,14 @@
 """What attention to histories has in common: the shapes of a call, softmax attention, and a hash in a module.
 
-SDIM, ETA and TargetAttention have one call, ``module(candidates, behaviours, mask=None, values=None)``, with the shapes
+SDIM, ETA and TargetAttention have one call, ``module(candidates, behaviors, mask=None, values=None)``, with the shapes
 of one of these rows::
 
-    candidates (U, d)     behaviours (U, L, d)   ->  (U, dv)       one candidate for each history
-    candidates (U, C, d)  behaviours (U, L, d)   ->  (U, C, dv)    several
-    candidates (C, d)     behaviours (L, d)      ->  (C, dv)       one history
+    candidates (U, d)     behaviors (U, L, d)   ->  (U, dv)       one candidate for each history
+    candidates (U, C, d)  behaviors (U, L, d)   ->  (U, C, dv)    several
+    candidates (C, d)     behaviors (L, d)      ->  (C, dv)       one history
 
-``mask`` (U, L) or (L,) is True where a behaviour is there; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
-behaviours themselves. What is padded is neither read nor given a gradient, and a history without any behaviour gives
+``mask`` (U, L) or (L,) is True where a behavior is there; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
+behaviors themselves. What is padded is neither read nor given a gradient, and a history without any behavior gives
 zeros.
 """
 
@@ -27,20 +27,20 @@ __all__ = ["Hashed", "Histories", "attend", "read_histories"]
 
 
 class Histories(NamedTuple):
-    """Candidates (U, C, d), behaviours (U, L, d), mask (U, L) or None, values (U, L, dv), and the output's shape."""
+    """Candidates (U, C, d), behaviors (U, L, d), mask (U, L) or None, values (U, L, dv), and the output's shape."""
 
     candidates: Tensor
-    behaviours: Tensor
+    behaviors: Tensor
     mask: Tensor | None
     values: Tensor
     shape: tuple[int, ...]
 
 
 def read_histories(
-    candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor | None, dim: int
+    candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor | None, dim: int
 ) -> Histories:
     """Bring the three shapes of a call to one, and refuse what is none of them."""
-    given = (("candidates", candidates), ("behaviours", behaviours), ("mask", mask), ("values", values))
+    given = (("candidates", candidates), ("behaviors", behaviors), ("mask", mask), ("values", values))
     for name, tensor in given:
         if tensor is None:
             continue
@@ -52,10 +52,10 @@ def read_histories(
             )
         if tensor is not mask and not tensor.is_floating_point():
             raise NegmineTypeError(f"`{name}` must hold floating-point numbers; got {tensor.dtype}.")
-    pooled = behaviours if values is None else values
-    sizes = behaviours.shape
+    pooled = behaviors if values is None else values
+    sizes = behaviors.shape
     if len(sizes) not in (2, 3) or sizes[-1] != dim:
-        raise NegmineValueError(f"`behaviours` must have shape (U, L, {dim}) or (L, {dim}); got {tuple(sizes)}.")
+        raise NegmineValueError(f"`behaviors` must have shape (U, L, {dim}) or (L, {dim}); got {tuple(sizes)}.")
     lead = sizes[:-1]
     if mask is not None and (mask.dtype != torch.bool or mask.shape != lead):
         raise NegmineValueError(f"`mask` must be bool of shape {tuple(lead)}; got {mask.dtype} {tuple(mask.shape)}.")
@@ -70,16 +70,16 @@ def read_histories(
         raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(looking)}.")
     shape = (*looking[:-1], width)
     if users is None:
-        behaviours, pooled, candidates = behaviours[None], pooled[None], candidates[None]
+        behaviors, pooled, candidates = behaviors[None], pooled[None], candidates[None]
         mask = None if mask is None else mask[None]
     elif len(looking) == 2:
         candidates = candidates[:, None]
-    return Histories(candidates, behaviours, mask, pooled, shape)
+    return Histories(candidates, behaviors, mask, pooled, shape)
 
 
 def attend(read: Histories, scale: float) -> Tensor:
     """Softmax attention, zero where there is nothing; padding may hold anything."""
-    query, keys, values, mask = read.candidates, read.behaviours, read.values, read.mask
+    query, keys, values, mask = read.candidates, read.behaviors, read.values, read.mask
     if keys.shape[1] == 0:
         return values.new_zeros(*query.shape[:2], values.shape[-1])
     if mask is None:
@@ -117,7 +117,7 @@ class Hashed(nn.Module):
         }
 
     def set_extra_state(self, state: Any) -> None:  # noqa: ANN401 (torch's signature)
-        """Take the hash of a ``state_dict()``: its seed and centre are adopted, another size is refused.
+        """Take the hash of a ``state_dict()``: its seed and center are adopted, another size is refused.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What attention by hashing is compared with: attention to all behaviours, and to the nearest ones."""
+"""What attention by hashing is compared with: attention to all behaviors, and to the nearest ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _scale(scale: float | None, dim: int) -> float:
 class TargetAttention(nn.Module):
     """Softmax attention of candidates to whole histories: what the others are compared with.
 
-    Weights are ``softmax(candidate . behaviour * scale)`` over the behaviours that are there. It has no parameters.
+    Weights are ``softmax(candidate . behavior * scale)`` over the behaviors that are there. It has no parameters.
 
     Parameters
     ----------
     dim : int
-        Width of candidates and behaviours.
+        Width of candidates and behaviors.
     scale : float, optional
         By default ``dim ** -0.5``.
 
@@ -45,32 +45,32 @@ class TargetAttention(nn.Module):
         self.scale = _scale(scale, self.dim)
 
     def forward(
-        self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+        self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None = None, values: Tensor | None = None
     ) -> Tensor:
         """Pool each history for each of its candidates; shapes as in :meth:`SDIM.forward`.
 
         Parameters
         ----------
-        candidates, behaviours, mask, values : Tensor
+        candidates, behaviors, mask, values : Tensor
             As in :meth:`SDIM.forward`.
 
         Returns
         -------
         (U, dv), (U, C, dv) or (C, dv)
         """
-        read = read_histories(candidates, behaviours, mask, values, self.dim)
+        read = read_histories(candidates, behaviors, mask, values, self.dim)
         return attend(read, self.scale).reshape(read.shape)
 
 
 class ETA(Hashed):
-    """End-to-end target attention: softmax attention to the behaviours nearest by Hamming distance.
+    """End-to-end target attention: softmax attention to the behaviors nearest by Hamming distance.
 
     Parameters
     ----------
     dim : int
-        Width of candidates and behaviours.
+        Width of candidates and behaviors.
     top_k : int
-        Behaviours that a candidate attends to; ties go to the earlier one.
+        Behaviors that a candidate attends to; ties go to the earlier one.
     m : int, default 48
         Bits of the hash.
     seed : int, default 0
@@ -110,22 +110,22 @@ class ETA(Hashed):
         self.scale = _scale(scale, dim)
 
     def forward(
-        self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+        self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None = None, values: Tensor | None = None
     ) -> Tensor:
-        """Pool the nearest behaviours of each candidate; shapes as in :meth:`SDIM.forward`.
+        """Pool the nearest behaviors of each candidate; shapes as in :meth:`SDIM.forward`.
 
         Parameters
         ----------
-        candidates, behaviours, mask, values : Tensor
+        candidates, behaviors, mask, values : Tensor
             As in :meth:`SDIM.forward`.
 
         Returns
         -------
         (U, dv), (U, C, dv) or (C, dv)
         """
-        read = read_histories(candidates, behaviours, mask, values, self.hasher.dim)
+        read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
         users, n, dim = read.candidates.shape
-        if read.behaviours.shape[1] == 0:
+        if read.behaviors.shape[1] == 0:
             return read.values.new_zeros(read.shape)
         rows = _native_nearest(read, self) if read.candidates.device.type == "cpu" else self.nearest(read)
         near = rows.shape[-1]
@@ -133,7 +133,7 @@ class ETA(Hashed):
         rows = rows.clamp(min=0).reshape(users, n * near)
         keys, values = (
             x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1])).reshape(users * n, near, x.shape[-1])
-            for x in (read.behaviours, read.values)
+            for x in (read.behaviors, read.values)
         )
         nearest = Histories(
             read.candidates.reshape(users * n, 1, dim), keys, found.reshape(users * n, near), values, ()
@@ -141,19 +141,19 @@ class ETA(Hashed):
         return attend(nearest, self.scale).reshape(read.shape)
 
     def nearest(self, read: Histories) -> Tensor:
-        """The nearest behaviours by torch operations, on any device.
+        """The nearest behaviors by torch operations, on any device.
 
         Parameters
         ----------
         read : tuple
-            Candidates (U, C, d), behaviours (U, L, d), mask (U, L) or None.
+            Candidates (U, C, d), behaviors (U, L, d), mask (U, L) or None.
 
         Returns
         -------
         int64 (U, C, k)
             Nearest first, ties by row, -1 beyond the end.
         """
-        (wanted, wanting), (known, there) = self.bits(read.candidates), self.bits(read.behaviours)
+        (wanted, wanting), (known, there) = self.bits(read.candidates), self.bits(read.behaviors)
         there = there if read.mask is None else there & read.mask
         # With bits as -1 and 1, m minus the product is twice the distance; exact in float32.
         signs = [2.0 * bits.float() - 1.0 for bits in (wanted, known)]
@@ -167,14 +167,12 @@ class ETA(Hashed):
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _native_nearest(read: Histories, module: ETA) -> Tensor:
-    """The nearest behaviours (U, C, k) from Rust; a graph break under ``torch.compile``."""
-    users, length, dim = read.behaviours.shape
+    """The nearest behaviors (U, C, k) from Rust; a graph break under ``torch.compile``."""
+    users, length, dim = read.behaviors.shape
     threads = torch.get_num_threads()
     mask = None if read.mask is None else read.mask.reshape(-1).numpy()
     hasher = module.hasher
-    known = hasher.hash_rows(
-        as_rows(read.behaviours.reshape(-1, dim).detach(), "behaviours"), "behaviours", mask, threads
-    )
+    known = hasher.hash_rows(as_rows(read.behaviors.reshape(-1, dim).detach(), "behaviors"), "behaviors", mask, threads)
     wanted = hasher.hash_rows(
         as_rows(read.candidates.reshape(-1, dim).detach(), "candidates"), "candidates", None, threads
     )

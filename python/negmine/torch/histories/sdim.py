@@ -28,16 +28,16 @@ _LEAST_NORM = 1e-12
 
 
 class SDIM(Hashed):
-    """Sampling-based deep interest modelling: attention over long histories by hashing.
+    """Sampling-based deep interest modeling: attention over long histories by hashing.
 
-    Behaviours and candidates are hashed into ``m / tau`` groups of ``2 ** tau`` buckets; a candidate reads, in each
+    Behaviors and candidates are hashed into ``m / tau`` groups of ``2 ** tau`` buckets; a candidate reads, in each
     group, what fell into its bucket. The cost of a candidate does not depend on the length of the history. Bits carry
     no gradient: it flows to ``values``, and to everything behind them.
 
     Parameters
     ----------
     dim : int
-        Width of candidates and behaviours.
+        Width of candidates and behaviors.
     m : int, default 48
         Bits of the hash.
     tau : int, default 3
@@ -63,8 +63,8 @@ class SDIM(Hashed):
     of ``values``. On the CPU a call is a graph break under ``torch.compile``, and runs on ``torch.get_num_threads()``
     threads.
 
-    Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, 1,000 users with 200 behaviours and 20
-    candidates each take a tenth longer than full attention does; SDIM is twice as fast for 200 behaviours with 100
+    Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, 1,000 users with 200 behaviors and 20
+    candidates each take a tenth longer than full attention does; SDIM is twice as fast for 200 behaviors with 100
     candidates. With the backward pass it is two and three times as fast (``benches/python/sdim.py``).
 
     Examples
@@ -102,7 +102,7 @@ class SDIM(Hashed):
         return f"{super().extra_repr()}, normalize={self.normalize!r}, skip_empty={self.skip_empty}"
 
     def forward(
-        self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+        self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None = None, values: Tensor | None = None
     ) -> Tensor:
         """Pool each history for each of its candidates.
 
@@ -110,40 +110,40 @@ class SDIM(Hashed):
         ----------
         candidates : (U, d), (U, C, d) or (C, d)
             What looks at the histories.
-        behaviours : (U, L, d), or (L, d) of one history
+        behaviors : (U, L, d), or (L, d) of one history
             What is hashed.
         mask : bool (U, L) or (L,), optional
-            Behaviours that are there.
+            Behaviors that are there.
         values : (U, L, dv) or (L, dv), optional
-            What is pooled, by default ``behaviours``.
+            What is pooled, by default ``behaviors``.
 
         Returns
         -------
         (U, dv), (U, C, dv) or (C, dv)
             Of the dtype of ``values``.
         """
-        read = read_histories(candidates, behaviours, mask, values, self.hasher.dim)
+        read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
         if not read.candidates.is_cpu:
-            out = self.pool(read.candidates, read.behaviours, read.mask, read.values).reshape(read.shape)
+            out = self.pool(read.candidates, read.behaviors, read.mask, read.values).reshape(read.shape)
         elif torch.compiler.is_compiling():
             out = _break_graph(read, self)
         else:
             out = _native_pool(read, self)
         return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
-    def pool(self, candidates: Tensor, behaviours: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
+    def pool(self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
         """The same by torch operations, on any device.
 
         Parameters
         ----------
-        candidates, behaviours, mask, values
+        candidates, behaviors, mask, values
             (U, C, d), (U, L, d), (U, L) or None, (U, L, dv).
 
         Returns
         -------
         float32 (U, C, dv)
         """
-        known, there = self._cells(behaviours)
+        known, there = self._cells(behaviors)
         wanted, wanting = self._cells(candidates)
         there = there if mask is None else there & mask
         users, length, groups = known.shape
@@ -161,7 +161,7 @@ class SDIM(Hashed):
             elif self.normalize == "mean":
                 sums = sums / counts.clamp(min=1)[:, None]
             place = (torch.where(wanting[..., None], wanted, cells) + first).reshape(-1)
-            # Behaviours that are not there are zeros, but they count.
+            # Behaviors that are not there are zeros, but they count.
             counts = torch.where(torch.arange(len(sums), device=sums.device) % (cells + 1) == cells, 0, counts)
             out = sums[place].reshape(users, -1, groups, width).sum(dim=2)
             hits = counts[place].reshape(users, -1, groups)
@@ -196,14 +196,14 @@ def _break_graph(read: Histories, module: SDIM) -> Tensor:
 
 def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tuple[Tensor, _native.SdimPass | None]:
     """Hashing, filling and reading tables in one call."""
-    keys = _rows(read.behaviours, "behaviours")
+    keys = _rows(read.behaviors, "behaviors")
     out, kept = _native.sdim_forward(
         module.hasher._native,
         keys,
         None if read.mask is None else read.mask.reshape(-1).numpy(),
-        _matrix(keys if values is read.behaviours else _rows(values, "values")),
+        _matrix(keys if values is read.behaviors else _rows(values, "values")),
         _rows(read.candidates, "candidates"),
-        read.behaviours.shape[0],
+        read.behaviors.shape[0],
         read.shape,
         module.normalize,
         module.skip_empty,

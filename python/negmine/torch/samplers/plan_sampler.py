@@ -304,7 +304,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     (1, 0)
     """
 
-    # torch's own initialiser would assign `sampler`.
+    # torch's own initializer would assign `sampler`.
     def __init__(
         self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0, sampler: None = None, **_replaced: object
     ) -> None:

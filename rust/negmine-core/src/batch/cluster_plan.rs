@@ -25,7 +25,7 @@ pub struct ClusterBatches<'a> {
     pub batches_per_step: usize,
     /// Rows of a batch that are drawn from all rows.
     pub random: usize,
-    /// Whether a step holds neighbours in the order of clusters.
+    /// Whether a step holds neighbors in the order of clusters.
     pub tree: bool,
     /// Batches that are emitted: full ones, the last step filled up or left out.
     pub emitted: usize,
@@ -77,7 +77,7 @@ impl ClusterBatches<'_> {
         let parts = self.parts(groups.offsets());
         let draws = Draws::new(self.seed, Stream::ClusterOrder);
         let clustered = if self.tree {
-            self.by_neighbours(&parts, rows, &draws, epoch)
+            self.by_neighbors(&parts, rows, &draws, epoch)
         } else {
             let order = Permutation::keyed(parts.len() as u64, &draws, [0, 0, epoch]);
             let mut out = Vec::with_capacity(rows.len());
@@ -111,9 +111,9 @@ impl ClusterBatches<'_> {
         parts
     }
 
-    /// Steps of neighbouring clusters in another order, the clusters of each step shuffled. Clusters form a circle that
+    /// Steps of neighboring clusters in another order, the clusters of each step shuffled. Clusters form a circle that
     /// is cut at a random one, so that the borders of steps lie elsewhere in every epoch.
-    fn by_neighbours(
+    fn by_neighbors(
         &self,
         parts: &[std::ops::Range<usize>],
         rows: &[i64],

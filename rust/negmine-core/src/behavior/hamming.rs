@@ -1,4 +1,4 @@
-//! The behaviours whose signatures differ from a candidate's in the fewest bits (ETA: Chen and others, arXiv 2108.04468).
+//! The behaviors whose signatures differ from a candidate's in the fewest bits (ETA: Chen and others, arXiv 2108.04468).
 
 use crate::base::csr::Offsets;
 use crate::base::error::check_length;
@@ -23,7 +23,7 @@ pub fn nearest(
         return Err(Error::Value { argument: "groups", rule: "at least 1", got: "0".to_owned() });
     }
     check_length("candidates", of_candidates.entries() * groups, candidate_words.len())?;
-    check_length("behaviours", of_behaviors.entries() * groups, behavior_words.len())?;
+    check_length("behaviors", of_behaviors.entries() * groups, behavior_words.len())?;
     check_length("candidates", of_behaviors.len(), of_candidates.len())?;
     let found = run.map(of_candidates.len(), Vec::new, |keys: &mut Vec<u64>, list, ticker| {
         let rows = of_behaviors.range(list);

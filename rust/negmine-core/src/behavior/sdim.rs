@@ -1,8 +1,8 @@
 //! Attention over histories by hashing, forwards and backwards, in one call.
 //!
-//! Forwards: hash behaviours and candidates, fill a table, read it. Backwards, with the signatures kept: bits carry no
+//! Forwards: hash behaviors and candidates, fill a table, read it. Backwards, with the signatures kept: bits carry no
 //! gradient, so what a candidate sends back goes to the cells it read (the mirror of reading), through the
-//! normalisation of each cell, and from there to the behaviours in it (the mirror of filling).
+//! normalization of each cell, and from there to the behaviors in it (the mirror of filling).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ use crate::base::{Error, Result};
 use crate::sketch::SimHash;
 use crate::sketch::simhash::Hasher;
 
-/// Behaviours that are hashed and added before the next ones: their values are still in the first caches then.
+/// Behaviors that are hashed and added before the next ones: their values are still in the first caches then.
 const TILE: usize = 64;
 
 /// What a bucket is divided by, and whether empty ones count.
@@ -30,15 +30,15 @@ pub type Pooling = (Normalize, bool);
 /// Some histories and the candidates that look at them: list `i` of the one goes with list `i` of the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Histories<'a> {
-    /// What is hashed of behaviours.
+    /// What is hashed of behaviors.
     pub keys: &'a Rows<'a>,
-    /// Behaviours that are there; the others are not read.
+    /// Behaviors that are there; the others are not read.
     pub mask: Option<&'a [bool]>,
-    /// What is pooled, (behaviours, width), contiguous.
+    /// What is pooled, (behaviors, width), contiguous.
     pub values: &'a [f32],
     /// Columns of `values`.
     pub width: usize,
-    /// Lists of behaviours.
+    /// Lists of behaviors.
     pub behaviors: &'a Offsets,
     /// What is hashed of candidates.
     pub candidates: &'a Rows<'a>,
@@ -62,7 +62,7 @@ pub struct Kept {
     pooling: Pooling,
     behaviors: Offsets,
     of_candidates: Offsets,
-    /// Signatures of behaviours, then of candidates.
+    /// Signatures of behaviors, then of candidates.
     signatures: [Vec<u32>; 2],
     /// (lists, groups, buckets, width)
     sums: Aligned<f32>,
@@ -77,7 +77,7 @@ impl Histories<'_> {
         if self.width == 0 {
             return Err(Error::Width { argument: "values", width: 0 });
         }
-        check_length("behaviours", self.behaviors.entries(), self.keys.len())?;
+        check_length("behaviors", self.behaviors.entries(), self.keys.len())?;
         check_length("values", self.keys.len() * self.width, self.values.len())?;
         check_length("candidates", self.of_candidates.entries(), self.candidates.len())?;
         check_length("candidates", self.behaviors.len(), self.of_candidates.len())
@@ -244,7 +244,7 @@ impl Kept {
         self.shape.width
     }
 
-    /// The gradient of the values, (behaviours, width), from that of the output, (candidates, width).
+    /// The gradient of the values, (behaviors, width), from that of the output, (candidates, width).
     ///
     /// # Errors
     /// A gradient of another length, or an interrupt.

@@ -1,11 +1,11 @@
-//! The table of bucket sums and counts (BSE, "behaviour sequence encoding"), one for each user.
+//! The table of bucket sums and counts (BSE, "behavior sequence encoding"), one for each user.
 //!
-//! Sums are kept as they are and normalised when they are read, so that appending, removing and decaying stay exact in
+//! Sums are kept as they are and normalized when they are read, so that appending, removing and decaying stay exact in
 //! what they mean. A sum has one accumulator, rows in the order in which they come, and does not depend on the number
 //! of threads. Removing subtracts, which leaves rounding behind: up to 2^-24 of the greatest sum for each removal. A
 //! cell that becomes empty is set to zero; the rest is for the caller, who rebuilds a user now and then.
 //!
-//! Counts are u32 until a table is decayed and f32 after; a decayed table knows no longer what is left of a behaviour,
+//! Counts are u32 until a table is decayed and f32 after; a decayed table knows no longer what is left of a behavior,
 //! so nothing can be removed from it.
 
 use std::sync::{Mutex, PoisonError};
@@ -201,7 +201,7 @@ impl<'a> TableMut<'a> {
         let CountsMut::Whole(counts) = &self.counts else {
             return Err(Error::Value {
                 argument: "table",
-                rule: "one that was never decayed, for what decay has left of a behaviour is not known",
+                rule: "one that was never decayed, for what decay has left of a behavior is not known",
                 got: "a decayed table".to_owned(),
             });
         };
@@ -219,8 +219,8 @@ impl<'a> TableMut<'a> {
             let counts = &counts[*user as usize * shape.cells()..][..shape.cells()];
             if removed.iter().zip(counts).any(|(removed, count)| removed > count) {
                 return Err(Error::Value {
-                    argument: "behaviours",
-                    rule: "behaviours that the table holds",
+                    argument: "behaviors",
+                    rule: "behaviors that the table holds",
                     got: format!("more in a bucket of user {user} than are in it"),
                 });
             }
@@ -410,7 +410,7 @@ impl UserTable<'_> {
     }
 }
 
-/// A worker's own normalised table.
+/// A worker's own normalized table.
 pub(super) struct Reader {
     cells: Aligned<f32>,
     ready: Vec<bool>,
@@ -436,7 +436,7 @@ impl Reader {
         let source = match pooling.0 {
             Normalize::Sum | Normalize::Ratio => table.sums,
             normalize => {
-                // A few candidates touch a few cells, and only those are normalised.
+                // A few candidates touch a few cells, and only those are normalized.
                 let whole = words.len() >= shape.cells();
                 self.ready.fill(whole);
                 if !whole {

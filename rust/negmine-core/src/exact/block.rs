@@ -157,7 +157,7 @@ impl Block {
         }
     }
 
-    /// Takes on some queries, which are quantised.
+    /// Takes on some queries, which are quantized.
     pub(crate) fn begin(
         &mut self,
         scan: &Scan<'_, '_, '_, '_>,

@@ -6,7 +6,7 @@
 //! a panel lie together, are read once a block of queries and stay in the first cache.
 //!
 //! Units: documents by the corpus's power of two (`Axes::unit`), queries by their own. Coordinates are below 2 and 1, so
-//! what underflows in centring and rotating changes a product by less than D times `underflow` of the kernel's units.
+//! what underflows in centering and rotating changes a product by less than D times `underflow` of the kernel's units.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::scoring::bound::{PerLane, Slack};
 use crate::scoring::prefix_bound::{LeadPanel, LeadQuery, Tails, split};
-use crate::scoring::rotation::{OF_NORM, Rotation, Segments, TOGETHER, centre};
+use crate::scoring::rotation::{OF_NORM, Rotation, Segments, TOGETHER, center};
 use crate::scoring::score::{Metric, factor};
 
 use super::coarse_cells::Cells;
@@ -52,7 +52,7 @@ pub(crate) fn query_bytes(width: usize) -> usize {
 
 struct Buffers {
     row: Vec<f32>,
-    centred: Vec<f32>,
+    centered: Vec<f32>,
     rotated: Vec<f32>,
     codes: Vec<i8>,
 }
@@ -62,7 +62,7 @@ impl Buffers {
         let width = segments.width();
         Self {
             row: vec![0.0; width],
-            centred: vec![0.0; width * rows],
+            centered: vec![0.0; width * rows],
             rotated: vec![0.0; width * rows],
             codes: vec![0; padded_width(segments.lead) * PANEL],
         }
@@ -180,12 +180,12 @@ fn by_cell(
 ) -> Result<(Vec<u32>, Cells)> {
     let width = segments.width();
     let rotated = |rows: &[usize], buffers: &mut Buffers| -> Result<()> {
-        for (&r, centred) in rows.iter().zip(buffers.centred.chunks_exact_mut(width)) {
+        for (&r, centered) in rows.iter().zip(buffers.centered.chunks_exact_mut(width)) {
             let row = corpus.finite_row(run.isa, r, &mut buffers.row)?;
             let factor = factor(metric, metric.squared_norm(run.isa, row), rotation.unit());
-            centre(row, factor, rotation.mean(), centred);
+            center(row, factor, rotation.mean(), centered);
         }
-        rotation.apply(&buffers.centred[..rows.len() * width], segments.lead, &mut buffers.rotated);
+        rotation.apply(&buffers.centered[..rows.len() * width], segments.lead, &mut buffers.rotated);
         Ok(())
     };
     let pivots: Vec<usize> = Cells::pivot_rows(corpus.len()).collect();
@@ -208,7 +208,7 @@ fn by_cell(
             rotated(&rows, buffers)?;
             let lead = &buffers.rotated[..rows.len() * segments.lead];
             let square = |x: &[f32]| canonical::dot_with(run.isa, x, x);
-            let left = buffers.centred.chunks_exact(width).zip(lead.chunks_exact(segments.lead));
+            let left = buffers.centered.chunks_exact(width).zip(lead.chunks_exact(segments.lead));
             let left = left.map(|(c, y)| (square(c) - square(y)) as f32);
             Ok(cells.nearest(lead, products).into_iter().zip(left).collect::<Vec<(u16, f32)>>())
         },
@@ -236,12 +236,12 @@ impl Buffers {
         (lead, refine): &mut Slot<'_>,
     ) -> Result<LeadPanel> {
         let (isa, width, segments) = (run.isa, rotation.width(), tails.segments());
-        for (&r, centred) in rows.iter().zip(self.centred.chunks_exact_mut(width)) {
+        for (&r, centered) in rows.iter().zip(self.centered.chunks_exact_mut(width)) {
             let row = corpus.finite_row(isa, r as usize, &mut self.row)?;
             let factor = factor(metric, metric.squared_norm(isa, row), rotation.unit());
-            centre(row, factor, rotation.mean(), centred);
+            center(row, factor, rotation.mean(), centered);
         }
-        rotation.apply(&self.centred[..rows.len() * width], width, &mut self.rotated);
+        rotation.apply(&self.centered[..rows.len() * width], width, &mut self.rotated);
         self.codes.fill(0);
         let mut panel = LeadPanel::default();
         let padded = padded_width(segments.lead);
@@ -249,9 +249,9 @@ impl Buffers {
         let leads = self.rotated.chunks_exact(width).take(rows.len()).map(|row| &row[..segments.lead]);
         let largest = leads.map(|y| largest_magnitude(isa, y)).fold(0.0, f32::max);
         for (lane, &row) in rows.iter().enumerate() {
-            let centred = &self.centred[lane * width..(lane + 1) * width];
+            let centered = &self.centered[lane * width..(lane + 1) * width];
             let [y, middle, rest] = split(&self.rotated[lane * width..(lane + 1) * width], segments);
-            let norm = canonical::dot_with(isa, centred, centred).sqrt() * (1.0 + OF_NORM);
+            let norm = canonical::dot_with(isa, centered, centered).sqrt() * (1.0 + OF_NORM);
             let squares = [y, middle, rest].map(|y| canonical::dot_with(isa, y, y));
             let codes = &mut self.codes[lane * padded..(lane + 1) * padded];
             let lead = quantize_row_among(isa, y, largest, codes);

@@ -17,7 +17,7 @@ use crate::base::parallel::Ticker;
 use crate::scoring::bound::PerLane;
 use crate::scoring::pack::sampled_first;
 use crate::scoring::prefix_bound::{LeadQuery, Tails};
-use crate::scoring::rotation::centre;
+use crate::scoring::rotation::center;
 
 use super::pruned_index::{Lead, stride};
 use super::query_state::QueryState;
@@ -61,13 +61,13 @@ pub(crate) struct Shared<'m, 's, 'c, 'r> {
 }
 
 impl<'a> LeadBlock<'a> {
-    /// Rotates and quantises the block's queries.
+    /// Rotates and quantizes the block's queries.
     pub(crate) fn new(lead: &'a Lead, isa: Isa, states: &[QueryState]) -> Self {
         let (width, segments) = (lead.segments.width(), lead.segments);
         let mut rows = vec![0.0; width * states.len()];
         let zeros = vec![0.0; width];
         for (state, row) in states.iter().zip(rows.chunks_exact_mut(width)) {
-            centre(state.row(), state.bound.factor(), &zeros, row);
+            center(state.row(), state.bound.factor(), &zeros, row);
         }
         let mut rotated = vec![0.0; rows.len()];
         lead.rotation.apply(&rows, width, &mut rotated);

@@ -11,7 +11,7 @@
 //! The integer product is exact. Norms are measured in f64 and rounded up to f32, so with `u = ||q|| + ||e_q||` (at least
 //! `||s_q i_q||`), `v = ||e_q||`, `e = ||e_d||`, `n = ||d||` the interval is `s_q s_d dot -+ (u e + v n)`.
 //!
-//! **Units.** Under cosine every row is divided by its norm as it is quantised. Under the other metrics a panel and a
+//! **Units.** Under cosine every row is divided by its norm as it is quantized. Under the other metrics a panel and a
 //! query are multiplied by powers of two that bring their largest coordinate near 1, so that magnitudes of 1e-30 or
 //! 1e30 never meet the ends of f32; only rows 2^-126 below their panel's largest do, and for them there is `underflow`.
 //!

@@ -6,7 +6,7 @@ use crate::base::Result;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 
-use super::rotation::{Rotation, STEP, centre};
+use super::rotation::{Rotation, STEP, center};
 use super::score::{Metric, factor, unit_for};
 
 /// Narrower rows are never rotated: a scan of them is over before an estimate.
@@ -45,12 +45,12 @@ pub(crate) fn rotated(
     which: &[usize],
     metric: Metric,
     rotation: &Rotation,
-    centred: bool,
+    centered: bool,
     run: &Run<'_>,
 ) -> Result<Vec<Along>> {
     let width = rows.width();
     let zeros = vec![0.0; width];
-    let mean = if centred { rotation.mean() } else { &zeros };
+    let mean = if centered { rotation.mean() } else { &zeros };
     run.map(
         which.len(),
         || vec![0.0; width],
@@ -58,10 +58,10 @@ pub(crate) fn rotated(
             let row = rows.finite_row(run.isa, which[item], buffer)?;
             let largest = largest_magnitude(run.isa, row);
             let own = if metric == Metric::Cosine { 1.0 } else { unit_for(largest) };
-            let unit = if centred { rotation.unit() } else { own };
+            let unit = if centered { rotation.unit() } else { own };
             let factor = factor(metric, metric.squared_norm(run.isa, row), unit);
             let mut x = vec![0.0; width];
-            centre(row, factor, mean, &mut x);
+            center(row, factor, mean, &mut x);
             let mut coordinates = vec![0.0; width];
             rotation.apply(&x, width, &mut coordinates);
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
@@ -72,7 +72,7 @@ pub(crate) fn rotated(
     )
 }
 
-/// Of the norms of both sides, what quantising a segment costs: a random rotation gives each coordinate the same range,
+/// Of the norms of both sides, what quantizing a segment costs: a random rotation gives each coordinate the same range,
 /// some three standard deviations, of which a step is 1/127; a rounding error's is 1/sqrt(12) of a step; on both sides.
 const QUANTISATION: f32 = 0.0136;
 

@@ -1,8 +1,8 @@
-//! Centring and rotation: most of what tells documents apart is moved into the leading coordinates.
+//! Centering and rotation: most of what tells documents apart is moved into the leading coordinates.
 //!
 //! A document d (divided by its norm under cosine, multiplied with a power of two otherwise) becomes c = d - mean, so
 //! that q.d = q.mean + q.c, and then y = A c; a query becomes z = A q. The rows of A are the principal axes of a sample
-//! of the centred documents, cut into three segments ([`Segments`]) in each of which a random rotation spreads the
+//! of the centered documents, cut into three segments ([`Segments`]) in each of which a random rotation spreads the
 //! coordinates evenly: int8 codes of equal ranges lose least. Answers do not depend on A, which is why its draws need
 //! not be Philox and its arithmetic may differ between processors; only the bound below must hold for the A used.
 //!
@@ -43,10 +43,10 @@ use crate::base::{Error, Result};
 use super::bound::Slack;
 use super::score::{Metric, factor};
 
-/// Documents that are centred and rotated at once: their f32 rows stay in the second cache.
+/// Documents that are centered and rotated at once: their f32 rows stay in the second cache.
 pub(crate) const TOGETHER: usize = 128;
 
-/// Above the relative rounding of a centred row to f32, which its measured norm has gone through.
+/// Above the relative rounding of a centered row to f32, which its measured norm has gone through.
 pub(crate) const OF_NORM: f64 = 1.0 / (1_u64 << 23) as f64;
 
 /// Near-orthogonality below which the derivation is used at all.
@@ -98,7 +98,7 @@ pub(crate) const STEP: usize = 16;
 /// Mean and principal axes of a corpus.
 #[derive(Clone, Debug)]
 pub(crate) struct Axes {
-    /// What coordinates are multiplied with before they are centred; 1 under cosine, where rows are normed.
+    /// What coordinates are multiplied with before they are centered; 1 under cosine, where rows are normed.
     pub(crate) unit: f64,
     pub(crate) mean: Vec<f32>,
     /// One axis after the other, the widest first.
@@ -142,17 +142,17 @@ impl Axes {
         let covariances = run.map(
             rows.len().div_ceil(TOGETHER * piece),
             || (vec![0.0; width], vec![0.0; width * TOGETHER]),
-            |(buffer, centred), item, ticker| {
+            |(buffer, centered), item, ticker| {
                 let mut covariance = Mat::<f32>::zeros(width, width);
                 for part in item * piece..((item + 1) * piece).min(rows.len().div_ceil(TOGETHER)) {
                     ticker.check()?;
                     let rows = chunk(&rows, part);
-                    for (&r, centred) in rows.iter().zip(centred.chunks_exact_mut(width)) {
+                    for (&r, centered) in rows.iter().zip(centered.chunks_exact_mut(width)) {
                         let row = corpus.finite_row(run.isa, r, buffer)?;
                         let factor = factor(metric, metric.squared_norm(run.isa, row), unit);
-                        centre(row, factor, &mean, centred);
+                        center(row, factor, &mean, centered);
                     }
-                    let x = MatRef::from_row_major_slice(&centred[..rows.len() * width], rows.len(), width);
+                    let x = MatRef::from_row_major_slice(&centered[..rows.len() * width], rows.len(), width);
                     matmul(&mut covariance, Accum::Add, x.transpose(), x, 1.0, Par::Seq);
                 }
                 Ok(covariance)
@@ -195,7 +195,7 @@ fn chunk(rows: &[usize], item: usize) -> &[usize] {
 }
 
 /// `row * factor - mean`, in f64 and then rounded to f32 once.
-pub(crate) fn centre(row: &[f32], factor: f64, mean: &[f32], out: &mut [f32]) {
+pub(crate) fn center(row: &[f32], factor: f64, mean: &[f32], out: &mut [f32]) {
     for ((out, &x), &mean) in out.iter_mut().zip(row).zip(mean) {
         *out = (f64::from(x) * factor - f64::from(mean)) as f32;
     }
@@ -218,7 +218,7 @@ fn random_orthogonal(n: usize, seed: u64) -> Mat<f64> {
     Mat::from_fn(n, n, |_, _| draw()).qr().compute_Q()
 }
 
-/// A centring and a rotation, with what they are worth.
+/// A centering and a rotation, with what they are worth.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     unit: f64,

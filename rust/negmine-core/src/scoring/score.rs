@@ -72,7 +72,7 @@ pub(crate) fn unit_for(largest: f32) -> f64 {
     libm::ldexp(1.0, -exponent)
 }
 
-/// What a row's coordinates are multiplied with before they are quantised: under cosine the inverse norm.
+/// What a row's coordinates are multiplied with before they are quantized: under cosine the inverse norm.
 pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
     match metric {
         Metric::Cosine if squared_norm == 0.0 => 0.0,

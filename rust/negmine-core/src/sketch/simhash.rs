@@ -36,7 +36,7 @@ impl SimHash {
     /// `m` bits in signatures of `tau`; `center` is subtracted from rows, in f32, before they are hashed.
     ///
     /// # Errors
-    /// Sizes out of range, `tau` that does not divide `m`, a centre of another width or that is not finite.
+    /// Sizes out of range, `tau` that does not divide `m`, a center of another width or that is not finite.
     pub fn new(m: usize, tau: usize, dim: usize, seed: u64, center: Option<Vec<f32>>) -> Result<Self> {
         if tau == 0 || tau > MAX_TAU {
             return Err(Error::Value { argument: "tau", rule: "from 1 to 31", got: tau.to_string() });
@@ -126,7 +126,7 @@ impl SimHash {
         Hasher { hash: self, codes: self.projections.scratch(), rows: Vec::new(), words: Vec::new() }
     }
 
-    /// Row `r`, with the centre subtracted, in a buffer; it may hold what is not finite.
+    /// Row `r`, with the center subtracted, in a buffer; it may hold what is not finite.
     fn centered(&self, rows: &Rows<'_>, r: usize, isa: Isa, buffer: &mut [f32]) {
         rows.copy_row(isa, r, buffer);
         for (x, c) in buffer.iter_mut().zip(self.center.iter().flatten()) {
@@ -134,7 +134,7 @@ impl SimHash {
         }
     }
 
-    /// Refuses a row that holds what is not finite, by itself or without the centre.
+    /// Refuses a row that holds what is not finite, by itself or without the center.
     fn check_row(&self, rows: &Rows<'_>, r: usize, isa: Isa) -> Result<()> {
         let mut buffer = vec![0.0; self.dim()];
         rows.finite_row(isa, r, &mut buffer)?;

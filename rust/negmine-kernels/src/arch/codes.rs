@@ -34,7 +34,7 @@ pub struct Panel<'a> {
     pub codes: &'a [u8],
     /// The scale of each document's codes.
     pub scale: &'a [f32; PANEL],
-    /// What the query's error weight is multiplied with: the norm of the document's quantisation error.
+    /// What the query's error weight is multiplied with: the norm of the document's quantization error.
     pub error: &'a [f32; PANEL],
     /// What the query's norm weight is multiplied with: the norm of the document.
     pub norm: &'a [f32; PANEL],

@@ -1,4 +1,4 @@
-//! A tile of quantised queries, arranged the way the panel scans read it.
+//! A tile of quantized queries, arranged the way the panel scans read it.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ pub(crate) const BLOCK: usize = 6;
 /// The same, rounded up to a vector; the places beyond the queries hold zeros or what an earlier query left.
 pub(crate) const PLACES: usize = 8;
 
-/// Quantised queries, arranged for [`scan_panel`](crate::dot_i8::scan_panel). Built once per tile; thresholds change
+/// Quantized queries, arranged for [`scan_panel`](crate::dot_i8::scan_panel). Built once per tile; thresholds change
 /// between panels.
 #[derive(Clone, Debug)]
 pub struct QueryTile {

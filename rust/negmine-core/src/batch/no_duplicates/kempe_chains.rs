@@ -2,7 +2,7 @@
 //! step only by moving others.
 //!
 //! The rows of two steps that conflict with each other form chains, and a chain that changes sides as a whole leaves both
-//! steps without conflict (Kempe 1879; with two ids a row it is the proof that a bipartite graph needs no more colours
+//! steps without conflict (Kempe 1879; with two ids a row it is the proof that a bipartite graph needs no more colors
 //! than its largest degree, König 1916). A row goes into another step if the chains of its rivals there can change sides
 //! without bringing its rivals here along; rows without rivals make up the numbers.
 

@@ -6,7 +6,7 @@
 //! (closer to the second, row), the first so many go left, and centroids are the normed sums of both sides; until the
 //! mean score of a row with its own centroid gains less than `LEAST_GAIN`. It starts from two rows, drawn by the node's
 //! number in the tree, so a split is a pure function of its rows, whatever the schedule. Leaves are numbered from left to
-//! right: neighbours in number are neighbours in the tree.
+//! right: neighbors in number are neighbors in the tree.
 
 use std::sync::Mutex;
 

@@ -19,7 +19,7 @@ use crate::base::Result;
 use crate::base::order::{from_sortable_bits, sortable_bits};
 use crate::base::parallel::Run;
 
-use super::centroids_i8::{Centres, unit_of};
+use super::centroids_i8::{Centers, unit_of};
 use super::quantized_rows::Codes;
 
 /// Clusters of a row's list.
@@ -42,7 +42,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Own clusters and their neighbours in the tree, without scores.
+    /// Own clusters and their neighbors in the tree, without scores.
     pub(crate) fn around(labels: &[u32], clusters: usize) -> Self {
         let depth = DEPTH.min(clusters);
         let mut entries = Vec::with_capacity(labels.len() * depth);
@@ -71,11 +71,11 @@ impl Lists {
 }
 
 impl Lists {
-    /// Gives the entries scores as the centres are now.
+    /// Gives the entries scores as the centers are now.
     pub(crate) fn rescore(
         &mut self,
         codes: &Codes,
-        centres: &Centres,
+        centers: &Centers,
         labels: &[u32],
         run: &Run<'_>,
     ) -> Result<()> {
@@ -91,10 +91,10 @@ impl Lists {
                     let r = (item * BLOCK + i) as u32;
                     clusters.clear();
                     clusters.extend(list.iter().map(|entry| entry.cluster));
-                    dot_rows_i8(run.isa, codes.row(r), &centres.codes, centres.stride, clusters, dots);
+                    dot_rows_i8(run.isa, codes.row(r), &centers.codes, centers.stride, clusters, dots);
                     let unit = unit_of(codes, r);
                     for (entry, &dot) in list.iter_mut().zip(&*dots) {
-                        entry.score = centres.score(unit, labels[r as usize], entry.cluster, dot);
+                        entry.score = centers.score(unit, labels[r as usize], entry.cluster, dot);
                     }
                 }
                 Ok(())
@@ -104,7 +104,7 @@ impl Lists {
     }
 }
 
-/// Centres in panels, with prices, which rise from panel to panel: the kernel rules out a whole panel by its extremes.
+/// Centers in panels, with prices, which rise from panel to panel: the kernel rules out a whole panel by its extremes.
 struct Panels {
     order: Vec<u32>,
     codes: Aligned<u8>,
@@ -116,7 +116,7 @@ struct Panels {
 const NOTHING: [f32; PANEL] = [0.0; PANEL];
 
 impl Panels {
-    fn new(centres: &Centres, prices: &[f32], width: usize, run: &Run<'_>) -> Self {
+    fn new(centers: &Centers, prices: &[f32], width: usize, run: &Run<'_>) -> Self {
         let (clusters, bytes) = (prices.len(), packed_len(width));
         let mut order: Vec<u32> = (0..clusters as u32).collect();
         order.sort_by(|&a, &b| prices[a as usize].total_cmp(&prices[b as usize]));
@@ -125,15 +125,15 @@ impl Panels {
         let padded = padded_width(width);
         let mut rows = vec![0; bytes];
         for (own, out) in order.chunks(PANEL).zip(codes.chunks_exact_mut(bytes)) {
-            // Places without a centre repeat the last one's numbers, so that they widen no range.
+            // Places without a center repeat the last one's numbers, so that they widen no range.
             let last = own[own.len() - 1] as usize;
-            let (mut scales, mut offsets) = ([centres.scales[last]; PANEL], [-prices[last]; PANEL]);
+            let (mut scales, mut offsets) = ([centers.scales[last]; PANEL], [-prices[last]; PANEL]);
             rows.fill(0);
             for (lane, &j) in own.iter().enumerate() {
                 let j = j as usize;
-                let codes = &centres.codes[j * centres.stride..][..width];
+                let codes = &centers.codes[j * centers.stride..][..width];
                 rows[lane * padded..][..width].copy_from_slice(codes);
-                scales[lane] = centres.scales[j];
+                scales[lane] = centers.scales[j];
                 offsets[lane] = -prices[j];
             }
             pack_panel(run.isa, &rows, width, out);
@@ -194,7 +194,7 @@ impl Lists {
     pub(crate) fn search(
         &mut self,
         codes: &Codes,
-        centres: &Centres,
+        centers: &Centers,
         prices: &[f32],
         labels: &[u32],
         run: &Run<'_>,
@@ -203,7 +203,7 @@ impl Lists {
         if depth == prices.len() {
             return Ok(());
         }
-        let panels = Panels::new(centres, prices, codes.width(), run);
+        let panels = Panels::new(centers, prices, codes.width(), run);
         let slots: Vec<_> = self.entries.chunks_mut(BLOCK * depth).map(Mutex::new).collect();
         run.map(
             slots.len(),
@@ -221,7 +221,7 @@ impl Lists {
                     ticker.check()?;
                     searcher.hits.clear();
                     scan_panel(run.isa, &searcher.tile, panels.view(p), &mut searcher.hits);
-                    searcher.take(&slot, panels.clusters(p), centres, prices, &labels[first..]);
+                    searcher.take(&slot, panels.clusters(p), centers, prices, &labels[first..]);
                 }
                 for (list, best) in slot.chunks_exact_mut(depth).zip(&mut searcher.best) {
                     cut(best, depth);
@@ -254,7 +254,7 @@ impl Searcher {
     }
 
     /// The hits of a panel of clusters; those that the lists hold are known already.
-    fn take(&mut self, lists: &[Entry], clusters: &[u32], centres: &Centres, prices: &[f32], labels: &[u32]) {
+    fn take(&mut self, lists: &[Entry], clusters: &[u32], centers: &Centers, prices: &[f32], labels: &[u32]) {
         let depth = lists.len() / self.units.len().max(1);
         for hit in &self.hits {
             let i = hit.query as usize;
@@ -263,7 +263,7 @@ impl Searcher {
                 continue;
             }
             let (unit, weight) = self.units[i];
-            let score = centres.score(unit, labels[i], cluster, hit.dot);
+            let score = centers.score(unit, labels[i], cluster, hit.dot);
             let best = &mut self.best[i];
             best.push(valued(score - prices[cluster as usize], Entry { cluster, score }));
             if best.len() == 2 * depth {
@@ -274,13 +274,13 @@ impl Searcher {
 }
 
 /// The cluster with room that row `r` scores highest with, the lowest of several.
-pub(crate) fn best_free(codes: &Codes, centres: &Centres, free: &[usize], r: u32, isa: Isa) -> usize {
+pub(crate) fn best_free(codes: &Codes, centers: &Centers, free: &[usize], r: u32, isa: Isa) -> usize {
     let open: Vec<u32> = (0..free.len() as u32).filter(|&j| free[j as usize] > 0).collect();
     let mut dots = vec![0; open.len()];
-    dot_rows_i8(isa, codes.row(r), &centres.codes, centres.stride, &open, &mut dots);
+    dot_rows_i8(isa, codes.row(r), &centers.codes, centers.stride, &open, &mut dots);
     let mut best = (f32::NEG_INFINITY, 0);
     for (&cluster, &dot) in open.iter().zip(&dots) {
-        let score = dot as f32 * centres.scales[cluster as usize];
+        let score = dot as f32 * centers.scales[cluster as usize];
         if score > best.0 {
             best = (score, cluster as usize);
         }

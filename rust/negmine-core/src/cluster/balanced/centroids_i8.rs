@@ -12,7 +12,7 @@ use crate::cluster::members::members_among;
 use super::quantized_rows::{Codes, Sum};
 
 /// Means of clusters, in whole numbers.
-pub(crate) struct Centres {
+pub(crate) struct Centers {
     pub(crate) stride: usize,
     pub(crate) codes: Aligned<i8>,
     pub(crate) scales: Vec<f32>,
@@ -24,10 +24,10 @@ pub(crate) struct Centres {
     sizes: Vec<usize>,
 }
 
-/// A cluster's part of what centres are made of.
+/// A cluster's part of what centers are made of.
 type Slot<'a> = (&'a mut [i8], &'a mut [i64]);
 
-impl Centres {
+impl Centers {
     pub(crate) fn new(codes: &Codes, clusters: usize) -> Self {
         let stride = codes.stride();
         Self {
@@ -41,7 +41,7 @@ impl Centres {
         }
     }
 
-    /// Moves every centre to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows that
+    /// Moves every center to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows that
     /// moved are added and taken away.
     pub(crate) fn update(&mut self, codes: &Codes, labels: &[u32], run: &Run<'_>) -> Result<()> {
         let clusters = self.scales.len();
@@ -100,7 +100,7 @@ impl Centres {
         Ok(())
     }
 
-    /// Half the squared norm of every centre: what squared distances make of prices where sizes are free.
+    /// Half the squared norm of every center: what squared distances make of prices where sizes are free.
     pub(crate) fn half_norms(&self) -> Vec<f32> {
         let rows = self.codes.chunks_exact(self.stride).zip(&self.scales);
         rows.map(|(codes, scale)| {
@@ -134,7 +134,7 @@ mod tests {
 
     /// Few rows and many clusters, so that most lose all their rows at times and get others.
     #[test]
-    fn centres_are_means_of_the_rows_they_have_now() {
+    fn centers_are_means_of_the_rows_they_have_now() {
         let (n, width, clusters) = (12, 5, 6);
         let mut numbers = SplitMix(3);
         let values: Vec<f32> = (0..n * width).map(|_| numbers.draw() as i32 as f32).collect();
@@ -142,16 +142,16 @@ mod tests {
         let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
         let lengths = Lengths::read(&rows, Metric::Cosine, &run).unwrap();
         let codes = Codes::new(&rows, &lengths, &run).unwrap();
-        let mut centres = Centres::new(&codes, clusters);
+        let mut centers = Centers::new(&codes, clusters);
         for _ in 0..200 {
             let labels: Vec<u32> = (0..n).map(|_| (numbers.draw() % clusters as u64) as u32).collect();
-            centres.update(&codes, &labels, &run).unwrap();
-            let mut fresh = Centres::new(&codes, clusters);
+            centers.update(&codes, &labels, &run).unwrap();
+            let mut fresh = Centers::new(&codes, clusters);
             fresh.update(&codes, &labels, &run).unwrap();
-            assert_eq!(centres.sums, fresh.sums);
+            assert_eq!(centers.sums, fresh.sums);
             for j in (0..clusters).filter(|&j| labels.contains(&(j as u32))) {
-                let own = |all: &Centres| all.codes[j * all.stride..(j + 1) * all.stride].to_vec();
-                assert_eq!((own(&centres), centres.scales[j]), (own(&fresh), fresh.scales[j]), "{labels:?}");
+                let own = |all: &Centers| all.codes[j * all.stride..(j + 1) * all.stride].to_vec();
+                assert_eq!((own(&centers), centers.scales[j]), (own(&fresh), fresh.scales[j]), "{labels:?}");
             }
         }
     }

@@ -15,7 +15,7 @@ use super::candidates::{DEPTH, Entry, Lists};
 /// What the width is multiplied with from round to round.
 const SHRINK: f32 = 0.85;
 
-/// Share of a step that is made: all clusters move at once, and neighbours would overshoot together.
+/// Share of a step that is made: all clusters move at once, and neighbors would overshoot together.
 const DAMPING: f32 = 0.7;
 
 /// More rounds than asked for are made, up to so many, while more than one in `UNEVEN` rows is too much or missing somewhere:

@@ -40,7 +40,7 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Quantises rows, normed by `lengths`.
+    /// Quantizes rows, normed by `lengths`.
     pub(crate) fn new(rows: &Rows<'_>, lengths: &Lengths, run: &Run<'_>) -> Result<Self> {
         let stride = rows.width().next_multiple_of(ROW_ALIGNMENT);
         let mut codes = Aligned::zeroed(rows.len() * stride);

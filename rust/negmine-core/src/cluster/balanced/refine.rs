@@ -1,7 +1,7 @@
 //! Refinement of balanced clusters: k-means in which clusters have prices.
 //!
-//! A step moves centres to the means of their rows, scores rows, moves prices until sizes are about even, and lets rows
-//! take what is best for them. Scoring every row with every centre is what costs, so some steps look only at the
+//! A step moves centers to the means of their rows, scores rows, moves prices until sizes are about even, and lets rows
+//! take what is best for them. Scoring every row with every center is what costs, so some steps look only at the
 //! clusters that the last such search found. Sizes need be exact only in the end, where an auction makes them so. (Fixed
 //! sizes make the offset of squared distances a price like any other.)
 
@@ -11,7 +11,7 @@ use crate::base::{Error, Result};
 
 use super::auction::{Allocation, auction};
 use super::candidates::{Lists, best_free};
-use super::centroids_i8::Centres;
+use super::centroids_i8::Centers;
 use super::duplicates::{gather, mixed};
 use super::prices::balance;
 use super::quantized_rows::Codes;
@@ -38,7 +38,7 @@ enum Step {
 
 use Step::{Full, Short};
 
-/// Steps before the last, which is a full one. A search finds more once a step has moved centres away from bisection's, and a
+/// Steps before the last, which is a full one. A search finds more once a step has moved centers away from bisection's, and a
 /// step after it costs less than another search.
 fn steps(quality: Quality) -> &'static [Step] {
     match quality {
@@ -105,20 +105,20 @@ fn refine_all(
     for &label in &labels {
         capacities[label as usize] += 1;
     }
-    let mut centres = Centres::new(codes, clusters);
+    let mut centers = Centers::new(codes, clusters);
     let mut lists = Lists::around(&labels, clusters);
     let mut prices = Vec::new();
     let steps = steps(quality);
     for (number, step) in steps.iter().chain([&Full]).enumerate() {
         let last = number == steps.len();
         stage(run, first + number, all, |run| {
-            centres.update(codes, &labels, run)?;
+            centers.update(codes, &labels, run)?;
             if prices.is_empty() {
-                prices = centres.half_norms();
+                prices = centers.half_norms();
             }
-            lists.rescore(codes, &centres, &labels, run)?;
+            lists.rescore(codes, &centers, &labels, run)?;
             if *step == Full {
-                lists.search(codes, &centres, &prices, &labels, run)?;
+                lists.search(codes, &centers, &prices, &labels, run)?;
             }
             let rounds = if last { LAST_ROUNDS } else { ROUNDS };
             labels = balance(&lists, &mut prices, &capacities, rounds, run)?;
@@ -128,7 +128,7 @@ fn refine_all(
     let Allocation { mut labels, unassigned, mut free } =
         still(run, first + steps.len() + 1, all, |run| auction(&lists, prices, &capacities, labels, run))?;
     for row in unassigned {
-        let cluster = best_free(codes, &centres, &free, row, run.isa);
+        let cluster = best_free(codes, &centers, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
         free[cluster] -= 1;
     }

@@ -1,7 +1,7 @@
 //! Assignment: the nearest centroid of every row, exactly.
 //!
 //! It is exact search for one document with the roles turned: rows are many and never change, centroids are few and
-//! change every round. So rows are quantised once, and a round packs the centroids and multiplies block after block of
+//! change every round. So rows are quantized once, and a round packs the centroids and multiplies block after block of
 //! rows with all their panels. Every product gives an interval that holds the canonical score (`scoring::bound`). The
 //! score of the centroid that a row had before is a threshold; what reaches it raises it further. Where one centroid is
 //! left its score need not be known; where several are, they are scored canonically and the lowest of the best is taken.
@@ -35,7 +35,7 @@ const BLOCK: usize = 96;
 /// Centroids that a row without a label looks at first: without them every centroid of the first panel may be the best.
 const GUESSES: usize = 16;
 
-/// Rows, quantised.
+/// Rows, quantized.
 pub(crate) struct Points<'a, 'c> {
     rows: &'a Rows<'c>,
     metric: Metric,
@@ -76,7 +76,7 @@ struct Block {
 }
 
 impl<'a, 'c> Points<'a, 'c> {
-    /// Quantises rows that are known to be finite.
+    /// Quantizes rows that are known to be finite.
     pub(crate) fn new(
         rows: &'a Rows<'c>,
         metric: Metric,
@@ -220,7 +220,7 @@ impl<'a, 'c> Points<'a, 'c> {
         for (j, (row, codes)) in
             centroids.chunks_exact(width).zip(codes.chunks_exact_mut(self.stride)).enumerate()
         {
-            // As the tile quantised it.
+            // As the tile quantized it.
             let panel = &tile.panels()[j / PANEL];
             quantize_row(run.isa, row, factor(self.metric, panel.squared_norm(j % PANEL), panel.unit), codes);
         }

@@ -1,6 +1,6 @@
 //! The pruned pass of an assignment: a few leading coordinates rule out most centroids of a row.
 //!
-//! Rows are centred and rotated once (`scoring::rotation`), centroids every round, and the first coordinates of both are
+//! Rows are centered and rotated once (`scoring::rotation`), centroids every round, and the first coordinates of both are
 //! multiplied in int8. What they leave is bounded by norms, and what that cannot rule out is multiplied at full width. It
 //! differs from the pruned scan of a search in what is kept: rows, which are many, keep only their leading codes, and
 //! centroids, which are few, are sorted anew each round.
@@ -26,13 +26,13 @@
 //! z'.y'  =  z.y  +  tail(x) tail(c)  +  b(C) - B
 //! ```
 //!
-//! where t and h are rounded up. So z' and y' are quantised as a whole, and `bound` gives z'.y' <= z^.y^ + u e + v n.
+//! where t and h are rounded up. So z' and y' are quantized as a whole, and `bound` gives z'.y' <= z^.y^ + u e + v n.
 //! As |c| (1 - r) <= |y| + tail(c) <= sqrt(2) n, the rotation's term goes to the last one. What the kernel's f32 loses
 //! is at most 2^-22 of the sum of the magnitudes, and |z^.y^| <= u (n + e): weights are widened by `rounding`, four times
 //! that. a(X) and B are off by less than `canonical` of (|X| + |mean|)^2 and of |B|; the canonical score under cosine
 //! likewise, and under squared distances it is off by less than `canonical` of itself.
 //!
-//! Coordinates are below 1 in magnitude, so what underflows in centring and rotating changes a product by less than D
+//! Coordinates are below 1 in magnitude, so what underflows in centering and rotating changes a product by less than D
 //! times `underflow`; the kernel's own, after the division by a row's scale, is allowed for once more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,7 @@ use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
 use crate::scoring::bound::PerLane;
 use crate::scoring::prefix_bound::tail;
-use crate::scoring::rotation::{OF_NORM, Rotation, TOGETHER, centre};
+use crate::scoring::rotation::{OF_NORM, Rotation, TOGETHER, center};
 use crate::scoring::score::factor;
 use crate::scoring::{Metric, Slack};
 
@@ -87,7 +87,7 @@ struct Side {
 /// Rows as they are rotated.
 struct Buffers {
     row: Vec<f32>,
-    centred: Vec<f32>,
+    centered: Vec<f32>,
     rotated: Vec<f32>,
     /// X.mean and XX of each.
     products: Vec<(f64, f64)>,
@@ -95,11 +95,11 @@ struct Buffers {
 
 impl Buffers {
     fn new(width: usize, lead: usize, rows: usize) -> Self {
-        let (centred, rotated) = (vec![0.0; width * rows], vec![0.0; lead * rows]);
-        Self { row: vec![0.0; width], centred, rotated, products: Vec::new() }
+        let (centered, rotated) = (vec![0.0; width * rows], vec![0.0; lead * rows]);
+        Self { row: vec![0.0; width], centered, rotated, products: Vec::new() }
     }
 
-    /// Centres and rotates some rows.
+    /// Centers and rotates some rows.
     fn rotate(
         &mut self,
         rows: &Rows<'_>,
@@ -111,24 +111,24 @@ impl Buffers {
     ) {
         let width = rows.width();
         self.products.clear();
-        for (r, centred) in some.zip(self.centred.chunks_exact_mut(width)) {
+        for (r, centered) in some.zip(self.centered.chunks_exact_mut(width)) {
             let row = rows.row(run.isa, r, &mut self.row);
             let squared = canonical::dot_with(run.isa, row, row);
             let factor = factor(metric, squared, rotation.unit());
-            centre(row, factor, rotation.mean(), centred);
+            center(row, factor, rotation.mean(), centered);
             let mean = canonical::dot_with(run.isa, row, rotation.mean());
             self.products.push((mean * factor, squared * factor * factor));
         }
         let n = self.products.len();
-        rotation.apply(&self.centred[..n * width], lead, &mut self.rotated);
+        rotation.apply(&self.centered[..n * width], lead, &mut self.rotated);
     }
 
     /// X.mean and XX of row `i`, at least |x|, and its tail.
     fn measure(&self, i: usize, rotation: &Rotation, lead: usize, slack: Slack, run: &Run<'_>) -> Measured {
         let width = rotation.width();
-        let (centred, y) =
-            (&self.centred[i * width..(i + 1) * width], &self.rotated[i * lead..(i + 1) * lead]);
-        let norm = canonical::dot_with(run.isa, centred, centred).sqrt() * (1.0 + OF_NORM);
+        let (centered, y) =
+            (&self.centered[i * width..(i + 1) * width], &self.rotated[i * lead..(i + 1) * lead]);
+        let norm = canonical::dot_with(run.isa, centered, centered).sqrt() * (1.0 + OF_NORM);
         let square = canonical::dot_with(run.isa, y, y);
         let (mean, squared) = self.products[i];
         Measured { mean, squared, norm, tail: tail(norm, square, rotation.deviation(lead, slack)) }
@@ -148,7 +148,7 @@ struct Measured {
 }
 
 impl LeadRows {
-    /// Rotates and quantises finite rows, in blocks of `block`, for centroids like these.
+    /// Rotates and quantizes finite rows, in blocks of `block`, for centroids like these.
     pub(crate) fn new(
         rows: &Rows<'_>,
         metric: Metric,

@@ -43,7 +43,7 @@ mod cycles {
 pub(crate) struct Choice<'a, 'c> {
     pub(crate) rows: &'a Rows<'c>,
     pub(crate) metric: Metric,
-    /// What coordinates are multiplied with before they are centred.
+    /// What coordinates are multiplied with before they are centered.
     pub(crate) unit: f64,
     pub(crate) centroids: &'a [f32],
     /// A good centroid of every row.

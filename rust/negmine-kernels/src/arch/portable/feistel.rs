@@ -17,7 +17,7 @@ pub const fn mix(mut x: u32) -> u32 {
 }
 
 /// The text that every instruction set compiles. Positions are the inner loop: a round waits for the one before it, and
-/// neighbours fill that time.
+/// neighbors fill that time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn rounds(

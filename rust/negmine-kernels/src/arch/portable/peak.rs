@@ -1,11 +1,11 @@
-//! Loops that do nothing but multiply and add, as the compiler vectorises them.
+//! Loops that do nothing but multiply and add, as the compiler vectorizes them.
 
 use std::hint::black_box;
 
 /// Independent sums of the portable loops: enough for the pipes of any vector length the compiler picks.
 const SUMS: usize = 64;
 
-/// f32 multiplications and additions as the compiler vectorises them.
+/// f32 multiplications and additions as the compiler vectorizes them.
 pub(crate) fn f32(rounds: u64) -> u64 {
     let (mut sums, factor) = ([1.0_f32; SUMS], black_box(0.5));
     for _ in 0..rounds {
@@ -17,7 +17,7 @@ pub(crate) fn f32(rounds: u64) -> u64 {
     rounds * SUMS as u64
 }
 
-/// Widened multiplications and additions as the compiler vectorises them.
+/// Widened multiplications and additions as the compiler vectorizes them.
 pub(crate) fn int8(rounds: u64) -> u64 {
     let (mut sums, codes) = ([0_i32; SUMS], black_box([3_i8; SUMS]));
     for _ in 0..rounds {

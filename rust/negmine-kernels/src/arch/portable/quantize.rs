@@ -1,4 +1,4 @@
-//! Quantisation of a row, coordinate by coordinate.
+//! Quantization of a row, coordinate by coordinate.
 
 use super::canonical::{LANES, add_lanes};
 

@@ -54,7 +54,7 @@ impl Family {
     }
 }
 
-/// The finaliser of splitmix64: tokens that are not random become so.
+/// The finalizer of splitmix64: tokens that are not random become so.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 #[must_use]

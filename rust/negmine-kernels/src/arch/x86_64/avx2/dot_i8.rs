@@ -4,7 +4,7 @@
 //! cancels; integer sums have no order. The bound is f32 and as `crate::dot_i8` defines it, NaN kept. The panel has
 //! `groups * 256` bytes (checked by the caller).
 //!
-//! Products: `vpmaddubsw` multiplies bytes but adds neighbours in i16 *with saturation*, so the shifted documents (up
+//! Products: `vpmaddubsw` multiplies bytes but adds neighbors in i16 *with saturation*, so the shifted documents (up
 //! to 255) need another way: even and odd bytes of a word are widened apart, by a mask and by a shift, and `vpmaddwd`
 //! multiplies them with the query's even and odd codes, exactly. The usual trick (move the sign of the document to the
 //! query, then `vpmaddubsw` and `vpmaddwd` with ones) also takes four instructions for 32 products, but three of them

@@ -1,4 +1,4 @@
-//! Quantisation of a row on 256-bit vectors.
+//! Quantization of a row on 256-bit vectors.
 //!
 //! As `crate::arch::x86_64::avx512::quantize`, with the sixteen f64 lanes of each sum in four vectors: eight accumulators,
 //! three constants, and the rest of the sixteen registers for one vector of four coordinates at a time.

@@ -1,4 +1,4 @@
-//! Quantisation of a row on 512-bit vectors.
+//! Quantization of a row on 512-bit vectors.
 //!
 //! Two passes, because the scale must be known first; the second finds the row in the L1 cache. Accumulators: for the
 //! norm and for the error sixteen f64 lanes each, in canonical order, multiplied then added, never fused, so the bits are

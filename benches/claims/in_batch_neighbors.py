@@ -1,6 +1,6 @@
 """Clusters of a size against single rows: how many of a row's ten nearest come into its batch (NGAME).
 
-    NEGMINE_DATA=... python benches/claims/in_batch_neighbours.py [--again]
+    NEGMINE_DATA=... python benches/claims/in_batch_neighbors.py [--again]
 
 Balanced clusters, batches of 256 rows, three epochs of a plan for every seed. Points are those of a toy check (around
 made topics), the titles of onet_titles and the abstracts of scifact. Each line tells the worst that the plans' reports
@@ -68,7 +68,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def neighbours(rows: np.ndarray) -> np.ndarray:
+def neighbors(rows: np.ndarray) -> np.ndarray:
     """The ten nearest other rows of each."""
     own = [[row] for row in range(len(rows))]
     return negmine.ExactIndex(rows).search(rows, DEPTH, exclude=own).rows
@@ -97,7 +97,7 @@ def experiment() -> list[Verdict]:
     """All sets and sizes."""
     verdicts = []
     for points, size in itertools.product((toy(), titles(), abstracts()), SIZES):
-        nearest = neighbours(points.rows)
+        nearest = neighbors(points.rows)
         alone = [recall(plan, nearest) for plan in plans(points, 1)]
         made = list(plans(points, size))
         together = [recall(plan, nearest) for plan in made]
@@ -116,10 +116,10 @@ def told(made: list[ClusterPlan]) -> str:
 
 if __name__ == "__main__":
     sources = [
-        "benches/claims/in_batch_neighbours.py",
+        "benches/claims/in_batch_neighbors.py",
         "benches/claims/sets.py",
         "python/negmine/batches/clusters.py",
         "rust/negmine-core/src/batch/cluster_plan.rs",
         "rust/negmine-core/src/cluster/**/*.rs",
     ]
-    run("in_batch_neighbours", sources, experiment)
+    run("in_batch_neighbors", sources, experiment)
