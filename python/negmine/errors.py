@@ -8,6 +8,7 @@ __all__ = [
     "MemoryLimitError",
     "MissingExtraError",
     "NegmineError",
+    "NegmineOSError",
     "NegmineTypeError",
     "NegmineValueError",
     "NegmineWarning",
@@ -24,6 +25,10 @@ class NegmineValueError(NegmineError, ValueError):
 
 class NegmineTypeError(NegmineError, TypeError):
     """An argument has a type that is not accepted, or a name that does not exist."""
+
+
+class NegmineOSError(NegmineError, OSError):
+    """The system refused to write a file, as on a full disk; ``errno`` and ``filename`` are set."""
 
 
 class CorpusChangedError(NegmineValueError):

@@ -16,6 +16,7 @@ from negmine.errors import (
     CorpusChangedError,
     JobError,
     MemoryLimitError,
+    NegmineOSError,
     NegmineTypeError,
     NegmineValueError,
     NegmineWarning,
@@ -473,6 +474,7 @@ def test_bad_input(name: str) -> None:
         (MemoryLimitError, ValueError),
         (CorpusChangedError, ValueError),
         (JobError, ValueError),
+        (NegmineOSError, OSError),
         (NegmineWarning, UserWarning),
     ],
 )

@@ -7,13 +7,28 @@ one path at a time, of which the later wins; jobs have a lock for that.
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
+import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineError, NegmineOSError, NegmineTypeError, NegmineValueError
 
-__all__ = ["as_path", "atomic_file", "check_target", "input_file", "is_leftover", "sync_folder", "write_text"]
+__all__ = [
+    "as_path",
+    "atomic_file",
+    "check_target",
+    "describe",
+    "input_file",
+    "is_leftover",
+    "open_file",
+    "sha256",
+    "sync_folder",
+    "write_text",
+]
 
 _PREFIX, _SUFFIX = ".negmine-", ".tmp"
 
@@ -27,21 +42,55 @@ def as_path(value: object, argument: str) -> Path:
     return Path(value)
 
 
+def describe(path: Path) -> str:
+    """Say what is at a path that should be a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "nothing"
+    kinds = {stat.S_ISREG: "a file", stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((name for is_kind, name in kinds.items() if is_kind(mode)), "a device")
+
+
 def input_file(value: object, argument: str) -> Path:
-    """Read the path of a file that exists."""
+    """Read the path of a file that exists: no folder, and no pipe, which would be waited for."""
     path = as_path(value, argument)
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "nothing"
-        raise NegmineValueError(f"`{argument}` must be a file; got {path}, where there is {what}.")
+        raise NegmineValueError(f"`{argument}` must be a file; got {path}, where there is {describe(path)}.")
     return path
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file for reading without waiting for the writer of a pipe.
+
+    Raises
+    ------
+    OSError
+        The system refuses, or the path is that of a pipe, a socket or a device.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise OSError(errno.EINVAL, f"not a file but {describe(path)}", str(path))
+
+
+def sha256(path: Path) -> str:
+    """Hash the content of a file."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_target(path: Path) -> None:
     """Refuse a path at which no file can be written."""
-    if not path.parent.is_dir():
-        raise NegmineValueError(f"`path` must lie in a folder that exists; got {path}.")
-    if path.is_dir():
-        raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
+    with _named(path):
+        if not path.parent.is_dir():
+            raise NegmineValueError(f"`path` must lie in a folder that exists; got {path}.")
+        if path.is_dir():
+            raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
+        if path.exists() and not path.is_file():
+            # A file that is renamed over a device removes it: root would lose /dev/null.
+            raise NegmineValueError(f"`path` must be a file; got {path}, where there is {describe(path)}.")
 
 
 @contextlib.contextmanager
@@ -59,27 +108,42 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     NegmineValueError
-        The folder does not exist or takes no files, or ``path`` is a folder.
+        The folder does not exist or takes no files, or ``path`` is a folder, a pipe or a device.
+    NegmineOSError
+        The system refuses to write, as on a full disk; the error names ``path``.
     """
     check_target(path)
     # Not `tempfile.mkstemp`, whose files only their owner may read.
     temporary = path.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
     try:
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        # Without the name of the temporary file, which says nothing to anybody.
-        raise NegmineValueError(
-            f"`path` must lie in a folder where files can be made; got {path}: {error.strerror}."
-        ) from error
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with _named(path, temporary):
+            try:
+                temporary.touch(exist_ok=False)
+            except OSError as error:
+                raise NegmineValueError(
+                    f"`path` must lie in a folder where files can be made; got {path}: {error.strerror}."
+                ) from error
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Name ``path`` in the system's errors about it, some of which name no file, or the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        own = {None, str(path), str(path.parent), str(temporary)}
+        if isinstance(error, NegmineError) or (error.filename and str(error.filename)) not in own:
+            raise
+        raise NegmineOSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -95,8 +159,9 @@ def is_leftover(path: Path) -> bool:
 
 def sync_folder(folder: Path) -> None:
     """Make renames and removals in a folder survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with _named(folder):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
