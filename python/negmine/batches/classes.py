@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.arrays import Csr, as_labels
 from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.digests import digest
@@ -17,9 +18,6 @@ from negmine.batches.plan import Array, StreamPlan, steps_of_stream
 from negmine.errors import NegmineValueError
 
 __all__ = ["ClassBalancedPlan", "class_balanced_plan"]
-
-#: Of the digest: raised when the same arguments come to give other batches.
-_FORMAT = "negmine class_balanced_plan 1"
 
 
 @short_repr
@@ -145,7 +143,7 @@ def class_balanced_plan(
         batches_per_step=int(batches_per_step),
         batches_per_epoch=batches,
         seed=start,
-        digest=digest(_FORMAT, [size, each, int(batches_per_step), batches, start], [read]),
+        digest=digest(formats.CLASS_BALANCED_PLAN.tag, [size, each, int(batches_per_step), batches, start], [read]),
         report={
             "rows": len(read),
             "rows_per_epoch": batches * size,

@@ -9,18 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_real, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, PackedPlan, rows_of_batch, whole_steps
-from negmine.clustering.guarantee import _GUARANTEE, ClusterGuarantee
+from negmine.clustering.guarantee import ClusterGuarantee
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["ClusterPlan", "cluster_plan", "random_rows"]
-
-#: Of the digest: raised when the same arguments come to give other batches.
-_FORMAT = "negmine batch_plan 1"
 
 
 @short_repr
@@ -153,7 +151,7 @@ def cluster_plan(
         batches_per_step=per_step,
         batches_per_epoch=batches,
         seed=start,
-        digest=digest(_FORMAT, [size, per_step, random, mode, rest, start], [labels]),
+        digest=digest(formats.CLUSTER_PLAN.tag, [size, per_step, random, mode, rest, start], [labels]),
         report={
             "rows": len(labels),
             "rows_per_epoch": batches * size,
@@ -179,7 +177,7 @@ def _said(guarantee: object, labels: Array) -> dict[str, float | None]:
         return {}
     if not isinstance(guarantee, ClusterGuarantee):
         raise NegmineTypeError(f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}.")
-    if guarantee.digest != digest(_GUARANTEE, [], [labels]):
+    if guarantee.digest != digest(formats.CLUSTER_GUARANTEE.tag, [], [labels]):
         raise NegmineValueError(
             f"`guarantee` must be of these clusters; got that of others, {len(guarantee.delta)} of them."
         )

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from negmine._core import formats
 from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
@@ -19,9 +20,6 @@ from negmine.batches.plan import Array, BatchPlan, Last, Plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["MixturePlan", "mixture_plan"]
-
-#: Of the digest: raised when the same arguments come to give other batches.
-_FORMAT = "negmine mixture_plan 1"
 
 
 @short_repr
@@ -181,7 +179,7 @@ def mixture_plan(
         batches_per_step=per_step,
         batches_per_epoch=int(steps.sum()) * per_step,
         seed=start,
-        digest=digest(_FORMAT, [digests, mode, steps.tolist(), start], []),
+        digest=digest(formats.MIXTURE_PLAN.tag, [digests, mode, steps.tolist(), start], []),
         report={
             "rows": int(offsets[-1]),
             "offsets": offsets.tolist(),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.arrays import Ids, as_array, as_labels, describe_kind
 from negmine._core.digests import digest
 from negmine._core.options import (
@@ -24,9 +25,6 @@ from negmine.batches.plan import Array, PackedPlan
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
-
-#: Of the digest: raised when the same arguments come to give other batches.
-_FORMAT = "negmine no_duplicate_plan 1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,7 +246,7 @@ def no_duplicate_plan(
         bound_id=bound_id,
         batches_per_epoch=plan.emitted * per_step,
         seed=start,
-        digest=digest(_FORMAT, [size, per_step, flag, mode, rest, start, steps], tables),
+        digest=digest(formats.NO_DUPLICATE_PLAN.tag, [size, per_step, flag, mode, rest, start, steps], tables),
         report={
             "rows": n,
             "rows_per_epoch": n + repeated - left_out,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.arrays import Csr, as_array, as_float64s, as_int64s
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
@@ -19,9 +20,6 @@ from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineValueError
 
 __all__ = ["TopicPlan", "sample_balanced_margins", "topic_plan"]
-
-#: Of the digest: raised when the same arguments come to give other batches.
-_FORMAT = "negmine topic_plan 1"
 
 
 @short_repr
@@ -148,7 +146,7 @@ def topic_plan(
         batches_per_step=int(per_step),
         batches_per_epoch=batches,
         seed=start,
-        digest=digest(_FORMAT, [size, int(per_step), mixed, mode, random, batches, start], [labels]),
+        digest=digest(formats.TOPIC_PLAN.tag, [size, int(per_step), mixed, mode, random, batches, start], [labels]),
         report={
             "rows": len(labels),
             "rows_per_epoch": batches * size,

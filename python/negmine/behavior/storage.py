@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from negmine._core.formats import BEHAVIOR_TABLE, corrupt
 from negmine.behavior import hashing
 from negmine.behavior.hashing import Hasher, Identity
 from negmine.errors import NegmineValueError
 
-__all__ = ["FORMAT", "read", "same_hash", "write"]
+__all__ = ["read", "same_hash", "write"]
 
-#: Raised when the meaning of the bytes changes.
-FORMAT = 2
-
-_MAGIC = b"negm-bse"
-#: Magic, format, whether decayed, kind of hash, its four numbers, users, width, and the digest of what else decides it.
+#: Magic, version, whether decayed, kind of hash, its four numbers, users, width, digest of what else decides it.
 _HEADER = struct.Struct("<8sII8s6Q32s")
 _CHECKSUM = hashlib.sha256().digest_size
 
@@ -31,7 +28,7 @@ def write(
     decayed = counts.dtype == np.float32
     kind, numbers, digest = hashing.identity(hasher)
     sizes = (*numbers.values(), len(sums), sums.shape[3])
-    parts = [_HEADER.pack(_MAGIC, FORMAT, decayed, kind.encode(), *sizes, digest)]
+    parts = [_HEADER.pack(BEHAVIOR_TABLE.magic, BEHAVIOR_TABLE.version, decayed, kind.encode(), *sizes, digest)]
     arrays: tuple[npt.NDArray[Any], ...] = (removals, sums, counts)
     for array, dtype in zip(arrays, _dtypes(decayed), strict=True):
         parts.append(array.astype(dtype, copy=False).tobytes())
@@ -41,13 +38,13 @@ def write(
 
 def read(raw: bytes, hasher: Hasher) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Removals, sums and counts; nothing is read before it is known to be there and unchanged."""
-    if len(raw) < _HEADER.size + _CHECKSUM or raw[: len(_MAGIC)] != _MAGIC:
+    if len(raw) < _HEADER.size + _CHECKSUM or not raw.startswith(BEHAVIOR_TABLE.magic):
         raise NegmineValueError(f"`data` must be the bytes of a behavior table; got {len(raw)} other bytes.")
     _, version, decayed, kind, *sizes, digest = _HEADER.unpack_from(raw)
-    if version != FORMAT:
-        raise NegmineValueError(f"`data` must be of format {FORMAT}; got format {version}.")
+    if version != BEHAVIOR_TABLE.version:
+        raise NegmineValueError(f"`data` must be of version {BEHAVIOR_TABLE.version}; got version {version}.")
     if hashlib.sha256(raw[:-_CHECKSUM]).digest() != raw[-_CHECKSUM:]:
-        raise NegmineValueError("`data` must be as it was written; got bytes that do not match their checksum.")
+        raise corrupt("`data`")
     *numbers, n_users, width = sizes
     ours = hashing.identity(hasher).numbers
     theirs = Identity(kind.rstrip(b"\0").decode("ascii", "replace"), dict(zip(ours, numbers, strict=True)), digest)

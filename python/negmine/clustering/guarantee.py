@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.arrays import as_numpy
 from negmine._core.digests import digest
 from negmine._core.options import refuse_unknown_options
@@ -17,9 +18,6 @@ from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
 
 __all__ = ["ClusterGuarantee", "cluster_guarantee"]
-
-
-_GUARANTEE = "negmine cluster_guarantee 1"
 
 
 @short_repr
@@ -118,7 +116,7 @@ def cluster_guarantee(
             pairs = slice(begin, begin + _BLOCK)
             gap = points[queries[pairs]].astype(np.float64) - targets[lists.items[pairs]].astype(np.float64)
             epsilon = max(epsilon, float(np.sqrt((gap**2).sum(axis=1)).max()))
-    return ClusterGuarantee(delta, epsilon, digest(_GUARANTEE, [], [labels]))
+    return ClusterGuarantee(delta, epsilon, digest(formats.CLUSTER_GUARANTEE.tag, [], [labels]))
 
 
 #: Rows whose distances are taken together.

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from negmine._core.formats import HASH_STATE
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sketches.simhash import SimHash
 
@@ -108,7 +109,7 @@ class Hashed(nn.Module):
         center = None if hasher.center is None else torch.from_numpy(hasher.center.copy())
         # A state dict holds integers of 64 bits with a sign at most where it is read safely: the seed goes as text.
         return {
-            "format": 1,
+            "format": HASH_STATE.version,
             "m": hasher.m,
             "tau": hasher.tau,
             "dim": hasher.dim,
@@ -124,8 +125,8 @@ class Hashed(nn.Module):
         state : dict
             What :meth:`get_extra_state` gave.
         """
-        if not isinstance(state, dict) or state.get("format") != 1:
-            raise NegmineValueError(f"`state` must be that of a hash, of format 1; got {state!r}.")
+        if not isinstance(state, dict) or state.get("format") != HASH_STATE.version:
+            raise NegmineValueError(f"`state` must be that of a hash, of format {HASH_STATE.version}; got {state!r}.")
         for name in ("m", "tau", "dim"):
             if state[name] != getattr(self.hasher, name):
                 raise NegmineValueError(

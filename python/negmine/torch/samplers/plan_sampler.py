@@ -23,14 +23,12 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler, Sampler
 
+from negmine._core import formats
 from negmine._core.options import check_epoch, check_integer, refuse_unknown_fields
 from negmine.batches import BatchPlan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 
 __all__ = ["PlanBatchSampler", "PlanBatches", "RaggedBatchSampler"]
-
-#: Of a state: raised when the same numbers come to mean another place.
-FORMAT = "negmine batch sampler 1"
 
 
 class PlanBatches(Sampler[list[int]]):
@@ -195,7 +193,7 @@ class PlanBatches(Sampler[list[int]]):
 
     def _state(self, epoch: int, position: int, plan: BatchPlan) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": formats.BATCH_SAMPLER.tag,
             "epoch": epoch,
             "position": position,
             "seed": plan.seed,
