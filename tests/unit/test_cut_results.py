@@ -13,6 +13,7 @@ import pytest
 
 import negmine
 from negmine import CandidatePool, Clusters, Eligibility, ExactIndex, HardNegativeMiner, HardNegatives
+from negmine._core import archive, formats
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 N, DOCUMENTS, DEPTH = 6, 40, 9
@@ -66,13 +67,11 @@ def changed(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def test_changed_files_of_pools_end_in_errors_of_negmine(pool: CandidatePool, tmp_path: Path) -> None:
     pool.save(tmp_path / "pool.npz")
-    with np.load(tmp_path / "pool.npz") as archive:
-        arrays = dict(archive)
+    header, arrays = archive.read(tmp_path / "pool.npz", formats.CANDIDATE_POOL)
     refused = 0
-    for name in arrays.keys() - {"header"}:
-        rest = {other: array for other, array in arrays.items() if other != name}
+    for name in arrays:
         for _, array in [("gone", None), *changed(arrays[name])]:
-            np.savez(tmp_path / "changed.npz", **(rest if array is None else {**rest, name: array}))
+            archive.write(tmp_path / "changed.npz", formats.CANDIDATE_POOL, header, {**arrays, name: array})
             try:
                 use(CandidatePool.load(tmp_path / "changed.npz"))
             except negmine.NegmineError:
@@ -85,9 +84,9 @@ def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, t
     columns = dataclasses.replace(pool, indices=np.asfortranarray(pool.indices), scores=np.asfortranarray(pool.scores))
     assert use(columns) == use(pool)
     pool.save(tmp_path / "pool.npz")
-    with np.load(tmp_path / "pool.npz") as archive:
-        arrays = dict(archive)
-    np.savez(tmp_path / "columns.npz", **arrays | {"indices": np.asfortranarray(pool.indices)})
+    header, arrays = archive.read(tmp_path / "pool.npz", formats.CANDIDATE_POOL)
+    arrays["indices"] = np.asfortranarray(pool.indices)
+    archive.write(tmp_path / "columns.npz", formats.CANDIDATE_POOL, header, arrays)
     assert use(CandidatePool.load(tmp_path / "columns.npz")) == use(pool)
 
 
@@ -116,15 +115,14 @@ def test_pools_cut_by_hand(pool: CandidatePool, change: Callable[[Any], dict[str
 def test_changed_files_of_negatives_name_the_file(pool: CandidatePool, tmp_path: Path) -> None:
     path = tmp_path / "negatives.npz"
     pool.select(3).save(path)
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    np.savez(path, **arrays | {"indices": arrays["indices"][:, :2]})
+    header, arrays = archive.read(path, formats.HARD_NEGATIVES)
+    archive.write(path, formats.HARD_NEGATIVES, header, arrays | {"indices": arrays["indices"][:, :2]})
     with pytest.raises(NegmineValueError, match=r"whole hard negatives file; got '.*negatives.npz': `scores` "):
         HardNegatives.load(path)
-    np.savez(path, **{name: array for name, array in arrays.items() if name != "report_self"})
+    archive.write(path, formats.HARD_NEGATIVES, header, arrays | {"report_self": None})
     with pytest.raises(NegmineValueError, match="has no 'report_self'"):
         HardNegatives.load(path)
-    np.savez(path, **arrays | {"indices": np.asfortranarray(arrays["indices"])})
+    archive.write(path, formats.HARD_NEGATIVES, header, arrays | {"indices": np.asfortranarray(arrays["indices"])})
     assert HardNegatives.load(path).indices.flags.c_contiguous
 
 
@@ -132,13 +130,12 @@ def test_files_of_clusters_and_signatures_without_an_array(tmp_path: Path) -> No
     minhash = negmine.MinHash(8)
     minhash.save(tmp_path / "signatures.npz", minhash.signatures([["a"]]))
     negmine.kmeans(ROWS, n_clusters=2).save(tmp_path / "clusters.npz")
-    for name, missing, load in (
-        ("clusters.npz", "centroids", Clusters.load),
-        ("signatures.npz", "signatures", negmine.MinHash.load),
+    for name, form, missing, load in (
+        ("clusters.npz", formats.CLUSTERS, "centroids", Clusters.load),
+        ("signatures.npz", formats.SIGNATURES, "signatures", negmine.MinHash.load),
     ):
-        with np.load(tmp_path / name) as archive:
-            arrays = {key: archive[key] for key in archive.files if key != missing}
-        np.savez(tmp_path / name, **arrays)
+        header, arrays = archive.read(tmp_path / name, form)
+        archive.write(tmp_path / name, form, header, arrays | {missing: None})
         with pytest.raises(NegmineValueError, match=f"has no '{missing}'"):
             load(tmp_path / name)
 

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 import negmine
 import oracle_sketches
 from negmine import MinHash, near_duplicates
-from negmine._core import archive
+from negmine._core import archive, formats
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.sketches.minhash import FORMAT, hash_tokens
+from negmine.sketches.minhash import hash_tokens
 
 # ---- signatures
 
 
 def test_golden_signatures() -> None:
-    # A change here is a new sketches.FORMAT.
+    # A change here is a new version of formats.MINHASH.
     sets = [[], [1], range(70), range(600), ["a", "b"], ["a b", "é"]]
     found = [MinHash(128).signatures([one]) for one in sets]
-    assert FORMAT == 1
+    assert formats.MINHASH.version == 1
     assert found[1][0, :4].tolist() == GOLDEN_WORDS
     assert hashlib.sha256(np.concatenate(found).tobytes()).hexdigest() == GOLDEN_DIGEST
 
@@ -83,12 +83,12 @@ def test_files(tmp_path: Path) -> None:
     loaded, again = MinHash.load(tmp_path / "a.npz")
     assert loaded == minhash == pickle.loads(pickle.dumps(minhash))
     assert again.tolist() == words.tolist()
-    header = {"format": FORMAT + 1, "k": 16, "tau": 2, "b": 4, "seed": 5}
-    archive.write(tmp_path / "b.npz", "minhash signatures", header, {"signatures": words})
-    with pytest.raises(NegmineValueError, match="format 1; got format 2"):
+    header = {"minhash": formats.MINHASH.version + 1, "k": 16, "tau": 2, "b": 4, "seed": 5}
+    archive.write(tmp_path / "b.npz", formats.SIGNATURES, header, {"signatures": words})
+    with pytest.raises(NegmineValueError, match="version 1 of minhash; got version 2"):
         MinHash.load(tmp_path / "b.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-40])
-    with pytest.raises(NegmineValueError, match="`path` must be"):
+    with pytest.raises(NegmineValueError, match=r"corrupt: checksum mismatch in .*c\.npz"):
         MinHash.load(tmp_path / "c.npz")
 
 

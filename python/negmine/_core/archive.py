@@ -1,29 +1,60 @@
-"""Pools and negatives in one ``.npz`` file each: written to the side and renamed, read without pickle."""
+"""Results in one ``.npz`` file each: written whole or not at all, read without pickle, checked before they are read.
+
+The file is a ZIP archive of ``.npy`` members, stored without compression, as ``numpy.load`` reads it. Its member
+``header`` lists all others with their types, shapes and CRC-32, and carries a SHA-256 of itself. A reader compares the
+sizes of members with the header before it allocates memory for them, so that a small file cannot ask for a large one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import struct
+import tokenize
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from types import NoneType
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core import files
+from negmine._core import files, headers
+from negmine._core.formats import Format, corrupt
 from negmine.errors import NegmineError, NegmineValueError
 
-__all__ = ["read", "together", "whole", "write"]
+__all__ = ["Entries", "read", "together", "whole", "write"]
 
-#: Raised when what the files hold changes its meaning.
-VERSION = 1
+#: Types of the entries of a header, by name; a float may be written as an integer, and a bool is no integer.
+Entries = Mapping[str, type | tuple[type, ...]]
 
 _HEADER = "header"
 
+#: Bytes of the header's member at most.
+_LONGEST = 1 << 22
 
-def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+#: What damaged archives, and archives of others, make their readers raise.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+)
+
+
+def write(path: str | os.PathLike[str], form: Format, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write ``arrays`` (those that are None are left out) and a JSON header, whole or not at all.
 
     The same content gives the same bytes.
@@ -34,51 +65,170 @@ def write(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], ar
         ``path`` is no path.
     NegmineValueError
         Its folder does not exist, or it is a folder.
+    NegmineOSError
+        The system refuses to write.
     """
-    text = json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)
-    contents = {
-        _HEADER: np.array(text),
-        **{name: array for name, array in arrays.items() if array is not None},
-    }
-    with files.atomic_file(files.as_path(path, "path")) as temporary, temporary.open("wb") as file:
-        np.savez(file, **contents)
+    with files.atomic_file(files.as_path(path, "path")) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        members = {
+            name: _write_member(archive, name, np.asarray(array)) for name, array in arrays.items() if array is not None
+        }
+        sealed = headers.seal(form, {**header, "arrays": members})
+        _write_member(archive, _HEADER, np.array(json.dumps(sealed, sort_keys=True)))
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Write an array, and return what the header says of it."""
+    info = zipfile.ZipInfo(_file_name(name))
+    with archive.open(info, "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, array, allow_pickle=False)
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "crc32": info.CRC}
+
+
+def _file_name(name: str) -> str:
+    return f"{name}.npy"
 
 
 def read(
-    path: str | os.PathLike[str], kind: str, entries: Iterable[str] = (), names: Iterable[str] = ()
+    path: str | os.PathLike[str], form: Format, entries: Entries | None = None, names: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read what :func:`write` wrote: a header with these ``entries``, and arrays of which some have these ``names``.
+    """Read what :func:`write` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    form : Format
+        What it must hold.
+    entries : mapping of str to types, optional
+        Entries that its header must have.
+    names : iterable of str, default ()
+        Arrays that it must have.
+
+    Returns
+    -------
+    dict, dict of arrays
+        The header and the arrays.
 
     Raises
     ------
     NegmineValueError
-        There is no such file, it is no such archive, holds something else, or comes from a later version.
+        There is no such file, it is no such archive, holds something else, is of another version, or is damaged.
     """
     source = files.input_file(path, "path")
     try:
-        # Opened here, since NumPy leaves a broken archive open.
-        with source.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header: dict[str, Any] = dict(json.loads(str(arrays.pop(_HEADER))))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
-        raise NegmineValueError(f"`path` must be a {kind} file of negmine; got {os.fspath(path)!r}: {error}") from error
-    if header.get("kind") != kind or header.get("version") != VERSION:
-        raise NegmineValueError(
-            f"`path` must be a {kind} file of version {VERSION}; "
-            f"got {header.get('kind')!r} of version {header.get('version')!r}."
-        )
-    missing = [name for name in entries if name not in header] + [name for name in names if name not in arrays]
+        with files.open_file(source) as file:
+            return _read(file, source, form, entries or {}, names)
+    except OSError as error:
+        raise NegmineValueError(f"`path` must be a file that can be read; got {source}: {error.strerror}.") from error
+
+
+def _read(
+    file: BinaryIO, path: Path, form: Format, entries: Entries, names: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    try:
+        archive = zipfile.ZipFile(file)
+        members = {info.filename: info for info in archive.infolist()}
+    except _UNREADABLE as error:
+        file.seek(0)
+        if file.read(2) == b"PK":
+            raise corrupt(path) from error
+        raise _other(path, form, str(error)) from error
+    if _file_name(_HEADER) not in members:
+        raise _other(path, form, "no header")
+    with archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise _incomplete(path, form, "is compressed")
+        try:
+            _check_sizes(archive, os.fstat(file.fileno()).st_size)
+            text = _read_member(archive, members.pop(_file_name(_HEADER)), most=_LONGEST)
+            content = json.loads(str(text))
+        except _UNREADABLE as error:
+            raise corrupt(path) from error
+        header = headers.unseal(form, content, "path", path)
+        listed = _listed(header.pop("arrays", None), path, form)
+        _check_content(path, form, header, entries, listed, names)
+        if members.keys() != {_file_name(name) for name in listed}:
+            odd = min(members.keys() ^ {_file_name(name) for name in listed})
+            is_extra = odd in members
+            raise _incomplete(path, form, f"{'holds' if is_extra else 'has no'} {odd.removesuffix('.npy')!r}")
+        try:
+            return header, {
+                name: _read_member(archive, members[_file_name(name)], description)
+                for name, description in listed.items()
+            }
+        except _UNREADABLE as error:
+            raise corrupt(path) from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """Refuse members that overlap, of which a small file may hold many."""
+    infos = archive.infolist()
+    if sum(info.file_size for info in infos) > n_bytes or len(set(archive.namelist())) < len(infos):
+        raise zipfile.BadZipFile("members overlap")
+    if any(info.file_size != info.compress_size for info in infos):
+        raise zipfile.BadZipFile("members have two sizes")
+
+
+def _read_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, description: Mapping[str, Any] | None = None, most: int = 1 << 62
+) -> npt.NDArray[Any]:
+    """Read an array, after its own header was compared with what the archive's says and with the member's size."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, _, dtype = parse(member)
+        begin = member.seek(0, os.SEEK_CUR)
+    if (
+        info.file_size > most
+        or begin + math.prod(shape) * dtype.itemsize != info.file_size
+        or min(shape, default=0) < 0
+    ):
+        raise zipfile.BadZipFile(f"{info.filename} has another size than its array")
+    if description is not None and description != {"dtype": dtype.str, "shape": list(shape), "crc32": info.CRC}:
+        raise zipfile.BadZipFile(f"{info.filename} is not what the header says")
+    with archive.open(info) as member:
+        array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        member.read(1)  # the end, at which the CRC is compared
+    return array
+
+
+def _listed(value: object, path: Path, form: Format) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
+        raise _incomplete(path, form, "lists no arrays")
+    return value
+
+
+def _check_content(
+    path: Path,
+    form: Format,
+    header: Mapping[str, Any],
+    entries: Entries,
+    listed: Mapping[str, object],
+    names: Iterable[str],
+) -> None:
+    """Refuse a file without an entry or an array that its kind has."""
+    missing = [name for name in entries if name not in header] + [name for name in names if name not in listed]
     if missing:
-        raise _lacking(path, kind, missing[0])
-    return header, arrays
+        raise _incomplete(path, form, f"has no {missing[0]!r}")
+    for name, kinds in entries.items():
+        allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+        if type(header[name]) not in allowed + ((int,) if float in allowed else ()):
+            words = " or ".join("None" if kind is NoneType else kind.__name__ for kind in allowed)
+            raise NegmineValueError(
+                f"`path` must be a {form.kind} file whose {name!r} is {words}; got {header[name]!r} in {path}."
+            )
 
 
-def _lacking(path: str | os.PathLike[str], kind: str, name: str) -> NegmineValueError:
-    return NegmineValueError(f"`path` must be a whole {kind} file; {os.fspath(path)!r} has no {name!r}.")
+def _other(path: Path, form: Format, why: str) -> NegmineValueError:
+    return NegmineValueError(f"`path` must be a {form.kind} file of negmine; got '{path}': {why}.")
+
+
+def _incomplete(path: str | os.PathLike[str], form: Format, what: str) -> NegmineValueError:
+    return NegmineValueError(f"`path` must be a whole {form.kind} file; {os.fspath(path)!r} {what}.")
 
 
 def together(
-    path: str | os.PathLike[str], kind: str, arrays: Mapping[str, npt.NDArray[Any]], *names: str
+    path: str | os.PathLike[str], form: Format, arrays: Mapping[str, npt.NDArray[Any]], *names: str
 ) -> list[npt.NDArray[Any]] | None:
     """Arrays that a file has all of, or none: None then.
 
@@ -89,14 +239,14 @@ def together(
     """
     missing = [name for name in names if name not in arrays]
     if missing and len(missing) < len(names):
-        raise _lacking(path, kind, missing[0])
+        raise _incomplete(path, form, f"has no {missing[0]!r}")
     return None if missing else [arrays[name] for name in names]
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Say of which file the arrays do not fit each other."""
+def whole(path: str | os.PathLike[str], form: Format) -> Iterator[None]:
+    """Say of which file the entries and the arrays do not fit each other."""
     try:
         yield
-    except NegmineError as error:
-        raise NegmineValueError(f"`path` must be a whole {kind} file; got {os.fspath(path)!r}: {error}") from error
+    except (NegmineError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise NegmineValueError(f"`path` must be a whole {form.kind} file; got {os.fspath(path)!r}: {error}") from error

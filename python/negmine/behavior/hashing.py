@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
+from negmine._core import formats
 from negmine._core.arrays import as_rows
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.sketches.minhash import FORMAT, MinHash, read_sets
+from negmine.sketches.minhash import MinHash, read_sets
 from negmine.sketches.simhash import SimHash, bools
 
 __all__ = ["Hasher", "Identity", "check", "identity", "shape", "signatures"]
@@ -67,4 +68,4 @@ def identity(hasher: Hasher) -> Identity:
         m, tau, dim, seed, center = hasher.identity()
         return Identity("SimHash", {"m": m, "tau": tau, "dim": dim, "seed": seed}, center)
     numbers = {"k": hasher.k, "tau": hasher.tau, "b": hasher.b or 0, "seed": hasher.seed}
-    return Identity("MinHash", numbers, hashlib.sha256(b"minhash signatures %d" % FORMAT).digest())
+    return Identity("MinHash", numbers, hashlib.sha256(b"minhash signatures %d" % formats.MINHASH.version).digest())

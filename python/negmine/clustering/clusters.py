@@ -11,16 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core import archive
+from negmine._core import archive, formats
 from negmine._core.arrays import as_int64s, as_numpy, as_rows
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.options import check_choice, check_integer, check_seed, refuse_unknown_options
 from negmine.errors import NegmineValueError
 
 __all__ = ["Clusters", "balanced_clusters", "kmeans"]
-
-#: What the archive calls itself.
-_KIND = "clusters"
 
 #: Metrics of k-means.
 METRICS = ("cosine", "l2")
@@ -141,7 +138,7 @@ class Clusters:
             ``path`` is no path, or no file can be written there.
         """
         header = {"inertia": self.inertia, "metric": self.metric, "iterations": self.iterations}
-        archive.write(path, _KIND, header, {"labels": self.labels, "centroids": self.centroids})
+        archive.write(path, formats.CLUSTERS, header, {"labels": self.labels, "centroids": self.centroids})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Clusters:
@@ -157,9 +154,10 @@ class Clusters:
         NegmineValueError
             No such file, or a file of something else.
         """
-        entries = ("inertia", "metric", "iterations")
-        header, arrays = archive.read(path, _KIND, entries, ("labels", "centroids"))
-        with archive.whole(path, _KIND):
+        entries: archive.Entries = {"inertia": float, "metric": str, "iterations": int}
+        header, arrays = archive.read(path, formats.CLUSTERS, entries, ("labels", "centroids"))
+        with archive.whole(path, formats.CLUSTERS):
+            check_choice(header["metric"], "metric", METRICS)
             return cls(arrays["labels"], arrays["centroids"], *(header[name] for name in entries))
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core import archive, files
+from negmine._core import archive, files, formats
 from negmine._core.arrays import Ids, check_field
 from negmine._core.extras import require
-from negmine._core.options import check_flag, check_integer, refuse_unknown_options
+from negmine._core.options import check_epoch, check_flag, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.mining import policies
@@ -266,7 +266,7 @@ class HardNegatives:
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        archive.write(path, _KIND, header, arrays | self.report.arrays())
+        archive.write(path, formats.HARD_NEGATIVES, header, arrays | self.report.arrays())
 
     @classmethod
     @refuse_unknown_options("load")
@@ -290,12 +290,13 @@ class HardNegatives:
         NegmineValueError
             There is no such file, it holds something else, or ``pool`` is not the pool of these negatives.
         """
-        header, arrays = archive.read(path, _KIND, ("epoch", "draw", "report"), (*_ARRAYS, *LINE_NAMES))
-        with archive.whole(path, _KIND):
+        form = formats.HARD_NEGATIVES
+        header, arrays = archive.read(path, form, _ENTRIES, (*_ARRAYS, *LINE_NAMES))
+        with archive.whole(path, form):
             negatives = cls(
                 **{name: arrays[name] for name in _ARRAYS},
                 report=Report.from_header(header["report"], arrays),
-                epoch=header["epoch"],
+                epoch=check_epoch(header["epoch"]),
                 draw=Draw(**header["draw"] | {"sampling": policies.from_json(header["draw"]["sampling"])}),
                 pool=pool,
             )
@@ -319,8 +320,8 @@ class HardNegatives:
         return axes
 
 
-#: What a file of :meth:`HardNegatives.save` calls itself.
-_KIND = "hard negatives"
+#: Entries of a file's header, and their types.
+_ENTRIES: archive.Entries = {"epoch": int, "draw": dict, "report": dict}
 
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (

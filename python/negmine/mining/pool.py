@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core import archive
+from negmine._core import archive, formats
 from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file, public_scores
 from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
 from negmine._core.options import check_epoch, refuse_unknown_options
@@ -167,7 +168,7 @@ class CandidatePool:
             "eligible_lowest": None if eligible is None else eligible.lowest,
             "eligible_highest": None if eligible is None else eligible.highest,
         }
-        archive.write(path, _KIND, header, arrays | self.report.arrays())
+        archive.write(path, formats.CANDIDATE_POOL, header, arrays | self.report.arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
@@ -179,12 +180,13 @@ class CandidatePool:
             There is no such file, or it holds something else.
         """
         needed = (*_ARRAYS, "positives_offsets", "positives_items", *LINE_NAMES)
-        header, arrays = archive.read(path, _KIND, ("each", "min_score", "query_offset", "report"), needed)
-        exclude = archive.together(path, _KIND, arrays, "exclude_offsets", "exclude_items")
-        eligible = archive.together(path, _KIND, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
+        form = formats.CANDIDATE_POOL
+        header, arrays = archive.read(path, form, _ENTRIES, needed)
+        exclude = archive.together(path, form, arrays, "exclude_offsets", "exclude_items")
+        eligible = archive.together(path, form, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
         ids = arrays.get("document_ids")
         fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        with archive.whole(path, _KIND):
+        with archive.whole(path, form):
             report = Report.from_header(header["report"], arrays)
             pool = cls(
                 **fields,
@@ -351,8 +353,8 @@ class CandidatePool:
         )
 
 
-#: What a file of :meth:`CandidatePool.save` calls itself.
-_KIND = "candidate pool"
+#: Entries of a file's header, and their types.
+_ENTRIES: archive.Entries = {"each": bool, "min_score": (float, NoneType), "query_offset": int, "report": dict}
 
 #: Fields that are arrays, as they are saved.
 _ARRAYS = (

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import check_field
+from negmine._core.options import check_choice, check_integer
 
 __all__ = ["Reason", "Report", "Source"]
 
@@ -123,7 +124,13 @@ class Report:
     @classmethod
     def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
         """The report from the ``header`` and the ``arrays`` that :meth:`header` and :meth:`arrays` gave."""
-        return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **header)
+        reasons = [reason.name.lower() for reason in Reason]
+        numbers: dict[str, Any] = {name: check_integer(header[name], name, least=0, most=_MOST) for name in _NUMBERS}
+        numbers["short"] = {
+            check_choice(name, "short", reasons): check_integer(rows, "short", least=0, most=_MOST)
+            for name, rows in header["short"].items()
+        }
+        return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **numbers)
 
     def __repr__(self) -> str:
         short = sum(self.short.values())
@@ -140,6 +147,12 @@ class Report:
             lines.append(f"  repeated positives dropped: {self.duplicate_pairs}")
         return "\n".join(lines)
 
+
+#: Entries of :meth:`Report.header` that are numbers.
+_NUMBERS = ("n_documents", "n_rows", "n_unscanned", "zero_documents", "zero_queries", "duplicate_pairs")
+
+#: No number of rows or documents is larger.
+_MOST = 2**63 - 1
 
 #: What :meth:`Report.arrays` calls the lines.
 LINE_NAMES = tuple(f"report_{line}" for line in LINES)

@@ -6,30 +6,26 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core import archive
+from negmine._core import archive, formats
 from negmine._core.arrays import as_offsets, describe_kind
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.options import check_flag, check_integer, check_seed, refuse_unknown_fields
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["FORMAT", "MAX_MINIMA", "MinHash", "Sets", "hash_tokens", "text_bytes"]
-
-#: Raised when signatures of the same sets change: signatures of two formats must not be compared.
-FORMAT = 1
+__all__ = ["MAX_MINIMA", "MinHash", "Sets", "hash_tokens", "text_bytes"]
 
 #: The most minima of a signature.
 MAX_MINIMA = 4096
 
 #: The most bits of a word that is cut to a few bits of each minimum.
 MAX_BITS = 16
-
-_KIND = "minhash signatures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +212,8 @@ class MinHash:
             Other arrays, ``path`` is no path, or no file can be written there.
         """
         words = self._words(signatures, "signatures")
-        header = {"format": FORMAT, "k": self.k, "tau": self.tau, "b": self.b, "seed": self.seed}
-        archive.write(path, _KIND, header, {"signatures": words})
+        header = {"minhash": formats.MINHASH.version, "k": self.k, "tau": self.tau, "b": self.b, "seed": self.seed}
+        archive.write(path, formats.SIGNATURES, header, {"signatures": words})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[MinHash, npt.NDArray[Any]]:
@@ -237,14 +233,16 @@ class MinHash:
         NegmineValueError
             No such file, a file of something else, or signatures of another format, which must be computed again.
         """
-        header, arrays = archive.read(path, _KIND, ("format", "k", "tau", "b", "seed"), ("signatures",))
-        if header.get("format") != FORMAT:
+        entries: archive.Entries = {"minhash": int, "k": int, "tau": int, "b": (int, NoneType), "seed": int}
+        header, arrays = archive.read(path, formats.SIGNATURES, entries, ("signatures",))
+        if header["minhash"] != formats.MINHASH.version:
             raise NegmineValueError(
-                f"`path` must hold signatures of format {FORMAT}; got format {header.get('format')}. "
-                "Compute them again."
+                f"`path` must hold signatures of version {formats.MINHASH.version} of minhash; got version "
+                f"{header['minhash']}. Compute them again."
             )
-        minhash = cls(header["k"], tau=header["tau"], b=header["b"], seed=header["seed"])
-        return minhash, minhash._words(arrays["signatures"], "path")
+        with archive.whole(path, formats.SIGNATURES):
+            minhash = cls(header["k"], tau=header["tau"], b=header["b"], seed=header["seed"])
+            return minhash, minhash._words(arrays["signatures"], "path")
 
     def _words(self, value: npt.ArrayLike, argument: str) -> npt.NDArray[Any]:
         words = np.asarray(value)
