@@ -31,7 +31,7 @@ def marked(negatives: negmine.HardNegatives, mark: int) -> negmine.HardNegatives
     """Make every value of the negatives say `mark`."""
     return replace(
         negatives,
-        rows=np.full_like(negatives.indices, mark % N_DOCUMENTS),
+        indices=np.full_like(negatives.indices, mark % N_DOCUMENTS),
         scores=np.full_like(negatives.scores, mark),
         counts=np.full_like(negatives.counts, mark),
         epoch=mark,

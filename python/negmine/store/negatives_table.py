@@ -1,17 +1,18 @@
 """Mined negatives in a file that the main process replaces and that workers read: how a refresh reaches them.
 
-A DataLoader copies its dataset into persistent workers once; what the main process mines later, they never see. So
-negatives live in a file. To publish is to write the next generation beside it, flush it to the disk, and rename it over
-the old one. The rename is the flip: there is no pointer that could disagree with what it points to, a process that is
-killed at any step leaves the old table or the new one, and the old file lives on, unnamed, for as long as somebody has
-it mapped.
+A DataLoader copies its dataset into persistent workers once, and they never see what the main process mines later. So
+the negatives live in a file. Publishing writes the next generation next to it, flushes it to the disk, and renames it
+over the old one. The rename is the switch: no pointer can disagree with what it points to, a process that is killed at
+any step leaves the old table or the new one, and the old file lives on, unnamed, while any process has it mapped.
 
 A reader asks once per batch whether the name still belongs to the file that it has mapped (one `stat`, a microsecond),
-and maps anew if not. It holds the mapping, so the system cannot give the file's number to another file meanwhile, and
-the comparison is exact, whatever the clock does. A batch is read from one mapping: it is of one generation.
+and maps the new file if not. It holds the mapping, so the system cannot give the file's number to another file
+meanwhile, and the comparison is exact and does not depend on clocks. A batch is read from one mapping: it is of one
+generation.
 
-What is not protected: somebody who edits or cuts the file in place (pages are not checksummed; the header and the size
-are); a folder on a network file system, where other machines see a new generation when their cache of names expires.
+The header and the columns have checksums, which a reader compares when it maps the file: once per generation it reads
+all of it. What is not protected: edits of the file in place after that; a folder on a network file system, where other
+machines see a new generation when their cache of names expires.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class NegativesTable:
 
     :meth:`create` makes one; ``NegativesTable(folder)`` opens one that is there. It pickles as its path and the digest
     of its data set, so that a worker maps the file again instead of receiving its bytes. Writers take turns; readers
-    wait for nobody. Needs a POSIX system.
+    never wait. Needs a POSIX system.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ class NegativesTable:
 
     @property
     def generation(self) -> int:
-        """How often the table has been published, by anybody, up to now."""
+        """How often the table has been published, by any process, up to now."""
         return self.current().generation
 
     def current(self) -> TableRows:
@@ -168,8 +169,12 @@ class NegativesTable:
         """
         try:
             found = os.stat(self._path)  # noqa: PTH116 (half the time of `Path.stat`, once per batch)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NegmineValueError(f"`folder` must hold a table; got {self.folder}, from which it is gone.") from None
+        except OSError as error:
+            raise NegmineValueError(
+                f"`folder` must hold a table that can be read; got {self._path}: {error}"
+            ) from error
         if (found.st_dev, found.st_ino) != self._mapped.place:
             mapped = map_table(self._path)
             _refuse_others(mapped.digest, self.digest, self.folder)

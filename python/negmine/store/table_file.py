@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import math
 import mmap
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,36 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core import files
+from negmine._core import files, headers
+from negmine._core.formats import NEGATIVES_TABLE, corrupt
+from negmine._core.headers import aligned
+from negmine._core.options import MAX_INT32
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
 
-__all__ = ["COLUMNS", "FORMAT", "MappedTable", "TableRows", "map_table", "one_writer", "table_path", "write_table"]
+__all__ = ["COLUMNS", "MappedTable", "TableRows", "map_table", "one_writer", "table_path", "write_table"]
 
 
-#: Raised when tables change their meaning.
-FORMAT = 2
-
-
-_MAGIC = b"negtable"
-
-
-#: Magic, format, bytes of the JSON that follows; then the sha256 of both.
-_PREFIX = struct.Struct("<8sII")
-
-
-_DIGEST_BYTES = 32
-
-
-#: Columns begin at multiples of a cache line.
-_ALIGNMENT = 64
-
-
-#: More than any header takes; what claims more is no table.
-_LONGEST_HEADER = 1 << 16
-
-
+#: Columns in the order of the file, and their types.
 COLUMNS = {
     "query_indices": "<i8",
     "positive_indices": "<i8",
@@ -140,15 +121,20 @@ def one_writer(folder: Path) -> Iterator[None]:
         import fcntl
     except ImportError as error:
         raise NegmineValueError("`folder` must be locked, which needs a POSIX system.") from error
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise NegmineValueError(f"`folder` must be a folder that can be opened; got {folder}: {error}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
             raise NegmineValueError(f"`folder` must lie where it can be locked; got {folder}: {error}") from error
         for entry in folder.iterdir():
-            if files.is_leftover(entry):
-                entry.unlink()
+            if files.is_leftover(entry) and not entry.is_dir():
+                # Where it cannot be removed, the new generation cannot be written either, which says why.
+                with contextlib.suppress(OSError):
+                    entry.unlink()
         yield
     finally:
         os.close(handle)
@@ -156,38 +142,32 @@ def one_writer(folder: Path) -> Iterator[None]:
 
 def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, generation: int = 0) -> None:
     """Put a generation in the place of the one before."""
-    layout, end = {}, 0
-    for name in COLUMNS:
-        array = getattr(columns, name)
-        layout[name] = [end, list(array.shape)]
-        end += _aligned(array.nbytes)
+    content, hashed = [], hashlib.sha256()
+    for name, kind in COLUMNS.items():
+        array = np.ascontiguousarray(getattr(columns, name), dtype=kind)
+        for part in (array.data.cast("B") if array.size else b"", bytes(aligned(array.nbytes) - array.nbytes)):
+            hashed.update(part)
+            content.append(part)
+    n_rows, width = columns.indices.shape
     header = {
         "generation": generation,
         "epoch": columns.epoch,
         "digest": digest,
         "n_documents": n_documents,
-        "columns": layout,
-        "bytes": end,
+        "n_rows": n_rows,
+        "width": width,
+        "sha256": hashed.hexdigest(),
     }
-    text = json.dumps(header, sort_keys=True).encode()
-    head = _PREFIX.pack(_MAGIC, FORMAT, len(text)) + text
-    head += hashlib.sha256(head).digest()
     with files.atomic_file(path) as temporary, temporary.open("wb") as file:
-        file.write(head.ljust(_aligned(len(head)), b"\0"))
-        for name, kind in COLUMNS.items():
-            array = np.ascontiguousarray(getattr(columns, name), dtype=kind)
-            file.write(array.data.cast("B") if array.size else b"")
-            file.write(bytes(_aligned(array.nbytes) - array.nbytes))
-
-
-def _aligned(n: int) -> int:
-    return -(-n // _ALIGNMENT) * _ALIGNMENT
+        file.write(headers.pack(NEGATIVES_TABLE, header))
+        for part in content:
+            file.write(part)
 
 
 def map_table(path: Path) -> MappedTable:
-    """Map a table's file, after its header and its size have been checked."""
+    """Map a table's file, and compare its header, its size and its content with their checksums."""
     try:
-        file = path.open("rb")
+        file = files.open_file(path)
     except (FileNotFoundError, NotADirectoryError):
         raise NegmineValueError(
             f"`folder` must hold a table; got {path.parent}, where there is none: `NegativesTable.create` makes one."
@@ -195,30 +175,45 @@ def map_table(path: Path) -> MappedTable:
     except OSError as error:
         raise NegmineValueError(f"`folder` must hold a table that can be read; got {path}: {error}") from error
     with file:
-        header, begin = _read_header(file.read(_LONGEST_HEADER), path)
+        header, begin = headers.unpack(NEGATIVES_TABLE, file.read(headers.LONGEST), "folder", path)
+        _check_header(header, path)
+        layout, size = _layout(header["n_rows"], header["width"], begin)
         status = os.fstat(file.fileno())
-        size = begin + header["bytes"]
         if status.st_size != size:
             raise NegmineValueError(f"`folder` must hold a whole table; {path} has {status.st_size} bytes of {size}.")
         memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    with memoryview(memory) as content:
+        if hashlib.sha256(content[begin:]).hexdigest() != header["sha256"]:
+            raise corrupt(path)
     columns: dict[str, Any] = {}
-    for name, kind in COLUMNS.items():
-        offset, shape = header["columns"][name]
-        count = int(np.prod(shape))
-        columns[name] = np.frombuffer(memory, kind, count, begin + offset if count else 0).reshape(shape)
+    for name, (offset, shape) in layout.items():
+        count = math.prod(shape)
+        columns[name] = np.frombuffer(memory, COLUMNS[name], count, offset if count else 0).reshape(shape)
     rows = TableRows(header["generation"], header["epoch"], **columns)
     return MappedTable((status.st_dev, status.st_ino), header["digest"], header["n_documents"], rows)
 
 
-def _read_header(start: bytes, path: Path) -> tuple[dict[str, Any], int]:
-    """The header in the first bytes of a file, and where its columns begin."""
-    if len(start) < _PREFIX.size or not start.startswith(_MAGIC):
-        raise NegmineValueError(f"`folder` must hold a table of negmine; {path} is none.")
-    _, version, length = _PREFIX.unpack_from(start)
-    if version != FORMAT:
-        raise NegmineValueError(f"`folder` must hold a table of format {FORMAT}; {path} says {version}.")
-    end = _PREFIX.size + length
-    if hashlib.sha256(start[:end]).digest() != start[end : end + _DIGEST_BYTES]:
-        raise NegmineValueError(f"`folder` must hold a sound table; the checksum of {path} is not that of its header.")
-    header: dict[str, Any] = json.loads(start[_PREFIX.size : end])
-    return header, _aligned(end + _DIGEST_BYTES)
+def _layout(n_rows: int, width: int, begin: int) -> tuple[dict[str, tuple[int, tuple[int, ...]]], int]:
+    """Where each column begins and its shape, and where the last one ends."""
+    layout: dict[str, tuple[int, tuple[int, ...]]] = {}
+    for name, kind in COLUMNS.items():
+        shape = (n_rows, width) if name in ("indices", "scores") else (n_rows,)
+        layout[name] = (begin, shape)
+        begin += aligned(math.prod(shape) * np.dtype(kind).itemsize)
+    return layout, begin
+
+
+def _check_header(header: Mapping[str, Any], path: Path) -> None:
+    """Refuse a header that is sound and says nonsense."""
+    highest = {"generation": 2**64 - 1, "epoch": 2**64 - 1, "n_documents": 2**63 - 1, "n_rows": 2**63 - 1}
+    for name, most in {**highest, "width": MAX_INT32}.items():
+        value = header.get(name)
+        if type(value) is not int or not 0 <= value <= most:
+            raise NegmineValueError(
+                f"`folder` must hold a table whose {name!r} is an integer in [0, {most}]; got {value!r} in {path}."
+            )
+    for name in ("digest", "sha256"):
+        if not isinstance(header.get(name), str):
+            raise NegmineValueError(
+                f"`folder` must hold a table whose {name!r} is a string; got {header.get(name)!r} in {path}."
+            )
