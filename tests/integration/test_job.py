@@ -12,6 +12,8 @@ import pytest
 
 from jobs import MINER, N_DOCUMENTS, N_QUERIES, TILE, WIDTH, arrays, files, options, run
 from negmine import ExactIndex, HardNegativeMiner, Positives, Softmax, errors, io
+from negmine._core import formats, headers
+from negmine.data import fingerprint
 from negmine.data.eligibility import Eligibility
 from negmine.job import merge, mine_to
 
@@ -61,7 +63,7 @@ def test_the_folder_says_where_it_comes_from(undisturbed: Path) -> None:
     said = io.read_negatives(undisturbed / "result.parquet").provenance
     manifest = json.loads((undisturbed / "manifest.json").read_text())
     assert said["fingerprint"] == manifest["fingerprint"]
-    assert said["options"]["sampling"] == {"name": "Softmax", "temperature": 0.05}
+    assert said["options"]["sampling"] == {"name": "softmax", "temperature": 0.05}
     assert said["metric"] == "cosine"
     assert "shard" not in said
 
@@ -233,8 +235,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         ("other tiles", "`tile_queries` is 5, not 4"),
         ("other n", "`shard` is (1, 3), the first one's (0, 2)"),
         ("unfinished", "is not finished"),
-        ("no result", "must hold readable results"),
-        ("no report", "must hold a whole report"),
+        ("no result", "corrupt: checksum mismatch in "),
+        ("no report", "must be a job report file of version 2; got None of version 1"),
         ("no job", "has no manifest.json"),
     ],
 )
@@ -333,7 +335,7 @@ def test_changed_inputs_are_refused_by_name(undisturbed: Path, change: dict[str,
 
 
 def test_another_definition_of_scores_is_another_job(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negmine.job.inputs.CANONICAL_VERSION", 3)
+    monkeypatch.setattr("negmine._core.formats.CANONICAL_SCORE", formats.Format("canonical score", 3))
     with pytest.raises(errors.JobError, match="`canonical_version` was 2 and is 3"):
         run(undisturbed)
 
@@ -398,25 +400,33 @@ def test_a_folder_that_is_no_job_is_refused_and_left_alone(tmp_path: Path, *, re
     with pytest.raises(errors.JobError, match=r"holds .notes\.txt. and no manifest\.json"):
         run(tmp_path, resume=resume)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(errors.JobError, match="`folder` must be a folder; got the file"):
+    with pytest.raises(errors.JobError, match=r"`folder` must be a folder; got .*, where there is a file"):
         run(tmp_path / "notes.txt", resume=resume)
 
 
 def manifest(**changes: Any) -> str:
-    """A manifest with some entries of another type."""
-    whole = {"kind": "negmine job", "format": 1, "negmine": "0", "inputs": {}, "n_queries": 1, "tile_queries": 1}
-    return json.dumps({**whole, "shard": None, **changes})
+    """A manifest with a right checksum, and some entries of another type."""
+    inputs = {"options": {"metric": "ip", "epoch": 0, "num_negatives": 1, "num_random": 0}, "corpus": {"shape": [1, 1]}}
+    whole = {"negmine": "0", "inputs": inputs, "n_queries": 1, "tile_queries": 1, "shard": None, **changes}
+    whole.setdefault("fingerprint", fingerprint.of_inputs(whole["inputs"]))
+    return json.dumps(headers.seal(formats.JOB, whole))
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
         ("{", "readable manifest"),
-        ('{"kind": "negmine job"}', "readable manifest"),
-        ('{"kind": "negmine job", "format": 9}', "of format 9"),
-        ('{"kind": "a job", "format": 1}', "'a job'"),
-        ("[]", "readable manifest"),
+        ("[" * 100_000, "readable manifest"),
+        ('{"kind": "negmine job"}', "version 2; got 'negmine job' of version 1"),
+        ('{"kind": "negmine job", "format": 1}', "version 2; got 'negmine job' of version 1"),
+        ('{"kind": "negmine job", "version": 9}', "of version 9"),
+        ('{"kind": "negmine job", "version": 2}', "corrupt: checksum mismatch in "),
+        ('{"kind": "a job", "version": 2}', "'a job'"),
+        ("[]", "got None of version 1"),
         (manifest(inputs=3), "readable manifest"),
+        (manifest(inputs={}), "readable manifest"),
+        (manifest(fingerprint="0"), "readable manifest"),
+        (manifest(n_queries=-1), "readable manifest"),
         (manifest(shard=[5]), "readable manifest"),
         (manifest(shard=["0", 2]), "readable manifest"),
         (manifest(tile_queries=True), "readable manifest"),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negmine import ExactIndex, HardNegativeMiner, HardNegatives, Positives, errors, io
+from negmine.io import row_groups
 from negmine.io.training import FORMATS
 from negmine.mining import Reason
 
@@ -199,16 +200,35 @@ def test_mined_negatives_that_lack_something_are_refused(tmp_path: Path) -> None
     whole = pq.read_table(path)
     words = pa.array(["tired"] * len(whole))
     reason = whole.schema.get_field_index("reason")
+    scores = whole.schema.get_field_index("negative_scores")
+    ids = whole.schema.get_field_index("negative_ids")
+    queries = whole.schema.get_field_index("query_index")
+    short = pa.array([row[1:] for row in whole["negative_ids"].to_pylist()], whole.schema.field(ids).type)
     for changed, part in (
         (whole.drop_columns(["negative_scores"]), "has no 'negative_scores'"),
+        (whole.append_column("reason", words), "has 2 'reason'"),
         (whole.set_column(reason, "reason", words), "reasons and sources that negmine knows; got 'tired'"),
+        (whole.set_column(scores, "negative_scores", whole["positive_scores"]), "list<element: float>"),
+        (whole.set_column(ids, whole.schema.field(ids), short), "as long as those in 'negative_indices'"),
+        (
+            whole.set_column(queries, "query_index", pa.nulls(len(whole), pa.int64())),
+            "no nulls in column 'query_index'",
+        ),
         (whole.replace_schema_metadata({b"negmine": b"{"}), "does not say that it is one"),
         (whole.replace_schema_metadata({b"negmine": b"[1]"}), "does not say that it is one"),
     ):
-        pq.write_table(changed, path)
+        row_groups.write_tables(path, [changed])
         with pytest.raises(errors.NegmineValueError, match="`path` must ") as caught:
             list(io.read_negatives(path).batches())
         assert part in str(caught.value)
+    first = json.loads(whole.schema.metadata[b"negmine"])
+    del first["version"]
+    row_groups.write_tables(path, [whole.replace_schema_metadata({b"negmine": json.dumps(first)})])
+    with pytest.raises(errors.NegmineValueError, match="of version 2; got 'mined negatives' of version 1"):
+        io.read_negatives(path)
+    pq.write_table(whole, path)
+    with pytest.raises(errors.NegmineValueError, match="has no checksums of its row groups"):
+        io.read_negatives(path)
 
 
 def test_an_error_half_way_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

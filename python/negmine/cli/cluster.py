@@ -20,7 +20,7 @@ from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.clustering.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
-from negmine.io import negatives, tables
+from negmine.io import row_groups, tables
 
 __all__ = ["command"]
 
@@ -147,4 +147,4 @@ def _write(found: Clusters, ids: Ids | None, out: Path) -> None:
         arrow = require("pyarrow", "io", "writing Parquet")
         names = np.arange(len(found.labels)) if ids is None else ids
         columns = {"id": tables.to_array(names), "cluster": tables.to_array(found.labels)}
-        negatives.write_tables(out, [arrow.table(columns)])
+        row_groups.write_tables(out, [arrow.table(columns)])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core import files
 from negmine._core.arrays import CsrLike, Ids, as_ids, as_labels
-from negmine._core.extras import require
+from negmine._core.formats import MINED_NEGATIVES
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import tables
-from negmine.io.records import COLUMNS, KIND, METADATA_KEY, Lists, Records
+from negmine.io.records import Lists, Records, check_columns
+from negmine.io.row_groups import METADATA_KEY, CheckedFile, open_tables, write_tables
 from negmine.mining import policies
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
@@ -28,7 +29,7 @@ from negmine.search.results import take_labels
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MinedRows", "Written", "describe_miner", "read_negatives", "write_negatives"]
+__all__ = ["MinedRows", "Written", "describe_miner", "open_mined", "read_negatives", "write_negatives"]
 
 
 #: Result rows of a batch, unless they are wide.
@@ -272,51 +273,45 @@ def read_negatives(path: object) -> MinedRows:
     Raises
     ------
     NegmineValueError
-        The file is no such file.
+        The file is no such file, is of another version, or is damaged, which reading its rows may show.
     """
     file = files.input_file(path, "path")
     if file.suffix != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
-    schema = tables.read_schema(file, "path")
+    with open_mined(file, "path") as opened:
+        provenance = _provenance(opened.schema, file)
+        n_rows = opened.n_rows
+
+    def batches() -> Iterator[Records]:
+        with open_mined(file, "path") as opened:
+            for table in opened.tables():
+                yield Records.from_table(table)
+
+    return MinedRows(n_rows, provenance, batches)
+
+
+def open_mined(path: Path, argument: str) -> AbstractContextManager[CheckedFile]:
+    """Open a file of mined negatives, after its kind, version and columns have been checked."""
+
+    def check(schema: pa.Schema) -> None:
+        _provenance(schema, path)
+        check_columns(schema, path)
+
+    return open_tables(path, argument, check)
+
+
+def _provenance(schema: pa.Schema, path: Path) -> dict[str, Any]:
     try:
         provenance = dict(json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}")))
     except (ValueError, TypeError):
         provenance = {}
-    if provenance.pop("kind", None) != KIND:
-        raise NegmineValueError(f"`path` must be a file of mined negatives; {file} does not say that it is one.")
-    missing = [name for name in COLUMNS if name not in schema.names]
-    if missing:
-        raise NegmineValueError(f"`path` must hold every column of mined negatives; {file} has no {missing[0]!r}.")
-    parquet = require("pyarrow.parquet", "io", "reading mined negatives")
-    with parquet.ParquetFile(file) as opened:
-        n_rows, groups = opened.metadata.num_rows, opened.num_row_groups
-
-    def batches() -> Iterator[Records]:
-        with parquet.ParquetFile(file) as opened:
-            for group in range(groups):
-                yield Records.from_table(opened.read_row_group(group))
-            if groups == 0:
-                yield Records.from_table(opened.schema_arrow.empty_table())
-
-    return MinedRows(n_rows, provenance, batches)
+    kind = provenance.pop("kind", None)
+    if kind != MINED_NEGATIVES.kind:
+        raise NegmineValueError(f"`path` must be a file of mined negatives; {path} does not say that it is one.")
+    MINED_NEGATIVES.check(kind, provenance.pop("version", 1), "path", path)
+    return provenance
 
 
 def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
     """Mined rows from either."""
     return negatives if isinstance(negatives, MinedRows) else MinedRows.from_negatives(negatives)
-
-
-def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
-    """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all."""
-    parquet = require("pyarrow.parquet", "io", "writing Parquet")
-    with files.atomic_file(path) as temporary:
-        writer = None
-        try:
-            for part in parts:
-                if writer is None:
-                    writer = parquet.ParquetWriter(temporary, part.schema, compression="zstd")
-                # One chunk per column, so that the bytes do not depend on how the table came about.
-                writer.write_table(part.combine_chunks(), row_group_size=max(len(part), 1))
-        finally:
-            if writer is not None:
-                writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,39 +13,39 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Ids
 from negmine._core.extras import require
+from negmine._core.formats import MINED_NEGATIVES, Format
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.io import tables
+from negmine.io.row_groups import METADATA_KEY
 from negmine.mining.report import Reason, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "KIND", "METADATA_KEY", "Lists", "Records", "with_provenance"]
+__all__ = ["COLUMNS", "Lists", "Records", "check_columns", "with_provenance"]
 
 
-#: Key of the schema's metadata under which the provenance lies, as JSON.
-METADATA_KEY = b"negmine"
+#: Columns of mined negatives, and the Arrow types that they or the entries of their lists may have.
+COLUMNS = {
+    "query_index": ("int64",),
+    "query_id": ("int64", "string"),
+    "positive_indices": ("int64",),
+    "positive_ids": ("int64", "string"),
+    "positive_scores": ("double",),
+    "reference_score": ("double",),
+    "reason": ("string",),
+    "negative_indices": ("int64",),
+    "negative_ids": ("int64", "string"),
+    "negative_scores": ("float",),
+    "negative_sources": ("string",),
+}
 
+#: Columns that hold a list per result row, which begin so.
+_LISTS = ("positive_", "negative_")
 
-#: What these tables call themselves.
-KIND = "mined negatives"
-
-
-#: Their columns.
-COLUMNS = (
-    "query_index",
-    "query_id",
-    "positive_indices",
-    "positive_ids",
-    "positive_scores",
-    "reference_score",
-    "reason",
-    "negative_indices",
-    "negative_ids",
-    "negative_scores",
-    "negative_sources",
-)
+#: Columns in which a row may have nothing.
+_NULLABLE = ("reference_score", "reason")
 
 
 @short_repr
@@ -125,12 +126,13 @@ class Records:
             "negative_scores": _list_array(self.negatives.offsets, self.negatives.scores),
             "negative_sources": _list_array(self.negatives.offsets, names[self.sources]),
         }
-        return with_provenance(arrow.table(columns), KIND, provenance)
+        return with_provenance(arrow.table(columns), MINED_NEGATIVES, provenance)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Records:
         """The rows of a ``table`` that :meth:`to_table` made."""
         flat = {name: table[name].combine_chunks() for name in COLUMNS}
+        _check_lists(flat)
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
         sources = {source.name.lower(): int(source) for source in Source}
         names = flat["negative_sources"].flatten().to_pylist()
@@ -148,9 +150,39 @@ class Records:
         )
 
 
-def with_provenance(table: pa.Table, kind: str, provenance: Mapping[str, Any]) -> pa.Table:
+def check_columns(schema: pa.Schema, path: Path) -> None:
+    """Refuse a file of mined negatives that lacks a column, or has one of another type."""
+    for name, kinds in COLUMNS.items():
+        if schema.names.count(name) != 1:
+            raise NegmineValueError(
+                f"`path` must hold every column of mined negatives; {path} has {schema.names.count(name) or 'no'} "
+                f"{name!r}."
+            )
+        allowed = [f"list<element: {kind}>" if name.startswith(_LISTS) else kind for kind in kinds]
+        if str(schema.field(name).type) not in allowed:
+            raise NegmineValueError(
+                f"`path` must hold mined negatives, whose {name!r} is {' or '.join(allowed)}; {path} has "
+                f"{schema.field(name).type}."
+            )
+
+
+def _check_lists(flat: Mapping[str, Any]) -> None:
+    """Refuse nulls, and lists of one row that differ in length."""
+    for name, column in flat.items():
+        entries = column.flatten().null_count if name.startswith(_LISTS) else 0
+        if (name not in _NULLABLE and column.null_count) or entries:
+            raise NegmineValueError(
+                f"`path` must hold no nulls in column {name!r}; got {column.null_count or entries}."
+            )
+        whole = f"{name.split('_')[0]}_indices"
+        if name.startswith(_LISTS) and not column.value_lengths().equals(flat[whole].value_lengths()):
+            raise NegmineValueError(f"`path` must hold lists in {name!r} as long as those in {whole!r}; got others.")
+
+
+def with_provenance(table: pa.Table, form: Format, provenance: Mapping[str, Any], detail: str = "") -> pa.Table:
     """The table with what it is and where it comes from in the metadata of its schema."""
-    text = json.dumps({**provenance, "kind": kind}, sort_keys=True)
+    kind = f"{form.kind}, {detail}" if detail else form.kind
+    text = json.dumps({**provenance, "kind": kind, "version": form.version}, sort_keys=True)
     return table.replace_schema_metadata({METADATA_KEY: text.encode()})
 
 

@@ -18,11 +18,13 @@ import numpy.typing as npt
 from negmine._core import files
 from negmine._core.arrays import Ids
 from negmine._core.extras import require
+from negmine._core.formats import TRAINING_ROWS
 from negmine._core.options import check_choice
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
-from negmine.io.negatives import MinedRows, Written, as_mined, read_negatives, write_tables
+from negmine.io.negatives import MinedRows, Written, as_mined, read_negatives
 from negmine.io.records import Lists, Records, with_provenance
+from negmine.io.row_groups import write_tables
 from negmine.io.texts import Texts
 from negmine.mining.negatives import HardNegatives
 
@@ -363,7 +365,7 @@ def _write_table(
             table, dropped = make(records)
             counts["rows"] += len(table)
             counts["dropped"] += dropped
-            yield with_provenance(table, f"training rows, {format_name}", mined.provenance)
+            yield with_provenance(table, TRAINING_ROWS, mined.provenance, format_name)
 
     if path.suffix == ".parquet":
         write_tables(path, made())

@@ -9,7 +9,8 @@ no bit of the result. The folder holds
 - ``report.json``: what became of the documents, in sum; written last;
 - ``lock``: who is writing.
 
-No file but the lock holds a time, a host or a process, so that folders of equal jobs are equal.
+Every file but the lock has a checksum, which is compared when it is read. None but the lock holds a time, a host or a
+process, so that folders of equal jobs are equal.
 """
 
 from __future__ import annotations

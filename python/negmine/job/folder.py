@@ -1,10 +1,11 @@
 """The folder of a job: a manifest, a lock, parts, and in the end a result and a report.
 
 Every file appears whole or not at all, and what has appeared survives a crash of the machine. A process that is killed
-leaves at most a temporary file, which the next one removes.
+leaves at most a temporary file, which the next one removes. Manifest and report carry checksums of themselves, and the
+report one of the result.
 
-What is not protected: a folder on a file system without `flock`; a child that was forked while a job ran, and outlives
-it, keeps the lock; and files that somebody edits.
+What is not protected: a folder on a file system without `flock`; and a child that was forked while a job ran, and
+outlives it, keeps the lock.
 """
 
 from __future__ import annotations
@@ -12,21 +13,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from negmine._core import files
-from negmine.data import fingerprint
-from negmine.errors import JobError, NegmineValueError
+from negmine._core import files, headers
+from negmine._core.formats import JOB, JOB_REPORT, corrupt
+from negmine.errors import JobError, NegmineError
+from negmine.job.manifest import Manifest
 
-__all__ = ["JobFolder", "Manifest"]
-
-#: Raised when manifests change their meaning.
-FORMAT = 1
-
-KIND = "negmine job"
+__all__ = ["JobFolder"]
 
 #: What a report says of every part, to be summed.
 REPORT = (
@@ -40,61 +38,8 @@ REPORT = (
     "short",
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a job is.
-
-    Attributes
-    ----------
-    version : str
-        The negmine that began it.
-    inputs : dict
-        Digests and options.
-    n_queries : int
-        Queries of the whole set.
-    tile_queries : int
-        Queries of a tile.
-    shard : tuple of int or None
-        ``(i, n)`` where the job is one of several.
-    """
-
-    version: str
-    inputs: Mapping[str, Any]
-    n_queries: int
-    tile_queries: int
-    shard: tuple[int, int] | None
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the inputs."""
-        return fingerprint.of_inputs(self.inputs)
-
-    @property
-    def tiles(self) -> range:
-        """Numbers of the job's tiles, counted over the whole set: a shard takes an even share of them."""
-        n_tiles = -(-self.n_queries // self.tile_queries)
-        i, n = self.shard or (0, 1)
-        return range(i * n_tiles // n, (i + 1) * n_tiles // n)
-
-    def queries(self, tile: int) -> tuple[int, int]:
-        """First query of a tile, and the one behind its last."""
-        begin = tile * self.tile_queries
-        return begin, min(begin + self.tile_queries, self.n_queries)
-
-    def to_json(self) -> str:
-        """The manifest as a file holds it."""
-        content = {
-            "kind": KIND,
-            "format": FORMAT,
-            "negmine": self.version,
-            "fingerprint": self.fingerprint,
-            "inputs": self.inputs,
-            "n_queries": self.n_queries,
-            "tile_queries": self.tile_queries,
-            "shard": self.shard,
-        }
-        return json.dumps(content, indent=1, sort_keys=True) + "\n"
+#: What to do about a file of a finished job that is damaged.
+_AGAIN = "Remove it, and resume the job to mine it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,79 +70,128 @@ class JobFolder:
         """Who writes."""
         return self.path / "lock"
 
+    @property
+    def parts_path(self) -> Path:
+        """Folder of what tiles found."""
+        return self.path / "parts"
+
     def part_path(self, tile: int) -> Path:
         """What one tile found."""
-        return self.path / "parts" / f"{tile:08d}.parquet"
+        return self.parts_path / f"{tile:08d}.part"
+
+    @contextlib.contextmanager
+    def _system(self) -> Iterator[None]:
+        """Make errors of the system errors of the job that name the file."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, NegmineError):
+                raise
+            raise JobError(
+                f"`{self.argument}` must be a folder whose files can be read and written; got "
+                f"{error.filename or self.path}: {error.strerror or error}."
+            ) from error
 
     def refuse_other_folders(self) -> None:
         """Refuse a folder that holds other things and is no job."""
-        if self.path.exists() and not self.path.is_dir():
-            raise JobError(f"`{self.argument}` must be a folder; got the file {self.path}.")
-        if self.path.is_dir() and not self.manifest_path.exists():
-            others = sorted(
-                entry.name
-                for entry in self.path.iterdir()
-                if entry.name != self.lock_path.name and not files.is_leftover(entry)
-            )
-            if others:
+        with self._system():
+            if self.path.exists() and not self.path.is_dir():
                 raise JobError(
-                    f"`{self.argument}` must be a job's, new or empty; {self.path} holds {others[0]!r} and no "
-                    f"{self.manifest_path.name}."
+                    f"`{self.argument}` must be a folder; got {self.path}, where there is {files.describe(self.path)}."
                 )
+            if self.path.is_dir() and not os.path.lexists(self.manifest_path):
+                others = sorted(
+                    entry.name
+                    for entry in self.path.iterdir()
+                    if entry.name != self.lock_path.name and not files.is_leftover(entry)
+                )
+                if others:
+                    raise JobError(
+                        f"`{self.argument}` must be a job's, new or empty; {self.path} holds {others[0]!r} and no "
+                        f"{self.manifest_path.name}."
+                    )
+
+    def _read_json(self, path: Path, what: str) -> object:
+        """Read a JSON file; None where there is none."""
+        try:
+            with files.open_file(path) as file:
+                return json.loads(file.read())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise JobError(f"`{self.argument}` must hold a readable {what}; got {path}: {error}") from error
 
     def read_manifest(self) -> Manifest | None:
         """The manifest, or None where there is none yet."""
-        try:
-            content = json.loads(self.manifest_path.read_text(encoding="utf-8"))
-            if content["kind"] != KIND or content["format"] != FORMAT:
-                raise JobError(
-                    f"`{self.argument}` must be a job of format {FORMAT}; {self.path} says {content['kind']!r} of "
-                    f"format {content['format']}."
-                )
-            shard, inputs = content["shard"], content["inputs"]
-            numbers = [content["n_queries"], content["tile_queries"], *(shard or (0, 1))]
-            if not isinstance(inputs, dict) or len(numbers) != 4 or any(type(number) is not int for number in numbers):
-                raise ValueError("entries of other types than a job writes")
-            return Manifest(
-                content["negmine"], inputs, numbers[0], numbers[1], None if shard is None else (numbers[2], numbers[3])
-            )
-        except FileNotFoundError:
+        found = self._read_json(self.manifest_path, "manifest")
+        if found is None:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, NegmineValueError):
-                raise
+        content = headers.unseal(JOB, found, self.argument, self.manifest_path, error=JobError)
+        try:
+            return Manifest.from_content(content)
+        except (LookupError, TypeError, ValueError) as error:
             raise JobError(
                 f"`{self.argument}` must hold a readable manifest; got {self.manifest_path}: {error}"
             ) from error
 
-    def read_report(self) -> dict[str, Any] | None:
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest."""
+        self._write_json(self.manifest_path, headers.seal(JOB, manifest.to_content()))
+
+    def read_report(self, manifest: Manifest) -> dict[str, Any] | None:
         """The report, or None where the job is not finished."""
-        try:
-            report: dict[str, Any] = json.loads(self.report_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        found = self._read_json(self.report_path, "report")
+        if found is None:
             return None
-        except ValueError as error:
-            raise JobError(f"`{self.argument}` must hold a readable report; got {self.report_path}: {error}") from error
-        missing = [name for name in REPORT if not isinstance(report, dict) or name not in report]
+        report = headers.unseal(JOB_REPORT, found, self.argument, self.report_path, advice=_AGAIN, error=JobError)
+        missing = [name for name in (*REPORT, "result_sha256") if name not in report]
         if missing:
             raise JobError(f"`{self.argument}` must hold a whole report; {self.report_path} has no {missing[0]!r}.")
-        return report if self.result_path.exists() else None
+        if report.get("fingerprint") != manifest.fingerprint:
+            raise JobError(f"`{self.argument}` must hold the report of its job; {self.report_path} is of another.")
+        with self._system():
+            return report if self.result_path.exists() else None
+
+    def write_report(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the report of the result, which must be there; what is read from then on."""
+        with self._system():
+            whole = {**report, "result_sha256": files.sha256(self.result_path)}
+        self._write_json(self.report_path, headers.seal(JOB_REPORT, whole))
+        return whole
+
+    def check_result(self, report: Mapping[str, Any]) -> None:
+        """Refuse a result that is not the one that was written."""
+        with self._system():
+            if files.sha256(self.result_path) != report["result_sha256"]:
+                raise corrupt(self.result_path, _AGAIN, JobError)
+
+    def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        files.write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+    def has_leftovers(self) -> bool:
+        """Whether :meth:`clean` has something to remove from a finished job."""
+        with self._system():
+            return self.parts_path.is_dir() or any(files.is_leftover(entry) for entry in self.path.iterdir())
 
     def clean(self, *, finished: bool) -> None:
         """Remove what killed processes left, and the parts of a finished job."""
-        parts = self.path / "parts"
-        for folder in (self.path, parts):
-            for entry in folder.iterdir() if folder.is_dir() else ():
-                if files.is_leftover(entry) or (finished and folder == parts):
-                    entry.unlink()
-        if finished and parts.is_dir():
-            parts.rmdir()
-            files.sync_folder(self.path)
+        parts = self.parts_path
+        with self._system():
+            for folder in (self.path, parts):
+                for entry in folder.iterdir() if folder.is_dir() else ():
+                    is_part = finished and folder == parts and entry.suffix == ".part"
+                    if (files.is_leftover(entry) or is_part) and not entry.is_dir():
+                        entry.unlink()
+            if finished and parts.is_dir():
+                # Files of others stay, and so does the folder then.
+                with contextlib.suppress(OSError):
+                    parts.rmdir()
+                files.sync_folder(self.path)
 
     def make(self) -> list[Path]:
         """Make the folder, and those that it lies in; what is made, from the inside out."""
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True)
         except FileExistsError:
             return []
@@ -208,38 +202,58 @@ class JobFolder:
 
     def has_parts(self) -> bool:
         """Whether any tile is finished."""
-        return next((self.path / "parts").glob("*.parquet"), None) is not None
+        with self._system():
+            return next(self.parts_path.glob("*.part"), None) is not None
 
     def make_parts(self) -> None:
         """Make the folder of parts."""
-        parts = self.path / "parts"
-        if not parts.is_dir():
-            parts.mkdir()
-            files.sync_folder(self.path)
+        with self._system():
+            if not self.parts_path.is_dir():
+                self.parts_path.mkdir()
+                files.sync_folder(self.path)
 
     def undo(self, folders: list[Path]) -> None:
         """Remove what beginning a job made, with the ``folders`` of :meth:`make`; only under the lock."""
-        self.clean(finished=True)
-        for path in (self.manifest_path, self.lock_path):
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, JobError):
+            self.clean(finished=True)
         with contextlib.suppress(OSError):
+            for path in (self.manifest_path, self.lock_path):
+                path.unlink(missing_ok=True)
             for folder in folders:
                 folder.rmdir()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Be the only writer. The lock names its owner; the system takes it back when the process ends, however."""
+        handle = self._take_lock()
+        try:
+            # Only errors of other processes need it, and a full disk does not allow it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, json.dumps({"host": os.uname().nodename, "pid": os.getpid()}).encode(), 0)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
+            os.close(handle)
+
+    def _take_lock(self) -> int:
         try:
             import fcntl
         except ImportError as error:
             raise JobError(f"`{self.argument}` must be locked, which needs a POSIX system.") from error
         while True:
-            handle = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+            with self._system():
+                handle = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise JobError(
+                        f"`{self.argument}` must have a file as its lock; got {self.lock_path}, where there is "
+                        f"{files.describe(self.lock_path)}."
+                    )
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_open_at(handle, self.lock_path):
-                    break
-                os.close(handle)  # removed between opening and locking
+                    return handle
             except BlockingIOError:
                 owner = _owner(os.pread(handle, 4096, 0))
                 os.close(handle)
@@ -251,13 +265,10 @@ class JobFolder:
                 raise JobError(
                     f"`{self.argument}` must lie where files can be locked; got {self.path}: {error}"
                 ) from error
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps({"host": os.uname().nodename, "pid": os.getpid()}).encode(), 0)
-            yield
-        finally:
-            os.ftruncate(handle, 0)
-            os.close(handle)
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)  # removed between opening and locking
 
 
 def _is_open_at(handle: int, path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from negmine._core import formats
 from negmine._core.arrays import as_rows
 from negmine._core.options import check_integer
 from negmine.data import fingerprint
@@ -14,10 +15,6 @@ from negmine.mining.task import MiningTask
 
 __all__ = ["check_shard", "check_tile", "digests", "refuse_limit"]
 
-#: Raised whenever the same inputs could give another answer: the canonical score and the rules of mining. Since
-#: version 2 cosines are clamped to [-1, 1].
-CANONICAL_VERSION = 2
-
 
 def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
     """Digest what the answer depends on; reads all values once, and refuses NaN and infinity."""
@@ -25,7 +22,7 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
     options = describe_miner(task.miner)
     options |= {"metric": task.metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
     return {
-        "canonical_version": CANONICAL_VERSION,
+        "canonical_version": formats.CANONICAL_SCORE.version,
         "queries": fingerprint.of_rows(as_rows(task.queries, "queries"), "queries", num_threads),
         "corpus": fingerprint.of_rows(as_rows(task.corpus, "corpus"), "corpus", num_threads),
         "positives": fingerprint.of_lists(rules.positives, num_threads),

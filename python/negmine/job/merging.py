@@ -10,9 +10,12 @@ from negmine._core import files
 from negmine._core.extras import require
 from negmine._core.options import refuse_unknown_options
 from negmine.data import fingerprint
-from negmine.errors import JobError, NegmineTypeError
+from negmine.errors import JobError, NegmineError, NegmineTypeError
+from negmine.io.negatives import open_mined
 from negmine.job import result
-from negmine.job.folder import JobFolder, Manifest
+from negmine.job.folder import JobFolder
+from negmine.job.manifest import Manifest
+from negmine.job.parts import Coverage
 from negmine.job.result import JobResult, Part
 
 __all__ = ["merge"]
@@ -36,8 +39,8 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     Raises
     ------
     JobError
-        A folder is no finished shard, shards are of different inputs (the message tells which part), one is missing
-        or given twice.
+        A folder is no finished shard, shards are of different inputs (the message names them), one is missing,
+        given twice or damaged (the message names the file).
     """
     if isinstance(folders, str | Path) or not isinstance(folders, Sequence) or not folders:
         raise NegmineTypeError(f"`folders` must be a list of at least one path; got {folders!r}.")
@@ -47,38 +50,54 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     manifest = Manifest(first.version, first.inputs, first.n_queries, first.tile_queries, None)
     job = JobFolder(files.as_path(out, "out"), "out")
     job.refuse_other_folders()
+    report = _finished(job, manifest)  # without the lock: the folder may lie on a read-only medium
+    if report is not None:
+        return result.result(job, manifest, report, 0, was_finished=True)
     made = job.make()
     with job.lock():
+        report = _finished(job, manifest)  # by another process, until the lock was free
+        if report is not None:
+            return result.result(job, manifest, report, 0, was_finished=True)
         found = job.read_manifest()
-        if found is not None:
-            changed = fingerprint.differences(found.inputs, manifest.inputs)
-            if changed or found.shard is not None or found.tile_queries != manifest.tile_queries:
-                why = ", ".join(changed) or f"`shard` is {found.shard}, `tile_queries` {found.tile_queries}"
-                raise JobError(f"`out` must be new, empty or of the same job; in the one in {job.path} {why}.")
-            report = job.read_report()
-            if report is not None:
-                return result.result(job, manifest, report, 0, was_finished=True)
-        else:
-            files.write_text(job.manifest_path, manifest.to_json())
-        job.clean(finished=False)
         try:
-            report = result.finish(
-                job, manifest, _shard_parts([shard for shard, _, _ in shards], [r for _, _, r in shards])
-            )
-        except JobError:
+            if found is None:
+                job.write_manifest(manifest)
+            job.clean(finished=False)
+            report = result.finish(job, manifest, _shard_parts(shards))
+        except NegmineError:
             if found is None:
                 job.undo(made)
             raise
         return result.result(job, manifest, report, 0, was_finished=False)
 
 
-def _shards(folders: list[JobFolder]) -> list[tuple[JobFolder, Manifest, dict[str, Any]]]:
+def _finished(job: JobFolder, manifest: Manifest) -> dict[str, Any] | None:
+    """The report of a folder that holds the merged job already; None of one that does not yet."""
+    found = job.read_manifest()
+    if found is None:
+        return None
+    changed = fingerprint.differences(found.inputs, manifest.inputs)
+    if changed or found.shard is not None or found.tile_queries != manifest.tile_queries:
+        why = ", ".join(changed) or f"`shard` is {found.shard}, `tile_queries` {found.tile_queries}"
+        raise JobError(f"`out` must be new, empty or of the same job; in the one in {job.path} {why}.")
+    report = job.read_report(found)
+    if report is not None:
+        job.check_result(report)
+    return report
+
+
+#: A shard, what it is, and what it reports.
+Shard = tuple[JobFolder, Manifest, dict[str, Any]]
+
+
+def _shards(folders: list[JobFolder]) -> list[Shard]:
     """The shards in order, checked."""
-    found: dict[int, tuple[JobFolder, Manifest, dict[str, Any]]] = {}
+    found: dict[int, Shard] = {}
     for job in folders:
-        manifest, report = job.read_manifest(), job.read_report()
+        manifest = job.read_manifest()
         if manifest is None:
             raise JobError(f"`folders` must hold shards of a job; {job.path} has no {job.manifest_path.name}.")
+        report = job.read_report(manifest)
         if manifest.shard is None:
             raise JobError(f"`folders` must hold shards of a job; the one in {job.path} was not cut.")
         if report is None:
@@ -103,13 +122,19 @@ def _shards(folders: list[JobFolder]) -> list[tuple[JobFolder, Manifest, dict[st
     return [found[i] for i in sorted(found)]
 
 
-def _shard_parts(jobs: list[JobFolder], reports: list[dict[str, Any]]) -> Iterator[Part]:
-    arrow, parquet = require("pyarrow", "io", "a job"), require("pyarrow.parquet", "io", "a job")
-    for job, report in zip(jobs, reports, strict=True):
+def _shard_parts(shards: list[Shard]) -> Iterator[Part]:
+    for job, manifest, report in shards:
+        job.check_result(report)
+        coverage = Coverage(*manifest.all_queries)
         try:
-            with parquet.ParquetFile(job.result_path) as file:
-                tables = (file.read_row_group(group) for group in range(file.num_row_groups))
-                yield next(tables, file.schema_arrow.empty_table()), report
-                yield from ((table, None) for table in tables)
-        except (arrow.ArrowException, OSError) as error:
-            raise JobError(f"`folders` must hold readable results; got {job.result_path}: {error}") from error
+            with open_mined(job.result_path, "folders") as file:
+                tables = file.tables()
+                for place, table in enumerate(tables):
+                    coverage.add(table)
+                    yield table, report if place == 0 else None
+        except JobError:
+            raise
+        except NegmineError as error:
+            raise JobError(str(error)) from error
+        if not coverage.is_complete(report["n_rows"]):
+            raise JobError(f"`folders` must hold whole results; {job.result_path} has not all rows of its queries.")

@@ -1,23 +1,24 @@
-"""From parts to a result and a report, which say the same whoever mined them and however often they were stopped."""
+"""From parts to a result and a report, which are equal for equal jobs, however often they were stopped."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from negmine._core import files
+from negmine._core.formats import MINED_NEGATIVES
 from negmine.io import negatives
-from negmine.io.records import KIND, with_provenance
-from negmine.job.folder import JobFolder, Manifest
+from negmine.io.records import with_provenance
+from negmine.io.row_groups import write_tables
+from negmine.job.folder import JobFolder
+from negmine.job.manifest import Manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["JobResult", "Part", "finish", "provenance", "result"]
+__all__ = ["JobResult", "Part", "finish", "result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class JobResult:
     path : Path
         The result: Parquet, as :func:`negmine.io.read_negatives` reads it.
     report : dict
-        What ``report.json`` holds: counts that are equal on every machine.
+        What ``report.json`` holds: counts that are equal on every machine, and the SHA-256 of the result.
     fingerprint : str
         Digest of the inputs.
     n_tiles : int
@@ -67,23 +68,6 @@ class JobResult:
         return f"the job in {self.folder} is finished: {tiles} mined now, {found} found there"
 
 
-def provenance(manifest: Manifest) -> dict[str, Any]:
-    """Where the result comes from, as the schema of its file and the report say."""
-    options = dict(manifest.inputs["options"])
-    random = int(options["num_random"])
-    return {
-        "negmine": manifest.version,
-        "fingerprint": manifest.fingerprint,
-        "metric": options.pop("metric"),
-        "epoch": options.pop("epoch"),
-        "n_documents": manifest.inputs["corpus"]["shape"][0],
-        "n_queries": manifest.n_queries,
-        "tile_queries": manifest.tile_queries,
-        "width": int(options["num_negatives"]) + random,
-        "options": options,
-    } | ({} if manifest.shard is None else {"shard": list(manifest.shard)})
-
-
 @dataclass(slots=True)
 class _Sum:
     """Sums of tiles' or shards' reports."""
@@ -108,7 +92,7 @@ class _Sum:
         numbers = {name: self.numbers[name] for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries")}
         same = {name: self.same.get(name, 0) for name in ("zero_documents", "duplicate_pairs")}
         return {
-            **provenance(manifest),
+            **manifest.provenance(),
             **numbers,
             **same,
             "documents": dict(sorted(self.documents.items())),
@@ -129,7 +113,7 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
     parts
         In the order of the queries; at least one, which may be empty.
     """
-    total, source = _Sum(), provenance(manifest)
+    total, source = _Sum(), manifest.provenance()
 
     def tables() -> Iterator[pa.Table]:
         empty = None
@@ -139,15 +123,14 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
                 total.add(report)
             if len(table):
                 n_tables += 1
-                yield with_provenance(table, KIND, source)
+                yield with_provenance(table, MINED_NEGATIVES, source)
             else:
                 empty = table
         if n_tables == 0 and empty is not None:
-            yield with_provenance(empty, KIND, source)
+            yield with_provenance(empty, MINED_NEGATIVES, source)
 
-    negatives.write_tables(job.result_path, tables())
-    report = total.finish(manifest)
-    files.write_text(job.report_path, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    write_tables(job.result_path, tables())
+    report = job.write_report(total.finish(manifest))
     job.clean(finished=True)
     return report
 

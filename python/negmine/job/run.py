@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Unpack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +20,13 @@ from negmine._core.options import check_flag, refuse_unknown_options
 from negmine.data import fingerprint
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
-from negmine.errors import JobError, NegmineError
-from negmine.io.negatives import MinedRows, write_tables
+from negmine.errors import JobError, NegmineError, NegmineWarning
+from negmine.io.negatives import MinedRows
 from negmine.io.records import Lists, Records
 from negmine.job import inputs, result
-from negmine.job.folder import JobFolder, Manifest
+from negmine.job.folder import JobFolder
+from negmine.job.manifest import Manifest
+from negmine.job.parts import read_part, write_part
 from negmine.job.result import JobResult
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
@@ -36,8 +41,6 @@ __all__ = ["mine_to"]
 
 #: Queries of a tile, unless the caller says otherwise: what an interruption costs at most.
 TILE_QUERIES = 8192
-
-_TILE_KEY = b"negmine.tile"
 
 
 @refuse_unknown_options("mine_to", MINER_OPTIONS)
@@ -107,8 +110,9 @@ def mine_to(
     Raises
     ------
     JobError
-        The folder is no job, another process writes to it, it holds an unfinished job and ``resume`` is false, or its
-        job was begun with other inputs: the message tells which part changed.
+        The folder is no job, another process writes to it, it holds an unfinished job and ``resume`` is false, its
+        job was begun with other inputs (the message names what changed), or one of its files is damaged (the
+        message names it). The tile of a damaged part is mined again, with a warning.
     NegmineValueError, NegmineTypeError
         An argument that breaks its rule; nothing is left in the folder.
 
@@ -146,55 +150,84 @@ def mine_to(
     check_progress(progress)
     job = JobFolder(files.as_path(folder, "folder"))
     job.refuse_other_folders()
+    call = _Call(job, task, tile, part, resume, threads)
+    done = call.finished()  # without the lock: the folder may lie on a read-only medium
+    if done is not None:
+        return done
     made = job.make()
     with job.lock():
+        done = call.finished()  # by another process, until the lock was free
+        if done is not None:
+            return done
         job.refuse_other_folders()
         found = job.read_manifest()
         try:
-            manifest = _begin(job, found, task, tile, part, resume=resume, num_threads=threads)
-            report = job.read_report()
-            if report is not None:
-                job.clean(finished=True)
-                return result.result(job, manifest, report, 0, was_finished=True)
+            manifest = call.begin(found)
             n_mined = _mine_tiles(job, manifest, task, memory_limit, threads, progress)
+            report = result.finish(job, manifest, _parts(job, manifest, task))
         except NegmineError:
             if found is None and not job.has_parts():
                 job.undo(made)  # begun by this call, with arguments that turned out to be bad
             raise
-        report = result.finish(job, manifest, _parts(job, manifest, task))
         return result.result(job, manifest, report, n_mined, was_finished=False)
 
 
-def _begin(
-    job: JobFolder,
-    found: Manifest | None,
-    task: MiningTask,
-    tile_queries: int | None,
-    shard: tuple[int, int] | None,
-    *,
-    resume: bool,
-    num_threads: int,
-) -> Manifest:
-    """The manifest of the folder, which must be of this job, or a new one."""
-    if found is not None and not resume and job.read_report() is None:
-        raise JobError(
-            f"`resume` must be True to go on with an unfinished job; got False, and {job.path} holds one with "
-            f"{sum(job.part_path(tile).exists() for tile in found.tiles)} of {len(found.tiles)} tiles."
-        )
-    digests = inputs.digests(task, num_threads)
-    if found is None:
-        version = str(_native.build_info()["version"])
-        manifest = Manifest(version, digests, task.n_queries, tile_queries or TILE_QUERIES, shard)
-        files.write_text(job.manifest_path, manifest.to_json())
-        return manifest
-    changed = fingerprint.differences(found.inputs, digests)
-    if tile_queries is not None and tile_queries != found.tile_queries:
-        changed.append(f"`tile_queries` was {found.tile_queries} and is {tile_queries}")
-    if shard != found.shard:
-        changed.append(f"`shard` was {found.shard} and is {shard}")
-    if changed:
-        raise JobError(f"`folder` must hold a job of these inputs; in the one in {job.path} {', '.join(changed)}.")
-    return found
+@dataclass
+class _Call:
+    """What a call was given, compared with what is in its folder."""
+
+    job: JobFolder
+    task: MiningTask
+    tile_queries: int | None
+    shard: tuple[int, int] | None
+    resume: bool
+    num_threads: int
+
+    @cached_property
+    def digests(self) -> dict[str, Any]:
+        """Digests of the inputs."""
+        return inputs.digests(self.task, self.num_threads)
+
+    def finished(self) -> JobResult | None:
+        """The result of a job that is finished, which must be of this call; None of one that is not."""
+        found = self.job.read_manifest()
+        report = None if found is None else self.job.read_report(found)
+        if found is None or report is None:
+            return None
+        self._refuse_changes(found)
+        self.job.check_result(report)
+        if self.job.has_leftovers():
+            # Nothing needs their removal: a read-only medium and another process that does it are no errors.
+            with contextlib.suppress(JobError), self.job.lock():
+                self.job.clean(finished=True)
+        return result.result(self.job, found, report, 0, was_finished=True)
+
+    def begin(self, found: Manifest | None) -> Manifest:
+        """The manifest of the folder, which must be of this job, or a new one."""
+        if found is None:
+            version = str(_native.build_info()["version"])
+            size = self.tile_queries or TILE_QUERIES
+            manifest = Manifest(version, self.digests, self.task.n_queries, size, self.shard)
+            self.job.write_manifest(manifest)
+            return manifest
+        if not self.resume:
+            raise JobError(
+                f"`resume` must be True to go on with an unfinished job; got False, and {self.job.path} holds one with "
+                f"{sum(self.job.part_path(tile).exists() for tile in found.tiles)} of {len(found.tiles)} tiles."
+            )
+        self._refuse_changes(found)
+        return found
+
+    def _refuse_changes(self, found: Manifest) -> None:
+        changed = fingerprint.differences(found.inputs, self.digests)
+        if self.tile_queries is not None and self.tile_queries != found.tile_queries:
+            changed.append(f"`tile_queries` was {found.tile_queries} and is {self.tile_queries}")
+        if self.shard != found.shard:
+            changed.append(f"`shard` was {found.shard} and is {self.shard}")
+        if changed:
+            raise JobError(
+                f"`folder` must hold a job of these inputs; in the one in {self.job.path} {', '.join(changed)}."
+            )
 
 
 def _mine_tiles(
@@ -208,7 +241,10 @@ def _mine_tiles(
     """Mine the tiles that are not there yet."""
     job.clean(finished=False)
     job.make_parts()
-    missing = [tile for tile in manifest.tiles if not _is_part(job, manifest, tile)]
+    missing = []
+    for tile in manifest.tiles:
+        if not _is_part(job, manifest, tile):
+            missing.append(tile)  # noqa: PERF401 (a loop, so that the warning knows how deep the caller is)
     if not missing:
         return 0
     sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
@@ -239,41 +275,36 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
         query_offset=begin,
     )
     table = require("pyarrow", "io", "a job").concat_tables([batch.to_table({}) for batch in source.batches()])
-    report = negatives.report
-    header = {
-        "tile": tile,
-        "fingerprint": manifest.fingerprint,
-        "n_rows": report.n_rows,
+    said = negatives.report
+    report = {
+        "n_rows": said.n_rows,
         "n_negatives": int(negatives.counts.sum()),
-        "n_unscanned": report.n_unscanned,
-        "zero_documents": report.zero_documents,
-        "zero_queries": report.zero_queries,
+        "n_unscanned": said.n_unscanned,
+        "zero_documents": said.zero_documents,
+        "zero_queries": said.zero_queries,
         "duplicate_pairs": task.rules.positives.duplicates,
-        "documents": report.totals(),
-        "short": dict(report.short),
+        "documents": said.totals(),
+        "short": dict(said.short),
     }
-    metadata = {_TILE_KEY: json.dumps(header, sort_keys=True).encode()}
-    write_tables(job.part_path(tile), [table.replace_schema_metadata(metadata)])
+    write_part(job, manifest, tile, table, report)
 
 
 def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
-    """Whether a tile is there; what cannot be read or belongs elsewhere is mined again."""
-    arrow = require("pyarrow", "io", "a job")
-    parquet = require("pyarrow.parquet", "io", "a job")
+    """Whether a tile is there; what is damaged or belongs elsewhere is mined again."""
     try:
-        header = json.loads(parquet.read_schema(job.part_path(tile)).metadata[_TILE_KEY])
-        return bool(header["tile"] == tile and header["fingerprint"] == manifest.fingerprint)
-    except (FileNotFoundError, arrow.ArrowException, OSError, KeyError, TypeError, ValueError):
+        read_part(job, manifest, tile)
+    except FileNotFoundError:
         return False
+    except JobError as error:
+        warnings.warn(f"The tile of {job.part_path(tile)} is mined again: {error}", NegmineWarning, stacklevel=5)
+        return False
+    return True
 
 
 def _parts(job: JobFolder, manifest: Manifest, task: MiningTask) -> Iterator[result.Part]:
     """What tiles found and said, in order; where there is no tile, an empty table."""
-    parquet = require("pyarrow.parquet", "io", "a job")
     for tile in manifest.tiles:
-        with parquet.ParquetFile(job.part_path(tile)) as file:
-            table = file.read()
-        yield table, json.loads(table.schema.metadata[_TILE_KEY])
+        yield read_part(job, manifest, tile)
     if not manifest.tiles:
         yield _empty(task), None
 

@@ -1,0 +1,110 @@
+"""The manifest: what a job is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from negmine.data import fingerprint
+
+__all__ = ["Manifest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a job is.
+
+    Attributes
+    ----------
+    version : str
+        The negmine that began it.
+    inputs : dict
+        Digests and options.
+    n_queries : int
+        Queries of the whole set.
+    tile_queries : int
+        Queries of a tile.
+    shard : tuple of int or None
+        ``(i, n)`` where the job is one of several.
+    """
+
+    version: str
+    inputs: Mapping[str, Any]
+    n_queries: int
+    tile_queries: int
+    shard: tuple[int, int] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the inputs."""
+        return fingerprint.of_inputs(self.inputs)
+
+    @property
+    def tiles(self) -> range:
+        """Numbers of the job's tiles, counted over the whole set: a shard takes an even share of them."""
+        n_tiles = -(-self.n_queries // self.tile_queries)
+        i, n = self.shard or (0, 1)
+        return range(i * n_tiles // n, (i + 1) * n_tiles // n)
+
+    def queries(self, tile: int) -> tuple[int, int]:
+        """First query of a tile, and the one behind its last."""
+        begin = tile * self.tile_queries
+        return begin, min(begin + self.tile_queries, self.n_queries)
+
+    @property
+    def all_queries(self) -> tuple[int, int]:
+        """First query of the job's tiles, and the one behind its last; equal where it has no tiles."""
+        if not self.tiles:
+            return 0, 0
+        return self.queries(self.tiles[0])[0], self.queries(self.tiles[-1])[1]
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the result comes from, as the schema of its file and the report say."""
+        options = dict(self.inputs["options"])
+        return {
+            "negmine": self.version,
+            "fingerprint": self.fingerprint,
+            "metric": options.pop("metric"),
+            "epoch": options.pop("epoch"),
+            "n_documents": self.inputs["corpus"]["shape"][0],
+            "n_queries": self.n_queries,
+            "tile_queries": self.tile_queries,
+            "width": int(options["num_negatives"]) + int(options["num_random"]),
+            "options": options,
+        } | ({} if self.shard is None else {"shard": list(self.shard)})
+
+    def to_content(self) -> dict[str, Any]:
+        """What a file holds of the manifest."""
+        return {
+            "negmine": self.version,
+            "fingerprint": self.fingerprint,
+            "inputs": self.inputs,
+            "n_queries": self.n_queries,
+            "tile_queries": self.tile_queries,
+            "shard": self.shard,
+        }
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Manifest:
+        """Read what :meth:`to_content` gave.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            An entry is missing, or is of another type than a job writes.
+        """
+        version, inputs, shard = content["negmine"], content["inputs"], content["shard"]
+        n_queries, tile_queries = content["n_queries"], content["tile_queries"]
+        i, n = (0, 1) if shard is None else shard
+        if not isinstance(version, str) or not isinstance(inputs, dict):
+            raise TypeError("entries of other types than a job writes")
+        if any(type(number) is not int for number in (n_queries, tile_queries, i, n)):
+            raise TypeError("entries of other types than a job writes")
+        if n_queries < 0 or tile_queries < 1 or not 0 <= i < n:
+            raise ValueError("numbers that no job has")
+        manifest = cls(version, inputs, n_queries, tile_queries, None if shard is None else (i, n))
+        manifest.provenance()
+        if content["fingerprint"] != manifest.fingerprint:
+            raise ValueError("a fingerprint that is not that of its inputs")
+        return manifest
