@@ -1,0 +1,281 @@
+"""Damaged files are refused by name, or give what they gave before; never something else in silence."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import negmine
+from damage import damaged, outcomes
+from jobs import N_QUERIES, TILE, files, run
+from negmine import CandidatePool, Clusters, ExactIndex, HardNegativeMiner, HardNegatives, MinHash, io
+from negmine.behavior import BehaviorTable
+from negmine.errors import JobError, NegmineError, NegmineValueError, NegmineWarning
+from negmine.job import merge, mine_to
+from negmine.store import NegativesTable
+
+pa = pytest.importorskip("pyarrow")
+
+ROWS = np.random.default_rng(3).standard_normal((40, 5)).astype(np.float32)
+
+
+def mined() -> HardNegatives:
+    index = ExactIndex(ROWS, ids=[f"d{row}" for row in range(len(ROWS))])
+    miner = HardNegativeMiner(3, range_max=9, sampling="random", num_random=1)
+    return miner.mine(index, ROWS[:12], [[row] for row in range(12)], groups=np.arange(40) // 2)
+
+
+def said(value: object) -> str:
+    """Everything that a result holds, as text."""
+    if isinstance(value, np.ndarray):
+        return repr((value.dtype.str, value.tolist()))
+    if isinstance(value, tuple | list):
+        return repr([said(one) for one in value])
+    slots = getattr(type(value), "__slots__", ())
+    return repr([(name, said(getattr(value, name))) for name in slots]) if slots else repr(value)
+
+
+# ---- files of one result
+
+
+def save_pool(path: Path) -> Callable[[], Any]:
+    pool = mined().pool
+    assert pool is not None
+    pool.save(path)
+    return lambda: said(CandidatePool.load(path))
+
+
+def save_negatives(path: Path) -> Callable[[], Any]:
+    mined().save(path)
+    return lambda: said(HardNegatives.load(path))
+
+
+def save_clusters(path: Path) -> Callable[[], Any]:
+    negmine.kmeans(ROWS, n_clusters=3).save(path)
+    return lambda: said(Clusters.load(path))
+
+
+def save_signatures(path: Path) -> Callable[[], Any]:
+    minhash = MinHash(8)
+    minhash.save(path, minhash.signatures([["a"], ["b", "c"], []]))
+    return lambda: said(MinHash.load(path))
+
+
+def save_mined(path: Path) -> Callable[[], Any]:
+    io.write_negatives(mined(), path)
+
+    def read() -> str:
+        found = io.read_negatives(path)
+        return said([len(found), found.provenance, *found.batches()])
+
+    return read
+
+
+def save_table(path: Path) -> Callable[[], Any]:
+    NegativesTable.create(path.parent, mined())
+
+    def read() -> str:
+        table = NegativesTable(path.parent)
+        return said([table.current(), table.n_documents, table.digest])
+
+    return read
+
+
+#: How a file is written, and what then reads it, by its name.
+FILES: dict[str, Callable[[Path], Callable[[], Any]]] = {
+    "pool.npz": save_pool,
+    "negatives.npz": save_negatives,
+    "clusters.npz": save_clusters,
+    "signatures.npz": save_signatures,
+    "mined.parquet": save_mined,
+    "negatives.table": save_table,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_refused_by_name_or_says_the_same(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / name
+    if name != "negatives.table":
+        path.parent.mkdir()
+    found = outcomes(path, 400, FILES[name](path))
+    assert found["raw"] == []
+    assert found["other"] == []
+    assert len(found["refused"]) > 300
+
+
+def test_damaged_bytes_of_a_behavior_table_are_refused() -> None:
+    hasher = negmine.SimHash(6, 3, dim=5, seed=2)
+    data = BehaviorTable.build(hasher, ROWS, offsets=[0, 20, 40]).to_bytes()
+    for _, changed in damaged(data, 400):
+        if changed != data:
+            with pytest.raises(NegmineValueError, match=r"^(corrupt: checksum mismatch in `data`|`data` must be)"):
+                BehaviorTable.from_bytes(changed, hasher)
+
+
+# ---- parts
+
+
+def stop_after(n_tiles: int) -> Callable[[int, int], None]:
+    def stop(done: int, total: int) -> None:
+        if done >= n_tiles * TILE:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "job"
+    run(folder)
+    return files(folder)
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job that was stopped before its last tile."""
+    folder = tmp_path_factory.mktemp("unfinished") / "job"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, progress=stop_after(N_QUERIES // TILE))
+    return folder
+
+
+def test_the_tile_of_a_damaged_part_is_mined_again(
+    unfinished: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    name = "parts/00000002.part"
+    for number, (what, changed) in enumerate(damaged((unfinished / name).read_bytes(), 40)):
+        folder = tmp_path / str(number)
+        shutil.copytree(unfinished, folder)
+        (folder / name).write_bytes(changed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = run(folder, resume=True)
+        assert files(folder) == undisturbed, what
+        if result.n_mined == 2:  # padding of the header says nothing: a flip there may go unseen
+            (warning,) = caught
+            assert warning.category is NegmineWarning
+            assert "00000002.part is mined again: " in str(warning.message)
+        else:
+            assert "flipped" in what or "zeroed" in what
+        shutil.rmtree(folder)
+
+
+def other_tile(folder: Path) -> None:
+    shutil.copy(folder / "parts/00000001.part", folder / "parts/00000002.part")
+
+
+def other_job(folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(folder.parent / "other", epoch=5, progress=stop_after(4))
+    shutil.copy(folder.parent / "other/parts/00000002.part", folder / "parts/00000002.part")
+
+
+def no_arrow(folder: Path) -> None:
+    (folder / "parts/00000002.part").write_bytes(b"nothing")
+
+
+def empty(folder: Path) -> None:
+    (folder / "parts/00000002.part").write_bytes(b"")
+
+
+@pytest.mark.parametrize("change", [other_tile, other_job, no_arrow, empty])
+def test_a_part_of_another_kind_tile_or_job_is_mined_again(
+    unfinished: Path, undisturbed: dict[str, bytes], tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "job"
+    shutil.copytree(unfinished, folder)
+    change(folder)
+    with pytest.warns(NegmineWarning, match=r"00000002\.part is mined again"):
+        assert run(folder, resume=True).n_mined == 2
+    assert files(folder) == undisturbed
+
+
+def test_a_part_that_is_damaged_before_the_parts_are_joined_is_refused_by_name(
+    unfinished: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "job"
+    shutil.copytree(unfinished, folder)
+    part = folder / "parts/00000002.part"
+
+    content = part.read_bytes()
+
+    def spoil(done: int, total: int) -> None:
+        part.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+
+    with pytest.raises(JobError, match=r"corrupt: checksum mismatch in .*00000002\.part"):
+        run(folder, resume=True, progress=spoil)
+    with pytest.warns(NegmineWarning, match=r"00000002\.part is mined again"):
+        run(folder, resume=True)
+    assert files(folder) == undisturbed
+
+
+# ---- results, reports and manifests
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("shards")
+    for i in range(2):
+        run(root / str(i), shard=(i, 2))
+    return [root / "0", root / "1"]
+
+
+@pytest.mark.parametrize("name", ["result.parquet", "report.json", "manifest.json"])
+def test_a_damaged_shard_is_not_merged(name: str, shards: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(shards[1], tmp_path / "1")
+    number = iter(range(10_000))
+
+    def read() -> dict[str, bytes]:
+        out = tmp_path / f"all{next(number)}"
+        try:
+            merge([shards[0], tmp_path / "1"], out)
+        except NegmineError:
+            assert not out.exists()
+            raise
+        return files(out)
+
+    found = outcomes(tmp_path / "1" / name, 100, read)
+    assert found["raw"] == []
+    assert found["other"] == []
+    if name == "result.parquet":
+        assert found["same"] == []  # its checksum lies in the report, and covers every byte
+    else:
+        assert len(found["refused"]) > 80
+
+
+@pytest.mark.parametrize("name", ["result.parquet", "report.json", "manifest.json"])
+def test_a_damaged_finished_job_is_not_taken_for_a_finished_one(name: str, tmp_path: Path) -> None:
+    run(tmp_path / "job")
+    found = outcomes(tmp_path / "job" / name, 100, lambda: run(tmp_path / "job", resume=True).was_finished)
+    assert found["raw"] == []
+    assert found["other"] == []
+    if name == "result.parquet":
+        assert found["same"] == []
+        assert all("Remove it, and resume the job" in how for how in found["refused"])
+
+
+def test_a_result_that_was_damaged_and_removed_is_mined_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    run(tmp_path / "job")
+    (tmp_path / "job" / "result.parquet").unlink()
+    with pytest.raises(JobError, match="`resume` must be True"):
+        run(tmp_path / "job")
+    assert not run(tmp_path / "job", resume=True).was_finished
+    assert files(tmp_path / "job") == undisturbed
+
+
+def test_the_result_of_a_smaller_job_is_not_merged(shards: list[Path], tmp_path: Path) -> None:
+    corpus, queries = ROWS, ROWS[:5]
+    mine_to(tmp_path / "small", queries, corpus, [[row] for row in range(5)], num_negatives=2)
+    shutil.copytree(shards[1], tmp_path / "1")
+    shutil.copy(tmp_path / "small" / "result.parquet", tmp_path / "1" / "result.parquet")
+    with pytest.raises(JobError, match=r"corrupt: checksum mismatch in .*1/result\.parquet"):
+        merge([shards[0], tmp_path / "1"], tmp_path / "all")
+    shutil.copy(tmp_path / "small" / "report.json", tmp_path / "1" / "report.json")
+    with pytest.raises(JobError, match=r"must hold the report of its job; .*1/report\.json"):
+        merge([shards[0], tmp_path / "1"], tmp_path / "all")
