@@ -20,6 +20,7 @@ lint:  ## Formats, lints, types and stubs.
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
+	$(PYTHON) scripts/check_docstrings.py
 	$(PYTHON) -m mypy.stubtest negmine._native --mypy-config-file pyproject.toml
 
 rust:  ## Rust tests.

@@ -79,7 +79,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "an option of a ragged one": (
         lambda: RaggedBatchSampler(RaggedPlan(), worlds=2),  # type: ignore[call-arg]
         NegmineTypeError,
-        "`RaggedBatchSampler` has no option 'worlds'; it has num_replicas, plan, rank",
+        "`RaggedBatchSampler` has no option 'worlds'. It has num_replicas, plan, rank",
     ),
     "ragged, by name": (
         lambda: NoDuplicateBatchSampler([0, 0, 1], range(3), batch_size=2, conflicts="extend"),

@@ -468,7 +468,11 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         ({"eligible": 3}, errors.NegmineTypeError, "`eligible` must be an Eligibility; got int"),
         ({"miner": 3}, errors.NegmineTypeError, "`miner` must be a HardNegativeMiner; got int"),
         ({"resume": 1}, errors.NegmineTypeError, "`resume` must be True or False; got 1"),
-        ({"grups": [0]}, errors.NegmineTypeError, "`mine_to` has no option 'grups'; it has absolute_margin, corpus"),
+        (
+            {"grups": [0]},
+            errors.NegmineTypeError,
+            "`mine_to` has no option 'grups'. Did you mean 'groups'? It has absolute_margin, corpus",
+        ),
         ({"positives": [[999]] * N_QUERIES}, errors.NegmineValueError, "`positives` must hold rows below 120; got 999"),
         ({"exclude": [[999]] * N_QUERIES}, errors.NegmineValueError, "`exclude` must hold rows below 120; got 999"),
         ({"query_ids": ["a"]}, errors.NegmineValueError, "`query_ids` must have shape (45,)"),

@@ -171,7 +171,7 @@ TAKERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("taker", TAKERS)
 def test_unknown_options_are_named_everywhere(taker: str) -> None:
-    refused(lambda: TAKERS[taker](no_such_option=1), NegmineTypeError, "has no option 'no_such_option'; it has")
+    refused(lambda: TAKERS[taker](no_such_option=1), NegmineTypeError, "has no option 'no_such_option'. It has")
 
 
 #: What is an integer everywhere: the call with it in its place.
