@@ -112,7 +112,7 @@ def test_a_type_checker_sees_a_misspelt_option(tmp_path: Path) -> None:
     script.write_text(
         "import numpy as np, negmine\n"
         "rows = np.eye(3, dtype=np.float32)\n"
-        "negmine.mine(rows, rows, [0, 1, 2], num_negatives=1, relative_margin=0.1, groups=[0, 1, 2], memory_limit=10**9)\n"
+        "negmine.mine(rows, rows, [0, 1, 2], num_negatives=1, relative_margin=0.1, memory_limit=10**9)\n"
         "negmine.mine(rows, rows, [0, 1, 2], relative_margn=0.1)\n"
         "negmine.HardNegativeMiner(2).mine(negmine.ExactIndex(rows), rows, [0, 1, 2], exclude_slef=True)\n"
         "negmine.mine_to('job', rows, rows, [0, 1, 2], num_negativs=3)\n"

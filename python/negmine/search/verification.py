@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import as_array, as_numpy, as_rows, refuse_beyond_int64
 from negmine._core.options import check_integer, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.search.exact import ExactIndex
 from negmine.search.results import Metric
@@ -22,6 +23,7 @@ __all__ = ["Verification", "verify"]
 COMPARED_AT_ONCE = 1 << 24
 
 
+@short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
     """How an answer compares with the exact one.
