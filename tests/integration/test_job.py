@@ -457,7 +457,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         ({"shard": "1/2"}, errors.NegmineTypeError, "`shard` must be a pair"),
         ({"epoch": -1}, errors.NegmineValueError, "`epoch` must be at least 0; got -1"),
         ({"queries": np.ones((N_QUERIES, 3), np.float32)}, errors.NegmineValueError, "`queries` must have the width"),
-        ({"positives": [[0]]}, errors.NegmineValueError, "`positives` must have a list per query, 45; got 1"),
+        ({"positives": [[0]]}, errors.NegmineValueError, "`positives` must have length 45, a list per query; got 1"),
         (
             {"positives": 5},
             errors.NegmineTypeError,
@@ -492,7 +492,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         (
             {"exclude": Positives.from_lists([[]] * (N_QUERIES - 1) + [[-1]], positive_scores=[0.5])},
             errors.NegmineValueError,
-            "`exclude` must hold row numbers below 120; got -1",
+            "`exclude` must hold rows of documents; got -1",
         ),
         (
             {
