@@ -1,7 +1,8 @@
-"""Contract tests of extension points: what a class must do to serve as a candidate source.
+"""Contract tests of extension points: candidate sources, and first passes that offer candidates.
 
 :func:`check_candidate_source` makes small problems, asks the source, and compares every answer with a brute-force
-evaluation of the request over the scores that the source itself reports. It needs no test framework.
+evaluation of the request over the scores that the source itself reports. :func:`check_offers` compares what a first
+pass offers with the exact index. Neither needs a test framework.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from negmine._core.arrays import Csr
 from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineError
 from negmine.mining.report import LINES, Reason
+from negmine.search.exact import ExactIndex
+from negmine.search.offers import Offers
 from negmine.search.protocol import CandidateSource
 from negmine.search.request import PoolArrays, PoolRequest, Rules
+from negmine.search.results import METRICS, Metric
 
-__all__ = ["SourceContractError", "check_candidate_source"]
+__all__ = ["OffersContractError", "SourceContractError", "check_candidate_source", "check_offers"]
 
 #: Types of the arrays that answer a request.
 DTYPES = {
@@ -300,3 +304,78 @@ def _compare(case: _Case, what: str, found: PoolArrays, expected: list[dict[str,
         counted = [row["lines"][line] for row in expected]  # type: ignore[index]
         if np.asarray(found.lines[line]).tolist() != counted:
             refuse(f"lines: {line!r} must count {counted}", np.asarray(found.lines[line]).tolist())
+
+
+#: A first pass under test: offers what it cannot rule out.
+FirstPass = Callable[[Offers, npt.NDArray[np.float32], npt.NDArray[np.float32], Metric], None]
+
+
+class _Recorded(Offers):
+    """Offers that hold every interval against the canonical score."""
+
+    def offer(
+        self, query_indices: npt.ArrayLike, document_indices: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike
+    ) -> None:
+        """Offer documents after their intervals have been checked."""
+        queries, documents = np.asarray(query_indices), np.asarray(document_indices)
+        scores = self._index.score_pairs(self._queries, queries, documents)
+        below, above = np.asarray(low) > scores, np.asarray(high) < scores
+        if (below | above).any():
+            i = int(np.argmax(below | above))
+            raise OffersContractError(
+                f"intervals: every interval must hold the canonical score; query {queries[i]} and document "
+                f"{documents[i]} score {scores[i]}, outside [{np.asarray(low)[i]}, {np.asarray(high)[i]}]."
+            )
+        super().offer(query_indices, document_indices, low, high)
+
+
+class OffersContractError(NegmineError, AssertionError):
+    """A first pass breaks its contract; the message names the clause and the case."""
+
+
+def check_offers(first_pass: FirstPass) -> None:
+    """Hold a first pass to its contract.
+
+    Clauses: every interval holds the canonical score, ends included; and every document that is in the answer is
+    offered. The problems hold near ties, cancellation, large and small magnitudes, caps, floors and exclusions.
+
+    Parameters
+    ----------
+    first_pass : callable
+        Called as ``first_pass(offers, queries, documents, metric)`` with float32 arrays; offers what it cannot rule
+        out and returns.
+
+    Raises
+    ------
+    OffersContractError
+        A clause is broken: the message names it.
+    """
+    for metric in METRICS:
+        for case in [*_cases(), *_hard_cases()]:
+            index = ExactIndex(case.documents, metric=metric)
+            offers = _Recorded(index, case.queries, case.request)
+            first_pass(offers, case.queries, case.documents, metric)
+            found, expected = offers.finish(), index.candidates(case.queries, case.request)
+            for name in DTYPES:
+                if not np.array_equal(getattr(found, name), getattr(expected, name), equal_nan=name.endswith("scores")):
+                    raise OffersContractError(
+                        f"answer: every document that is in the answer must be offered; `{name}` differs under "
+                        f"{case.name!r} and {metric!r}."
+                    )
+
+
+def _hard_cases() -> Iterator[_Case]:
+    """Problems in which rounding decides: near ties, cancellation, and coordinates of many magnitudes."""
+    rng = np.random.default_rng(11)
+    base = rng.standard_normal((1, 64))
+    problems = {
+        "near ties": base + 1e-7 * rng.standard_normal((300, 64)),
+        "cancellation": np.concatenate([base, -base] * 150) * (1 + 1e-6 * rng.standard_normal((300, 64))) * 1e4,
+        "many magnitudes": rng.standard_normal((300, 64)) * 10.0 ** rng.integers(-12, 12, (300, 64)),
+        "tiny rows": rng.standard_normal((300, 64)) * 1e-20,
+    }
+    for name, documents in problems.items():
+        rows = documents.astype(np.float32)
+        rules = _rules({"positives": [[0], [1], [2]]}, len(rows), 3)
+        request = PoolRequest(rules, None, None, None, None, "min", None, 0, 20, None)
+        yield _Case(name, (rows[:3] * np.float32(1.0 + 2**-10)), rows, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.offers import Offers
 from negmine.search.protocol import CandidateSource, Searcher
 from negmine.search.request import PoolArrays, PoolRequest, Rules
 from negmine.search.results import MemoryPlan, TopK
@@ -11,7 +12,7 @@ from negmine.search.verification import Verification, verify
 __all__ = [
     "CandidateSource",
     "ExactIndex",
-    "MemoryPlan",
+    "MemoryPlan", "Offers",
     "PoolArrays",
     "PoolRequest",
     "Rules",

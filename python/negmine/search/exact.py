@@ -111,6 +111,11 @@ class ExactIndex:
         return self._native.nbytes
 
     @property
+    def native(self) -> _native.ExactIndex:
+        """The core's index."""
+        return self._native
+
+    @property
     def corpus(self) -> object:
         """What the caller handed over."""
         return self._corpus
