@@ -56,7 +56,7 @@ def test_every_size_is_the_oracles(n: int) -> None:
     ("k", "tau", "b"), [(24, 3, None), (128, 2, None), (32, 2, 4), (32, 1, 1), (16, 1, 8), (30, 2, 8), (16, 1, 16)]
 )
 def test_words_of_several_minima_and_of_few_bits(k: int, tau: int, b: int | None) -> None:
-    minhash = MinHash(k, tau=tau, b=b, seed=9)
+    minhash = MinHash(k, hashes_per_word=tau, bits_per_hash=b, seed=9)
     sets = [tokens(n) for n in (0, 1, 30, 600)]
     got = minhash.signatures(csr(*sets), prehashed=True)
     expected = [oracle_sketches.words(one.tolist(), k, tau, b, 9, prehashed=True) for one in sets]
@@ -81,7 +81,7 @@ offsets = np.cumsum([0, *sizes], dtype=np.int64)
 tokens = rng.integers(0, 2**64, offsets[-1], dtype=np.uint64)
 for k, tau, b in ((16, 1, None), (128, 1, None), (256, 2, None), (300, 1, None), (64, 1, 4), (64, 2, 8)):
     for prehashed in (False, True):
-        minhash = MinHash(k, tau=tau, b=b)
+        minhash = MinHash(k, hashes_per_word=tau, bits_per_hash=b)
         words = minhash.signatures((offsets, tokens), prehashed=prehashed, num_threads=int(sys.argv[1]))
         print(k, tau, b, hashlib.sha256(words.tobytes()).hexdigest())
 """
@@ -185,7 +185,7 @@ def test_the_spread_is_below_the_binomial(n: int, most: float) -> None:
 @pytest.mark.parametrize(("a", "c", "shared"), [(1, 1, 0), (10, 10, 9), (10, 10, 5), (10, 10, 2), (600, 600, 400)])
 def test_words_of_few_bits_follow_their_law(b: int, a: int, c: int, shared: int) -> None:
     expected = shared / (a + c - shared)
-    found = estimates(pair(a, c, shared), 500, b=b)
+    found = estimates(pair(a, c, shared), 500, bits_per_hash=b)
     assert abs(found.mean() - expected) <= 4 * found.std(ddof=1) / np.sqrt(len(found)) + 1e-12
     # Words of different bins are as good as independent: no seed makes two elements look alike in most of them.
     c_b = 2.0**-b + (1 - 2.0**-b) * expected
@@ -198,7 +198,9 @@ def test_words_of_several_minima_agree_with_the_power(tau: int, a: int, c: int, 
     expected = (shared / (a + c - shared)) ** tau
     agreed = []
     for seed in range(200):
-        first, second = MinHash(128, tau=tau, seed=seed).signatures(pair(a, c, shared), prehashed=True, num_threads=1)
+        first, second = MinHash(128, hashes_per_word=tau, seed=seed).signatures(
+            pair(a, c, shared), prehashed=True, num_threads=1
+        )
         agreed.append(np.mean(first == second))
     error = max(np.std(agreed, ddof=1), np.sqrt(expected * (1 - expected) * tau / 128)) / np.sqrt(len(agreed))
     assert abs(np.mean(agreed) - expected) <= 4 * error

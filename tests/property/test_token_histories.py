@@ -18,7 +18,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from strategies import SEEDS
 
 TOKENS = st.lists(st.integers(0, 9), max_size=6)
-HASHER = MinHash(12, tau=2, b=3)
+HASHER = MinHash(12, hashes_per_word=2, bits_per_hash=3)
 SETS = [[1, 2, 3], [2, 3], [], [7], [1, 9, 4, 4]]
 VALUES = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
 
@@ -26,7 +26,9 @@ VALUES = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
 def signatures(hasher: MinHash, sets: list[list[int]]) -> np.ndarray:
     """The bucket of every set in every group."""
     found = [
-        oracle_sketches.words(one, hasher.k, hasher.tau, hasher.b, hasher.seed, prehashed=False)
+        oracle_sketches.words(
+            one, hasher.num_hashes, hasher.hashes_per_word, hasher.bits_per_hash, hasher.seed, prehashed=False
+        )
         if one
         else [oracle.MASKED] * hasher.words
         for one in sets
@@ -51,7 +53,7 @@ def test_a_query_is_attention_by_hashing(
     skip: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
-    hasher = MinHash(6 * bits[0], tau=bits[0], b=bits[1], seed=seed)
+    hasher = MinHash(6 * bits[0], hashes_per_word=bits[0], bits_per_hash=bits[1], seed=seed)
     values = rng.standard_normal((len(behaviors), 5)).astype(np.float32)
     mask = rng.random(len(behaviors)) < 0.8
     table = BehaviorTable.build(hasher, behaviors, values=values, mask=mask, num_threads=1 + seed % 3)
@@ -69,9 +71,9 @@ def test_behaviors_weigh_by_their_similarity() -> None:
     similarity = np.array([oracle_sketches.jaccard(set(candidate), set(one)) for one in sets])
     for tau, b in ((1, 8), (2, 4), (2, 8)):
         read = [
-            BehaviorTable.build(MinHash(256, tau=tau, b=b, seed=seed), sets, values=np.eye(4)).query(
-                [candidate], normalize="sum"
-            )[0]
+            BehaviorTable.build(
+                MinHash(256, hashes_per_word=tau, bits_per_hash=b, seed=seed), sets, values=np.eye(4)
+            ).query([candidate], normalize="sum")[0]
             for seed in range(300)
         ]
         expected = (2.0**-b + (1 - 2.0**-b) * similarity) ** tau
@@ -92,7 +94,7 @@ def test_order_repeats_and_kinds_of_tokens_change_nothing() -> None:
 
 def test_an_empty_set_is_in_no_bucket() -> None:
     for b in (1, 8):
-        hasher = MinHash(16, b=b)
+        hasher = MinHash(16, bits_per_hash=b)
         table = BehaviorTable.build(hasher, [[], [5]], values=VALUES[:2])
         assert table.counts.sum() == 16
         assert not table.query([[]]).any()
@@ -116,14 +118,20 @@ def test_a_wrong_call_is_told() -> None:
     table = BehaviorTable.build(HASHER, SETS, values=VALUES)
     vectors = BehaviorTable.build(SimHash(6, 3, dim=3), VALUES)
     wrong: list[tuple[Any, str]] = [
-        (lambda: BehaviorTable.build(MinHash(12), SETS, values=VALUES), "`hasher` must have `b`, which bounds"),
+        (
+            lambda: BehaviorTable.build(MinHash(12), SETS, values=VALUES),
+            "`hasher` must have `bits_per_hash`, which bounds",
+        ),
         (lambda: BehaviorTable.build(HASHER, SETS), "`values` must be given where behaviors are sets; got None"),
         (lambda: BehaviorTable.build(HASHER, SETS, values=VALUES[:4]), "`values` must have 5 rows"),
         (lambda: BehaviorTable.build(HASHER, SETS, values=VALUES, mask=[True]), r"`mask` must have shape \(5,\)"),
         (lambda: table.append((np.array([0, 2]), np.array([1])), values=VALUES[:1]), "`behaviors` must start at 0"),
         (lambda: table.merge(vectors), "`other` must be of the table's hash, a MinHash; got a SimHash"),
         (lambda: BehaviorTable.from_bytes(table.to_bytes(), vectors.hasher), "hash, a SimHash; got a MinHash"),
-        (lambda: BehaviorTable.from_bytes(table.to_bytes(), MinHash(12, tau=2, b=4)), "hash, b=4; got b=3"),
+        (
+            lambda: BehaviorTable.from_bytes(table.to_bytes(), MinHash(12, hashes_per_word=2, bits_per_hash=4)),
+            "hash, b=4; got b=3",
+        ),
     ]
     for call, message in wrong:
         with pytest.raises(NegmineValueError, match=message):

@@ -44,7 +44,13 @@ def test_strings_are_hashed_by_xxh64() -> None:
 
 
 def test_the_empty_set_is_like_nothing() -> None:
-    for options in ({}, {"tau": 2}, {"b": 8}, {"b": 1}, {"b": 8, "tau": 2}):
+    for options in (
+        {},
+        {"hashes_per_word": 2},
+        {"bits_per_hash": 8},
+        {"bits_per_hash": 1},
+        {"bits_per_hash": 8, "hashes_per_word": 2},
+    ):
         minhash = MinHash(16, **options)
         empty, one = minhash.signatures([[], [3]])
         assert (empty == np.iinfo(minhash.dtype).max).all()
@@ -54,7 +60,10 @@ def test_the_empty_set_is_like_nothing() -> None:
 
 def test_shapes_and_types() -> None:
     assert MinHash().signatures([]).shape == (0, 128)
-    assert [MinHash(16, **o).dtype.name for o in ({}, {"tau": 2}, {"b": 8}, {"b": 5, "tau": 2})] == [
+    assert [
+        MinHash(16, **o).dtype.name
+        for o in ({}, {"hashes_per_word": 2}, {"bits_per_hash": 8}, {"bits_per_hash": 5, "hashes_per_word": 2})
+    ] == [
         "uint32",
         "uint64",
         "uint8",
@@ -62,7 +71,7 @@ def test_shapes_and_types() -> None:
     ]
     many = MinHash(16).signatures([range(i) for i in range(5)])
     assert MinHash(16).jaccard(many[:, None], many).shape == (5, 5)
-    assert MinHash(16, tau=4).signatures([[1]]).shape == (1, 4)
+    assert MinHash(16, hashes_per_word=4).signatures([[1]]).shape == (1, 4)
 
 
 def test_inputs_that_mean_the_same() -> None:
@@ -77,13 +86,19 @@ def test_inputs_that_mean_the_same() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    minhash = MinHash(16, tau=2, b=4, seed=5)
+    minhash = MinHash(16, hashes_per_word=2, bits_per_hash=4, seed=5)
     words = minhash.signatures([[1], [2]])
     minhash.save(tmp_path / "a.npz", words)
     loaded, again = MinHash.load(tmp_path / "a.npz")
     assert loaded == minhash == pickle.loads(pickle.dumps(minhash))
     assert again.tolist() == words.tolist()
-    header = {"minhash": formats.MINHASH.version + 1, "k": 16, "tau": 2, "b": 4, "seed": 5}
+    header = {
+        "minhash": formats.MINHASH.version + 1,
+        "num_hashes": 16,
+        "hashes_per_word": 2,
+        "bits_per_hash": 4,
+        "seed": 5,
+    }
     archive.write(tmp_path / "b.npz", formats.SIGNATURES, header, {"signatures": words})
     with pytest.raises(NegmineValueError, match="version 1 of minhash; got version 2"):
         MinHash.load(tmp_path / "b.npz")
@@ -95,14 +110,17 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k": 0}, "`k` must be at least 1; got 0"),
-        ({"k": 4097}, "`k` must be at most 4096; got 4097"),
-        ({"tau": 3}, "`tau` must divide `k`; got tau=3, k=128"),
-        ({"tau": 0}, "`tau` must be at least 1; got 0"),
-        ({"b": 0}, "`b` must be at least 1; got 0"),
-        ({"b": 9, "tau": 2}, "`b` times `tau` must be at most 16; got b=9, tau=2"),
+        ({"num_hashes": 0}, "`num_hashes` must be at least 1; got 0"),
+        ({"num_hashes": 4097}, "`num_hashes` must be at most 4096; got 4097"),
+        ({"hashes_per_word": 3}, "`hashes_per_word` must divide `num_hashes`; got 3 and 128"),
+        ({"hashes_per_word": 0}, "`hashes_per_word` must be at least 1; got 0"),
+        ({"bits_per_hash": 0}, "`bits_per_hash` must be at least 1; got 0"),
+        (
+            {"bits_per_hash": 9, "hashes_per_word": 2},
+            "`bits_per_hash` times `hashes_per_word` must be at most 16; got 9 and 2",
+        ),
         ({"seed": -1}, "`seed` must be at least 0; got -1"),
-        ({"k": 1.5}, "`k` must be an integer; got 1.5"),
+        ({"num_hashes": 1.5}, "`num_hashes` must be an integer; got 1.5"),
         ({"bits": 2}, "`MinHash` has no option 'bits'"),
     ],
 )
@@ -157,7 +175,7 @@ WORDS = st.lists(st.sampled_from(["cat", "sat", "mat", "dog", "ran", "far", "Ä"
     n=st.integers(1, 4),
 )
 def test_groups_of_texts_are_the_oracles(texts: list[str], threshold: float, unit: Any, n: int) -> None:
-    found = near_duplicates(texts, threshold=threshold, shingle=unit, n=n, k=256, num_threads=1)
+    found = near_duplicates(texts, threshold=threshold, shingle=unit, shingle_size=n, num_hashes=256, num_threads=1)
     sets = [oracle_sketches.shingles(" ".join(text.casefold().split()), n, unit) for text in texts]
     pairs = [(int(a), int(b)) for a, b in found.pairs]
     for (a, b), similarity in zip(pairs, found.similarities, strict=True):
@@ -246,7 +264,7 @@ def test_nothing_at_all() -> None:
         ({"texts": np.eye(2)}, "`texts` must hold strings; got an array at row 0. Embeddings are `embeddings=`."),
         ({"texts": ["a"], "threshold": 0.0}, "`threshold` must be greater than 0"),
         ({"texts": ["a"], "threshold": 1.5}, "`threshold` must be at most 1; got 1.5"),
-        ({"texts": ["a"], "n": 0}, "`n` must be at least 1; got 0"),
+        ({"texts": ["a"], "shingle_size": 0}, "`shingle_size` must be at least 1; got 0"),
         ({"texts": ["a"], "shingle": "lines"}, "`shingle` must be one of 'characters', 'words'; got 'lines'"),
         ({"signatures": np.zeros((2, 4))}, "`signatures` must be a uint32 array"),
         ({"embeddings": np.full((3, 2), np.nan)}, "`embeddings` must be finite; row 0 holds"),

@@ -32,15 +32,15 @@ def check(hasher: object) -> None:
     """Refuse what has no buckets."""
     if not isinstance(hasher, Hasher):
         raise NegmineTypeError(f"`hasher` must be a SimHash or a MinHash; got {type(hasher).__name__}.")
-    if isinstance(hasher, MinHash) and hasher.b is None:
-        raise NegmineValueError("`hasher` must have `b`, which bounds its buckets; got a MinHash with b=None.")
+    if isinstance(hasher, MinHash) and hasher.bits_per_hash is None:
+        raise NegmineValueError("`hasher` must have `bits_per_hash`, which bounds its buckets; got a MinHash without.")
 
 
 def shape(hasher: Hasher) -> tuple[int, int]:
     """Signatures of a behavior, and buckets that each may fall into."""
     if isinstance(hasher, SimHash):
         return hasher.groups, hasher.buckets
-    return hasher.words, 2 ** ((hasher.b or 0) * hasher.tau)
+    return hasher.words, 2 ** ((hasher.bits_per_hash or 0) * hasher.hashes_per_word)
 
 
 def signatures(
@@ -67,5 +67,10 @@ def identity(hasher: Hasher) -> Identity:
     if isinstance(hasher, SimHash):
         m, tau, dim, seed, center = hasher.identity()
         return Identity("SimHash", {"m": m, "tau": tau, "dim": dim, "seed": seed}, center)
-    numbers = {"k": hasher.k, "tau": hasher.tau, "b": hasher.b or 0, "seed": hasher.seed}
+    numbers = {
+        "k": hasher.num_hashes,
+        "tau": hasher.hashes_per_word,
+        "b": hasher.bits_per_hash or 0,
+        "seed": hasher.seed,
+    }
     return Identity("MinHash", numbers, hashlib.sha256(b"minhash signatures %d" % formats.MINHASH.version).digest())

@@ -33,8 +33,8 @@ def command(
     ] = None,
     threshold: Annotated[float, typer.Option(help="Least Jaccard similarity of texts, or cosine of embeddings.")] = 0.8,
     shingle: Annotated[str, typer.Option(help="Pieces of a text: characters or words.")] = "characters",
-    n: Annotated[int | None, typer.Option("-n", help="Characters (5) or words (3) of a piece.")] = None,
-    k: Annotated[int, typer.Option("-k", help="Minima of a signature of a text.")] = 128,
+    shingle_size: Annotated[int | None, typer.Option(help="Characters (5) or words (3) of a piece.")] = None,
+    num_hashes: Annotated[int, typer.Option(help="Hashes of the signature of a text.")] = 128,
     seed: Annotated[int, typer.Option(help="Which hash functions.")] = 0,
     text_name: Annotated[str, typer.Option(help="Key or column of the texts.")] = "text",
     embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
@@ -56,7 +56,13 @@ def command(
         found_embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
         ids = np.arange(len(found_embeddings)) if found_embeddings.ids is None else found_embeddings.ids
         rows = {"embeddings": found_embeddings.rows}
-    options: dict[str, Any] = {"threshold": threshold, "shingle": shingle, "n": n, "k": k, "seed": seed}
+    options: dict[str, Any] = {
+        "threshold": threshold,
+        "shingle": shingle,
+        "shingle_size": shingle_size,
+        "num_hashes": num_hashes,
+        "seed": seed,
+    }
     with arguments():
         found = near_duplicates(**rows, **options, num_threads=threads)
     if out is not None:

@@ -12,7 +12,8 @@ from negmine.search.verification import Verification, verify
 __all__ = [
     "CandidateSource",
     "ExactIndex",
-    "MemoryPlan", "Offers",
+    "MemoryPlan",
+    "Offers",
     "PoolArrays",
     "PoolRequest",
     "Rules",

@@ -119,9 +119,7 @@ class Offers:
             if n and (rows.min() < 0 or rows.max() >= most):
                 bad = rows.min() if rows.min() < 0 else rows.max()
                 raise NegmineValueError(f"`{name}` must hold rows below {most}; got {bad}.")
-        self._open().offer(
-            queries, documents, as_float64s(low, "low", n), as_float64s(high, "high", n), self._threads
-        )
+        self._open().offer(queries, documents, as_float64s(low, "low", n), as_float64s(high, "high", n), self._threads)
 
     def finish(self) -> PoolArrays:
         """Score what may still be in the answer, and return the pools; no call may follow.

@@ -15,7 +15,7 @@ __all__ = ["METRICS", "MemoryPlan", "Metric", "TopK", "take_labels"]
 #: What scores measure; higher is closer under each: "l2" is minus the squared distance.
 Metric = Literal["cosine", "ip", "l2"]
 
-METRICS = ("cosine", "ip", "l2")
+METRICS: tuple[Metric, ...] = ("cosine", "ip", "l2")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -112,8 +112,8 @@ def near_duplicates(
     embeddings: object = None,
     threshold: float = 0.8,
     shingle: Literal["characters", "words"] = "characters",
-    n: int | None = None,
-    k: int = 128,
+    shingle_size: int | None = None,
+    num_hashes: int = 128,
     seed: int = 0,
     num_threads: int | None = None,
     progress: Progress | None = None,
@@ -133,18 +133,18 @@ def near_duplicates(
         without any character but white space is like nothing.
     sets : (offsets, tokens), or a sequence of n iterables
         Sets of tokens as :meth:`MinHash.signatures` takes them. An empty set is like nothing.
-    signatures : uint32 (n, k)
-        Signatures of ``MinHash(k)``. Pairs are judged by the estimated similarity, whose standard deviation is about
-        ``sqrt(t * (1 - t) / k)`` at a threshold t.
+    signatures : uint32 (n, num_hashes)
+        Signatures of ``MinHash(num_hashes)``. Pairs are judged by the estimated similarity, whose standard
+        deviation is about ``sqrt(t * (1 - t) / num_hashes)`` at a threshold t.
     embeddings : array (n, width)
         Types as for :class:`ExactIndex`; compared by cosine. Exactly one of the four must be given.
     threshold : float, default 0.8
         Least similarity of near-duplicates, in (0, 1]: Jaccard, or cosine for embeddings (as float32 scores have it).
     shingle : "characters" (default) or "words"
         What a shingle of a text is made of.
-    n : int, optional
+    shingle_size : int, optional
         Characters or words of a shingle, at least 1; default 5 characters or 3 words. A shorter text is one shingle.
-    k : int, default 128
+    num_hashes : int, default 128
         Minima of the signatures of texts and sets.
     seed : int, default 0
         In [0, 2**64): which hash functions those use.
@@ -188,9 +188,9 @@ def near_duplicates(
         )
     least = _share(threshold, "threshold", least=0.0, above=0.0)
     threads, told = resolve_num_threads(num_threads), check_progress(progress)
-    minhash = MinHash(k, seed=seed)
+    minhash = MinHash(num_hashes, seed=seed)
     unit = check_choice(shingle, "shingle", tuple(SHINGLES))
-    width = SHINGLES[unit] if n is None else check_integer(n, "n", least=1)
+    width = SHINGLES[unit] if shingle_size is None else check_integer(shingle_size, "shingle_size", least=1)
     if embeddings is not None:
         return _by_cosine(embeddings, least, threads, told)
     if signatures is not None:
@@ -230,8 +230,8 @@ def _signatures(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     words = np.asarray(value)
     if words.dtype != np.uint32 or words.ndim != 2 or words.shape[1] == 0:
         raise NegmineValueError(
-            f"`signatures` must be a uint32 array of shape (n, k), as MinHash(k) makes them; got {words.dtype.name} of "
-            f"shape {words.shape}."
+            f"`signatures` must be a uint32 array of shape (n, num_hashes), as MinHash makes them; "
+            f"got {words.dtype.name} of shape {words.shape}."
         )
     return np.ascontiguousarray(words)
 

@@ -50,13 +50,14 @@ class MinHash:
 
     Parameters
     ----------
-    k : int, default 128
+    num_hashes : int, default 128
         Minima of a signature, 1 to 4096. Powers of two from 16 to 256 waste nothing.
-    tau : int, default 1
-        Minima of a word, a divisor of ``k``: words agree with probability J^tau, less at most 1/k.
-    b : int, optional
-        Bits that are kept of every minimum, at least 1, with ``b * tau`` at most 16: words agree with probability
-        ``(2**-b + (1 - 2**-b) * J) ** tau``. Default: all of them.
+    hashes_per_word : int, default 1
+        Minima of a word, a divisor of ``num_hashes``: words agree with probability
+        ``J ** hashes_per_word``, less at most ``1 / num_hashes``.
+    bits_per_hash : int, optional
+        Bits that are kept of every minimum, at least 1; times ``hashes_per_word`` at most 16. With b bits and t hashes
+        per word, words agree with probability ``(2**-b + (1 - 2**-b) * J) ** t``. Default: all of them.
     seed : int, default 0
         In [0, 2**64): which hash functions. Signatures of different seeds must not be compared.
 
@@ -81,34 +82,36 @@ class MinHash:
     (True, 0.0)
     """
 
-    k: int = 128
+    num_hashes: int = 128
     _: KW_ONLY
-    tau: int = 1
-    b: int | None = None
+    hashes_per_word: int = 1
+    bits_per_hash: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        k = check_integer(self.k, "k", least=1, most=MAX_MINIMA)
-        tau = check_integer(self.tau, "tau", least=1)
+        k = check_integer(self.num_hashes, "num_hashes", least=1, most=MAX_MINIMA)
+        tau = check_integer(self.hashes_per_word, "hashes_per_word", least=1)
         if k % tau:
-            raise NegmineValueError(f"`tau` must divide `k`; got tau={tau}, k={k}.")
-        if self.b is not None:
-            b = check_integer(self.b, "b", least=1)
+            raise NegmineValueError(f"`hashes_per_word` must divide `num_hashes`; got {tau} and {k}.")
+        if self.bits_per_hash is not None:
+            b = check_integer(self.bits_per_hash, "bits_per_hash", least=1)
             if b * tau > MAX_BITS:
-                raise NegmineValueError(f"`b` times `tau` must be at most {MAX_BITS}; got b={b}, tau={tau}.")
+                raise NegmineValueError(
+                    f"`bits_per_hash` times `hashes_per_word` must be at most {MAX_BITS}; got {b} and {tau}."
+                )
         check_seed(self.seed)
 
     @property
     def words(self) -> int:
-        """Words of a signature, ``k / tau``."""
-        return self.k // self.tau
+        """Words of a signature, ``num_hashes / hashes_per_word``."""
+        return self.num_hashes // self.hashes_per_word
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of a word: uint32; uint64 for ``tau`` above 1; uint8 or uint16, whichever ``b * tau`` bits fit."""
-        if self.b is None:
-            return np.dtype(np.uint32 if self.tau == 1 else np.uint64)
-        return np.dtype(np.uint8 if self.b * self.tau <= 8 else np.uint16)
+        if self.bits_per_hash is None:
+            return np.dtype(np.uint32 if self.hashes_per_word == 1 else np.uint64)
+        return np.dtype(np.uint8 if self.bits_per_hash * self.hashes_per_word <= 8 else np.uint16)
 
     def signatures(
         self,
@@ -136,7 +139,7 @@ class MinHash:
 
         Returns
         -------
-        array (n, k / tau) of :attr:`dtype`
+        array (n, num_hashes / hashes_per_word) of :attr:`dtype`
             The row of an empty set holds the largest number of the dtype in every word; it is like nothing, not even
             like another.
 
@@ -175,7 +178,7 @@ class MinHash:
         Examples
         --------
         >>> import negmine
-        >>> minhash = negmine.MinHash(b=8)
+        >>> minhash = negmine.MinHash(bits_per_hash=8)
         >>> cats, dogs = minhash.signatures([["a", "cat", "sat"], ["a", "dog", "sat"]])
         >>> 0.2 < minhash.jaccard(cats, dogs) < 0.8
         True
@@ -189,9 +192,9 @@ class MinHash:
             ) from error
         empty = np.iinfo(self.dtype).max
         nothing = (first == empty).all(axis=-1) | (second == empty).all(axis=-1)
-        share = agree if self.tau == 1 else agree ** (1.0 / self.tau)
-        if self.b is not None:
-            by_chance = 2.0**-self.b
+        share = agree if self.hashes_per_word == 1 else agree ** (1.0 / self.hashes_per_word)
+        if self.bits_per_hash is not None:
+            by_chance = 2.0**-self.bits_per_hash
             share = (share - by_chance) / (1.0 - by_chance)
         found = np.where(nothing, 0.0, share)
         return float(found) if found.ndim == 0 else found
@@ -203,7 +206,7 @@ class MinHash:
         ----------
         path : path
             Replaced where it exists.
-        signatures : array (n, k / tau)
+        signatures : array (n, num_hashes / hashes_per_word)
             Signatures of this ``MinHash``.
 
         Raises
@@ -212,7 +215,13 @@ class MinHash:
             Other arrays, ``path`` is no path, or no file can be written there.
         """
         words = self._words(signatures, "signatures")
-        header = {"minhash": formats.MINHASH.version, "k": self.k, "tau": self.tau, "b": self.b, "seed": self.seed}
+        header = {
+            "minhash": formats.MINHASH.version,
+            "num_hashes": self.num_hashes,
+            "hashes_per_word": self.hashes_per_word,
+            "bits_per_hash": self.bits_per_hash,
+            "seed": self.seed,
+        }
         archive.write(path, formats.SIGNATURES, header, {"signatures": words})
 
     @classmethod
@@ -226,14 +235,20 @@ class MinHash:
 
         Returns
         -------
-        (MinHash, array (n, k / tau))
+        (MinHash, array (n, num_hashes / hashes_per_word))
 
         Raises
         ------
         NegmineValueError
             No such file, a file of something else, or signatures of another format, which must be computed again.
         """
-        entries: archive.Entries = {"minhash": int, "k": int, "tau": int, "b": (int, NoneType), "seed": int}
+        entries: archive.Entries = {
+            "minhash": int,
+            "num_hashes": int,
+            "hashes_per_word": int,
+            "bits_per_hash": (int, NoneType),
+            "seed": int,
+        }
         header, arrays = archive.read(path, formats.SIGNATURES, entries, ("signatures",))
         if header["minhash"] != formats.MINHASH.version:
             raise NegmineValueError(
@@ -241,7 +256,12 @@ class MinHash:
                 f"{header['minhash']}. Compute them again."
             )
         with archive.whole(path, formats.SIGNATURES):
-            minhash = cls(header["k"], tau=header["tau"], b=header["b"], seed=header["seed"])
+            minhash = cls(
+                header["num_hashes"],
+                hashes_per_word=header["hashes_per_word"],
+                bits_per_hash=header["bits_per_hash"],
+                seed=header["seed"],
+            )
             return minhash, minhash._words(arrays["signatures"], "path")
 
     def _words(self, value: npt.ArrayLike, argument: str) -> npt.NDArray[Any]:
@@ -252,6 +272,10 @@ class MinHash:
                 f"got shape {words.shape} of {words.dtype.name}."
             )
         return words
+
+
+#: Options of a MinHash, with their types in files.
+_OPTIONS: archive.Entries = {"num_hashes": int, "hashes_per_word": int, "bits_per_hash": (int, NoneType), "seed": int}
 
 
 def hash_tokens(strings: Sequence[str], argument: str) -> npt.NDArray[np.uint64]:

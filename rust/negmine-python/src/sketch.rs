@@ -38,15 +38,15 @@ fn view<'a, T: numpy::Element>(
 /// `negmine.sketches.MinHash`.
 #[derive(FromPyObject)]
 pub(crate) struct MinHashArg {
-    k: usize,
-    tau: usize,
-    b: Option<usize>,
+    num_hashes: usize,
+    hashes_per_word: usize,
+    bits_per_hash: Option<usize>,
     seed: u64,
 }
 
 impl MinHashArg {
     fn core(&self) -> MinHash {
-        MinHash { minima: self.k, tau: self.tau, bits: self.b, seed: self.seed }
+        MinHash { minima: self.num_hashes, tau: self.hashes_per_word, bits: self.bits_per_hash, seed: self.seed }
     }
 }
 
