@@ -18,7 +18,13 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sequenti
 
 from negmine.batches import no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
-from negmine.torch import ClusterBatchSampler, NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch import (
+    ClassBalancedBatchSampler,
+    ClusterBatchSampler,
+    NoDuplicateBatchSampler,
+    PlanBatchSampler,
+    RaggedBatchSampler,
+)
 from shuffled import PLAN, RaggedPlan, make
 
 STATE = make().state_dict()
@@ -267,3 +273,11 @@ def test_importing_it_imports_torch_and_no_trainer() -> None:
     loaded = set(done.stdout.split())
     assert "torch" in loaded
     assert not loaded & {"accelerate", "datasets", "lightning", "pyarrow", "sentence_transformers", "transformers"}
+
+
+def test_rows_of_no_class_are_left_out_of_class_balanced_batches() -> None:
+    labels = ["cat", "", "cat", "dog", "dog", ""]
+    with pytest.raises(NegmineValueError, match="`labels` must hold the class of every row; got '', which is no class"):
+        ClassBalancedBatchSampler(labels, batch_size=2, per_class=1)
+    sampler = ClassBalancedBatchSampler(labels, batch_size=2, per_class=1, unlabeled="drop")
+    assert sorted(row for batch in sampler for row in batch) == [0, 2, 3, 4]

@@ -223,8 +223,8 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
     Parameters
     ----------
     labels : int64 or str (n,)
-        Class of each row.
-    batch_size, per_class, batches_per_step, batches_per_epoch, seed
+        Class of each row; -1 or ``""`` is no class.
+    batch_size, per_class, batches_per_step, batches_per_epoch, unlabeled, seed
         As of :func:`negmine.batches.class_balanced_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
@@ -251,6 +251,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
         per_class: int,
         batches_per_step: int = 1,
         batches_per_epoch: int | None = None,
+        unlabeled: Literal["error", "drop"] = "error",
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
@@ -263,6 +264,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
             per_class=per_class,
             batches_per_step=batches_per_step,
             batches_per_epoch=batches_per_epoch,
+            unlabeled=unlabeled,
             seed=seed,
         )
         super().__init__(plan, num_replicas=num_replicas, rank=rank)
