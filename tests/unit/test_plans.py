@@ -205,6 +205,23 @@ def test_classes_may_be_strings_and_short() -> None:
         assert sorted(kinds.count(kind) for kind in set(kinds)) == [3, 3]
 
 
+@pytest.mark.parametrize("order", ["shuffled", "tree"])
+@pytest.mark.parametrize("random_fraction", [0.0, 0.3])
+def test_a_short_last_step_holds_every_row_once(order: Any, random_fraction: float) -> None:
+    for n, size, per_step, sizes in ((40, 7, 1, [7] * 5 + [5]), (33, 5, 2, [5] * 6 + [2, 1]), (5, 8, 2, [3, 2])):
+        options: Any = {"order": order, "random_fraction": random_fraction, "seed": 3}
+        plan = cluster_plan(LABELS[:n], batch_size=size, batches_per_step=per_step, remainder="short", **options)
+        assert plan.batch_size is None
+        assert (plan.report["rows_per_epoch"], plan.report["repeated"], plan.report["left_out"]) == (n, 0, 0)
+        for epoch in range(3):
+            batches = plan.epoch(epoch)
+            assert [len(batch) for batch in batches] == sizes
+            assert sorted(np.concatenate(batches).tolist()) == list(range(n))
+            assert plan.batch(epoch, len(plan) - 1).tolist() == batches[-1].tolist()
+    with pytest.raises(NegmineValueError, match="got 'short' with 1 rows for 2 batches"):
+        cluster_plan(LABELS[:21], batch_size=5, batches_per_step=2, remainder="short")
+
+
 @pytest.mark.parametrize(("labels", "no_class"), [([0, -1, 1, 0, -1, 1], "-1"), (list("abcabc"), "''")])
 def test_rows_of_no_class_are_refused_or_left_out(labels: Any, no_class: str) -> None:
     labels = np.array(labels)
