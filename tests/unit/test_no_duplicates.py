@@ -240,7 +240,7 @@ A = np.arange(10)
             NegmineValueError,
             "`conflicts` must be one of 'error', 'drop', 'spread', 'extend'",
         ),
-        ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'short', 'error'"),
+        ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'short'"),
         ((A, A), {"batch_size": 4, "remainder": "error"}, NegmineValueError, "got 'error' with 2 rows left after 2"),
         ((A, A), {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
         ((A, A), {"drop_last": True}, NegmineTypeError, "`no_duplicate_plan` has no option 'drop_last'"),
