@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from negmine.batches import cluster_plan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import PlanBatchSampler, RaggedBatchSampler
-from shuffled import make
+from shuffled import PLAN, make
 
 # ---- accelerate
 
@@ -49,6 +49,74 @@ def test_accelerate_keeps_ragged_batches() -> None:
     ]
     assert [batch for turn in zip(*shards, strict=True) for batch in turn] == list(RaggedBatchSampler(plan))
     assert len({len(batch) for shard in shards for batch in shard}) > 1
+
+
+EPOCHS = [[PLAN.batch(epoch, index).tolist() for index in range(len(PLAN))] for epoch in range(5)]
+READ_AGAIN = "Epoch {} was handed out to its end, and epoch {} "
+
+
+def prepared(processes: int, stateful: bool = False) -> Any:
+    """Make what `Accelerator.prepare` makes of a loader, on the first process."""
+    loading = pytest.importorskip("accelerate.data_loader")
+    if stateful:
+        pytest.importorskip("torchdata.stateful_dataloader")
+    sampler: Any = make()
+    if processes > 1:
+        sampler = loading.BatchSamplerShard(sampler, num_processes=processes, process_index=0)
+    return loading.DataLoaderShard(torch.arange(48), batch_sampler=sampler, use_stateful_dataloader=stateful)
+
+
+def read(loader: Any) -> list[list[int]]:
+    return [batch.tolist() for batch in loader]
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_accelerate_resumes_where_the_epoch_is_set_first(processes: int, stateful: bool) -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    interrupted, resumed = (prepared(processes, stateful) for _ in range(2))
+    interrupted.set_epoch(2)
+    batches = iter(interrupted)
+    for _ in range(5):
+        next(batches)
+    resumed.set_epoch(2)
+    if stateful:
+        resumed.load_state_dict(interrupted.state_dict())
+        rest = read(resumed)
+    else:
+        rest = read(loading.skip_first_batches(resumed, 5))
+    assert rest == EPOCHS[2][::processes][5:]
+    for epoch in (3, 4):
+        resumed.set_epoch(epoch)
+        assert read(resumed) == EPOCHS[epoch][::processes]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_epoch_that_accelerate_repeats_after_resuming_is_warned_of(processes: int) -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    loader = prepared(processes)
+    assert read(loading.skip_first_batches(loader, 5)) == EPOCHS[0][::processes][5:]
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(0, 0) + "is handed out again, .*`loader.set_epoch"):
+        assert read(loader) == EPOCHS[0][::processes]
+    # Set once, but not at the start of the next epoch.
+    loader = prepared(processes)
+    loader.set_epoch(2)
+    read(loading.skip_first_batches(loader, 5))
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(2, 2)):
+        read(loader)
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_epoch_that_a_stateful_loader_goes_back_to_is_warned_of(epoch: int) -> None:
+    interrupted, resumed = (prepared(1, stateful=True) for _ in range(2))
+    interrupted.set_epoch(epoch)
+    next(iter(interrupted))
+    resumed.load_state_dict(interrupted.state_dict())
+    assert read(resumed) == EPOCHS[epoch][1:]
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(epoch, 1)):
+        assert read(resumed) == EPOCHS[1]
 
 
 # ---- transformers
