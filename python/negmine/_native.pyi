@@ -87,9 +87,7 @@ class ExactIndex:
 
 @final
 class NoDuplicatePlan:
-    def __new__(
-        cls, columns: Columns, size: int, conflicts: str, remainder: str, seed: int
-    ) -> NoDuplicatePlan: ...
+    def __new__(cls, columns: Columns, size: int, conflicts: str, remainder: str, seed: int) -> NoDuplicatePlan: ...
     @property
     def steps(self) -> int: ...
     @property
