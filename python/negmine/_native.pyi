@@ -87,9 +87,7 @@ class ExactIndex:
 
 @final
 class NoDuplicatePlan:
-    def __new__(
-        cls, columns: Columns, size: int, conflicts: str, drop_remainder: bool, seed: int
-    ) -> NoDuplicatePlan: ...
+    def __new__(cls, columns: Columns, size: int, conflicts: str, remainder: str, seed: int) -> NoDuplicatePlan: ...
     @property
     def steps(self) -> int: ...
     @property
@@ -115,7 +113,7 @@ def restore_no_duplicate_plan(
     caps: npt.NDArray[np.uint32] | None,
     sizes: tuple[int, int],
     conflicts: str,
-    drop_remainder: bool,
+    remainder: str,
     seed: int,
 ) -> NoDuplicatePlan: ...
 def group_rows(labels: npt.NDArray[np.int64], groups: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from negmine.batches import cluster_plan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import PlanBatchSampler, RaggedBatchSampler
-from shuffled import make
+from shuffled import PLAN, make
 
 # ---- accelerate
 
@@ -49,6 +49,74 @@ def test_accelerate_keeps_ragged_batches() -> None:
     ]
     assert [batch for turn in zip(*shards, strict=True) for batch in turn] == list(RaggedBatchSampler(plan))
     assert len({len(batch) for shard in shards for batch in shard}) > 1
+
+
+EPOCHS = [[PLAN.batch(epoch, index).tolist() for index in range(len(PLAN))] for epoch in range(5)]
+READ_AGAIN = "Epoch {} was handed out to its end, and epoch {} "
+
+
+def prepared(processes: int, stateful: bool = False) -> Any:
+    """Make what `Accelerator.prepare` makes of a loader, on the first process."""
+    loading = pytest.importorskip("accelerate.data_loader")
+    if stateful:
+        pytest.importorskip("torchdata.stateful_dataloader")
+    sampler: Any = make()
+    if processes > 1:
+        sampler = loading.BatchSamplerShard(sampler, num_processes=processes, process_index=0)
+    return loading.DataLoaderShard(torch.arange(48), batch_sampler=sampler, use_stateful_dataloader=stateful)
+
+
+def read(loader: Any) -> list[list[int]]:
+    return [batch.tolist() for batch in loader]
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_accelerate_resumes_where_the_epoch_is_set_first(processes: int, stateful: bool) -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    interrupted, resumed = (prepared(processes, stateful) for _ in range(2))
+    interrupted.set_epoch(2)
+    batches = iter(interrupted)
+    for _ in range(5):
+        next(batches)
+    resumed.set_epoch(2)
+    if stateful:
+        resumed.load_state_dict(interrupted.state_dict())
+        rest = read(resumed)
+    else:
+        rest = read(loading.skip_first_batches(resumed, 5))
+    assert rest == EPOCHS[2][::processes][5:]
+    for epoch in (3, 4):
+        resumed.set_epoch(epoch)
+        assert read(resumed) == EPOCHS[epoch][::processes]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_epoch_that_accelerate_repeats_after_resuming_is_warned_of(processes: int) -> None:
+    loading = pytest.importorskip("accelerate.data_loader")
+    loader = prepared(processes)
+    assert read(loading.skip_first_batches(loader, 5)) == EPOCHS[0][::processes][5:]
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(0, 0) + "is handed out again, .*`loader.set_epoch"):
+        assert read(loader) == EPOCHS[0][::processes]
+    # Set once, but not at the start of the next epoch.
+    loader = prepared(processes)
+    loader.set_epoch(2)
+    read(loading.skip_first_batches(loader, 5))
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(2, 2)):
+        read(loader)
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_epoch_that_a_stateful_loader_goes_back_to_is_warned_of(epoch: int) -> None:
+    interrupted, resumed = (prepared(1, stateful=True) for _ in range(2))
+    interrupted.set_epoch(epoch)
+    next(iter(interrupted))
+    resumed.load_state_dict(interrupted.state_dict())
+    assert read(resumed) == EPOCHS[epoch][1:]
+    with pytest.warns(NegmineWarning, match=READ_AGAIN.format(epoch, 1)):
+        assert read(resumed) == EPOCHS[1]
 
 
 # ---- transformers
@@ -145,25 +213,181 @@ def test_integers_and_labels() -> None:
     assert list(called(data, labels=["labels", "label"])) == plan.epoch(0).tolist()
 
 
-def test_a_plan_is_chosen_by_its_rows() -> None:
-    adapter = pytest.importorskip("negmine.integrations.sentence_transformers")
-    plans = [
-        cluster_plan(np.arange(8) // 2, batch_size=2, seed=1),
-        no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend"),
-    ]
-    make = pickle.loads(pickle.dumps(adapter.plan_batch_sampler(*plans)))
-    whole = make(rows(anchor=list("abcdefgh"), positive=list("abcdefgh")), batch_size=2, drop_last=True)
-    assert isinstance(whole, PlanBatchSampler)
-    assert list(whole) == plans[0].epoch(0).tolist()
-    assert isinstance(make(rows(anchor=list("aab")), batch_size=2, drop_last=False), RaggedBatchSampler)
+def adapter() -> Any:
+    return pytest.importorskip("negmine.integrations.sentence_transformers")
+
+
+def ask(make: Any, dataset: Any, batch_size: int = 2) -> Any:
+    """Call a factory, pickled as a checkpoint has it, as the trainer does."""
+    return pickle.loads(pickle.dumps(make))(dataset, batch_size=batch_size, drop_last=True)
+
+
+LETTERS = {"anchor": list("abcdefgh"), "positive": list("ABCDEFGH")}
+
+
+def test_a_plan_belongs_to_the_rows_that_it_was_made_for() -> None:
+    datasets = pytest.importorskip("datasets")
+    data = {"letters": rows(**LETTERS), "turned": rows(**{name: of[::-1] for name, of in LETTERS.items()})}
+    plans = {name: cluster_plan(np.arange(8) // 2, batch_size=2, seed=seed) for seed, name in enumerate(data)}
+    make = adapter().plan_batch_sampler(plans, datasets.DatasetDict(data))
+    for name, dataset in data.items():
+        sampler = ask(make, dataset)
+        assert isinstance(sampler, PlanBatchSampler)
+        assert list(sampler) == plans[name].epoch(0).tolist()
+    one = adapter().plan_batch_sampler(plans["letters"], data["letters"])
+    assert list(ask(one, data["letters"])) == plans["letters"].epoch(0).tolist()
+    for other in (
+        data["letters"].shuffle(seed=1),
+        data["letters"].select(range(7)),
+        data["letters"].select([*range(7), 0]),
+        data["letters"].rename_column("anchor", "query"),
+        data["turned"],
+    ):
+        with pytest.raises(
+            NegmineValueError, match=r"`dataset` must hold the rows that a plan was made for, in their ord"
+        ):
+            ask(one, other)
+    with pytest.raises(NegmineValueError, match=r"plans for 8 rows \('letters'\), 8 rows \('turned'\)"):
+        ask(make, rows(anchor=["a"]))
     with pytest.raises(NegmineValueError, match="`batch_size` must be that of the plan of 8 rows, 2; got 3"):
-        make(rows(anchor=list("abcdefgh")), batch_size=3, drop_last=True)
-    with pytest.raises(NegmineValueError, match="one for the data set's 2 rows; got plans of 8, 3"):
-        make(rows(anchor=["a", "b"]), batch_size=2, drop_last=False)
+        ask(make, data["letters"], batch_size=3)
+
+
+def test_the_rows_of_a_plan_are_known_however_they_are_stored() -> None:
+    datasets = pytest.importorskip("datasets")
+    columns: dict[str, list[Any]] = {
+        "anchor": [*"abcdef", None, ""],
+        "positive": [["x"], ["y", "z"], [], None, ["x", None], ["xy"], ["", "z"], ["z", ""]],
+        "number": [1, None, 3, 4, 5, 6, 7, 8],
+        "score": [0.5, None, 1.0, 2.0, -0.0, 3.0, 4.0, 5.0],
+        "flag": [True, False, None, True, True, False, False, True],
+    }
+    data = rows(**columns)
+    plan = cluster_plan(np.arange(8), batch_size=2)
+    make = adapter().plan_batch_sampler(plan, data)
+    parts = [data.select(range(3)), data.select(range(3, 8))]
+    named = data.with_format("numpy")
+    named.set_transform(lambda batch: {**batch, "dataset_name": ["x"] * len(batch["anchor"])})
+    for same in (
+        rows(**columns),
+        datasets.concatenate_datasets(parts),
+        datasets.concatenate_datasets(parts[::-1]).select([*range(5, 8), *range(5)]),
+        data.with_format("torch"),
+        named,
+        data.cast_column("anchor", datasets.Value("large_string")),
+    ):
+        assert list(ask(make, same)) == plan.epoch(0).tolist()
+    for name in columns:
+        for row, value in ((0, None), (3, columns[name][5])):
+            changed = {**columns, name: [*columns[name][:row], value, *columns[name][row + 1 :]]}
+            with pytest.raises(NegmineValueError, match="`dataset` must hold the rows that a plan was made for"):
+                ask(make, rows(**changed))
+    moved = {**columns, "positive": [["x", "y"], ["z"], *columns["positive"][2:]]}
+    with pytest.raises(NegmineValueError, match="`dataset` must hold the rows that a plan was made for"):
+        ask(make, rows(**moved))
+
+
+def test_plans_that_do_not_fit_their_data_sets_are_refused() -> None:
+    data, plan = rows(**LETTERS), cluster_plan(np.arange(8) // 2, batch_size=2)
+    other = cluster_plan(np.arange(8) // 4, batch_size=2)
+    make = adapter().plan_batch_sampler
     with pytest.raises(NegmineTypeError, match="`plans` must hold plans; got int"):
-        adapter.plan_batch_sampler(3)
-    with pytest.raises(NegmineTypeError, match="`plans` must hold a plan at least; got none"):
-        adapter.plan_batch_sampler()
+        make(3, data)
+    with pytest.raises(NegmineTypeError, match=r"`datasets` must be a datasets\.Dataset; got list"):
+        make(plan, [LETTERS])
+    with pytest.raises(NegmineTypeError, match=r"`datasets\['a'\]` must be a datasets\.Dataset; got dict"):
+        make({"a": plan}, {"a": LETTERS})
+    with pytest.raises(NegmineTypeError, match="`plans` must be a mapping where `datasets` is; got ClusterPlan"):
+        make(plan, {"a": data})
+    with pytest.raises(NegmineTypeError, match="`datasets` must be a mapping where `plans` is; got Dataset"):
+        make({"a": plan}, data)
+    with pytest.raises(NegmineValueError, match=r"one plan for each name of `datasets`, \['a', 'b'\]; got \['a'\]"):
+        make({"a": plan}, {"a": data, "b": data})
+    with pytest.raises(NegmineValueError, match="`plans` must hold one plan for each name"):
+        make({}, {})
+    with pytest.raises(NegmineValueError, match="`datasets` must have the 8 rows that its plan was made for; got 7"):
+        make(plan, data.select(range(7)))
+    with pytest.raises(
+        NegmineValueError, match="`datasets` must differ where plans do; got the same rows as 'a' and as"
+    ):
+        make({"a": plan, "b": other}, {"a": data, "b": data})
+    assert len(ask(make({"a": plan, "b": plan}, {"a": data, "b": data}), data)) == len(plan)
+
+
+def test_a_ragged_plan_makes_a_ragged_sampler() -> None:
+    data = rows(anchor=list("aab"), positive=list("xyz"))
+    plan = no_duplicate_plan(list("aab"), list("xyz"), batch_size=3, conflicts="extend")
+    assert isinstance(ask(adapter().plan_batch_sampler(plan, data), data), RaggedBatchSampler)
+
+
+def test_the_entries_of_lists_are_documents() -> None:
+    lists = [["u", "v"], ["w"], ["v", "x"], [], ["y", None], ["w", "u"]]
+    matrix = [[*(entry or "" for entry in entries), "", ""][:2] for entries in lists]
+    for positive in (list("ABCDEF"), ["A", "w", "B", "y", "u", "C"]):
+        data = rows(anchor=list("abcdef"), positive=positive, negatives=lists, extra=list("......"))
+        own = [[*row, "."] for row in matrix]
+        plan = no_duplicate_plan(list("abcdef"), positive, own, batch_size=2, seed=3)
+        assert list(called(data)) == plan.epoch(0).tolist()
+    # Positives too; a row whose list names a document of another row conflicts with it.
+    data = rows(anchor=list("abcd"), positive=[["x", "y"], ["y"], ["z"], ["z", "x"]])
+    plan = no_duplicate_plan(list("abcd"), [["x", "y"], ["y", ""], ["z", ""], ["z", "x"]], batch_size=2, seed=3)
+    assert list(called(data)) == plan.epoch(0).tolist()
+    numbers = rows(anchor=[1, 2, 3, 4], positive=[[1, 2], [2], [3], [3, 1]], negative=[7, 8, None, 9])
+    assert len(called(numbers)) == 2
+
+
+@pytest.mark.parametrize("kind", ["list", "large_list", "fixed"])
+def test_lists_of_every_kind_are_read(kind: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    feature = {
+        "list": datasets.List(datasets.Value("string")),
+        "large_list": datasets.LargeList(datasets.Value("large_string")),
+        "fixed": datasets.List(datasets.Value("string"), length=2),
+    }[kind]
+    columns = {
+        "anchor": list("abcd"),
+        "positive": list("ABCD"),
+        "negatives": [["A", "x"], ["B", "y"], None, ["z", "D"]],
+    }
+    features = datasets.Features(
+        {"anchor": datasets.Value("string"), "positive": datasets.Value("string"), "negatives": feature}
+    )
+    data = datasets.Dataset.from_dict(columns, features=features)
+    matrix = [["A", "x"], ["B", "y"], ["", ""], ["z", "D"]]
+    plan = no_duplicate_plan(columns["anchor"], columns["positive"], matrix, batch_size=2, seed=3)
+    assert list(called(data)) == plan.epoch(0).tolist()
+
+
+def test_an_anchor_that_is_a_list_is_compared_whole() -> None:
+    anchors = [["a", "b"], ["b", "a"], ["a", "b"], ["a"], [], None]
+    data = rows(anchor=anchors, positive=list("ABCDEF"))
+    plan = no_duplicate_plan([2, 3, 2, 1, -1, -1], list("ABCDEF"), batch_size=3, seed=3)
+    sampler = factory()(data, batch_size=3, drop_last=False, valid_label_columns=[], seed=3)
+    assert list(sampler) == plan.epoch(0).tolist()
+
+
+def test_all_label_columns_are_left_out() -> None:
+    columns = {"anchor": [5, 6, 7, 8], "positive": [1, 2, 3, 1]}
+    plan = no_duplicate_plan([5, 6, 7, 8], [1, 2, 3, 1], batch_size=2, seed=3)
+    data = rows(label=[0.5] * 4, **columns, score=[0.1] * 4, labels=[[1, 0]] * 4)
+    for names in (["label", "labels", "score", "scores"], None):
+        assert list(called(data, labels=names)) == plan.epoch(0).tolist()
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_an_evaluation_set_of_any_size_is_batched(drop_last: bool) -> None:
+    for n in (1, 5, 8, 19):
+        data = rows(anchor=[f"q{row}" for row in range(n)], positive=[f"d{row}" for row in range(n)])
+        sampler = factory(remainder="short")(data, batch_size=8, drop_last=drop_last)
+        assert isinstance(sampler, RaggedBatchSampler)
+        batches = list(sampler)
+        assert [len(batch) for batch in batches] == [8] * (n // 8) + [n % 8] * (n % 8 > 0)
+        assert sorted(row for batch in batches for row in batch) == list(range(n))
+    data = rows(anchor=list("abcde"), positive=list("ABCDE"))
+    with pytest.raises(NegmineValueError, match=r"rows, 5; got 8 x 1\. `remainder='short'` takes fewer rows"):
+        factory()(data, batch_size=8, drop_last=drop_last)
+    with pytest.raises(NegmineValueError, match="`remainder` must be one of 'pad', 'short'; got 'drop'"):
+        factory(remainder="drop")
 
 
 def test_ragged_batches_are_ragged() -> None:
@@ -174,8 +398,11 @@ def test_ragged_batches_are_ragged() -> None:
 
 
 def test_bad_data_sets_are_named() -> None:
-    with pytest.raises(NegmineTypeError, match="`dataset` must hold texts or integers in column 'positive'; got"):
-        called(rows(anchor=["a", "b"], positive=[[1.0], [2.0]]))
+    for positive in ([[1.0], [2.0]], [0.5, 1.5], [[["x"]], [["y"]]]):
+        with pytest.raises(
+            NegmineTypeError, match="`dataset` must hold texts, integers or lists of them in column 'positive'"
+        ):
+            called(rows(anchor=["a", "b"], positive=positive))
     with pytest.raises(NegmineTypeError, match="alike in columns"):
         called(rows(anchor=["a", "b"], positive=["x", "y"], negative=[1, 2]))
     with pytest.raises(NegmineValueError, match="`dataset` must have columns of anchor and positive; got"):

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Subset, default_collate
 
 import negmine
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.torch import NegativesDataset, NegativesTable, Samples, collate
 from refreshed import N_DOCUMENTS, N_QUERIES, mined
 
@@ -228,10 +228,73 @@ def test_batches_leave_workers_as_plain_dictionaries_of_few_files(dtype: Any) ->
         }
 
 
-def test_positives_may_be_lists_of_which_the_first_counts() -> None:
-    labels = negmine.Positives.from_lists([[2, 3] if query % 2 else [] for query in range(N_QUERIES)])
-    dataset = NegativesDataset(None, TEXTS, NEGATIVES, positives=labels)
-    assert [dataset[index]["positive"] for index in range(4)] == [None, "d2", None, "d2"]
+LABELS = [[3 * query, 3 * query + 1, 3 * query + 2][: query % 4] for query in range(30)] + [[]] * 30
+PAIRS = [(query, row) for query, rows in enumerate(LABELS) for row in rows or [-1]]
+
+
+@pytest.mark.parametrize("kind", ["memory", "table"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_every_positive_of_a_query_makes_a_sample(kind: str, drop: bool, tmp_path: Path) -> None:
+    source: Any = NEGATIVES if kind == "memory" else NegativesTable.create(tmp_path / "table", NEGATIVES)
+    labels = negmine.Positives.from_lists(LABELS)
+    dataset = NegativesDataset(QUERIES, TEXTS, source, positives=labels, drop_unpositive=drop)
+    pairs = [pair for pair in PAIRS if pair[1] >= 0] if drop else PAIRS
+    assert len(dataset) == len(pairs)
+    assert list(zip(dataset.result_rows, dataset.positive_indices, strict=True)) == pairs
+    np.testing.assert_array_equal(dataset.query_indices, dataset.result_rows)
+    order = np.random.default_rng(0).permutation(len(pairs))
+    batch = collate(dataset.__getitems__(order.tolist()))
+    for place, sample in enumerate(order):
+        query, positive = pairs[sample]
+        assert batch["query"][place] == QUERIES[query]
+        assert batch["positive"][place] == (None if positive < 0 else TEXTS[positive])
+        np.testing.assert_array_equal(batch["negative_indices"][place], NEGATIVES.indices[query])
+    assert dataset[-1]["query_index"] == pairs[-1][0]
+    for index in (len(pairs), -1):
+        with pytest.raises(IndexError):
+            dataset.__getitems__([0, index])
+
+
+def test_lists_of_one_positive_each_are_an_array_of_them() -> None:
+    lists, array = (
+        NegativesDataset(None, TEXTS, NEGATIVES, positives=positives)
+        for positives in (negmine.Positives.from_lists(FIRST[:, None]), FIRST)
+    )
+    assert len(lists) == len(array) == N_QUERIES
+    assert lists.__getitems__(range(N_QUERIES)).columns["positive"] == TEXTS[:N_QUERIES]
+    np.testing.assert_array_equal(lists.positive_indices, array.positive_indices)
+
+
+def test_positives_outside_the_corpus_are_left_out_with_a_warning() -> None:
+    lists = [[-1, 7, 3], [-1, -1], [5]] + [[]] * 57
+    labels = negmine.Positives.from_lists(lists, positive_scores=[0.5] * 6)
+    with pytest.warns(NegmineWarning, match="3 of 6 positive pairs are outside the corpus") as caught:
+        dataset = NegativesDataset(None, None, NEGATIVES, positives=labels)
+    assert caught[0].filename == __file__
+    assert dataset.result_rows[:4].tolist() == [0, 0, 1, 2]
+    assert dataset.positive_indices[:4].tolist() == [3, 7, -1, 5]
+
+
+def test_result_rows_without_a_positive_are_left_out_when_asked() -> None:
+    corpus = np.eye(6, dtype=np.float32)
+    negatives = negmine.mine(corpus[:4], corpus, [[0, 5], [], [2], []], num_negatives=2, reference="each")
+    assert negatives.positive_indices.tolist() == [0, 5, -1, 2, -1]
+    every = NegativesDataset(None, corpus, negatives)
+    assert every.positive_indices.tolist() == [0, 5, -1, 2, -1]
+    dataset = NegativesDataset(None, corpus, negatives, drop_unpositive=True)
+    assert (len(dataset), dataset.result_rows.tolist()) == (3, [0, 1, 3])
+    batch = collate(dataset.__getitems__(range(3)))
+    assert batch["positive_index"].tolist() == [0, 5, 2]
+    torch.nn.Embedding(6, 2)(batch["positive_index"])
+    np.testing.assert_array_equal(batch["negative_indices"], negatives.indices[[0, 1, 3]])
+    array = NegativesDataset(None, None, NEGATIVES, positives=np.where(FIRST % 2, FIRST, -1), drop_unpositive=True)
+    assert array.positive_indices.tolist() == list(range(1, N_QUERIES, 2))
+    with pytest.raises(
+        NegmineValueError, match="`drop_unpositive` must be False where no sample has a positive; got 60"
+    ):
+        NegativesDataset(None, None, NEGATIVES, drop_unpositive=True)
+    with pytest.raises(NegmineTypeError, match="`drop_unpositive` must be True or False"):
+        NegativesDataset(None, None, NEGATIVES, drop_unpositive=1)  # type: ignore[arg-type]
 
 
 def test_queries_are_counted_from_the_first_of_the_whole_set() -> None:

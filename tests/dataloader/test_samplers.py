@@ -18,7 +18,13 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sequenti
 
 from negmine.batches import no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
-from negmine.torch import ClusterBatchSampler, NoDuplicateBatchSampler, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch import (
+    ClassBalancedBatchSampler,
+    ClusterBatchSampler,
+    NoDuplicateBatchSampler,
+    PlanBatchSampler,
+    RaggedBatchSampler,
+)
 from shuffled import PLAN, RaggedPlan, make
 
 STATE = make().state_dict()
@@ -227,6 +233,25 @@ def test_a_resume_at_the_border_of_an_epoch_is_not_undone_in_silence() -> None:
         sampler.set_epoch(0)
 
 
+def test_an_epoch_that_begins_once_more_is_warned_of_when_it_is_read() -> None:
+    sampler = make()
+    whole = list(sampler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(0)  # loaders that read ahead set the epoch after its last batch was handed out
+        sampler.set_epoch(1)
+        list(sampler)
+        sampler.set_epoch(0)  # another run over the same epochs
+        list(sampler)
+    sampler.set_epoch(0)
+    with pytest.warns(NegmineWarning, match="Epoch 0 was handed out to its end, and epoch 0 is handed out again"):
+        assert list(sampler) == whole
+    sampler.load_state_dict(sampler.state_dict_at(0, 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(sampler) == whole
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_plain_loader_resumes_from_what_it_was_trained_on(workers: int) -> None:
     rows = torch.arange(48)
@@ -267,3 +292,11 @@ def test_importing_it_imports_torch_and_no_trainer() -> None:
     loaded = set(done.stdout.split())
     assert "torch" in loaded
     assert not loaded & {"accelerate", "datasets", "lightning", "pyarrow", "sentence_transformers", "transformers"}
+
+
+def test_rows_of_no_class_are_left_out_of_class_balanced_batches() -> None:
+    labels = ["cat", "", "cat", "dog", "dog", ""]
+    with pytest.raises(NegmineValueError, match="`labels` must hold the class of every row; got '', which is no class"):
+        ClassBalancedBatchSampler(labels, batch_size=2, per_class=1)
+    sampler = ClassBalancedBatchSampler(labels, batch_size=2, per_class=1, unlabeled="drop")
+    assert sorted(row for batch in sampler for row in batch) == [0, 2, 3, 4]

@@ -13,6 +13,7 @@ import pytest
 
 import trainers
 from negmine.batches import cluster_plan, no_duplicate_plan
+from negmine.errors import NegmineValueError
 from processes import output_of
 from shuffled import PLAN
 
@@ -137,13 +138,39 @@ def test_sentence_transformers_with_a_plan(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     n = len(trainers.DOCUMENTS)
     train, held = (cluster_plan(np.arange(rows) // 4, batch_size=4, seed=5) for rows in (n, n // 2))
-    seen = trainers.sentence_transformers(str(tmp_path), plans=[train, held])
+    seen = trainers.sentence_transformers(str(tmp_path), plans=[train, held], held=n // 2)
     assert len(seen) == 2 * (len(train) + len(held))
     for epoch in range(2):
         mine = seen[epoch * (len(train) + len(held)) :]
         assert mine[: len(train)] == train.epoch(epoch).tolist()
         evaluated = mine[len(train) : len(train) + len(held)]
         assert sorted(row for batch in evaluated for row in batch) == list(range(n // 2))
+
+
+@MOVED
+def test_sentence_transformers_evaluates_a_set_that_does_not_fill_its_batches(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    for held, sizes in ((3, [3]), (5, [4, 1])):
+        seen = trainers.sentence_transformers(str(tmp_path), held=held, remainder="short")
+        n = len(seen) // 2 - len(sizes)
+        assert [*seen[:n], *seen[n + len(sizes) : -len(sizes)]] == no_duplicates(2)
+        for evaluated in (seen[n : n + len(sizes)], seen[-len(sizes) :]):
+            assert [len(batch) for batch in evaluated] == sizes
+            assert sorted(row for batch in evaluated for row in batch) == list(range(held))
+
+
+@MOVED
+def test_sentence_transformers_is_stopped_before_it_trains_by_a_set_that_cannot_be_batched(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    seen: trainers.Batches = []
+    with pytest.raises(NegmineValueError, match="`remainder='short'` takes fewer rows") as caught:
+        trainers.sentence_transformers(str(tmp_path), held=3, seen=seen)
+    assert caught.value.__notes__ == ["This is the evaluation set, checked when training starts."]
+    n = len(trainers.DOCUMENTS)
+    plans = [cluster_plan(np.arange(rows) // 4, batch_size=size, seed=5) for rows, size in ((n, 4), (8, 8))]
+    with pytest.raises(NegmineValueError, match="`batch_size` must be that of the plan of 8 rows, 8; got 4"):
+        trainers.sentence_transformers(str(tmp_path), plans=plans, held=8, seen=seen)
+    assert seen == []
 
 
 @MOVED

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -113,10 +113,14 @@ def sentence_transformers(
     parts: int = 1,
     workers: int = 0,
     plans: Sequence[BatchPlan] = (),
+    held: int = 0,
+    remainder: Literal["pad", "short"] = "pad",
+    seen: Batches | None = None,
 ) -> Batches:
     """Train a static embedding of whole texts, so that a batch's token ids are its rows; with ``parts`` data sets.
 
-    With two plans, the second one is for the evaluation, on the first half of the rows at the end of every epoch.
+    With ``held``, so many of the first rows are for the evaluation at the end of every epoch; of two plans the second
+    one is theirs. Batches go to ``seen`` as they come.
     """
     import datasets
     from sentence_transformers import (
@@ -135,7 +139,7 @@ def sentence_transformers(
     tokenizer = Tokenizer(models.WordLevel({text: i for i, text in enumerate(texts)}, unk_token="q0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)], device="cpu")
-    seen: Batches = []
+    seen = [] if seen is None else seen
 
     class Loss(MultipleNegativesRankingLoss):
         def forward(self, sentence_features: Any, labels: Any = None) -> torch.Tensor:
@@ -153,15 +157,20 @@ def sentence_transformers(
         )
         for part in range(parts)
     ]
+    evaluation = data[0].select(range(held)) if held else None
+    if plans:
+        batches = plan_batch_sampler(
+            dict(zip(("train", "held"), plans, strict=True)), {"train": data[0], "held": evaluation}
+        )
+    else:
+        batches = no_duplicate_batch_sampler(batches_per_step=batches_per_step, remainder=remainder)
     args = SentenceTransformerTrainingArguments(
         output_dir=folder,
         num_train_epochs=epochs,
         per_device_train_batch_size=4,
         per_device_eval_batch_size=4,
-        batch_sampler=plan_batch_sampler(*plans)
-        if plans
-        else no_duplicate_batch_sampler(batches_per_step=batches_per_step),
-        eval_strategy="epoch" if len(plans) > 1 else "no",
+        batch_sampler=batches,
+        eval_strategy="epoch" if held else "no",
         save_strategy="steps" if save_steps else "no",
         save_steps=save_steps or 1,
         report_to=[],
@@ -176,7 +185,7 @@ def sentence_transformers(
         model,
         args,
         train_dataset=train,
-        eval_dataset=data[0].select(range(len(DOCUMENTS) // 2)) if len(plans) > 1 else None,
+        eval_dataset=evaluation,
         loss=Loss(model),
         callbacks=[SetEpochCallback()],
     )

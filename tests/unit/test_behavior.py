@@ -118,7 +118,40 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
     ("no lists", lambda: table().query(X), "`offsets` must have one list for each of 2 users"),
     ("a user that is not there", lambda: table().query(X, users=[2]), "`users` must be below 2; got 2"),
     ("a negative user", lambda: table().append(X, users=[-1]), "`users` must be below 2; got -1"),
-    ("repeated users", lambda: table().append(X, offsets=[0, 3, 6], users=[1, 1]), "`users` must be strictly rising"),
+    (
+        "users that are new",
+        lambda: table().append(X, users=[5]),
+        r"below 2; got 5\. `add_users` makes room for new ones",
+    ),
+    (
+        "users without offsets",
+        lambda: table().append(X[:2], users=[0, 1]),
+        "`offsets` must be given with `users`, unless",
+    ),
+    (
+        "users without offsets",
+        lambda: table().query(X[:2], users=[0, 1]),
+        "got 2 users and no `offsets`. Where every row",
+    ),
+    ("lists without users", lambda: table().append(X, offsets=[0, 3, 6, 6]), "got 3 lists and no `users`"),
+    (
+        "fewer users than lists",
+        lambda: table().append(X, offsets=[0, 3, 6], users=[1]),
+        r"`users` must have shape \(2,\)",
+    ),
+    ("fewer users than none", lambda: table().add_users(-1), "`n_users` must be at least 0; got -1"),
+    (
+        "NaN in a list of another order",
+        lambda: table().append(X, values=spoiled(), offsets=[0, 1, 6], users=[1, 0]),
+        "`values` must be finite; row 2 holds NaN or infinity at column 1",
+    ),
+    (
+        "another hash",
+        lambda: ask(SimHash(12, 3, dim=4, seed=5)),
+        "`hasher` must be of the table's hash, seed=0; got seed=5",
+    ),
+    ("another kind of hash", lambda: ask(negmine.MinHash(12, b=2)), "of the table's hash, a SimHash; got a MinHash"),
+    ("another digest", lambda: ask("0f"), "`hasher` must be the table's hash, of digest '[0-9a-f]{64}'; got '0f'"),
     ("normalize", lambda: table().query(X, users=[0], normalize="l1"), "`normalize` must be one of 'l2'"),  # type: ignore[arg-type]
     (
         "what is not there",
@@ -204,6 +237,78 @@ def test_another_version_is_refused() -> None:
     data[8] = 9
     with pytest.raises(NegmineValueError, match="`data` must be of version 2; got version 9"):
         BehaviorTable.from_bytes(bytes(data) + hashlib.sha256(data).digest(), HASHER)
+
+
+def ask(hasher: Any) -> np.ndarray:
+    return table().query(X, offsets=[0, 3, 6], hasher=hasher)
+
+
+def test_a_table_knows_its_hash_by_digest() -> None:
+    mine, other = table(), other_table()
+    again = BehaviorTable.from_bytes(mine.to_bytes(), SimHash(12, 3, dim=4))
+    assert mine.hasher_digest == again.hasher_digest != other.hasher_digest
+    assert mine.hasher_digest != BehaviorTable.build(SimHash(12, 3, dim=4, center=X[0]), X).hasher_digest
+    expected = mine.query(X, offsets=[0, 3, 6])
+    for hasher in (SimHash(12, 3, dim=4), mine.hasher_digest):
+        np.testing.assert_array_equal(ask(hasher), expected)
+    sets = BehaviorTable.build(negmine.MinHash(12, b=2), [["a"], ["b", "c"]], values=X[:2])
+    assert sets.query([["a"]], hasher=sets.hasher_digest).shape == (1, 4)
+    with pytest.raises(NegmineValueError, match="`hasher` must be"):
+        sets.query([["a"]], hasher=mine.hasher_digest)
+
+
+LISTS = [(1, [0, 1]), (0, [2]), (1, [3, 4, 5]), (0, []), (2, [1, 5])]
+USERS = [user for user, _ in LISTS]
+ROWS = np.concatenate([rows for _, rows in LISTS]).astype(int)
+OFFSETS = np.append(0, np.cumsum([len(rows) for _, rows in LISTS]))
+
+
+def three_users() -> BehaviorTable:
+    return BehaviorTable.build(HASHER, X, offsets=[0, 3, 5, 6])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_users_come_in_any_order_and_repeats_are_applied_in_turn(threads: int) -> None:
+    together, in_turn = three_users(), three_users()
+    for change in ("append", "remove"):
+        getattr(together, change)(X[ROWS], offsets=OFFSETS, users=USERS, num_threads=threads)
+        for user, rows in LISTS:
+            getattr(in_turn, change)(X[rows], users=[user], offsets=[0, len(rows)])
+        assert together.to_bytes() == in_turn.to_bytes()
+        assert change == "append" or together.removals.tolist() == [1, 5, 2]
+    with pytest.raises(NegmineValueError, match="`behaviors` must be behaviors that the table holds"):
+        together.remove(X[[5, 3, 5]], offsets=[0, 1, 2, 3], users=[2, 0, 2])
+
+
+def test_a_rebuild_takes_the_last_list_of_a_user() -> None:
+    together, in_turn = three_users(), three_users()
+    together.rebuild(X[ROWS], offsets=OFFSETS, users=USERS)
+    for user, rows in LISTS:
+        in_turn.rebuild(X[rows], users=[user], offsets=[0, len(rows)])
+    assert together.to_bytes() == in_turn.to_bytes()
+    assert together.counts[0].sum() == 0
+
+
+def test_candidates_of_users_in_any_order_are_answered_in_that_order() -> None:
+    asked = three_users()
+    got = asked.query(X[ROWS], offsets=OFFSETS, users=USERS)
+    alone = [asked.query(X[rows], offsets=[0, len(rows)], users=[user]) for user, rows in LISTS]
+    np.testing.assert_array_equal(got, np.concatenate(alone))
+
+
+def test_a_table_takes_new_users() -> None:
+    grown = table()
+    before = grown.query(X, offsets=[0, 3, 6])
+    assert grown.add_users(2).tolist() == [2, 3]
+    assert (grown.n_users, grown.counts[2:].sum()) == (4, 0)
+    np.testing.assert_array_equal(grown.query(X, offsets=[0, 3, 6], users=[0, 1]), before)
+    grown.append(X[:2], users=[3])
+    whole = BehaviorTable.build(HASHER, np.concatenate([X, X[:2]]), offsets=[0, 4, 6, 6, 8])
+    assert grown.to_bytes() == whole.to_bytes()
+    assert grown.add_users(0).tolist() == []
+    weighted = decayed()
+    weighted.add_users(1)
+    assert (weighted.decayed, weighted.n_users) == (True, 3)
 
 
 def spoiled() -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -239,7 +240,7 @@ A = np.arange(10)
             NegmineValueError,
             "`conflicts` must be one of 'error', 'drop', 'spread', 'extend'",
         ),
-        ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'error'"),
+        ((A, A), {"remainder": "keep"}, NegmineValueError, "`remainder` must be one of 'pad', 'drop', 'short'"),
         ((A, A), {"batch_size": 4, "remainder": "error"}, NegmineValueError, "got 'error' with 2 rows left after 2"),
         ((A, A), {"seed": -1}, NegmineValueError, "`seed` must be at least 0"),
         ((A, A), {"drop_last": True}, NegmineTypeError, "`no_duplicate_plan` has no option 'drop_last'"),
@@ -414,3 +415,41 @@ def test_packing_hears_an_interrupt() -> None:
     done = subprocess.run([sys.executable, "-c", HOPELESS], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() in ("stopped", "finished"), done.stderr
     assert time.monotonic() - begin < 30
+
+
+def test_a_short_last_step_is_handed_out_as_it_is() -> None:
+    anchors, positives = np.arange(21), np.arange(21) % 7
+    plan = no_duplicate_plan(anchors, positives, batch_size=3, batches_per_step=2, remainder="short", seed=1)
+    assert (plan.batch_size, plan.steps, len(plan)) == (None, 4, 8)
+    assert (plan.report["rows_per_epoch"], plan.report["repeated"], plan.report["left_out"]) == (21, 0, 0)
+    for epoch in range(4):
+        batches = [plan.batch(epoch, index) for index in range(len(plan))]
+        assert [len(batch) for batch in batches] == [3] * 6 + [2, 1]
+        assert sorted(np.concatenate(batches).tolist()) == list(range(21))
+        for first in range(0, 8, 2):
+            step = np.concatenate(batches[first : first + 2])
+            assert len(set(positives[step])) == len(step)
+    again = pickle.loads(pickle.dumps(plan))
+    assert [batch.tolist() for batch in again.epoch(2)] == [batch.tolist() for batch in plan.epoch(2)]
+    padded = no_duplicate_plan(anchors, positives, batch_size=3, batches_per_step=2, seed=1)
+    assert plan.digest != padded.digest
+
+
+def test_fewer_rows_than_a_step_are_one_short_step() -> None:
+    plan = no_duplicate_plan(range(5), range(5), batch_size=8, remainder="short")
+    assert [sorted(batch.tolist()) for batch in plan.epoch(0)] == [[0, 1, 2, 3, 4]]
+    plan = no_duplicate_plan(range(5), [0, 0, 1, 2, 3], batch_size=8, remainder="short", conflicts="extend")
+    assert sorted(map(len, plan.epoch(0))) == [2, 3]
+    plan = no_duplicate_plan(range(5), range(5), batch_size=8, batches_per_step=2, remainder="short")
+    assert [len(batch) for batch in plan.epoch(0)] == [3, 2]
+
+
+def test_a_last_step_of_fewer_rows_than_batches_is_refused() -> None:
+    with pytest.raises(
+        NegmineValueError, match=r"`remainder` must be 'pad' or 'drop' .*; got 'short' with 1 rows for 2"
+    ):
+        no_duplicate_plan(range(9), range(9), batch_size=2, batches_per_step=2, remainder="short")
+    with pytest.raises(NegmineValueError, match="`batches_per_step` must be at most the number of rows, 2; got 3"):
+        no_duplicate_plan(range(2), range(2), batch_size=1, batches_per_step=3, remainder="short")
+    with pytest.raises(NegmineValueError, match=r"rows, 5; got 8 x 1\. `remainder='short'` takes fewer rows"):
+        no_duplicate_plan(range(5), range(5), batch_size=8)

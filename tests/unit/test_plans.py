@@ -205,6 +205,48 @@ def test_classes_may_be_strings_and_short() -> None:
         assert sorted(kinds.count(kind) for kind in set(kinds)) == [3, 3]
 
 
+@pytest.mark.parametrize("order", ["shuffled", "tree"])
+@pytest.mark.parametrize("random_fraction", [0.0, 0.3])
+def test_a_short_last_step_holds_every_row_once(order: Any, random_fraction: float) -> None:
+    for n, size, per_step, sizes in ((40, 7, 1, [7] * 5 + [5]), (33, 5, 2, [5] * 6 + [2, 1]), (5, 8, 2, [3, 2])):
+        options: Any = {"order": order, "random_fraction": random_fraction, "seed": 3}
+        plan = cluster_plan(LABELS[:n], batch_size=size, batches_per_step=per_step, remainder="short", **options)
+        assert plan.batch_size is None
+        assert (plan.report["rows_per_epoch"], plan.report["repeated"], plan.report["left_out"]) == (n, 0, 0)
+        for epoch in range(3):
+            batches = plan.epoch(epoch)
+            assert [len(batch) for batch in batches] == sizes
+            assert sorted(np.concatenate(batches).tolist()) == list(range(n))
+            assert plan.batch(epoch, len(plan) - 1).tolist() == batches[-1].tolist()
+    with pytest.raises(NegmineValueError, match="got 'short' with 1 rows for 2 batches"):
+        cluster_plan(LABELS[:21], batch_size=5, batches_per_step=2, remainder="short")
+
+
+@pytest.mark.parametrize(("labels", "no_class"), [([0, -1, 1, 0, -1, 1], "-1"), (list("abcabc"), "''")])
+def test_rows_of_no_class_are_refused_or_left_out(labels: Any, no_class: str) -> None:
+    labels = np.array(labels)
+    labels[[1, 4]] = -1 if labels.dtype.kind == "i" else ""
+    with pytest.raises(NegmineValueError) as caught:
+        class_balanced_plan(labels, batch_size=2, per_class=1)
+    assert f"got {no_class}, which is no class, in 2 rows, first in row 1. `unlabeled='drop'`" in str(caught.value)
+    plan = class_balanced_plan(labels, batch_size=2, per_class=1, unlabeled="drop")
+    assert (plan.n_rows, len(plan), plan.report["unlabeled"], plan.report["classes"]) == (6, 2, 2, 2)
+    rows = np.array([0, 2, 3, 5])
+    assert sorted(np.ravel(plan.epoch(0)).tolist()) == rows.tolist()
+    classes = class_balanced_plan(labels[rows], batch_size=2, per_class=1)
+    np.testing.assert_array_equal(plan.epoch(3), rows[classes.epoch(3)])
+    assert plan.digest != classes.digest
+    labels[rows] = labels[1]
+    with pytest.raises(NegmineValueError, match="`labels` must hold a class in at least one row"):
+        class_balanced_plan(labels, batch_size=2, per_class=1, unlabeled="drop")
+
+
+def test_where_every_row_has_a_class_none_is_left_out() -> None:
+    plans = [class_balanced_plan(LABELS, batch_size=6, per_class=3, unlabeled=mode) for mode in ("error", "drop")]
+    assert plans[0].digest == plans[1].digest
+    assert plans[1].report["unlabeled"] == 0
+
+
 def test_sources_of_one_size_have_orders_of_their_own() -> None:
     plan = mixture_plan([50, 50], batch_size=10, weights="round_robin")
     assert [plan.source(0, batch) for batch in range(4)] == [0, 1, 0, 1]
@@ -281,6 +323,7 @@ def test_bad_input_of_a_cluster_plan(clusters: Any, options: Any, error: type[Ex
         (class_balanced_plan, {"per_class": 0}, "`per_class` must be at least 1; got 0"),
         (class_balanced_plan, {"batch_size": 27}, "`batch_size` must be at most 24, `per_class` rows of each"),
         (class_balanced_plan, {"batches_per_step": 0}, "`batches_per_step` must be at least 1; got 0"),
+        (class_balanced_plan, {"unlabeled": "keep"}, "`unlabeled` must be one of 'error', 'drop'; got 'keep'"),
     ],
 )
 def test_bad_input_of_streams(make: Any, options: dict[str, Any], words: str) -> None:

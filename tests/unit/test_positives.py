@@ -68,6 +68,45 @@ def test_scipy_matrices_give_their_stored_entries() -> None:
         negmine.mine(np.ones((3, 2)), np.ones((3, 2)), matrix)
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok"])
+def test_only_values_above_zero_of_a_sparse_matrix_are_positives(form: str) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = np.array([[1.0, -1.0, 0.5], [-1.0, -2.0, 0.0], [0.0, 3.0, -0.5]])
+    for dtype, half in ((np.float64, [2]), (np.float32, [2]), (np.int8, [])):
+        matrix = sparse.coo_array(dense.astype(dtype)).asformat(form)
+        assert lists(Positives.from_scipy(matrix)) == [[0, *half], [], [1]]
+        assert lists(Positives.from_scipy(matrix, min_value=1)) == [[0], [], [1]]
+        assert lists(Positives.from_scipy(matrix, min_value=2.5)) == [[], [], [1]]
+    matrix = sparse.coo_array(dense > 0).asformat(form)
+    assert lists(Positives.from_scipy(matrix)) == [[0, 2], [], [1]]
+
+
+def test_entries_that_are_stored_twice_count_as_their_sum() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    rows, columns = [0, 0, 1, 1, 1, 0], [1, 1, 2, 2, 2, 0]
+    for form in ("coo", "csr", "csc"):
+        matrix = sparse.coo_array((np.array([1, -1, 1, 1, -1, 1], np.int8), (rows, columns)), shape=(2, 3))
+        assert lists(Positives.from_scipy(matrix.asformat(form))) == [[0], [2]]
+    many = sparse.coo_array((np.ones(200, np.int8), (np.zeros(200, int), np.zeros(200, int))), shape=(1, 1))
+    assert lists(Positives.from_scipy(many)) == [[0]]
+    assert (many.nnz, many.dtype) == (200, np.int8)
+
+
+def test_what_is_no_matrix_of_numbers_is_refused() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(NegmineValueError, match=r"`matrix` must not hold NaN; got it in row 1, column 2"):
+        Positives.from_scipy(sparse.coo_array(([1.0, math.nan], ([0, 1], [0, 2])), shape=(2, 3)))
+    with pytest.raises(
+        NegmineValueError, match=r"`matrix` must have shape \(n_queries, n_documents\); got shape \(3,\)"
+    ):
+        Positives.from_scipy(sparse.coo_array(np.array([1, 0, 1])))
+    with pytest.raises(NegmineTypeError, match="`matrix` must hold real numbers; got dtype complex128"):
+        Positives.from_scipy(sparse.csr_array(np.array([[1j]])))
+    for bad in (0, -1.0):
+        with pytest.raises(NegmineValueError, match=r"`min_value` must be greater than 0\.0"):
+            Positives.from_scipy(sparse.csr_array(np.eye(2)), min_value=bad)
+
+
 def test_a_matrix_of_0_and_1_is_no_list_of_rows() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     matrix = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
@@ -146,8 +185,35 @@ def test_indexing_is_pythons() -> None:
     positives = WAYS["lists"]
     assert positives[-1].tolist() == [1]
     assert len(list(positives)) == 3  # type: ignore[call-overload]
-    with pytest.raises(IndexError):
-        positives[3]
+    for index in (3, -4, np.int64(3)):
+        with pytest.raises(IndexError, match=rf"`query` must be in \[-3, 3\); got {index}"):
+            positives[index]
+    for other in ("a", 1.0, None, [0, 1]):
+        with pytest.raises(NegmineTypeError, match="`query` must be an integer or a slice; got"):
+            positives[other]  # type: ignore[call-overload]
+
+
+def test_a_slice_of_positives_is_that_of_their_queries() -> None:
+    positives = Positives.from_lists([[4, -1], [], [-1, 2], [1]], positive_scores=[9, 0.5, 0.25, 9, 9])
+    whole = lists(positives)
+    for cut in (slice(None, 3), slice(1, None), slice(-2, None), slice(None), slice(3, 1), slice(2, 99)):
+        part = positives[cut]
+        assert isinstance(part, Positives)
+        assert lists(part) == whole[cut]
+    assert positives[2:].scores is not None
+    with pytest.raises(NegmineValueError, match=r"`query` must be a slice of step 1; got slice\(None, None, 2\)"):
+        positives[::2]
+    with pytest.raises(NegmineTypeError, match="`query` must be a slice of integers"):
+        positives["a":]  # type: ignore[misc]
+
+
+def test_lists_may_be_arrow_arrays() -> None:
+    pa = pytest.importorskip("pyarrow")
+    labels = pa.array(["a", "b", "c"])
+    for entries in (pa.array(["c", "a"]), pa.chunked_array([["c"], ["a"]])):
+        assert lists(Positives.from_dict({"q": entries}, query_ids=["q"], document_ids=labels)) == [[0, 2]]
+        assert lists(Positives.from_lists([entries], document_ids=labels)) == [[0, 2]]
+    assert lists(Positives.from_lists(pa.array([[2, 0], [], [1]]))) == WANTED
 
 
 def test_nobody_has_positives() -> None:

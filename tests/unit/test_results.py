@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import negmine
-from negmine import HardNegativeMiner, HardNegatives
+from negmine import CandidatePool, Clusters, HardNegativeMiner, HardNegatives, MinHash
 from negmine.errors import NegmineValueError
 from negmine.mining import Source
 
@@ -191,3 +192,19 @@ def test_an_audit_refuses_what_is_no_answer(indices: Any, k: int, words: list[st
     with pytest.raises(NegmineValueError) as caught:
         negmine.verify(QUERIES, CORPUS, indices, k)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("kind", [HardNegatives, CandidatePool, Clusters, MinHash])
+def test_a_file_of_another_kind_is_named(kind: Any, tmp_path: Path) -> None:
+    table, array, text = (tmp_path / f"x{suffix}" for suffix in (".parquet", ".npy", ".npz"))
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pytest.importorskip("pyarrow").table({"a": [1]}), table)
+    np.save(array, np.eye(2))
+    text.write_text("no archive")
+    for path, what in (
+        (table, "it is a Parquet file, of which `negmine.io.read_negatives` reads those of mined negatives"),
+        (array, "it is a single array, which `numpy.load` reads"),
+        (text, r"it is no .npz archive"),
+    ):
+        with pytest.raises(NegmineValueError, match=f"`path` must be a .* file of negmine; got .*{path.name}.*{what}"):
+            kind.load(path)

@@ -155,6 +155,115 @@ def test_rows_in_memory_of_any_kind() -> None:
     torch.testing.assert_close(doubles.float(), expected)
 
 
+MODULES: dict[str, Callable[[], Any]] = {
+    "SDIM": lambda: SDIM(16),
+    "ETA": lambda: ETA(16, top_k=4),
+    "TargetAttention": lambda: TargetAttention(16),
+}
+EVERY_MODULE = pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
+
+#: Views of a tensor whose last dimension holds it twice over, or of which it is one of several.
+VIEWS: dict[str, Callable[[Any], Any]] = {
+    "every other entry": lambda x: torch.stack([x, torch.zeros_like(x)], dim=-1).flatten(-2)[..., ::2],
+    "a column": lambda x: torch.stack([x, x == x, x], dim=-1)[..., 2],
+    "turned": lambda x: x.transpose(0, -1).contiguous().transpose(0, -1),
+    "an offset": lambda x: torch.cat([x[:1], x])[1:],
+    "expanded": lambda x: x[:1].expand(x.shape),
+}
+
+
+@EVERY_MODULE
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_mask_may_be_a_view(make: Callable[[], Any], view: str) -> None:
+    candidates, behaviors, mask, values = problem()
+    module = make()
+    shown = VIEWS[view](mask)
+    expected = module(candidates, behaviors, shown.contiguous(), values)
+    leaf = values.clone().requires_grad_()
+    got = module(candidates, behaviors, shown, leaf)
+    assert torch.equal(got, expected)
+    got.sum().backward()
+    assert (leaf.grad[~shown] == 0).all()
+    # One history: a mask of one dimension, of which entries lie apart.
+    one = VIEWS["every other entry"](mask[1])
+    assert torch.equal(module(candidates[1], behaviors[1], one, values[1]), module(*(x[1] for x in problem())))
+
+
+@EVERY_MODULE
+@pytest.mark.parametrize("view", [name for name in VIEWS if name != "a column"])
+def test_rows_may_be_views(make: Callable[[], Any], view: str) -> None:
+    candidates, behaviors, mask, values = problem()
+    module = make()
+    shown = [VIEWS[view](x) for x in (candidates, behaviors, values)]
+    expected = module(shown[0].contiguous(), shown[1].contiguous(), mask, shown[2].contiguous())
+    torch.testing.assert_close(module(shown[0], shown[1], mask, shown[2]), expected)
+
+
+@EVERY_MODULE
+@pytest.mark.parametrize("wide", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_arguments_may_be_of_different_types(make: Callable[[], Any], wide: Any, place: int) -> None:
+    arguments = list(problem())
+    arguments[place] = arguments[place].to(wide)
+    module = make()
+    plain = [x.float() if x.is_floating_point() else x for x in arguments]
+    got = module(*arguments)
+    assert got.dtype == arguments[3].dtype
+    torch.testing.assert_close(got.float(), module(*plain).to(got.dtype).float(), rtol=1e-2, atol=1e-5)
+    # By default the behaviors are what is pooled.
+    assert module(*arguments[:3]).dtype == arguments[1].dtype
+
+
+@EVERY_MODULE
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize(("place", "name"), [(0, "candidates"), (1, "behaviors"), (3, "values")])
+def test_what_is_not_finite_is_refused_alike(make: Callable[[], Any], value: float, place: int, name: str) -> None:
+    module = make()
+    arguments = list(problem())
+    arguments[2][1] = True
+    arguments[place][1, :, 3] = value
+    row = arguments[place].shape[1]
+    message = f"`{name}` must be finite; row {row} holds NaN or infinity at column 3"
+    with pytest.raises(NegmineValueError, match=message):
+        module(*arguments)
+    if place != 3:
+        with pytest.raises(NegmineValueError, match=f"`{name}` must be finite; row {row} holds"):
+            module(*arguments[:3])
+
+
+def test_torch_operations_make_nan_of_what_is_not_finite() -> None:
+    candidates, behaviors, mask, values = problem()
+    mask[1] = True
+    module = SDIM(16)
+    expected = module(candidates, behaviors, mask, values)
+    candidates[0, 2, 1] = torch.nan
+    behaviors[1, 5, 0] = torch.inf
+    got = module.pool(candidates, behaviors, mask, values)
+    assert got[0, 2].isnan().all()
+    assert got[1].isnan().all()
+    torch.testing.assert_close(got[0, [0, 1, 3, 4]], expected[0, [0, 1, 3, 4]])
+    torch.testing.assert_close(got[2], expected[2])
+
+
+@EVERY_MODULE
+def test_the_meta_device_gives_shapes(make: Callable[[], Any]) -> None:
+    candidates, behaviors, mask, values = problem()
+    module = make()
+    calls = [
+        (candidates, behaviors, mask, values),
+        (candidates[:, 0], behaviors, None, values.double()),
+        (candidates[1], behaviors[1], mask[1]),
+        (candidates, behaviors[:, :0]),
+    ]
+    for arguments in calls:
+        expected = module(*arguments)
+        got = module(*(None if x is None else x.to("meta") for x in arguments))
+        assert (got.device.type, got.shape, got.dtype) == ("meta", expected.shape, expected.dtype)
+    leaf = values.to("meta").requires_grad_()
+    module(candidates.to("meta"), behaviors.to("meta"), mask.to("meta"), leaf).sum().backward()
+    assert leaf.grad.shape == values.shape
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(dtype: Any) -> None:
     candidates, behaviors, mask, values = (x.to(dtype) if x.is_floating_point() else x for x in problem())
@@ -274,3 +383,41 @@ def test_wrong_types_are_told() -> None:
         SDIM(4)(X.long(), H)
     with pytest.raises(NegmineValueError, match="`values` must be on cpu, as `candidates` are; got meta"):
         SDIM(4)(X, H, None, H.to("meta"))
+
+
+@EVERY_MODULE
+def test_what_is_no_dense_tensor_is_refused(make: Callable[[], Any]) -> None:
+    candidates, behaviors, mask, values = problem()
+    module = make()
+    for place, name in enumerate(("candidates", "behaviors", "mask", "values")):
+        arguments = [candidates, behaviors, mask, values]
+        arguments[place] = arguments[place].to_sparse()
+        with pytest.raises(NegmineTypeError, match=f"`{name}` must be a dense tensor; got layout torch.sparse_coo"):
+            module(*arguments)
+    with pytest.raises(NegmineTypeError, match="`behaviors` must be a dense tensor; got a nested tensor"):
+        module(candidates, torch.nested.nested_tensor(list(behaviors), layout=torch.jagged))
+    with pytest.raises(NegmineTypeError, match="`values` must hold floating-point numbers of 16, 32 or 64 bits; got"):
+        module(candidates, behaviors, mask, values.to(torch.float8_e4m3fn))
+
+
+@EVERY_MODULE
+def test_compiled_modules_give_the_same(make: Callable[[], Any]) -> None:
+    candidates, behaviors, mask, values = problem()
+    module = make()
+    compiled = torch.compile(module, backend="eager")
+    torch.testing.assert_close(compiled(candidates, behaviors, mask, values), module(*problem()))
+    torch._dynamo.reset()
+
+
+def test_the_hash_of_a_module_is_what_serving_needs() -> None:
+    candidates, behaviors, _, values = problem()
+    module = SDIM(16, seed=3)
+    module.load_state_dict(SDIM(16, seed=9).state_dict())
+    table = BehaviorTable.build(module.hasher, behaviors[0], values=values[0])
+    assert table.hasher_digest == module.hasher_digest
+    for hasher in (module.hasher, module.hasher_digest):
+        got = table.query(candidates[0], hasher=hasher, normalize=module.normalize)
+        np.testing.assert_array_equal(got, module(candidates[0], behaviors[0], None, values[0]).numpy())
+    for module in (SDIM(16, seed=3), ETA(16, top_k=1, m=48)):
+        with pytest.raises(NegmineValueError, match="`hasher` must be of the table's hash"):
+            table.query(candidates[0], hasher=module.hasher)

@@ -53,6 +53,13 @@ _UNREADABLE = (
     tokenize.TokenError,
 )
 
+#: What other files that hold results begin with, and what to do with them.
+_OTHERS = {
+    b"PAR1": "it is a Parquet file, of which `negmine.io.read_negatives` reads those of mined negatives",
+    b"ARROW1": "it is an Arrow file",
+    b"\x93NUMPY": "it is a single array, which `numpy.load` reads",
+}
+
 
 def write(path: str | os.PathLike[str], form: Format, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write ``arrays`` (those that are None are left out) and a JSON header, whole or not at all.
@@ -130,9 +137,11 @@ def _read(
         members = {info.filename: info for info in archive.infolist()}
     except _UNREADABLE as error:
         file.seek(0)
-        if file.read(2) == b"PK":
+        begin = file.read(8)
+        if begin.startswith(b"PK"):
             raise corrupt(path) from error
-        raise _other(path, form, str(error)) from error
+        what = next((what for magic, what in _OTHERS.items() if begin.startswith(magic)), "it is no .npz archive")
+        raise _other(path, form, what) from error
     if _file_name(_HEADER) not in members:
         raise _other(path, form, "no header")
     with archive:

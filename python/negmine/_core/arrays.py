@@ -112,7 +112,8 @@ def as_rows(value: object, argument: str) -> Rows:
     """
     array, kind = _array(value, argument)
     if kind not in KINDS:
-        raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; got dtype {kind}.")
+        rows = " Pass `numpy.stack(...)` of its rows." if kind == "object" else ""
+        raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; got dtype {kind}.{rows}")
     if array.ndim != 2:
         raise NegmineValueError(f"`{argument}` must have shape (n, width); got shape {array.shape}.")
     if array.size == 0:
@@ -137,7 +138,7 @@ def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
     if not isinstance(value, np.ndarray):
         raise NegmineTypeError(
             f"`{argument}` must be a NumPy array, a CPU torch tensor or an Arrow fixed-size-list array; "
-            f"got {type(value).__name__}."
+            f"got {type(value).__name__}.{_as_an_array(value)}"
         )
     kind = value.dtype.name
     # The core reads 16-bit floats as bits.
@@ -146,6 +147,15 @@ def _array(value: object, argument: str) -> tuple[npt.NDArray[Any], str]:
 
 
 _BITS = ("float16", "bfloat16")
+
+
+def _as_an_array(value: object) -> str:
+    """How to make an array of what is none."""
+    if isinstance(value, list | tuple):
+        return " Pass `numpy.asarray(...)` of it."
+    if not hasattr(value, "to_numpy"):
+        return ""
+    return " Pass its `.to_numpy()`." if getattr(value, "ndim", 2) == 2 else " Pass `numpy.stack(...)` of it."
 
 
 def _from_torch(
@@ -182,7 +192,9 @@ def _from_arrow(
         kinds.is_floating(value.type.value_type) or kinds.is_integer(value.type.value_type)
     )
     if not numbers:
-        raise NegmineTypeError(f"`{argument}` must be a fixed-size-list array of numbers; got {value.type}.")
+        lists = kinds.is_list(value.type) or kinds.is_large_list(value.type)
+        cast = " Cast it to `pyarrow.list_(value_type, width)`." if lists else ""
+        raise NegmineTypeError(f"`{argument}` must be a fixed-size-list array of numbers; got {value.type}.{cast}")
     flat = value.flatten()
     if value.null_count or flat.null_count:
         raise NegmineValueError(f"`{argument}` must have every value; got {value.null_count} null rows.")
@@ -264,7 +276,7 @@ def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
 
 def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
     """Read a one-dimensional array of integers, of length ``n`` where that is known."""
-    read = as_array(value, argument)
+    read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind not in "iu" and read.size:
         raise NegmineTypeError(f"`{argument}` must hold integers; got {describe_kind(read)}.")
     if read.ndim != 1 or (n is not None and len(read) != n):
@@ -272,6 +284,11 @@ def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray
         raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
     refuse_beyond_int64(read, argument)
     return np.ascontiguousarray(read, dtype=np.int64)
+
+
+def _without_objects(read: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
+    """Read an array of Python objects, as tables often hold numbers, by what the objects are."""
+    return as_array(read.tolist(), argument) if read.dtype.kind == "O" else read
 
 
 def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:
@@ -304,7 +321,7 @@ def check_field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple
 
 def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
     """Read a one-dimensional array of ``n`` numbers."""
-    read = as_array(value, argument)
+    read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind not in "iuf":
         raise NegmineTypeError(f"`{argument}` must hold numbers; got {describe_kind(read)}.")
     if read.shape != (n,):

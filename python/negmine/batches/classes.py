@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import formats
-from negmine._core.arrays import Csr, as_labels
+from negmine._core.arrays import Csr, Ids, as_labels
 from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.digests import digest
-from negmine._core.options import check_integer, check_seed, refuse_unknown_options
+from negmine._core.options import check_choice, check_integer, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, StreamPlan, steps_of_stream
 from negmine.errors import NegmineValueError
@@ -40,8 +41,9 @@ class ClassBalancedPlan(StreamPlan):
     digest : str
         Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
     report : dict
-        ``rows``, ``rows_per_epoch`` (draws, not different rows), ``classes``, ``classes_per_batch``, ``smallest`` and
-        ``largest`` class, and ``short``: classes of fewer rows than ``per_class``, whose rows repeat within a batch.
+        ``rows``, ``unlabeled`` rows, which are in no batch, ``rows_per_epoch`` (draws, not different rows),
+        ``classes``, ``classes_per_batch``, ``smallest`` and ``largest`` class, and ``short``: classes of fewer rows
+        than ``per_class``, whose rows repeat within a batch.
     per_class : int
         Rows of a class in a batch.
     """
@@ -71,6 +73,7 @@ def class_balanced_plan(
     per_class: int,
     batches_per_step: int = 1,
     batches_per_epoch: int | None = None,
+    unlabeled: Literal["error", "drop"] = "error",
     seed: int = 0,
 ) -> ClassBalancedPlan:
     """Plan batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, as losses on class labels want.
@@ -81,7 +84,7 @@ def class_balanced_plan(
     Parameters
     ----------
     labels : int64 or str (n,)
-        Class of each row.
+        Class of each row; -1 or ``""`` is no class, see ``unlabeled``.
     batch_size : int
         Rows of a batch, a multiple of ``per_class``, at most ``per_class`` rows of every class.
     per_class : int
@@ -90,7 +93,10 @@ def class_balanced_plan(
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks.
     batches_per_epoch : int, optional
-        What counts as an epoch, a multiple of ``batches_per_step``. Default: as many steps as hold ``n`` rows.
+        What counts as an epoch, a multiple of ``batches_per_step``. Default: as many steps as hold the rows
+        that have a class.
+    unlabeled : str, default "error"
+        What to do with rows of no class: ``"error"`` refuses them, ``"drop"`` leaves them out of all batches.
     seed : int, default 0
         In [0, 2**64).
 
@@ -104,7 +110,8 @@ def class_balanced_plan(
     NegmineTypeError
         Labels that are neither integers nor strings, a number that is none.
     NegmineValueError
-        No labels, more classes a batch than there are, a batch that ``per_class`` does not divide.
+        No labels, rows of no class, more classes per batch than there are, a batch that ``per_class`` does not
+        divide.
 
     Notes
     -----
@@ -122,7 +129,8 @@ def class_balanced_plan(
     read = as_labels(labels, "labels")
     if len(read) == 0:
         raise NegmineValueError("`labels` must hold the class of every row; got no rows.")
-    names, numbers = np.unique(read, return_inverse=True)
+    labeled = _labeled(read, check_choice(unlabeled, "unlabeled", ("error", "drop")))
+    names, numbers = np.unique(read[labeled], return_inverse=True)
     each = check_integer(per_class, "per_class", least=1)
     size = check_integer(batch_size, "batch_size", least=1)
     if size % each:
@@ -134,18 +142,24 @@ def class_balanced_plan(
         )
     ensure_fits_in_memory(1, size, "batch_size")
     start = check_seed(seed)
-    batches = steps_of_stream(len(read), size, batches_per_step, batches_per_epoch)
-    offsets, rows = _native.group_rows(numbers.astype(np.int64), len(names))
+    batches = steps_of_stream(len(labeled), size, batches_per_step, batches_per_epoch)
+    offsets, places = _native.group_rows(numbers.astype(np.int64), len(names))
     sizes = np.diff(offsets)
+    left_out = ["drop"] if len(labeled) < len(read) else []
     return ClassBalancedPlan(
         n_rows=len(read),
         batch_size=size,
         batches_per_step=int(batches_per_step),
         batches_per_epoch=batches,
         seed=start,
-        digest=digest(formats.CLASS_BALANCED_PLAN.tag, [size, each, int(batches_per_step), batches, start], [read]),
+        digest=digest(
+            formats.CLASS_BALANCED_PLAN.tag,
+            [size, each, int(batches_per_step), batches, start, *left_out],
+            [read],
+        ),
         report={
             "rows": len(read),
+            "unlabeled": len(read) - len(labeled),
             "rows_per_epoch": batches * size,
             "classes": len(names),
             "classes_per_batch": size // each,
@@ -154,5 +168,20 @@ def class_balanced_plan(
             "short": int((sizes < each).sum()),
         },
         per_class=each,
-        _classes=Csr(offsets, rows),
+        _classes=Csr(offsets, labeled[places]),
     )
+
+
+def _labeled(labels: Ids, unlabeled: str) -> Array:
+    """Rows that have a class; the others are refused unless they are to be left out."""
+    no_class = "" if labels.dtype.kind == "U" else -1
+    without = labels == no_class
+    if without.any() and unlabeled == "error":
+        raise NegmineValueError(
+            f"`labels` must hold the class of every row; got {no_class!r}, which is no class, in {int(without.sum())} "
+            f"rows, first in row {np.argmax(without)}. `unlabeled='drop'` leaves these rows out."
+        )
+    rows: Array = np.flatnonzero(~without)
+    if len(rows) == 0:
+        raise NegmineValueError(f"`labels` must hold a class in at least one row; got {no_class!r} in all rows.")
+    return rows

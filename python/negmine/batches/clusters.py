@@ -13,7 +13,7 @@ from negmine._core import formats
 from negmine._core.digests import digest
 from negmine._core.options import check_choice, check_real, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
-from negmine.batches.plan import Array, PackedPlan, rows_of_batch, whole_steps
+from negmine.batches.plan import REMAINDERS, Array, PackedPlan, Remainder, batch_bounds, rows_of_batch, whole_steps
 from negmine.clustering.guarantee import ClusterGuarantee
 from negmine.clustering.labels import ClusterLike, read_clusters
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -30,8 +30,8 @@ class ClusterPlan(PackedPlan):
     ----------
     n_rows : int
         Rows of the data.
-    batch_size : int
-        Rows of every batch.
+    batch_size : int or None
+        Rows of every batch; None under ``remainder="short"``.
     batches_per_step : int
         Batches that are used together.
     batches_per_epoch : int
@@ -49,22 +49,21 @@ class ClusterPlan(PackedPlan):
 
     _labels: Array = field(repr=False)
     _clusters: int = field(repr=False)
+    _size: int = field(repr=False)
     _random: int = field(repr=False)
     _tree: bool = field(repr=False)
 
     def _pack(self, epoch: int) -> tuple[Array, Array | None]:
-        rows = _native.cluster_batches(
-            self._labels,
-            self._clusters,
-            self.batch_size or 0,
-            self.batches_per_step,
-            self._random,
-            self._tree,
-            self.batches_per_epoch,
-            self.seed,
-            epoch,
-        )
-        return rows, None
+        n, step = self.n_rows, self._size * self.batches_per_step
+        sizes = (self._size, self.batches_per_step, self._random)
+        batches = self.batches_per_epoch
+        if step > n:
+            # One short step: the core packs it as one batch, and its bounds share it among the batches.
+            sizes, batches = (n, 1, self._random * n // self._size), 1
+        rows = _native.cluster_batches(self._labels, self._clusters, *sizes, self._tree, batches, self.seed, epoch)
+        if self.batch_size is not None:
+            return rows, None
+        return rows[:n], batch_bounds(np.append(np.arange(0, n, step), n), self.batches_per_step)
 
 
 @refuse_unknown_options("cluster_plan")
@@ -75,7 +74,7 @@ def cluster_plan(
     batches_per_step: int = 1,
     random_fraction: float = 0.0,
     order: Literal["shuffled", "tree"] = "shuffled",
-    remainder: Literal["pad", "drop", "error"] = "pad",
+    remainder: Remainder = "pad",
     guarantee: ClusterGuarantee | None = None,
     seed: int = 0,
 ) -> ClusterPlan:
@@ -90,8 +89,8 @@ def cluster_plan(
         Clusters of all rows, or the cluster of every row, from 0 without a gap. ``numpy.arange(n)`` makes every row a
         cluster of its own: random batches.
     batch_size : int
-        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``. A cluster that is larger than
-        what a batch has room for is cut into equal parts.
+        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``, unless ``remainder="short"``. A
+        cluster that is larger than what a batch has room for is cut into equal parts.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
     random_fraction : float, default 0
@@ -102,7 +101,8 @@ def cluster_plan(
         clusters, as leaves of the balanced tree are, into the batches of one step, and shuffles the steps.
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats the first rows of the epoch, ``"drop"`` leaves it
-        out (other rows each epoch), ``"error"``.
+        out (other rows each epoch), ``"error"``; ``"short"`` hands it out as it is, its rows shared evenly among its
+        batches: every row exactly once, as an evaluation needs it.
     guarantee : ClusterGuarantee, optional
         What :func:`cluster_guarantee` measured of these clusters, for the report; it changes no batch.
     seed : int, default 0
@@ -136,26 +136,26 @@ def cluster_plan(
     """
     labels, count = read_clusters(clusters)
     mode = check_choice(order, "order", ("shuffled", "tree"))
+    rest = check_choice(remainder, "remainder", REMAINDERS)
     size, per_step, start = (
-        rows_of_batch(batch_size, batches_per_step, len(labels)),
+        rows_of_batch(batch_size, batches_per_step, len(labels), rest),
         int(batches_per_step),
         check_seed(seed),
     )
-    rest = check_choice(remainder, "remainder", ("pad", "drop", "error"))
     batches, short = whole_steps(len(labels), size, per_step, rest)
     sizes = np.bincount(labels)
     random = random_rows(random_fraction, size)
     return ClusterPlan(
         n_rows=len(labels),
-        batch_size=size,
+        batch_size=None if rest == "short" else size,
         batches_per_step=per_step,
         batches_per_epoch=batches,
         seed=start,
         digest=digest(formats.CLUSTER_PLAN.tag, [size, per_step, random, mode, rest, start], [labels]),
         report={
             "rows": len(labels),
-            "rows_per_epoch": batches * size,
-            "repeated": max(0, batches * size - len(labels)),
+            "rows_per_epoch": len(labels) if rest == "short" else batches * size,
+            "repeated": 0 if rest == "short" else max(0, batches * size - len(labels)),
             "left_out": short if rest == "drop" else 0,
             "clusters": count,
             "smallest": int(sizes.min()),
@@ -166,6 +166,7 @@ def cluster_plan(
         },
         _labels=labels,
         _clusters=count,
+        _size=size,
         _random=random,
         _tree=mode == "tree",
     )

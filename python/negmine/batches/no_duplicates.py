@@ -16,12 +16,19 @@ from negmine._core.options import (
     check_choice,
     check_epoch,
     check_flag,
-    check_integer,
     check_seed,
     refuse_unknown_options,
 )
 from negmine._core.reprs import short_repr
-from negmine.batches.plan import Array, PackedPlan
+from negmine.batches.plan import (
+    REMAINDERS,
+    Array,
+    PackedPlan,
+    Remainder,
+    batch_bounds,
+    check_last_step,
+    rows_of_batch,
+)
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
@@ -49,7 +56,8 @@ class NoDuplicatePlan(PackedPlan):
     n_rows : int
         Rows of the data.
     batch_size : int or None
-        Rows of every batch; None under ``conflicts="extend"``, where sizes may differ by one.
+        Rows of every batch; None under ``conflicts="extend"``, where sizes may differ by one, and under
+        ``remainder="short"``.
     batches_per_step : int
         Batches that together hold no conflict.
     steps : int
@@ -85,10 +93,7 @@ class NoDuplicatePlan(PackedPlan):
             self.report["epochs_from_base"] = len(self._from_base)
         if self.batch_size is not None:
             return rows, None
-        sizes = np.diff(offsets)
-        place = np.arange(self.batches_per_step, dtype=np.int64)
-        first = offsets[:-1, None] + (sizes[:, None] * place + self.batches_per_step - 1) // self.batches_per_step
-        return rows, np.append(first, len(rows))
+        return rows, batch_bounds(offsets, self.batches_per_step)
 
     def uses_base(self, epoch: int) -> bool:
         """Whether an epoch's own order could not be packed, so that the packing of the build was shuffled instead.
@@ -131,7 +136,7 @@ def no_duplicate_plan(
     batches_per_step: int = 1,
     strict: bool = False,
     conflicts: Literal["error", "drop", "spread", "extend"] = "error",
-    remainder: Literal["pad", "drop", "error"] = "pad",
+    remainder: Remainder = "pad",
     seed: int = 0,
 ) -> NoDuplicatePlan:
     """Plan batches in which no document is by accident another row's negative, using every row.
@@ -150,7 +155,7 @@ def no_duplicate_plan(
     negatives : int64 or str (n,) or (n, k), optional
         Document ids of each row's negatives.
     batch_size : int
-        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``.
+        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``, unless ``remainder="short"``.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
     strict : bool, default False
@@ -167,6 +172,8 @@ def no_duplicate_plan(
     remainder : str, default "pad"
         What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``
         leaves it out (other rows each epoch), ``"error"``. Under ``"spread"`` rows that conflict may fill it too.
+        ``"short"`` hands it out as it is, its rows shared evenly among its batches: every row exactly once, as an
+        evaluation needs it, and fewer rows than a step are one short step.
     seed : int, default 0
         In [0, 2**64).
 
@@ -203,20 +210,16 @@ def no_duplicate_plan(
     """
     flag = check_flag(strict, "strict")
     mode = check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
-    rest = check_choice(remainder, "remainder", ("pad", "drop", "error"))
-    size = check_integer(batch_size, "batch_size", least=1)
-    per_step = check_integer(batches_per_step, "batches_per_step", least=1)
+    rest = check_choice(remainder, "remainder", REMAINDERS)
     start = check_seed(seed)
     tables = _tables(anchors, positives, negatives)
     n = len(tables[0])
-    step = size * per_step
-    if step > n:
-        raise NegmineValueError(
-            f"`batch_size` x `batches_per_step` must be at most the number of rows, {n}; got {size} x {per_step}."
-        )
+    size = rows_of_batch(batch_size, batches_per_step, n, rest)
+    per_step = int(batches_per_step)
+    step = min(size * per_step, n)
     columns, names = _columns(tables, flag)
     policy = "extend" if mode == "error" else mode
-    plan = _native.NoDuplicatePlan(columns, step, policy, rest != "pad", start)
+    plan = _native.NoDuplicatePlan(columns, step, policy, "drop" if rest == "error" else rest, start)
     steps, least = plan.steps, -(-n // step)
     lower, place, exclusive, shared = plan.bound
     bound_id = None if place is None else _label(names[place[0]], place[1])
@@ -224,11 +227,7 @@ def no_duplicate_plan(
         message = _refusal(n, (size, per_step), steps, place and place[0], bound_id, (exclusive, shared))
         raise NegmineValueError(f"{message} {_ways_out(columns, step, start)}")
     short = n % step if steps == least else 0
-    if short and rest == "error":
-        raise NegmineValueError(
-            f"`remainder` must be 'pad' or 'drop' where the last step is short; got 'error' with {short} rows left "
-            f"after {n // step} steps of {step}."
-        )
+    check_last_step(n // step, short, size, per_step, rest)
     if steps > least and n // steps < per_step:
         raise NegmineValueError(
             f"`batches_per_step` must be at most the rows of a step; got {per_step} where these ids need {steps} "
@@ -239,7 +238,7 @@ def no_duplicate_plan(
     pairs, excess = plan.together_in_base
     return NoDuplicatePlan(
         n_rows=n,
-        batch_size=None if mode == "extend" else size,
+        batch_size=None if mode == "extend" or rest == "short" else size,
         batches_per_step=per_step,
         steps=steps,
         lower_bound=lower,
@@ -292,7 +291,7 @@ def _ways_out(columns: Columns, step: int, seed: int) -> str:
     n = len(columns.anchors)
     ways = "`conflicts='extend'` takes the steps that are needed, 'spread' lets some rows conflict"
     try:
-        dropping = _native.NoDuplicatePlan(columns, step, "drop", True, seed)
+        dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed)
     except NegmineValueError:
         return f"{ways}."
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,20 @@ from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.options import check_epoch, check_integer
 from negmine.errors import NegmineValueError
 
-__all__ = ["Array", "BatchPlan", "PackedPlan", "Plan", "StreamPlan", "rows_of_batch", "steps_of_stream", "whole_steps"]
+__all__ = [
+    "REMAINDERS",
+    "Array",
+    "BatchPlan",
+    "PackedPlan",
+    "Plan",
+    "Remainder",
+    "StreamPlan",
+    "batch_bounds",
+    "check_last_step",
+    "rows_of_batch",
+    "steps_of_stream",
+    "whole_steps",
+]
 
 Array = npt.NDArray[np.int64]
 
@@ -181,26 +194,54 @@ class StreamPlan(Plan):
         return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
 
 
-def rows_of_batch(batch_size: object, batches_per_step: object, n_rows: int) -> int:
-    """Read the rows of a batch, which with its step must fit the data."""
+#: What to do with a last step that is short.
+Remainder = Literal["pad", "drop", "short", "error"]
+
+REMAINDERS = ("pad", "drop", "short", "error")
+
+
+def rows_of_batch(batch_size: object, batches_per_step: object, n_rows: int, remainder: str = "") -> int:
+    """Read the rows of a batch, which with its step must fit the data, unless that step may be short."""
     size = check_integer(batch_size, "batch_size", least=1)
     per_step = check_integer(batches_per_step, "batches_per_step", least=1)
-    if size * per_step > n_rows:
+    if remainder != "short" and size * per_step > n_rows:
+        short = " `remainder='short'` takes fewer rows." if remainder and n_rows >= per_step else ""
         raise NegmineValueError(
             f"`batch_size` x `batches_per_step` must be at most the number of rows, {n_rows}; got {size} x {per_step}."
+            f"{short}"
         )
+    if remainder == "short" and n_rows < per_step:
+        raise NegmineValueError(f"`batches_per_step` must be at most the number of rows, {n_rows}; got {per_step}.")
     return size
 
 
 def whole_steps(n_rows: int, size: int, per_step: int, remainder: str) -> tuple[int, int]:
     """Batches of an epoch that uses every row once, and the rows of its last step where that is short."""
     full, short = divmod(n_rows, size * per_step)
+    check_last_step(full, short, size, per_step, remainder)
+    return (full + (short > 0 and remainder in ("pad", "short"))) * per_step, short
+
+
+def check_last_step(full: int, short: int, size: int, per_step: int, remainder: str) -> None:
+    """Refuse a last step of ``short`` rows, after ``full`` whole ones, that ``remainder`` does not allow."""
     if short and remainder == "error":
         raise NegmineValueError(
-            f"`remainder` must be 'pad' or 'drop' where the last step is short; got 'error' with {short} rows left "
-            f"after {full} steps of {size * per_step}."
+            f"`remainder` must be 'pad', 'drop' or 'short' where the last step is short; got 'error' with {short} "
+            f"rows left after {full} steps of {size * per_step}."
         )
-    return (full + (short > 0 and remainder == "pad")) * per_step, short
+    if 0 < short < per_step and remainder == "short":
+        raise NegmineValueError(
+            f"`remainder` must be 'pad' or 'drop' where the last step has fewer rows than batches; got 'short' with "
+            f"{short} rows for {per_step} batches."
+        )
+
+
+def batch_bounds(step_offsets: Array, per_step: int) -> Array:
+    """Where batches begin, and where the last one ends, if those of one step are of like sizes."""
+    sizes = np.diff(step_offsets)
+    place = np.arange(per_step, dtype=np.int64)
+    first = step_offsets[:-1, None] + (sizes[:, None] * place + per_step - 1) // per_step
+    return np.append(first, step_offsets[-1])
 
 
 def steps_of_stream(n_rows: int, size: int, batches_per_step: object, batches_per_epoch: object) -> int:

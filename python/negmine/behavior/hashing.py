@@ -15,7 +15,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sketches.minhash import MinHash, read_sets
 from negmine.sketches.simhash import SimHash, bools
 
-__all__ = ["Hasher", "Identity", "check", "identity", "shape", "signatures"]
+__all__ = ["Hasher", "Identity", "check", "digest_of", "identity", "shape", "signatures"]
 
 Hasher = SimHash | MinHash
 
@@ -74,3 +74,9 @@ def identity(hasher: Hasher) -> Identity:
         "seed": hasher.seed,
     }
     return Identity("MinHash", numbers, hashlib.sha256(b"minhash signatures %d" % formats.MINHASH.version).digest())
+
+
+def digest_of(hasher: Hasher) -> str:
+    """Hexadecimal digest of everything that decides a signature."""
+    kind, numbers, others = identity(hasher)
+    return hashlib.sha256(repr([kind, *numbers.items(), others.hex()]).encode()).hexdigest()

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import as_int64s, as_numpy, as_offsets
 from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
 from negmine._core.options import check_choice, check_flag, check_integer, check_real
 from negmine.behavior import hashing, storage
 from negmine.behavior.hashing import Hasher
+from negmine.behavior.lists import read_lists, read_offsets, read_users, read_values, refuse_non_finite
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sketches.simhash import SimHash
 
@@ -36,7 +36,7 @@ class BehaviorTable:
     Attributes
     ----------
     hasher : SimHash or MinHash
-        What it was built with.
+        What it was built with. Candidates must be hashed by an equal one, as :meth:`query` does and can check.
     sums : float32 (n_users, groups, buckets, width)
         Sums of values. Not to be written.
     counts : uint32 (n_users, groups, buckets)
@@ -86,6 +86,11 @@ class BehaviorTable:
         """Whether counts are no longer whole numbers."""
         return self.counts.dtype == np.float32
 
+    @property
+    def hasher_digest(self) -> str:
+        """Hexadecimal digest of all that decides a signature: tables and models of one digest agree on buckets."""
+        return hashing.digest_of(self.hasher)
+
     @classmethod
     def build(
         cls,
@@ -131,8 +136,8 @@ class BehaviorTable:
         hashing.check(hasher)
         threads = resolve_num_threads(num_threads)
         words = hashing.signatures(hasher, behaviors, "behaviors", mask, threads)
-        pooled = _values(hasher, behaviors, values, len(words))
-        ends = _offsets(offsets, len(words))
+        pooled = read_values(hasher, behaviors, values, len(words))
+        ends = read_offsets(offsets, len(words))
         n_users, width = len(ends) - 1, pooled.shape[1]
         groups, buckets = hashing.shape(hasher)
         cells = (n_users, groups, buckets)
@@ -163,7 +168,8 @@ class BehaviorTable:
         behaviors, values, offsets, mask, num_threads
             As in :meth:`build`.
         users : int64 (k,), optional
-            The users that the lists of ``offsets`` belong to, strictly rising. By default all of them in order.
+            The users that the lists of ``offsets`` belong to, in any order; the lists of a repeated user are applied in
+            the order given. By default all users in order.
 
         Raises
         ------
@@ -212,7 +218,7 @@ class BehaviorTable:
         Returns
         -------
         int64 (k,)
-            Rising.
+            Ascending.
         """
         least = check_integer(removals, "removals", least=1)
         due: npt.NDArray[np.int64] = np.flatnonzero(self.removals >= least)
@@ -233,7 +239,7 @@ class BehaviorTable:
         Parameters
         ----------
         behaviors, values, offsets, users, mask, num_threads
-            As in :meth:`append`.
+            As in :meth:`append`; the last list of a repeated user counts.
 
         Raises
         ------
@@ -243,9 +249,50 @@ class BehaviorTable:
         fresh = BehaviorTable.build(
             self.hasher, behaviors, values=values, offsets=offsets, mask=mask, num_threads=num_threads
         )
-        rows = self._users(users, fresh.n_users)
+        who = read_users(users, offsets, fresh.n_users, self.n_users)
         self._check_width(fresh.width)
-        self.sums[rows], self.counts[rows], self.removals[rows] = fresh.sums, fresh.counts, 0
+        # The last list of each user; which of several NumPy would assign is not promised.
+        rows, last = np.unique(who[::-1], return_index=True)
+        lists = len(who) - 1 - last
+        self.sums[rows], self.counts[rows], self.removals[rows] = fresh.sums[lists], fresh.counts[lists], 0
+
+    def add_users(self, n_users: int) -> npt.NDArray[np.int64]:
+        """Add users, who have no behaviors yet.
+
+        Parameters
+        ----------
+        n_users : int
+            How many, at least 0. The table is copied once, so add many at a time.
+
+        Returns
+        -------
+        int64 (n_users,)
+            The new users, for ``users`` of :meth:`append`.
+
+        Raises
+        ------
+        NegmineTypeError, NegmineValueError
+            A number that is no integer, or negative.
+        MemoryLimitError
+            Tables that this machine has no memory for.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> table = negmine.behavior.BehaviorTable.build(negmine.SimHash(dim=4), np.eye(4), offsets=[0, 3, 4])
+        >>> table.append(np.ones((1, 4)), users=table.add_users(1))
+        >>> table.n_users, table.counts[:, 0].sum(axis=1).tolist()
+        (3, [3, 1, 1])
+        """
+        new = check_integer(n_users, "n_users", least=0)
+        total = self.n_users + new
+        ensure_fits_in_memory(total * self.counts[:1].size, self.width // 4 + 1, "n_users")
+        for name in ("sums", "counts", "removals"):
+            before = getattr(self, name)
+            after = np.zeros((total, *before.shape[1:]), dtype=before.dtype)
+            after[: len(before)] = before
+            setattr(self, name, after)
+        return np.arange(total - new, total)
 
     def decay(self, rate: float) -> None:
         """Multiply all sums and counts, so that what comes later weighs more.
@@ -301,6 +348,7 @@ class BehaviorTable:
         users: npt.ArrayLike | None = None,
         normalize: Normalize = "l2",
         skip_empty: bool = False,
+        hasher: Hasher | str | None = None,
         num_threads: int | None = None,
     ) -> npt.NDArray[np.float32]:
         """Read the table for candidates.
@@ -313,7 +361,7 @@ class BehaviorTable:
         offsets : int64 (k + 1,), optional
             List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. By default there is one list, of one user.
         users : int64 (k,), optional
-            Whose tables the lists read, strictly rising. By default all of them in order.
+            Whose tables the lists read, in any order and repeated at will. By default all users in order.
         normalize : str, default "l2"
             What a candidate reads of its bucket in each group, before the average over groups: ``"l2"`` the sum over
             its norm (the paper's form; its direction is that of attention, its length is not), ``"mean"`` the sum over
@@ -322,6 +370,9 @@ class BehaviorTable:
             ``(2**-b + (1 - 2**-b) * J) ** tau``.
         skip_empty : bool, default False
             Whether the average is over the groups whose bucket is not empty. An empty bucket is zero.
+        hasher : SimHash, MinHash or str, optional
+            The hash of the model that asks, such as :attr:`negmine.torch.SDIM.hasher`, or its :attr:`hasher_digest`.
+            Another one than the table's is refused: its buckets hold other behaviors.
         num_threads : int, optional
             As in :meth:`build`.
 
@@ -332,15 +383,20 @@ class BehaviorTable:
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Another width, NaN or infinity, users that do not exist, an unknown ``normalize``.
+            Another width, NaN or infinity, users that do not exist, another hash, an unknown ``normalize``.
         """
         mode = check_choice(normalize, "normalize", NORMALIZE)
         skip = check_flag(skip_empty, "skip_empty")
         threads = resolve_num_threads(num_threads)
+        if hasher is not None:
+            self._check_hasher(hasher)
         words = hashing.signatures(self.hasher, candidates, "candidates", None, threads)
-        ends = _offsets(offsets, len(words))
-        who = self._users(users, len(ends) - 1)
-        return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
+        who, ends, rows = read_lists(offsets, users, len(words), self.n_users)
+        if rows is None:
+            return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
+        out = np.empty((len(words), self.width), dtype=np.float32)
+        out[rows] = _native.table_query(self.sums, self.counts, words[rows], ends, who, mode, skip, threads)
+        return out
 
     def to_bytes(self) -> bytes:
         """Everything but the hash itself, little-endian, with a version and a SHA-256 checksum.
@@ -404,47 +460,28 @@ class BehaviorTable:
     ) -> None:
         threads = resolve_num_threads(num_threads)
         words = hashing.signatures(self.hasher, behaviors, "behaviors", mask, threads)
-        pooled = _values(self.hasher, behaviors, values, len(words))
-        ends = _offsets(offsets, len(words))
-        who = self._users(users, len(ends) - 1)
+        pooled = read_values(self.hasher, behaviors, values, len(words))
+        who, ends, rows = read_lists(offsets, users, len(words), self.n_users)
         self._check_width(pooled.shape[1])
+        if rows is not None:
+            refuse_non_finite(words, pooled)
+            words, pooled = words[rows], pooled[rows]
         _native.table_update(self.sums, self.counts, words, pooled, ends, who, remove, threads)
         if remove:
             there = np.zeros(len(words) + 1, dtype=np.int64)
             np.cumsum(words[:, 0] != SimHash.MASKED, out=there[1:])
             self.removals[who] += np.diff(there[ends])
 
-    def _users(self, users: npt.ArrayLike | None, n_lists: int) -> npt.NDArray[np.int64]:
-        if users is not None:
-            who = as_int64s(users, "users")
-            if len(who) != n_lists:
-                raise NegmineValueError(f"`users` must have shape ({n_lists},), one for each list; got {who.shape}.")
-            # The core checks them too; assignments in Python would take negative ones.
-            if len(who) and (who.min() < 0 or who.max() >= self.n_users):
-                raise NegmineValueError(
-                    f"`users` must be below {self.n_users}; got {who[(who < 0) | (who >= self.n_users)][0]}."
-                )
-            return who
-        if n_lists != self.n_users:
+    def _check_hasher(self, hasher: Hasher | str) -> None:
+        """Refuse a hash, or the digest of one, that is not the table's."""
+        if not isinstance(hasher, str):
+            hashing.check(hasher)
+            storage.same_hash(hashing.identity(hasher), self.hasher, "hasher")
+        elif hasher != self.hasher_digest:
             raise NegmineValueError(
-                f"`offsets` must have one list for each of {self.n_users} users, or `users` say whose lists they are; "
-                f"got {n_lists} lists."
+                f"`hasher` must be the table's hash, of digest {self.hasher_digest!r}; got {hasher!r}."
             )
-        return np.arange(n_lists, dtype=np.int64)
 
     def _check_width(self, width: int) -> None:
         if width != self.width:
             raise NegmineValueError(f"`values` must be {self.width} wide, as the table is; got width {width}.")
-
-
-def _values(hasher: Hasher, behaviors: object, value: object, n: int) -> npt.NDArray[np.float32]:
-    if value is None and not isinstance(hasher, SimHash):
-        raise NegmineValueError("`values` must be given where behaviors are sets; got None.")
-    read = as_numpy(behaviors if value is None else value, "values")
-    if len(read) != n:
-        raise NegmineValueError(f"`values` must have {n} rows, one for each behavior; got {len(read)}.")
-    return np.ascontiguousarray(read, dtype=np.float32)
-
-
-def _offsets(value: object, n: int) -> npt.NDArray[np.int64]:
-    return np.array([0, n]) if value is None else as_offsets(value, "offsets", n, "rows")

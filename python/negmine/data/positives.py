@@ -7,9 +7,10 @@ that is unknown is an error, because a positive that is lost becomes a negative.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from negmine._core.arrays import (
     describe_kind,
     find_labels,
 )
-from negmine._core.options import MAX_INT32, check_integer, refuse_unknown_options
+from negmine._core.options import MAX_INT32, check_integer, check_real, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 
@@ -96,12 +97,30 @@ class Positives:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, query: int) -> npt.NDArray[np.int64]:
-        """Document rows of one query."""
-        if not -len(self) <= query < len(self):
-            raise IndexError(query)
-        query %= len(self)
-        return self.items[self.offsets[query] : self.offsets[query + 1]]
+    @overload
+    def __getitem__(self, query: SupportsIndex) -> npt.NDArray[np.int64]: ...
+
+    @overload
+    def __getitem__(self, query: slice) -> Positives: ...
+
+    def __getitem__(self, query: SupportsIndex | slice) -> npt.NDArray[np.int64] | Positives:
+        """Document rows of one query, or the positives of consecutive queries as :meth:`slice` gives them."""
+        if isinstance(query, slice):
+            try:
+                begin, end, step = query.indices(len(self))
+            except TypeError:
+                raise NegmineTypeError(f"`query` must be a slice of integers; got {query!r}.") from None
+            if step != 1:
+                raise NegmineValueError(f"`query` must be a slice of step 1; got {query!r}.")
+            return self.slice(begin, max(begin, end))
+        try:
+            place = operator.index(query)
+        except TypeError:
+            raise NegmineTypeError(f"`query` must be an integer or a slice; got {query!r}.") from None
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"`query` must be in [{-len(self)}, {len(self)}); got {place}.")
+        place %= len(self)
+        return self.items[self.offsets[place] : self.offsets[place + 1]]
 
     @classmethod
     def read(cls, value: object, argument: str, *, one_each: bool = False) -> Positives:
@@ -317,13 +336,56 @@ class Positives:
         return cls(positives.offsets, positives.items, positives.grades, _lower=lower)
 
     @classmethod
-    def from_scipy(cls, matrix: Any) -> Positives:  # noqa: ANN401 (scipy is not a dependency)
-        """Take a scipy sparse ``matrix``, queries x documents; stored zeros are no positives."""
+    @refuse_unknown_options("from_scipy")
+    def from_scipy(
+        cls,
+        matrix: Any,  # noqa: ANN401 (scipy is not a dependency)
+        *,
+        min_value: float | None = None,
+    ) -> Positives:
+        """Take a scipy sparse matrix, such as one of interactions.
+
+        Entries above 0 are positives. Zeros and negative entries, such as the -1 of a dislike, are not; entries that
+        are stored more than once count as their sum, as scipy has it.
+
+        Parameters
+        ----------
+        matrix : scipy sparse matrix or array (n_queries, n_documents)
+            Of booleans, integers or floats, in any format.
+        min_value : float, optional
+            Lowest value of a positive, such as 4 of ratings from 1 to 5; above 0. Default: every value above 0.
+
+        Returns
+        -------
+        Positives
+
+        Raises
+        ------
+        NegmineTypeError
+            No sparse matrix, or one of other things than real numbers.
+        NegmineValueError
+            One that is not two-dimensional, NaN, a ``min_value`` that is not above 0.
+        """
         if not (hasattr(matrix, "tocoo") and hasattr(matrix, "shape")):
             raise NegmineTypeError(f"`matrix` must be a scipy sparse matrix; got {type(matrix).__name__}.")
-        entries = matrix.tocoo()
-        stored = entries.data != 0
-        return cls.from_pairs(entries.row[stored], entries.col[stored], n_queries=matrix.shape[0])
+        if len(matrix.shape) != 2:
+            raise NegmineValueError(f"`matrix` must have shape (n_queries, n_documents); got shape {matrix.shape}.")
+        if matrix.dtype.kind not in "biuf":
+            raise NegmineTypeError(f"`matrix` must hold real numbers; got dtype {matrix.dtype.name}.")
+        least = None if min_value is None else check_real(min_value, "min_value", above=0.0)
+        entries = matrix.tocoo(copy=True)
+        if not getattr(matrix, "has_canonical_format", False):
+            # Sums of small integers would wrap around.
+            wide = {"i": np.int64, "u": np.uint64, "f": np.float64}.get(entries.dtype.kind, np.bool_)
+            entries.data = entries.data.astype(wide)
+            entries.sum_duplicates()
+        if entries.data.dtype.kind == "f" and np.isnan(entries.data).any():
+            place = int(np.argmax(np.isnan(entries.data)))
+            raise NegmineValueError(
+                f"`matrix` must not hold NaN; got it in row {entries.row[place]}, column {entries.col[place]}."
+            )
+        chosen = entries.data > 0 if least is None else entries.data >= least
+        return cls.from_pairs(entries.row[chosen], entries.col[chosen], n_queries=matrix.shape[0])
 
     def lower_grades(self) -> Positives:
         """Judged documents below ``min_grade``, to be used as ``exclude=``; only after :meth:`from_qrels`."""
@@ -444,7 +506,7 @@ def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = 
             got = entries.item() if isinstance(entries, np.generic) else entries
             raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {got!r} for query {owner}.")
         before = len(flat)
-        flat.extend(entries)
+        flat.extend(entries.to_pylist() if hasattr(entries, "to_pylist") else entries)
         lengths.append(len(flat) - before)
     return lengths, flat
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from negmine._core.extras import require
 from negmine._core.options import check_choice, check_flag, check_integer
 from negmine.batches import BatchPlan, no_duplicate_plan
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.integrations._columns import check_dataset, id_columns, rows_digest
 from negmine.torch.samplers.plan_sampler import PlanBatches, PlanBatchSampler, RaggedBatchSampler
 
 __all__ = ["no_duplicate_batch_sampler", "plan_batch_sampler"]
 
-#: Columns that are the trainer's own.
-_RESERVED = {"dataset_name", "return_loss"}
+#: Label columns where the trainer names none.
+_LABELS = ("label", "labels", "score", "scores")
 
 
 class MakeBatchSampler(Protocol):
@@ -41,6 +38,7 @@ def no_duplicate_batch_sampler(
     batches_per_step: int = 1,
     strict: bool = False,
     conflicts: Literal["error", "drop", "spread", "extend"] = "error",
+    remainder: Literal["pad", "short"] = "pad",
 ) -> MakeBatchSampler:
     """Batches in which no document is by accident another row's negative, for ``args.batch_sampler``.
 
@@ -55,25 +53,32 @@ def no_duplicate_batch_sampler(
     strict, conflicts
         As of :func:`negmine.batches.no_duplicate_plan`, ``"error"`` by default: where a text is in too
         many rows, it says what each of ``"drop"`` (rows left out in turn), ``"spread"`` and ``"extend"`` would cost.
+    remainder : str, default "pad"
+        What to do with a last step that is short. ``"pad"`` fills it up with other rows, or leaves it out where the
+        trainer asks for ``drop_last``, as it does on several processes; a data set must fill a step. ``"short"`` hands
+        out every row exactly once, in batches that may be smaller: for data sets of any size, such as those for
+        evaluation.
 
     Returns
     -------
     callable
         ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which pickles. The first column of
-        the data set is the anchor, the second the positive, all others but labels are negatives; rows are compared by
-        text (or integer), null is none. ``drop_last`` leaves a short last step out; otherwise it is filled up.
+        the data set is the anchor, the second the positive, all others are negatives, without ``valid_label_columns``.
+        Rows are compared by text or integer, null is none. Of lists of these each entry is a document of its own, but
+        an anchor that is a list is compared as a whole.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        When the trainer calls it: what is no ``datasets.Dataset``, a column of other things than texts or integers that
-        fit int64, fewer than two columns, or as :func:`negmine.batches.no_duplicate_plan` does. That
-        includes a data set smaller than a step, be it for evaluation.
+        When the trainer calls it: what is no ``datasets.Dataset``, a column of other things than texts, integers that
+        fit int64, or lists of them, fewer than two columns, or as :func:`negmine.batches.no_duplicate_plan` does. That
+        includes an evaluation set smaller than a step, unless ``remainder="short"``.
 
     Notes
     -----
-    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer: on several processes, a run resumed
-    inside an epoch, and the parts of a ``DatasetDict``, are told the epoch by nobody else.
+    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer: it sets the epoch where the trainer
+    does not, on several processes in a run that is resumed inside an epoch and in the parts of a ``DatasetDict``, and
+    checks the evaluation sets when training starts.
 
     Examples
     --------
@@ -89,6 +94,7 @@ def no_duplicate_batch_sampler(
         check_integer(batches_per_step, "batches_per_step", least=1),
         check_flag(strict, "strict"),
         check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend")),
+        check_choice(remainder, "remainder", ("pad", "short")),
     )
 
 
@@ -99,6 +105,10 @@ class _NoDuplicates:
     batches_per_step: int
     strict: bool
     conflicts: Any
+    remainder: Any
+
+    #: Whether the callback that sets epochs is to make the samplers of evaluation sets when training starts.
+    checks_evaluation: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -109,31 +119,37 @@ class _NoDuplicates:
         generator: object = None,
         seed: int = 0,
     ) -> PlanBatches:
-        anchor, *documents = _id_columns(dataset, valid_label_columns or ())
-        (anchors,) = _numbered(dataset, [anchor])
-        positives, *negatives = _numbered(dataset, documents)
         plan = no_duplicate_plan(
-            anchors,
-            positives,
-            np.stack(negatives, axis=1) if negatives else None,
+            *id_columns(dataset, _LABELS if valid_label_columns is None else valid_label_columns),
             batch_size=batch_size,
             batches_per_step=self.batches_per_step,
             strict=self.strict,
             conflicts=self.conflicts,
-            remainder="drop" if drop_last else "pad",
+            remainder="drop" if drop_last and self.remainder == "pad" else self.remainder,
             seed=seed,
         )
         return _sampler(plan)
 
 
-def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
+def plan_batch_sampler(
+    plans: BatchPlan | Mapping[str, BatchPlan],
+    datasets: Any,  # noqa: ANN401 (a datasets.Dataset, or a mapping to such)
+) -> MakeBatchSampler:
     """Batches of any plan, such as those of whole clusters or of classes, for ``args.batch_sampler``.
+
+    The trainer asks for the batches of one data set after the other and does not say which it is. So a plan belongs to
+    the rows that it was made for: their digest is kept, and a data set whose rows are others, or in another order, is
+    refused.
 
     Parameters
     ----------
-    *plans : BatchPlan
-        A plan for each data set that the trainer batches, the one for evaluation included: a data set gets the first
-        plan of as many rows. With several processes their number must divide the plan's ``batches_per_step``.
+    plans : BatchPlan or mapping of str to BatchPlan
+        The plan of the one data set that the trainer batches, or the plans of several by name: the parts of a
+        ``DatasetDict``, and the data sets for evaluation. With several processes their number must divide the plan's
+        ``batches_per_step``.
+    datasets : datasets.Dataset or mapping of str to datasets.Dataset
+        The data sets that the plans were made for, by the same names, as the trainer gets them: shuffled, filtered and
+        selected already. Read once, column by column; only a digest is kept.
 
     Returns
     -------
@@ -144,9 +160,10 @@ def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
     Raises
     ------
     NegmineTypeError
-        No plan, or what is none.
+        What is no plan or no data set, or a mapping on one side only.
     NegmineValueError
-        When the trainer calls it: a data set or a batch size that no plan is for.
+        Names that differ, a plan of another number of rows than its data set, different plans of the same rows. When
+        the trainer calls it: a data set that no plan is for, another batch size.
 
     Notes
     -----
@@ -157,26 +174,55 @@ def plan_batch_sampler(*plans: BatchPlan) -> MakeBatchSampler:
     --------
     >>> import datasets, negmine, numpy as np
     >>> from negmine.integrations.sentence_transformers import plan_batch_sampler
-    >>> plan = negmine.batches.cluster_plan(np.repeat(np.arange(4), 2), batch_size=4)
-    >>> make = plan_batch_sampler(plan)  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
     >>> rows = datasets.Dataset.from_dict({"anchor": list("abcdefgh"), "positive": list("ABCDEFGH")})
+    >>> plan = negmine.batches.cluster_plan(np.repeat(np.arange(4), 2), batch_size=4)
+    >>> make = plan_batch_sampler(plan, rows)  # SentenceTransformerTrainingArguments(batch_sampler=make, ...)
     >>> sampler = make(rows, batch_size=4, drop_last=False, valid_label_columns=[], generator=None, seed=12)
     >>> sorted(row for batch in sampler for row in batch)
     [0, 1, 2, 3, 4, 5, 6, 7]
     """
-    if not plans:
-        raise NegmineTypeError("`plans` must hold a plan at least; got none.")
-    for plan in plans:
+    by_name, by_name_too = _named(plans, datasets)
+    planned: dict[str, tuple[str, BatchPlan]] = {}
+    for name, plan in by_name.items():
+        dataset, argument = by_name_too[name], f"datasets[{name!r}]" if name else "datasets"
         if not isinstance(plan, BatchPlan):
             raise NegmineTypeError(f"`plans` must hold plans; got {type(plan).__name__}.")
-    return _Plans(plans)
+        check_dataset(dataset, argument)
+        if plan.n_rows != len(dataset):
+            raise NegmineValueError(
+                f"`{argument}` must have the {plan.n_rows} rows that its plan was made for; got {len(dataset)}."
+            )
+        key = rows_digest(dataset)
+        other, known = planned.setdefault(key, (name, plan))
+        if known.digest != plan.digest:
+            raise NegmineValueError(
+                f"`datasets` must differ where plans do; got the same rows as {other!r} and as {name!r}."
+            )
+    return _Plans(planned)
+
+
+def _named(plans: object, datasets: object) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Plans and data sets by the same names; the one of each has none."""
+    if not isinstance(plans, Mapping):
+        if isinstance(datasets, Mapping):
+            raise NegmineTypeError(f"`plans` must be a mapping where `datasets` is; got {type(plans).__name__}.")
+        return {"": plans}, {"": datasets}
+    if not isinstance(datasets, Mapping):
+        raise NegmineTypeError(f"`datasets` must be a mapping where `plans` is; got {type(datasets).__name__}.")
+    if not plans or plans.keys() != datasets.keys():
+        raise NegmineValueError(
+            f"`plans` must hold one plan for each name of `datasets`, {sorted(datasets)}; got {sorted(plans)}."
+        )
+    return plans, datasets
 
 
 @dataclass(frozen=True, slots=True)
 class _Plans:
-    """The plans alone, pickled as the options of :class:`_NoDuplicates` are."""
+    """Name and plan by the digest of the rows that it was made for; pickled as :class:`_NoDuplicates` is."""
 
-    plans: tuple[BatchPlan, ...]
+    planned: dict[str, tuple[str, BatchPlan]]
+
+    checks_evaluation: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -187,61 +233,22 @@ class _Plans:
         generator: object = None,
         seed: int = 0,
     ) -> PlanBatches:
-        for plan in self.plans:
-            if plan.n_rows == len(dataset):
-                if plan.batch_size not in (None, batch_size):
-                    raise NegmineValueError(
-                        f"`batch_size` must be that of the plan of {plan.n_rows} rows, {plan.batch_size}; "
-                        f"got {batch_size}."
-                    )
-                return _sampler(plan)
-        rows = ", ".join(str(plan.n_rows) for plan in self.plans)
-        raise NegmineValueError(f"`plans` must hold one for the data set's {len(dataset)} rows; got plans of {rows}.")
+        check_dataset(dataset, "dataset")
+        found = self.planned.get(rows_digest(dataset))
+        if found is None:
+            known = ", ".join(f"{plan.n_rows} rows{name and f' ({name!r})'}" for name, plan in self.planned.values())
+            raise NegmineValueError(
+                f"`dataset` must hold the rows that a plan was made for, in their order; got {len(dataset)} rows of "
+                f"columns {dataset.column_names}, and plans for {known}. Shuffle, filter and select before planning, "
+                "and give each evaluation set a plan of its own."
+            )
+        _, plan = found
+        if plan.batch_size not in (None, batch_size):
+            raise NegmineValueError(
+                f"`batch_size` must be that of the plan of {plan.n_rows} rows, {plan.batch_size}; got {batch_size}."
+            )
+        return _sampler(plan)
 
 
 def _sampler(plan: BatchPlan) -> PlanBatches:
     return RaggedBatchSampler(plan) if plan.batch_size is None else PlanBatchSampler(plan)
-
-
-def _id_columns(
-    dataset: Any,  # noqa: ANN401
-    label_columns: Sequence[str],
-) -> list[str]:
-    """Columns of anchor and documents; the first label column is the trainer's, as its collator has it."""
-    columnar = all(hasattr(dataset, name) for name in ("column_names", "num_rows", "select_columns", "with_format"))
-    if not columnar or isinstance(dataset, Mapping):
-        raise NegmineTypeError(f"`dataset` must be a datasets.Dataset; got {type(dataset).__name__}.")
-    label = next((name for name in label_columns if name in dataset.column_names), None)
-    columns = [name for name in dataset.column_names if name != label and name not in _RESERVED]
-    if len(columns) < 2:
-        raise NegmineValueError(f"`dataset` must have columns of anchor and positive; got {dataset.column_names}.")
-    return columns
-
-
-def _numbered(
-    dataset: Any,  # noqa: ANN401
-    names: list[str],
-) -> list[npt.NDArray[np.int64]]:
-    """Numbers of the values of columns, equal where values are; -1 is null. Texts stay in Arrow: they may be long."""
-    pa = require("pyarrow", "arrow", "comparing texts")
-    table = dataset.select_columns(names).with_format("arrow")[:]
-    kinds = {}
-    for name in names:
-        kind = table.column(name).type
-        if pa.types.is_integer(kind):
-            kinds[name] = pa.int64()
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            kinds[name] = pa.large_string()
-        else:
-            raise NegmineTypeError(f"`dataset` must hold texts or integers in column {name!r}; got {kind}.")
-    if len(set(kinds.values())) > 1:
-        raise NegmineTypeError(f"`dataset` must hold texts or integers alike in columns {names}; got both.")
-    chunks = []
-    for name in names:
-        try:
-            chunks += table.column(name).cast(kinds[name]).chunks
-        except pa.ArrowInvalid as error:
-            raise NegmineValueError(f"`dataset` must fit int64 in column {name!r}; {error}") from error
-    codes = pa.chunked_array(chunks, type=kinds[names[0]]).dictionary_encode().unify_dictionaries()
-    flat = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in codes.chunks]
-    return np.split(np.concatenate([np.empty(0, dtype=np.int64), *flat]), len(names))

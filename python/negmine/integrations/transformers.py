@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from negmine.errors import NegmineError
 from negmine.torch.samplers.plan_sampler import PlanBatches
 
 __all__ = ["SetEpochCallback"]
@@ -16,10 +18,13 @@ _INNER = ("batch_sampler", "batch_samplers", "sampler")
 
 
 class SetEpochCallback(TrainerCallback):
-    """Tells negmine's batch samplers the epoch, however deep they are wrapped.
+    """Set the epoch of negmine's batch samplers, however deep they are wrapped.
 
     The trainer does so itself but for two cases, in which epochs repeat in silence: resuming inside an epoch on
     several processes, and samplers of several data sets.
+
+    With the trainers of sentence-transformers, the batch samplers of all evaluation sets are made once when training
+    starts, so that a set that cannot be batched is an error then, and not at the first evaluation.
 
     Parameters
     ----------
@@ -35,6 +40,28 @@ class SetEpochCallback(TrainerCallback):
     def __init__(self, *samplers: PlanBatches) -> None:
         self._samplers = samplers
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Check that evaluation sets can be batched, where a factory of negmine's makes their batches."""
+        make = getattr(args, "batch_sampler", None)
+        trainer = _trainer_of(args) if getattr(make, "checks_evaluation", False) else None
+        evaluates = getattr(args, "eval_strategy", "no") != "no" or getattr(args, "eval_on_start", False)
+        if trainer is None or not evaluates:
+            return
+        for name, dataset in _parts(getattr(trainer, "eval_dataset", None), ""):
+            try:
+                trainer.get_batch_sampler(
+                    dataset,
+                    batch_size=trainer.args.eval_batch_size,
+                    drop_last=args.dataloader_drop_last,
+                    valid_label_columns=trainer.data_collator.valid_label_columns,
+                    seed=args.seed,
+                )
+            except NegmineError as error:
+                error.add_note(f"This is the evaluation set{name and f' {name!r}'}, checked when training starts.")
+                raise
+
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
@@ -43,6 +70,26 @@ class SetEpochCallback(TrainerCallback):
         epoch = int((state.epoch or 0.0) + 1e-6)
         for sampler in self._samplers or _samplers_in(kwargs.get("train_dataloader")):
             sampler.set_epoch(epoch)
+
+
+def _trainer_of(args: TrainingArguments) -> Any:  # noqa: ANN401 (a trainer of sentence-transformers, or None)
+    """The trainer of these arguments, seen on the call stack: callbacks get everything else, but not the trainer."""
+    frame, depth = sys._getframe(1), 0
+    while frame is not None and depth < 16:
+        caller = frame.f_locals.get("self")
+        if getattr(caller, "args", None) is args and hasattr(caller, "get_batch_sampler"):
+            return caller
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    return None
+
+
+def _parts(dataset: object, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the data sets of a data set, a ``DatasetDict`` or a dictionary of them, with their names."""
+    if isinstance(dataset, Mapping):
+        for key, part in dataset.items():
+            yield from _parts(part, f"{name}/{key}" if name else str(key))
+    elif hasattr(dataset, "num_rows"):
+        yield name, dataset
 
 
 def _samplers_in(loader: object) -> Iterator[PlanBatches]:

@@ -66,7 +66,9 @@ class CandidatePool:
     query_indices : int64 (n_rows,)
         Query of every result row, counted from row 0 of the whole set (``query_offset`` included).
     positive_indices : int64 (n_rows,)
-        Positive of every result row under ``reference="each"``, else -1.
+        Positive of every result row under ``reference="each"``, else -1. Under "each" a query without positives has
+        one result row too, whose positive is -1 as well, which an ``Embedding`` refuses:
+        ``NegativesDataset(..., drop_unpositive=True)`` leaves such rows out.
     report : Report
         What became of the documents.
     each : bool

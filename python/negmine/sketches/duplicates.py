@@ -216,7 +216,7 @@ def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, tol
 def _normal(texts: Iterable[str]) -> Iterable[str]:
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise NegmineTypeError(f"`texts` must be an iterable of strings; got {type(texts).__name__}.")
-    for row, text in enumerate(texts):
+    for row, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):
         if not isinstance(text, str):
             if getattr(text, "ndim", 0):
                 got = f"an array at row {row}. Embeddings are `embeddings=`."

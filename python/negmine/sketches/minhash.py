@@ -321,8 +321,13 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
 
 
 def _tokens(value: object, argument: str, row: int) -> list[Any]:
+    if hasattr(value, "as_py"):  # a scalar of an Arrow array
+        value = value.as_py()
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise NegmineTypeError(f"`{argument}` must hold iterables of tokens; got {value!r} at row {row}.")
+        text = ""
+        if isinstance(value, str):
+            text = " Split texts into tokens, or leave it to `near_duplicates(texts)`, which compares their shingles."
+        raise NegmineTypeError(f"`{argument}` must hold iterables of tokens; got {value!r} at row {row}.{text}")
     return value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else list(value)
 
 

@@ -147,6 +147,8 @@ class SimHash:
 def bools(value: object, argument: str, n: int) -> npt.NDArray[np.bool_]:
     """Read ``n`` yeses and noes."""
     read = as_array(value, argument)
+    if read.dtype == np.object_:
+        read = as_array(read.tolist(), argument)
     if read.dtype != np.bool_ and read.size:
         raise NegmineTypeError(f"`{argument}` must hold True and False; got {describe_kind(read)}.")
     if read.shape != (n,):
@@ -156,6 +158,8 @@ def bools(value: object, argument: str, n: int) -> npt.NDArray[np.bool_]:
 
 def _center(value: object) -> npt.NDArray[np.float32]:
     read = as_array(value, "center")
+    if read.dtype == np.object_:
+        read = as_array(read.tolist(), "center")
     if read.dtype.kind not in "iuf" or read.ndim != 1:
         raise NegmineValueError(f"`center` must be numbers of shape (dim,); got {describe_kind(read)} {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.float32)

@@ -86,16 +86,21 @@ class TableRows:
         NegmineTypeError
             An index that is no integer.
         """
-        chosen = np.asarray(indices)
-        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
-            raise NegmineTypeError(
-                f"`indices` must be a list of row numbers; got shape {chosen.shape} of dtype {chosen.dtype.name}."
-            )
-        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
-            raise IndexError(f"`indices` must lie in [0, {len(self)}); got {chosen.min()} to {chosen.max()}.")
-        chosen = chosen.astype(np.int64, copy=False)
+        chosen = integers_in_range(indices, len(self))
         columns: dict[str, Any] = {name: getattr(self, name).take(chosen, axis=0) for name in COLUMNS}
         return TableRows(self.generation, self.epoch, **columns)
+
+
+def integers_in_range(indices: Sequence[int] | npt.NDArray[np.integer[Any]], n: int) -> npt.NDArray[np.int64]:
+    """Read row numbers in [0, n)."""
+    chosen = np.asarray(indices)
+    if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+        raise NegmineTypeError(
+            f"`indices` must be a list of row numbers; got shape {chosen.shape} of dtype {chosen.dtype.name}."
+        )
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
+        raise IndexError(f"`indices` must lie in [0, {n}); got {chosen.min()} to {chosen.max()}.")
+    return chosen.astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

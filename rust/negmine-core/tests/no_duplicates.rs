@@ -135,10 +135,11 @@ impl Data {
         let mut times = vec![0; n];
         assert_eq!(epoch.offsets.len(), plan.emitted() + 1);
         assert_eq!(epoch.offsets[plan.emitted()] as usize, epoch.rows.len());
-        for ends in epoch.offsets.windows(2) {
+        for (number, ends) in epoch.offsets.windows(2).enumerate() {
             let step = &epoch.rows[ends[0] as usize..ends[1] as usize];
             if plan.is_full() {
-                assert_eq!(step.len(), size);
+                let begin = if remainder == Remainder::Short { number * size } else { 0 };
+                assert_eq!(step.len(), size.min(n - begin));
             } else {
                 assert!(step.len() == n / plan.steps() || step.len() == n / plan.steps() + 1);
             }
@@ -159,6 +160,7 @@ impl Data {
                 assert!(times.iter().all(|count| *count >= 1));
                 assert_eq!(times.iter().sum::<usize>(), n + if rest > 0 { size - rest } else { 0 });
             }
+            Remainder::Short => assert!(times.iter().all(|count| *count == 1)),
         }
     }
 }
@@ -210,6 +212,10 @@ fn small_data_need_the_least_number_of_steps() {
             let epoch = plan.epoch(number, &run()).unwrap();
             data.verify(&plan, &epoch, size, Remainder::Drop);
             from_base += usize::from(epoch.from_base);
+        }
+        let short = data.plan(size, Remainder::Short).unwrap();
+        for epoch in 0..3 {
+            data.verify(&short, &short.epoch(epoch, &run()).unwrap(), size, Remainder::Short);
         }
         if let Ok(padded) = data.plan(size, Remainder::Pad) {
             for epoch in 0..3 {

@@ -221,8 +221,12 @@ fn policy(conflicts: &str) -> Policy {
     }
 }
 
-fn remainder(drop: bool) -> Remainder {
-    if drop { Remainder::Drop } else { Remainder::Pad }
+fn remainder(name: &str) -> Remainder {
+    match name {
+        "drop" => Remainder::Drop,
+        "short" => Remainder::Short,
+        _ => Remainder::Pad,
+    }
 }
 
 /// The rows of an epoch, where its steps begin, and whether the packing of the build was used.
@@ -236,7 +240,7 @@ impl NoDuplicatePlan {
         columns: ColumnsArg<'_>,
         size: usize,
         conflicts: &str,
-        drop_remainder: bool,
+        remainder: &str,
         seed: u64,
     ) -> PyResult<Self> {
         let read = Columns {
@@ -248,7 +252,7 @@ impl NoDuplicatePlan {
             n_documents: columns.n_documents,
             strict: columns.strict,
         };
-        let (policy, remainder) = (policy(conflicts), remainder(drop_remainder));
+        let (policy, remainder) = (policy(conflicts), self::remainder(remainder));
         call::run(py, 1, None, |run| NoDuplicates::new(&read, size, policy, remainder, seed, run)).map(Self)
     }
 
@@ -303,14 +307,18 @@ impl NoDuplicatePlan {
         let restore = py.import("negmine._native")?.getattr("restore_no_duplicate_plan")?;
         let arrays = [parts.row_offsets, parts.row_ids, parts.base].map(|part| PyArray1::from_vec(py, part));
         let caps = parts.caps.map(|caps| PyArray1::from_vec(py, caps));
-        let drop_remainder = parts.remainder == Remainder::Drop;
+        let remainder = match parts.remainder {
+            Remainder::Pad => "pad",
+            Remainder::Drop => "drop",
+            Remainder::Short => "short",
+        };
         let conflicts = match parts.policy {
             Policy::Drop => "drop",
             Policy::Spread => "spread",
             Policy::Extend => "extend",
         };
         let steps = (parts.steps, parts.size);
-        Ok((restore, (arrays.into(), caps, steps, conflicts, drop_remainder, parts.seed)))
+        Ok((restore, (arrays.into(), caps, steps, conflicts, remainder, parts.seed)))
     }
 }
 
@@ -319,7 +327,7 @@ type State<'py> = (
     Option<Bound<'py, PyArray1<u32>>>,
     (usize, usize),
     &'static str,
-    bool,
+    &'static str,
     u64,
 );
 
@@ -331,7 +339,7 @@ pub(crate) fn restore_no_duplicate_plan(
     caps: Option<PyReadonlyArray1<'_, u32>>,
     sizes: (usize, usize),
     conflicts: &str,
-    drop_remainder: bool,
+    remainder: &str,
     seed: u64,
 ) -> PyResult<NoDuplicatePlan> {
     let ((row_offsets, row_ids, base), (steps, size)) = (arrays, sizes);
@@ -343,7 +351,7 @@ pub(crate) fn restore_no_duplicate_plan(
         steps,
         size,
         policy: policy(conflicts),
-        remainder: remainder(drop_remainder),
+        remainder: self::remainder(remainder),
         seed,
     };
     call::run(py, 1, None, |_| NoDuplicates::restored(parts)).map(NoDuplicatePlan)

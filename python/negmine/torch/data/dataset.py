@@ -9,6 +9,7 @@ nothing native runs that a fork could hurt.
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,12 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from negmine._core.arrays import as_int64s
+from negmine._core.options import check_flag
 from negmine.data.positives import Positives
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.mining.negatives import HardNegatives
 from negmine.store.negatives_table import NegativesTable
-from negmine.store.table_file import TableRows
+from negmine.store.table_file import TableRows, integers_in_range
 from negmine.torch.data import payload
 from negmine.torch.data.payload import Column, Rows
 
@@ -65,7 +67,7 @@ class Samples(Sequence[dict[str, Any]]):
 
 
 class NegativesDataset(Dataset[dict[str, Any]]):
-    """Queries, positives and mined negatives, one sample per result row.
+    """Queries, positives and mined negatives, one sample per positive pair.
 
     A sample is a dictionary; :func:`collate` makes the same names of a batch of B, arrays as tensors:
 
@@ -90,14 +92,25 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     negatives : HardNegatives or NegativesTable
         A table is asked for its newest generation at each batch; negatives in memory stay as they are.
     positives : Positives or int64 (n_rows,), optional
-        Document row of the positive of every result row, -1 for none; of :class:`negmine.Positives` the first of every
-        query. Default: that of mining with ``reference="each"``, which has one result row per positive; otherwise none.
+        What a sample's positive is. Of :class:`negmine.Positives`, every document of the query makes a sample, with the
+        same negatives; samples follow result rows, then document rows. An array has the document row of every result
+        row, -1 for none, and makes one sample of each: pass one to train a single positive per query. Default: the
+        positives of mining with ``reference="each"``, which has one result row per positive; otherwise none.
+    drop_unpositive : bool, default False
+        Whether to leave out samples that have no positive, such as those of queries without any: mining with
+        ``reference="each"`` has a result row for these too. By default they stay, and their ``positive_index`` is -1,
+        which an ``Embedding`` refuses.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
         An argument that breaks its rule: fewer payloads than rows that refer to them, a tensor on another device, an
-        array that torch has no type for.
+        array that torch has no type for, ``drop_unpositive`` where no sample would be left.
+
+    Warns
+    -----
+    NegmineWarning
+        If ``positives`` has entries outside the corpus: they have no document row, so no sample is made of them.
 
     Examples
     --------
@@ -121,16 +134,39 @@ class NegativesDataset(Dataset[dict[str, Any]]):
         negatives: HardNegatives | NegativesTable,
         *,
         positives: Positives | npt.ArrayLike | None = None,
+        drop_unpositive: bool = False,
     ) -> None:
         rows, n_documents, self._source = _open(negatives)
+        pairs = _pairs(positives, rows, n_documents)
+        if check_flag(drop_unpositive, "drop_unpositive"):
+            pairs = _with_positive(pairs, rows)
+        self._result_rows, self._positives = pairs
         self._n_rows = len(rows)
         self._queries = payload.read(queries, "queries", int(rows.query_indices.max(initial=-1)) + 1)
         self._documents = payload.read(documents, "documents", n_documents, exactly=True)
-        self._positives = None if positives is None else _positive_rows(positives, rows, n_documents)
+
+    @property
+    def result_rows(self) -> Rows:
+        """Result row of every sample, int64 (n_samples,)."""
+        return np.arange(self._n_rows) if self._result_rows is None else self._result_rows
+
+    @property
+    def query_indices(self) -> Rows:
+        """Query row of every sample, int64 (n_samples,); batch plans take it, with :attr:`positive_indices`."""
+        found: Rows = self._columns().query_indices
+        return found if self._result_rows is None else found[self._result_rows]
+
+    @property
+    def positive_indices(self) -> Rows:
+        """Document row of the positive of every sample, int64 (n_samples,), -1 where there is none."""
+        return self._columns().positive_indices if self._positives is None else self._positives
+
+    def _columns(self) -> TableRows:
+        return self._source if isinstance(self._source, TableRows) else self._source.current()
 
     def __len__(self) -> int:
-        """Result rows."""
-        return self._n_rows
+        """Samples."""
+        return self._n_rows if self._result_rows is None else len(self._result_rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample; a negative index counts from the end."""
@@ -146,10 +182,9 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Samples of a whole batch, of one generation; ``indices`` lie in [0, len(dataset))."""
-        batch = self._source.read(indices)
-        positive_indices = batch.positive_indices
-        if self._positives is not None:
-            positive_indices = self._positives[np.asarray(indices, dtype=np.int64)]
+        samples = integers_in_range(indices, len(self))
+        batch = self._source.read(samples if self._result_rows is None else self._result_rows[samples])
+        positive_indices = batch.positive_indices if self._positives is None else self._positives[samples]
         mask = batch.indices >= 0
         columns: dict[str, Column] = {
             "query_index": batch.query_indices,
@@ -168,7 +203,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
         return Samples(columns)
 
     def __repr__(self) -> str:
-        return f"NegativesDataset({len(self)} rows of {self._source!r})"
+        return f"NegativesDataset({len(self)} samples of {self._n_rows} rows of {self._source!r})"
 
 
 def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -257,27 +292,68 @@ def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable
     raise NegmineTypeError(f"`negatives` must be HardNegatives or a NegativesTable; got {type(negatives).__name__}.")
 
 
-def _positive_rows(positives: Positives | npt.ArrayLike, rows: TableRows, n_documents: int) -> Rows:
-    """Document row of the positive of every result row."""
+#: Result row and positive of every sample; None where they are those of the result rows themselves.
+Pairs = tuple[Rows | None, Rows | None]
+
+
+def _pairs(positives: Positives | npt.ArrayLike | None, rows: TableRows, n_documents: int) -> Pairs:
+    """The samples that positives make of result rows."""
+    if positives is None:
+        return None, None
     if (rows.positive_indices >= 0).any():
         raise NegmineValueError(
             '`positives` must be None where the result rows name theirs, as those of `reference="each"` do; '
             f"got {type(positives).__name__}."
         )
+    result_rows = None
     if isinstance(positives, Positives):
-        filled = positives.offsets[:-1] < positives.offsets[1:]
-        first = np.full(len(positives), -1, dtype=np.int64)
-        first[filled] = positives.items[positives.offsets[:-1][filled]]
-        n_queries = int(rows.query_indices.max(initial=-1)) + 1
-        if len(first) < n_queries:
-            raise NegmineValueError(f"`positives` must have {n_queries} queries or more; got {len(first)}.")
-        chosen = first[rows.query_indices]
+        result_rows, chosen = _every_pair(positives, rows)
     else:
         chosen = as_int64s(positives, "positives", len(rows))
     outside = (chosen < -1) | (chosen >= n_documents)
     if outside.any():
-        row = int(np.argmax(outside))
+        sample = int(np.argmax(outside))
+        row = sample if result_rows is None else int(result_rows[sample])
         raise NegmineValueError(
-            f"`positives` must be rows of the {n_documents} documents, or -1; got {chosen[row]} at result row {row}."
+            f"`positives` must be rows of the {n_documents} documents, or -1; got {chosen[sample]} at result row {row}."
         )
-    return chosen
+    return result_rows, chosen
+
+
+def _every_pair(positives: Positives, rows: TableRows) -> tuple[Rows, Rows]:
+    """Result row and document row of every positive pair; -1 for a query without any."""
+    n_queries = int(rows.query_indices.max(initial=-1)) + 1
+    if len(positives) < n_queries:
+        raise NegmineValueError(f"`positives` must have {n_queries} queries or more; got {len(positives)}.")
+    outside = np.append(0, np.cumsum(positives.items < 0))
+    first, last = positives.offsets[:-1][rows.query_indices], positives.offsets[1:][rows.query_indices]
+    n_outside = outside[last] - outside[first]
+    if n_outside.any():
+        warnings.warn(
+            f"{int(n_outside.sum())} of {int((last - first).sum())} positive pairs are outside the corpus and have no "
+            "document row: no sample is made of them.",
+            NegmineWarning,
+            stacklevel=4,
+        )
+    # Entries outside the corpus come first in a query's list.
+    begin = first + n_outside
+    lengths = np.maximum(last - begin, 1)
+    result_rows = np.repeat(np.arange(len(rows)), lengths)
+    place = np.arange(len(result_rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    entries = begin[result_rows] + place
+    inside = entries < last[result_rows]
+    chosen = np.full(len(result_rows), -1, dtype=np.int64)
+    chosen[inside] = positives.items[entries[inside]]
+    return result_rows, chosen
+
+
+def _with_positive(pairs: Pairs, rows: TableRows) -> Pairs:
+    """The samples that have a positive."""
+    result_rows, positives = pairs
+    chosen = rows.positive_indices if positives is None else positives
+    present = np.flatnonzero(chosen >= 0)
+    if len(present) == 0:
+        raise NegmineValueError(f"`drop_unpositive` must be False where no sample has a positive; got {len(chosen)}.")
+    if len(present) == len(chosen):
+        return pairs
+    return present if result_rows is None else result_rows[present], chosen[present]

@@ -10,21 +10,41 @@ of one of these rows::
 ``mask`` (U, L) or (L,) is True where a behavior is there; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
 behaviors themselves. What is padded is neither read nor given a gradient, and a history without any behavior gives
 zeros.
+
+The tensors may be views of any strides and of different floating-point types; the output has the type of ``values``. On
+the CPU, NaN and infinity are errors that name the argument. On other devices, where a check would wait for the device,
+they make the output NaN: a candidate's own, or that of all candidates of the history. On the meta device there is only
+the shape.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from negmine._core.formats import HASH_STATE
+from negmine.behavior.hashing import digest_of
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sketches.simhash import SimHash
 
-__all__ = ["Hashed", "Histories", "attend", "read_histories"]
+__all__ = [
+    "Hashed",
+    "Histories",
+    "attend",
+    "mark_non_finite",
+    "mask_rows",
+    "only_shape",
+    "read_histories",
+    "refuse_non_finite",
+]
+
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class Histories(NamedTuple):
@@ -47,12 +67,17 @@ def read_histories(
             continue
         if not isinstance(tensor, Tensor):
             raise NegmineTypeError(f"`{name}` must be a tensor; got {type(tensor).__name__}.")
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
+            raise NegmineTypeError(f"`{name}` must be a dense tensor; got {got}.")
         if tensor.device != candidates.device:
             raise NegmineValueError(
                 f"`{name}` must be on {candidates.device}, as `candidates` are; got {tensor.device}."
             )
-        if tensor is not mask and not tensor.is_floating_point():
-            raise NegmineTypeError(f"`{name}` must hold floating-point numbers; got {tensor.dtype}.")
+        if tensor is not mask and tensor.dtype not in _DTYPES:
+            raise NegmineTypeError(
+                f"`{name}` must hold floating-point numbers of 16, 32 or 64 bits; got {tensor.dtype}."
+            )
     pooled = behaviors if values is None else values
     sizes = behaviors.shape
     if len(sizes) not in (2, 3) or sizes[-1] != dim:
@@ -71,16 +96,66 @@ def read_histories(
         raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(looking)}.")
     shape = (*looking[:-1], width)
     if users is None:
-        behaviors, pooled, candidates = behaviors[None], pooled[None], candidates[None]
+        behaviors, candidates = behaviors[None], candidates[None]
+        pooled = behaviors if values is None else pooled[None]
         mask = None if mask is None else mask[None]
     elif len(looking) == 2:
         candidates = candidates[:, None]
     return Histories(candidates, behaviors, mask, pooled, shape)
 
 
+def mask_rows(read: Histories) -> npt.NDArray[np.bool_] | None:
+    """The mask as the core takes it, one entry per row of all histories."""
+    return None if read.mask is None else np.ascontiguousarray(read.mask.reshape(-1).numpy())
+
+
+def only_shape(read: Histories) -> Tensor:
+    """The output on the meta device; a gradient flows to ``values``, as elsewhere."""
+    pooled = read.values.sum(dim=1, keepdim=True)
+    return pooled.expand(-1, read.candidates.shape[1], -1).reshape(read.shape)
+
+
+def refuse_non_finite(out: Tensor, read: Histories) -> None:
+    """Refuse NaN and infinity, by argument and row. Of values the output is looked at, which is much smaller."""
+    separate = read.values is not read.behaviors
+    if _is_finite(read.candidates) and _is_finite(out) and not (separate and _bad_rows(read, "behaviors").any()):
+        return
+    for name in ("candidates", "behaviors", "values"):
+        bad = _bad_rows(read, name).reshape(-1)
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            rows: Tensor = getattr(read, name).detach()
+            column = int((~rows.reshape(-1, rows.shape[-1])[row].isfinite()).nonzero()[0])
+            raise NegmineValueError(f"`{name}` must be finite; row {row} holds NaN or infinity at column {column}.")
+
+
+def mark_non_finite(out: Tensor, read: Histories) -> Tensor:
+    """Make the output (U, C, dv) NaN where a candidate, or anything of its history, is not finite."""
+    bad = _bad_rows(read, "behaviors") | _bad_rows(read, "values")
+    bad = _bad_rows(read, "candidates") | bad.any(dim=1, keepdim=True)
+    return torch.where(bad[..., None], torch.full((), math.nan, dtype=out.dtype, device=out.device), out)
+
+
+def _bad_rows(read: Histories, name: str) -> Tensor:
+    """Which rows of an argument hold NaN or infinity; padding may hold anything."""
+    rows: Tensor = getattr(read, name).detach()
+    bad = ~rows.isfinite().all(dim=-1)
+    return bad if read.mask is None or name == "candidates" else bad & read.mask
+
+
+def _is_finite(x: Tensor) -> bool:
+    # One pass without memory of its own, unlike `isfinite`; NaN is passed on.
+    return x.numel() == 0 or all(math.isfinite(end) for end in torch.stack(torch.aminmax(x.detach())).tolist())
+
+
 def attend(read: Histories, scale: float) -> Tensor:
     """Softmax attention, zero where there is nothing; padding may hold anything."""
     query, keys, values, mask = read.candidates, read.behaviors, read.values, read.mask
+    kind = values.dtype
+    if not query.dtype == keys.dtype == kind:
+        common = torch.promote_types(torch.promote_types(query.dtype, keys.dtype), kind)
+        wide = read._replace(candidates=query.to(common), behaviors=keys.to(common), values=values.to(common))
+        return attend(wide, scale).to(kind)
     if keys.shape[1] == 0:
         return values.new_zeros(*query.shape[:2], values.shape[-1])
     if mask is None:
@@ -95,13 +170,26 @@ def attend(read: Histories, scale: float) -> Tensor:
 
 
 class Hashed(nn.Module):
-    """A module with a hash: its state is the seed, not the projections."""
+    """A module with a hash: its state is the seed, not the projections.
+
+    Attributes
+    ----------
+    hasher : SimHash
+        The hash. Loading a ``state_dict()`` replaces it.
+    """
+
+    hasher: SimHash
 
     def __init__(self, dim: int, m: int, tau: int, seed: int, center: object) -> None:
         super().__init__()
         if isinstance(center, Tensor):
             center = center.detach().cpu().numpy()
         self.hasher = SimHash(m, tau, dim=dim, seed=seed, center=center)  # type: ignore[arg-type]
+
+    @property
+    def hasher_digest(self) -> str:
+        """Digest of the hash, as :attr:`negmine.behavior.BehaviorTable.hasher_digest`."""
+        return digest_of(self.hasher)
 
     def get_extra_state(self) -> dict[str, Any]:
         """What the signatures depend on; part of ``state_dict()``."""

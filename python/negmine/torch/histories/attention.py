@@ -9,9 +9,26 @@ from torch import Tensor, nn
 from negmine import _native
 from negmine._core.arrays import as_rows
 from negmine._core.options import check_integer, check_real
-from negmine.torch.histories._attention import Hashed, Histories, attend, read_histories
+from negmine.torch.histories._attention import (
+    Hashed,
+    Histories,
+    attend,
+    mark_non_finite,
+    mask_rows,
+    only_shape,
+    read_histories,
+    refuse_non_finite,
+)
 
 __all__ = ["ETA", "TargetAttention"]
+
+
+def _checked(out: Tensor, read: Histories) -> Tensor:
+    """What is not finite is an error where looking does not wait for a device."""
+    if not out.is_cpu or torch.compiler.is_compiling():
+        return out if out.is_meta else mark_non_finite(out, read)
+    refuse_non_finite(out, read)
+    return out
 
 
 def _scale(scale: float | None, dim: int) -> float:
@@ -59,7 +76,7 @@ class TargetAttention(nn.Module):
         (U, dv), (U, C, dv) or (C, dv)
         """
         read = read_histories(candidates, behaviors, mask, values, self.dim)
-        return attend(read, self.scale).reshape(read.shape)
+        return _checked(attend(read, self.scale), read).reshape(read.shape)
 
 
 class ETA(Hashed):
@@ -79,6 +96,11 @@ class ETA(Hashed):
         As in :class:`TargetAttention`.
     center : float (dim,), optional
         As in :class:`negmine.SimHash`.
+
+    Attributes
+    ----------
+    hasher : SimHash
+        The hash. Loading a ``state_dict()`` replaces it.
 
     Notes
     -----
@@ -125,6 +147,8 @@ class ETA(Hashed):
         """
         read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
         users, n, dim = read.candidates.shape
+        if read.candidates.is_meta:
+            return only_shape(read)
         if read.behaviors.shape[1] == 0:
             return read.values.new_zeros(read.shape)
         rows = _native_nearest(read, self) if read.candidates.device.type == "cpu" else self.nearest(read)
@@ -138,7 +162,8 @@ class ETA(Hashed):
         nearest = Histories(
             read.candidates.reshape(users * n, 1, dim), keys, found.reshape(users * n, near), values, ()
         )
-        return attend(nearest, self.scale).reshape(read.shape)
+        out = attend(nearest, self.scale).reshape(users, n, values.shape[-1])
+        return _checked(out, read).reshape(read.shape)
 
     def nearest(self, read: Histories) -> Tensor:
         """The nearest behaviors by torch operations, on any device.
@@ -170,7 +195,7 @@ def _native_nearest(read: Histories, module: ETA) -> Tensor:
     """The nearest behaviors (U, C, k) from Rust; a graph break under ``torch.compile``."""
     users, length, dim = read.behaviors.shape
     threads = torch.get_num_threads()
-    mask = None if read.mask is None else read.mask.reshape(-1).numpy()
+    mask = mask_rows(read)
     hasher = module.hasher
     known = hasher.hash_rows(as_rows(read.behaviors.reshape(-1, dim).detach(), "behaviors"), "behaviors", mask, threads)
     wanted = hasher.hash_rows(

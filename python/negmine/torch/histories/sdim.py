@@ -19,7 +19,14 @@ from negmine import _native
 from negmine._core.arrays import Rows, as_rows
 from negmine._core.options import check_choice, check_flag
 from negmine.behavior.table import NORMALIZE, Normalize
-from negmine.torch.histories._attention import Hashed, Histories, read_histories
+from negmine.torch.histories._attention import (
+    Hashed,
+    Histories,
+    mark_non_finite,
+    mask_rows,
+    only_shape,
+    read_histories,
+)
 
 __all__ = ["SDIM"]
 
@@ -50,6 +57,13 @@ class SDIM(Hashed):
         As there.
     center : float (dim,), optional
         As in :class:`negmine.SimHash`.
+
+    Attributes
+    ----------
+    hasher : SimHash
+        The hash, which is what serving needs: build a :class:`negmine.behavior.BehaviorTable` with it, after a
+        ``state_dict()`` is loaded, since that replaces it. ``table.query(candidates, hasher=module.hasher)`` refuses a
+        table of another hash; with the module's ``normalize`` and ``skip_empty`` it gives what the module gives.
 
     Raises
     ------
@@ -123,7 +137,9 @@ class SDIM(Hashed):
             Of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
-        if not read.candidates.is_cpu:
+        if read.candidates.is_meta:
+            out = only_shape(read)
+        elif not read.candidates.is_cpu:
             out = self.pool(read.candidates, read.behaviors, read.mask, read.values).reshape(read.shape)
         elif torch.compiler.is_compiling():
             out = _break_graph(read, self)
@@ -166,10 +182,12 @@ class SDIM(Hashed):
             out = sums[place].reshape(users, -1, groups, width).sum(dim=2)
             hits = counts[place].reshape(users, -1, groups)
             if self.normalize == "ratio":
-                return out / hits.sum(dim=2).clamp(min=1)[..., None]
-            if self.skip_empty:
-                return out / (hits > 0).sum(dim=2).clamp(min=1)[..., None]
-            return out / groups
+                out = out / hits.sum(dim=2).clamp(min=1)[..., None]
+            elif self.skip_empty:
+                out = out / (hits > 0).sum(dim=2).clamp(min=1)[..., None]
+            else:
+                out = out / groups
+            return mark_non_finite(out, Histories(candidates, behaviors, there, values, ()))
 
     def _cells(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The cell of each row in each group, and which rows have one."""
@@ -200,7 +218,7 @@ def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tu
     out, kept = _native.sdim_forward(
         module.hasher._native,
         keys,
-        None if read.mask is None else read.mask.reshape(-1).numpy(),
+        mask_rows(read),
         _matrix(keys if values is read.behaviors else _rows(values, "values")),
         _rows(read.candidates, "candidates"),
         read.behaviors.shape[0],

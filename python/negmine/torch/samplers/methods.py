@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from negmine._core.options import refuse_unknown_fields
 from negmine.batches import class_balanced_plan, cluster_plan, no_duplicate_plan, topic_plan
+from negmine.batches.plan import Remainder
 from negmine.clustering.labels import ClusterLike
 from negmine.torch.samplers.plan_sampler import PlanBatchSampler
 
@@ -23,7 +24,8 @@ class ClusterBatchSampler(PlanBatchSampler):
     clusters : Clusters, or int64 (n,)
         Clusters of all rows, or the cluster of every row. ``numpy.arange(n)`` makes random batches, to begin with.
     batch_size, batches_per_step, random_fraction, order, remainder, seed
-        As of :func:`negmine.batches.cluster_plan`.
+        As of :func:`negmine.batches.cluster_plan`; ``remainder="short"`` makes ragged batches, which
+        :class:`RaggedBatchSampler` takes.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
@@ -57,7 +59,7 @@ class ClusterBatchSampler(PlanBatchSampler):
         batches_per_step: int = 1,
         random_fraction: float = 0.0,
         order: Literal["shuffled", "tree"] = "shuffled",
-        remainder: Literal["pad", "drop", "error"] = "pad",
+        remainder: Remainder = "pad",
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
@@ -167,8 +169,8 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
     batches_per_step : int, default 1
         Batches that together hold no conflict: with scores gathered over ranks, their number or a multiple of it.
     strict, conflicts, remainder, seed
-        As of :func:`negmine.batches.no_duplicate_plan`; ``conflicts="extend"`` makes ragged batches, which
-        :class:`RaggedBatchSampler` takes.
+        As of :func:`negmine.batches.no_duplicate_plan`; ``conflicts="extend"`` and ``remainder="short"`` make ragged
+        batches, which :class:`RaggedBatchSampler` takes.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
 
@@ -195,7 +197,7 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
         batches_per_step: int = 1,
         strict: bool = False,
         conflicts: Literal["error", "drop", "spread", "extend"] = "error",
-        remainder: Literal["pad", "drop", "error"] = "pad",
+        remainder: Remainder = "pad",
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
@@ -223,8 +225,8 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
     Parameters
     ----------
     labels : int64 or str (n,)
-        Class of each row.
-    batch_size, per_class, batches_per_step, batches_per_epoch, seed
+        Class of each row; -1 or ``""`` is no class.
+    batch_size, per_class, batches_per_step, batches_per_epoch, unlabeled, seed
         As of :func:`negmine.batches.class_balanced_plan`.
     num_replicas, rank, sampler
         As of :class:`PlanBatchSampler`.
@@ -251,6 +253,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
         per_class: int,
         batches_per_step: int = 1,
         batches_per_epoch: int | None = None,
+        unlabeled: Literal["error", "drop"] = "error",
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
@@ -263,6 +266,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
             per_class=per_class,
             batches_per_step=batches_per_step,
             batches_per_epoch=batches_per_epoch,
+            unlabeled=unlabeled,
             seed=seed,
         )
         super().__init__(plan, num_replicas=num_replicas, rank=rank)

@@ -61,6 +61,9 @@ class PlanBatches(Sampler[list[int]]):
         self._reader = 0
         #: Epoch and plan of the iterator that moves it: with workers the plan may be replaced before the epoch is over.
         self._read_last: tuple[int, BatchPlan] | None = None
+        #: The epoch whose last batch was handed out last, and whether a state was ever loaded.
+        self._whole: int | None = None
+        self._loaded = False
         self.batch_size = plan.batch_size
         #: Whether a short batch is left out is the plan's ``remainder``; wrappers only want the attribute.
         self.drop_last = False
@@ -101,6 +104,8 @@ class PlanBatches(Sampler[list[int]]):
         reader, plan, epoch, begin = self._reader, self._plan, self._epoch, self._begin
         self._position, self._begin, self._read_last = begin, 0, (epoch, plan)
         self._resuming = False
+        if begin == 0:
+            self._warn_if_read_again(epoch)
         if self._num_replicas > 1:
             _warn_if_sharded_again(self._num_replicas)
         for first in range(begin, plan.batches_per_epoch, self._num_replicas):
@@ -109,10 +114,25 @@ class PlanBatches(Sampler[list[int]]):
                 self._go_to(epoch, first + self._num_replicas)
             yield batch
 
+    def _warn_if_read_again(self, epoch: int) -> None:
+        """Warn where an epoch that was handed out whole begins once more, or one before it after a resumption."""
+        if self._whole is None or not (epoch == self._whole or (self._loaded and epoch < self._whole)):
+            return
+        again = f"epoch {epoch} is handed out again" if epoch == self._whole else f"epoch {epoch} follows it"
+        warnings.warn(
+            f"Epoch {self._whole} was handed out to its end, and {again}, because set_epoch({epoch}) was called. A "
+            "loader that counts epochs itself starts at 0 in a resumed process: call its `set_epoch` with the epoch "
+            "that is resumed before the first batch is asked for, under accelerate `loader.set_epoch(epoch)` before "
+            "`skip_first_batches`, and at the start of every epoch after that.",
+            NegmineWarning,
+            stacklevel=3,
+        )
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iterator; the one that is already set changes nothing.
 
-        An epoch other than that of a loaded state discards the state's position, with a warning.
+        An epoch other than that of a loaded state discards the state's position, with a warning. An epoch that was
+        just handed out to its end is handed out again, with a warning at its first batch.
 
         Parameters
         ----------
@@ -188,6 +208,7 @@ class PlanBatches(Sampler[list[int]]):
         """
         plan, epoch, position = self._read(state_dict)
         self._reader += 1
+        self._whole, self._loaded = None, True
         self._plan, self._next_plan = plan, None
         self._epoch, self._position, self._begin, self._resuming = epoch, position, position, True
 
@@ -233,6 +254,7 @@ class PlanBatches(Sampler[list[int]]):
     def _go_to(self, epoch: int, position: int) -> None:
         """Stand before a batch; the end of an epoch is the start of the next."""
         if position == self._plan.batches_per_epoch:
+            self._whole = epoch
             epoch, position = _after(epoch), 0
         self._epoch, self._position = epoch, position
         self._settle_plan(at_start=position == 0)
@@ -282,11 +304,17 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     Warns
     -----
     NegmineWarning
-        If ``num_replicas > 1`` and accelerate deals out the batches once more.
+        If ``num_replicas > 1`` and accelerate deals out the batches once more; if an epoch that was handed out to its
+        end is handed out again.
 
     Notes
     -----
     ``IterableDataset`` takes no sampler of any kind.
+
+    accelerate counts epochs from 0 in every process, and its loaders set that epoch when they are iterated. To resume
+    inside epoch e, call ``loader.set_epoch(e)`` first, then ``accelerator.skip_first_batches(loader, n)``, or
+    ``loader.load_state_dict(state)`` where the loader is stateful; then ``loader.set_epoch(epoch)`` at the start of
+    every later epoch. Without it the batches of epoch 0 are trained on again.
 
     Examples
     --------

@@ -27,6 +27,8 @@ pub enum Remainder {
     Pad,
     /// It is left out.
     Drop,
+    /// It is handed out as it is.
+    Short,
 }
 
 /// What becomes of ids that need more steps than rows fill.
@@ -359,7 +361,8 @@ impl NoDuplicates {
     fn emit(&self, rows: Vec<i64>, from_base: bool) -> Epoch {
         let whole = self.has_remainder();
         let offsets = (0..=self.emitted())
-            .map(|step| if whole { step * self.size } else { self.shape.range(step).start } as i64)
+            .map(|step| if whole { (step * self.size).min(rows.len()) } else { self.shape.range(step).start })
+            .map(|begin| begin as i64)
             .collect();
         Epoch { rows, offsets, from_base }
     }
@@ -367,7 +370,7 @@ impl NoDuplicates {
     /// The rows of all emitted steps, the last one filled or left out; else how many rows are missing.
     fn finish(&self, rows: &[u32]) -> std::result::Result<Vec<i64>, usize> {
         let mut out: Vec<i64> = rows[..self.shape.held()].iter().map(|row| i64::from(*row)).collect();
-        if !self.has_remainder() {
+        if !self.has_remainder() || self.remainder == Remainder::Short {
             return Ok(out);
         }
         let (before, last) = rows[..self.shape.held()].split_at((self.steps() - 1) * self.size);
