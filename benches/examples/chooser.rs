@@ -142,7 +142,7 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
 fn main() {
     let repetitions = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(7);
     let names: Vec<String> = std::env::args().skip(2).collect();
-    println!("int8 peak {:.0} Gop/s", peak::int8_gops(Isa::best()));
+    println!("VNNI peak {:.0} Gop/s", peak::vnni_gops(Isa::best()));
     let sets = [
         ("summaries_100k", real("summaries_100k", 2_000)),
         ("medquad", real("medquad", 2_000)),

@@ -1,4 +1,4 @@
-//! The int8 panel scan: tiles of queries against streaming panels, and its rate as a share of the measured int8 peak.
+//! The int8 panel scan: tiles of queries against streaming panels, and its rate as a share of the measured VNNI peak.
 //!
 //! Thresholds stand four deviations out, where one document in some 30,000 is a hit: what a search for a few neighbors
 //! meets once its thresholds are good. One element of throughput is one multiply-add.
@@ -13,7 +13,7 @@ use negmine_kernels::aligned::Aligned;
 use negmine_kernels::dot_i8::{
     Hit, PANEL, Panel, QueryTile, pack_panel, packed_len, padded_width, scan_panel,
 };
-use negmine_kernels::peak::int8_gops;
+use negmine_kernels::peak::vnni_gops;
 
 const DOCUMENTS: usize = 16_384;
 const WIDTHS: [usize; 4] = [128, 384, 768, 1024];
@@ -88,9 +88,9 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-/// Prints the share of the int8 peak for tiles of several lengths: medians, each beside a peak of the same moment.
+/// Prints the share of the VNNI peak for tiles of several lengths: medians, each beside a peak of the same moment.
 fn shares() {
-    eprintln!("\nscan_panel, {DOCUMENTS} documents: Gop/s (share of the measured int8 peak)");
+    eprintln!("\nscan_panel, {DOCUMENTS} documents: Gop/s (share of the measured VNNI peak)");
     let mut random = Random(2);
     for width in WIDTHS {
         let documents = Documents::new(&mut random, width);
@@ -111,7 +111,7 @@ fn share(random: &mut Random, isa: Isa, documents: &Documents, queries: usize) -
             let start = Instant::now();
             documents.scan(isa, &tile, &mut hits);
             let rate = 1e-9 * operations as f64 / start.elapsed().as_secs_f64();
-            (rate / int8_gops(isa), rate)
+            (rate / vnni_gops(isa), rate)
         })
         .collect();
     rates.sort_by(|a, b| a.0.total_cmp(&b.0));

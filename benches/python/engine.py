@@ -57,7 +57,7 @@ def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> 
     """Rows of the table of k."""
     operations = 2.0 * queries.shape[0] * corpus.shape[0] * corpus.shape[1]
     for k in (1, 10, 100):
-        peak = _native.int8_gops() * 1e9
+        peak = _native.vnni_gops() * 1e9
         index = negmine.ExactIndex(corpus, num_threads=1)
         full, chosen = forced(index, 0), forced(index, None)
         packing = seconds(lambda chosen=chosen, k=k: chosen.search(queries, k))
@@ -84,7 +84,7 @@ def main() -> None:
     peaks = _native.peaks()
     print(f"{negmine.build_info()['isa']}, one core: {peaks}\n")
 
-    print("2,000 queries x 100,000 documents x 384, one thread, Gop/s (share of the int8 peak)\n")
+    print("2,000 queries x 100,000 documents x 384, one thread, Gop/s (share of the VNNI peak)\n")
     print("| data | k | full width | as chosen | times full | packing s | bytes / float32 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     pruning("real", *real(), rounds)
@@ -98,7 +98,7 @@ def main() -> None:
     )
     rate = 2.0 * len(queries) * corpus.size / median(one) / 1e9
     print(f"\nclustered, 2,000 x 100,000 x 768, top-10: full width {rate:.0f} Gop/s on one thread,")
-    print(f"{rate / peaks['int8_gops']:.2f} of the int8 peak, {rate / peaks['f32_gflops']:.2f} of the float32 peak;")
+    print(f"{rate / peaks['vnni_gops']:.2f} of the VNNI peak, {rate / peaks['f32_gflops']:.2f} of the float32 peak;")
     print(
         f"two threads are {ratio(one, two):.2f} times one; packing is {pack / (5 * median(one)):.3f} of 10,000 queries"
     )

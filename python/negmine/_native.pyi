@@ -29,7 +29,6 @@ __all__ = [
     "false_negative_pairs",
     "group_rows",
     "hash_strings",
-    "int8_gops",
     "kmeans",
     "lsh_bands",
     "lsh_duplicates",
@@ -47,6 +46,7 @@ __all__ = [
     "table_query",
     "table_update",
     "topic_batches",
+    "vnni_gops",
 ]
 
 __version__: str
@@ -178,7 +178,6 @@ class SimHash:
 
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
-def int8_gops() -> float: ...
 def kmeans(
     embeddings: Rows,
     n_clusters: int,
@@ -278,3 +277,4 @@ def lsh_duplicates(
 def connected_groups(
     rows: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]: ...
+def vnni_gops() -> float: ...

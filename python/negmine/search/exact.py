@@ -29,7 +29,7 @@ __all__ = ["ExactIndex", "score_pairs"]
 #: Documents packed at once, where tests want another number than the core's. Answers never depend on it.
 TILE_ROWS: int | None = None
 
-#: Share of the int8 rate that a whole call usually reaches, rescoring and selection included.
+#: Share of the VNNI peak that a whole call usually reaches, rescoring and selection included.
 USUAL_SHARE = 0.7
 
 Label = TypeVar("Label", bound=np.generic)
@@ -168,7 +168,7 @@ class ExactIndex:
             at_once,
             passes,
             pruned,
-            operations / (_native.int8_gops() * 1e9 * USUAL_SHARE * threads),
+            operations / (_native.vnni_gops() * 1e9 * USUAL_SHARE * threads),
         )
 
     @refuse_unknown_options("search")

@@ -60,7 +60,7 @@ class MemoryPlan:
         Bytes of rotated documents at most, which are kept as well once calls are large enough for most coordinates of
         most documents to be left unread; 0 where the memory limit leaves no room for them.
     seconds : float
-        Predicted from this machine's int8 rate, measured on the spot; queries without near ties.
+        Predicted from this machine's VNNI peak, measured on the spot; queries without near ties.
     """
 
     packed_bytes: int

@@ -1,9 +1,10 @@
 //! What one core of this machine can do at most, measured, so that a rate can be given as a share of it.
 //!
-//! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes. For
-//! `Avx2`, which has no int8 dot product, the int8 peak is that of the exact sequence that the panel scan uses. The read
-//! bandwidth is that of summing a buffer larger than the caches. Each figure is the median of several runs, some 50 ms in
-//! all; on a shared machine they move by some percent, so compare figures of one run only.
+//! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes. The
+//! VNNI peak is the int8 rate of the vector units, not of the machine: matrix units (AMX) have eight times as much. For
+//! `Avx2`, which has no int8 dot product, it is that of the exact sequence that the panel scan uses. The read bandwidth
+//! is that of summing a buffer larger than the caches. Each figure is the median of several runs, some 50 ms in all; on a
+//! shared machine they move by some percent, so compare figures of one run only.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ pub struct Peaks {
     pub isa: Isa,
     /// f32 multiply-adds, two operations each, in 10^9 operations a second.
     pub f32_gflops: f64,
-    /// int8 multiply-adds into i32, two operations each, in 10^9 operations a second.
-    pub int8_gops: f64,
+    /// int8 multiply-adds into i32 by the vector units, two operations each, in 10^9 operations a second.
+    pub vnni_gops: f64,
     /// Bytes read from memory, in 10^9 a second.
     pub read_gb_per_s: f64,
 }
@@ -30,7 +31,7 @@ pub struct Peaks {
 /// Where this processor lacks `isa`.
 #[must_use]
 pub fn measure(isa: Isa) -> Peaks {
-    Peaks { isa, f32_gflops: f32_gflops(isa), int8_gops: int8_gops(isa), read_gb_per_s: read_gb_per_s(isa) }
+    Peaks { isa, f32_gflops: f32_gflops(isa), vnni_gops: vnni_gops(isa), read_gb_per_s: read_gb_per_s(isa) }
 }
 
 /// The f32 multiply-add peak in 10^9 operations a second; some 50 ms.
@@ -42,12 +43,12 @@ pub fn f32_gflops(isa: Isa) -> f64 {
     2e-9 * median_rate(|rounds| dispatch::peak_f32(isa, rounds))
 }
 
-/// The int8 multiply-add peak in 10^9 operations a second; some 50 ms.
+/// The VNNI peak, int8 multiply-adds by the vector units, in 10^9 operations a second; some 50 ms.
 ///
 /// # Panics
 /// Where this processor lacks `isa`.
 #[must_use]
-pub fn int8_gops(isa: Isa) -> f64 {
+pub fn vnni_gops(isa: Isa) -> f64 {
     2e-9 * median_rate(|rounds| dispatch::peak_int8(isa, rounds))
 }
 

@@ -17,21 +17,21 @@ pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// What one core can do, measured: f32 and int8 operations in 10^9 a second, and bytes read in 10^9 a second.
+/// What one core can do, measured: f32 and VNNI (int8) operations in 10^9 a second, and bytes read in 10^9 a second.
 #[pyfunction]
 pub(crate) fn peaks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let isa = call::active(py)?;
     let measured = py.detach(|| negmine_kernels::peak::measure(isa));
     let peaks = PyDict::new(py);
     peaks.set_item("f32_gflops", measured.f32_gflops)?;
-    peaks.set_item("int8_gops", measured.int8_gops)?;
+    peaks.set_item("vnni_gops", measured.vnni_gops)?;
     peaks.set_item("read_gb_per_s", measured.read_gb_per_s)?;
     Ok(peaks)
 }
 
-/// The int8 figure alone, in 10^9 operations a second of one core; takes some 50 ms and no memory.
+/// The VNNI figure alone, in 10^9 operations a second of one core; takes some 50 ms and no memory.
 #[pyfunction]
-pub(crate) fn int8_gops(py: Python<'_>) -> PyResult<f64> {
+pub(crate) fn vnni_gops(py: Python<'_>) -> PyResult<f64> {
     let isa = call::active(py)?;
-    Ok(py.detach(|| negmine_kernels::peak::int8_gops(isa)))
+    Ok(py.detach(|| negmine_kernels::peak::vnni_gops(isa)))
 }

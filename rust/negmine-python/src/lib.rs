@@ -36,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use super::exact::{ExactIndex, score_pairs};
     #[pymodule_export]
-    use super::info::{build_info, int8_gops, peaks};
+    use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
     use super::mine::{random_negatives, select};
     #[pymodule_export]
