@@ -112,9 +112,12 @@ def run(name: str, sources: Sequence[str], experiment: Callable[[], list[Verdict
 
 
 def stale(path: Path) -> bool:
-    """Whether a source of a record has changed since."""
+    """Whether a source of a record has changed, or has moved, since."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    return bool(digest(record["sources"]) != record["digest"])
+    try:
+        return digest(record["sources"]) != record["digest"]
+    except FileNotFoundError:
+        return True
 
 
 def table(paths: Sequence[Path]) -> str:

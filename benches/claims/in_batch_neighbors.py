@@ -71,7 +71,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def neighbors(rows: np.ndarray) -> np.ndarray:
     """The ten nearest other rows of each."""
     own = [[row] for row in range(len(rows))]
-    return negmine.ExactIndex(rows).search(rows, DEPTH, exclude=own).rows
+    return negmine.ExactIndex(rows).search(rows, DEPTH, exclude=own).indices
 
 
 def plans(points: Points, size: int) -> Iterator[ClusterPlan]:

@@ -73,9 +73,9 @@ if __name__ == "__main__":
     sources = [
         "benches/claims/sdim_ml100k.py",
         "examples/ctr_ml100k.py",
-        "python/negmine/torch/_attention.py",
-        "python/negmine/torch/attention.py",
-        "python/negmine/torch/sdim.py",
+        "python/negmine/torch/histories/_attention.py",
+        "python/negmine/torch/histories/attention.py",
+        "python/negmine/torch/histories/sdim.py",
         "rust/negmine-core/src/behavior/hamming.rs",
         "rust/negmine-core/src/base/csr.rs",
         "rust/negmine-core/src/behavior/sdim.rs",

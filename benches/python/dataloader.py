@@ -39,7 +39,7 @@ def synthetic(n_rows: int, n_documents: int, n: int) -> negmine.HardNegatives:
     rows = np.where(real, rng.integers(0, n_documents, (n_rows, n)), -1)
     return replace(
         small,
-        rows=rows,
+        indices=rows,
         ids=rows,
         scores=np.where(real, rng.random((n_rows, n)), -np.inf).astype(np.float32),
         source=np.zeros(rows.shape, dtype=np.uint8),
