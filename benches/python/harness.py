@@ -3,7 +3,8 @@
 One process per peer and thread count, each with its own environment and pools, all alive during a case. Rounds visit
 them in a shuffled order; a figure is the median over rounds, a ratio the median of the rounds' ratios. Runs shorter
 than 0.15 s are repeated to that length. The load of others is read from the system outside the processes: a round
-with more than 5 % of it is marked. Peak memory is reset before each run. Every answer is held against float64 scores.
+with more than 5 % of it is marked. Peak memory is reset before each run. Every answer is held against float64 scores
+("recall", of a sample), and its ids against those of negmine ("true ids", of all queries).
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Runner:
     megabytes: list[float] = field(default_factory=list)
     prepare: float = 0.0
     recall: float = float("nan")
+    #: Share of the true ids, which are negmine's; None where the work is mining.
+    true_ids: float | None = None
 
     def ask(self, **message: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
@@ -92,12 +95,14 @@ def measure(
         for name, array in arrays.items():
             np.save(paths[name], array)
         runners, noisy = [], 0
+        answers: dict[str, np.ndarray] = {}
         try:
             for label in labels:
                 runner = start(label, threads, homes)
                 runners.append(runner)
                 runner.prepare = runner.ask(command="prepare", paths=paths)["seconds"]
                 answer = np.load(runner.ask(command="answer", k=k, path=f"{scratch}/answer.npy")["path"])
+                answers[label] = answer
                 if positives is None:
                     runner.recall = recall(corpus, queries, answer, k)
                 else:
@@ -116,6 +121,9 @@ def measure(
                 runner.process.kill()
     operations = 2.0 * len(corpus) * len(queries) * corpus.shape[1]
     own = next(runner for runner in runners if runner.label.startswith("negmine"))
+    if positives is None:
+        for runner in runners:
+            runner.true_ids = shared_ids(answers[runner.label], answers[own.label], k)
     return {
         "case": f"{len(queries)} queries x {len(corpus)} documents x {corpus.shape[1]}, top-{k}, {threads} threads",
         "noisy_rounds": noisy,
@@ -129,6 +137,7 @@ def measure(
                 "prepare": runner.prepare,
                 "megabytes": median(runner.megabytes),
                 "recall": runner.recall,
+                "true_ids": runner.true_ids,
             }
             for runner in runners
         ],
@@ -143,6 +152,19 @@ def recall(corpus: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, sa
         threshold = np.partition(scores, -k)[-k]
         right += (scores[np.unique(rows[i, :k])] >= threshold).sum()
     return right / (k * len(picked))
+
+
+def shared_ids(answer: np.ndarray, exact: np.ndarray, k: int) -> float:
+    """Share of the exact ids, over all queries, that another answer holds as well. Equal scores count by id."""
+    pairs = zip(answer[:, :k], exact[:, :k], strict=True)
+    return sum(len(np.intersect1d(found, true)) for found, true in pairs) / exact[:, :k].size
+
+
+def check(results: dict[str, Any]) -> None:
+    """End with an error where a peer that is meant to be exact is not."""
+    wrong = [row["peer"] for row in results["rows"] if PEERS[row["peer"]].exact and row["recall"] < 1]
+    if wrong:
+        raise SystemExit(f"not exact: {', '.join(wrong)}")
 
 
 def mining_recall(
@@ -190,15 +212,16 @@ def table(results: dict[str, Any], peaks: dict[str, float]) -> str:
     lines = [
         f"**{results['case']}**; median of {results['rounds']} rounds, {results['noisy_rounds']} of them noisy",
         "",
-        "| peer | seconds | Gop/s | of VNNI peak | of f32 peak | x negmine | prepare s | peak MB | recall |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| peer | seconds | Gop/s | of VNNI peak | of f32 peak | x negmine | prepare s | peak MB | recall | true ids |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    lines += [
-        f"| {row['peer']} | {row['seconds']:.3f} | {row['gops']:.0f} | {row['gops'] / peaks['vnni_gops']:.2f} | "
-        f"{row['gops'] / peaks['f32_gflops']:.2f} | {row['times_negmine']:.2f} | {row['prepare']:.2f} | "
-        f"{row['megabytes']:.0f} | {row['recall']:.4f} |"
-        for row in sorted(results["rows"], key=lambda row: row["seconds"])
-    ]
+    for row in sorted(results["rows"], key=lambda row: row["seconds"]):
+        true_ids = "" if row["true_ids"] is None else f"{row['true_ids']:.4f}"
+        lines.append(
+            f"| {row['peer']} | {row['seconds']:.3f} | {row['gops']:.0f} | {row['gops'] / peaks['vnni_gops']:.2f} | "
+            f"{row['gops'] / peaks['f32_gflops']:.2f} | {row['times_negmine']:.2f} | {row['prepare']:.2f} | "
+            f"{row['megabytes']:.0f} | {row['recall']:.4f} | {true_ids} |"
+        )
     return "\n".join(lines)
 
 
