@@ -1,6 +1,6 @@
 """Orders, batches and masks: against NumPy's and torch's permutation, Grain's index shuffle, and sentence-transformers.
 
-    python benches/python/batches.py [--rounds N] [--large]
+    python benches/python/batches.py [--rounds N] [--large] [--quick]
 
 All on one thread, in one process; every peer that can be imported takes part. Rounds visit the peers in turn; a figure
 is the median over rounds of the thread's own time, a ratio the median of the rounds' ratios.
@@ -100,17 +100,18 @@ def one_id(n: int, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return anchors, positives, negatives
 
 
-def plans(rounds: int, large: bool) -> None:
+def plans(rounds: int, large: bool, shrink: int) -> None:
     """Print the table of plans without duplicates."""
+    million = 1_000_000 // shrink
     cases = [
         ("20k rows, 2 ids Zipf(.8) of 10k", zipf(20_000, 10_000, 0.8)),
         ("50k rows, 2 ids of 50k", uniform(50_000, 50_000)),
-        ("1M rows, 2 ids of 1M", uniform(1_000_000, 1_000_000)),
-        ("1M rows, 2 ids Zipf(1) of 500k", zipf(1_000_000, 500_000, 1.0)),
-        ("1M rows, 5 % share an id", one_id(1_000_000, 0.05)),
+        ("1M rows, 2 ids of 1M", uniform(million, million)),
+        ("1M rows, 2 ids Zipf(1) of 500k", zipf(million, million // 2, 1.0)),
+        ("1M rows, 5 % share an id", one_id(million, 0.05)),
     ]
     if large:
-        cases.append(("10M rows, 2 ids of 10M", uniform(10_000_000, 10_000_000)))
+        cases.append(("10M rows, 2 ids of 10M", uniform(10 * million, 10 * million)))
     print(
         "**Batches of 512 without duplicates** (strict, every row once, in smaller steps where ids need more of them)\n"
     )
@@ -152,14 +153,14 @@ def hashed(columns: tuple[np.ndarray, ...]) -> Any:
     return sampler
 
 
-def ways_out(rounds: int) -> None:
+def ways_out(rounds: int, shrink: int) -> None:
     """Print what batches are where ids need more steps than rows fill."""
     print("\n**The same where ids need more steps than rows fill**, by `conflicts`\n")
     print("| data | conflicts | plan, s | an epoch, s | batches | rows used | pairs left | beyond an even share |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     cases = [
         ("20k rows, 2 ids Zipf(.8) of 10k", zipf(20_000, 10_000, 0.8)),
-        ("1M rows, 5 % share an id", one_id(10**6, 0.05)),
+        ("1M rows, 5 % share an id", one_id(1_000_000 // shrink, 0.05)),
     ]
     for name, columns in cases:
         for conflicts in ("extend", "drop", "spread"):
@@ -179,11 +180,11 @@ def compared(positives: np.ndarray, documents: np.ndarray) -> np.ndarray:
     return (positives[:, :, None] == documents).any(axis=1)
 
 
-def others(rounds: int) -> None:
+def others(rounds: int, shrink: int) -> None:
     """Print the other plans, and masks."""
-    n, size = 1_000_000, 512
+    n, size = 1_000_000 // shrink, 512
     labels = np.random.default_rng(0).permutation(n) // 64
-    classes = np.random.default_rng(0).integers(0, 1_000, n)
+    classes = np.random.default_rng(0).integers(0, 1_000 // shrink, n)
     documents = np.random.default_rng(0).integers(0, n, (n, 3))
     positives = negmine.Positives.from_lists(documents[:20_000].tolist())
     work: dict[str, Callable[[], BatchPlan]] = {
@@ -220,7 +221,7 @@ def others(rounds: int) -> None:
         print(f"| {size:,} x {size:,} | {figures} |", flush=True)
 
 
-def samplers(rounds: int) -> None:
+def samplers(rounds: int, shrink: int) -> None:
     """Print sentence-transformers' samplers of classes and of several data sets beside ours."""
     try:
         import torch
@@ -234,8 +235,8 @@ def samplers(rounds: int) -> None:
     except ImportError:
         return
     disable_progress_bars()
-    n, size = 200_000, 512
-    classes = np.random.default_rng(0).integers(0, 1_000, n)
+    n, size = 200_000 // shrink, 512
+    classes = np.random.default_rng(0).integers(0, 1_000 // shrink, n)
     data = Dataset.from_dict({"text": ["x"] * n, "label": classes})
 
     class Shuffled(DefaultBatchSampler):
@@ -269,12 +270,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--large", action="store_true", help="also plan 10 million rows (4 GB of memory)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows of large cases, one round")
     arguments = parser.parse_args()
-    orders(10_000_000, arguments.rounds)
-    plans(arguments.rounds, arguments.large)
-    ways_out(arguments.rounds)
-    others(arguments.rounds)
-    samplers(arguments.rounds)
+    rounds, shrink = (1, 10) if arguments.quick else (arguments.rounds, 1)
+    orders(10_000_000 // shrink, rounds)
+    plans(rounds, arguments.large, shrink)
+    ways_out(rounds, shrink)
+    others(rounds, shrink)
+    samplers(rounds, shrink)
 
 
 if __name__ == "__main__":

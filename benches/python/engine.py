@@ -1,9 +1,10 @@
 """The engine against itself and the machine: pruned against full width, two threads against one, packing, memory.
 
-    python benches/python/engine.py [--rounds N] [--queries N]
+    python benches/python/engine.py [--rounds N] [--quick]
 
 Real vectors come from the folder that NEGMINE_DATA names, and isotropic ones are made. Ratios are medians over rounds
 in which both sides take turns. A pruned index is warmed by one call, which packs; what that costs is a row of its own.
+Answers of both sides are compared. `--quick` does it with 64 queries and 4,000 documents, where no time is of use.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-from search import isotropic, real, synthetic
+from search import QUICK, isotropic, real, synthetic
 
 import negmine
 from negmine import _native
@@ -25,9 +26,10 @@ Side = Callable[[], object]
 
 def forced(index: negmine.ExactIndex, pruned: int | None) -> negmine.ExactIndex:
     """The same index with the pruned pass off (0), forced to so many leading coordinates, or left to the chooser."""
-    other = object.__new__(negmine.ExactIndex)
-    other.__dict__.update(index.__dict__)
-    other._native = _native.ExactIndex(index._rows, index.metric, TILE_ROWS, None, 1, pruned)
+    threads = index.threads(None)
+    other = negmine.ExactIndex(index.corpus, metric=index.metric, num_threads=threads)
+    # The only door to the number of leading coordinates is the native class.
+    other._native = _native.ExactIndex(other._rows, other.metric, TILE_ROWS, None, threads, pruned)
     return other
 
 
@@ -80,24 +82,27 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--quick", action="store_true", help="small arrays and one round")
+    arguments = parser.parse_args()
+    quick, rounds = arguments.quick, 1 if arguments.quick else arguments.rounds
+    n_queries, n_documents = QUICK if quick else (2_000, 100_000)
     peaks = _native.peaks()
     print(f"{negmine.build_info()['isa']}, one core: {peaks}\n")
 
-    print("2,000 queries x 100,000 documents x 384, one thread, Gop/s (share of the VNNI peak)\n")
+    print(f"{n_queries:,} queries x {n_documents:,} documents x 384, one thread, Gop/s (share of the VNNI peak)\n")
     print("| data | k | full width | as chosen | times full | packing s | bytes / float32 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    pruning("real", *real(), rounds)
-    pruning("isotropic", *isotropic(2_000, 100_000, 384), rounds)
+    pruning("real", *real(quick), rounds)
+    pruning("isotropic", *isotropic(n_queries, n_documents, 384), rounds)
 
-    queries, corpus = synthetic(2_000, 100_000, 768)
+    queries, corpus = synthetic(n_queries, n_documents, 768)
     pack = median(seconds(lambda: negmine.ExactIndex(corpus, num_threads=1)) for _ in range(3))
     index = forced(negmine.ExactIndex(corpus, num_threads=1), 0)
     one, two = turns(
         [lambda: index.search(queries, 10, num_threads=1), lambda: index.search(queries, 10, num_threads=2)], rounds
     )
     rate = 2.0 * len(queries) * corpus.size / median(one) / 1e9
-    print(f"\nclustered, 2,000 x 100,000 x 768, top-10: full width {rate:.0f} Gop/s on one thread,")
+    print(f"\nclustered, {n_queries:,} x {n_documents:,} x 768, top-10: full width {rate:.0f} Gop/s on one thread,")
     print(f"{rate / peaks['vnni_gops']:.2f} of the VNNI peak, {rate / peaks['f32_gflops']:.2f} of the float32 peak;")
     print(
         f"two threads are {ratio(one, two):.2f} times one; packing is {pack / (5 * median(one)):.3f} of 10,000 queries"

@@ -1,6 +1,6 @@
 """What a margin costs: mining with ``relative_margin`` against search alone, as a curve over the positive's rank.
 
-    python benches/python/margin.py [--threads N] [--leading N]
+    python benches/python/margin.py [--threads N] [--leading N] [--quick]
 
 Documents that lie between a cap and their bound must be scored again, so the cost rises with the positive's rank. Both
 sides go the same way, which the chooser might not: at full width, and by so many leading coordinates. Times are those
@@ -28,8 +28,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--leading", type=int, default=192)
+    parser.add_argument("--quick", action="store_true", help="few rows and one round: only the counts are of use")
     arguments = parser.parse_args()
-    queries, corpus = real()
+    queries, corpus = real(arguments.quick)
+    rounds = 1 if arguments.quick else arguments.rounds
     index = negmine.ExactIndex(corpus, num_threads=arguments.threads)
     ways = {"full width": forced(index, 0), f"{arguments.leading} leading": forced(index, arguments.leading)}
     ranked = np.argsort(-(queries @ corpus.T), axis=1, kind="stable")
@@ -41,10 +43,10 @@ def main() -> None:
     none = negmine.Positives.from_csr(np.zeros(len(queries) + 1, dtype=np.int64), [])
     for way, pinned in ways.items():
         plain.candidates(pinned, queries, none)
-        for rank in RANKS:
+        for rank in [rank for rank in RANKS if rank < len(corpus)]:
             positives = negmine.Positives.from_csr(offsets, np.ascontiguousarray(ranked[:, rank - 1]))
             ratios = []
-            for _ in range(arguments.rounds):
+            for _ in range(rounds):
                 begin = time.process_time()
                 plain.candidates(pinned, queries, none)
                 middle = time.process_time()

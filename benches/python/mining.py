@@ -1,6 +1,6 @@
 """Mining end to end against sentence-transformers: search, filters, and a table of texts, from ready embeddings.
 
-    python benches/python/mining.py --peers PYTHON [--threads N] [--json FILE]
+    python benches/python/mining.py --peers PYTHON [--threads N] [--quick] [--json FILE]
 
 The first case is 5,000 queries (the real set's 2,000 and 3,000 documents held back) against the rest of its
 documents; the second 100,000 queries against 2,000 documents, where building the output dominates. Five negatives, a
@@ -29,11 +29,12 @@ LABELS = [
 ]
 
 
-def case(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def case(name: str, quick: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Queries, documents, and the positive of every query."""
-    queries, corpus = real()
+    queries, corpus = real(quick)
+    held = len(corpus) * 3 // 100
     if name == "search":
-        queries, corpus = np.concatenate([queries, corpus[:3000]]), corpus[3000:]
+        queries, corpus = np.concatenate([queries, corpus[:held]]), corpus[held:]
     else:
         queries, corpus = corpus, queries
     near = negmine.ExactIndex(corpus).search(queries, 20).indices
@@ -48,24 +49,27 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=["search", "output"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="few rows and one round, and answers checked")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     peaks = _native.peaks()
     everything = []
     for name in arguments.case or ["search", "output"]:
-        queries, corpus, positives = case(name)
+        queries, corpus, positives = case(name, arguments.quick)
         results = harness.measure(
             LABELS,
             arguments.threads,
             corpus,
             queries,
             5,
-            rounds=arguments.rounds,
+            rounds=1 if arguments.quick else arguments.rounds,
             homes={"peers": arguments.peers},
             positives=positives,
         )
         everything.append(results)
         print(harness.table(results, {k: v * arguments.threads for k, v in peaks.items()}), end="\n\n", flush=True)
+        if arguments.quick:
+            harness.check(results)
     if arguments.json:
         arguments.json.write_text(json.dumps({"peaks": peaks, "results": everything}, indent=1), encoding="utf-8")
 
