@@ -171,9 +171,9 @@ def test_a_folder_is_mined_with_embeddings_beside_it(data: Path, tmp_path: Path)
     ("sampling", "described"),
     [
         ("random", "random"),
-        ("stride", {"name": "Stride"}),
-        ("softmax:0.1", {"name": "Softmax", "temperature": 0.1}),
-        ("simans:0.7", {"name": "SimANS", "a": 0.7, "b": 0.0, "scale": "std"}),
+        ("stride", {"name": "stride"}),
+        ("softmax:0.1", {"name": "softmax", "temperature": 0.1}),
+        ("simans:0.7", {"name": "simans", "a": 0.7, "b": 0.0, "scale": "std"}),
     ],
 )
 def test_policies(data: Path, tmp_path: Path, sampling: str, described: object) -> None:
@@ -359,7 +359,7 @@ HERE = ["--out", "{tmp}/a.parquet"]
         ([*HERE, "--metric", "dot"], "`metric` must be one of"),
         ([*HERE, "--reference", "best"], "`reference` must be one of"),
         ([*HERE, "--sampling", "best"], "`--sampling` must be top, random"),
-        ([*HERE, "--sampling", "softmax:x"], "`--sampling` must hold numbers"),
+        ([*HERE, "--sampling", "softmax:x"], "`--sampling` must have a number for temperature"),
         ([*HERE, "--sampling", "softmax:0"], "`temperature` must be greater than 0.0; got 0.0"),
         ([*HERE, "--memory-limit", "much"], "`--memory-limit` must be a size"),
         ([*HERE, "--memory-limit", "99999999999GiB"], "`memory_limit` must be at most"),
@@ -433,7 +433,8 @@ def test_a_changed_job_is_refused_and_told_what_changed(data: Path, tmp_path: Pa
 def test_without_the_extra_one_line_says_which(tmp_path: Path) -> None:
     for module in ("typer", "rich"):
         (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no {module}', name='{module}')")
-        done = negmine("info", code=1, PYTHONPATH=str(tmp_path))
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        done = negmine("info", code=1, PYTHONPATH=path)
         assert f"needs {module}" in done.stderr
         assert "pip install 'negmine[cli]'" in done.stderr
         (tmp_path / f"{module}.py").unlink()
