@@ -255,12 +255,12 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(data: Path, tmp_path: Path) ->
     assert 0 < result["n_tiles_mined"] < result["n_tiles"] == 30
 
 
-# ---- audit
+# ---- evaluate
 
 
-def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_false_negatives(data: Path, tmp_path: Path) -> None:
     negmine(*labeled(data), "-n", 20, "--out", tmp_path / "a.parquet")
-    said = spoken("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
+    said = spoken("evaluate", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
     rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
     query = np.repeat(rows.query_indices, rows.negatives.counts)
     hidden = rows.negatives.indices == query + N_QUERIES
@@ -270,15 +270,15 @@ def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
     assert said["false_negative_rate"] == pytest.approx(hidden.mean())
     assert said["hardness"] == pytest.approx(rows.negatives.scores.mean(dtype=np.float64))
     assert said["false_negative_hardness"] == pytest.approx(rows.negatives.scores[hidden].mean(dtype=np.float64))
-    text = negmine("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv").stdout
+    text = negmine("evaluate", tmp_path / "a.parquet", "--qrels", data / "all.tsv").stdout
     assert "hidden positives" in text
     assert "hardness" in text
 
 
-def test_audit_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -> None:
+def test_evaluate_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -> None:
     negmine(*labeled(data), "--job", tmp_path / "job")
-    assert spoken("audit", tmp_path / "job", "--qrels", data / "all.tsv")["n_rows"] == N_QUERIES
-    refused = negmine("audit", tmp_path / "job", "--qrels", data / "rows.tsv", code=1)
+    assert spoken("evaluate", tmp_path / "job", "--qrels", data / "all.tsv")["n_rows"] == N_QUERIES
+    refused = negmine("evaluate", tmp_path / "job", "--qrels", data / "rows.tsv", code=1)
     assert "no query has a relevant document there, such as 'q0'" in refused.stderr
 
 
@@ -391,7 +391,7 @@ def test_wrong_arguments_end_with_2_and_leave_nothing(
     [
         (["mine", "--out", "a.parquet"], "`--queries` must be given where `--beir` is not"),
         (["merge"], "Missing argument"),
-        (["audit", "none.parquet", "--qrels", "none.tsv"], "does not exist"),
+        (["evaluate", "none.parquet", "--qrels", "none.tsv"], "does not exist"),
         (["nonsense"], "No such command"),
         (["demo", "--num-threads", "few"], "--num-threads"),
         (["demo", "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),

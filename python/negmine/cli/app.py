@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import audit, cluster, dedup, demo, info, merge, mine
+from negmine.cli import cluster, dedup, demo, evaluate, info, merge, mine
 from negmine.cli.errors import ArgumentError
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -26,9 +26,9 @@ app = typer.Typer(
 app.command("mine")(mine.command)
 app.command("merge")(merge.command)
 app.command("cluster")(cluster.command)
-app.command("audit")(audit.command)
 app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
+app.command("evaluate")(evaluate.command)
 app.command("info")(info.command)
 
 INTERRUPTED = 130

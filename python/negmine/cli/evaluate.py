@@ -1,4 +1,4 @@
-"""``negmine audit``: how many mined negatives are relevant after all, and how hard they are."""
+"""``negmine evaluate``: how many mined negatives are relevant after all, and how hard they are."""
 
 from __future__ import annotations
 
