@@ -98,7 +98,7 @@ def labeled(data: Path) -> list[object]:
 
 
 def with_texts(data: Path) -> list[object]:
-    named = ["--query-texts", data / "queries.jsonl", "--corpus-texts", data / "corpus.jsonl"]
+    named = ["--query-texts", data / "queries.jsonl", "--document-texts", data / "corpus.jsonl"]
     files = ["--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
     return ["mine", *files, *named, "--positives", data / "known.tsv"]
 
@@ -416,7 +416,7 @@ def test_work_that_fails_ends_with_1_and_leaves_nothing(data: Path, tmp_path: Pa
     for option in ("--positives", "--exclude"):
         done = negmine(*plain(data), option, data / "known.tsv", "--out", tmp_path / "a.parquet", code=1)
         assert f"{data / 'known.tsv'}: `query_ids` are integers" in done.stderr
-        assert "`--query-texts` and `--corpus-texts`, or `--id-name`, give others." in done.stderr
+        assert "`--query-texts` and `--document-texts`, or `--id-name`, give others." in done.stderr
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     assert "is no job" not in negmine(*plain(data), "--job", tmp_path / "other", code=1).stdout

@@ -100,7 +100,7 @@ def command(
         str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
     ] = None,
     query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
-    corpus_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
+    document_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
     embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
     min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
@@ -160,7 +160,7 @@ def command(
             corpus=corpus,
             positives=positives,
             query_texts=query_texts,
-            corpus_texts=corpus_texts,
+            document_texts=document_texts,
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,
@@ -300,7 +300,7 @@ def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.
         target.out,
         format=target.form,  # type: ignore[arg-type]
         queries=task.query_texts,
-        corpus=task.corpus_texts,
+        documents=task.document_texts,
         scores=target.with_scores,
     )
 

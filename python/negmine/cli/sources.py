@@ -35,7 +35,7 @@ class Sources:
     corpus: Path | None
     positives: Path | None
     query_texts: Path | None
-    corpus_texts: Path | None
+    document_texts: Path | None
     embedding_name: str | None
     id_name: str | None
     exclude: Path | None
@@ -52,12 +52,12 @@ class Sources:
             if self.embeddings is not None:
                 raise ArgumentError(f"`--embeddings` must come with `--beir`; got {self.embeddings!r} alone.")
         else:
-            for name in ("positives", "query_texts", "corpus_texts", "id_name"):
+            for name in ("positives", "query_texts", "document_texts", "id_name"):
                 if getattr(self, name) is not None:
                     raise ArgumentError(f"`--{name.replace('_', '-')}` must not be given with `--beir`, which has it.")
             if (self.queries is None) != (self.corpus is None):
                 raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
-        if self.id_name is not None and (self.query_texts is not None or self.corpus_texts is not None):
+        if self.id_name is not None and (self.query_texts is not None or self.document_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
         tables = [path for path in (self.queries, self.corpus) if path and path.suffix in TABLE_SUFFIXES]
         if self.id_name is not None and not tables:
@@ -78,7 +78,7 @@ class Task:
     query_ids: Ids | None
     document_ids: Ids | None
     query_texts: io.Texts | None
-    corpus_texts: io.Texts | None
+    document_texts: io.Texts | None
 
     @property
     def n_copies(self) -> int:
@@ -97,16 +97,16 @@ def read(sources: Sources) -> Task:
         sources.corpus, name=sources.embedding_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
-    corpus_texts = _texts(sources.corpus_texts, "corpus_texts", len(corpus))
+    document_texts = _texts(sources.document_texts, "document_texts", len(corpus))
     qrels = io.read_qrels(sources.positives, split=sources.split, argument="positives")
     return _task(
         sources,
         (queries.rows, corpus.rows),
         queries.ids if query_texts is None else query_texts.ids,
-        corpus.ids if corpus_texts is None else corpus_texts.ids,
+        corpus.ids if document_texts is None else document_texts.ids,
         qrels,
         query_texts,
-        corpus_texts,
+        document_texts,
     )
 
 
@@ -130,9 +130,9 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
     if sources.queries is not None and sources.corpus is not None:
         all_queries = io.read_embeddings(sources.queries, name=sources.embedding_name, argument="queries").rows
         corpus = io.read_embeddings(sources.corpus, name=sources.embedding_name, argument="corpus").rows
-        if len(corpus) != len(found.corpus):
+        if len(corpus) != len(found.documents):
             raise NegmineValueError(
-                f"`corpus` must have a row per document of the folder, {len(found.corpus)}; got {len(corpus)}."
+                f"`corpus` must have a row per document of the folder, {len(found.documents)}; got {len(corpus)}."
             )
         n_queries = found.n_all_queries
         if len(all_queries) != n_queries:
@@ -143,7 +143,7 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
     if queries is None or corpus is None:
         raise ArgumentError(f"`--queries` and `--corpus` must give embeddings; {folder} has none of its own.")
     return _task(
-        sources, (queries, corpus), found.queries.ids, found.corpus.ids, found.qrels, found.queries, found.corpus
+        sources, (queries, corpus), found.queries.ids, found.documents.ids, found.qrels, found.queries, found.documents
     )
 
 
@@ -154,7 +154,7 @@ def _task(
     document_ids: Ids | None,
     qrels: io.Qrels,
     query_texts: io.Texts | None,
-    corpus_texts: io.Texts | None,
+    document_texts: io.Texts | None,
 ) -> Task:
     queries, corpus = embeddings
     rows: dict[str, Any] = {
@@ -175,10 +175,10 @@ def _task(
             with _naming(sources.exclude, unlabeled=unlabeled):
                 excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
     groups = None
-    if sources.same_text and corpus_texts is not None:
-        groups = io.same_text_groups(corpus_texts)
+    if sources.same_text and document_texts is not None:
+        groups = io.same_text_groups(document_texts)
     return Task(
-        queries, corpus, positives, _joined(excluded), groups, query_ids, document_ids, query_texts, corpus_texts
+        queries, corpus, positives, _joined(excluded), groups, query_ids, document_ids, query_texts, document_texts
     )
 
 
@@ -191,7 +191,7 @@ def _naming(path: Path | None, *, unlabeled: bool = False) -> Iterator[None]:
         message = f"{path}: {error}" if path else str(error)
         if unlabeled:
             message += (
-                " Row numbers are the labels here; `--query-texts` and `--corpus-texts`, or `--id-name`, give others."
+                " Row numbers are the labels here; `--query-texts` and `--document-texts`, or `--id-name`, give others."
             )
         raise type(error)(message) from error
 

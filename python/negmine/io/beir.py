@@ -33,7 +33,7 @@ class RetrievalSet:
 
     Attributes
     ----------
-    corpus : Texts
+    documents : Texts
         All documents.
     queries : Texts
         The queries that have a judgment in the split, in the order of their file.
@@ -45,10 +45,10 @@ class RetrievalSet:
     n_all_queries : int
         Queries in that file, of all splits.
     corpus_embeddings, query_embeddings : array (n, width) or None
-        Embeddings, aligned with ``corpus`` and ``queries``; None where the folder has none.
+        Embeddings, aligned with ``documents`` and ``queries``; None where the folder has none.
     """
 
-    corpus: Texts
+    documents: Texts
     queries: Texts
     qrels: Qrels
     split: str
@@ -60,12 +60,12 @@ class RetrievalSet:
     def positives(self, *, min_grade: int = 1, unknown: Unknown = "error") -> Positives:
         """Positives as rows; ``min_grade`` and ``unknown`` are those of :meth:`Qrels.positives`."""
         return self.qrels.positives(
-            query_ids=self.queries.ids, document_ids=self.corpus.ids, min_grade=min_grade, unknown=unknown
+            query_ids=self.queries.ids, document_ids=self.documents.ids, min_grade=min_grade, unknown=unknown
         )
 
     def groups(self) -> npt.NDArray[np.int64]:
         """Documents that hold the same text, for ``groups=``; see :func:`same_text_groups`."""
-        return same_text_groups(self.corpus)
+        return same_text_groups(self.documents)
 
 
 def read_beir(folder: object, *, split: str | None = None, embeddings: str | None = None) -> RetrievalSet:
@@ -96,18 +96,18 @@ def read_beir(folder: object, *, split: str | None = None, embeddings: str | Non
     root = files.as_path(folder, "folder")
     if not root.is_dir():
         raise NegmineValueError(f"`folder` must be a folder; got {root}.")
-    corpus = read_texts(_texts_file(root, "corpus"), argument="corpus")
+    documents = read_texts(_texts_file(root, "corpus"), argument="corpus")
     queries = read_texts(_texts_file(root, "queries"), argument="queries")
     qrels, split = _qrels(root, split)
     name = _embeddings_name(root, embeddings)
-    corpus_embeddings = None if name is None else _aligned(root, "corpus", name, len(corpus))
+    corpus_embeddings = None if name is None else _aligned(root, "corpus", name, len(documents))
     query_embeddings = None if name is None else _aligned(root, "queries", name, len(queries))
     n_all_queries = len(queries)
     rows = np.flatnonzero(qrels.judged(queries.ids))
     if len(rows) < len(queries):
         queries = queries.take(rows)
         query_embeddings = None if query_embeddings is None else query_embeddings[rows]
-    return RetrievalSet(corpus, queries, qrels, split, rows, n_all_queries, corpus_embeddings, query_embeddings)
+    return RetrievalSet(documents, queries, qrels, split, rows, n_all_queries, corpus_embeddings, query_embeddings)
 
 
 def _texts_file(root: Path, side: str) -> Path:
