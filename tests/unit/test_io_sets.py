@@ -83,7 +83,7 @@ def test_labels_that_do_not_read_as_an_integer_are_refused(label: str, part: str
 @pytest.mark.parametrize(
     ("name", "text", "part"),
     [
-        ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", "got 2"),
+        ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", "3 fields in every line; line 2"),
         ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tx\n", "'x'"),
         ("a.tsv", "query-id corpus-id\n", "3 fields"),
         ("a.txt", "q1 0 d1 1\nq1 0 d1\n", "line 2"),
@@ -91,7 +91,7 @@ def test_labels_that_do_not_read_as_an_integer_are_refused(label: str, part: str
         ("a.csv", "q1,d1,1\n", "must end in one of"),
         # A first line with a wrong grade is no header, which would be passed over.
         ("a.tsv", "q1\td1\t1.5\nq1\td2\t1\n", "'1.5'"),
-        ("a.tsv", "q1\td1\tnan\n", "null at row 0"),
+        ("a.tsv", "q1\td1\tnan\n", "'nan'"),
         ("a.tsv", f"q1\td1\t{2**70}\n", str(2**70)),
         ("a.tsv", b"query-id\tcorpus-id\tscore\nq\xff\td1\t1\n", "UTF"),
     ],
@@ -166,7 +166,7 @@ def test_a_folder_is_read_by_split(tmp_path: Path, *, tables: bool) -> None:
         (None, {"split": "train", "embeddings": "big"}, "`embeddings` must be one that"),
         ("second", {"split": "train"}, "`embeddings` must say which to read"),
         ("short", {"split": "train"}, "`embeddings` must have a row per text"),
-        ("half", {"split": "train"}, "`embeddings` must be there for both sides"),
+        ("half", {"split": "train"}, "`embeddings` must exist for both sides"),
         ("corpus", {"split": "train"}, "`folder` must hold corpus.jsonl"),
         ("qrels", {"split": "train"}, "`folder` must hold qrels"),
     ],

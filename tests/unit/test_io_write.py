@@ -207,7 +207,7 @@ def test_mined_negatives_that_lack_something_are_refused(tmp_path: Path) -> None
     for changed, part in (
         (whole.drop_columns(["negative_scores"]), "has no 'negative_scores'"),
         (whole.append_column("reason", words), "has 2 'reason'"),
-        (whole.set_column(reason, "reason", words), "reasons and sources that negmine knows; got 'tired'"),
+        (whole.set_column(reason, "reason", words), "has 'tired'"),
         (whole.set_column(scores, "negative_scores", whole["positive_scores"]), "list<element: float>"),
         (whole.set_column(ids, whole.schema.field(ids), short), "as long as those in 'negative_indices'"),
         (

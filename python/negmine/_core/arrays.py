@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ __all__ = [
     "Rows",
     "as_array",
     "as_float64s",
+    "as_grades",
     "as_ids",
     "as_int64s",
     "as_labels",
@@ -187,6 +189,8 @@ def _from_arrow(
 ) -> tuple[npt.NDArray[Any], str]:
     if isinstance(value, arrow.ChunkedArray):
         value = value.combine_chunks()
+    tensor = isinstance(value.type, arrow.FixedShapeTensorType) and len(value.type.shape) == 1
+    value = value.storage if tensor else value
     kinds = arrow.types
     numbers = kinds.is_fixed_size_list(value.type) and (
         kinds.is_floating(value.type.value_type) or kinds.is_integer(value.type.value_type)
@@ -289,6 +293,24 @@ def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray
 def _without_objects(read: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
     """Read an array of Python objects, as tables often hold numbers, by what the objects are."""
     return as_array(read.tolist(), argument) if read.dtype.kind == "O" else read
+
+
+def as_grades(
+    value: object, argument: str, n: int | None = None, *, place: Callable[[int], str] = "at row {}".format
+) -> npt.NDArray[np.int64]:
+    """Read a one-dimensional array of integers, or of floats that are whole numbers, as tables often hold grades.
+
+    ``place`` names the position of an entry that is neither.
+    """
+    read = as_array(value, argument)
+    if read.dtype.kind != "f":
+        return as_int64s(read, argument, n)
+    # 2**63 is the first float beyond int64.
+    bad = ~((read == np.trunc(read)) & (np.abs(read) < 2.0**63))
+    if bad.any():
+        entry = int(bad.ravel().argmax())
+        raise NegmineValueError(f"`{argument}` must hold whole numbers; got {read.ravel()[entry]} {place(entry)}.")
+    return as_int64s(read.astype(np.int64), argument, n)
 
 
 def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:

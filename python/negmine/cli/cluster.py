@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from negmine import io
 from negmine._core import files
 from negmine._core.arrays import Ids
 from negmine._core.calls import Progress, resolve_num_threads
@@ -21,6 +20,7 @@ from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.clustering.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
 from negmine.io import row_groups, tables
+from negmine.io.embeddings import load_embeddings
 
 __all__ = ["command"]
 
@@ -106,7 +106,7 @@ def command(
             max_iterations=max_iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
-    read = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+    read = load_embeddings(embeddings, "embeddings", name=embedding_name, id_name=id_name)
     started = time.perf_counter()
     with shown("clustering", len(read), "rows") as progress:
         found = wanted.find(read.rows, start, threads, progress)

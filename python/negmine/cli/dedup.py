@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from negmine import io
 from negmine._core import files
 from negmine._core.extras import require
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.io import tables
+from negmine.io.embeddings import load_embeddings
+from negmine.io.texts import load_texts
 from negmine.sketches.duplicates import NearDuplicates, near_duplicates
 
 __all__ = ["command"]
@@ -50,10 +51,10 @@ def command(
         check_out(out, SUFFIXES)
     rows: dict[str, Any]
     if texts is not None:
-        read = io.read_texts(texts, id_name=id_name, text_name=text_name, argument="texts")
+        read = load_texts(texts, "texts", id_name=id_name, text_name=text_name)
         ids, rows = read.ids, {"texts": read.joined().to_pylist()}
     else:
-        found_embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+        found_embeddings = load_embeddings(embeddings, "embeddings", name=embedding_name, id_name=id_name)
         ids = np.arange(len(found_embeddings)) if found_embeddings.ids is None else found_embeddings.ids
         rows = {"embeddings": found_embeddings.rows}
     options: dict[str, Any] = {

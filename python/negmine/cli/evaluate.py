@@ -10,6 +10,7 @@ import typer
 
 from negmine import io
 from negmine.cli.output import Json, counted, put
+from negmine.io.qrels import load_qrels
 
 __all__ = ["command"]
 
@@ -31,7 +32,7 @@ def command(
     Known positives are those that the row was mined with: a fault. Hidden ones are the others: false negatives.
     """
     path = mined / "result.parquet" if mined.is_dir() else mined
-    found = io.evaluate_negatives(path, io.read_qrels(qrels, split=split, argument="qrels"), min_grade=min_grade)
+    found = io.evaluate_negatives(path, load_qrels(qrels, "qrels", split=split), min_grade=min_grade)
     result = {**asdict(found), "false_negative_rate": found.false_negative_rate, "known_share": found.known_share}
     lines = [
         f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; {qrels.name} judges "

@@ -12,16 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import io
+from negmine._core import files
 from negmine._core.arrays import Ids
 from negmine.cli.errors import ArgumentError
 from negmine.data.positives import Positives
 from negmine.errors import NegmineError, NegmineValueError
+from negmine.io.embeddings import load_embeddings
+from negmine.io.lines import compressed
+from negmine.io.qrels import load_qrels, load_run
 from negmine.io.tables import TABLE_SUFFIXES
+from negmine.io.texts import load_texts
 
 __all__ = ["Sources", "Task", "read"]
 
 #: Suffixes of runs; other files are judgments.
-RUN_SUFFIXES = (".run", ".trec")
+RUN_SUFFIXES = compressed((".run", ".trec"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class Sources:
                 raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
         if self.id_name is not None and (self.query_texts is not None or self.document_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
-        tables = [path for path in (self.queries, self.corpus) if path and path.suffix in TABLE_SUFFIXES]
+        tables = [path for path in (self.queries, self.corpus) if path and files.suffix_of(path) in TABLE_SUFFIXES]
         if self.id_name is not None and not tables:
             raise ArgumentError("`--id-name` must come with a table of embeddings; got files without columns.")
         if self.unknown not in ("error", "drop"):
@@ -90,15 +95,15 @@ def read(sources: Sources) -> Task:
     """Read and join all files."""
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
-    queries = io.read_embeddings(
-        sources.queries, name=sources.embedding_name, id_name=_id_name(sources, sources.queries), argument="queries"
+    queries = load_embeddings(
+        sources.queries, "queries", name=sources.embedding_name, id_name=_id_name(sources, sources.queries)
     )
-    corpus = io.read_embeddings(
-        sources.corpus, name=sources.embedding_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
+    corpus = load_embeddings(
+        sources.corpus, "corpus", name=sources.embedding_name, id_name=_id_name(sources, sources.corpus)
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
     document_texts = _texts(sources.document_texts, "document_texts", len(corpus))
-    qrels = io.read_qrels(sources.positives, split=sources.split, argument="positives")
+    qrels = load_qrels(sources.positives, "positives", split=sources.split)
     return _task(
         sources,
         (queries.rows, corpus.rows),
@@ -112,13 +117,13 @@ def read(sources: Sources) -> Task:
 
 def _id_name(sources: Sources, path: Path | None) -> str | None:
     """Only tables have columns of labels."""
-    return None if path is None or path.suffix in (".npy", ".safetensors") else sources.id_name
+    return None if path is None or files.suffix_of(path) in (".npy", ".safetensors") else sources.id_name
 
 
 def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
     if path is None:
         return None
-    texts = io.read_texts(path, argument=argument)
+    texts = load_texts(path, argument)
     if len(texts) != n:
         raise NegmineValueError(f"`{argument}` must have a text per row of embeddings, {n}; {path} has {len(texts)}.")
     return texts
@@ -128,8 +133,8 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
     found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
     queries, corpus = found.query_embeddings, found.corpus_embeddings
     if sources.queries is not None and sources.corpus is not None:
-        all_queries = io.read_embeddings(sources.queries, name=sources.embedding_name, argument="queries").rows
-        corpus = io.read_embeddings(sources.corpus, name=sources.embedding_name, argument="corpus").rows
+        all_queries = load_embeddings(sources.queries, "queries", name=sources.embedding_name).rows
+        corpus = load_embeddings(sources.corpus, "corpus", name=sources.embedding_name).rows
         if len(corpus) != len(found.documents):
             raise NegmineValueError(
                 f"`corpus` must have a row per document of the folder, {len(found.documents)}; got {len(corpus)}."
@@ -166,12 +171,12 @@ def _task(
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
-        if sources.exclude.suffix in RUN_SUFFIXES:
-            run = io.read_run(sources.exclude, argument="exclude")
+        if files.suffix_of(sources.exclude) in RUN_SUFFIXES:
+            run = load_run(sources.exclude, "exclude")
             with _naming(sources.exclude, unlabeled=unlabeled):
                 excluded.append(run.lists(**rows))
         else:
-            lists = io.read_qrels(sources.exclude, argument="exclude")
+            lists = load_qrels(sources.exclude, "exclude")
             with _naming(sources.exclude, unlabeled=unlabeled):
                 excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
     groups = None

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from negmine._core.arrays import (
     as_array,
     as_float64s,
+    as_grades,
     as_ids,
     as_int64s,
     as_labels,
@@ -83,7 +84,7 @@ class Positives:
         as_offsets(self.offsets, "offsets", n, "items")
         _check_items(self.queries(), self.items, "items")
         if self.grades is not None:
-            object.__setattr__(self, "grades", as_int64s(self.grades, "grades", n))
+            object.__setattr__(self, "grades", as_grades(self.grades, "grades", n))
         if self.scores is not None:
             object.__setattr__(self, "scores", as_float64s(self.scores, "scores", n))
         n_outside = int((self.items == -1).sum())
@@ -298,7 +299,7 @@ class Positives:
     @refuse_unknown_options("from_qrels")
     def from_qrels(
         cls,
-        qrels: Mapping[Any, Mapping[Any, int]],
+        qrels: Mapping[Any, Mapping[Any, float]],
         *,
         query_ids: npt.ArrayLike,
         document_ids: npt.ArrayLike,
@@ -311,6 +312,7 @@ class Positives:
         Parameters
         ----------
         qrels : mapping to mappings of int
+            Floats that are whole numbers are taken for integers.
         query_ids, document_ids
             As in :meth:`from_dict`.
         min_grade : int
@@ -328,7 +330,11 @@ class Positives:
         query = _translate(_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
         documents = _labels([document for _, document, _ in triples], "qrels")
         document = _translate(documents, document_ids, "qrels", "document_ids")
-        grade = as_int64s([grade for _, _, grade in triples], "qrels")
+        grade = as_grades(
+            [grade for _, _, grade in triples],
+            "qrels",
+            place=lambda entry: f"for query {triples[entry][0]!r} and document {triples[entry][1]!r}",
+        )
         total = _length(query_ids, "query_ids")
         high = grade >= least
         lower = cls._finish(query[~high], document[~high], total, grade[~high], None, None)
@@ -443,7 +449,7 @@ class Positives:
         query, document = query[order], document[order]
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
-        graded = None if grades is None else as_int64s(grades, "grades", len(order))[order][keep]
+        graded = None if grades is None else as_grades(grades, "grades", len(order))[order][keep]
         if scores is not None and embeddings is not None:
             raise NegmineValueError("`positive_scores` and `positive_embeddings` must not both be given; got both.")
         scored = None

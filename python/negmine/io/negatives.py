@@ -187,9 +187,9 @@ class _Source:
     def _positives(self, begin: int, end: int) -> Lists:
         if self.each:
             scores = self.negatives.reference_scores[begin:end]
-            there = ~np.isnan(scores)
-            offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int64)
-            rows, scores = self.negatives.positive_indices[begin:end][there], scores[there]
+            present = ~np.isnan(scores)
+            offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int64)
+            rows, scores = self.negatives.positive_indices[begin:end][present], scores[present]
         else:
             offsets = self.positives.offsets[begin : end + 1]
             first, last = int(offsets[0]), int(offsets[-1])
@@ -257,7 +257,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
     """
     mined = as_mined(negatives)
     target = files.as_path(path, "path")
-    if target.suffix != ".parquet":
+    if files.suffix_of(target) != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
     write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
     return Written(target, len(mined))
@@ -276,7 +276,7 @@ def read_negatives(path: object) -> MinedRows:
         The file is no such file, is of another version, or is damaged, which reading its rows may show.
     """
     file = files.input_file(path, "path")
-    if file.suffix != ".parquet":
+    if files.suffix_of(file) != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
     with open_mined(file, "path") as opened:
         provenance = _provenance(opened.schema, file)
@@ -285,7 +285,7 @@ def read_negatives(path: object) -> MinedRows:
     def batches() -> Iterator[Records]:
         with open_mined(file, "path") as opened:
             for table in opened.tables():
-                yield Records.from_table(table)
+                yield Records.from_table(table, file)
 
     return MinedRows(n_rows, provenance, batches)
 

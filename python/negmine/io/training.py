@@ -275,7 +275,7 @@ def write_training_rows(
     target = files.as_path(path, "path")
     lines_only = format in ("flagembedding", "tevatron")
     suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
-    if target.suffix not in suffixes:
+    if files.suffix_of(target) not in suffixes:
         raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
     for side, argument in ((queries, "queries"), (documents, "documents")):
         if side is not None and not isinstance(side, Texts):
@@ -367,7 +367,7 @@ def _write_table(
             counts["dropped"] += dropped
             yield with_provenance(table, TRAINING_ROWS, mined.provenance, format_name)
 
-    if path.suffix == ".parquet":
+    if files.suffix_of(path) == ".parquet":
         write_tables(path, made())
     else:
         with files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
