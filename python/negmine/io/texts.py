@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import Ids, as_ids
+from negmine._core.arrays import Ids, as_ids, refuse_surrogates, refuse_unordered
 from negmine._core.extras import require
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -55,22 +55,30 @@ class Texts:
 
     @classmethod
     def from_lists(
-        cls, texts: Sequence[str], *, ids: npt.ArrayLike | None = None, titles: Sequence[str] | None = None
+        cls, texts: Iterable[str], *, ids: npt.ArrayLike | None = None, titles: Iterable[str] | None = None
     ) -> Texts:
-        """Take lists of strings: ``texts``, ``titles`` where there are any, and unique ``ids``, by default the rows."""
+        """Take lists of strings.
+
+        Parameters
+        ----------
+        texts : iterable of n str
+        ids : int64 or str (n,), optional
+            Unique labels. Default: the rows.
+        titles : iterable of n str, optional
+
+        Returns
+        -------
+        Texts
+        """
         arrow = require("pyarrow", "io", "holding texts")
-        for argument, strings in (("texts", texts), ("titles", titles)):
-            if isinstance(strings, str):
-                raise NegmineTypeError(f"`{argument}` must be a list of strings; got the string {strings!r}.")
-            for row, string in enumerate(strings or ()):
-                if not isinstance(string, str):
-                    raise NegmineTypeError(f"`{argument}` must hold strings; got {string!r} at row {row}.")
-        if titles is not None and len(titles) != len(texts):
-            raise NegmineValueError(f"`titles` must have length {len(texts)}; got {len(titles)}.")
+        read = _strings(texts, "texts")
+        read_titles = None if titles is None else _strings(titles, "titles")
+        if read_titles is not None and len(read_titles) != len(read):
+            raise NegmineValueError(f"`titles` must have length {len(read)}; got {len(read_titles)}.")
         return cls(
-            np.arange(len(texts)) if ids is None else as_ids(ids, "ids", len(texts)),
-            arrow.array(texts, arrow.large_string()),
-            None if titles is None else arrow.array(titles, arrow.large_string()),
+            np.arange(len(read)) if ids is None else as_ids(ids, "ids", len(read)),
+            arrow.array(read, arrow.large_string()),
+            None if read_titles is None else arrow.array(read_titles, arrow.large_string()),
         )
 
     def joined(self) -> pa.LargeStringArray:
@@ -90,6 +98,20 @@ class Texts:
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
         """Some ``rows``, in the order given."""
         return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
+
+
+def _strings(value: Iterable[str], argument: str) -> list[str]:
+    """Read strings, once."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        got = f"the string {value!r}" if isinstance(value, str) else type(value).__name__
+        raise NegmineTypeError(f"`{argument}` must be a list of strings; got {got}.")
+    refuse_unordered(value, argument)
+    read = list(value)
+    for row, string in enumerate(read):
+        if not isinstance(string, str):
+            raise NegmineTypeError(f"`{argument}` must hold strings; got {string!r} at row {row}.")
+    refuse_surrogates(read, argument)
+    return read
 
 
 def read_texts(
