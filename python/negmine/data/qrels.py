@@ -92,7 +92,7 @@ class Qrels:
             of_query[document] = max(grade, of_query.get(document, grade))
         found = Positives._of_grades(grades, known_queries, known_documents, min_grade)
         n_unknown = len(self) - int(keep.sum())
-        if len(known_queries) and not len(found.items):
+        if not len(found.items):
             message = no_positives(len(self), n_unknown, self.grades[keep], min_grade)
             warnings.warn(message, NegmineWarning, stacklevel=2)
         return replace(found, unknown_judgments=n_unknown)

@@ -56,7 +56,17 @@ class RetrievalSet:
     query_embeddings: npt.NDArray[Any] | None = None
 
     def positives(self, *, min_grade: int = 1, unknown: Unknown = "error") -> Positives:
-        """Turn the judgments into positives, as :meth:`Qrels.positives` does."""
+        """Turn the judgments into positives.
+
+        Parameters
+        ----------
+        min_grade, unknown
+            As in :meth:`Qrels.positives`.
+
+        Returns
+        -------
+        Positives
+        """
         return self.qrels.positives(
             query_ids=self.queries.ids, document_ids=self.documents.ids, min_grade=min_grade, unknown=unknown
         )
