@@ -11,7 +11,7 @@ import typer
 from negmine._core import files
 from negmine._core.extras import require
 from negmine.cli.errors import ArgumentError, arguments, check_out
-from negmine.cli.output import Json, counted, put
+from negmine.cli.output import Force, Json, Threads, counted, put
 from negmine.io import tables
 from negmine.io.embeddings import load_embeddings
 from negmine.io.texts import load_texts
@@ -40,7 +40,8 @@ def command(
     text_name: Annotated[str, typer.Option(help="Key or column of the texts.")] = "text",
     embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Key or column of the labels.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Default: every usable core.")] = None,
+    num_threads: Threads = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Group near-duplicate texts or embeddings; the keys are what the miner's groups take."""
@@ -48,7 +49,7 @@ def command(
         got = "neither" if texts is None else "both"
         raise ArgumentError(f"`--texts` or `--embeddings` must be given, and only one of them; got {got}.")
     if out is not None:
-        check_out(out, SUFFIXES)
+        check_out(out, SUFFIXES, force=force)
     rows: dict[str, Any]
     if texts is not None:
         read = load_texts(texts, "texts", id_name=id_name, text_name=text_name)
@@ -65,14 +66,14 @@ def command(
         "seed": seed,
     }
     with arguments():
-        found = near_duplicates(**rows, **options, num_threads=threads)
+        found = near_duplicates(**rows, **options, num_threads=num_threads)
     if out is not None:
         _write(out, found, ids)
     _say(found, out, json=json)
 
 
 def _write(out: Path, found: NearDuplicates, ids: Any) -> None:  # noqa: ANN401 (labels of either kind)
-    if out.suffix == ".npy":
+    if files.suffix_of(out) == ".npy":
         with files.atomic_file(out) as temporary, temporary.open("wb") as file:
             np.save(file, found.groups)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy.typing as npt
 from negmine import io
 from negmine._core import files
 from negmine._core.arrays import Ids
-from negmine.cli.errors import ArgumentError
+from negmine._core.options import check_integer
+from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives
-from negmine.errors import NegmineError, NegmineValueError
+from negmine.errors import NegmineError, NegmineValueError, NegmineWarning
 from negmine.io.embeddings import load_embeddings
 from negmine.io.lines import compressed
 from negmine.io.qrels import load_qrels, load_run
@@ -67,13 +69,27 @@ class Sources:
         tables = [path for path in (self.queries, self.corpus) if path and files.suffix_of(path) in TABLE_SUFFIXES]
         if self.id_name is not None and not tables:
             raise ArgumentError("`--id-name` must come with a table of embeddings; got files without columns.")
+        check_integer(self.min_grade, "min_grade", least=-(2**31))
         if self.unknown not in ("error", "drop"):
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
+
+    def check_texts(self, form: str) -> None:
+        """Refuse a format that needs texts where there are none."""
+        if self.beir is None and (self.query_texts is None or self.document_texts is None):
+            raise ArgumentError(f"`--query-texts` and `--document-texts` must be given for `--format {form}`.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What is mined."""
+    """What is mined.
+
+    Attributes
+    ----------
+    n_judgments : int
+        Judgments in the file of positives.
+    n_unknown_excluded : int
+        Entries of ``--exclude`` that were dropped as their labels are not among the rows.
+    """
 
     queries: npt.NDArray[Any]
     corpus: npt.NDArray[Any]
@@ -84,6 +100,8 @@ class Task:
     document_ids: Ids | None
     query_texts: io.Texts | None
     document_texts: io.Texts | None
+    n_judgments: int
+    n_unknown_excluded: int
 
     @property
     def n_copies(self) -> int:
@@ -103,7 +121,8 @@ def read(sources: Sources) -> Task:
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
     document_texts = _texts(sources.document_texts, "document_texts", len(corpus))
-    qrels = load_qrels(sources.positives, "positives", split=sources.split)
+    with arguments("split"):
+        qrels = load_qrels(sources.positives, "positives", split=sources.split)
     return _task(
         sources,
         (queries.rows, corpus.rows),
@@ -130,7 +149,8 @@ def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
 
 
 def _from_beir(sources: Sources, folder: Path) -> Task:
-    found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
+    with arguments("split", "embeddings"), _beir():
+        found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
     queries, corpus = found.query_embeddings, found.corpus_embeddings
     if sources.queries is not None and sources.corpus is not None:
         all_queries = load_embeddings(sources.queries, "queries", name=sources.embedding_name).rows
@@ -171,20 +191,41 @@ def _task(
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
-        if files.suffix_of(sources.exclude) in RUN_SUFFIXES:
-            run = load_run(sources.exclude, "exclude")
-            with _naming(sources.exclude, unlabeled=unlabeled):
-                excluded.append(run.lists(**rows))
-        else:
-            lists = load_qrels(sources.exclude, "exclude")
-            with _naming(sources.exclude, unlabeled=unlabeled):
-                excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
+        with _naming(sources.exclude, unlabeled=unlabeled):
+            excluded.append(_exclusions(sources.exclude).lists(**rows, unknown=sources.unknown))  # type: ignore[arg-type]
+        if not len(excluded[-1].items):
+            warnings.warn(
+                f"`exclude` names no document of any query; got {sources.exclude}.", NegmineWarning, stacklevel=2
+            )
     groups = None
     if sources.same_text and document_texts is not None:
         groups = io.same_text_groups(document_texts)
     return Task(
-        queries, corpus, positives, _joined(excluded), groups, query_ids, document_ids, query_texts, document_texts
+        queries,
+        corpus,
+        positives,
+        _joined(excluded),
+        groups,
+        query_ids,
+        document_ids,
+        query_texts,
+        document_texts,
+        n_judgments=len(qrels),
+        n_unknown_excluded=sum(lists.unknown_judgments for lists in excluded),
     )
+
+
+def _exclusions(path: Path) -> io.Qrels | io.Run:
+    return load_run(path, "exclude") if files.suffix_of(path) in RUN_SUFFIXES else load_qrels(path, "exclude")
+
+
+@contextlib.contextmanager
+def _beir() -> Iterator[None]:
+    """Name the option that the folder was given as."""
+    try:
+        yield
+    except NegmineError as error:
+        raise type(error)(str(error).replace("`folder`", "`beir`")) from error
 
 
 @contextlib.contextmanager

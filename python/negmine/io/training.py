@@ -31,12 +31,15 @@ from negmine.mining.negatives import HardNegatives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMATS", "Format", "write_training_rows"]
+__all__ = ["FORMATS", "LINES_ONLY", "Format", "write_training_rows"]
 
 #: Forms of training rows.
 Format = Literal["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
+
+#: Those of them that are JSON lines, and need texts.
+LINES_ONLY = ("flagembedding", "tevatron")
 
 #: Result rows that are turned into training rows at once.
 STEP = 4096
@@ -273,7 +276,7 @@ def write_training_rows(
     """
     check_choice(format, "format", FORMATS)
     target = files.as_path(path, "path")
-    lines_only = format in ("flagembedding", "tevatron")
+    lines_only = format in LINES_ONLY
     suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
     if files.suffix_of(target) not in suffixes:
         raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
