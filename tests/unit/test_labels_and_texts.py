@@ -49,7 +49,7 @@ def lists(positives: Positives) -> list[list[int]]:
 #: Every reader of labels of rows: what it makes of four labels, and the argument that errors name.
 READERS: dict[str, tuple[Callable[[Any, Path], Any], str]] = {
     "ExactIndex": (lambda ids, _: ExactIndex(CORPUS, ids=ids).document_ids.tolist(), "ids"),  # type: ignore[union-attr]
-    "mine": (lambda ids, _: negmine.mine(CORPUS[:1], CORPUS, [[0]], document_ids=ids).ids.tolist(), "ids"),
+    "mine": (lambda ids, _: negmine.mine(CORPUS[:1], CORPUS, [[0]], document_ids=ids).ids.tolist(), "document_ids"),
     "exclude_self": (
         lambda ids, _: (
             HardNegativeMiner(2)

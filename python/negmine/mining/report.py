@@ -154,7 +154,15 @@ class Report:
 
 
 #: Entries of :meth:`Report.header` that are numbers.
-_NUMBERS = ("n_documents", "n_rows", "n_unscanned", "zero_documents", "zero_queries", "duplicate_pairs")
+_NUMBERS = (
+    "n_documents",
+    "n_rows",
+    "n_unscanned",
+    "zero_documents",
+    "zero_queries",
+    "duplicate_pairs",
+    "unknown_judgments",
+)
 
 #: No number of rows or documents is larger.
 _MOST = 2**63 - 1
