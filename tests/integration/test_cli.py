@@ -249,6 +249,54 @@ def test_evaluate_says_what_is_unknown(data: Path, tmp_path: Path) -> None:
     assert f"nothing is known of {N_QUERIES - 2} rows" in text
 
 
+# ---- verify
+
+
+def test_verify_says_how_many_rows_hold_up(data: Path, tmp_path: Path) -> None:
+    files = ["--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
+    negmine(*labeled(data), "--relative-margin", 0.05, "--num-random", 1, "--out", tmp_path / "a.parquet")
+    negmine(*labeled(data), "--job", tmp_path / "job")
+    negmine(*plain(data), "--out", tmp_path / "a.npz")
+    for answer, *options in (
+        (tmp_path / "a.parquet",),
+        (tmp_path / "job",),
+        (tmp_path / "a.npz", "--metric", "cosine"),
+    ):
+        said = spoken("verify", answer, *files, *options)
+        assert said["n_sound"] == said["n_checked"] == said["n_rows"] == N_QUERIES
+    assert spoken("verify", tmp_path / "a.parquet", *files, "--sample", 7)["n_checked"] == 7
+    tables = ["--queries", data / "queries.parquet", "--corpus", data / "corpus.parquet", "--embedding-name", "emb"]
+    text = negmine("verify", tmp_path / "a.parquet", *tables).stdout
+    assert f"{N_QUERIES} of {N_QUERIES} rows hold up" in text
+    shuffled = np.load(data / "corpus.npy")[::-1]
+    np.save(tmp_path / "other.npy", shuffled)
+    done = negmine("verify", tmp_path / "a.parquet", *files[:2], "--corpus", tmp_path / "other.npy", code=None)
+    assert done.returncode == 1
+    assert f"0 of {N_QUERIES} rows hold up" in done.stdout
+    assert re.search(
+        rf"score +{N_QUERIES} +a negative whose score is not the canonical one, first of query row 0", done.stdout
+    )
+    np.save(tmp_path / "short.npy", shuffled[1:])
+    refused = negmine("verify", tmp_path / "a.parquet", *files[:2], "--corpus", tmp_path / "short.npy", code=1)
+    assert "`--corpus` must be what was mined, 80 rows; got 79" in refused.stderr
+    assert "`--sample` must be at least 1" in negmine("verify", tmp_path / "job", *files, "--sample", 0, code=2).stderr
+    assert "`--metric` must be given" in negmine("verify", tmp_path / "a.npz", *files, code=1).stderr
+    (tmp_path / "empty").mkdir()
+    assert (
+        "`ANSWER` must be the folder of a finished job" in negmine("verify", tmp_path / "empty", *files, code=1).stderr
+    )
+    assert "or `--beir`, must be given" in negmine("verify", tmp_path / "job", *files[:2], code=2).stderr
+
+
+def test_verify_reads_the_folder_that_was_mined(data: Path, tmp_path: Path) -> None:
+    files = ["--beir", data / "beir", "--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
+    negmine("mine", *files, "--out", tmp_path / "a.parquet")
+    said = spoken("verify", tmp_path / "a.parquet", *files, "--split", "train")
+    assert said["n_sound"] == said["n_rows"] == 20
+    refused = negmine("verify", tmp_path / "a.parquet", *files, "--split", "x", code=2)
+    assert "`--split` must be one that" in refused.stderr
+
+
 # ---- the others
 
 

@@ -300,6 +300,8 @@ def test_other_commands_refuse_files_of_something_else(
             ["dedup", "--embeddings", str(path), *out],
             ["evaluate", str(path), "--qrels", str(data / "all.tsv")],
             ["evaluate", str(tmp_path), "--qrels", str(data / "all.tsv")],
+            ["verify", str(path), "--queries", str(data / "queries.npy"), "--corpus", str(data / "corpus.npy")],
+            ["verify", str(path), "--queries", str(path), "--corpus", str(path)],
             ["merge", str(tmp_path), "--out", str(tmp_path / "all")],
         ]
         if not (content in ("nothing", "numbers") and suffix in (".tsv", ".jsonl")):

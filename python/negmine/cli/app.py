@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import cluster, dedup, demo, evaluate, info, merge, mine
+from negmine.cli import cluster, dedup, demo, evaluate, info, merge, mine, verify
 from negmine.cli.errors import ArgumentError, OptionNames
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -30,6 +30,7 @@ app.command("cluster")(cluster.command)
 app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
 app.command("evaluate")(evaluate.command)
+app.command("verify")(verify.command)
 app.command("info")(info.command)
 
 INTERRUPTED = 130

@@ -12,6 +12,7 @@ from negmine import io
 from negmine.cli.errors import arguments
 from negmine.cli.output import Json, counted, put
 from negmine.io.qrels import load_qrels
+from negmine.io.verification import find_answer
 
 __all__ = ["command"]
 
@@ -32,7 +33,7 @@ def command(
 
     Known positives are those that the row was mined with: a fault. The others are false negatives.
     """
-    path = answer / "result.parquet" if answer.is_dir() else answer
+    path = find_answer(answer, "answer")
     with arguments("split"):
         judgments = load_qrels(qrels, "qrels", split=split)
     with arguments("min_grade"):

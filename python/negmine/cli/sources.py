@@ -25,7 +25,7 @@ from negmine.io.qrels import load_qrels, load_run
 from negmine.io.tables import TABLE_SUFFIXES
 from negmine.io.texts import load_texts
 
-__all__ = ["Sources", "Task", "read"]
+__all__ = ["Sources", "Task", "read", "read_folder"]
 
 #: Suffixes of runs; other files are judgments.
 RUN_SUFFIXES = compressed((".run", ".trec"))
@@ -62,8 +62,6 @@ class Sources:
             for name in ("positives", "query_texts", "document_texts", "id_name"):
                 if getattr(self, name) is not None:
                     raise ArgumentError(f"`--{name.replace('_', '-')}` must not be given with `--beir`, which has it.")
-            if (self.queries is None) != (self.corpus is None):
-                raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
         if self.id_name is not None and (self.query_texts is not None or self.document_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
         tables = [path for path in (self.queries, self.corpus) if path and files.suffix_of(path) in TABLE_SUFFIXES]
@@ -149,12 +147,31 @@ def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
 
 
 def _from_beir(sources: Sources, folder: Path) -> Task:
+    found, embeddings = read_folder(
+        folder, sources.split, sources.embeddings, sources.queries, sources.corpus, sources.embedding_name
+    )
+    return _task(
+        sources, embeddings, found.queries.ids, found.documents.ids, found.qrels, found.queries, found.documents
+    )
+
+
+def read_folder(
+    folder: Path,
+    split: str | None,
+    embeddings: str | None,
+    queries_path: Path | None,
+    corpus_path: Path | None,
+    embedding_name: str | None,
+) -> tuple[io.RetrievalSet, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Read a folder in BEIR's layout, and embeddings of the split's queries and of all documents."""
+    if (queries_path is None) != (corpus_path is None):
+        raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
     with arguments("split", "embeddings"), _beir():
-        found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
+        found = io.read_beir(folder, split=split, embeddings=embeddings)
     queries, corpus = found.query_embeddings, found.corpus_embeddings
-    if sources.queries is not None and sources.corpus is not None:
-        all_queries = load_embeddings(sources.queries, "queries", name=sources.embedding_name).rows
-        corpus = load_embeddings(sources.corpus, "corpus", name=sources.embedding_name).rows
+    if queries_path is not None:
+        all_queries = load_embeddings(queries_path, "queries", name=embedding_name).rows
+        corpus = load_embeddings(corpus_path, "corpus", name=embedding_name).rows
         if len(corpus) != len(found.documents):
             raise NegmineValueError(
                 f"`corpus` must have a row per document of the folder, {len(found.documents)}; got {len(corpus)}."
@@ -167,9 +184,7 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
         queries = all_queries[found.query_indices]
     if queries is None or corpus is None:
         raise ArgumentError(f"`--queries` and `--corpus` must give embeddings; {folder} has none of its own.")
-    return _task(
-        sources, (queries, corpus), found.queries.ids, found.documents.ids, found.qrels, found.queries, found.documents
-    )
+    return found, (queries, corpus)
 
 
 def _task(
@@ -200,6 +215,7 @@ def _task(
     groups = None
     if sources.same_text and document_texts is not None:
         groups = io.same_text_groups(document_texts)
+        groups = groups if (groups >= 0).any() else None
     return Task(
         queries,
         corpus,

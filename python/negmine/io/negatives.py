@@ -35,6 +35,9 @@ __all__ = ["MinedRows", "Written", "describe_miner", "open_mined", "read_negativ
 #: Result rows of a batch, unless they are wide.
 BATCH_ROWS = 65_536
 
+#: Rules that take out documents in addition to the positives, by their lines in the report.
+_RULES = {"excluded": "exclude", "self": "exclude_self", "group": "groups", "ineligible": "eligible"}
+
 #: Entries of a batch at most: Arrow's lists count them in 31 bits.
 BATCH_ENTRIES = 1 << 24
 
@@ -49,7 +52,8 @@ class MinedRows:
     n_rows : int
         Result rows.
     provenance : dict
-        What is known about where they come from; "width" is the number of negatives of a full row.
+        What is known about where they come from; "width" is the number of negatives of a full row, "rules" are those
+        that took out documents in addition to the positives: "exclude", "exclude_self", "groups", "eligible".
     """
 
     n_rows: int
@@ -104,6 +108,7 @@ class MinedRows:
             "width": width,
             "epoch": negatives.epoch,
             "options": _describe_draw(negatives) if miner is None else describe_miner(miner),
+            "rules": [rule for line, rule in _RULES.items() if negatives.report.lines[line].any()],
         }
         source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
