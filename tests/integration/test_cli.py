@@ -18,90 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from negmine import HardNegatives, cli, io
+from negmine import HardNegatives, io
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
-N_QUERIES, N_DOCUMENTS, WIDTH = 30, 80, 8
-
-
-def negmine(
-    *arguments: object, code: int = 0, folder: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command; its exit code must be `code`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "negmine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200", **environment},
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    if code in (1, 2):
-        assert done.stderr.startswith("negmine: error: ")
-        assert len(done.stderr.splitlines()) == 1
-    return done
-
-
-def spoken(*arguments: object, **options: Any) -> dict[str, Any]:
-    """What the command says as JSON."""
-    said: dict[str, Any] = json.loads(negmine(*arguments, "--json", **options).stdout)
-    return said
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of a small set: documents 0 and 1 share a text, and every query knows one of its two relevant documents."""
-    folder = tmp_path_factory.mktemp("data")
-    draw = np.random.default_rng(2)
-    corpus = draw.normal(size=(N_DOCUMENTS, WIDTH)).astype(np.float32)
-    queries = corpus[:N_QUERIES] + 0.1 * draw.normal(size=(N_QUERIES, WIDTH)).astype(np.float32)
-    np.save(folder / "corpus.npy", corpus)
-    np.save(folder / "queries.npy", queries)
-    for name, vectors in (("corpus", corpus), ("queries", queries)):
-        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), WIDTH)
-        ids = [f"{name[0]}{row}" for row in range(len(vectors))]
-        pq.write_table(pa.table({"id": ids, "emb": column}), folder / f"{name}.parquet")
-        lines = [{"_id": label, "text": f"text {max(row, 1)}"} for row, label in enumerate(ids)]
-        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    pairs = [(query, query) for query in range(N_QUERIES)]
-    hidden = [(query, N_QUERIES + query) for query in range(N_QUERIES)]
-    header = "query-id\tcorpus-id\tscore\n"
-    (folder / "rows.tsv").write_text(header + "".join(f"{q}\t{d}\t1\n" for q, d in pairs))
-    (folder / "known.tsv").write_text(header + "".join(f"q{q}\tc{d}\t1\n" for q, d in pairs))
-    (folder / "all.tsv").write_text(header + "".join(f"q{q}\tc{d}\t1\n" for q, d in pairs + hidden))
-    (folder / "bm25.run").write_text("".join(f"q{q} Q0 c{d} 1 2.5 bm25\n" for q, d in hidden))
-    beir = folder / "beir"
-    (beir / "qrels").mkdir(parents=True)
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        (beir / name).write_text((folder / name).read_text())
-    (beir / "qrels" / "train.tsv").write_text(
-        "".join((folder / "known.tsv").read_text().splitlines(keepends=True)[:21])
-    )
-    return folder
-
-
-def plain(data: Path) -> list[object]:
-    files = ("queries.npy", "corpus.npy", "rows.tsv")
-    return ["mine", *sum(zip(("--queries", "--corpus", "--positives"), (data / f for f in files), strict=True), ())]
-
-
-def labeled(data: Path) -> list[object]:
-    named = ["--queries", data / "queries.parquet", "--corpus", data / "corpus.parquet", "--id-name", "id"]
-    return ["mine", *named, "--positives", data / "known.tsv"]
-
-
-def with_texts(data: Path) -> list[object]:
-    named = ["--query-texts", data / "queries.jsonl", "--corpus-texts", data / "corpus.jsonl"]
-    files = ["--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
-    return ["mine", *files, *named, "--positives", data / "known.tsv"]
-
+from commands import N_QUERIES, labeled, negmine, plain, spoken, with_texts  # noqa: E402 (after the skips)
 
 # ---- mine
 
@@ -129,7 +53,7 @@ def test_mine_says_and_writes_what_the_library_finds(data: Path, tmp_path: Path)
     provenance = io.read_negatives(tmp_path / "a.parquet").provenance
     assert provenance["options"]["relative_margin"] == 0.05
     assert provenance["fingerprint"] == said["fingerprint"]
-    text = negmine(*plain(data), *options, "--out", tmp_path / "a.parquet").stdout
+    text = negmine(*plain(data), *options, "--out", tmp_path / "a.parquet", "--force").stdout
     assert f"a.parquet: {N_QUERIES} rows" in text
     assert "pairs" in text
     assert f"documents that rules took out, over all rows: positives {N_QUERIES}" in text
@@ -149,21 +73,46 @@ def test_copies_of_a_positive_are_left_out(data: Path, tmp_path: Path) -> None:
     said = spoken(*with_texts(data), "-n", 79, "--out", tmp_path / "a.parquet")
     assert said["n_same_text"] == 2
     assert said["documents"]["group"] == 2
-    assert "2 documents share a text" in negmine(*with_texts(data), "--out", tmp_path / "a.parquet").stdout
+    assert "2 documents share a text" in negmine(*with_texts(data), "--out", tmp_path / "b.parquet").stdout
 
 
 def test_exclusions_come_from_judgments_and_runs(data: Path, tmp_path: Path) -> None:
     for file in ("all.tsv", "bm25.run"):
-        said = spoken(*labeled(data), "--exclude", data / file, "--out", tmp_path / "a.parquet")
+        said = spoken(*labeled(data), "--exclude", data / file, "--out", tmp_path / f"{file}.parquet")
         assert said["documents"]["excluded"] == N_QUERIES
     assert spoken(*labeled(data), "--out", tmp_path / "a.parquet")["documents"]["excluded"] == 0
+
+
+@pytest.mark.parametrize("job", [True, False])
+def test_dropped_judgments_are_counted(data: Path, tmp_path: Path, job: bool) -> None:
+    (tmp_path / "some.tsv").write_text("q0\tc0\t1\nq0\tother\t1\nother\tc0\t1\n")
+    (tmp_path / "some.run").write_text("q0 Q0 c1 1 2.5 x\nq0 Q0 other 2 1.5 x\n")
+    files = ["--positives", tmp_path / "some.tsv", "--exclude", tmp_path / "some.run", "--unknown", "drop"]
+    target = ["--job", tmp_path / "job"] if job else ["--out", tmp_path / "a.parquet"]
+    command = [*labeled(data)[:-2], *files, *target]
+    said = spoken(*command)
+    assert (said["n_judgments"], said["unknown_judgments"], said["unknown_excluded"]) == (3, 2, 1)
+    text = negmine(*command, *([] if job else ["--force"])).stdout
+    assert "2 of 3 judgments dropped" in text
+    assert "1 entries of --exclude dropped" in text
+    done = negmine(
+        *command[:-2], *(["--job", tmp_path / "b"] if job else ["--out", tmp_path / "b.npz"]), "--min-grade", 2
+    )
+    assert "negmine: warning: No query has a positive: of 3 judgments, the labels of 2" in done.stderr
+
+
+def test_exclusions_of_no_document_warn(data: Path, tmp_path: Path) -> None:
+    for name in ("a.run", "a.tsv"):
+        (tmp_path / name).write_text("\n")
+        done = negmine(*labeled(data), "--exclude", tmp_path / name, "--out", tmp_path / f"{name}.parquet")
+        assert "negmine: warning: `--exclude` names no document of any query" in done.stderr
 
 
 def test_a_folder_is_mined_with_embeddings_beside_it(data: Path, tmp_path: Path) -> None:
     vectors = ["--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
     said = spoken("mine", "--beir", data / "beir", *vectors, "--out", tmp_path / "a.parquet")
     assert said["n_rows"] == 20
-    refused = negmine("mine", "--beir", data / "beir", "--out", tmp_path / "a.parquet", code=2)
+    refused = negmine("mine", "--beir", data / "beir", "--out", tmp_path / "b.parquet", code=2)
     assert "must give embeddings" in refused.stderr
 
 
@@ -171,9 +120,9 @@ def test_a_folder_is_mined_with_embeddings_beside_it(data: Path, tmp_path: Path)
     ("sampling", "described"),
     [
         ("random", "random"),
-        ("stride", {"name": "Stride"}),
-        ("softmax:0.1", {"name": "Softmax", "temperature": 0.1}),
-        ("simans:0.7", {"name": "SimANS", "a": 0.7, "b": 0.0, "scale": "std"}),
+        ("stride", {"name": "stride"}),
+        ("softmax:0.1", {"name": "softmax", "temperature": 0.1}),
+        ("simans:0.7", {"name": "simans", "a": 0.7, "b": 0.0, "scale": "std"}),
     ],
 )
 def test_policies(data: Path, tmp_path: Path, sampling: str, described: object) -> None:
@@ -221,7 +170,7 @@ def test_jobs_shards_and_merge(data: Path, tmp_path: Path) -> None:
 def test_a_shard_that_no_tile_falls_to_says_so(data: Path, tmp_path: Path) -> None:
     text = negmine(*labeled(data), "--job", tmp_path / "job", "--shard", "0/2").stdout
     assert "no tile falls to shard 0 of 2" in text
-    assert "`tile_queries`" in text
+    assert "`--tile-queries`" in text
 
 
 def test_a_job_gives_training_rows_too(data: Path, tmp_path: Path) -> None:
@@ -250,17 +199,17 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(data: Path, tmp_path: Path) ->
         _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert said.splitlines()[-1] == "negmine: error: stopped; what a job has finished is kept, and --resume goes on"
-    assert "`resume` must be True" in negmine(*command, code=1).stderr
+    assert "`--resume` must be given to go on" in negmine(*command, code=1).stderr
     result = spoken(*command, "--resume")
     assert 0 < result["n_tiles_mined"] < result["n_tiles"] == 30
 
 
-# ---- audit
+# ---- evaluate
 
 
-def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_false_negatives(data: Path, tmp_path: Path) -> None:
     negmine(*labeled(data), "-n", 20, "--out", tmp_path / "a.parquet")
-    said = spoken("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
+    said = spoken("evaluate", tmp_path / "a.parquet", "--qrels", data / "all.tsv")
     rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
     query = np.repeat(rows.query_indices, rows.negatives.counts)
     hidden = rows.negatives.indices == query + N_QUERIES
@@ -270,16 +219,82 @@ def test_audit_counts_hidden_positives(data: Path, tmp_path: Path) -> None:
     assert said["false_negative_rate"] == pytest.approx(hidden.mean())
     assert said["hardness"] == pytest.approx(rows.negatives.scores.mean(dtype=np.float64))
     assert said["false_negative_hardness"] == pytest.approx(rows.negatives.scores[hidden].mean(dtype=np.float64))
-    text = negmine("audit", tmp_path / "a.parquet", "--qrels", data / "all.tsv").stdout
-    assert "hidden positives" in text
+    text = negmine("evaluate", tmp_path / "a.parquet", "--qrels", data / "all.tsv").stdout
+    assert re.search(rf"false negatives +{hidden.sum()} ", text)
     assert "hardness" in text
 
 
-def test_audit_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -> None:
+def test_evaluate_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path) -> None:
     negmine(*labeled(data), "--job", tmp_path / "job")
-    assert spoken("audit", tmp_path / "job", "--qrels", data / "all.tsv")["n_rows"] == N_QUERIES
-    refused = negmine("audit", tmp_path / "job", "--qrels", data / "rows.tsv", code=1)
+    assert spoken("evaluate", tmp_path / "job", "--qrels", data / "all.tsv")["n_rows"] == N_QUERIES
+    refused = negmine("evaluate", tmp_path / "job", "--qrels", data / "rows.tsv", code=1)
+    assert "`--qrels` must judge queries that were mined" in refused.stderr
     assert "no query has a relevant document there, such as 'q0'" in refused.stderr
+
+
+def test_evaluate_says_what_is_unknown(data: Path, tmp_path: Path) -> None:
+    negmine(*labeled(data), "--out", tmp_path / "a.parquet")
+    (tmp_path / "other.tsv").write_text("q0\tx0\t1\nq1\tx1\t1\n")
+    refused = negmine("evaluate", tmp_path / "a.parquet", "--qrels", tmp_path / "other.tsv", code=1)
+    assert "`--qrels` must judge documents that were mined; no judgment mentions any of them" in refused.stderr
+    (tmp_path / "some.tsv").write_text("q0\tc0\t1\nq1\tc1\t1\n")
+    said = spoken("evaluate", tmp_path / "a.parquet", "--qrels", tmp_path / "some.tsv")
+    assert (said["n_judged_rows"], said["n_unjudged_rows"]) == (2, N_QUERIES - 2)
+    assert said["n_without_judgment"] == said["n_judged_negatives"] == 10
+    negmine(*labeled(data), "--min-score", 2, "--out", tmp_path / "none.parquet")
+    said = spoken("evaluate", tmp_path / "none.parquet", "--qrels", tmp_path / "some.tsv")
+    assert said["false_negative_rate"] is None
+    text = negmine("evaluate", tmp_path / "none.parquet", "--qrels", tmp_path / "some.tsv").stdout
+    assert re.search(r"false negatives +0  unknown", text)
+    assert f"nothing is known of {N_QUERIES - 2} rows" in text
+
+
+# ---- verify
+
+
+def test_verify_says_how_many_rows_hold_up(data: Path, tmp_path: Path) -> None:
+    files = ["--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
+    negmine(*labeled(data), "--relative-margin", 0.05, "--num-random", 1, "--out", tmp_path / "a.parquet")
+    negmine(*labeled(data), "--job", tmp_path / "job")
+    negmine(*plain(data), "--out", tmp_path / "a.npz")
+    for answer, *options in (
+        (tmp_path / "a.parquet",),
+        (tmp_path / "job",),
+        (tmp_path / "a.npz", "--metric", "cosine"),
+    ):
+        said = spoken("verify", answer, *files, *options)
+        assert said["n_sound"] == said["n_checked"] == said["n_rows"] == N_QUERIES
+    assert spoken("verify", tmp_path / "a.parquet", *files, "--sample", 7)["n_checked"] == 7
+    tables = ["--queries", data / "queries.parquet", "--corpus", data / "corpus.parquet", "--embedding-name", "emb"]
+    text = negmine("verify", tmp_path / "a.parquet", *tables).stdout
+    assert f"{N_QUERIES} of {N_QUERIES} rows hold up" in text
+    shuffled = np.load(data / "corpus.npy")[::-1]
+    np.save(tmp_path / "other.npy", shuffled)
+    done = negmine("verify", tmp_path / "a.parquet", *files[:2], "--corpus", tmp_path / "other.npy", code=None)
+    assert done.returncode == 1
+    assert f"0 of {N_QUERIES} rows hold up" in done.stdout
+    assert re.search(
+        rf"score +{N_QUERIES} +a negative whose score is not the canonical one, first of query row 0", done.stdout
+    )
+    np.save(tmp_path / "short.npy", shuffled[1:])
+    refused = negmine("verify", tmp_path / "a.parquet", *files[:2], "--corpus", tmp_path / "short.npy", code=1)
+    assert "`--corpus` must be what was mined, 80 rows; got 79" in refused.stderr
+    assert "`--sample` must be at least 1" in negmine("verify", tmp_path / "job", *files, "--sample", 0, code=2).stderr
+    assert "`--metric` must be given" in negmine("verify", tmp_path / "a.npz", *files, code=1).stderr
+    (tmp_path / "empty").mkdir()
+    assert (
+        "`ANSWER` must be the folder of a finished job" in negmine("verify", tmp_path / "empty", *files, code=1).stderr
+    )
+    assert "or `--beir`, must be given" in negmine("verify", tmp_path / "job", *files[:2], code=2).stderr
+
+
+def test_verify_reads_the_folder_that_was_mined(data: Path, tmp_path: Path) -> None:
+    files = ["--beir", data / "beir", "--queries", data / "queries.npy", "--corpus", data / "corpus.npy"]
+    negmine("mine", *files, "--out", tmp_path / "a.parquet")
+    said = spoken("verify", tmp_path / "a.parquet", *files, "--split", "train")
+    assert said["n_sound"] == said["n_rows"] == 20
+    refused = negmine("verify", tmp_path / "a.parquet", *files, "--split", "x", code=2)
+    assert "`--split` must be one that" in refused.stderr
 
 
 # ---- the others
@@ -310,8 +325,9 @@ def test_info_says_what_runs_here() -> None:
 def test_demo_shows_and_writes(tmp_path: Path) -> None:
     text = negmine("demo", folder=tmp_path).stdout
     assert "hidden right answers" in text
-    assert len(io.read_negatives(tmp_path / "negmine-demo.parquet")) == 1200
+    assert list(tmp_path.iterdir()) == []
     said = spoken("demo", "--out", tmp_path / "b.parquet")
+    assert len(io.read_negatives(tmp_path / "b.parquet")) == 1200
     assert said["rules"][0]["false_negative_rate"] > said["rules"][-1]["false_negative_rate"]
 
 
@@ -329,114 +345,6 @@ def test_help_names_every_option() -> None:
     for option in ("--beir", "--relative-margin", "--limit-per-document", "--resume", "--shard", "--format", "--json"):
         assert option in text
     assert "Usage" in negmine("--help").stdout
-
-
-# ---- what is refused
-
-HERE = ["--out", "{tmp}/a.parquet"]
-
-
-@pytest.mark.parametrize(
-    ("options", "part"),
-    [
-        ([], "`--out` or `--job` must say where the result goes"),
-        (["--out", "{tmp}/a.csv"], "`--out` must end in .parquet or .npz"),
-        (["--out", "{tmp}/none/a.parquet"], "`--out` must lie in a folder that exists"),
-        ([*HERE, "--resume"], "`--resume` must come with `--job`"),
-        ([*HERE, "--shard", "0/2"], "`--shard` must come with `--job`"),
-        (["--job", "{tmp}/job", "--shard", "2"], "`--shard` must be I/N, such as 0/4; got '2'"),
-        (["--job", "{tmp}/job", "--shard", "2/2"], "`shard` must be (i, n) with i below n"),
-        (["--job", "{tmp}/job", *HERE], "`--out` must come with `--format` where `--job` is given"),
-        (["--job", "{tmp}/job", "--limit-per-document", "3"], "`limit_per_document` must be None in a job"),
-        ([*HERE, "--format", "pairs"], "`--format` must be one of triplet"),
-        ([*HERE, "--format", "tevatron"], "`--out` must end in .jsonl"),
-        ([*HERE, "--scores"], "`--scores` must come with `--format`"),
-        ([*HERE, "--relative-margin", "-1"], "`relative_margin` must be at least 0.0; got -1.0"),
-        ([*HERE, "--relative-margin", "nan"], "`relative_margin` must be finite; got nan"),
-        ([*HERE, "--relative-margin", "much"], "--relative-margin"),
-        ([*HERE, "-n", "0"], "`num_negatives` must be at least 1; got 0"),
-        ([*HERE, "--range-min", "5", "--range-max", "5"], "`range_max` must be greater than `range_min`"),
-        ([*HERE, "--metric", "dot"], "`metric` must be one of"),
-        ([*HERE, "--reference", "best"], "`reference` must be one of"),
-        ([*HERE, "--sampling", "best"], "`--sampling` must be top, random"),
-        ([*HERE, "--sampling", "softmax:x"], "`--sampling` must hold numbers"),
-        ([*HERE, "--sampling", "softmax:0"], "`temperature` must be greater than 0.0; got 0.0"),
-        ([*HERE, "--memory-limit", "much"], "`--memory-limit` must be a size"),
-        ([*HERE, "--memory-limit", "99999999999GiB"], "`memory_limit` must be at most"),
-        (["--job", "{tmp}/job", "--tile-queries", "0"], "`tile_queries` must be at least 1; got 0"),
-        ([*HERE, "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
-        ([*HERE, "--unknown", "skip"], "`--unknown` must be 'error' or 'drop'"),
-        ([*HERE, "--embeddings", "x"], "`--embeddings` must come with `--beir`"),
-        ([*HERE, "--id-name", "id"], "`--id-name` must come with a table of embeddings"),
-        ([*HERE, "--nonsense"], "No such option: --nonsense"),
-        ([*HERE, "--exclude", "{tmp}/none.tsv"], "'--exclude'"),
-    ],
-)
-def test_wrong_arguments_end_with_2_and_leave_nothing(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], part: str
-) -> None:
-    # In this process, because there are many of them.
-    arguments = [*map(str, plain(data)), *(option.format(tmp=tmp_path) for option in options)]
-    assert cli.main(arguments) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("negmine: error: ")
-    assert len(said.err.splitlines()) == 1
-    assert part in said.err
-    assert said.out == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["mine", "--out", "a.parquet"], "`--queries` must be given where `--beir` is not"),
-        (["merge"], "Missing argument"),
-        (["audit", "none.parquet", "--qrels", "none.tsv"], "does not exist"),
-        (["nonsense"], "No such command"),
-        (["demo", "--num-threads", "few"], "--num-threads"),
-        (["demo", "--num-threads", "0"], "`num_threads` must be at least 1; got 0"),
-        (["demo", "--out", "a.csv"], "`--out` must end in .parquet; got a.csv"),
-        (["demo", "--out", "none/a.parquet"], "`--out` must lie in a folder that exists; got none/a.parquet"),
-    ],
-)
-def test_other_wrong_arguments_end_with_2(tmp_path: Path, arguments: list[str], part: str) -> None:
-    assert part in negmine(*arguments, code=2, folder=tmp_path).stderr
-
-
-def test_work_that_fails_ends_with_1_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
-    bad = np.load(data / "corpus.npy")
-    bad[7, 3] = np.nan
-    np.save(tmp_path / "bad.npy", bad)
-    files = ["--queries", data / "queries.npy", "--positives", data / "rows.tsv"]
-    for target in (["--out", tmp_path / "a.parquet"], ["--job", tmp_path / "job"]):
-        done = negmine("mine", *files, "--corpus", tmp_path / "bad.npy", *target, code=1)
-        assert "`corpus` must be finite; row 7 holds NaN or infinity at column 3" in done.stderr
-    short = ["--queries", data / "queries.npy", "--positives", data / "known.tsv", "--corpus", data / "corpus.npy"]
-    assert "got 'q0'" in negmine("mine", *short, "--out", tmp_path / "a.parquet", code=1).stderr
-    for option in ("--positives", "--exclude"):
-        done = negmine(*plain(data), option, data / "known.tsv", "--out", tmp_path / "a.parquet", code=1)
-        assert f"{data / 'known.tsv'}: `query_ids` are integers" in done.stderr
-        assert "`--query-texts` and `--corpus-texts`, or `--id-name`, give others." in done.stderr
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "notes.txt").touch()
-    assert "is no job" not in negmine(*plain(data), "--job", tmp_path / "other", code=1).stdout
-    assert "manifest" in negmine("merge", tmp_path / "other", "--out", tmp_path / "all", code=1).stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.npy", "other"]
-
-
-def test_a_changed_job_is_refused_and_told_what_changed(data: Path, tmp_path: Path) -> None:
-    negmine(*labeled(data), "--job", tmp_path / "job")
-    done = negmine(*labeled(data), "--relative-margin", 0.1, "--job", tmp_path / "job", code=1)
-    assert "`relative_margin` was None and is 0.1" in done.stderr
-
-
-def test_without_the_extra_one_line_says_which(tmp_path: Path) -> None:
-    for module in ("typer", "rich"):
-        (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no {module}', name='{module}')")
-        done = negmine("info", code=1, PYTHONPATH=str(tmp_path))
-        assert f"needs {module}" in done.stderr
-        assert "pip install 'negmine[cli]'" in done.stderr
-        (tmp_path / f"{module}.py").unlink()
 
 
 # ---- progress
@@ -501,6 +409,7 @@ def test_dedup_groups_texts_and_vectors(tmp_path: Path) -> None:
 
     assert "only one of them; got neither" in negmine("dedup", code=2).stderr
     assert (
-        "`threshold` must be at most 1; got 2.0" in negmine("dedup", "--texts", source, "--threshold", 2, code=2).stderr
+        "`--threshold` must be at most 1; got 2.0"
+        in negmine("dedup", "--texts", source, "--threshold", 2, code=2).stderr
     )
     assert "`--out` must end in" in negmine("dedup", "--texts", source, "--out", "a.csv", code=2).stderr

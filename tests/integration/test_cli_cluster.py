@@ -14,7 +14,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
-from test_cli import negmine, spoken  # noqa: E402 (after the skips)
+from commands import negmine, spoken  # noqa: E402 (after the skips)
 
 ROWS = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
 
@@ -63,10 +63,10 @@ def test_everything_as_npz(file: Path, tmp_path: Path) -> None:
         (("--cluster-size", 3, "--n-clusters", 3), "must be given; got both"),
         (("--n-clusters", 3, "--metric", "l2"), "`--metric` must not be given with `--method balanced`"),
         (("--n-clusters", 3, "--method", "kmeans", "--quality", "fast"), "`--quality` must not be given"),
-        (("--n-clusters", 3, "--method", "ward"), "`method` must be one of 'balanced', 'kmeans'"),
+        (("--n-clusters", 3, "--method", "ward"), "`--method` must be one of 'balanced', 'kmeans'"),
         (("--method", "kmeans"), "`--n-clusters` must be given; got neither"),
-        (("--n-clusters", 3, "--quality", "best"), "`quality` must be one of"),
-        (("--n-clusters", 3, "--seed", -1), "`seed` must be at least 0"),
+        (("--n-clusters", 3, "--quality", "best"), "`--quality` must be one of"),
+        (("--n-clusters", 3, "--seed", -1), "`--seed` must be at least 0"),
     ],
 )
 def test_bad_options_end_with_2(file: Path, tmp_path: Path, options: tuple[object, ...], message: str) -> None:
@@ -75,7 +75,7 @@ def test_bad_options_end_with_2(file: Path, tmp_path: Path, options: tuple[objec
 
 def test_too_many_clusters_end_with_1(file: Path, tmp_path: Path) -> None:
     done = negmine("cluster", file, "--n-clusters", 51, "--out", tmp_path / "out.npy", code=1)
-    assert "`n_clusters` must be at most the number of rows, 50; got 51" in done.stderr
+    assert "`--n-clusters` must be at most the number of rows, 50; got 51" in done.stderr
     assert not (tmp_path / "out.npy").exists()
 
 

@@ -93,7 +93,7 @@ INDEXES: dict[str, Case] = {
     "ids short": (lambda: ExactIndex(CORPUS, ids=[1, 2]), Value, "`ids` shape (6,) got shape (2,)"),
     "ids deep": (lambda: ExactIndex(CORPUS, ids=np.ones((6, 1), int)), Value, "`ids` shape (n,) got shape (6, 1)"),
     "ids scalar": (lambda: ExactIndex(CORPUS, ids=5), Value, "`ids` shape got shape ()"),
-    "ids word": (lambda: ExactIndex(CORPUS, ids="abcdef"), Value, "`ids` shape got shape ()"),
+    "ids word": (lambda: ExactIndex(CORPUS, ids="abcdef"), Type, "`ids` list or an array got 'abcdef'"),
     "ids ragged": (lambda: ExactIndex(CORPUS, ids=[[1], [2, 3], 4]), Type, "`ids` flat list"),  # type: ignore[list-item]
     "ids twice": (lambda: ExactIndex(CORPUS, ids=[1, 2, 3, 4, 5, 5]), Value, "`ids` unique got 5 more than once"),
     "ids twice str": (lambda: ExactIndex(CORPUS, ids=list("abcdee")), Value, "`ids` unique got 'e' more than once"),
@@ -330,7 +330,11 @@ LISTS: dict[str, Case] = {
         "`positive_scores` `positive_embeddings` not both",
     ),
     "grades length": (lambda: Positives.from_csr([0, 1], [1], grades=[1, 2]), Value, "`grades` (1,) got shape (2,)"),
-    "grades float": (lambda: Positives.from_csr([0, 1], [1], grades=[1.5]), Type, "`grades` integers float64"),
+    "grades float": (
+        lambda: Positives.from_csr([0, 1], [1], grades=[1.5]),
+        Value,
+        "`grades` whole numbers got 1.5 row 0",
+    ),
     "n_queries": (lambda: Positives.from_pairs([0], [1]), Type, "`n_queries` `query_ids` None"),
     "pairs uneven": (lambda: Positives.from_pairs([0], [1, 2], n_queries=2), Value, "`documents` length 1 got 2"),
     "pairs beyond": (lambda: Positives.from_pairs([2], [1], n_queries=2), Value, "`queries` below 2 got 2"),
@@ -390,9 +394,9 @@ LISTS: dict[str, Case] = {
         "`qrels` mapping got list 'q'",
     ),
     "qrels grades": (
-        lambda: Positives.from_qrels({"q": {"a": 0.5}}, query_ids=["q"], document_ids=["a"]),  # type: ignore[dict-item]
-        Type,
-        "`qrels` integers got dtype float64",
+        lambda: Positives.from_qrels({"q": {"a": 0.5}}, query_ids=["q"], document_ids=["a"]),
+        Value,
+        "`qrels` whole numbers got 0.5 query 'q' document 'a'",
     ),
     "min_grade": (
         lambda: Positives.from_qrels({"q": {"a": 1}}, query_ids=["q"], document_ids=["a"], min_grade="1"),  # type: ignore[arg-type]

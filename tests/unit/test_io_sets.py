@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from negmine import Positives, errors, io
+from negmine import HardNegatives, Positives, errors, io, mine, mine_to
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -60,6 +60,88 @@ def test_qrels_become_positives(tmp_path: Path) -> None:
         qrels.positives(**rows, unknown="skip")
 
 
+@pytest.mark.parametrize(
+    ("grades", "options", "message"),
+    [
+        ([], {}, "No query has a positive: there are no judgments."),
+        (
+            [("q1", "d1", 0), ("q1", "d2", -1)],
+            {},
+            "of 2 judgments, the grades of 2 are below `min_grade`, 1 (the highest is 0).",
+        ),
+        (
+            [("q1", "d1", 1), ("q1", "d2", 0)],
+            {"min_grade": 2},
+            "of 2 judgments, the grades of 2 are below `min_grade`, 2 (the highest is 1).",
+        ),
+        (
+            [("q9", "d1", 1), ("q1", "d9", 0)],
+            {"unknown": "drop"},
+            "of 2 judgments, the labels of 2 are not among the rows.",
+        ),
+        (
+            [("q9", "d1", 1), ("q1", "d1", 0)],
+            {"unknown": "drop"},
+            "of 2 judgments, the labels of 1 are not among the rows and the grades of 1 are below `min_grade`, 1",
+        ),
+    ],
+)
+def test_judgments_that_give_no_positive_warn(
+    tmp_path: Path, grades: list[tuple[str, str, int]], options: dict[str, Any], message: str
+) -> None:
+    lines = [f"{query}\t{document}\t{grade}\n" for query, document, grade in grades]
+    (tmp_path / "a.tsv").write_text(f"query-id\tcorpus-id\tscore\n{''.join(lines)}")
+    qrels = io.read_qrels(tmp_path / "a.tsv")
+    with pytest.warns(errors.NegmineWarning, match="No query has a positive") as caught:
+        positives = qrels.positives(query_ids=["q1", "q2"], document_ids=["d1", "d2"], **options)
+    assert message in str(caught[0].message)
+    assert caught[0].filename == __file__
+    assert len(positives.items) == 0
+    mapping: dict[str, dict[str, int]] = {}
+    for query, document, grade in grades:
+        mapping.setdefault(query, {})[document] = grade
+    if mapping and "unknown" not in options:
+        with pytest.warns(errors.NegmineWarning, match="No query has a positive") as caught:
+            Positives.from_qrels(mapping, query_ids=["q1", "q2"], document_ids=["d1", "d2"], **options)
+        assert message in str(caught[0].message)
+        assert caught[0].filename == __file__
+
+
+def test_a_folder_without_a_positive_warns(tmp_path: Path) -> None:
+    root = beir_folder(tmp_path, tables=False)
+    (root / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n")
+    with pytest.warns(errors.NegmineWarning, match="No query has a positive: there are no judgments"):
+        assert len(io.read_beir(root, split="train").positives()) == 0
+
+
+def test_judgments_that_are_dropped_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("q1\td1\t1\nq1\td7\t1\nq8\td1\t1\nq2\td2\t0\n")
+    (tmp_path / "a.run").write_text("q1 Q0 d7 1 3.0 x\nq1 Q0 d1 2 2.0 x\nq1 Q0 d2 3 1.0 x\n")
+    rows = {"query_ids": ["q1", "q2"], "document_ids": ["d1", "d2"]}
+    qrels, run = io.read_qrels(tmp_path / "a.tsv"), io.read_run(tmp_path / "a.run")
+    for read in (qrels.positives, qrels.lists, run.lists):
+        with pytest.raises(errors.NegmineValueError, match=r"'(d7|q8)', which is unknown"):
+            read(**rows)
+        with pytest.raises(errors.NegmineValueError, match="`unknown` must be one of"):
+            read(**rows, unknown="skip")
+    positives = qrels.positives(**rows, unknown="drop")
+    assert positives.unknown_judgments == 2
+    judged = qrels.lists(**rows, unknown="drop")
+    assert [judged[row].tolist() for row in range(2)] == [[0], [1]]
+    assert judged.unknown_judgments == 2
+    found = run.lists(**rows, unknown="drop")
+    assert (found[0].tolist(), found.unknown_judgments) == ([0, 1], 1)
+    # The depth is that of the run, whatever is dropped.
+    assert run.lists(**rows, depth=2, unknown="drop")[0].tolist() == [0]
+    corpus = np.eye(2, dtype=np.float32)
+    negatives = mine(corpus, corpus, positives, num_negatives=1)
+    assert negatives.report.unknown_judgments == 2
+    assert "judgments of unknown labels dropped: 2" in str(negatives.report)
+    negatives.save(tmp_path / "a.npz")
+    assert HardNegatives.load(tmp_path / "a.npz").report == negatives.report
+    assert mine_to(tmp_path / "job", corpus, corpus, positives, num_negatives=1).report["unknown_judgments"] == 2
+
+
 def test_labels_of_qrels_read_as_rows_where_rows_are_integers(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("query-id\tcorpus-id\tscore\n0\t2\t1\n1\t0\t1\n")
     qrels = io.read_qrels(tmp_path / "a.tsv")
@@ -83,7 +165,7 @@ def test_labels_that_do_not_read_as_an_integer_are_refused(label: str, part: str
 @pytest.mark.parametrize(
     ("name", "text", "part"),
     [
-        ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", "got 2"),
+        ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\n", "3 fields in every line; line 2"),
         ("a.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tx\n", "'x'"),
         ("a.tsv", "query-id corpus-id\n", "3 fields"),
         ("a.txt", "q1 0 d1 1\nq1 0 d1\n", "line 2"),
@@ -91,7 +173,7 @@ def test_labels_that_do_not_read_as_an_integer_are_refused(label: str, part: str
         ("a.csv", "q1,d1,1\n", "must end in one of"),
         # A first line with a wrong grade is no header, which would be passed over.
         ("a.tsv", "q1\td1\t1.5\nq1\td2\t1\n", "'1.5'"),
-        ("a.tsv", "q1\td1\tnan\n", "null at row 0"),
+        ("a.tsv", "q1\td1\tnan\n", "'nan'"),
         ("a.tsv", f"q1\td1\t{2**70}\n", str(2**70)),
         ("a.tsv", b"query-id\tcorpus-id\tscore\nq\xff\td1\t1\n", "UTF"),
     ],
@@ -166,7 +248,7 @@ def test_a_folder_is_read_by_split(tmp_path: Path, *, tables: bool) -> None:
         (None, {"split": "train", "embeddings": "big"}, "`embeddings` must be one that"),
         ("second", {"split": "train"}, "`embeddings` must say which to read"),
         ("short", {"split": "train"}, "`embeddings` must have a row per text"),
-        ("half", {"split": "train"}, "`embeddings` must be there for both sides"),
+        ("half", {"split": "train"}, "`embeddings` must exist for both sides"),
         ("corpus", {"split": "train"}, "`folder` must hold corpus.jsonl"),
         ("qrels", {"split": "train"}, "`folder` must hold qrels"),
     ],

@@ -55,7 +55,7 @@ def test_labels_may_be_integers_or_missing(tmp_path: Path) -> None:
 
 
 def test_a_line_longer_than_a_block_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negmine.io.texts.BLOCK_BYTES", 1024)
+    monkeypatch.setattr("negmine.io.jsonl.BLOCK_BYTES", 1024)
     (tmp_path / "a.jsonl").write_text(json.dumps({"_id": "1", "text": "x" * 100_000}) + "\n")
     assert len(io.read_texts(tmp_path / "a.jsonl").texts[0].as_py()) == 100_000
 
@@ -66,13 +66,13 @@ def test_a_line_longer_than_a_block_is_read(tmp_path: Path, monkeypatch: pytest.
         ('{"_id": "1", "text"', {}, errors.NegmineValueError, ["one JSON object per line"]),
         ("[1]\n", {}, errors.NegmineValueError, ["one JSON object per line"]),
         ('{"_id": "1"}\n', {}, errors.NegmineValueError, ["no 'text'"]),
-        ('{"_id": "1", "text": "a"}\n{"_id": "2"}\n', {}, errors.NegmineValueError, ["'text' has none at row 1"]),
+        ('{"_id": "1", "text": "a"}\n{"_id": "2"}\n', {}, errors.NegmineValueError, ["'text'", "has a null at row 1"]),
         ('{"_id": "1", "text": "a"}\n{"text": "b"}\n', {}, errors.NegmineValueError, ["label every row", "row 1"]),
         ('{"_id": "1", "text": "a"}\n{"_id": "1", "text": "b"}\n', {}, errors.NegmineValueError, ["unique", "'1'"]),
         ('{"_id": "1", "text": "a"}\n', {"id_name": "x"}, errors.NegmineValueError, ["no 'x'"]),
         ('{"_id": "1", "text": 3}\n', {}, errors.NegmineTypeError, ["must hold strings"]),
         ('{"_id": "1", "text": "a"}\n{"_id": 2, "text": "b"}\n', {}, errors.NegmineTypeError, ["all strings"]),
-        ('{"_id": "1", "text": ["a"]}\n', {}, errors.NegmineValueError, ["one JSON object per line"]),
+        ('{"_id": "1", "text": ["a"]}\n', {}, errors.NegmineTypeError, ["strings under 'text'; line 1"]),
         (b'{"_id": "1", "text": "\xff\xfe"}\n', {}, errors.NegmineValueError, ["UTF-8"]),
     ],
 )

@@ -196,7 +196,7 @@ def save(name: str) -> Callable[[Path], Path]:
         ("a.parquet|null row", {}, errors.NegmineValueError, ["every row", "row 1"]),
         ("a.parquet|null value", {}, errors.NegmineValueError, ["every value", "1 nulls"]),
         ("a.parquet|no column", {}, errors.NegmineValueError, ["`name` must say which", "none"]),
-        ("a.parquet|no column", {"name": "n"}, errors.NegmineTypeError, ["fixed-size lists", "'n' is int64"]),
+        ("a.parquet|no column", {"name": "n"}, errors.NegmineTypeError, ["fixed-size lists", "'n'", "is int64"]),
         ("a.parquet|two columns", {}, errors.NegmineValueError, ["`name` must say which", "'a', 'b'"]),
         ("a.parquet|two columns", {"name": "c"}, errors.NegmineValueError, ["'c'", "'a', 'b'"]),
         ("a.parquet|ids", {"id_name": "x"}, errors.NegmineValueError, ["a column 'x'", "'emb', 'same'"]),
@@ -237,7 +237,7 @@ except errors.MissingExtraError as error:
     [
         ("pyarrow", "io.read_embeddings({folder!r} + '/a.parquet')"),
         ("pyarrow", "io.read_texts({folder!r} + '/a.jsonl')"),
-        ("pyarrow", "io.read_qrels({folder!r} + '/a.tsv')"),
+        ("pyarrow", "io.read_texts({folder!r} + '/a.tsv')"),
         ("safetensors", "io.read_embeddings({folder!r} + '/a.safetensors')"),
         ("ml_dtypes", "io.read_embeddings({folder!r} + '/a.safetensors')"),
     ],

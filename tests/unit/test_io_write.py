@@ -28,7 +28,7 @@ class Problem:
     negatives: HardNegatives
     mined: io.MinedRows
     queries: io.Texts
-    corpus: io.Texts
+    documents: io.Texts
     lists: list[list[int]]
 
 
@@ -152,7 +152,7 @@ def test_negatives_without_their_pool_need_what_it_knew(tmp_path: Path) -> None:
     with pytest.raises(errors.NegmineValueError, match="`document_ids` must be given"):
         io.MinedRows.from_negatives(loaded, positives=positives)
     again = io.MinedRows.from_negatives(
-        loaded, positives=positives, document_ids=made.corpus.ids, query_ids=made.queries.ids
+        loaded, positives=positives, document_ids=made.documents.ids, query_ids=made.queries.ids
     )
     assert_same(next(again.batches()), next(made.mined.batches()))
 
@@ -207,7 +207,7 @@ def test_mined_negatives_that_lack_something_are_refused(tmp_path: Path) -> None
     for changed, part in (
         (whole.drop_columns(["negative_scores"]), "has no 'negative_scores'"),
         (whole.append_column("reason", words), "has 2 'reason'"),
-        (whole.set_column(reason, "reason", words), "reasons and sources that negmine knows; got 'tired'"),
+        (whole.set_column(reason, "reason", words), "has 'tired'"),
         (whole.set_column(scores, "negative_scores", whole["positive_scores"]), "list<element: float>"),
         (whole.set_column(ids, whole.schema.field(ids), short), "as long as those in 'negative_indices'"),
         (
@@ -339,7 +339,7 @@ def test_training_rows(
     for seed in range(5):
         made = problem(n_queries=6, seed=seed)
         path = tmp_path / f"a{seed}{suffix}"
-        sides = {"queries": made.queries, "corpus": made.corpus} if texts else {}
+        sides = {"queries": made.queries, "documents": made.documents} if texts else {}
         written = io.write_training_rows(made.mined, path, format=form, scores=scores, **sides)
         wanted = plain_rows(made, form, scores=scores, texts=texts)
         assert read_rows(path) == wanted
@@ -372,11 +372,14 @@ def test_each_positive_gets_its_own_negatives(tmp_path: Path) -> None:
 
 def test_texts_of_other_sets_are_refused(tmp_path: Path) -> None:
     made = problem()
-    shuffled = io.Texts(made.corpus.ids[::-1].copy(), made.corpus.texts, None)
-    short = made.corpus.take(np.arange(3))
-    for corpus, part in ((shuffled, "`corpus` must be the texts of what was mined"), (short, "a text for every row")):
+    shuffled = io.Texts(made.documents.ids[::-1].copy(), made.documents.texts, None)
+    short = made.documents.take(np.arange(3))
+    for documents, part in (
+        (shuffled, "`documents` must be the texts of what was mined"),
+        (short, "a text for every row"),
+    ):
         with pytest.raises(errors.NegmineValueError) as caught:
-            io.write_training_rows(made.mined, tmp_path / "a.parquet", format="triplet", corpus=corpus)
+            io.write_training_rows(made.mined, tmp_path / "a.parquet", format="triplet", documents=documents)
         assert part in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -388,7 +391,7 @@ def test_texts_of_other_sets_are_refused(tmp_path: Path) -> None:
         ({"path": "a.csv"}, errors.NegmineValueError, "`path` must end in .parquet or .jsonl"),
         ({"format": "tevatron"}, errors.NegmineValueError, "`path` must end in .jsonl for 'tevatron'"),
         ({"format": "tevatron", "path": "a.jsonl"}, errors.NegmineValueError, "`queries` must hold texts"),
-        ({"corpus": ["a"]}, errors.NegmineTypeError, "`corpus` must be Texts; got list"),
+        ({"documents": ["a"]}, errors.NegmineTypeError, "`documents` must be Texts; got list"),
         ({"anchor_name": "negative"}, errors.NegmineValueError, "`anchor_name` must differ"),
         ({"format": "n-tuple", "positive_name": "negative_3"}, errors.NegmineValueError, "`positive_name` must differ"),
         ({"positive_name": "anchor"}, errors.NegmineValueError, "`positive_name` must differ from `anchor_name`"),

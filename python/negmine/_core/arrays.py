@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ __all__ = [
     "Rows",
     "as_array",
     "as_float64s",
+    "as_grades",
     "as_ids",
     "as_int64s",
     "as_labels",
@@ -26,6 +28,8 @@ __all__ = [
     "describe_kind",
     "find_labels",
     "public_scores",
+    "refuse_surrogates",
+    "refuse_unordered",
 ]
 
 #: Labels of rows: int64 or str.
@@ -35,6 +39,9 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
 
+
+#: Characters that are looked at together for surrogates: 16 MiB.
+CODES_AT_ONCE = 1 << 22
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
@@ -187,6 +194,8 @@ def _from_arrow(
 ) -> tuple[npt.NDArray[Any], str]:
     if isinstance(value, arrow.ChunkedArray):
         value = value.combine_chunks()
+    tensor = isinstance(value.type, arrow.FixedShapeTensorType) and len(value.type.shape) == 1
+    value = value.storage if tensor else value
     kinds = arrow.types
     numbers = kinds.is_fixed_size_list(value.type) and (
         kinds.is_floating(value.type.value_type) or kinds.is_integer(value.type.value_type)
@@ -207,10 +216,28 @@ def as_numpy(value: object, argument: str) -> npt.NDArray[Any]:
     return as_rows(value, argument).values()
 
 
+def refuse_unordered(value: object, argument: str) -> None:
+    """Refuse what has no order that rows could follow: sets, and dictionaries, whose keys or values may be meant."""
+    # The keys of a dictionary are in order, though they are a `Set` as well.
+    if isinstance(value, Mapping) or (isinstance(value, Set) and not isinstance(value, KeysView | ItemsView)):
+        instead = "`.keys()` or `.values()` of it" if isinstance(value, Mapping) else "`sorted(...)` of it"
+        raise NegmineTypeError(f"`{argument}` must be a list or an array; got {type(value).__name__}. Give {instead}.")
+
+
+def _as_sequence(value: object, argument: str) -> object:
+    """Read an iterable that is not a sequence, such as a generator or the keys of a dictionary, into a list."""
+    if isinstance(value, str | bytes):
+        raise NegmineTypeError(f"`{argument}` must be a list or an array; got {value!r}.")
+    refuse_unordered(value, argument)
+    known = ("__array__", "__array_interface__", "__getitem__")
+    return list(value) if isinstance(value, Iterable) and not any(hasattr(value, name) for name in known) else value
+
+
 def as_array(value: object, argument: str) -> npt.NDArray[Any]:
-    """Read a list or an array of anything, as long as NumPy loses nothing by it."""
+    """Read a list, an array or an iterable of anything, as long as NumPy loses nothing by it."""
     if isinstance(value, np.ma.MaskedArray):
         raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
+    value = _as_sequence(value, argument)
     kinds = set(map(type, value)) if isinstance(value, list | tuple) else set()
     if len({issubclass(kind, str) for kind in kinds}) > 1:
         raise NegmineTypeError(f"`{argument}` must be all strings or none; got a mixture.")
@@ -258,10 +285,50 @@ def as_labels(value: object, argument: str) -> Ids:
     if read.dtype.kind in "OT":
         read = as_array(read.tolist(), argument)
     if read.dtype.kind == "U" and read.size:
+        refuse_surrogates(read, argument)
         return read
     if read.dtype.kind not in "iu" and read.size:
         raise NegmineTypeError(f"`{argument}` must hold integers or strings; got {describe_kind(read)}.")
     return as_int64s(read, argument)
+
+
+def refuse_surrogates(strings: Iterable[object], argument: str, row: Callable[[int], int] = int) -> None:
+    """Refuse strings with a lone surrogate, which no file and no digest can hold.
+
+    Parameters
+    ----------
+    strings : iterable
+        What is not a string is passed over.
+    argument : str
+        The name that errors use.
+    row : callable
+        Gives the row of an entry, by its place.
+    """
+    if isinstance(strings, np.ndarray) and strings.dtype.kind == "U":
+        bad = _find_surrogate(strings)
+        candidates: Iterable[tuple[int, object]] = () if bad is None else [(bad, strings[bad].item())]
+    else:
+        candidates = enumerate(strings)
+    for place, string in candidates:
+        if isinstance(string, str) and not string.isascii():
+            try:
+                string.encode()
+            except UnicodeEncodeError:
+                raise NegmineValueError(
+                    f"`{argument}` must hold Unicode text; got {string!r} at row {row(place)}, with a lone surrogate."
+                ) from None
+
+
+def _find_surrogate(array: npt.NDArray[Any]) -> int | None:
+    """Find the first string of a one-dimensional array that has a surrogate, some rows at a time."""
+    width = array.dtype.itemsize // 4
+    step = max(1, CODES_AT_ONCE // max(width, 1))
+    for begin in range(0, len(array) if width else 0, step):
+        rows = np.ascontiguousarray(array[begin : begin + step]).astype(f"=U{width}", copy=False)
+        found = ((rows.view(np.uint32).reshape(-1, width) & 0xFFFFF800) == 0xD800).any(axis=1)
+        if found.any():
+            return begin + int(found.argmax())
+    return None
 
 
 def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
@@ -289,6 +356,24 @@ def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray
 def _without_objects(read: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
     """Read an array of Python objects, as tables often hold numbers, by what the objects are."""
     return as_array(read.tolist(), argument) if read.dtype.kind == "O" else read
+
+
+def as_grades(
+    value: object, argument: str, n: int | None = None, *, place: Callable[[int], str] = "at row {}".format
+) -> npt.NDArray[np.int64]:
+    """Read a one-dimensional array of integers, or of floats that are whole numbers, as tables often hold grades.
+
+    ``place`` names the position of an entry that is neither.
+    """
+    read = _without_objects(as_array(value, argument), argument)
+    if read.dtype.kind != "f":
+        return as_int64s(read, argument, n)
+    # 2**63 is the first float beyond int64.
+    bad = ~((read == np.trunc(read)) & (np.abs(read) < 2.0**63))
+    if bad.any():
+        entry = int(bad.ravel().argmax())
+        raise NegmineValueError(f"`{argument}` must hold whole numbers; got {read.ravel()[entry]} {place(entry)}.")
+    return as_int64s(read.astype(np.int64), argument, n)
 
 
 def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:

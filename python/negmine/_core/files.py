@@ -26,6 +26,7 @@ __all__ = [
     "is_leftover",
     "open_file",
     "sha256",
+    "suffix_of",
     "sync_folder",
     "write_text",
 ]
@@ -79,6 +80,12 @@ def sha256(path: Path) -> str:
     """Hash the content of a file."""
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def suffix_of(path: Path) -> str:
+    """Give the suffix of a file in lower case, with the one before ``.gz``: ``.jsonl.gz`` for ``A.JSONL.gz``."""
+    last = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + last if last == ".gz" else last
 
 
 def check_target(path: Path) -> None:

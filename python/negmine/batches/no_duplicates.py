@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import formats
-from negmine._core.arrays import Ids, as_array, as_labels, describe_kind
+from negmine._core.arrays import Ids, as_array, as_labels, describe_kind, refuse_surrogates
 from negmine._core.digests import digest
 from negmine._core.options import (
     check_choice,
@@ -324,6 +324,8 @@ def _table(value: object, argument: str, n: int) -> Ids:
         raise NegmineValueError(
             f"`{argument}` must have shape ({n},) or ({n}, k), as there are {n} anchors; got shape {read.shape}."
         )
+    if read.dtype.kind == "U":
+        refuse_surrogates(read.ravel(), argument, lambda place: place // max(read[:1].size, 1))
     return as_labels(read.ravel(), argument).reshape(n, -1 if n else 0)
 
 

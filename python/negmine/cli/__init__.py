@@ -1,4 +1,4 @@
-"""The command line: ``negmine mine``, ``merge``, ``cluster``, ``audit``, ``demo`` and ``info``.
+"""The command line: ``negmine`` with ``mine``, ``merge``, ``cluster``, ``dedup``, ``evaluate``, ``verify`` and others.
 
 Progress and errors go to stderr, results to stdout or to files. Exit codes: 0, 1 where the work failed, 2 where the
 arguments are wrong, 130 after Ctrl-C.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -9,8 +10,8 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import audit, cluster, dedup, demo, info, merge, mine
-from negmine.cli.errors import ArgumentError
+from negmine.cli import cluster, dedup, demo, evaluate, info, merge, mine, verify
+from negmine.cli.errors import ArgumentError, OptionNames
 from negmine.errors import NegmineError, NegmineWarning
 
 __all__ = ["app", "run"]
@@ -26,9 +27,10 @@ app = typer.Typer(
 app.command("mine")(mine.command)
 app.command("merge")(merge.command)
 app.command("cluster")(cluster.command)
-app.command("audit")(audit.command)
 app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
+app.command("evaluate")(evaluate.command)
+app.command("verify")(verify.command)
 app.command("info")(info.command)
 
 INTERRUPTED = 130
@@ -49,32 +51,50 @@ def _common(
     """Exact, certified mining of hard negatives."""
 
 
+#: Set to see where an unexpected error comes from.
+TRACEBACK = "NEGMINE_TRACEBACK"
+
+
 def run(arguments: list[str]) -> int:
     """Run a command and say how it ended."""
+    names = _option_names(arguments)
+
+    def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+        sys.stderr.write(f"negmine: warning: {names.rewrite(str(message))}\n")
+
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         warnings.simplefilter("always", NegmineWarning)
-        return _run(arguments)
+        return _run(arguments, names)
 
 
-def _run(arguments: list[str]) -> int:
+def _option_names(arguments: list[str]) -> OptionNames:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    command = next((argument for argument in arguments if argument in commands), "")
+    return OptionNames(command, commands[command].params if command else [])
+
+
+def _run(arguments: list[str], names: OptionNames) -> int:
     try:
-        # typer says usage errors in a box of several lines where it is not told to leave them to the caller.
+        # By default typer writes usage errors in a box of several lines.
         code = app(arguments, prog_name="negmine", standalone_mode=False)
     except ArgumentError as error:
-        return _failed(str(error), 2)
+        return _failed(names.rewrite(str(error)), 2)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except typer.Exit as exit_:
         code = exit_.exit_code
     except NegmineError as error:
-        return _failed(str(error), 1)
+        return _failed(names.rewrite(str(error)), 1)
     except (OSError, MemoryError) as error:
         return _failed(f"{type(error).__name__}: {error}", 1)
     except Exception as error:
         message = getattr(error, "format_message", None)  # typer's own errors, whose classes moved between versions
         if message is None:
-            raise
+            if os.environ.get(TRACEBACK):
+                raise
+            kind = type(error).__name__
+            return _failed(f"unexpected {kind}: {error}; please report it, with what {TRACEBACK}=1 shows", 1)
         return _failed(message() or "no command was given", int(getattr(error, "exit_code", 2)))
     if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this code
         return _failed("stopped; what a job has finished is kept, and --resume goes on", INTERRUPTED)
@@ -84,7 +104,3 @@ def _run(arguments: list[str]) -> int:
 def _failed(message: str, code: int) -> int:
     sys.stderr.write(f"negmine: error: {' '.join(message.split())}\n")
     return code
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"negmine: warning: {message}\n")

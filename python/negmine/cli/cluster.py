@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from negmine import io
 from negmine._core import files
 from negmine._core.arrays import Ids
 from negmine._core.calls import Progress, resolve_num_threads
 from negmine._core.extras import require
 from negmine._core.options import check_choice, check_seed
 from negmine.cli.errors import ArgumentError, arguments, check_out
-from negmine.cli.output import Json, counted, put
+from negmine.cli.output import Force, Json, Threads, counted, put
 from negmine.cli.progress import shown
 from negmine.clustering.clusters import METRICS, QUALITIES, Clusters, balanced_clusters, kmeans
 from negmine.io import row_groups, tables
+from negmine.io.embeddings import load_embeddings
 
 __all__ = ["command"]
 
@@ -31,7 +31,7 @@ SUFFIXES = (".npy", ".npz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class _Options:
     """Which clusters; options that only the other method has must not be given."""
 
     method: str
@@ -47,7 +47,9 @@ class _Wanted:
         for name in others:
             if getattr(self, name) is not None:
                 flag = name.replace("_", "-")
-                raise ArgumentError(f"`--{flag}` must not be given with `--method {self.method}`, which has no such.")
+                raise ArgumentError(
+                    f"`--{flag}` must not be given with `--method {self.method}`, which does not have it."
+                )
         if (self.cluster_size is None) == (self.n_clusters is None):
             sizes = "`--n-clusters`" if self.method == "kmeans" else "`--cluster-size` or `--n-clusters`, and only one,"
             raise ArgumentError(f"{sizes} must be given; got {'neither' if self.n_clusters is None else 'both'}.")
@@ -88,7 +90,8 @@ def command(
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Column of labels in tables of embeddings.")] = None,
-    num_threads: Annotated[int | None, typer.Option(help="Threads. Default: all that there are.")] = None,
+    num_threads: Threads = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Put rows that are alike into clusters.
@@ -96,8 +99,8 @@ def command(
     negmine cluster corpus.npy --cluster-size 32 --out clusters.parquet
     """
     with arguments():
-        check_out(out, SUFFIXES)
-        wanted = _Wanted(
+        check_out(out, SUFFIXES, force=force)
+        options = _Options(
             method=method,
             cluster_size=cluster_size,
             n_clusters=n_clusters,
@@ -106,10 +109,10 @@ def command(
             max_iterations=max_iterations,
         )
         start, threads = check_seed(seed), resolve_num_threads(num_threads)
-    read = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+    read = load_embeddings(embeddings, "embeddings", name=embedding_name, id_name=id_name)
     started = time.perf_counter()
     with shown("clustering", len(read), "rows") as progress:
-        found = wanted.find(read.rows, start, threads, progress)
+        found = options.find(read.rows, start, threads, progress)
     seconds = time.perf_counter() - started
     _write(found, read.ids, out)
     sizes = found.sizes
@@ -138,9 +141,9 @@ def command(
 
 
 def _write(found: Clusters, ids: Ids | None, out: Path) -> None:
-    if out.suffix == ".npz":
+    if files.suffix_of(out) == ".npz":
         found.save(out)
-    elif out.suffix == ".npy":
+    elif files.suffix_of(out) == ".npy":
         with files.atomic_file(out) as temporary, temporary.open("wb") as file:
             np.save(file, found.labels)
     else:

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from negmine import io
 from negmine._core import files
 from negmine._core.extras import require
 from negmine.cli.errors import ArgumentError, arguments, check_out
-from negmine.cli.output import Json, counted, put
+from negmine.cli.output import Force, Json, Threads, counted, put
 from negmine.io import tables
+from negmine.io.embeddings import load_embeddings
+from negmine.io.texts import load_texts
 from negmine.sketches.duplicates import NearDuplicates, near_duplicates
 
 __all__ = ["command"]
@@ -39,7 +40,8 @@ def command(
     text_name: Annotated[str, typer.Option(help="Key or column of the texts.")] = "text",
     embedding_name: Annotated[str | None, typer.Option(help="Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, typer.Option(help="Key or column of the labels.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Default: every usable core.")] = None,
+    num_threads: Threads = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Group near-duplicate texts or embeddings; the keys are what the miner's groups take."""
@@ -47,13 +49,13 @@ def command(
         got = "neither" if texts is None else "both"
         raise ArgumentError(f"`--texts` or `--embeddings` must be given, and only one of them; got {got}.")
     if out is not None:
-        check_out(out, SUFFIXES)
+        check_out(out, SUFFIXES, force=force)
     rows: dict[str, Any]
     if texts is not None:
-        read = io.read_texts(texts, id_name=id_name, text_name=text_name, argument="texts")
+        read = load_texts(texts, "texts", id_name=id_name, text_name=text_name)
         ids, rows = read.ids, {"texts": read.joined().to_pylist()}
     else:
-        found_embeddings = io.read_embeddings(embeddings, name=embedding_name, id_name=id_name, argument="embeddings")
+        found_embeddings = load_embeddings(embeddings, "embeddings", name=embedding_name, id_name=id_name)
         ids = np.arange(len(found_embeddings)) if found_embeddings.ids is None else found_embeddings.ids
         rows = {"embeddings": found_embeddings.rows}
     options: dict[str, Any] = {
@@ -64,14 +66,14 @@ def command(
         "seed": seed,
     }
     with arguments():
-        found = near_duplicates(**rows, **options, num_threads=threads)
+        found = near_duplicates(**rows, **options, num_threads=num_threads)
     if out is not None:
         _write(out, found, ids)
     _say(found, out, json=json)
 
 
 def _write(out: Path, found: NearDuplicates, ids: Any) -> None:  # noqa: ANN401 (labels of either kind)
-    if out.suffix == ".npy":
+    if files.suffix_of(out) == ".npy":
         with files.atomic_file(out) as temporary, temporary.open("wb") as file:
             np.save(file, found.groups)
         return

@@ -11,34 +11,31 @@ from rich.console import Console
 from negmine import io
 from negmine._core.calls import resolve_num_threads
 from negmine.cli.errors import arguments, check_out
-from negmine.cli.output import Json, put
+from negmine.cli.output import Force, Json, Threads, put
 from negmine.demo import run
 
 __all__ = ["command"]
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Where the mined negatives go, as Parquet.")] = Path("negmine-demo.parquet"),
-    num_threads: Annotated[int | None, typer.Option(help="Threads. Default: all that there are.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the mined negatives, as Parquet. Default: none.")] = None,
+    num_threads: Threads = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
-    """Mine dictionary definitions, and count how many naive negatives are right answers that nobody labeled."""
-    check_out(out, (".parquet",))
+    """Mine dictionary definitions, and count how many naive negatives are right answers without a label."""
+    if out is not None:
+        check_out(out, (".parquet",), force=force)
     with arguments():
         threads = resolve_num_threads(num_threads)
     report = run.run(num_threads=threads)
-    rows = io.MinedRows.from_negatives(
-        report.negatives,
-        query_ids=report.demo.lemmas,
-        document_ids=report.demo.names,
-        miner=report.rules[-1].miner,
-        provenance={"metric": "cosine"},
-    )
-    written = io.write_negatives(rows, out)
+    if out is not None:
+        _write(report, out)
     if not json:
         console = Console(highlight=False)
         run.render(report, console)
-        console.print(f"The negatives under all rules are in [bold]{written.path}[/bold].")
+        where = "`--out negatives.parquet` writes" if out is None else f"[bold]{out}[/bold] holds"
+        console.print(f"{where} the negatives under all rules.")
         return
     rules = [
         {
@@ -57,6 +54,17 @@ def command(
         "rules": rules,
         "seconds": report.seconds,
         "num_threads": report.num_threads,
-        "out": written.path,
+        "out": out,
     }
     put(result, "", as_json=True)
+
+
+def _write(report: run.DemoReport, out: Path) -> None:
+    rows = io.MinedRows.from_negatives(
+        report.negatives,
+        query_ids=report.demo.lemmas,
+        document_ids=report.demo.names,
+        miner=report.rules[-1].miner,
+        provenance={"metric": "cosine"},
+    )
+    io.write_negatives(rows, out)

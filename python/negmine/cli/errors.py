@@ -1,14 +1,36 @@
-"""What is wrong with the command line, as opposed to the work."""
+"""What is wrong with the command line, as opposed to the work, and messages that name options."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from negmine._core import files
 from negmine.errors import NegmineError
 
-__all__ = ["ArgumentError", "arguments", "check_out"]
+__all__ = ["ArgumentError", "OptionNames", "arguments", "check_out"]
+
+#: What messages call labels that no option gives directly.
+_LABELS = {"query_ids": "the labels of the queries", "document_ids": "the labels of the documents"}
+
+#: What arguments of the library are on the command line, where they have another name there.
+ALIASES: dict[str, dict[str, str]] = {
+    "mine": {
+        "folder": "`--job`",
+        "path": "`--out`",
+        "name": "`--embedding-name`",
+        "documents": "`--document-texts`",
+        "ids": _LABELS["document_ids"],
+        **_LABELS,
+    },
+    "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
+    "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
+    "evaluate": {"path": "`ANSWER`", **_LABELS},
+    "verify": {"path": "`ANSWER`", "negatives": "`ANSWER`", "name": "`--embedding-name`"},
+}
 
 
 class ArgumentError(Exception):
@@ -16,17 +38,74 @@ class ArgumentError(Exception):
 
 
 @contextlib.contextmanager
-def arguments() -> Iterator[None]:
-    """Take errors of the library for errors of the command line."""
+def arguments(*names: str) -> Iterator[None]:
+    """Take errors of the library for errors of the command line.
+
+    Parameters
+    ----------
+    *names : str
+        Only errors about these arguments. Default: all errors.
+    """
     try:
         yield
     except NegmineError as error:
+        if names and not str(error).startswith(tuple(f"`{name}`" for name in names)):
+            raise
         raise ArgumentError(str(error)) from error
 
 
-def check_out(out: Path, suffixes: Sequence[str]) -> None:
-    """Refuse a file that could not be written, before the work."""
-    if out.suffix not in suffixes:
+def check_out(out: Path, suffixes: Sequence[str], *, force: bool) -> None:
+    """Refuse a file that could not be written, or would be overwritten, before the work."""
+    if files.suffix_of(out) not in suffixes:
         raise ArgumentError(f"`--out` must end in {' or '.join(suffixes)}; got {out}.")
     if not out.resolve().parent.is_dir():
         raise ArgumentError(f"`--out` must lie in a folder that exists; got {out}.")
+    if out.is_dir():
+        raise ArgumentError(f"`--out` must be a file; got the folder {out}.")
+    if out.exists() and not force:
+        raise ArgumentError(f"`--out` must not exist, or `--force` must be given to overwrite it; got {out}.")
+
+
+class OptionNames:
+    """Rewrites messages of the library, which name its arguments, so that they name the options of a command.
+
+    Parameters
+    ----------
+    command : str
+        Name of the command.
+    parameters : sequence
+        Its parameters, as typer has them.
+    """
+
+    def __init__(self, command: str, parameters: Sequence[Any]) -> None:
+        options = {}
+        for parameter in parameters:
+            is_option = parameter.param_type_name == "option"
+            options[parameter.name] = f"`{parameter.opts[0] if is_option else parameter.name.upper()}`"
+        self._names: Mapping[str, str] = {**ALIASES.get(command, {}), **options}
+        self._flags = {options[parameter.name] for parameter in parameters if getattr(parameter, "is_flag", False)}
+
+    def rewrite(self, message: str) -> str:
+        """Put options in the place of arguments.
+
+        Parameters
+        ----------
+        message : str
+
+        Returns
+        -------
+        str
+        """
+
+        def option(found: re.Match[str]) -> str:
+            return self._names.get(found[1], found[0])
+
+        def assignment(found: re.Match[str]) -> str:
+            return f"{self._names[found[1]].strip('`')}=" if found[1] in self._names else found[0]
+
+        message = re.sub(r"(?<![\w`.])([a-z_]+)=(?=\S)", assignment, re.sub(r"`([a-z_]+)`", option, message))
+        for flag in self._flags:
+            message = message.replace(f"{flag} must be True", f"{flag} must be given")
+        for name in self._names.values():
+            message = message.replace(f"{name} must be None", f"{name} must not be given")
+        return message[:1].upper() + message[1:] if message.startswith("the labels") else message

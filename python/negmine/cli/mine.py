@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from negmine import io
+from negmine._core import files
 from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_epoch, check_integer
 from negmine.cli import sources
@@ -19,8 +20,8 @@ from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
 from negmine.data import fingerprint
-from negmine.errors import NegmineValueError
-from negmine.io.training import FORMATS
+from negmine.errors import NegmineError
+from negmine.io.training import FORMATS, LINES_ONLY
 from negmine.job import inputs, mine_to
 from negmine.mining import policies
 from negmine.mining.miner import HardNegativeMiner
@@ -51,6 +52,7 @@ class _Target:
     job: Path | None
     form: str | None
     with_scores: bool
+    force: bool
     resume: bool
     shard: tuple[int, int] | None
     tile_queries: int | None
@@ -75,9 +77,9 @@ class _Target:
         if self.form is None and self.job is not None:
             raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
         suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
-        if self.form in ("flagembedding", "tevatron"):
+        if self.form in LINES_ONLY:
             suffixes = (".jsonl",)
-        check_out(out, suffixes)
+        check_out(out, suffixes, force=self.force)
 
 
 def command(
@@ -100,7 +102,7 @@ def command(
         str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
     ] = None,
     query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
-    corpus_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
+    document_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
     embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
     min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
@@ -130,11 +132,12 @@ def command(
     out: Annotated[Path | None, _option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
     format: Annotated[str | None, _option(OUTPUT, f"Training rows: {', '.join(FORMATS)}.")] = None,
     scores: Annotated[bool, _option(OUTPUT, "Scores in training rows.", "--scores")] = False,
+    force: Annotated[bool, _option(OUTPUT, "Overwrite --out where it exists.", "--force")] = False,
     job: Annotated[Path | None, _option(JOB, "Folder of a job that survives being killed.")] = None,
     resume: Annotated[bool, _option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
     shard: Annotated[str | None, _option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
     tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time. Default: 8192.")] = None,
-    num_threads: Annotated[int | None, _option(MACHINE, "Threads. Default: all that there are.")] = None,
+    num_threads: Annotated[int | None, _option(MACHINE, "Threads. Default: every usable core.")] = None,
     memory_limit: Annotated[str | None, _option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
     json: Json = False,
 ) -> None:
@@ -148,6 +151,7 @@ def command(
             job=job,
             form=format,
             with_scores=scores,
+            force=force,
             resume=resume,
             shard=_shard(shard),
             tile_queries=tile_queries,
@@ -160,7 +164,7 @@ def command(
             corpus=corpus,
             positives=positives,
             query_texts=query_texts,
-            corpus_texts=corpus_texts,
+            document_texts=document_texts,
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,
@@ -184,8 +188,13 @@ def command(
             seed=seed,
         )
         check_choice(metric, "metric", METRICS)
-        if job is not None:
-            inputs.refuse_limit(miner)
+        if job is not None and limit_per_document is not None:
+            raise ArgumentError(
+                "`--limit-per-document` must not be given with `--job`: it looks at all queries at once, and a tile "
+                "does not."
+            )
+        if format in LINES_ONLY:
+            source.check_texts(format)
         if target.tile_queries is not None:
             inputs.check_tile(target.tile_queries, miner)
         options = {
@@ -197,16 +206,26 @@ def command(
         }
     task = sources.read(source)
     result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
+    if unknown == "drop":
+        n = task.positives.unknown_judgments
+        lines.append(f"  {n:,} of {counted(task.n_judgments, 'judgment')} dropped: labels that are not among the rows")
+        if exclude is not None:
+            lines.append(f"  {task.n_unknown_excluded:,} entries of --exclude dropped likewise")
     if task.n_copies:
         lines.append(f"  {counted(task.n_copies, 'document')} share a text with another; copies of a positive are out")
-    put({**result, "n_same_text": task.n_copies}, "\n".join(lines), as_json=json)
+    judgments = {
+        "n_judgments": task.n_judgments,
+        "unknown_judgments": task.positives.unknown_judgments,
+        "unknown_excluded": task.n_unknown_excluded,
+    }
+    put({**result, **judgments, "n_same_text": task.n_copies}, "\n".join(lines), as_json=json)
 
 
 def _mine(
     task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
 ) -> tuple[dict[str, Any], list[str]]:
     """Mine in one go."""
-    assert target.out is not None  # without a job there is a file
+    assert target.out is not None  # checked by _Target
     threads = options["num_threads"]
     mining = MiningTask.read(
         task.queries,
@@ -234,7 +253,7 @@ def _mine(
         miner=miner,
         provenance={"fingerprint": digest, "n_queries": mining.n_queries},
     )
-    if target.out.suffix == ".npz":
+    if files.suffix_of(target.out) == ".npz":
         negatives.save(target.out)
         written = io.Written(target.out, len(negatives))
     elif target.form is None:
@@ -251,7 +270,7 @@ def _mine(
     result = {"out": written.path, "n_written": written.n_rows, "n_dropped": written.n_dropped, **counts}
     pairs = mining.n_queries * len(source)
     lines = [
-        *_said(counts, written, target.form),
+        *_report_lines(counts, written, target.form),
         f"  {seconds:.2f} s for {pairs:,} pairs, {pairs / max(seconds, 1e-9) / 1e6:,.0f} million a second "
         f"on {counted(threads, 'thread')}, building the index included",
     ]
@@ -286,11 +305,12 @@ def _mine_job(
         "n_tiles_mined": done.n_mined,
         **done.report,
     }
-    lines = [str(done), *_said(done.report, io.Written(done.path, done.report["n_rows"]), None)]
+    what = str(done).replace("`tile_queries`", "`--tile-queries`")
+    lines = [what, *_report_lines(done.report, io.Written(done.path, done.report["n_rows"]), None)]
     if target.form is not None:
         written = _write_training_rows(done.rows(), task, target)
         result |= {"out": written.path, "n_written": written.n_rows, "n_dropped": written.n_dropped}
-        lines.append(_said_rows(written, target.form))
+        lines.append(_rows_line(written, target.form))
     return result, lines
 
 
@@ -300,24 +320,24 @@ def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.
         target.out,
         format=target.form,  # type: ignore[arg-type]
         queries=task.query_texts,
-        corpus=task.corpus_texts,
+        documents=task.document_texts,
         scores=target.with_scores,
     )
 
 
-def _said(counts: Any, written: io.Written, form: str | None) -> list[str]:  # noqa: ANN401 (a mapping from JSON)
+def _report_lines(counts: Any, written: io.Written, form: str | None) -> list[str]:  # noqa: ANN401 (a mapping from JSON)
     short = sum(counts["short"].values())
     reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in counts["short"].items())
     taken = [f"{line.replace('_', ' ')} {n:,}" for line, n in counts["documents"].items() if n and line != "rest"]
     return [
-        _said_rows(written, form),
+        _rows_line(written, form),
         f"  {counted(counts['n_negatives'], 'negative')} for {counted(counts['n_rows'], 'row')}"
         + (f"; {counted(short, 'row')} short: {reasons}" if short else ""),
         f"  documents that rules took out, over all rows: {', '.join(taken) or 'none'}",
     ]
 
 
-def _said_rows(written: io.Written, form: str | None) -> str:
+def _rows_line(written: io.Written, form: str | None) -> str:
     what = "row" if form is None else f"{form} row"
     dropped = f", {counted(written.n_dropped, 'mined row')} without a place there" if written.n_dropped else ""
     return f"{written.path}: {counted(written.n_rows, what)}{dropped}"
@@ -327,8 +347,10 @@ def _sampling(text: str) -> Sampling:
     """Read a policy as `--sampling` has it."""
     try:
         return policies.from_text(text)
-    except NegmineValueError as error:
-        raise ArgumentError(str(error).replace("`sampling`", "`--sampling`")) from None
+    except NegmineError as error:
+        # The fields of a policy are no options.
+        where = "" if str(error).startswith("`sampling`") else f"`--sampling {text}`: "
+        raise ArgumentError(f"{where}{error}") from None
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -345,5 +367,5 @@ def _bytes(text: str | None) -> int | None:
         return None
     found = re.fullmatch(r"(\d+)\s*([kmg]i?)?b?", text.strip().lower())
     if found is None:
-        raise NegmineValueError(f"`--memory-limit` must be a size such as 512MiB or 2GB; got {text!r}.")
+        raise ArgumentError(f"`--memory-limit` must be a size such as 512MiB or 2GB; got {text!r}.")
     return check_integer(int(found[1]) * _UNITS[found[2] or ""], "memory_limit", least=0, most=2**63 - 1)

@@ -8,10 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Json", "counted", "put"]
+__all__ = ["Force", "Json", "Threads", "counted", "put"]
 
 #: The option that every command has.
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
+
+#: Options of the commands that write a file, and of those that compute.
+Force = Annotated[bool, typer.Option("--force", help="Overwrite --out where it exists.")]
+Threads = Annotated[int | None, typer.Option("--num-threads", help="Threads. Default: every usable core.")]
 
 
 def put(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import io
+from negmine._core import files
 from negmine._core.arrays import Ids
-from negmine.cli.errors import ArgumentError
+from negmine._core.options import check_integer
+from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives
-from negmine.errors import NegmineError, NegmineValueError
+from negmine.errors import NegmineError, NegmineValueError, NegmineWarning
+from negmine.io.embeddings import load_embeddings
+from negmine.io.lines import compressed
+from negmine.io.qrels import load_qrels, load_run
 from negmine.io.tables import TABLE_SUFFIXES
+from negmine.io.texts import load_texts
 
-__all__ = ["Sources", "Task", "read"]
+__all__ = ["Sources", "Task", "read", "read_folder"]
 
 #: Suffixes of runs; other files are judgments.
-RUN_SUFFIXES = (".run", ".trec")
+RUN_SUFFIXES = compressed((".run", ".trec"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,7 @@ class Sources:
     corpus: Path | None
     positives: Path | None
     query_texts: Path | None
-    corpus_texts: Path | None
+    document_texts: Path | None
     embedding_name: str | None
     id_name: str | None
     exclude: Path | None
@@ -52,23 +59,35 @@ class Sources:
             if self.embeddings is not None:
                 raise ArgumentError(f"`--embeddings` must come with `--beir`; got {self.embeddings!r} alone.")
         else:
-            for name in ("positives", "query_texts", "corpus_texts", "id_name"):
+            for name in ("positives", "query_texts", "document_texts", "id_name"):
                 if getattr(self, name) is not None:
                     raise ArgumentError(f"`--{name.replace('_', '-')}` must not be given with `--beir`, which has it.")
-            if (self.queries is None) != (self.corpus is None):
-                raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
-        if self.id_name is not None and (self.query_texts is not None or self.corpus_texts is not None):
+        if self.id_name is not None and (self.query_texts is not None or self.document_texts is not None):
             raise ArgumentError("`--id-name` must not be given with files of texts, whose labels are taken.")
-        tables = [path for path in (self.queries, self.corpus) if path and path.suffix in TABLE_SUFFIXES]
+        tables = [path for path in (self.queries, self.corpus) if path and files.suffix_of(path) in TABLE_SUFFIXES]
         if self.id_name is not None and not tables:
             raise ArgumentError("`--id-name` must come with a table of embeddings; got files without columns.")
+        check_integer(self.min_grade, "min_grade", least=-(2**31))
         if self.unknown not in ("error", "drop"):
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
+
+    def check_texts(self, form: str) -> None:
+        """Refuse a format that needs texts where there are none."""
+        if self.beir is None and (self.query_texts is None or self.document_texts is None):
+            raise ArgumentError(f"`--query-texts` and `--document-texts` must be given for `--format {form}`.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What is mined."""
+    """What is mined.
+
+    Attributes
+    ----------
+    n_judgments : int
+        Judgments in the file of positives.
+    n_unknown_excluded : int
+        Entries of ``--exclude`` that were dropped as their labels are not among the rows.
+    """
 
     queries: npt.NDArray[Any]
     corpus: npt.NDArray[Any]
@@ -78,7 +97,9 @@ class Task:
     query_ids: Ids | None
     document_ids: Ids | None
     query_texts: io.Texts | None
-    corpus_texts: io.Texts | None
+    document_texts: io.Texts | None
+    n_judgments: int
+    n_unknown_excluded: int
 
     @property
     def n_copies(self) -> int:
@@ -90,49 +111,70 @@ def read(sources: Sources) -> Task:
     """Read and join all files."""
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
-    queries = io.read_embeddings(
-        sources.queries, name=sources.embedding_name, id_name=_id_name(sources, sources.queries), argument="queries"
+    queries = load_embeddings(
+        sources.queries, "queries", name=sources.embedding_name, id_name=_id_name(sources, sources.queries)
     )
-    corpus = io.read_embeddings(
-        sources.corpus, name=sources.embedding_name, id_name=_id_name(sources, sources.corpus), argument="corpus"
+    corpus = load_embeddings(
+        sources.corpus, "corpus", name=sources.embedding_name, id_name=_id_name(sources, sources.corpus)
     )
     query_texts = _texts(sources.query_texts, "query_texts", len(queries))
-    corpus_texts = _texts(sources.corpus_texts, "corpus_texts", len(corpus))
-    qrels = io.read_qrels(sources.positives, split=sources.split, argument="positives")
+    document_texts = _texts(sources.document_texts, "document_texts", len(corpus))
+    with arguments("split"):
+        qrels = load_qrels(sources.positives, "positives", split=sources.split)
     return _task(
         sources,
         (queries.rows, corpus.rows),
         queries.ids if query_texts is None else query_texts.ids,
-        corpus.ids if corpus_texts is None else corpus_texts.ids,
+        corpus.ids if document_texts is None else document_texts.ids,
         qrels,
         query_texts,
-        corpus_texts,
+        document_texts,
     )
 
 
 def _id_name(sources: Sources, path: Path | None) -> str | None:
     """Only tables have columns of labels."""
-    return None if path is None or path.suffix in (".npy", ".safetensors") else sources.id_name
+    return None if path is None or files.suffix_of(path) in (".npy", ".safetensors") else sources.id_name
 
 
 def _texts(path: Path | None, argument: str, n: int) -> io.Texts | None:
     if path is None:
         return None
-    texts = io.read_texts(path, argument=argument)
+    texts = load_texts(path, argument)
     if len(texts) != n:
         raise NegmineValueError(f"`{argument}` must have a text per row of embeddings, {n}; {path} has {len(texts)}.")
     return texts
 
 
 def _from_beir(sources: Sources, folder: Path) -> Task:
-    found = io.read_beir(folder, split=sources.split, embeddings=sources.embeddings)
+    found, embeddings = read_folder(
+        folder, sources.split, sources.embeddings, sources.queries, sources.corpus, sources.embedding_name
+    )
+    return _task(
+        sources, embeddings, found.queries.ids, found.documents.ids, found.qrels, found.queries, found.documents
+    )
+
+
+def read_folder(
+    folder: Path,
+    split: str | None,
+    embeddings: str | None,
+    queries_path: Path | None,
+    corpus_path: Path | None,
+    embedding_name: str | None,
+) -> tuple[io.RetrievalSet, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Read a folder in BEIR's layout, and embeddings of the split's queries and of all documents."""
+    if (queries_path is None) != (corpus_path is None):
+        raise ArgumentError("`--queries` and `--corpus` must be given both or neither with `--beir`.")
+    with arguments("split", "embeddings"), _beir():
+        found = io.read_beir(folder, split=split, embeddings=embeddings)
     queries, corpus = found.query_embeddings, found.corpus_embeddings
-    if sources.queries is not None and sources.corpus is not None:
-        all_queries = io.read_embeddings(sources.queries, name=sources.embedding_name, argument="queries").rows
-        corpus = io.read_embeddings(sources.corpus, name=sources.embedding_name, argument="corpus").rows
-        if len(corpus) != len(found.corpus):
+    if queries_path is not None:
+        all_queries = load_embeddings(queries_path, "queries", name=embedding_name).rows
+        corpus = load_embeddings(corpus_path, "corpus", name=embedding_name).rows
+        if len(corpus) != len(found.documents):
             raise NegmineValueError(
-                f"`corpus` must have a row per document of the folder, {len(found.corpus)}; got {len(corpus)}."
+                f"`corpus` must have a row per document of the folder, {len(found.documents)}; got {len(corpus)}."
             )
         n_queries = found.n_all_queries
         if len(all_queries) != n_queries:
@@ -142,9 +184,7 @@ def _from_beir(sources: Sources, folder: Path) -> Task:
         queries = all_queries[found.query_indices]
     if queries is None or corpus is None:
         raise ArgumentError(f"`--queries` and `--corpus` must give embeddings; {folder} has none of its own.")
-    return _task(
-        sources, (queries, corpus), found.queries.ids, found.corpus.ids, found.qrels, found.queries, found.corpus
-    )
+    return found, (queries, corpus)
 
 
 def _task(
@@ -154,7 +194,7 @@ def _task(
     document_ids: Ids | None,
     qrels: io.Qrels,
     query_texts: io.Texts | None,
-    corpus_texts: io.Texts | None,
+    document_texts: io.Texts | None,
 ) -> Task:
     queries, corpus = embeddings
     rows: dict[str, Any] = {
@@ -166,20 +206,42 @@ def _task(
         positives = qrels.positives(**rows, min_grade=sources.min_grade, unknown=sources.unknown)  # type: ignore[arg-type]
     excluded = [positives.lower_grades()] if sources.exclude_lower_grades else []
     if sources.exclude is not None:
-        if sources.exclude.suffix in RUN_SUFFIXES:
-            run = io.read_run(sources.exclude, argument="exclude")
-            with _naming(sources.exclude, unlabeled=unlabeled):
-                excluded.append(run.lists(**rows))
-        else:
-            lists = io.read_qrels(sources.exclude, argument="exclude")
-            with _naming(sources.exclude, unlabeled=unlabeled):
-                excluded.append(lists.positives(**rows, min_grade=int(lists.grades.min(initial=0))))
+        with _naming(sources.exclude, unlabeled=unlabeled):
+            excluded.append(_exclusions(sources.exclude).lists(**rows, unknown=sources.unknown))  # type: ignore[arg-type]
+        if not len(excluded[-1].items):
+            warnings.warn(
+                f"`exclude` names no document of any query; got {sources.exclude}.", NegmineWarning, stacklevel=2
+            )
     groups = None
-    if sources.same_text and corpus_texts is not None:
-        groups = io.same_text_groups(corpus_texts)
+    if sources.same_text and document_texts is not None:
+        groups = io.same_text_groups(document_texts)
+        groups = groups if (groups >= 0).any() else None
     return Task(
-        queries, corpus, positives, _joined(excluded), groups, query_ids, document_ids, query_texts, corpus_texts
+        queries,
+        corpus,
+        positives,
+        _joined(excluded),
+        groups,
+        query_ids,
+        document_ids,
+        query_texts,
+        document_texts,
+        n_judgments=len(qrels),
+        n_unknown_excluded=sum(lists.unknown_judgments for lists in excluded),
     )
+
+
+def _exclusions(path: Path) -> io.Qrels | io.Run:
+    return load_run(path, "exclude") if files.suffix_of(path) in RUN_SUFFIXES else load_qrels(path, "exclude")
+
+
+@contextlib.contextmanager
+def _beir() -> Iterator[None]:
+    """Name the option that the folder was given as."""
+    try:
+        yield
+    except NegmineError as error:
+        raise type(error)(str(error).replace("`folder`", "`beir`")) from error
 
 
 @contextlib.contextmanager
@@ -191,7 +253,7 @@ def _naming(path: Path | None, *, unlabeled: bool = False) -> Iterator[None]:
         message = f"{path}: {error}" if path else str(error)
         if unlabeled:
             message += (
-                " Row numbers are the labels here; `--query-texts` and `--corpus-texts`, or `--id-name`, give others."
+                " Row numbers are the labels here; `--query-texts` and `--document-texts`, or `--id-name`, give others."
             )
         raise type(error)(message) from error
 

@@ -8,7 +8,8 @@ that is unknown is an error, because a positive that is lost becomes a negative.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex, overload
 
@@ -16,19 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import (
-    as_array,
+    Ids,
     as_float64s,
-    as_ids,
+    as_grades,
     as_int64s,
-    as_labels,
     as_numpy,
     as_offsets,
-    describe_kind,
-    find_labels,
 )
 from negmine._core.options import MAX_INT32, check_integer, check_real, refuse_unknown_options
 from negmine._core.reprs import short_repr
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.data.translation import flatten, no_positives, read_known, read_labels, refuse_matrix, translate
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 
 __all__ = ["Positives"]
 
@@ -55,6 +54,8 @@ class Positives:
         Vectors of the entries outside the corpus, in CSR order.
     duplicates : int
         Repeated (query, document) pairs that were dropped.
+    unknown_judgments : int
+        Judgments that :meth:`Qrels.positives` dropped because their labels are not among the rows.
 
     Examples
     --------
@@ -74,6 +75,7 @@ class Positives:
     scores: npt.NDArray[np.float64] | None = None
     embeddings: npt.NDArray[Any] | None = None
     duplicates: int = 0
+    unknown_judgments: int = 0
     _lower: Positives | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class Positives:
         as_offsets(self.offsets, "offsets", n, "items")
         _check_items(self.queries(), self.items, "items")
         if self.grades is not None:
-            object.__setattr__(self, "grades", as_int64s(self.grades, "grades", n))
+            object.__setattr__(self, "grades", as_grades(self.grades, "grades", n))
         if self.scores is not None:
             object.__setattr__(self, "scores", as_float64s(self.scores, "scores", n))
         n_outside = int((self.items == -1).sum())
@@ -158,14 +160,14 @@ class Positives:
             raise NegmineTypeError(
                 f"`{argument}` must be Positives or a list of rows per query; got {type(value).__name__}."
             )
-        lengths, flat = _flatten(value, argument)
-        rows = as_int64s(_labels(flat, argument), argument)
+        lengths, flat = flatten(value, argument)
+        rows = as_int64s(read_labels(flat, argument), argument)
         if (rows < 0).any():
             raise NegmineValueError(
                 f"`{argument}` must hold rows of documents; got {rows.min()}. `Positives.from_lists` takes -1 for "
                 "documents outside the corpus."
             )
-        _refuse_matrix(value, rows, argument)
+        refuse_matrix(value, rows, argument)
         query = np.repeat(np.arange(len(lengths)), lengths)
         return cls._finish(query, rows, len(lengths), None, None, None)
 
@@ -228,9 +230,12 @@ class Positives:
         """
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
-        total = check_integer(n_queries, "n_queries", least=0) if query_ids is None else _length(query_ids, "query_ids")
-        query = _translate(queries, query_ids, "queries", "query_ids")
-        document = _translate(documents, document_ids, "documents", "document_ids", outside=True)
+        query_labels = read_known(query_ids, "query_ids")
+        total = check_integer(n_queries, "n_queries", least=0) if query_labels is None else len(query_labels)
+        query = translate(queries, query_labels, "queries", "query_ids")
+        document = translate(
+            documents, read_known(document_ids, "document_ids"), "documents", "document_ids", outside=True
+        )
         if len(query) != len(document):
             raise NegmineValueError(f"`documents` must have length {len(query)}; got {len(document)}.")
         if len(query) and (query.min() < 0 or query.max() >= total):
@@ -262,10 +267,11 @@ class Positives:
         grades, positive_scores, positive_embeddings
             As in :meth:`from_csr`, aligned with the entries of all lists.
         """
-        lengths, flat = _flatten(lists, "lists")
+        lengths, flat = flatten(lists, "lists")
         query = np.repeat(np.arange(len(lengths)), lengths)
-        document = _translate(_labels(flat, "lists"), document_ids, "lists", "document_ids", outside=True)
-        _refuse_matrix(lists, document, "lists")
+        known = read_known(document_ids, "document_ids")
+        document = translate(read_labels(flat, "lists", lengths), known, "lists", "document_ids", outside=True)
+        refuse_matrix(lists, document, "lists")
         return cls._checked(query, document, len(lengths), "lists", grades, positive_scores, positive_embeddings)
 
     @classmethod
@@ -289,16 +295,17 @@ class Positives:
         """
         if not isinstance(mapping, Mapping):
             raise NegmineTypeError(f"`mapping` must be a mapping to lists; got {type(mapping).__name__}.")
-        lengths, flat = _flatten(mapping.values(), "mapping", list(mapping))
-        query = _translate(_labels(list(mapping), "mapping"), query_ids, "mapping", "query_ids")
-        document = _translate(_labels(flat, "mapping"), document_ids, "mapping", "document_ids")
-        return cls._finish(np.repeat(query, lengths), document, _length(query_ids, "query_ids"), None, None, None)
+        lengths, flat = flatten(mapping.values(), "mapping", list(mapping))
+        queries, documents = read_known(query_ids, "query_ids"), read_known(document_ids, "document_ids")
+        query = translate(read_labels(list(mapping), "mapping"), queries, "mapping", "query_ids")
+        document = translate(read_labels(flat, "mapping", lengths), documents, "mapping", "document_ids")
+        return cls._finish(np.repeat(query, lengths), document, len(queries), None, None, None)
 
     @classmethod
     @refuse_unknown_options("from_qrels")
     def from_qrels(
         cls,
-        qrels: Mapping[Any, Mapping[Any, int]],
+        qrels: Mapping[Any, Mapping[Any, float]],
         *,
         query_ids: npt.ArrayLike,
         document_ids: npt.ArrayLike,
@@ -311,10 +318,16 @@ class Positives:
         Parameters
         ----------
         qrels : mapping to mappings of int
+            Floats that are whole numbers are taken for integers.
         query_ids, document_ids
             As in :meth:`from_dict`.
         min_grade : int
             Lowest grade of a positive. Default: 1.
+
+        Warns
+        -----
+        NegmineWarning
+            All grades are lower.
         """
         if not isinstance(qrels, Mapping):
             raise NegmineTypeError(f"`qrels` must be a mapping of mappings; got {type(qrels).__name__}.")
@@ -324,13 +337,29 @@ class Positives:
                     f"`qrels` must map a query to a mapping of grades; got {type(judged).__name__} for {label!r}."
                 )
         least = check_integer(min_grade, "min_grade", least=-MAX_INT32)
+        queries, documents = read_known(query_ids, "query_ids"), read_known(document_ids, "document_ids")
+        found = cls._of_grades(qrels, queries, documents, least)
+        lower = found.lower_grades().grades
+        if lower is not None and len(lower) and not len(found.items):
+            warnings.warn(no_positives(len(lower), 0, lower, least), NegmineWarning, stacklevel=3)
+        return found
+
+    @classmethod
+    def _of_grades(
+        cls, qrels: Mapping[Any, Mapping[Any, float]], query_ids: Ids, document_ids: Ids, min_grade: int
+    ) -> Positives:
+        """:meth:`from_qrels` of arguments that are checked, without a warning."""
         triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
-        query = _translate(_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
-        documents = _labels([document for _, document, _ in triples], "qrels")
-        document = _translate(documents, document_ids, "qrels", "document_ids")
-        grade = as_int64s([grade for _, _, grade in triples], "qrels")
-        total = _length(query_ids, "query_ids")
-        high = grade >= least
+        query = translate(read_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
+        labels = read_labels([document for _, document, _ in triples], "qrels")
+        document = translate(labels, document_ids, "qrels", "document_ids")
+        grade = as_grades(
+            [grade for _, _, grade in triples],
+            "qrels",
+            place=lambda entry: f"for query {triples[entry][0]!r} and document {triples[entry][1]!r}",
+        )
+        total = len(query_ids)
+        high = grade >= min_grade
         lower = cls._finish(query[~high], document[~high], total, grade[~high], None, None)
         positives = cls._finish(query[high], document[high], total, grade[high], None, None)
         return cls(positives.offsets, positives.items, positives.grades, _lower=lower)
@@ -443,7 +472,7 @@ class Positives:
         query, document = query[order], document[order]
         repeat = (query[1:] == query[:-1]) & (document[1:] == document[:-1]) & (document[1:] >= 0)
         keep = np.concatenate([np.ones(min(len(query), 1), dtype=bool), ~repeat])
-        graded = None if grades is None else as_int64s(grades, "grades", len(order))[order][keep]
+        graded = None if grades is None else as_grades(grades, "grades", len(order))[order][keep]
         if scores is not None and embeddings is not None:
             raise NegmineValueError("`positive_scores` and `positive_embeddings` must not both be given; got both.")
         scored = None
@@ -490,66 +519,3 @@ def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argu
             f"`{argument}` must rise strictly within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
             "`from_pairs` and `from_lists` sort."
         )
-
-
-def _flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = None) -> tuple[list[int], list[Any]]:
-    """Lengths of lists, and their entries one after the other; ``names`` says whose they are."""
-    if not isinstance(lists, Iterable):
-        raise NegmineTypeError(f"`{argument}` must be a list for every query; got {type(lists).__name__}.")
-    flat: list[Any] = []
-    lengths: list[int] = []
-    for number, entries in enumerate(lists):
-        if hasattr(entries, "as_py"):  # a scalar of an Arrow list array
-            entries = entries.as_py()
-        if isinstance(entries, str | bytes) or not isinstance(entries, Iterable) or getattr(entries, "ndim", 1) == 0:
-            owner = number if names is None else repr(names[number])
-            got = entries.item() if isinstance(entries, np.generic) else entries
-            raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {got!r} for query {owner}.")
-        before = len(flat)
-        flat.extend(entries.to_pylist() if hasattr(entries, "to_pylist") else entries)
-        lengths.append(len(flat) - before)
-    return lengths, flat
-
-
-def _refuse_matrix(lists: object, rows: npt.NDArray[np.int64], argument: str) -> None:
-    """Refuse a matrix of 0 and 1: as lists of rows, each would name a document more than once, which nobody means."""
-    shape: tuple[int, ...] = getattr(lists, "shape", ())
-    if len(shape) == 2 and shape[1] > 2 and rows.size and 0 <= rows.min() <= rows.max() <= 1:
-        raise NegmineValueError(
-            f"`{argument}` must hold rows of documents; got a matrix of 0 and 1. As a sparse array, "
-            "`Positives.from_scipy` takes it."
-        )
-
-
-def _length(ids: npt.ArrayLike | None, argument: str) -> int:
-    """Number of labels."""
-    return len(as_labels(ids, argument))
-
-
-def _labels(values: Sequence[Any], argument: str) -> npt.NDArray[Any]:
-    """Integers and strings are never mixed: NumPy would turn the one into the other without a word."""
-    return as_array(values, argument) if len(values) else np.empty(0, dtype=np.int64)
-
-
-def _translate(
-    values: npt.ArrayLike, known: npt.ArrayLike | None, argument: str, known_argument: str, *, outside: bool = False
-) -> npt.NDArray[np.int64]:
-    """Rows of labels, or the rows themselves where no labels are known; with ``outside``, -1 stays -1."""
-    if known is None:
-        return as_int64s(values, argument)
-    labels = as_ids(known, known_argument, _length(known, known_argument))
-    wanted = as_labels(values, argument)
-    if len(wanted) and len(labels) and wanted.dtype.kind != labels.dtype.kind:
-        raise NegmineTypeError(
-            f"`{argument}` must hold labels of the type of `{known_argument}`, {describe_kind(labels)}; "
-            f"got {describe_kind(wanted)}."
-        )
-    rows = find_labels(wanted, labels)
-    unknown = rows == -1
-    if outside and wanted.dtype.kind == "i":
-        unknown &= wanted != -1
-    if unknown.any():
-        raise NegmineValueError(
-            f"`{argument}` must hold labels of `{known_argument}`; got {wanted[unknown][0].item()!r}, which is unknown."
-        )
-    return rows

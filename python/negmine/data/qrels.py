@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids
+from negmine._core.arrays import Ids, as_labels
 from negmine._core.options import check_choice, check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.data.translation import no_positives, read_known
+from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Qrels", "Unknown", "like"]
+__all__ = ["Qrels", "Unknown", "like", "match"]
 
 
 #: What reads as an integer.
@@ -63,35 +62,92 @@ class Qrels:
 
         Parameters
         ----------
-        query_ids, document_ids
-            Labels of all rows, in row order. Where they are integers, labels that read as integers stand for them.
-        min_grade
+        query_ids : int64 or str (n_queries,)
+            Labels of all queries, in row order. Where they are integers, labels that read as integers stand for them.
+        document_ids : int64 or str (n_documents,)
+            Likewise for the documents.
+        min_grade : int, default 1
             Lowest grade of a positive.
-        unknown
-            What to do with judgments of labels that are not among the rows: "error" or "drop".
+        unknown : {"error", "drop"}, default "error"
+            What to do with judgments of labels that are not among the rows. ``Positives.unknown_judgments`` counts
+            those that were dropped.
+
+        Returns
+        -------
+        Positives
+
+        Warns
+        -----
+        NegmineWarning
+            No query has a positive.
         """
         check_choice(unknown, "unknown", ("error", "drop"))
         check_integer(min_grade, "min_grade", least=-(2**31))
-        queries = like(self.query_ids, query_ids, "query_ids")
-        documents = like(self.document_ids, document_ids, "document_ids")
-        keep = np.ones(len(self), dtype=bool)
-        if unknown == "drop":
-            keep = np.isin(queries, np.asarray(query_ids)) & np.isin(documents, np.asarray(document_ids))
+        known_queries, known_documents = read_known(query_ids, "query_ids"), read_known(document_ids, "document_ids")
+        queries, documents, keep = match(self.query_ids, self.document_ids, known_queries, known_documents, unknown)
         grades: dict[Any, dict[Any, int]] = {}
         triples = (queries[keep].tolist(), documents[keep].tolist(), self.grades[keep].tolist())
         for query, document, grade in zip(*triples, strict=True):
             of_query = grades.setdefault(query, {})
             of_query[document] = max(grade, of_query.get(document, grade))
-        return Positives.from_qrels(grades, query_ids=query_ids, document_ids=document_ids, min_grade=min_grade)
+        found = Positives._of_grades(grades, known_queries, known_documents, min_grade)
+        n_unknown = len(self) - int(keep.sum())
+        if not len(found.items):
+            message = no_positives(len(self), n_unknown, self.grades[keep], min_grade)
+            warnings.warn(message, NegmineWarning, stacklevel=2)
+        return replace(found, unknown_judgments=n_unknown)
+
+    def lists(self, *, query_ids: npt.ArrayLike, document_ids: npt.ArrayLike, unknown: Unknown = "error") -> Positives:
+        """Judged documents per query, of any grade, for ``exclude=``.
+
+        Parameters
+        ----------
+        query_ids, document_ids, unknown
+            As in :meth:`positives`.
+
+        Returns
+        -------
+        Positives
+        """
+        known_queries, known_documents = read_known(query_ids, "query_ids"), read_known(document_ids, "document_ids")
+        queries, documents, keep = match(self.query_ids, self.document_ids, known_queries, known_documents, unknown)
+        found = Positives.from_pairs(
+            queries[keep], documents[keep], query_ids=known_queries, document_ids=known_documents
+        )
+        return replace(found, unknown_judgments=len(self) - int(keep.sum()))
 
     def judged(self, query_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which of ``query_ids`` have at least one judgment: bool (n_queries,)."""
-        return np.isin(np.asarray(query_ids), like(self.query_ids, query_ids, "query_ids"))
+        """Find out which queries have at least one judgment.
+
+        Parameters
+        ----------
+        query_ids : int64 or str (n_queries,)
+
+        Returns
+        -------
+        bool (n_queries,)
+        """
+        known = as_labels(query_ids, "query_ids")
+        judged: npt.NDArray[np.bool_] = np.isin(known, like(self.query_ids, known, "query_ids"))
+        return judged
 
 
-def like(labels: Ids, known: npt.ArrayLike, argument: str) -> Ids:
-    """Labels in the kind of those of the rows: files hold strings where rows may have integers, and the reverse."""
-    kind = np.asarray(known).dtype.kind
+def match(
+    query_ids: Ids, document_ids: Ids, known_queries: Ids, known_documents: Ids, unknown: Unknown
+) -> tuple[Ids, Ids, npt.NDArray[np.bool_]]:
+    """Bring the labels of a file into the kind of those of the rows, and find the entries to keep."""
+    check_choice(unknown, "unknown", ("error", "drop"))
+    queries = like(query_ids, known_queries, "query_ids")
+    documents = like(document_ids, known_documents, "document_ids")
+    keep = np.ones(len(queries), dtype=bool)
+    if unknown == "drop":
+        keep = np.isin(queries, known_queries) & np.isin(documents, known_documents)
+    return queries, documents, keep
+
+
+def like(labels: Ids, known: Ids, argument: str) -> Ids:
+    """Bring labels into the kind of those of the rows: files hold strings where rows have integers, and reversed."""
+    kind = known.dtype.kind
     if kind == "U" and labels.dtype.kind != "U":
         return labels.astype(np.str_)
     if kind not in "iu" or labels.dtype.kind != "U":

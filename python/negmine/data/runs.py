@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,8 @@ from negmine._core.arrays import Ids
 from negmine._core.options import check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
-from negmine.data.qrels import like
-
-if TYPE_CHECKING:
-    pass
+from negmine.data.qrels import Unknown, match
+from negmine.data.translation import read_known
 
 __all__ = ["Run"]
 
@@ -23,7 +20,7 @@ __all__ = ["Run"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What a retrieval system found.
+    """Ranked lists that a retrieval system found.
 
     Attributes
     ----------
@@ -46,24 +43,43 @@ class Run:
     def __len__(self) -> int:
         return len(self.ranks)
 
-    def lists(self, *, query_ids: npt.ArrayLike, document_ids: npt.ArrayLike, depth: int | None = None) -> Positives:
+    def lists(
+        self,
+        *,
+        query_ids: npt.ArrayLike,
+        document_ids: npt.ArrayLike,
+        depth: int | None = None,
+        unknown: Unknown = "error",
+    ) -> Positives:
         """Document rows per query, for ``exclude=``.
 
         Parameters
         ----------
-        query_ids, document_ids
-            Labels of all rows, in row order.
-        depth
+        query_ids : int64 or str (n_queries,)
+            Labels of all queries, in row order.
+        document_ids : int64 or str (n_documents,)
+            Likewise for the documents.
+        depth : int, optional
             Only the first ``depth`` documents of every query by (score descending, place in the file), as
             trec_eval orders them. Default: all.
+        unknown : {"error", "drop"}, default "error"
+            What to do with labels that are not among the rows.
+
+        Returns
+        -------
+        Positives
         """
-        queries = like(self.query_ids, query_ids, "query_ids")
-        documents = like(self.document_ids, document_ids, "document_ids")
+        known_queries, known_documents = read_known(query_ids, "query_ids"), read_known(document_ids, "document_ids")
+        queries, documents, keep = match(self.query_ids, self.document_ids, known_queries, known_documents, unknown)
+        chosen = np.arange(len(self))
         if depth is not None:
             check_integer(depth, "depth", least=0)
             _, group = np.unique(queries, return_inverse=True)
             order = np.lexsort((-self.scores, group))
             starts = np.searchsorted(group[order], group[order], side="left")
-            order = order[np.arange(len(order)) - starts < depth]
-            queries, documents = queries[order], documents[order]
-        return Positives.from_pairs(queries, documents, query_ids=query_ids, document_ids=document_ids)
+            chosen = order[np.arange(len(order)) - starts < depth]
+        kept = chosen[keep[chosen]]
+        found = Positives.from_pairs(
+            queries[kept], documents[kept], query_ids=known_queries, document_ids=known_documents
+        )
+        return replace(found, unknown_judgments=len(chosen) - len(kept))

@@ -1,13 +1,15 @@
 """Files in and out: embeddings, texts, judgments and runs in; mined negatives and training rows out.
 
-Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, Parquet, Arrow),
+Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, TSV, Parquet, Arrow),
 :func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
 the documents that hold the same text, for ``groups=``.
 
 Writers: :func:`write_negatives` (Parquet, with where the negatives come from), which :func:`read_negatives` reads, and
 :func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file appears
-whole or not at all. :func:`evaluate_negatives` counts the negatives that judgments call relevant, beside how hard they
-are.
+whole or not at all.
+
+:func:`verify_negatives` verifies mined negatives against the embeddings, and :func:`evaluate_negatives` evaluates them
+against judgments: the negatives that are relevant documents, and how hard the negatives are.
 
 What the packages behind the extra ``negmine[io]`` can read, they read: pyarrow and safetensors are imported when a file
 needs them.
@@ -25,11 +27,13 @@ from negmine.io.qrels import read_qrels, read_run
 from negmine.io.records import Records
 from negmine.io.texts import Texts, read_texts, same_text_groups
 from negmine.io.training import write_training_rows
+from negmine.io.verification import NegativesVerification, verify_negatives
 
 __all__ = [
     "Embeddings",
     "MinedRows",
     "NegativesEvaluation",
+    "NegativesVerification",
     "Qrels",
     "Records",
     "RetrievalSet",
@@ -44,6 +48,7 @@ __all__ = [
     "read_run",
     "read_texts",
     "same_text_groups",
+    "verify_negatives",
     "write_negatives",
     "write_training_rows",
 ]

@@ -17,7 +17,7 @@ from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
 
-__all__ = ["EMBEDDING_SUFFIXES", "Embeddings", "read_embeddings"]
+__all__ = ["EMBEDDING_SUFFIXES", "Embeddings", "load_embeddings", "read_embeddings"]
 
 #: Suffixes of files that hold embeddings.
 EMBEDDING_SUFFIXES = (".npy", ".safetensors", *tables.TABLE_SUFFIXES)
@@ -46,9 +46,7 @@ class Embeddings:
         return len(self.rows)
 
 
-def read_embeddings(
-    path: object, *, name: str | None = None, id_name: str | None = None, argument: str = "path"
-) -> Embeddings:
+def read_embeddings(path: object, *, name: str | None = None, id_name: str | None = None) -> Embeddings:
     """Read embeddings, one per row.
 
     Parameters
@@ -56,12 +54,10 @@ def read_embeddings(
     path : path
         ``.npy`` and ``.safetensors`` are memory-mapped; ``.arrow``, ``.feather`` and ``.ipc`` too where they are not
         compressed and lie in one batch; ``.parquet`` is decoded into memory.
-    name
+    name : str, optional
         The column of a table, or the tensor of a safetensors file. Default: the only one that can hold embeddings.
-    id_name
+    id_name : str, optional
         A column of unique labels, integers or strings; only tables have columns.
-    argument
-        The name that errors use.
 
     Returns
     -------
@@ -73,7 +69,7 @@ def read_embeddings(
         No such file, a file of another kind, several columns or tensors to choose from, rows of different lengths,
         or nulls.
     NegmineTypeError
-        Elements that are no floats, int8 or uint8.
+        Elements that are not floats, int8 or uint8.
     MissingExtraError
         pyarrow, safetensors or ml_dtypes (for bfloat16) is needed and not installed.
 
@@ -85,14 +81,20 @@ def read_embeddings(
     >>> read_embeddings(path).rows.shape
     (3, 3)
     """
+    return load_embeddings(path, "path", name=name, id_name=id_name)
+
+
+def load_embeddings(path: object, argument: str, *, name: str | None = None, id_name: str | None = None) -> Embeddings:
+    """:func:`read_embeddings` for a path that was given as ``argument``."""
     file = files.input_file(path, argument)
-    if file.suffix not in EMBEDDING_SUFFIXES:
+    suffix = files.suffix_of(file)
+    if suffix not in EMBEDDING_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(EMBEDDING_SUFFIXES)}; got {file}.")
-    if file.suffix in tables.TABLE_SUFFIXES:
+    if suffix in tables.TABLE_SUFFIXES:
         return _from_table(file, name, id_name, argument)
     if id_name is not None:
         raise NegmineValueError(f"`id_name` must be None where the file has no columns; got {id_name!r} for {file}.")
-    if file.suffix == ".safetensors":
+    if suffix == ".safetensors":
         return _two_dimensional(_from_safetensors(file, name, argument), file, argument)
     if name is not None:
         raise NegmineValueError(f"`name` must be None for a npy file, which holds one array; got {name!r} for {file}.")
@@ -148,11 +150,8 @@ def _from_table(path: Path, name: str | None, id_name: str | None, argument: str
     schema = tables.read_schema(path, argument)
     fitting = [field.name for field in schema if tables.is_embedding_type(field.type)]
     name = _only(name, fitting, f"column of embeddings of {path}", argument, schema.names)
-    columns = [name] if id_name is None else [name, id_name]
-    table = tables.read_table(path, argument, columns)
-    rows = tables.embedding_column(table[name], argument, name)
-    ids = None if id_name is None else tables.id_column(table[id_name], argument, id_name)
-    return Embeddings(rows, ids)
+    columns = tables.read_columns(path, argument, [name] if id_name is None else [name, id_name])
+    return Embeddings(columns[name].embeddings(), None if id_name is None else columns[id_name].ids())
 
 
 def _only(name: str | None, fitting: list[str], what: str, argument: str, known: list[str] | None = None) -> str:

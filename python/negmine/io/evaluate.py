@@ -1,8 +1,8 @@
-"""Mined negatives held against judgments: which of them are relevant after all, and how hard they are."""
+"""Evaluate mined negatives against qrels: false-negative rate and hardness."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from negmine.io.negatives import MinedRows, as_mined, read_negatives
 from negmine.io.records import Lists, Records
 from negmine.mining.negatives import HardNegatives
 
-__all__ = ["NegativesEvaluation", "evaluate_negatives"]
+__all__ = ["NegativesEvaluation", "evaluate_negatives", "in_own_lists"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +27,33 @@ class NegativesEvaluation:
 
     Attributes
     ----------
-    n_rows, n_judged_rows : int
-        Result rows, and those of them whose query has a relevant document in the judgments.
+    n_rows, n_judged_rows, n_unjudged_rows : int
+        Result rows; those of them whose query has a relevant document in the judgments; and the others, of which
+        nothing is known.
     n_negatives, n_judged_negatives : int
-        Negatives of all rows, and of the judged ones: shares and hardness are over the latter, since nothing is known
-        of the others.
+        Negatives of all rows, and of the judged ones: rates and hardness are over the latter.
+    n_without_judgment : int
+        Negatives of judged rows that no judgment of their query mentions: the false-negative rate is a lower bound.
     n_known : int
-        Negatives that are positives of their own row, as they were mined with: a fault, whoever mined.
+        Negatives that are positives of their own row, as they were mined with: a fault of the miner.
     n_false_negatives : int
-        Other negatives that the judgments call relevant: false negatives.
+        Other negatives that the judgments call relevant.
     n_rows_hit : int
         Rows with at least one of either.
     hardness : float or None
         Mean score of the negatives of judged rows; None without any.
     false_negative_hardness : float or None
-        Mean score of those that are known or hidden positives.
+        Mean score of those that are known positives or false negatives.
     gap : float or None
         Mean of reference minus score, over judged rows that have a reference.
     """
 
     n_rows: int
     n_judged_rows: int
+    n_unjudged_rows: int
     n_negatives: int
     n_judged_negatives: int
+    n_without_judgment: int
     n_known: int
     n_false_negatives: int
     n_rows_hit: int
@@ -58,28 +62,28 @@ class NegativesEvaluation:
     gap: float | None
 
     @property
-    def false_negative_rate(self) -> float:
-        """Share of the judged rows' negatives that are hidden positives; 0 without negatives."""
-        return self.n_false_negatives / max(self.n_judged_negatives, 1)
+    def false_negative_rate(self) -> float | None:
+        """Share of the judged rows' negatives that are false negatives; None without such negatives."""
+        return _ratio(self.n_false_negatives, self.n_judged_negatives)
 
     @property
-    def known_share(self) -> float:
-        """Share of the judged rows' negatives that are known positives; 0 without negatives."""
-        return self.n_known / max(self.n_judged_negatives, 1)
+    def known_rate(self) -> float | None:
+        """Share of the judged rows' negatives that are known positives; None without such negatives."""
+        return _ratio(self.n_known, self.n_judged_negatives)
 
 
 def evaluate_negatives(
     negatives: HardNegatives | MinedRows | str | Path, qrels: Qrels, *, min_grade: int = 1
 ) -> NegativesEvaluation:
-    """Hold mined negatives against judgments that know more positives than were mined with.
+    """Evaluate mined negatives against judgments that know more positives than were mined with.
 
     Parameters
     ----------
-    negatives
-        What a miner returned, or what :func:`read_negatives` reads or the path of it. Its labels of queries and
-        documents must be those of the judgments.
-    qrels
-    min_grade
+    negatives : HardNegatives, MinedRows or path
+        What a miner returned, or what :func:`read_negatives` reads, or its path. Its labels of queries and documents
+        must be those of the judgments.
+    qrels : Qrels
+    min_grade : int, default 1
         Lowest grade of a relevant document.
 
     Returns
@@ -89,54 +93,82 @@ def evaluate_negatives(
     Raises
     ------
     NegmineValueError
-        No query of the negatives has a relevant document in the judgments: the labels are others.
+        No query of the negatives has a relevant document in the judgments, or none of their documents is judged: the
+        labels are those of another set.
     """
     check_integer(min_grade, "min_grade", least=-(2**31))
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
-    relevant = qrels.grades >= min_grade
-    judged: _Pairs | None = None
-    counts = dict.fromkeys(("judged_rows", "negatives", "judged", "known", "hidden", "rows_hit", "with_reference"), 0)
-    sums = dict.fromkeys(("scores", "hit_scores", "gaps"), 0.0)
+    judgments: _Judgments | None = None
+    counts: Counter[str] = Counter()
+    sums: defaultdict[str, float] = defaultdict(float)
+    examples: dict[str, object] = {}
     for records in mined.batches():
-        if judged is None:
-            judged = _Pairs(
-                like(qrels.query_ids[relevant], records.query_ids, "query_ids"),
-                like(qrels.document_ids[relevant], records.negatives.ids, "document_ids"),
-            )
-        row = np.repeat(np.arange(len(records)), records.negatives.counts)
-        is_judged = judged.has_query(records.query_ids)
-        counted = is_judged[row]
-        known = counted & _in_lists(records, records.positives)
-        hit = known | judged.hold(records.query_ids[row], records.negatives.ids)
-        scores = records.negatives.scores.astype(np.float64)
-        gaps = (records.reference_scores[row] - scores)[counted]
-        counts["judged_rows"] += int(is_judged.sum())
-        counts["negatives"] += len(row)
-        counts["judged"] += int(counted.sum())
-        counts["known"] += int(known.sum())
-        counts["hidden"] += int((hit & ~known).sum())
-        counts["rows_hit"] += len(np.unique(row[hit]))
-        counts["with_reference"] += int((~np.isnan(gaps)).sum())
-        sums["scores"] += float(scores[counted].sum())
-        sums["hit_scores"] += float(scores[hit].sum())
-        sums["gaps"] += float(np.nansum(gaps))
+        if judgments is None:
+            judgments = _Judgments(qrels, records, min_grade)
+        for name, labels in (("query", records.query_ids), ("document", records.negatives.ids)):
+            if len(labels):
+                examples.setdefault(name, labels[0].item())
+        judgments.count(records, counts, sums)
     if len(mined) and not counts["judged_rows"]:
-        example = next(_first_label(mined), "none")
         raise NegmineValueError(
-            f"`qrels` must judge queries that were mined; no query has a relevant document there, such as {example!r}."
+            "`qrels` must judge queries that were mined; no query has a relevant document there, such as "
+            f"{examples.get('query', 'none')!r}."
+        )
+    if counts["documents"] and not counts["judged_documents"]:
+        raise NegmineValueError(
+            "`qrels` must judge documents that were mined; no judgment mentions any of them, such as "
+            f"{examples.get('document', 'none')!r}."
         )
     return NegativesEvaluation(
         n_rows=len(mined),
         n_judged_rows=counts["judged_rows"],
+        n_unjudged_rows=len(mined) - counts["judged_rows"],
         n_negatives=counts["negatives"],
         n_judged_negatives=counts["judged"],
+        n_without_judgment=counts["without_judgment"],
         n_known=counts["known"],
-        n_false_negatives=counts["hidden"],
+        n_false_negatives=counts["false"],
         n_rows_hit=counts["rows_hit"],
-        hardness=_mean(sums["scores"], counts["judged"]),
-        false_negative_hardness=_mean(sums["hit_scores"], counts["known"] + counts["hidden"]),
-        gap=_mean(sums["gaps"], counts["with_reference"]),
+        hardness=_ratio(sums["scores"], counts["judged"]),
+        false_negative_hardness=_ratio(sums["hit_scores"], counts["known"] + counts["false"]),
+        gap=_ratio(sums["gaps"], counts["with_reference"]),
     )
+
+
+class _Judgments:
+    """Judgments that result rows are looked up in, their labels in the kind of those of the rows."""
+
+    def __init__(self, qrels: Qrels, records: Records, min_grade: int) -> None:
+        queries = like(qrels.query_ids, records.query_ids, "query_ids")
+        documents = like(qrels.document_ids, records.negatives.ids, "document_ids")
+        relevant = qrels.grades >= min_grade
+        self.relevant = _Pairs(queries[relevant], documents[relevant])
+        self.any_grade = _Pairs(queries, documents)
+
+    def count(self, records: Records, counts: Counter[str], sums: defaultdict[str, float]) -> None:
+        """Add what is counted and summed over some rows."""
+        negatives = records.negatives
+        row = np.repeat(np.arange(len(records)), negatives.counts)
+        is_judged = self.relevant.has_query(records.query_ids)
+        counted = is_judged[row]
+        known = counted & in_own_lists(records, records.positives)
+        hit = known | self.relevant.hold(records.query_ids[row], negatives.ids)
+        scores = negatives.scores.astype(np.float64)
+        gaps = (records.reference_scores[row] - scores)[counted]
+        counts["judged_rows"] += int(is_judged.sum())
+        counts["negatives"] += len(row)
+        counts["judged"] += int(counted.sum())
+        counts["without_judgment"] += int((counted & ~self.any_grade.hold(records.query_ids[row], negatives.ids)).sum())
+        counts["known"] += int(known.sum())
+        counts["false"] += int((hit & ~known).sum())
+        counts["rows_hit"] += len(np.unique(row[hit]))
+        counts["with_reference"] += int((~np.isnan(gaps)).sum())
+        for lists in (negatives, records.positives):
+            counts["documents"] += len(lists.ids)
+            counts["judged_documents"] += int(self.any_grade.has_document(lists.ids).sum())
+        sums["scores"] += float(scores[counted].sum())
+        sums["hit_scores"] += float(scores[hit].sum())
+        sums["gaps"] += float(np.nansum(gaps))
 
 
 class _Pairs:
@@ -149,6 +181,9 @@ class _Pairs:
 
     def has_query(self, queries: Ids) -> npt.NDArray[np.bool_]:
         return find_labels(queries, self.queries) >= 0
+
+    def has_document(self, documents: Ids) -> npt.NDArray[np.bool_]:
+        return find_labels(documents, self.documents) >= 0
 
     def hold(self, queries: Ids, documents: Ids) -> npt.NDArray[np.bool_]:
         query, document = find_labels(queries, self.queries), find_labels(documents, self.documents)
@@ -163,8 +198,8 @@ def _codes(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
     return different, codes.astype(np.int64)
 
 
-def _in_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
-    """Which negatives are in the lists of their own rows."""
+def in_own_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
+    """Find the negatives that are in the lists of their own rows."""
     span = int(max(records.negatives.indices.max(initial=0), lists.indices.max(initial=0))) + 1
     own = np.repeat(np.arange(len(records)), records.negatives.counts) * span + records.negatives.indices
     inside = lists.indices >= 0
@@ -172,10 +207,5 @@ def _in_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
     return np.isin(own, listed)
 
 
-def _mean(total: float, n: int) -> float | None:
+def _ratio(total: float, n: int) -> float | None:
     return total / n if n else None
-
-
-def _first_label(mined: MinedRows) -> Iterator[object]:
-    for records in mined.batches():
-        yield from records.query_ids[:1].tolist()

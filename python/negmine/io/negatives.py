@@ -35,6 +35,9 @@ __all__ = ["MinedRows", "Written", "describe_miner", "open_mined", "read_negativ
 #: Result rows of a batch, unless they are wide.
 BATCH_ROWS = 65_536
 
+#: Rules that take out documents in addition to the positives, by their lines in the report.
+_RULES = {"excluded": "exclude", "self": "exclude_self", "group": "groups", "ineligible": "eligible"}
+
 #: Entries of a batch at most: Arrow's lists count them in 31 bits.
 BATCH_ENTRIES = 1 << 24
 
@@ -49,7 +52,8 @@ class MinedRows:
     n_rows : int
         Result rows.
     provenance : dict
-        What is known about where they come from; "width" is the number of negatives of a full row.
+        What is known about where they come from; "width" is the number of negatives of a full row, "rules" are those
+        that took out documents in addition to the positives: "exclude", "exclude_self", "groups", "eligible".
     """
 
     n_rows: int
@@ -104,6 +108,7 @@ class MinedRows:
             "width": width,
             "epoch": negatives.epoch,
             "options": _describe_draw(negatives) if miner is None else describe_miner(miner),
+            "rules": [rule for line, rule in _RULES.items() if negatives.report.lines[line].any()],
         }
         source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
@@ -187,9 +192,9 @@ class _Source:
     def _positives(self, begin: int, end: int) -> Lists:
         if self.each:
             scores = self.negatives.reference_scores[begin:end]
-            there = ~np.isnan(scores)
-            offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int64)
-            rows, scores = self.negatives.positive_indices[begin:end][there], scores[there]
+            present = ~np.isnan(scores)
+            offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int64)
+            rows, scores = self.negatives.positive_indices[begin:end][present], scores[present]
         else:
             offsets = self.positives.offsets[begin : end + 1]
             first, last = int(offsets[0]), int(offsets[-1])
@@ -257,7 +262,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
     """
     mined = as_mined(negatives)
     target = files.as_path(path, "path")
-    if target.suffix != ".parquet":
+    if files.suffix_of(target) != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
     write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
     return Written(target, len(mined))
@@ -276,7 +281,7 @@ def read_negatives(path: object) -> MinedRows:
         The file is no such file, is of another version, or is damaged, which reading its rows may show.
     """
     file = files.input_file(path, "path")
-    if file.suffix != ".parquet":
+    if files.suffix_of(file) != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {file}.")
     with open_mined(file, "path") as opened:
         provenance = _provenance(opened.schema, file)
@@ -285,7 +290,7 @@ def read_negatives(path: object) -> MinedRows:
     def batches() -> Iterator[Records]:
         with open_mined(file, "path") as opened:
             for table in opened.tables():
-                yield Records.from_table(table)
+                yield Records.from_table(table, file)
 
     return MinedRows(n_rows, provenance, batches)
 

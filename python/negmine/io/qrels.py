@@ -1,159 +1,245 @@
-"""Judgments (qrels) and runs: which document was said to be relevant, or was found, for which query."""
+"""Judgments (qrels) and runs: which document is relevant to which query, or was found for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import as_int64s
 from negmine._core.extras import require
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
+from negmine.io.lines import compressed, parse_integer, parse_real, read_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["QRELS_SUFFIXES", "read_qrels", "read_run"]
+__all__ = ["QRELS_SUFFIXES", "load_qrels", "load_run", "read_qrels", "read_run", "read_splits"]
 
-QRELS_SUFFIXES = (".tsv", ".txt", ".qrels", ".qrel", *tables.TABLE_SUFFIXES)
+QRELS_SUFFIXES = (*compressed((".tsv", ".txt", ".qrels", ".qrel")), *tables.TABLE_SUFFIXES)
 
-#: What the columns are called in tables and in headers, the first that is there being taken.
+#: Names of columns, in tables and in headers; the first that is present counts.
 _QUERY_NAMES = ("query_id", "query-id", "qid")
-_DOCUMENT_NAMES = ("doc_id", "corpus-id", "corpus_id", "docid")
+_DOCUMENT_NAMES = ("doc_id", "corpus-id", "corpus_id", "docid", "document_id", "document-id", "pid")
 _GRADE_NAMES = ("score", "grade", "relevance", "label")
 
 
-T = TypeVar("T")
+T = TypeVar("T", int, float)
 
 
-def read_qrels(path: object, *, split: str | None = None, argument: str = "path") -> Qrels:
+def read_qrels(path: object, *, split: str | None = None) -> Qrels:
     """Read judgments.
 
     Parameters
     ----------
     path : path
         BEIR's TSV (a header, then query, document and grade, separated by tabs), the same without a header, TREC's
-        qrels (query, iteration, document and grade, separated by white space), or a table with columns such as
-        "query_id", "doc_id" and, if not all grades are 1, "score".
-    split
+        qrels (query, iteration, document and grade, separated by white space), either of them gzipped, or a table.
+        Columns under a header and of tables are found by name, in any order: "query_id" or "query-id", "doc_id" or
+        "corpus-id" and, if not all grades are 1, "score". Blank lines are skipped.
+    split : str, optional
         Only rows of a table whose column "split" says so.
-    argument
-        The name that errors use.
+
+    Returns
+    -------
+    Qrels
 
     Raises
     ------
     NegmineValueError
-        No such file, a line with another number of fields or a grade that is no integer (the line is named).
+        No such file, an unknown header, a line with another number of fields, or a grade that is not a whole number
+        (the line is named).
     """
-    file = files.input_file(path, argument)
-    if file.suffix in tables.TABLE_SUFFIXES:
-        return _qrels_from_table(file, split, argument)
-    if file.suffix not in QRELS_SUFFIXES:
-        raise NegmineValueError(f"`{argument}` must end in one of {', '.join(QRELS_SUFFIXES)}; got {file}.")
-    if split is not None:
-        raise NegmineValueError(f"`split` must be None where the file has no columns; got {split!r} for {file}.")
-    with file.open(encoding="utf-8-sig", errors="strict") as lines:
-        first = _first_line(lines, file, argument)
-    if len(first.split()) == 4 and len(first.split("\t")) != 3:
-        fields = _fields(file, 4, argument)
-        grades = [_number(line[3], int, place, file, argument) for place, line in enumerate(fields, 1)]
-        return Qrels(_strings([line[0] for line in fields]), _strings([line[2] for line in fields]), _integers(grades))
-    return _qrels_from_tsv(file, first, argument)
+    return load_qrels(path, "path", split=split)
 
 
-def read_run(path: object, *, argument: str = "path") -> Run:
+def read_run(path: object) -> Run:
     """Read a run in TREC's format: query, "Q0", document, rank, score and tag, separated by white space.
 
     Parameters
     ----------
     path : path
-    argument
-        The name that errors use.
+        It may be gzipped; blank lines are skipped.
+
+    Returns
+    -------
+    Run
 
     Raises
     ------
     NegmineValueError
         No such file, or a line that is not of this form (it is named).
     """
+    return load_run(path, "path")
+
+
+def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrels:
+    """:func:`read_qrels` for a path that was given as ``argument``."""
     file = files.input_file(path, argument)
-    fields = _fields(file, 6, argument)
-    return Run(
-        _strings([line[0] for line in fields]),
-        _strings([line[2] for line in fields]),
-        _integers([_number(line[3], int, place, file, argument) for place, line in enumerate(fields, 1)]),
-        np.array(
-            [_number(line[4], float, place, file, argument) for place, line in enumerate(fields, 1)],
-            np.float64,
-        ),
-        fields[0][5] if fields else "",
+    suffix = files.suffix_of(file)
+    if suffix in tables.TABLE_SUFFIXES:
+        return _from_table(file, split, argument)
+    if suffix not in QRELS_SUFFIXES:
+        raise NegmineValueError(f"`{argument}` must end in one of {', '.join(QRELS_SUFFIXES)}; got {file}.")
+    if split is not None:
+        raise NegmineValueError(f"`split` must be None where the file has no columns; got {split!r} for {file}.")
+    rows = read_lines(file, argument)
+    first = next(rows, None)
+    if first is None:
+        return Qrels(_strings([]), _strings([]), np.empty(0, dtype=np.int64))
+    form = _Form.of(*first, file, argument)
+    queries, documents, grades = [], [], []
+    known: dict[str, int] = {}  # few grades are different
+    for number, line in rows if form.has_header else itertools.chain([first], rows):
+        cells = form.cut(number, line)
+        queries.append(cells[form.query])
+        documents.append(cells[form.document])
+        if form.grade is None:
+            continue
+        cell = cells[form.grade]
+        if cell not in known:
+            known[cell] = form.integer(number, cell)
+        grades.append(known[cell])
+    return Qrels(
+        _strings(queries),
+        _strings(documents),
+        np.array([1] * len(queries) if form.grade is None else grades, dtype=np.int64),
     )
 
 
-def _first_line(lines: TextIO, path: Path, argument: str) -> str:
-    try:
-        return str(lines.readline()).rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise NegmineValueError(f"`{argument}` must be UTF-8; got {path}: {error}") from None
+def load_run(path: object, argument: str) -> Run:
+    """:func:`read_run` for a path that was given as ``argument``."""
+    file = files.input_file(path, argument)
+    form = _Form(file, argument, 6, None, query=0, document=2)
+    queries, documents, ranks, scores, tag = [], [], [], [], ""
+    for number, line in read_lines(file, argument):
+        cells = form.cut(number, line)
+        queries.append(cells[form.query])
+        documents.append(cells[form.document])
+        ranks.append(form.integer(number, cells[3]))
+        scores.append(form.real(number, cells[4]))
+        tag = tag or cells[5]
+    return Run(
+        _strings(queries),
+        _strings(documents),
+        np.array(ranks, dtype=np.int64),
+        np.array(scores, dtype=np.float64),
+        tag,
+    )
 
 
-def _qrels_from_tsv(path: Path, first: str, argument: str) -> Qrels:
-    arrow = require("pyarrow", "io", "reading TSV")
-    csv = require("pyarrow.csv", "io", "reading TSV")
-    if not first:
-        return Qrels(_strings([]), _strings([]), _integers([]))
-    cells = first.split("\t")
-    if len(cells) != 3:
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the lines of a file are cut, and where the fields lie."""
+
+    path: Path
+    argument: str
+    n_fields: int
+    separator: str | None
+    query: int
+    document: int
+    grade: int | None = None
+    has_header: bool = False
+
+    @classmethod
+    def of(cls, number: int, line: str, path: Path, argument: str) -> _Form:
+        """Find the form of judgments from their first line."""
+        cells = line.split("\t")
+        names = [cell.strip() for cell in cells]
+        query, document, grade = (_position(known, names) for known in (_QUERY_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES))
+        if query is not None and document is not None:
+            for place in (query, document, grade):
+                if place is not None and names.count(names[place]) > 1:
+                    raise NegmineValueError(
+                        f"`{argument}` must have one column {names[place]!r}; line {number} of {path} has "
+                        f"{names.count(names[place])}."
+                    )
+            return cls(path, argument, len(cells), "\t", query, document, grade, has_header=True)
+        # Any number is a grade, even a wrong one: if it made a header of the line, a judgment would be lost.
+        if len(cells) == 3 and _is_number(names[2]):
+            return cls(path, argument, 3, "\t", query=0, document=1, grade=2)
+        if len(cells) != 3 and len(line.split()) == 4:
+            return cls(path, argument, 4, None, query=0, document=2, grade=3)
         raise NegmineValueError(
-            f"`{argument}` must have 3 fields separated by tabs, or 4 by white space; line 1 of {path} is {first!r}."
+            f"`{argument}` must have a header with {_QUERY_NAMES[1]!r} and {_DOCUMENT_NAMES[1]!r}, 3 fields separated "
+            f"by tabs, or 4 by white space; line {number} of {path} is {line!r}."
         )
-    # Any number is a grade, if a wrong one: taken for a header, a line would be lost without a word.
-    has_header = not _is_number(cells[2])
-    names = ["query_id", "doc_id", "score"]
+
+    def cut(self, number: int, line: str) -> list[str]:
+        """Cut a line into its fields."""
+        cells = line.split(self.separator)
+        if len(cells) != self.n_fields:
+            raise NegmineValueError(
+                f"`{self.argument}` must have {self.n_fields} fields in every line; line {number} of {self.path} is "
+                f"{line!r}."
+            )
+        return cells
+
+    def integer(self, number: int, cell: str) -> int:
+        """Read an integer, or a float that is whole."""
+        return self._number(parse_integer, "a whole number within int64", number, cell)
+
+    def real(self, number: int, cell: str) -> float:
+        """Read a number."""
+        return self._number(parse_real, "a number", number, cell)
+
+    def _number(self, parse: Callable[[str], T | None], rule: str, number: int, cell: str) -> T:
+        value = parse(cell.strip())
+        if value is None:
+            raise NegmineValueError(f"`{self.argument}` must hold {rule}; line {number} of {self.path} has {cell!r}.")
+        return value
+
+
+def _is_number(cell: str) -> bool:
     try:
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(column_names=names, skip_rows=int(has_header)),
-            parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
-            convert_options=csv.ConvertOptions(
-                column_types={"query_id": arrow.string(), "doc_id": arrow.string(), "score": arrow.int64()},
-                strings_can_be_null=False,
-            ),
-        )
-    except arrow.ArrowInvalid as error:
-        if has_header and "Empty CSV" in str(error):
-            return Qrels(_strings([]), _strings([]), _integers([]))
-        raise NegmineValueError(f"`{argument}` must hold query, document and grade; got {path}: {error}") from error
-    return _qrels(table, argument, *names)
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
-def _qrels_from_table(path: Path, split: str | None, argument: str) -> Qrels:
+def _position(known: Sequence[str], names: list[str]) -> int | None:
+    """Find the first known name among ``names``."""
+    return next((names.index(name) for name in known if name in names), None)
+
+
+def _from_table(path: Path, split: str | None, argument: str) -> Qrels:
     known = tables.read_schema(path, argument).names
     query, document = (_present(names, known, path, argument) for names in (_QUERY_NAMES, _DOCUMENT_NAMES))
     grade = next((name for name in _GRADE_NAMES if name in known), None)
-    columns = [query, document] + ([] if grade is None else [grade]) + ([] if split is None else ["split"])
-    table = tables.read_table(path, argument, columns)
+    names = [query, document] + ([] if grade is None else [grade]) + ([] if split is None else ["split"])
+    columns = tables.read_columns(path, argument, names)
     if split is not None:
         compute = require("pyarrow.compute", "io", "reading qrels")
-        table = table.filter(compute.equal(table["split"], split))
-        if len(table) == 0:
+        keep = compute.equal(_splits(columns["split"]), split)
+        columns = {name: column.filter(keep) for name, column in columns.items()}
+        if len(columns[query]) == 0:
             raise NegmineValueError(f"`split` must name rows of {path}; got {split!r}, which no row has.")
-    return _qrels(table, argument, query, document, grade)
+    grades = np.ones(len(columns[query]), dtype=np.int64) if grade is None else columns[grade].grades()
+    return Qrels(columns[query].labels(), columns[document].labels(), grades)
 
 
-def _qrels(table: pa.Table, argument: str, query: str, document: str, grade: str | None) -> Qrels:
-    if grade is None:
-        grades = np.ones(len(table), dtype=np.int64)
-    else:
-        grades = as_int64s(tables.label_column(table[grade], argument, grade), argument)
-    queries = tables.label_column(table[query], argument, query)
-    return Qrels(queries, tables.label_column(table[document], argument, document), grades)
+def read_splits(path: Path, argument: str) -> list[str] | None:
+    """List the splits of a table of judgments; None where it has no column of them."""
+    if "split" not in tables.read_schema(path, argument).names:
+        return None
+    column = _splits(tables.read_columns(path, argument, ["split"])["split"])
+    return sorted(require("pyarrow.compute", "io", "reading qrels").unique(column).to_pylist())
+
+
+def _splits(column: tables.Column) -> pa.LargeStringArray:
+    try:
+        return column.strings()
+    except NegmineTypeError as error:
+        raise NegmineValueError(str(error)) from None
 
 
 def _present(names: tuple[str, ...], known: list[str], path: Path, argument: str) -> str:
@@ -166,42 +252,5 @@ def _present(names: tuple[str, ...], known: list[str], path: Path, argument: str
     )
 
 
-def _fields(path: Path, n: int, argument: str) -> list[list[str]]:
-    """Lines cut at white space: TREC's files mix spaces and tabs, which CSV readers do not take."""
-    fields = []
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for place, line in enumerate(lines, 1):
-                cells = line.split()
-                if len(cells) != n:
-                    raise NegmineValueError(
-                        f"`{argument}` must have {n} fields in every line; line {place} of {path} is {line.rstrip()!r}."
-                    )
-                fields.append(cells)
-    except UnicodeDecodeError as error:
-        raise NegmineValueError(f"`{argument}` must be UTF-8; got {path}: {error}") from None
-    return fields
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str, kind: Callable[[str], T], place: int, path: Path, argument: str) -> T:
-    try:
-        return kind(cell)
-    except ValueError:
-        what = "an integer" if kind is int else "a number"
-        raise NegmineValueError(f"`{argument}` must hold {what}; line {place} of {path} has {cell!r}.") from None
-
-
 def _strings(values: list[str]) -> npt.NDArray[np.str_]:
     return np.array(values, dtype=np.str_)
-
-
-def _integers(values: list[int]) -> npt.NDArray[np.int64]:
-    return np.array(values, dtype=np.int64)

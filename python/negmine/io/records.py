@@ -129,23 +129,25 @@ class Records:
         return with_provenance(arrow.table(columns), MINED_NEGATIVES, provenance)
 
     @classmethod
-    def from_table(cls, table: pa.Table) -> Records:
-        """The rows of a ``table`` that :meth:`to_table` made."""
+    def from_table(cls, table: pa.Table, path: Path) -> Records:
+        """Read the rows of a ``table`` that :meth:`to_table` made, from the file at ``path``."""
         flat = {name: table[name].combine_chunks() for name in COLUMNS}
-        _check_lists(flat)
+        _check_lists(flat, path)
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
         sources = {source.name.lower(): int(source) for source in Source}
         names = flat["negative_sources"].flatten().to_pylist()
         unknown = {*flat["reason"].to_pylist()} - reasons.keys() | {*names} - sources.keys()
         if unknown:
-            raise NegmineValueError(f"`path` must hold reasons and sources that negmine knows; got {min(unknown)!r}.")
+            raise NegmineValueError(
+                f"`path` must hold reasons and sources that negmine knows; {path} has {min(unknown)!r}."
+            )
         return cls(
-            query_indices=np.asarray(flat["query_index"]),
-            query_ids=tables.label_column(table["query_id"], "path", "query_id"),
+            query_indices=flat["query_index"].to_numpy(),
+            query_ids=tables.Column(table["query_id"], "path", path, "query_id").labels(),
             reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
             reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
-            positives=_lists(flat, "positive"),
-            negatives=_lists(flat, "negative"),
+            positives=_lists(flat, "positive", path),
+            negatives=_lists(flat, "negative", path),
             sources=np.array([sources[name] for name in names], dtype=np.uint8),
         )
 
@@ -166,17 +168,19 @@ def check_columns(schema: pa.Schema, path: Path) -> None:
             )
 
 
-def _check_lists(flat: Mapping[str, Any]) -> None:
+def _check_lists(flat: Mapping[str, Any], path: Path) -> None:
     """Refuse nulls, and lists of one row that differ in length."""
     for name, column in flat.items():
         entries = column.flatten().null_count if name.startswith(_LISTS) else 0
         if (name not in _NULLABLE and column.null_count) or entries:
             raise NegmineValueError(
-                f"`path` must hold no nulls in column {name!r}; got {column.null_count or entries}."
+                f"`path` must hold no nulls in column {name!r}; {path} has {column.null_count or entries}."
             )
         whole = f"{name.split('_')[0]}_indices"
         if name.startswith(_LISTS) and not column.value_lengths().equals(flat[whole].value_lengths()):
-            raise NegmineValueError(f"`path` must hold lists in {name!r} as long as those in {whole!r}; got others.")
+            raise NegmineValueError(
+                f"`path` must hold lists in {name!r} as long as those in {whole!r}; {path} has others."
+            )
 
 
 def with_provenance(table: pa.Table, form: Format, provenance: Mapping[str, Any], detail: str = "") -> pa.Table:
@@ -194,13 +198,13 @@ def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.
     return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)
 
 
-def _lists(flat: Mapping[str, Any], side: str) -> Lists:
+def _lists(flat: Mapping[str, Any], side: str, path: Path) -> Lists:
+    arrow = require("pyarrow", "io", "reading mined negatives")
     lengths = flat[f"{side}_indices"].value_lengths().to_numpy()
-    ids = flat[f"{side}_ids"].flatten()
-    text = ids.type.equals(require("pyarrow", "io", "reading mined negatives").string())
+    ids = arrow.chunked_array([flat[f"{side}_ids"].flatten()])
     return Lists(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         flat[f"{side}_indices"].flatten().to_numpy(),
-        np.array(ids.to_pylist(), dtype=np.str_) if text else ids.to_numpy(),
+        tables.Column(ids, "path", path, f"{side}_ids").labels(),
         flat[f"{side}_scores"].flatten().to_numpy(),
     )

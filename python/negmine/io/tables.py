@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids, as_ids
+from negmine._core import files
+from negmine._core.arrays import Ids, as_grades, as_ids
 from negmine._core.extras import require
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = [
-    "TABLE_SUFFIXES",
-    "embedding_column",
-    "id_column",
-    "is_embedding_type",
-    "label_column",
-    "read_schema",
-    "read_table",
-    "string_column",
-    "to_array",
-]
+__all__ = ["TABLE_SUFFIXES", "Column", "Names", "is_embedding_type", "read_columns", "read_schema", "to_array"]
 
 #: Suffixes of files that hold a table.
 TABLE_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
@@ -35,47 +28,79 @@ TABLE_SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
 _DTYPES = {"halffloat": "f2", "float": "f4", "double": "f8", "int8": "i1", "uint8": "u1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of the keys or columns of texts.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Names of labels, of which the first that is present counts.
+    text, title : str
+    """
+
+    labels: tuple[str, ...]
+    text: str
+    title: str
+
+    def label(self, known: Container[str]) -> str | None:
+        """Find the name of the labels."""
+        return next((name for name in self.labels if name in known), None)
+
+    def used(self, known: Container[str]) -> list[str]:
+        """List the names in use."""
+        label = self.label(known)
+        return [*([] if label is None else [label]), self.text, self.title]
+
+
 def read_schema(path: Path, argument: str) -> pa.Schema:
     """Read the schema of a Parquet, Arrow or Feather file."""
     return _read(path, argument, None, schema_only=True)
 
 
-def read_table(path: Path, argument: str, columns: list[str]) -> pa.Table:
+def read_columns(path: Path, argument: str, names: Sequence[str]) -> dict[str, Column]:
     """Read some columns of a Parquet, Arrow (file or stream) or Feather file.
 
-    Arrow files without compression are memory-mapped.
+    Arrow files without compression are memory-mapped. Other columns are not read, so they may have any type, and
+    names that repeat.
 
     Parameters
     ----------
-    path
+    path : Path
         A file that exists, with one of ``TABLE_SUFFIXES``.
-    argument
+    argument : str
         The name that errors use.
-    columns
+    names : sequence of str
         Names of columns.
 
     Returns
     -------
-    pyarrow.Table
+    dict of Column, by name
 
     Raises
     ------
     NegmineValueError
-        The file is no such file, or has no such column.
+        The file is no such file, or has not exactly one column of a name.
     """
     known = read_schema(path, argument).names
-    for column in columns:
-        if column not in known:
+    for name in names:
+        if name not in known:
             raise NegmineValueError(
-                f"`{argument}` must have a column {column!r}; {path} has {', '.join(map(repr, known)) or 'none'}."
+                f"`{argument}` must have a column {name!r}; {path} has {', '.join(map(repr, known)) or 'none'}."
             )
-    return _read(path, argument, columns, schema_only=False)
+        if known.count(name) > 1:
+            raise NegmineValueError(
+                f"`{argument}` must have one column {name!r}; {path} has {known.count(name)} of that name."
+            )
+    table = _read(path, argument, list(dict.fromkeys(names)), schema_only=False)
+    return {name: Column(table[name], argument, path, name) for name in names}
 
 
 def _read(path: Path, argument: str, columns: list[str] | None, *, schema_only: bool) -> Any:  # noqa: ANN401 (a schema or a table)
-    arrow = require("pyarrow", "io", f"reading {path.suffix} files")
+    suffix = files.suffix_of(path)
+    arrow = require("pyarrow", "io", f"reading {suffix} files")
     try:
-        if path.suffix == ".parquet":
+        if suffix == ".parquet":
             parquet = require("pyarrow.parquet", "io", "reading Parquet")
             with parquet.ParquetFile(path) as file:
                 return file.schema_arrow if schema_only else file.read(columns=columns)
@@ -87,104 +112,186 @@ def _read(path: Path, argument: str, columns: list[str] | None, *, schema_only: 
             table = arrow.ipc.open_stream(mapped)
         return table.schema if schema_only else table.read_all().select(columns)
     except (arrow.ArrowException, OSError) as error:
-        kind = "Parquet" if path.suffix == ".parquet" else "Arrow"
+        kind = "Parquet" if suffix == ".parquet" else "Arrow"
         raise NegmineValueError(f"`{argument}` must be a readable {kind} file; got {path}: {error}") from error
 
 
-def embedding_column(column: pa.ChunkedArray, argument: str, name: str) -> npt.NDArray[Any]:
-    """Turn a column of lists of numbers into an array, in place where it lies in one piece.
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A column of a table, with what errors name.
 
-    Parameters
+    Attributes
     ----------
-    column : pyarrow.ChunkedArray
-        Fixed-size lists, or lists that all have the same length.
-    argument, name
-        What errors name: the argument and the column.
-
-    Returns
-    -------
-    array (n, width)
+    values : pyarrow.ChunkedArray
+    argument : str
+        The argument that the table was given as.
+    path : Path
+        The file of the table.
+    name : str
     """
-    if not is_embedding_type(column.type):
-        raise NegmineTypeError(
-            f"`{argument}` must be a column of fixed-size lists of floats, int8 or uint8; column {name!r} is "
-            f"{column.type}."
-        )
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax()
-        raise NegmineValueError(f"`{argument}` must have every row; column {name!r} has none at row {row}.")
-    width = _width(column, argument, name)
-    parts = []
-    for chunk in column.chunks:
-        flat = chunk.flatten()
-        if flat.null_count:
-            raise NegmineValueError(
-                f"`{argument}` must have every value; column {name!r} has {flat.null_count} nulls within its lists."
+
+    values: pa.ChunkedArray
+    argument: str
+    path: Path
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __str__(self) -> str:
+        return f"column {self.name!r} of {self.path}"
+
+    def filter(self, keep: pa.ChunkedArray) -> Column:
+        """Keep some rows."""
+        return replace(self, values=self.values.filter(keep))
+
+    def labels(self) -> Ids:
+        """Read integers or strings, which may repeat."""
+        arrow = require("pyarrow", "io", "reading labels from a table")
+        column = self._plain()
+        is_text = _is_text(column.type)
+        if not (is_text or arrow.types.is_integer(column.type)):
+            raise NegmineTypeError(f"`{self.argument}` must hold integers or strings; {self} is {column.type}.")
+        self._refuse_nulls(column, "label every row")
+        if is_text:
+            self._check_utf8(column)
+            labels: Ids = np.array(column.to_pylist(), dtype=np.str_)
+            return labels
+        try:
+            return np.asarray(column.cast(arrow.int64()).to_numpy())
+        except arrow.ArrowInvalid as error:
+            raise NegmineValueError(f"`{self.argument}` must fit into int64; {self}: {error}") from None
+
+    def ids(self) -> Ids:
+        """Read integers or strings that are unique."""
+        labels = self.labels()
+        try:
+            return as_ids(labels, self.argument, len(labels))
+        except NegmineValueError as error:
+            raise NegmineValueError(f"{str(error).removesuffix('.')}, in {self}.") from None
+
+    def grades(self) -> npt.NDArray[np.int64]:
+        """Read integers, or floats that are whole numbers."""
+        arrow = require("pyarrow", "io", "reading grades from a table")
+        column = self._plain()
+        types = arrow.types
+        if not (types.is_integer(column.type) or types.is_floating(column.type)):
+            raise NegmineTypeError(f"`{self.argument}` must hold whole numbers; {self} is {column.type}.")
+        self._refuse_nulls(column, "have a grade in every row")
+        return as_grades(column.to_numpy(), self.argument, place=lambda row: f"at row {row} of {self}")
+
+    def strings(self, *, missing: str | None = None) -> pa.LargeStringArray:
+        """Read strings in one piece; ``missing`` takes the place of nulls, which are refused without it."""
+        arrow = require("pyarrow", "io", "reading texts")
+        column = self._plain()
+        if missing is not None and arrow.types.is_null(column.type):
+            column = column.cast(arrow.large_string())
+        if not _is_text(column.type):
+            raise NegmineTypeError(f"`{self.argument}` must hold strings; {self} is {column.type}.")
+        if missing is None:
+            self._refuse_nulls(column, "hold a text in every row")
+        self._check_utf8(column)
+        whole = column.cast(arrow.large_string()).combine_chunks()
+        return whole if missing is None else whole.fill_null(missing)
+
+    def embeddings(self) -> npt.NDArray[Any]:
+        """Read lists of numbers, in place where they lie in one piece.
+
+        Fixed-size lists, tensors of one dimension, or lists that all have the same length.
+
+        Returns
+        -------
+        array (n, width)
+        """
+        if not is_embedding_type(self.values.type):
+            raise NegmineTypeError(
+                f"`{self.argument}` must be a column of fixed-size lists of floats, int8 or uint8; {self} is "
+                f"{self.values.type}."
             )
-        parts.append(flat.to_numpy(zero_copy_only=True).reshape(len(chunk), width))
-    if len(parts) == 1:
-        return np.asarray(parts[0])
-    # Not `to_pandas_dtype`, which needs pandas.
-    dtype = parts[0].dtype if parts else _DTYPES[str(column.type.value_type)]
-    joined: npt.NDArray[Any] = np.empty((len(column), width), dtype=dtype)
-    row = 0
-    for part in parts:
-        joined[row : row + len(part)] = part
-        row += len(part)
-    return joined
+        self._refuse_nulls(self.values, "have every row")
+        chunks = [_storage(chunk) for chunk in self.values.chunks]
+        kind = _storage_type(self.values.type)
+        width = self._width(kind)
+        parts = []
+        for chunk in chunks:
+            flat = chunk.flatten()
+            if flat.null_count:
+                raise NegmineValueError(
+                    f"`{self.argument}` must have every value; {self} has {flat.null_count} nulls within its lists."
+                )
+            parts.append(flat.to_numpy(zero_copy_only=True).reshape(len(chunk), width))
+        if len(parts) == 1:
+            return np.asarray(parts[0])
+        # Not `to_pandas_dtype`, which needs pandas.
+        dtype = parts[0].dtype if parts else _DTYPES[str(kind.value_type)]
+        joined: npt.NDArray[Any] = np.empty((len(self), width), dtype=dtype)
+        row = 0
+        for part in parts:
+            joined[row : row + len(part)] = part
+            row += len(part)
+        return joined
+
+    def _width(self, kind: pa.DataType) -> int:
+        arrow = require("pyarrow", "io", "reading embeddings from a table")
+        if arrow.types.is_fixed_size_list(kind):
+            return int(kind.list_size)
+        if len(self) == 0:
+            return 0
+        compute = require("pyarrow.compute", "io", "reading embeddings from a table")
+        lengths = compute.list_value_length(self.values).to_numpy()
+        ragged = lengths != lengths[0]
+        if ragged.any():
+            row = int(ragged.argmax())
+            raise NegmineValueError(
+                f"`{self.argument}` must hold lists of one length; {self} has {lengths[0]} numbers at row 0 and "
+                f"{lengths[row]} at row {row}."
+            )
+        return int(lengths[0])
+
+    def _plain(self) -> pa.ChunkedArray:
+        """Give the values without dictionary encoding."""
+        types = require("pyarrow", "io", "reading a table").types
+        return self.values.cast(self.values.type.value_type) if types.is_dictionary(self.values.type) else self.values
+
+    def _refuse_nulls(self, column: pa.ChunkedArray, rule: str) -> None:
+        if column.null_count:
+            row = column.is_null().to_numpy().argmax()
+            raise NegmineValueError(f"`{self.argument}` must {rule}; {self} has a null at row {row}.")
+
+    def _check_utf8(self, column: pa.ChunkedArray) -> None:
+        """Refuse strings that are not UTF-8, such as lone surrogates, which Arrow reads without a check."""
+        arrow = require("pyarrow", "io", "reading texts")
+        try:
+            column.validate(full=True)
+        except arrow.ArrowInvalid:
+            for row, value in enumerate(column.cast(arrow.large_binary())):
+                try:
+                    (value.as_py() or b"").decode()
+                except UnicodeDecodeError as error:
+                    raise NegmineValueError(
+                        f"`{self.argument}` must be UTF-8; {self} is not at row {row}: {error}."
+                    ) from None
+            raise
 
 
 def is_embedding_type(kind: pa.DataType) -> bool:
     """Whether a column of this Arrow type may hold embeddings: lists of floats, int8 or uint8."""
     arrow = require("pyarrow", "io", "reading embeddings from a table")
-    types = arrow.types
+    types, kind = arrow.types, _storage_type(kind)
     if not (types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind)):
         return False
     return bool(types.is_floating(kind.value_type) or kind.value_type in (arrow.int8(), arrow.uint8()))
 
 
-def _width(column: pa.ChunkedArray, argument: str, name: str) -> int:
-    arrow = require("pyarrow", "io", "reading embeddings from a table")
-    if arrow.types.is_fixed_size_list(column.type):
-        return int(column.type.list_size)
-    if len(column) == 0:
-        return 0
-    compute = require("pyarrow.compute", "io", "reading embeddings from a table")
-    lengths = compute.list_value_length(column).to_numpy()
-    ragged = lengths != lengths[0]
-    if ragged.any():
-        row = int(ragged.argmax())
-        raise NegmineValueError(
-            f"`{argument}` must hold lists of one length; column {name!r} has {lengths[0]} numbers at row 0 and "
-            f"{lengths[row]} at row {row}."
-        )
-    return int(lengths[0])
+def _storage_type(kind: pa.DataType) -> pa.DataType:
+    """Give the lists that hold tensors of one dimension; other types as they are."""
+    tensor = require("pyarrow", "io", "reading a table").FixedShapeTensorType
+    return kind.storage_type if isinstance(kind, tensor) and len(kind.shape) == 1 else kind
 
 
-def id_column(column: pa.ChunkedArray, argument: str, name: str) -> Ids:
-    """Turn a column of integers or strings into unique labels."""
-    labels = label_column(column, argument, name)
-    return as_ids(labels, argument, len(labels))
-
-
-def label_column(column: pa.ChunkedArray, argument: str, name: str) -> Ids:
-    """Turn a column of integers or strings into labels, which may repeat."""
-    arrow = require("pyarrow", "io", "reading labels from a table")
-    if arrow.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    is_text = _is_text(column.type)
-    if not (is_text or arrow.types.is_integer(column.type)):
-        raise NegmineTypeError(f"`{argument}` must hold integers or strings; column {name!r} is {column.type}.")
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax()
-        raise NegmineValueError(f"`{argument}` must label every row; column {name!r} has a null at row {row}.")
-    if is_text:
-        labels: Ids = np.array(column.to_pylist(), dtype=np.str_)
-        return labels
-    try:
-        return np.asarray(column.cast(arrow.int64()).to_numpy())
-    except arrow.ArrowInvalid as error:
-        raise NegmineValueError(f"`{argument}` must fit into int64; column {name!r}: {error}") from None
+def _storage(chunk: pa.Array) -> pa.Array:
+    extension = require("pyarrow", "io", "reading a table").ExtensionArray
+    return chunk.storage if isinstance(chunk, extension) else chunk
 
 
 def to_array(values: npt.NDArray[Any]) -> pa.Array:
@@ -192,19 +299,6 @@ def to_array(values: npt.NDArray[Any]) -> pa.Array:
     arrow = require("pyarrow", "io", "making a table")
     made = arrow.array(values)
     return made.combine_chunks() if isinstance(made, arrow.ChunkedArray) else made
-
-
-def string_column(column: pa.ChunkedArray, argument: str, name: str) -> pa.LargeStringArray:
-    """Turn a column of strings into one ``pyarrow.LargeStringArray``; a null is an error that names its row."""
-    arrow = require("pyarrow", "io", "reading texts")
-    if arrow.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if not _is_text(column.type):
-        raise NegmineTypeError(f"`{argument}` must hold strings; column {name!r} is {column.type}.")
-    if column.null_count:
-        row = column.is_null().to_numpy().argmax()
-        raise NegmineValueError(f"`{argument}` must hold a text in every row; column {name!r} has none at row {row}.")
-    return column.cast(arrow.large_string()).combine_chunks()
 
 
 def _is_text(kind: pa.DataType) -> bool:

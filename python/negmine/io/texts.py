@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import Ids, as_ids
+from negmine._core.arrays import Ids, as_ids, refuse_surrogates, refuse_unordered
 from negmine._core.extras import require
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io import tables
+from negmine.io import jsonl, tables, tsv
+from negmine.io.lines import compressed
+from negmine.io.tables import Names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TEXT_SUFFIXES", "Texts", "read_texts", "same_text_groups"]
+__all__ = ["TEXT_SUFFIXES", "Texts", "load_texts", "read_texts", "same_text_groups"]
 
 #: Suffixes of files that hold texts.
-TEXT_SUFFIXES = (".jsonl", *tables.TABLE_SUFFIXES)
+TEXT_SUFFIXES = (*compressed((".jsonl", ".tsv")), *tables.TABLE_SUFFIXES)
 
-#: What labels are usually called, the first that is there being taken.
+#: What labels are usually called; the first that is present counts.
 ID_NAMES = ("_id", "id", "doc_id", "query_id")
-
-#: Bytes that pyarrow parses at once, at first: no line may be longer.
-BLOCK_BYTES = 1 << 24
-
-LARGEST_BLOCK = (1 << 31) - 1
 
 
 @short_repr
@@ -59,22 +55,30 @@ class Texts:
 
     @classmethod
     def from_lists(
-        cls, texts: Sequence[str], *, ids: npt.ArrayLike | None = None, titles: Sequence[str] | None = None
+        cls, texts: Iterable[str], *, ids: npt.ArrayLike | None = None, titles: Iterable[str] | None = None
     ) -> Texts:
-        """Take lists of strings: ``texts``, ``titles`` where there are any, and unique ``ids``, by default the rows."""
+        """Take lists of strings.
+
+        Parameters
+        ----------
+        texts : iterable of n str
+        ids : int64 or str (n,), optional
+            Unique labels. Default: the rows.
+        titles : iterable of n str, optional
+
+        Returns
+        -------
+        Texts
+        """
         arrow = require("pyarrow", "io", "holding texts")
-        for argument, strings in (("texts", texts), ("titles", titles)):
-            if isinstance(strings, str):
-                raise NegmineTypeError(f"`{argument}` must be a list of strings; got the string {strings!r}.")
-            for row, string in enumerate(strings or ()):
-                if not isinstance(string, str):
-                    raise NegmineTypeError(f"`{argument}` must hold strings; got {string!r} at row {row}.")
-        if titles is not None and len(titles) != len(texts):
-            raise NegmineValueError(f"`titles` must have length {len(texts)}; got {len(titles)}.")
+        read = _strings(texts, "texts")
+        read_titles = None if titles is None else _strings(titles, "titles")
+        if read_titles is not None and len(read_titles) != len(read):
+            raise NegmineValueError(f"`titles` must have length {len(read)}; got {len(read_titles)}.")
         return cls(
-            np.arange(len(texts)) if ids is None else as_ids(ids, "ids", len(texts)),
-            arrow.array(texts, arrow.large_string()),
-            None if titles is None else arrow.array(titles, arrow.large_string()),
+            np.arange(len(read)) if ids is None else as_ids(ids, "ids", len(read)),
+            arrow.array(read, arrow.large_string()),
+            None if read_titles is None else arrow.array(read_titles, arrow.large_string()),
         )
 
     def joined(self) -> pa.LargeStringArray:
@@ -96,98 +100,79 @@ class Texts:
         return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
 
 
+def _strings(value: Iterable[str], argument: str) -> list[str]:
+    """Read strings, once."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        got = f"the string {value!r}" if isinstance(value, str) else type(value).__name__
+        raise NegmineTypeError(f"`{argument}` must be a list of strings; got {got}.")
+    refuse_unordered(value, argument)
+    read = list(value)
+    for row, string in enumerate(read):
+        if not isinstance(string, str):
+            raise NegmineTypeError(f"`{argument}` must hold strings; got {string!r} at row {row}.")
+    refuse_surrogates(read, argument)
+    return read
+
+
 def read_texts(
-    path: object,
-    *,
-    id_name: str | None = None,
-    text_name: str = "text",
-    title_name: str = "title",
-    argument: str = "path",
+    path: object, *, id_name: str | None = None, text_name: str = "text", title_name: str = "title"
 ) -> Texts:
     """Read labeled texts.
 
     Parameters
     ----------
     path : path
-        ``.jsonl`` (one object per line), ``.parquet``, ``.arrow``, ``.feather`` or ``.ipc``.
-    id_name
-        Key or column of the labels, unique integers or strings. Default: the first of "_id", "id", "doc_id" and
-        "query_id" that is there; where none is, the labels are the rows.
-    text_name
+        ``.jsonl`` (one object per line), ``.tsv``, either of them gzipped (``.jsonl.gz``), ``.parquet``, ``.arrow``,
+        ``.feather`` or ``.ipc``. TSV has a header that names its columns, or two columns without one: labels and
+        texts, as MS MARCO's ``collection.tsv``; quotation marks have no meaning in it.
+    id_name : str, optional
+        Key or column of the labels, unique integers or strings (in TSV always strings). Default: the first of "_id",
+        "id", "doc_id" and "query_id" that is present; where none is, the labels are the rows. Other keys and columns
+        are ignored.
+    text_name : str, default "text"
         Key or column of the texts; a row without one is an error that names it.
-    title_name
+    title_name : str, default "title"
         Key or column of the titles; it may be missing.
-    argument
-        The name that errors use.
+
+    Returns
+    -------
+    Texts
 
     Raises
     ------
     NegmineValueError
         No such file, no such column, a row without text or label, labels that repeat.
     NegmineTypeError
-        Texts that are no strings, labels that are neither integers nor strings.
+        Texts that are not strings, labels that are neither integers nor strings.
     """
+    return load_texts(path, "path", id_name=id_name, text_name=text_name, title_name=title_name)
+
+
+def load_texts(
+    path: object, argument: str, *, id_name: str | None = None, text_name: str = "text", title_name: str = "title"
+) -> Texts:
+    """:func:`read_texts` for a path that was given as ``argument``."""
     file = files.input_file(path, argument)
-    if file.suffix not in TEXT_SUFFIXES:
+    suffix = files.suffix_of(file)
+    if suffix not in TEXT_SUFFIXES:
         raise NegmineValueError(f"`{argument}` must end in one of {', '.join(TEXT_SUFFIXES)}; got {file}.")
     id_names = ID_NAMES if id_name is None else (id_name,)
-    if file.suffix == ".jsonl":
-        table = _read_jsonl(file, argument, id_names, (text_name, title_name))
-    else:
+    names = Names(id_names, text_name, title_name)
+    if suffix in tables.TABLE_SUFFIXES:
         known = tables.read_schema(file, argument).names
-        wanted = [name for name in (*id_names, title_name) if name in known]
-        table = tables.read_table(file, argument, [*wanted, text_name])
-    present = [name for name in id_names if name in table.column_names]
-    if id_name is not None and not present:
+        used = [name for name in names.used(known) if name in known]
+        columns = tables.read_columns(file, argument, used)
+    else:
+        read = jsonl.read_columns if suffix.startswith(".jsonl") else tsv.read_columns
+        columns = read(file, argument, names)
+    label = names.label(columns)
+    if id_name is not None and label is None:
         raise NegmineValueError(f"`{argument}` must label every row; {file} has no {id_name!r}.")
-    if text_name not in table.column_names:
+    if text_name not in columns:
         raise NegmineValueError(f"`{argument}` must hold a text in every row; {file} has no {text_name!r}.")
-    texts = tables.string_column(table[text_name], argument, text_name)
-    titles = None
-    if title_name in table.column_names:
-        compute = require("pyarrow.compute", "io", "reading texts")
-        titles = tables.string_column(compute.fill_null(table[title_name], ""), argument, title_name)
-    ids = tables.id_column(table[present[0]], argument, present[0]) if present else np.arange(len(texts))
-    return Texts(ids, texts, titles)
-
-
-def _read_jsonl(path: Path, argument: str, id_names: Sequence[str], names: Sequence[str]) -> pa.Table:
-    """Read the keys that matter as strings (labels as integers where they are none); columns of nulls are dropped."""
-    arrow = require("pyarrow", "io", "reading JSONL")
-    if path.stat().st_size == 0:
-        return arrow.table({name: arrow.array([], arrow.large_string()) for name in (*id_names[:1], names[0])})
-    try:
-        table = _parse_jsonl(path, id_names, names, arrow.large_string())
-    except arrow.ArrowInvalid as error:
-        if "from string to number" not in str(error):
-            raise NegmineValueError(f"`{argument}` must hold one JSON object per line; got {path}: {error}") from error
-        try:
-            table = _parse_jsonl(path, id_names, names, arrow.int64())
-        except arrow.ArrowInvalid:
-            raise NegmineTypeError(
-                f"`{argument}` must hold strings, and labels that are all strings or all integers; got {path}: {error}"
-            ) from error
-    try:
-        table.validate(full=True)
-    except arrow.ArrowInvalid as error:
-        raise NegmineValueError(f"`{argument}` must be UTF-8; got {path}: {error}") from error
-    return table.select([name for name in table.column_names if table[name].null_count < max(len(table), 1)])
-
-
-def _parse_jsonl(path: Path, id_names: Sequence[str], names: Sequence[str], labels: pa.DataType) -> pa.Table:
-    arrow = require("pyarrow", "io", "reading JSONL")
-    json = require("pyarrow.json", "io", "reading JSONL")
-    columns = [(name, labels) for name in id_names] + [(name, arrow.large_string()) for name in names]
-    # With a schema, a text that looks like a date stays a text.
-    options = json.ParseOptions(explicit_schema=arrow.schema(columns), unexpected_field_behavior="ignore")
-    block = BLOCK_BYTES
-    while True:
-        try:
-            return json.read_json(path, read_options=json.ReadOptions(block_size=block), parse_options=options)
-        except arrow.ArrowInvalid as error:
-            if "straddl" not in str(error) or block == LARGEST_BLOCK:
-                raise
-            block = min(16 * block, LARGEST_BLOCK)
+    texts = columns[text_name].strings()
+    titles = columns[title_name].strings(missing="") if title_name in columns else None
+    return Texts(np.arange(len(texts)) if label is None else columns[label].ids(), texts, titles)
 
 
 def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:

@@ -31,12 +31,15 @@ from negmine.mining.negatives import HardNegatives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMATS", "Format", "write_training_rows"]
+__all__ = ["FORMATS", "LINES_ONLY", "Format", "write_training_rows"]
 
 #: Forms of training rows.
 Format = Literal["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
+
+#: Those of them that are JSON lines, and need texts.
+LINES_ONLY = ("flagembedding", "tevatron")
 
 #: Result rows that are turned into training rows at once.
 STEP = 4096
@@ -89,7 +92,7 @@ class _Maker:
     """Turns result rows into training rows."""
 
     queries: _Side
-    corpus: _Side
+    documents: _Side
     scores: bool
     names: _Names
     width: int
@@ -97,8 +100,8 @@ class _Maker:
     def anchors(self, records: Records, rows: Int64s) -> pa.Array:
         return self.queries.values(records.query_indices[rows], records.query_ids[rows])
 
-    def documents(self, lists: Lists, places: Int64s) -> pa.Array:
-        return self.corpus.values(lists.indices[places], lists.ids[places])
+    def entries(self, lists: Lists, places: Int64s) -> pa.Array:
+        return self.documents.values(lists.indices[places], lists.ids[places])
 
     def table(self, columns: Mapping[str, Any]) -> pa.Table:
         return require("pyarrow", "io", "writing training rows").table(columns)
@@ -111,8 +114,8 @@ class _Maker:
         negative = records.negatives.offsets[row] + within % np.maximum(n_negatives[row], 1)
         columns = {
             self.names.anchor: self.anchors(records, row),
-            self.names.positive: self.documents(records.positives, positive),
-            "negative": self.documents(records.negatives, negative),
+            self.names.positive: self.entries(records.positives, positive),
+            "negative": self.entries(records.negatives, negative),
         }
         if self.scores:
             pairs = np.stack([records.positives.scores[positive], records.negatives.scores[negative]], axis=1)
@@ -127,10 +130,10 @@ class _Maker:
         negatives = records.negatives.offsets[row][:, None] + np.arange(self.width)
         columns = {
             self.names.anchor: self.anchors(records, row),
-            self.names.positive: self.documents(records.positives, positive),
+            self.names.positive: self.entries(records.positives, positive),
         }
         for number in range(self.width):
-            columns[f"negative_{number + 1}"] = self.documents(records.negatives, negatives[:, number])
+            columns[f"negative_{number + 1}"] = self.entries(records.negatives, negatives[:, number])
         if self.scores:
             scores = np.column_stack([records.positives.scores[positive], records.negatives.scores[negatives]])
             columns["scores"] = _lists(scores.reshape(-1), np.full(len(row), self.width + 1))
@@ -142,7 +145,7 @@ class _Maker:
         both = _joined(records)
         columns = {
             self.names.anchor: self.anchors(records, row),
-            self.names.positive: self.documents(both, place),
+            self.names.positive: self.entries(both, place),
         }
         if self.scores:
             columns["score"] = both.scores[place]
@@ -162,7 +165,7 @@ class _Maker:
         place = np.where(number == 0, positive[entry], negatives_begin[entry] + number - 1)
         columns = {
             self.names.anchor: self.anchors(records, row),
-            self.names.positive: _lists(self.documents(both, place), lengths),
+            self.names.positive: _lists(self.entries(both, place), lengths),
         }
         if self.scores:
             columns["scores"] = _lists(both.scores[place], lengths)
@@ -174,8 +177,8 @@ class _Maker:
         """One line per result row that has positives and negatives."""
         everyone = np.arange(len(records))
         queries = self.anchors(records, everyone).to_pylist()
-        positives = self.documents(records.positives, np.arange(len(records.positives.indices))).to_pylist()
-        negatives = self.documents(records.negatives, np.arange(len(records.negatives.indices))).to_pylist()
+        positives = self.entries(records.positives, np.arange(len(records.positives.indices))).to_pylist()
+        negatives = self.entries(records.negatives, np.arange(len(records.negatives.indices))).to_pylist()
         for row, (own, mined) in enumerate(_slices(records)):
             if own.start == own.stop or mined.start == mined.stop:
                 yield None
@@ -204,9 +207,9 @@ class _Maker:
             }
 
     def _passages(self, lists: Lists) -> list[dict[str, Any]]:
-        assert self.corpus.texts is not None
-        self.corpus.check(lists.indices, lists.ids)
-        found = self.corpus.texts.take(lists.indices)
+        assert self.documents.texts is not None
+        self.documents.check(lists.indices, lists.ids)
+        found = self.documents.texts.take(lists.indices)
         titles = [""] * len(found) if found.titles is None else found.titles.to_pylist()
         lines = zip(found.ids.tolist(), titles, found.texts.to_pylist(), strict=True)
         passages = [{"docid": str(label), "title": title, "text": text} for label, title, text in lines]
@@ -222,7 +225,7 @@ def write_training_rows(
     *,
     format: Format,
     queries: Texts | None = None,
-    corpus: Texts | None = None,
+    documents: Texts | None = None,
     scores: bool = False,
     anchor_name: str = "anchor",
     positive_name: str = "positive",
@@ -253,7 +256,7 @@ def write_training_rows(
         ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. Written to the side and renamed.
     format
         One of the above.
-    queries, corpus
+    queries, documents : Texts, optional
         Texts of all queries and documents, in the order of their rows; a title goes before its text. Without them the
         labels are written, which the last two formats do not allow.
     scores
@@ -273,11 +276,11 @@ def write_training_rows(
     """
     check_choice(format, "format", FORMATS)
     target = files.as_path(path, "path")
-    lines_only = format in ("flagembedding", "tevatron")
+    lines_only = format in LINES_ONLY
     suffixes = (".jsonl",) if lines_only else (".parquet", ".jsonl")
-    if target.suffix not in suffixes:
+    if files.suffix_of(target) not in suffixes:
         raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
-    for side, argument in ((queries, "queries"), (corpus, "corpus")):
+    for side, argument in ((queries, "queries"), (documents, "documents")):
         if side is not None and not isinstance(side, Texts):
             raise NegmineTypeError(
                 f"`{argument}` must be Texts; got {type(side).__name__}. `Texts.from_lists` makes them."
@@ -288,7 +291,7 @@ def write_training_rows(
     width = int(mined.provenance["width"])
     _check_names(format, anchor_name, positive_name, width)
     maker = _Maker(
-        _Side(queries, "queries"), _Side(corpus, "corpus"), scores, _Names(anchor_name, positive_name), width
+        _Side(queries, "queries"), _Side(documents, "documents"), scores, _Names(anchor_name, positive_name), width
     )
     if lines_only:
         make_lines = maker.flagembedding if format == "flagembedding" else maker.tevatron
@@ -367,7 +370,7 @@ def _write_table(
             counts["dropped"] += dropped
             yield with_provenance(table, TRAINING_ROWS, mined.provenance, format_name)
 
-    if path.suffix == ".parquet":
+    if files.suffix_of(path) == ".parquet":
         write_tables(path, made())
     else:
         with files.atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:

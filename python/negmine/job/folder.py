@@ -34,6 +34,7 @@ REPORT = (
     "zero_queries",
     "zero_documents",
     "duplicate_pairs",
+    "unknown_judgments",
     "documents",
     "short",
 )

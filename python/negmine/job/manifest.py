@@ -62,6 +62,7 @@ class Manifest:
     def provenance(self) -> dict[str, Any]:
         """Where the result comes from, as the schema of its file and the report say."""
         options = dict(self.inputs["options"])
+        rules = [name for name in ("exclude", "groups", "eligible") if self.inputs[name] is not None]
         return {
             "negmine": self.version,
             "fingerprint": self.fingerprint,
@@ -72,6 +73,7 @@ class Manifest:
             "tile_queries": self.tile_queries,
             "width": int(options["num_negatives"]) + int(options["num_random"]),
             "options": options,
+            "rules": rules + ["exclude_self"] * bool(options.get("exclude_self")),
         } | ({} if self.shard is None else {"shard": list(self.shard)})
 
     def to_content(self) -> dict[str, Any]:

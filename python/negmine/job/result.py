@@ -83,14 +83,14 @@ class _Sum:
             self.numbers[name] += report[name]
         self.documents.update(report["documents"])
         self.short.update(report["short"])
-        for name in ("zero_documents", "duplicate_pairs"):
+        for name in ("zero_documents", "duplicate_pairs", "unknown_judgments"):
             # Known to every part that mined anything; a shard without tiles says 0.
             self.same[name] = max(report[name], self.same.get(name, 0))
 
     def finish(self, manifest: Manifest) -> dict[str, Any]:
         """The report of the whole."""
         numbers = {name: self.numbers[name] for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries")}
-        same = {name: self.same.get(name, 0) for name in ("zero_documents", "duplicate_pairs")}
+        same = {name: self.same.get(name, 0) for name in ("zero_documents", "duplicate_pairs", "unknown_judgments")}
         return {
             **manifest.provenance(),
             **numbers,

@@ -283,6 +283,7 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
         "zero_documents": said.zero_documents,
         "zero_queries": said.zero_queries,
         "duplicate_pairs": task.rules.positives.duplicates,
+        "unknown_judgments": task.rules.positives.unknown_judgments,
         "documents": said.totals(),
         "short": dict(said.short),
     }

@@ -261,6 +261,7 @@ class HardNegativeMiner:
             zero_documents=found.zero_documents,
             zero_queries=found.zero_queries,
             duplicate_pairs=rules.positives.duplicates,
+            unknown_judgments=rules.positives.unknown_judgments,
             diagnostics={"seconds": time.perf_counter() - started, **found.counters},
         )
         return CandidatePool(

@@ -71,6 +71,8 @@ class Report:
         Rows of norm zero, which score +0.0 against everything; counted under "cosine".
     duplicate_pairs
         Repeated (query, positive) pairs that were dropped.
+    unknown_judgments
+        Judgments that were dropped when the positives were made of them, as their labels are not among the rows.
     diagnostics : dict
         What depends on the schedule (seconds and the like): out of equality and out of files.
     """
@@ -83,13 +85,13 @@ class Report:
     zero_documents: int
     zero_queries: int
     duplicate_pairs: int
+    unknown_judgments: int = 0
     diagnostics: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Report):
             return NotImplemented
-        numbers = ("n_documents", "n_rows", "n_unscanned", "short", "zero_documents", "zero_queries", "duplicate_pairs")
-        return all(getattr(self, name) == getattr(other, name) for name in numbers) and all(
+        return self.header() == other.header() and all(
             np.array_equal(self.lines[line], other.lines[line]) for line in LINES
         )
 
@@ -115,6 +117,7 @@ class Report:
             "zero_documents": self.zero_documents,
             "zero_queries": self.zero_queries,
             "duplicate_pairs": self.duplicate_pairs,
+            "unknown_judgments": self.unknown_judgments,
         }
 
     def arrays(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -145,11 +148,21 @@ class Report:
             lines.append(f"  zero norm: {self.zero_documents} documents, {self.zero_queries} queries")
         if self.duplicate_pairs:
             lines.append(f"  repeated positives dropped: {self.duplicate_pairs}")
+        if self.unknown_judgments:
+            lines.append(f"  judgments of unknown labels dropped: {self.unknown_judgments}")
         return "\n".join(lines)
 
 
 #: Entries of :meth:`Report.header` that are numbers.
-_NUMBERS = ("n_documents", "n_rows", "n_unscanned", "zero_documents", "zero_queries", "duplicate_pairs")
+_NUMBERS = (
+    "n_documents",
+    "n_rows",
+    "n_unscanned",
+    "zero_documents",
+    "zero_queries",
+    "duplicate_pairs",
+    "unknown_judgments",
+)
 
 #: No number of rows or documents is larger.
 _MOST = 2**63 - 1

@@ -17,7 +17,7 @@ from negmine.errors import NegmineValueError
 from negmine.search.exact import ExactIndex
 from negmine.search.results import Metric
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "sample_queries", "verify"]
 
 #: Pairs of documents of two answers that are held together at a time: 16 MiB.
 COMPARED_AT_ONCE = 1 << 24
@@ -113,12 +113,7 @@ def verify(
             f"`indices` must be integers of shape ({n}, at least {k}); got {answer.dtype.name} {answer.shape}."
         )
     refuse_beyond_int64(answer, "indices")
-    seed = check_seed(seed)
-    checked = np.arange(n, dtype=np.int64)
-    if sample is not None:
-        size = min(check_integer(sample, "sample", least=1), n)
-        draws = np.random.Philox(key=seed).random_raw(n)
-        checked = np.sort(np.argsort(draws, kind="stable")[:size])
+    checked = sample_queries(n, sample, seed)
     index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
     exact = index.search(as_numpy(queries, "queries")[checked], k).indices
     other = answer[checked, :k].astype(np.int64)
@@ -135,6 +130,16 @@ def verify(
         missing=np.column_stack([checked[missing[:, 0]], missing[:, 1]]),
         spurious=np.column_stack([checked[spurious[:, 0]], spurious[:, 1]]),
     )
+
+
+def sample_queries(n: int, sample: int | None, seed: int) -> npt.NDArray[np.int64]:
+    """Draw ``sample`` of ``n`` queries, ascending; all of them without a ``sample``."""
+    seed = check_seed(seed)
+    if sample is None:
+        return np.arange(n, dtype=np.int64)
+    size = min(check_integer(sample, "sample", least=1), n)
+    draws = np.random.Philox(key=seed).random_raw(n)
+    return np.sort(np.argsort(draws, kind="stable")[:size])
 
 
 def _minus(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

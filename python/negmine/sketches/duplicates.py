@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import as_numpy
+from negmine._core.arrays import as_numpy, refuse_unordered
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -216,6 +216,7 @@ def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, tol
 def _normal(texts: Iterable[str]) -> Iterable[str]:
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise NegmineTypeError(f"`texts` must be an iterable of strings; got {type(texts).__name__}.")
+    refuse_unordered(texts, "texts")
     for row, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):
         if not isinstance(text, str):
             if getattr(text, "ndim", 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from types import NoneType
 from typing import Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import archive, formats
-from negmine._core.arrays import as_offsets, describe_kind
+from negmine._core.arrays import as_offsets, describe_kind, refuse_surrogates, refuse_unordered
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.options import check_flag, check_integer, check_seed, refuse_unknown_fields
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -278,19 +278,22 @@ class MinHash:
 _OPTIONS: archive.Entries = {"num_hashes": int, "hashes_per_word": int, "bits_per_hash": (int, NoneType), "seed": int}
 
 
-def hash_tokens(strings: Sequence[str], argument: str) -> npt.NDArray[np.uint64]:
+def hash_tokens(strings: Sequence[str], argument: str, row: Callable[[int], int] = int) -> npt.NDArray[np.uint64]:
     """XXH64 of the UTF-8 bytes of strings, seed 0."""
-    return _native.hash_strings(*text_bytes(strings, argument))
+    return _native.hash_strings(*text_bytes(strings, argument, row))
 
 
-def text_bytes(strings: Iterable[str], argument: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Where strings begin, and the UTF-8 bytes of all."""
-    try:
-        encoded = [string.encode() for string in strings]
-    except UnicodeEncodeError as error:
-        raise NegmineValueError(
-            f"`{argument}` must hold Unicode text; got {error.object!r}: {error.reason}."
-        ) from error
+def text_bytes(
+    strings: Iterable[str], argument: str, row: Callable[[int], int] = int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where strings begin, and the UTF-8 bytes of all; errors name the ``row`` of a string, given its place."""
+    encoded: list[bytes] = []
+    for string in strings:
+        try:
+            encoded.append(string.encode())
+        except UnicodeEncodeError:
+            refuse_surrogates([string], argument, lambda _: row(len(encoded)))
+            raise
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
     return offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8)
@@ -306,13 +309,15 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
         raise NegmineTypeError(
             f"`{argument}` must be a tuple of two arrays or a sequence of iterables; got {type(value).__name__}."
         )
+    refuse_unordered(value, argument)
     lists = [_tokens(tokens, argument, row) for row, tokens in enumerate(value)]
     offsets = np.zeros(len(lists) + 1, dtype=np.int64)
     np.cumsum([len(tokens) for tokens in lists], out=offsets[1:])
     flat = list(itertools.chain.from_iterable(lists))
     kinds = set(map(type, flat))
     if kinds == {str}:
-        return Sets(offsets, hash_tokens(flat, argument), hashed=True)
+        row = lambda place: int(np.searchsorted(offsets[1:], place, side="right"))  # noqa: E731
+        return Sets(offsets, hash_tokens(flat, argument, row), hashed=True)
     for kind in kinds:
         if kind is bool or not issubclass(kind, int | np.integer):
             also = " beside others" if len(kinds) > 1 else ""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from negmine._core import memmap
+from negmine._core.arrays import refuse_surrogates
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Column", "Numbers", "Rows", "Things", "read"]
@@ -58,6 +59,8 @@ def _from_array(values: npt.NDArray[Any], argument: str) -> Numbers | Things:
     if isinstance(values, np.ma.MaskedArray):
         raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
     if values.dtype.kind in "OUST":
+        if values.dtype.kind in "OU":  # the others hold bytes, or UTF-8
+            refuse_surrogates(values.ravel(), argument, lambda place: place // max(values[:1].size, 1))
         return Things(values)
     try:
         torch.from_numpy(np.empty(0, dtype=values.dtype))
@@ -78,6 +81,8 @@ def _from_sequence(values: object, argument: str) -> Things:
         raise NegmineTypeError(
             f"`{argument}` must be a sequence, an array, a CPU tensor or None; got {type(values).__name__}."
         )
+    if type(values) in (list, tuple):
+        refuse_surrogates(values, argument)  # type: ignore[arg-type]
     return Things(cast("Sequence[Any]", values))
 
 

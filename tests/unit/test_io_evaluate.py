@@ -1,4 +1,4 @@
-"""Mined negatives are held against judgments: known and hidden positives, hardness beside them."""
+"""Mined negatives are evaluated against judgments: known positives, false negatives, and hardness."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ def mined(positives: list[list[int]], negatives: list[list[int]], *, labels: boo
     return io.MinedRows(n, {"width": 5}, lambda: iter([records]))
 
 
-def test_known_and_hidden_positives_are_told_apart() -> None:
+def test_known_positives_and_false_negatives_are_counted_apart() -> None:
     judged = qrels([("q0", "d1", 1), ("q0", "d2", 1), ("q0", "d3", 0), ("q1", "d4", 1), ("q9", "d9", 1)])
     found = io.evaluate_negatives(mined([[1], [4], []], [[1, 2, 3], [5], [1]]), judged)
     assert (found.n_rows, found.n_judged_rows, found.n_negatives) == (3, 2, 5)
     assert (found.n_known, found.n_false_negatives, found.n_rows_hit) == (1, 1, 1)
-    assert found.n_judged_negatives == 4
-    assert found.false_negative_rate == found.known_share == 1 / 4
+    assert (found.n_judged_negatives, found.n_unjudged_rows) == (4, 1)
+    assert found.n_without_judgment == 1
+    assert found.false_negative_rate == found.known_rate == 1 / 4
     scores = np.array([1 / 2, 1 / 3, 1 / 4, 1 / 6]).astype(np.float32)
     assert found.hardness == pytest.approx(scores.mean())
     assert found.false_negative_hardness == pytest.approx(scores[:2].mean())
@@ -77,12 +78,20 @@ def test_labels_are_read_as_the_rows_have_them(*, labels: bool, strings: bool) -
 
 def test_no_negatives_have_no_hardness() -> None:
     found = io.evaluate_negatives(mined([[1]], [[]]), qrels([("q0", "d1", 1)]))
-    assert (found.hardness, found.false_negative_hardness, found.gap, found.false_negative_rate) == (
-        None,
-        None,
-        None,
-        0.0,
-    )
+    assert (found.hardness, found.false_negative_hardness, found.gap) == (None, None, None)
+    assert (found.false_negative_rate, found.known_rate) == (None, None)
+
+
+def test_judgments_of_another_corpus_are_refused() -> None:
+    rows = mined([[1], [4]], [[2, 3], [5]])
+    with pytest.raises(errors.NegmineValueError, match="`qrels` must judge documents that were mined") as caught:
+        io.evaluate_negatives(rows, qrels([("q0", "x1", 1), ("q1", "x4", 1), ("q1", "x5", 0)]))
+    assert "such as 'd2'" in str(caught.value)
+    # A document of any grade, even of another query, is one of this corpus.
+    for known in (("q9", "d5", 0), ("q0", "d1", 1)):
+        found = io.evaluate_negatives(rows, qrels([("q0", "x1", 1), known]))
+        assert (found.n_false_negatives, found.n_judged_rows, found.n_unjudged_rows) == (0, 1, 1)
+        assert found.n_without_judgment == 2
 
 
 @given(
@@ -95,20 +104,24 @@ def test_counts_against_a_plain_loop(
 ) -> None:
     relevant = {(query, document) for query, document, grade in pairs if grade >= 1}
     judged = qrels([(f"q{query}", f"d{document}", grade) for query, document, grade in pairs] or [("q0", "d0", 0)])
-    known = hidden = rows = 0
+    known = unseen = rows = 0
     for query, own in enumerate(positives):
         if not any((query, document) in relevant for document in range(10)):
             continue
         of_row = [row in own for row in negatives[query]]
-        unseen = [row not in own and (query, row) in relevant for row in negatives[query]]
-        known, hidden, rows = known + sum(of_row), hidden + sum(unseen), rows + any(of_row + unseen)
-    if not any(query < len(positives) for query, _ in relevant):
+        other = [row not in own and (query, row) in relevant for row in negatives[query]]
+        known, unseen, rows = known + sum(of_row), unseen + sum(other), rows + any(of_row + other)
+    mentioned = {document for _, document, _ in pairs}
+    documents = {row for rows_of in (positives, negatives[: len(positives)]) for own in rows_of for row in own}
+    if not any(query < len(positives) for query, _ in relevant) or (documents and not documents & mentioned):
+        with pytest.raises(errors.NegmineValueError, match="`qrels` must judge"):
+            io.evaluate_negatives(mined(positives, negatives[: len(positives)]), judged)
         return
     found = io.evaluate_negatives(mined(positives, negatives[: len(positives)]), judged)
-    assert (found.n_known, found.n_false_negatives, found.n_rows_hit) == (known, hidden, rows)
+    assert (found.n_known, found.n_false_negatives, found.n_rows_hit) == (known, unseen, rows)
 
 
-def test_what_a_miner_returns_is_judged_directly(tmp_path: Path) -> None:
+def test_what_a_miner_returns_is_evaluated_directly(tmp_path: Path) -> None:
     corpus = np.eye(4, dtype=np.float32)
     negatives = HardNegativeMiner(3).mine(ExactIndex(corpus), corpus[:1], Positives.from_lists([[0]]))
     judged = qrels([("0", "0", 1), ("0", "3", 1)])

@@ -1,0 +1,119 @@
+"""From lists and labels of any kind to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine._core.arrays import (
+    Ids,
+    as_array,
+    as_ids,
+    as_int64s,
+    as_labels,
+    describe_kind,
+    find_labels,
+    refuse_surrogates,
+    refuse_unordered,
+)
+from negmine.errors import NegmineTypeError, NegmineValueError
+
+__all__ = ["flatten", "no_positives", "read_known", "read_labels", "refuse_matrix", "translate"]
+
+
+def flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = None) -> tuple[list[int], list[Any]]:
+    """Lengths of lists, and their entries one after the other; ``names`` says whose they are."""
+    if not isinstance(lists, Iterable):
+        raise NegmineTypeError(f"`{argument}` must be a list for every query; got {type(lists).__name__}.")
+    refuse_unordered(lists, argument)
+    flat: list[Any] = []
+    lengths: list[int] = []
+    for number, entries in enumerate(lists):
+        if hasattr(entries, "as_py"):  # a scalar of an Arrow list array
+            entries = entries.as_py()
+        if isinstance(entries, str | bytes) or not isinstance(entries, Iterable) or getattr(entries, "ndim", 1) == 0:
+            owner = number if names is None else repr(names[number])
+            got = entries.item() if isinstance(entries, np.generic) else entries
+            raise NegmineTypeError(f"`{argument}` must hold a list for every query; got {got!r} for query {owner}.")
+        if isinstance(entries, Mapping):
+            owner = number if names is None else repr(names[number])
+            raise NegmineTypeError(
+                f"`{argument}` must hold a list for every query; got {type(entries).__name__} for query {owner}. "
+                "`Positives.from_qrels` takes grades."
+            )
+        before = len(flat)
+        flat.extend(entries.to_pylist() if hasattr(entries, "to_pylist") else entries)
+        lengths.append(len(flat) - before)
+    return lengths, flat
+
+
+def refuse_matrix(lists: object, rows: npt.NDArray[np.int64], argument: str) -> None:
+    """Refuse a matrix of 0 and 1: as lists of rows, each would name a document more than once, which is never meant."""
+    shape: tuple[int, ...] = getattr(lists, "shape", ())
+    if len(shape) == 2 and shape[1] > 2 and rows.size and 0 <= rows.min() <= rows.max() <= 1:
+        raise NegmineValueError(
+            f"`{argument}` must hold rows of documents; got a matrix of 0 and 1. As a sparse array, "
+            "`Positives.from_scipy` takes it."
+        )
+
+
+@overload
+def read_known(ids: npt.ArrayLike, argument: str) -> Ids: ...
+@overload
+def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None: ...
+def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None:
+    """Read the labels of all rows, once: an iterable is then used up."""
+    if ids is None:
+        return None
+    labels = as_labels(ids, argument)
+    return as_ids(labels, argument, len(labels))
+
+
+def read_labels(values: Sequence[Any], argument: str, lengths: Sequence[int] | None = None) -> npt.NDArray[Any]:
+    """Read labels, of which NumPy would turn a mixture of integers and strings silently into strings.
+
+    With ``lengths`` the values are those of lists, and errors name the list.
+    """
+    if not len(values):
+        return np.empty(0, dtype=np.int64)
+    read = as_array(values, argument)
+    if lengths is not None and read.dtype.kind == "U":
+        ends = np.cumsum(lengths)
+        refuse_surrogates(read, argument, lambda place: int(np.searchsorted(ends, place, side="right")))
+    return read
+
+
+def translate(
+    values: npt.ArrayLike, labels: Ids | None, argument: str, known_argument: str, *, outside: bool = False
+) -> npt.NDArray[np.int64]:
+    """Rows of labels, or the rows themselves where no labels are known; with ``outside``, -1 stays -1."""
+    if labels is None:
+        return as_int64s(values, argument)
+    read = as_labels(values, argument)
+    if len(read) and len(labels) and read.dtype.kind != labels.dtype.kind:
+        raise NegmineTypeError(
+            f"`{argument}` must hold labels of the type of `{known_argument}`, {describe_kind(labels)}; "
+            f"got {describe_kind(read)}."
+        )
+    rows = find_labels(read, labels)
+    unknown = rows == -1
+    if outside and read.dtype.kind == "i":
+        unknown &= read != -1
+    if unknown.any():
+        raise NegmineValueError(
+            f"`{argument}` must hold labels of `{known_argument}`; got {read[unknown][0].item()!r}, which is unknown."
+        )
+    return rows
+
+
+def no_positives(n: int, n_unknown: int, grades: npt.NDArray[np.int64], min_grade: int) -> str:
+    """Say why judgments give no positive: of ``n``, some have labels that are unknown, and the others low grades."""
+    if n == 0:
+        return "No query has a positive: there are no judgments."
+    why = [f"the labels of {n_unknown} are not among the rows"] if n_unknown else []
+    if len(grades):
+        why.append(f"the grades of {len(grades)} are below `min_grade`, {min_grade} (the highest is {grades.max()})")
+    return f"No query has a positive: of {n} judgments, {' and '.join(why)}."
