@@ -149,7 +149,7 @@ pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
     let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
     prefer_large_pages(start, layout.size());
     // SAFETY: the global allocator gave `start` for this layout, which is that of a vector of `len` items; all of them
-    // are initialised, as all bits zero is a value of a plain number.
+    // are initialized, as all bits zero is a value of a plain number.
     Some(unsafe { Vec::from_raw_parts(start.cast::<T>().as_ptr(), len, len) })
 }
 
