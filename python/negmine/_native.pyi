@@ -60,6 +60,7 @@ class ExactIndex:
         tile_rows: int | None,
         memory_limit: int | None,
         num_threads: int,
+        progress: Progress | None,
         pruned: int | None = None,
     ) -> ExactIndex: ...
     @property
@@ -84,6 +85,7 @@ class ExactIndex:
         num_threads: int,
         progress: Progress | None,
     ) -> dict[str, Any]: ...
+    def score_pairs(self, queries: Rows, pairs: CsrLike, num_threads: int) -> npt.NDArray[np.float64]: ...
 
 @final
 class NoDuplicatePlan:
@@ -204,7 +206,12 @@ def random_negatives(
     num_threads: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
 def score_pairs(
-    queries: Rows, documents: Rows, pairs: CsrLike, metric_name: str, num_threads: int
+    queries: Rows,
+    documents: Rows,
+    pairs: CsrLike,
+    metric_name: str,
+    num_threads: int,
+    progress: Progress | None,
 ) -> npt.NDArray[np.float64]: ...
 def select(
     pool: CandidatePool,

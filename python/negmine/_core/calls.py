@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from negmine._core.options import check_integer
 from negmine.errors import MemoryLimitError, NegmineTypeError
 
-__all__ = ["Progress", "check_progress", "ensure_fits_in_memory", "resolve_num_threads"]
+__all__ = [
+    "Progress",
+    "available_memory",
+    "check_progress",
+    "ensure_fits_in_memory",
+    "memory_errors",
+    "resolve_num_threads",
+]
 
+#: Bytes of a result that is not compared with what is available: reading the limits would take longer than making it.
+NEVER_CHECKED = 1 << 24
 
-#: Called as ``progress(done, total)`` about every 50 ms, in pieces of work whose size is not promised.
+#: Called as ``progress(done, total)`` about every 50 ms, in pieces of work whose size is not promised, and as
+#: ``progress(total, total)`` at the end of every stage.
 Progress = Callable[[int, int], None]
 
 
@@ -34,13 +46,67 @@ def resolve_num_threads(num_threads: int | None) -> int:
 
 
 def ensure_fits_in_memory(n_rows: int, width: int, argument: str, *, entry: int = 16, instead: str = "") -> None:
-    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width.
+    """Raise MemoryLimitError if the result would not fit in memory, where ``argument`` sets its width.
 
     An entry takes ``entry`` bytes; a row number and a score take 16. ``instead`` says what to do.
     """
     needed = n_rows * width * entry
-    if "SC_PHYS_PAGES" in os.sysconf_names and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+    if needed > NEVER_CHECKED and needed > (available := available_memory()):
         raise MemoryLimitError(
             f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
-            f"which take {needed} bytes.{instead and ' '}{instead}"
+            f"which take {needed} bytes of {available} that this process may use.{instead and ' '}{instead}"
         )
+
+
+@contextlib.contextmanager
+def memory_errors(argument: str) -> Iterator[None]:
+    """Raise MemoryLimitError where NumPy cannot allocate a result whose size ``argument`` sets."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryLimitError(f"`{argument}` must leave an answer that fits memory; {error}") from error
+
+
+def available_memory() -> int:
+    """Bytes that this process may still use: what the machine has, and the limits of process and control group."""
+    found = [sys.maxsize]
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(*found, *_process_limits(), *_group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
+
+
+def _process_limits() -> Iterator[int]:
+    """Limits of address space and of data, less what is used of them."""
+    try:
+        import resource
+
+        pages = [int(number) for number in Path("/proc/self/statm").read_text().split()]
+    except (ImportError, OSError, ValueError):
+        return
+    for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+        soft, _ = resource.getrlimit(limit)
+        if soft != resource.RLIM_INFINITY:
+            yield max(0, soft - used * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _group_limits(groups: Path, mounted: Path) -> Iterator[int]:
+    """Limits of the control group, version 1 or 2, and of those that hold it."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = mounted, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = mounted / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        folder = root / path.strip("/")
+        # Inside a container the path may be that of the host, which is not mounted; the root is the container's then.
+        for group in (folder, *folder.parents):
+            with contextlib.suppress(OSError, ValueError):
+                yield int((group / name).read_text())
+            if group == root:
+                break

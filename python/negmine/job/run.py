@@ -249,8 +249,10 @@ def _mine_tiles(
         return 0
     sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
     total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[tile] for tile in missing)
-    source = task.source(num_threads=num_threads, memory_limit=memory_limit)
     report = progress or (lambda _done, _total: None)
+    source = task.source(
+        num_threads=num_threads, memory_limit=memory_limit, progress=lambda _done, _total: report(done, total)
+    )
     for tile in missing:
         begin, end = manifest.queries(tile)
 

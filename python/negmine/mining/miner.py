@@ -208,12 +208,13 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError
-            NaN or infinity (the row is named), arrays that do not fit each other, rows out of range, a pool that does
-            not fit memory.
+            NaN or infinity (the row is named), arrays that do not fit each other, rows out of range.
         NegmineTypeError
             A type or dtype that is not accepted.
         CorpusChangedError
             The corpus is not what it was when the index was built.
+        MemoryLimitError
+            The pool does not fit memory, or the work does not fit the index's ``memory_limit``.
         """
         check_source(source)
         read = CandidateRules.read(source, queries, positives, query_offset=query_offset, **rules)
@@ -245,7 +246,10 @@ class HardNegativeMiner:
         CandidatePool
         """
         started = time.perf_counter()
-        ensure_fits_in_memory(rules.n_queries, self.window[1] - self.window[0], "range_max")
+        n_rows = rules.n_queries
+        if self.reference == "each":
+            n_rows = int(np.maximum(np.diff(rules.positives.offsets), 1).sum())
+        ensure_fits_in_memory(n_rows, self.window[1] - self.window[0], "range_max")
         request = self.request(
             rules.request(),
             rules.given_scores(source, queries),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core import archive, formats
 from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file, public_scores
-from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
+from negmine._core.calls import ensure_fits_in_memory, memory_errors, resolve_num_threads
 from negmine._core.options import check_epoch, refuse_unknown_options
 from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -303,32 +303,33 @@ class CandidatePool:
         epoch = check_epoch(epoch)
         threads = resolve_num_threads(num_threads)
         ensure_fits_in_memory(len(self), draw.num_negatives + draw.num_random, "num_negatives")
-        indices, scores, counts, reasons = _native.select(
-            self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
-        )
-        source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
-        if draw.num_random:
-            drawn = self._draw(indices, draw.num_random, draw.seed, epoch, threads)
-            indices, scores, source, counts, reasons = _append(
-                indices, scores, source, counts, reasons, draw.num_negatives, *drawn
+        with memory_errors("num_negatives"):
+            indices, scores, counts, reasons = _native.select(
+                self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
             )
-        return HardNegatives(
-            indices=indices,
-            ids=take_labels(self.document_ids, indices),
-            scores=public_scores(scores),
-            counts=counts,
-            reasons=reasons,
-            source=source,
-            above_reference=scores > self.reference_scores[:, None],
-            reference_scores=self.reference_scores,
-            positive_scores=self.positive_scores,
-            query_indices=self.query_indices,
-            positive_indices=self.positive_indices,
-            report=replace(self.report, short=count_reasons(reasons)),
-            epoch=epoch,
-            draw=draw,
-            pool=self,
-        )
+            source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
+            if draw.num_random:
+                drawn = self._draw(indices, draw.num_random, draw.seed, epoch, threads)
+                indices, scores, source, counts, reasons = _append(
+                    indices, scores, source, counts, reasons, draw.num_negatives, *drawn
+                )
+            return HardNegatives(
+                indices=indices,
+                ids=take_labels(self.document_ids, indices),
+                scores=public_scores(scores),
+                counts=counts,
+                reasons=reasons,
+                source=source,
+                above_reference=scores > self.reference_scores[:, None],
+                reference_scores=self.reference_scores,
+                positive_scores=self.positive_scores,
+                query_indices=self.query_indices,
+                positive_indices=self.positive_indices,
+                report=replace(self.report, short=count_reasons(reasons)),
+                epoch=epoch,
+                draw=draw,
+                pool=self,
+            )
 
     def _draw(
         self, chosen: npt.NDArray[np.int64], n: int, seed: int, epoch: int, threads: int

@@ -156,13 +156,17 @@ class MiningTask:
         """Number of queries."""
         return self.rules.n_queries
 
-    def source(self, *, num_threads: int | None = None, memory_limit: int | None = None) -> CandidateSource:
+    def source(
+        self, *, num_threads: int | None = None, memory_limit: int | None = None, progress: Progress | None = None
+    ) -> CandidateSource:
         """Return the source of candidates: the corpus itself, or an exact index of it.
 
         Parameters
         ----------
         num_threads, memory_limit : int, optional
             As for :class:`negmine.ExactIndex`.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while an index is built.
         """
         if isinstance(self.corpus, CandidateSource):
             if memory_limit is not None:
@@ -176,6 +180,7 @@ class MiningTask:
             ids=self.document_ids,
             num_threads=num_threads,
             memory_limit=memory_limit,
+            progress=progress,
         )
 
     def mine(
@@ -282,7 +287,8 @@ def mine(
     num_threads : int, optional
         Default: every core that this process may use; 1 inside a DataLoader worker.
     progress : callable, optional
-        Called as ``progress(done, total)`` about every 50 ms.
+        Called as ``progress(done, total)`` about every 50 ms: first while the corpus is indexed, then while it is
+        mined, each with a total of its own.
     **options
         ``num_negatives`` (default 5) and any other option of :class:`HardNegativeMiner`, or of
         :meth:`HardNegativeMiner.candidates`.
@@ -310,5 +316,5 @@ def mine(
         queries, corpus, positives, miner, metric=metric, document_ids=document_ids, epoch=epoch, **rules
     )
     resolve_num_threads(num_threads)
-    source = task.source(num_threads=num_threads, memory_limit=memory_limit)
-    return task.mine(source, num_threads=num_threads, progress=check_progress(progress))
+    source = task.source(num_threads=num_threads, memory_limit=memory_limit, progress=check_progress(progress))
+    return task.mine(source, num_threads=num_threads, progress=progress)

@@ -7,7 +7,7 @@ a change is an error. What is not protected: a change so small that it stays wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import memmap
-from negmine._core.arrays import Csr, Ids, as_array, as_ids, as_rows, public_scores, refuse_beyond_int64
-from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, resolve_num_threads
+from negmine._core.arrays import Csr, CsrLike, Ids, as_array, as_ids, as_rows, public_scores, refuse_beyond_int64
+from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
@@ -43,7 +43,8 @@ class ExactIndex:
     corpus : array (n_documents, width)
         float32, float16, bfloat16, float64 (rounded to float32 once), int8 or uint8; NumPy (memory-mapped ones
         included), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a reference and reads the
-        rows again whenever it scores them, so they must not change: a change is noticed and refused.
+        rows again whenever it scores them, so they must not change: where documents are kept packed, a change of a row
+        that is scored is noticed and refused.
     metric
         "cosine" (default, in [-1, 1]), "ip" or "l2"; higher scores are closer under each.
     ids : int64 or str (n_documents,), optional
@@ -54,8 +55,11 @@ class ExactIndex:
     memory_limit
         Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes,
         and as much again once calls are large enough for most coordinates of most documents to be left unread;
-        where the limit cannot hold that, the corpus is streamed tile by tile in every call. Answers never depend on
-        it. Default: no limit.
+        where the limit cannot hold that and a call's own work, the corpus is streamed tile by tile in the call.
+        What can be done within a limit can be done within every higher one. Answers never depend on it. Default: no
+        limit.
+    progress : callable, optional
+        Called as ``progress(done, total)`` about every 50 ms while the index is built.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class ExactIndex:
         ids: npt.ArrayLike | None = None,
         num_threads: int | None = None,
         memory_limit: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.metric: Metric = check_choice(metric, "metric", METRICS)  # type: ignore[assignment]
         self._rows = as_rows(corpus, "corpus")
@@ -94,7 +99,12 @@ class ExactIndex:
             None if memory_limit is None else check_integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
         )
         self._native = _native.ExactIndex(
-            self._rows, self.metric, TILE_ROWS, self.memory_limit, resolve_num_threads(num_threads)
+            self._rows,
+            self.metric,
+            TILE_ROWS,
+            self.memory_limit,
+            resolve_num_threads(num_threads),
+            check_progress(progress),
         )
 
     def __len__(self) -> int:
@@ -212,8 +222,9 @@ class ExactIndex:
         Raises
         ------
         NegmineValueError
-            NaN or infinity (the row is named), another width than the corpus's, rows out of range, an answer that
-            does not fit memory.
+            NaN or infinity (the row is named), another width than the corpus's, rows out of range.
+        MemoryLimitError
+            The answer does not fit memory, or the work does not fit ``memory_limit``.
         NegmineTypeError
             A type or dtype that is not accepted.
         CorpusChangedError
@@ -222,19 +233,21 @@ class ExactIndex:
         query_array = as_rows(queries, "queries")
         k = check_integer(k, "k", least=0)
         check_choice(dtype, "dtype", ("float32", "float64"))
-        ensure_fits_in_memory(query_array.shape[0], k, "k")
+        enough = f"The index holds {len(self)} documents: a higher `k` only adds padding." if k > len(self) else ""
+        ensure_fits_in_memory(query_array.shape[0], k, "k", instead=enough)
         cap = None if max_score is None else check_real(max_score, "max_score")
-        indices, scores, counts = self._native.search(
-            query_array,
-            k,
-            None if exclude is None else Positives.read(exclude, "exclude"),
-            cap,
-            _check_eligible(eligible),
-            self.threads(num_threads),
-            check_progress(progress),
-        )
-        public = public_scores(scores) if dtype == "float32" else scores
-        return TopK(indices, self.label(indices), public, counts)
+        with memory_errors("k"):
+            indices, scores, counts = self._native.search(
+                query_array,
+                k,
+                None if exclude is None else Positives.read(exclude, "exclude"),
+                cap,
+                _check_eligible(eligible),
+                self.threads(num_threads),
+                check_progress(progress),
+            )
+            public = public_scores(scores) if dtype == "float32" else scores
+            return TopK(indices, self.label(indices), public, counts)
 
     def candidates(
         self, queries: object, request: PoolRequest, *, num_threads: int | None = None, progress: Progress | None = None
@@ -263,11 +276,12 @@ class ExactIndex:
         CorpusChangedError
             The corpus is not what it was when the index was built.
         """
-        arrays = self._native.candidates(
-            as_rows(queries, "queries"), request, self.threads(num_threads), check_progress(progress)
-        )
-        lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
-        return PoolArrays(**arrays, lines=lines, zero_documents=self._native.zero_rows)
+        with memory_errors("range_max"):
+            arrays = self._native.candidates(
+                as_rows(queries, "queries"), request, self.threads(num_threads), check_progress(progress)
+            )
+            lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
+            return PoolArrays(**arrays, lines=lines, zero_documents=self._native.zero_rows)
 
     def score_pairs(
         self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
@@ -284,9 +298,17 @@ class ExactIndex:
         Returns
         -------
         float64 (n,)
+
+        Raises
+        ------
+        NegmineValueError
+            NaN or infinity in a query, or rows out of range; the message names it.
+        CorpusChangedError
+            A document is not what it was when the index was built.
         """
+        query_array, threads = as_rows(queries, "queries"), self.threads(None)
         pairs = np.stack([query_indices, document_indices], axis=1)
-        return score_pairs(queries, self._corpus, pairs, metric=self.metric, num_threads=self._num_threads)
+        return _score(pairs, query_array.shape[0], lambda csr: self._native.score_pairs(query_array, csr, threads))
 
     def threads(self, num_threads: int | None) -> int:
         """Threads of a call: its own ``num_threads``, else the index's, else the default."""
@@ -311,6 +333,7 @@ def score_pairs(
     *,
     metric: Metric = "cosine",
     num_threads: int | None = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float64]:
     """Canonical scores of given (query, document) pairs.
 
@@ -326,6 +349,8 @@ def score_pairs(
         As for :class:`ExactIndex`.
     num_threads : int, optional
         Default: every core this process may use.
+    progress : callable, optional
+        Called as ``progress(done, total)`` about every 50 ms.
 
     Returns
     -------
@@ -346,13 +371,20 @@ def score_pairs(
     """
     query_array, document_array = as_rows(queries, "queries"), as_rows(documents, "documents")
     metric_name = check_choice(metric, "metric", METRICS)
+    how = (metric_name, resolve_num_threads(num_threads), check_progress(progress))
     if query_array.shape[1] != document_array.shape[1]:
         raise NegmineValueError(
             f"`documents` must be as wide as the queries, {query_array.shape[1]}; got width {document_array.shape[1]}."
         )
-    n = query_array.shape[0]
+    return _score(pairs, query_array.shape[0], lambda csr: _native.score_pairs(query_array, document_array, csr, *how))
+
+
+def _score(
+    pairs: Positives | npt.ArrayLike, n_queries: int, score: Callable[[CsrLike], npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """Score pairs by a function that takes a list of documents per query."""
     if isinstance(pairs, Positives):
-        return _native.score_pairs(query_array, document_array, pairs, metric_name, resolve_num_threads(num_threads))
+        return score(pairs)
     array = as_array(pairs, "pairs")
     if array.size == 0:
         array = array.astype(np.int64).reshape(0, 2)
@@ -360,15 +392,15 @@ def score_pairs(
         raise NegmineValueError(f"`pairs` must be integers of shape (n, 2); got {array.dtype.name} {array.shape}.")
     refuse_beyond_int64(array, "pairs")
     query = array[:, 0]
-    if len(query) and (query.min() < 0 or query.max() >= n):
+    if len(query) and (query.min() < 0 or query.max() >= n_queries):
         raise NegmineValueError(
-            f"`pairs` must hold query rows below {n}; got {query.max() if query.max() >= n else query.min()}."
+            f"`pairs` must hold query rows below {n_queries}; "
+            f"got {query.max() if query.max() >= n_queries else query.min()}."
         )
     order = np.argsort(query, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n))]).astype(np.int64)
-    csr = Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n_queries))]).astype(np.int64)
     scores = np.empty(len(array), dtype=np.float64)
-    scores[order] = _native.score_pairs(query_array, document_array, csr, metric_name, resolve_num_threads(num_threads))
+    scores[order] = score(Csr(offsets, np.ascontiguousarray(array[order, 1], dtype=np.int64)))
     return scores
 
 

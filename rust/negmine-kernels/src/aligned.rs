@@ -5,7 +5,7 @@
 //! caches; from [`LARGE`] on, a buffer starts at a large page's boundary and asks the system for such pages (Linux;
 //! elsewhere, or where the system declines, it is an ordinary buffer).
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -51,16 +51,22 @@ impl<T: Plain> Aligned<T> {
     /// Where the size in bytes overflows.
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
-        let layout = layout::<T>(len);
+        Self::try_zeroed(len).unwrap_or_else(|| handle_alloc_error(layout::<T>(len)))
+    }
+
+    /// The same, or none where the system refuses the memory.
+    #[must_use]
+    pub fn try_zeroed(len: usize) -> Option<Self> {
+        let layout = try_layout::<T>(len)?;
         if layout.size() == 0 {
-            return Aligned { start: NonNull::dangling(), len, owned: PhantomData };
+            return Some(Aligned { start: NonNull::dangling(), len, owned: PhantomData });
         }
         // SAFETY: the layout has a size.
-        let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let start = NonNull::new(unsafe { alloc(layout) })?;
         prefer_large_pages(start, layout.size());
         // SAFETY: the allocation has `layout.size()` bytes.
         unsafe { start.write_bytes(0, layout.size()) };
-        Aligned { start: start.cast(), len, owned: PhantomData }
+        Some(Aligned { start: start.cast(), len, owned: PhantomData })
     }
 }
 
@@ -113,18 +119,38 @@ impl<T: Plain> fmt::Debug for Aligned<T> {
 }
 
 fn layout<T: Plain>(len: usize) -> Layout {
-    let array = Layout::array::<T>(len).expect("a buffer that can be addressed");
+    try_layout::<T>(len).expect("a buffer that can be addressed")
+}
+
+fn try_layout<T: Plain>(len: usize) -> Option<Layout> {
+    let array = Layout::array::<T>(len).ok()?;
     let alignment = if array.size() < LARGE { LINE } else { LARGE };
-    array.align_to(alignment).expect("a buffer that can be addressed")
+    array.align_to(alignment).ok()
 }
 
 /// A vector of zeros for results that somebody else will own. Where it is large, most of writing it for the first time
 /// would be waiting for the system to hand out small pages, one at a time.
+///
+/// # Panics
+/// Where the size in bytes overflows.
 #[must_use]
 pub fn zeros<T: Plain>(len: usize) -> Vec<T> {
-    let mut vector = vec![T::default(); len];
-    prefer_large_pages(NonNull::from(&mut vector[..]).cast(), size_of::<T>() * len);
-    vector
+    try_zeros(len).unwrap_or_else(|| handle_alloc_error(layout::<T>(len)))
+}
+
+/// The same, or none where the system refuses the memory.
+#[must_use]
+pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
+    let layout = Layout::array::<T>(len).ok()?;
+    if layout.size() == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the layout has a size.
+    let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+    prefer_large_pages(start, layout.size());
+    // SAFETY: the global allocator gave `start` for this layout, which is that of a vector of `len` items; all of them
+    // are initialized, as all bits zero is a value of a plain number.
+    Some(unsafe { Vec::from_raw_parts(start.cast::<T>().as_ptr(), len, len) })
 }
 
 /// Asks for large pages before the first write decides on small ones.

@@ -54,3 +54,22 @@ pub fn scan_panel(isa: Isa, queries: &QueryTile, panel: Panel<'_>, hits: &mut Ve
     assert_eq!(panel.codes.len(), queries.groups() * GROUP_BYTES, "a panel of the tile's width");
     dispatch::scan_panel(isa, queries, &panel, hits);
 }
+
+/// The exact inner product of a query with one document of a panel, from `packed` as [`pack_panel`] writes it and the
+/// document's place in it: for single pairs, where a scan would multiply all 64 documents.
+///
+/// # Panics
+/// Where `query` does not have a code for every padded dimension of the panel, or `lane` is not below [`PANEL`].
+#[must_use]
+pub fn dot_packed(query: &[i8], packed: &[u8], lane: usize) -> i32 {
+    assert_eq!(packed.len(), query.len() * PANEL, "a panel of the query's padded width");
+    assert!(lane < PANEL, "a place in the panel");
+    let of_lane = lane * GROUP..(lane + 1) * GROUP;
+    let groups = query.chunks_exact(GROUP).zip(packed.chunks_exact(GROUP_BYTES));
+    groups
+        .map(|(query, group)| {
+            let codes = group[of_lane.clone()].iter().map(|&code| i32::from(code) - 128);
+            query.iter().zip(codes).map(|(&q, d)| i32::from(q) * d).sum::<i32>()
+        })
+        .sum()
+}

@@ -1,6 +1,6 @@
 //! Buffers are aligned, zeroed, of the stated length, and behave as slices.
 
-use negmine_kernels::aligned::{Aligned, LARGE, LINE, Plain, prefetch, zeros};
+use negmine_kernels::aligned::{Aligned, LARGE, LINE, Plain, prefetch, try_zeros, zeros};
 
 fn check<T: Plain + PartialEq + std::fmt::Debug>(zero: T, one: T) {
     for len in [0, 1, 63, 64, 65, 1000, LARGE / size_of::<T>() - 1, LARGE / size_of::<T>(), 3 * LARGE + 5] {
@@ -31,6 +31,16 @@ fn buffers_of_every_kind_and_size() {
     check(0_i64, -1);
     check(0.0_f64, 1.0);
     assert!(Aligned::<u8>::default().is_empty());
+}
+
+#[test]
+fn a_refusal_is_none() {
+    for len in [usize::MAX / 64, usize::MAX / 4, usize::MAX] {
+        assert!(Aligned::<f64>::try_zeroed(len).is_none());
+        assert!(try_zeros::<f64>(len).is_none());
+    }
+    assert_eq!(try_zeros::<u8>(3), Some(vec![0; 3]));
+    assert_eq!(try_zeros::<u8>(0), Some(Vec::new()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use common::{Random, WIDTHS, for_each_isa};
 use negmine_kernels::Isa;
 use negmine_kernels::dot_i8::{
-    Hit, MAX_WIDTH, PANEL, Panel, QueryTile, pack_panel, packed_len, padded_width, scan_panel,
+    Hit, MAX_WIDTH, PANEL, Panel, QueryTile, dot_packed, pack_panel, packed_len, padded_width, scan_panel,
 };
 use proptest::prelude::*;
 
@@ -110,6 +110,24 @@ fn random_queries(random: &mut Random, width: usize, n: usize) -> Vec<Query> {
             (random.codes(width), random.signed(), random.signed(), random.signed(), threshold)
         })
         .collect()
+}
+
+#[test]
+fn one_document_of_a_panel_has_the_product_of_its_codes() {
+    let mut random = Random(5);
+    for width in WIDTHS.into_iter().filter(|width| *width > 0) {
+        let documents = Documents::random(&mut random, width, u64::MAX);
+        let mut query = random.codes(width);
+        query.resize(padded_width(width), 0);
+        for_each_isa(|isa| {
+            let packed = documents.packed(isa);
+            for lane in [0, 1, 31, 63] {
+                assert_eq!(dot_packed(&query, &packed, lane), inner(&query, &documents.codes[lane]));
+            }
+        });
+    }
+    let (query, packed) = (vec![127_i8; MAX_WIDTH], vec![255_u8; packed_len(MAX_WIDTH)]);
+    assert_eq!(dot_packed(&query, &packed, 63), 127 * 127 * MAX_WIDTH as i32);
 }
 
 #[test]

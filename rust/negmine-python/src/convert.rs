@@ -4,7 +4,7 @@
 use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
 use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
-use negmine_core::base::order::Scored;
+use negmine_core::base::padded::Padded;
 use negmine_core::exact::Eligible;
 use negmine_core::scoring::Metric;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
@@ -138,26 +138,13 @@ pub(crate) fn metric(py: Python<'_>, name: &str) -> PyResult<Metric> {
 }
 
 /// Lists of scored documents as padded arrays: rows i64, scores f64, counts i32.
-pub(crate) type Padded<'py> =
+pub(crate) type PaddedArrays<'py> =
     (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<i32>>);
 
-pub(crate) fn pad(
-    py: Python<'_>,
-    width: usize,
-    lists: impl ExactSizeIterator<Item = Vec<Scored>>,
-) -> PyResult<Padded<'_>> {
-    let n = lists.len();
-    let mut rows = Vec::with_capacity(n * width);
-    let mut scores = Vec::with_capacity(n * width);
-    let mut counts = Vec::with_capacity(n);
-    for (i, list) in lists.enumerate() {
-        rows.extend(list.iter().map(|scored| i64::from(scored.row)));
-        scores.extend(list.iter().map(|scored| scored.score));
-        rows.resize((i + 1) * width, -1);
-        scores.resize((i + 1) * width, f64::NEG_INFINITY);
-        counts.push(list.len() as i32);
-    }
-    Ok((matrix(py, rows, n, width)?, matrix(py, scores, n, width)?, PyArray1::from_vec(py, counts)))
+pub(crate) fn padded(py: Python<'_>, lists: Padded) -> PyResult<PaddedArrays<'_>> {
+    let (rows, width) = (lists.counts.len(), lists.width);
+    let (indices, scores) = (matrix(py, lists.indices, rows, width)?, matrix(py, lists.scores, rows, width)?);
+    Ok((indices, scores, PyArray1::from_vec(py, lists.counts)))
 }
 
 /// A row-major vector as a matrix, without a copy.

@@ -18,7 +18,9 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         | Error::RowOutOfRange { .. }
         | Error::Value { .. } => "NegmineValueError",
         Error::CorpusChanged { .. } => "CorpusChangedError",
-        Error::MemoryLimit { .. } | Error::OutOfMemory { .. } => "MemoryLimitError",
+        Error::MemoryLimit { .. } | Error::OutOfMemory { .. } | Error::Allocation { .. } => {
+            "MemoryLimitError"
+        }
         // The exception that interrupted the call is raised in its place, by `call::run`.
         Error::Interrupted => "NegmineError",
         other => {

@@ -1,13 +1,14 @@
 //! The exact index: build, search, mine.
 
-use negmine_core::exact::{self, ScanPlan, SearchRequest};
+use negmine_core::base::csr::CsrView;
+use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest};
 use negmine_core::mine::pool;
 use negmine_core::scoring;
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, Padded, RowsArg, metric, pad};
+use crate::convert::{CsrArg, EligibleArg, PaddedArrays, RowsArg, metric, padded};
 use crate::mine::{PoolArg, pool_dict};
 use crate::{call, errors};
 
@@ -24,7 +25,7 @@ impl ExactIndex {
     /// `tile_rows` and `pruned`, which forces that many leading coordinates or full width with 0, are for tests and
     /// benchmarks.
     #[new]
-    #[pyo3(signature = (corpus, metric_name, tile_rows, memory_limit, num_threads, pruned=None))]
+    #[pyo3(signature = (corpus, metric_name, tile_rows, memory_limit, num_threads, progress, pruned=None))]
     fn new(
         py: Python<'_>,
         corpus: Bound<'_, PyAny>,
@@ -32,6 +33,7 @@ impl ExactIndex {
         tile_rows: Option<usize>,
         memory_limit: Option<usize>,
         num_threads: usize,
+        progress: Option<Py<PyAny>>,
         pruned: Option<usize>,
     ) -> PyResult<Self> {
         let metric = metric(py, metric_name)?;
@@ -47,8 +49,9 @@ impl ExactIndex {
             Some(lead) => exact::Pruned::Forced(lead),
         };
         let layout = exact::Layout { pruned, ..layout };
-        let inner =
-            call::run(py, num_threads, None, |run| exact::ExactIndex::build(&corpus, metric, layout, run))?;
+        let inner = call::run(py, num_threads, progress.as_ref(), |run| {
+            exact::ExactIndex::build(&corpus, metric, layout, run)
+        })?;
         Ok(Self { inner, corpus: reference })
     }
 
@@ -74,13 +77,11 @@ impl ExactIndex {
         num_threads: usize,
     ) -> PyResult<(usize, usize, usize, usize, usize, usize)> {
         let (rows, width) = (self.inner.len(), self.inner.width());
-        let plan = self
-            .inner
-            .layout()
-            .plan(rows, width, n_queries, k, num_threads)
-            .map_err(|error| errors::raise(py, &error))?;
-        let ScanPlan { packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes } =
-            plan;
+        let size = ScanSize { queries: n_queries, result_rows: n_queries, depth: k, threads: num_threads };
+        let plan = self.inner.layout().plan(rows, width, &size).map_err(|error| errors::raise(py, &error))?;
+        let ScanPlan {
+            packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes, ..
+        } = plan;
         Ok((packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes))
     }
 
@@ -96,16 +97,16 @@ impl ExactIndex {
         eligible: Option<EligibleArg<'py>>,
         num_threads: usize,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<Padded<'py>> {
+    ) -> PyResult<PaddedArrays<'py>> {
         let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let exclude = exclude.as_ref().map(|csr| csr.view(py, "exclude", queries.len())).transpose()?;
         let eligible = eligible.as_ref().map(EligibleArg::view).transpose()?;
         let request = SearchRequest { k, exclude, max_score, eligible };
-        let outcome = call::run(py, num_threads, progress.as_ref(), |run| {
-            self.inner.search(&corpus, &queries, &request, run)
+        let found = call::run(py, num_threads, progress.as_ref(), |run| {
+            self.inner.top_k(&corpus, &queries, &request, run)
         })?;
-        pad(py, k, outcome.found.into_iter().map(|found| found.best))
+        padded(py, found)
     }
 
     /// The candidate pool, as a dictionary of arrays.
@@ -125,6 +126,33 @@ impl ExactIndex {
         })?;
         pool_dict(py, pool)
     }
+
+    /// Canonical f64 scores of given pairs with documents of the index, in CSR order; each is checked against what was
+    /// indexed.
+    fn score_pairs<'py>(
+        &self,
+        py: Python<'py>,
+        queries: RowsArg<'py>,
+        pairs: CsrArg<'py>,
+        num_threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
+        let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
+        let pairs = pairs.view(py, "pairs", queries.len())?;
+        let scores =
+            call::run(py, num_threads, None, |run| self.inner.score_pairs(&corpus, &queries, pairs, run))?;
+        Ok(PyArray1::from_vec(py, scores))
+    }
+}
+
+/// Refuses -1, which elsewhere stands for a document outside the corpus.
+fn refuse_outside(py: Python<'_>, pairs: CsrView<'_>) -> PyResult<()> {
+    match pairs.items().iter().find(|&&j| j < 0) {
+        Some(row) => {
+            Err(errors::value_error(py, format!("`pairs` must hold row numbers of documents; got {row}.")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Canonical f64 scores of given pairs, in CSR order.
@@ -136,17 +164,13 @@ pub(crate) fn score_pairs<'py>(
     pairs: CsrArg<'py>,
     metric_name: &str,
     num_threads: usize,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let metric = metric(py, metric_name)?;
     let (queries, documents) = (queries.rows(py, "queries")?, documents.rows(py, "documents")?);
     let pairs = pairs.view(py, "pairs", queries.len())?;
-    if let Some(row) = (0..pairs.len()).find_map(|i| pairs.row(i).iter().find(|&&j| j < 0)) {
-        return Err(errors::value_error(
-            py,
-            format!("`pairs` must hold row numbers of documents; got {row}."),
-        ));
-    }
-    let scores = call::run(py, num_threads, None, |run| {
+    refuse_outside(py, pairs)?;
+    let scores = call::run(py, num_threads, progress.as_ref(), |run| {
         scoring::score::score_pairs(metric, &queries, &documents, pairs, run)
     })?;
     Ok(PyArray1::from_vec(py, scores))

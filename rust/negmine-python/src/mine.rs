@@ -4,13 +4,13 @@ use negmine_core::base::Error;
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit as core_limit;
 use negmine_core::mine::random::{self, RandomRequest};
-use negmine_core::mine::select::{self as core_select, Choice, Chosen, PoolView};
+use negmine_core::mine::select::{self as core_select, Choice, PoolView};
 use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, Padded, matrix, pad};
+use crate::convert::{CsrArg, EligibleArg, PaddedArrays, matrix, padded};
 use crate::{call, errors};
 
 /// `negmine.pool.Rules`.
@@ -166,28 +166,6 @@ type ChosenArrays<'py> = (
     Bound<'py, PyArray1<u8>>,
 );
 
-fn chosen_arrays<'py>(
-    py: Python<'py>,
-    pool: &PoolView<'_>,
-    chosen: &Chosen,
-    n: usize,
-) -> PyResult<ChosenArrays<'py>> {
-    let len = chosen.ranks.len();
-    let mut rows = Vec::with_capacity(len * n);
-    let mut scores = Vec::with_capacity(len * n);
-    let mut counts = Vec::with_capacity(len);
-    for (r, ranks) in chosen.ranks.iter().enumerate() {
-        let row = pool.row(r);
-        rows.extend(ranks.iter().map(|&rank| row.indices[rank]));
-        scores.extend(ranks.iter().map(|&rank| row.scores[rank]));
-        rows.resize((r + 1) * n, -1);
-        scores.resize((r + 1) * n, f64::NEG_INFINITY);
-        counts.push(ranks.len() as i32);
-    }
-    let reasons = reasons(py, &chosen.reasons);
-    Ok((matrix(py, rows, len, n)?, matrix(py, scores, len, n)?, PyArray1::from_vec(py, counts), reasons))
-}
-
 /// Chooses `num_negatives` of every row of a pool; with a limit, no document serves more rows than that.
 #[pyfunction]
 #[pyo3(signature = (pool, num_negatives, limit_per_document, policy, seed, epoch, num_threads))]
@@ -210,11 +188,16 @@ pub(crate) fn select<'py>(
         )
     })?;
     let choice = Choice { n: num_negatives, policy, seed, epoch };
-    let chosen = call::run(py, num_threads, None, |run| match limit_per_document {
-        Some(limit) => core_limit::limit_per_document(&pool, limit, &choice, run),
-        None => core_select::select(&pool, &choice, run),
+    let (chosen, documents) = call::run(py, num_threads, None, |run| {
+        let chosen = match limit_per_document {
+            Some(limit) => core_limit::limit_per_document(&pool, limit, &choice, run),
+            None => core_select::select(&pool, &choice, run),
+        }?;
+        let documents = chosen.documents(&pool, num_negatives, run)?;
+        Ok((chosen, documents))
     })?;
-    chosen_arrays(py, &pool, &chosen, num_negatives)
+    let (indices, scores, counts) = padded(py, documents)?;
+    Ok((indices, scores, counts, reasons(py, &chosen.reasons)))
 }
 
 /// Draws random negatives in addition to the chosen ones: indices, f64 scores, counts. `score` is called as
@@ -239,7 +222,7 @@ pub(crate) fn random_negatives<'py>(
     epoch: u64,
     score: Py<PyAny>,
     num_threads: usize,
-) -> PyResult<Padded<'py>> {
+) -> PyResult<PaddedArrays<'py>> {
     let request = RandomRequest {
         rules: rules.view_all(py)?,
         query_indices: query_indices.as_slice()?,
@@ -270,5 +253,5 @@ pub(crate) fn random_negatives<'py>(
     if let Some(error) = raised {
         return Err(error);
     }
-    pad(py, n, drawn?.into_iter())
+    padded(py, drawn?)
 }

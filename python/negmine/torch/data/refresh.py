@@ -171,7 +171,9 @@ def refresh(
     named = "encode" if encode_documents is None else "encode_documents"
     document_embeddings = _encode(encode_documents or encode, documents, named, batch_size)
     task = MiningTask.read(query_embeddings, document_embeddings, positives, miner, metric=metric, epoch=epoch, **rules)
-    fresh = task.mine(task.source(num_threads=num_threads), num_threads=num_threads, progress=progress)
+    fresh = task.mine(
+        task.source(num_threads=num_threads, progress=progress), num_threads=num_threads, progress=progress
+    )
     table.publish(fresh)
     return fresh
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::memory::reserve;
 use super::{Error, Result};
 
 /// Checks that offsets of `rows` lists start at 0, never fall, and end at the number of entries.
@@ -94,16 +95,22 @@ impl CsrView<'_> {
     /// # Errors
     /// The first row that is unsorted, repeats a number, or holds one out of range.
     pub fn check_rows(&self, argument: &'static str, limit: usize, outside: bool) -> Result<()> {
-        for i in 0..self.len() {
-            let row = self.row(i);
-            let inside = if outside { row.partition_point(|&j| j == -1) } else { 0 };
-            for (position, &j) in row.iter().enumerate().skip(inside) {
-                if j < 0 || j >= limit as i64 {
-                    return Err(Error::RowOutOfRange { argument, row: j, rows: limit });
-                }
-                if position > inside && row[position - 1] >= j {
-                    return Err(Error::UnsortedCsr { argument, row: i });
-                }
+        (0..self.len()).try_for_each(|i| self.check_row(argument, i, limit, outside))
+    }
+
+    /// The same of row `i` alone.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn check_row(&self, argument: &'static str, i: usize, limit: usize, outside: bool) -> Result<()> {
+        let row = self.row(i);
+        let inside = if outside { row.partition_point(|&j| j == -1) } else { 0 };
+        for (position, &j) in row.iter().enumerate().skip(inside) {
+            if j < 0 || j >= limit as i64 {
+                return Err(Error::RowOutOfRange { argument, row: j, rows: limit });
+            }
+            if position > inside && row[position - 1] >= j {
+                return Err(Error::UnsortedCsr { argument, row: i });
             }
         }
         Ok(())
@@ -229,6 +236,19 @@ impl<T> Lists<T> {
     pub fn push_row(&mut self, row: impl IntoIterator<Item = T>) {
         self.items.extend(row);
         self.offsets.0.push(self.items.len());
+    }
+
+    /// Appends all rows of other lists.
+    ///
+    /// # Errors
+    /// No memory for them.
+    pub(crate) fn append(&mut self, mut other: Self) -> Result<()> {
+        reserve(&mut self.items, other.items.len())?;
+        reserve(&mut self.offsets.0, other.len())?;
+        let before = self.items.len();
+        self.offsets.0.extend(other.offsets.0[1..].iter().map(|offset| before + offset));
+        self.items.append(&mut other.items);
+        Ok(())
     }
 
     /// Number of rows.

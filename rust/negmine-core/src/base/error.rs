@@ -110,6 +110,11 @@ pub enum Error {
         /// What to do instead.
         instead: &'static str,
     },
+    /// The system refused memory for results or for the work on them.
+    Allocation {
+        /// Bytes asked for.
+        bytes: usize,
+    },
     /// The caller asked to stop.
     Interrupted,
 }
@@ -163,6 +168,10 @@ impl fmt::Display for Error {
             Self::OutOfMemory { argument, entries, instead } => write!(
                 f,
                 "`{argument}` must leave an answer that fits memory; got one of {entries} entries. {instead}"
+            ),
+            Self::Allocation { bytes } => write!(
+                f,
+                "the results of this call must fit in memory; an allocation of {bytes} bytes failed. Ask for fewer results, or for fewer queries at a time."
             ),
             Self::Interrupted => f.write_str("interrupted"),
         }

@@ -5,9 +5,12 @@ pub mod error;
 pub mod limits;
 pub mod math;
 pub mod matrix;
+pub mod memory;
 pub mod order;
+pub mod padded;
 pub mod parallel;
 pub mod philox;
+pub(crate) mod sort;
 pub mod stages;
 
 pub use error::{Error, Result};

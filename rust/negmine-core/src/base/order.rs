@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::Result;
+use super::memory::push;
+
 /// A document and its canonical score, which is never NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
@@ -21,7 +24,7 @@ impl Scored {
 }
 
 /// The best `k` of whatever is offered, whatever the order in which it comes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Best {
     k: usize,
     /// Unsorted; at most `2 k` long, of which the best `k` are the answer.
@@ -38,14 +41,19 @@ impl Best {
     }
 
     /// Offers one document. No row may be offered twice.
-    pub fn offer(&mut self, scored: Scored) {
+    ///
+    /// # Errors
+    /// No memory for it.
+    #[inline]
+    pub fn offer(&mut self, scored: Scored) -> Result<()> {
         if self.k == 0 || self.last.is_some_and(|last| scored.rank(&last) != Ordering::Less) {
-            return;
+            return Ok(());
         }
-        self.items.push(scored);
-        if self.items.len() >= 2 * self.k {
+        push(&mut self.items, scored)?;
+        if self.items.len() / 2 >= self.k {
             self.cut();
         }
+        Ok(())
     }
 
     /// The score that a further document must reach to enter, once `k` are held: the k-th best so far.
@@ -124,20 +132,24 @@ impl Highest {
     }
 
     /// Takes a number; true where `last` may have risen. A number of which nothing is certain, NaN, is none.
-    pub(crate) fn offer(&mut self, value: f64) -> bool {
+    ///
+    /// # Errors
+    /// No memory for it.
+    #[inline]
+    pub(crate) fn offer(&mut self, value: f64) -> Result<bool> {
         if self.depth == 0 || value.is_nan() || value <= self.last {
-            return false;
+            return Ok(false);
         }
-        self.values.push(value);
-        let full = self.depth + self.depth / 2 + WAITING;
+        push(&mut self.values, value)?;
+        let full = self.depth.saturating_add(self.depth / 2 + WAITING);
         let first = self.values.len() == self.depth && self.last == f64::NEG_INFINITY;
         if !first && self.values.len() < full {
-            return false;
+            return Ok(false);
         }
         let (_, last, _) = self.values.select_nth_unstable_by(self.depth - 1, |a, b| b.total_cmp(a));
         self.last = *last;
         self.values.truncate(self.depth);
-        true
+        Ok(true)
     }
 }
 
@@ -167,7 +179,7 @@ mod tests {
             for (row, &score) in scores.iter().enumerate() {
                 let scored = Scored { score: f64::from(score), row: row as u32 };
                 all.push(scored);
-                best.offer(scored);
+                best.offer(scored).unwrap();
                 if row % 3 == 0 {
                     let threshold = best.threshold();
                     all.sort_by(Scored::rank);
@@ -189,7 +201,7 @@ mod tests {
             highest.clear(depth);
             for (i, &value) in values.iter().enumerate() {
                 let before = highest.last;
-                let cut = highest.offer(value);
+                let cut = highest.offer(value).unwrap();
                 prop_assert!(highest.last >= before && (cut || highest.last == before));
                 let mut sorted: Vec<f64> = values[..=i].iter().copied().filter(|value| !value.is_nan()).collect();
                 sorted.sort_by(|a, b| b.total_cmp(a));

@@ -4,14 +4,13 @@ use std::ops::Range;
 
 use negmine_kernels::dot_i8::{Hit, QueryTile, padded_width, scan_panel};
 use negmine_kernels::isa::Isa;
-use negmine_kernels::quantize::{largest_magnitude, quantize_row};
 
-use crate::base::Result;
 use crate::base::matrix::Rows;
+use crate::base::memory::reserve;
 use crate::base::parallel::{Run, Ticker};
+use crate::base::{Error, Result};
 use crate::scoring::bound::QueryBound;
-use crate::scoring::pack::{SquaredNorms, Tile, sampled_first};
-use crate::scoring::score::{Metric, factor, unit_for};
+use crate::scoring::pack::{PackedRows, Tile, sampled_first};
 
 use super::index::ExactIndex;
 use super::initial_threshold::Guess;
@@ -32,6 +31,8 @@ pub(crate) struct Scan<'a, 'c, 'q, 'r> {
     pub(crate) queries: &'a Rows<'q>,
     pub(crate) candidates: &'a Candidates<'r>,
     pub(crate) targets: &'a Targets,
+    /// All documents, where they are packed at the same time.
+    pub(crate) packed: PackedRows<'a>,
     pub(crate) isa: Isa,
     /// Queries of a block.
     pub(crate) block: usize,
@@ -43,24 +44,23 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
         b * self.block..((b + 1) * self.block).min(self.queries.len())
     }
 
-    pub(crate) fn scorer<'s>(&self, norms: SquaredNorms<'s>) -> Scorer<'s, 'c>
+    pub(crate) fn scorer<'s>(&self, packed: PackedRows<'s>, ticker: &'s Ticker<'s>) -> Scorer<'s, 'c>
     where
         'a: 's,
     {
-        Scorer::new(self.isa, self.index.metric(), self.corpus, norms)
+        Scorer::new(self.isa, self.index.metric(), self.corpus, packed, ticker)
     }
 
     /// The thresholds that some queries end with, scanned at full width.
     pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
-        let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
-        let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
+        let panels = self.packed.panels();
         let parts = run.map(
             queries.len().div_ceil(TOGETHER),
             || Block::new(self.index.width()),
             |block, item, ticker| {
                 let own = item * TOGETHER..((item + 1) * TOGETHER).min(queries.len());
                 block.begin(self, queries[own].iter().copied())?;
-                let mut scorer = self.scorer(norms);
+                let mut scorer = self.scorer(self.packed, ticker);
                 block.scan(self, &panels, &mut scorer, ticker)?;
                 block.finish(&mut scorer, ticker)?;
                 Ok(block.states.iter().map(QueryState::threshold).collect::<Vec<f64>>())
@@ -71,8 +71,8 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
 
     /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
     /// again, under the rules as they are now. -inf where too few of them are left.
-    fn start(&self, query: usize, q: &[f32], qq: f64) -> f64 {
-        let Some(warm) = &self.targets.warm else { return f64::NEG_INFINITY };
+    fn start(&self, query: usize, q: &[f32], qq: f64) -> Result<f64> {
+        let Some(warm) = &self.targets.warm else { return Ok(f64::NEG_INFINITY) };
         let metric = self.index.metric();
         let mut rows = warm.row(query).to_vec();
         rows.sort_unstable();
@@ -83,20 +83,20 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
         for row in rows {
             let d = self.corpus.row(self.isa, row as usize, &mut buffer);
             let dd = metric.squared_norm(self.isa, d);
-            scores.push(metric.finish(metric.sum(self.isa, q, d), qq, dd));
+            let score = metric.finish(metric.sum(self.isa, q, d), qq, dd);
+            if !score.is_finite() {
+                return Err(Error::CorpusChanged { row: row as usize });
+            }
+            scores.push(score);
         }
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
         let own = self.targets.offsets[query]..self.targets.offsets[query + 1];
-        self.targets.caps[own]
-            .iter()
-            .filter(|cap| !cap.is_nan())
-            .map(|&cap| {
-                let above = scores.partition_point(|&score| score > cap);
-                let nth =
-                    (self.targets.depth.max(1) - 1).checked_add(above).and_then(|place| scores.get(place));
-                nth.copied().unwrap_or(f64::NEG_INFINITY)
-            })
-            .fold(f64::INFINITY, f64::min)
+        // A row with a higher cap has at least as many documents that are at least as good.
+        let lowest = self.targets.caps[own].iter().copied().filter(|cap| !cap.is_nan()).reduce(f64::min);
+        let Some(cap) = lowest else { return Ok(f64::INFINITY) };
+        let above = scores.partition_point(|&score| score > cap);
+        let nth = (self.targets.depth.max(1) - 1).checked_add(above).and_then(|place| scores.get(place));
+        Ok(nth.copied().unwrap_or(f64::NEG_INFINITY))
     }
 }
 
@@ -139,7 +139,7 @@ impl Blocks {
         if guessing {
             first.guess.learn(first.states.iter().filter_map(QueryState::share_below_cap));
         }
-        Ok(first.outcome())
+        first.outcome()
     }
 }
 
@@ -168,16 +168,13 @@ impl Block {
         (self.scanned, self.refined) = (0, 0);
         for query in queries {
             let row = scan.queries.finite_row(isa, query, &mut self.row)?;
-            let qq = metric.squared_norm(isa, row);
-            let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(isa, row)) };
-            let code = quantize_row(isa, row, factor(metric, qq, unit), &mut self.codes);
-            let bound = QueryBound::new(metric, slack, &code, unit, qq);
+            let bound = QueryBound::of(metric, slack, isa, row, &mut self.codes);
             let weights = bound.weights();
             if self.states.len() == self.tile.len() {
                 self.states.push(QueryState::new(bound));
             }
-            let start = scan.start(query, row, qq);
-            self.states[self.tile.len()].begin(query, row, bound, scan.targets, start, &self.guess);
+            let start = scan.start(query, row, bound.qq)?;
+            self.states[self.tile.len()].begin(query, row, bound, scan.targets, start, &self.guess)?;
             self.tile.push(&self.codes, weights.error, weights.norm, 0.0, f32::NEG_INFINITY);
         }
         self.states.truncate(self.tile.len());
@@ -211,7 +208,7 @@ impl Block {
                 for hit in hits {
                     let lane = hit.lane as usize;
                     let interval = state.bound.interval(hit.dot, &panel.document(lane));
-                    if state.take((panel.first + lane) as u32, interval, scan.candidates) {
+                    if state.take((panel.first + lane) as u32, interval, scan.candidates)? {
                         state.prune_pending(scorer)?;
                     }
                 }
@@ -272,14 +269,17 @@ impl Block {
         }
     }
 
-    pub(crate) fn outcome(&mut self) -> Outcome {
+    pub(crate) fn outcome(&mut self) -> Result<Outcome> {
         let mut counters = Counters { scanned: self.scanned, refined: self.refined, ..Counters::default() };
         counters.add(self.states.iter().map(QueryState::counters));
         let zero_queries = self.states.iter().filter(|state| state.bound.is_zero_cosine()).count() as u64;
-        Outcome {
-            found: self.states.iter_mut().flat_map(QueryState::found).collect(),
-            zero_queries,
-            counters,
+        let mut found = Vec::new();
+        for state in &mut self.states {
+            let rows = state.found()?;
+            reserve(&mut found, rows.len())?;
+            found.extend(rows);
         }
+        let starts = self.states.iter().map(QueryState::start).collect();
+        Ok(Outcome { found, zero_queries, counters, starts })
     }
 }

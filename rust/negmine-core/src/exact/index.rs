@@ -1,13 +1,17 @@
 //! The index: what is known about a corpus that somebody else keeps.
 
-use crate::base::Result;
+use std::sync::Arc;
+
 use crate::base::matrix::Rows;
+use crate::base::memory::push;
 use crate::base::parallel::Run;
+use crate::base::{Error, Result};
 use crate::scoring::pack::Tile;
 use crate::scoring::score::Metric;
 
 use super::memory_plan::{Layout, Pruned};
 use super::prepared::Prepared;
+use super::tiles::Tiles;
 
 /// An exact index over rows that the caller keeps and hands in again with every call.
 #[derive(Clone, Debug)]
@@ -16,18 +20,18 @@ pub struct ExactIndex {
     rows: usize,
     width: usize,
     layout: Layout,
-    /// Empty unless the layout is resident.
-    tiles: Vec<Tile>,
+    /// None unless the layout is resident.
+    tiles: Tiles,
     zero_rows: usize,
     /// What pruned scans have prepared.
     prepared: Prepared,
 }
 
 impl ExactIndex {
-    /// Reads the corpus once: every row must be finite.
+    /// Reads the corpus once: every row must be finite. Progress counts documents.
     ///
     /// # Errors
-    /// A value that is not finite, or an interrupt.
+    /// A value that is not finite, no memory, or an interrupt.
     pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
         // Squared distances are scanned at full width.
         let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
@@ -36,18 +40,44 @@ impl ExactIndex {
             rows: corpus.len(),
             width: corpus.width(),
             layout: Layout { tile_rows: layout.tile_rows.max(1), pruned, ..layout },
-            tiles: Vec::new(),
+            tiles: Tiles::default(),
             zero_rows: 0,
             prepared: Prepared::default(),
         };
-        for documents in index.tile_ranges() {
-            let tile = Tile::pack(corpus, documents, metric, layout.slack, run)?;
-            index.zero_rows += tile.zero_rows();
-            if layout.resident {
-                index.tiles.push(tile);
-            }
+        let mut tiles = Vec::new();
+        index.zero_rows = index.pack(corpus, layout.resident.then_some(&mut tiles), run)?;
+        if layout.resident {
+            index.tiles.keep(&Arc::new(tiles));
         }
         Ok(index)
+    }
+
+    /// Packs all documents tile by tile, and keeps the tiles if they are wanted; the number of rows of norm zero.
+    fn pack(&self, corpus: &Rows<'_>, mut keep: Option<&mut Vec<Tile>>, run: &Run<'_>) -> Result<usize> {
+        let mut zero_rows = 0;
+        for documents in self.tile_ranges(self.layout.tile_rows) {
+            let (metric, slack) = (self.metric, self.layout.slack);
+            let steps = documents.clone();
+            let tile = run.part(steps, self.rows, |run| Tile::pack(corpus, documents, metric, slack, run))?;
+            zero_rows += tile.zero_rows();
+            if let Some(tiles) = &mut keep {
+                push(tiles, tile)?;
+            }
+        }
+        Ok(zero_rows)
+    }
+
+    /// All documents packed: as they are kept, or packed again where they had to be given up. `steps` are the progress
+    /// of the call.
+    pub(crate) fn all_tiles(&self, corpus: &Rows<'_>, steps: usize, run: &Run<'_>) -> Result<Arc<Vec<Tile>>> {
+        if let Some(tiles) = self.tiles.get() {
+            return Ok(tiles);
+        }
+        let mut tiles = Vec::new();
+        run.part(0..0, steps, |run| self.pack(corpus, Some(&mut tiles), run))?;
+        let tiles = Arc::new(tiles);
+        self.tiles.keep(&tiles);
+        Ok(tiles)
     }
 
     /// The metric.
@@ -86,24 +116,43 @@ impl ExactIndex {
         &self.layout
     }
 
-    /// Bytes that the index keeps beside the caller's rows.
+    /// Bytes that the index keeps in addition to the caller's rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tiles = if self.layout.resident { Tile::bytes(self.rows, self.width) } else { 0 };
+        let tiles = if self.tiles.get().is_some() { Tile::bytes(self.rows, self.width) } else { 0 };
         tiles + self.prepared.bytes()
     }
 
-    pub(crate) fn tiles(&self) -> &[Tile] {
-        &self.tiles
+    /// Documents that are kept packed, if any are.
+    pub(crate) fn kept_tiles(&self) -> Option<Arc<Vec<Tile>>> {
+        self.tiles.get()
+    }
+
+    /// Gives up what is kept, for a call that has no memory for it.
+    pub(crate) fn release(&self) {
+        self.prepared.forget();
+        self.tiles.release();
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
         &self.prepared
     }
 
-    /// The documents of every tile.
-    pub(crate) fn tile_ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-        let (rows, step) = (self.rows, self.layout.tile_rows);
+    /// The documents of every tile of `step` rows.
+    pub(crate) fn tile_ranges(&self, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let rows = self.rows;
         (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
+    }
+
+    /// What an error of a call on the index means: rows of the corpus were finite when it was built.
+    pub(crate) fn of_changed_corpus(corpus: &Rows<'_>, error: Error) -> Error {
+        match error {
+            Error::NonFinite { argument, row, .. } | Error::BeyondFloat32 { argument, row, .. }
+                if argument == corpus.argument() =>
+            {
+                Error::CorpusChanged { row }
+            }
+            other => other,
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Memory: how an index is laid out under a limit, and what a scan needs.
 
+use negmine_kernels::dot_i8::PANEL;
+
+use crate::base::order::Scored;
 use crate::base::{Error, Result};
 use crate::scoring::bound::Slack;
 use crate::scoring::pack::Tile;
 use crate::scoring::rotation::Segments;
 
 use super::pruned_index::{self, Lead};
-use super::query_state;
+use super::{query_state, result_rows};
 
 /// Documents packed at once where memory allows: at width 384 a tile is 6 MiB.
 pub const TILE_ROWS: usize = 16_384;
@@ -63,6 +66,19 @@ impl Default for Layout {
     }
 }
 
+/// What a scan is asked, as far as its memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanSize {
+    /// Queries.
+    pub queries: usize,
+    /// Result rows: one per query, or one per positive.
+    pub result_rows: usize,
+    /// Documents per result row.
+    pub depth: usize,
+    /// Threads, at least 1.
+    pub threads: usize,
+}
+
 /// What a scan of some size takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanPlan {
@@ -74,8 +90,12 @@ pub struct ScanPlan {
     pub answer_bytes: usize,
     /// Queries whose states are held at a time; a streamed corpus is read once for each such group.
     pub queries_at_once: usize,
+    /// Whether all documents are packed at the same time, and kept so.
+    pub resident: bool,
     /// How often the documents are packed: 0 where they are kept packed.
     pub passes: usize,
+    /// Documents packed at a time.
+    pub tile_rows: usize,
     /// Bytes of rotated documents that are kept as well once a scan goes by leading coordinates, at most; 0 where none
     /// may.
     pub pruned_bytes: usize,
@@ -83,7 +103,7 @@ pub struct ScanPlan {
 
 impl Layout {
     /// The layout for a corpus under a limit: kept packed where that takes at most three quarters of it, else streamed
-    /// in tiles that take at most a quarter.
+    /// in tiles that take at most a quarter where a tile of one panel does.
     ///
     /// # Errors
     /// A limit that cannot hold even the smallest tile.
@@ -98,13 +118,11 @@ impl Layout {
         if Tile::bytes(rows, width) <= limit / 4 * 3 {
             return Ok(kept);
         }
-        let mut tile_rows = kept.tile_rows.next_multiple_of(64);
-        while Tile::bytes(tile_rows, width) > limit / 4 {
-            if tile_rows <= 64 {
-                return Err(Error::MemoryLimit { needed: 4 * Tile::bytes(64, width), limit });
-            }
-            tile_rows = (tile_rows / 2).next_multiple_of(64).min(tile_rows - 64);
+        let needed = Tile::bytes(PANEL, width);
+        if needed > limit {
+            return Err(Error::MemoryLimit { needed, limit });
         }
+        let tile_rows = largest_tile(kept.tile_rows, width, limit / 4);
         Ok(Self { tile_rows, resident: false, ..kept })
     }
 
@@ -119,48 +137,112 @@ impl Layout {
         if self.resident { most.unwrap_or(0) } else { 0 }
     }
 
-    /// What a scan takes: `depth` documents for each of `queries`.
+    /// What a scan takes. Documents that are kept packed are given up where the limit holds the scan only without them,
+    /// so that what can be done within a limit can be done within every higher one.
     ///
     /// # Errors
-    /// More than the limit, even with one block of queries at a time.
-    pub fn plan(
-        &self,
-        rows: usize,
-        width: usize,
-        queries: usize,
-        depth: usize,
-        threads: usize,
-    ) -> Result<ScanPlan> {
-        let tile = Tile::bytes(self.tile_rows.min(rows), width);
-        let packed_bytes = if self.resident { Tile::bytes(rows, width) } else { tile };
-        let answer_bytes = queries * depth.min(rows) * BYTES_PER_ANSWER;
-        let rotated_bytes = self.rotated_bytes(rows, width);
-        let wide = rotated_bytes > 0 && self.memory_limit.is_none();
-        let block = if wide { PRUNED_BLOCK.min(queries.next_multiple_of(BLOCK)).max(BLOCK) } else { BLOCK };
-        let per_query = query_state::bytes(width, depth.min(rows));
-        let fixed_bytes = packed_bytes + answer_bytes;
-        // What a limit leaves goes to one block of queries first, and to the rotated form only where both fit.
-        let room = |limit: usize| {
-            limit >= fixed_bytes + rotated_bytes + block * (per_query + pruned_index::query_bytes(width))
+    /// More than the limit, even with one block of queries and one panel of documents at a time.
+    pub fn plan(&self, rows: usize, width: usize, size: &ScanSize) -> Result<ScanPlan> {
+        let needs = Needs::new(rows, width, size);
+        let Some(limit) = self.memory_limit else {
+            let rotated = self.rotated_bytes(rows, width);
+            let wide = PRUNED_BLOCK.min(size.queries.next_multiple_of(BLOCK)).max(BLOCK);
+            let block = if rotated > 0 { wide } else { BLOCK };
+            return Ok(if self.resident {
+                needs.resident(size, block, rotated, usize::MAX)
+            } else {
+                needs.streamed(size, self.tile_rows.min(rows), usize::MAX)
+            });
         };
-        let pruned = rotated_bytes > 0 && self.memory_limit.is_none_or(room);
-        let pruned_bytes = if pruned { rotated_bytes } else { 0 };
-        let block_bytes = block * (per_query + if pruned { pruned_index::query_bytes(width) } else { 0 });
-        let blocks = queries.div_ceil(block);
-        let mut at_once = if self.resident { threads.min(blocks) } else { blocks };
-        if let Some(limit) = self.memory_limit {
-            at_once = at_once.min(limit.saturating_sub(fixed_bytes + pruned_bytes) / block_bytes);
-            if at_once == 0 && blocks > 0 {
-                return Err(Error::MemoryLimit { needed: fixed_bytes + block_bytes, limit });
-            }
+        let block = BLOCK.min(size.queries);
+        let one_block = needs.answer.saturating_add(needs.query.saturating_mul(block));
+        let packed = Tile::bytes(rows, width);
+        if self.resident && one_block.saturating_add(packed) <= limit {
+            // What the limit leaves goes to one block of queries first, and to the rotated form only where both fit.
+            let rotated = self.rotated_bytes(rows, width);
+            let more = rotated.saturating_add(block * needs.pruned_query);
+            let fits = one_block.saturating_add(packed).saturating_add(more) <= limit;
+            return Ok(needs.resident(size, BLOCK, if fits { rotated } else { 0 }, limit));
         }
-        Ok(ScanPlan {
+        let needed = one_block.saturating_add(Tile::bytes(PANEL.min(rows), width));
+        if needed > limit {
+            return Err(Error::MemoryLimit { needed, limit });
+        }
+        let tile_rows = largest_tile(self.tile_rows.min(rows), width, (limit / 4).min(limit - one_block));
+        Ok(needs.streamed(size, tile_rows.min(rows), limit))
+    }
+}
+
+/// The most documents, up to `rows`, whose tile takes at most `bytes`; one panel where none does.
+fn largest_tile(rows: usize, width: usize, bytes: usize) -> usize {
+    let mut tile_rows = rows.next_multiple_of(PANEL);
+    while tile_rows > PANEL && Tile::bytes(tile_rows, width) > bytes {
+        tile_rows = (tile_rows / 2).next_multiple_of(PANEL).min(tile_rows - PANEL);
+    }
+    tile_rows
+}
+
+/// Bytes of what a scan consists of.
+struct Needs {
+    rows: usize,
+    width: usize,
+    answer: usize,
+    /// One query's state, and what a pruned scan adds to it.
+    query: usize,
+    pruned_query: usize,
+}
+
+impl Needs {
+    fn new(rows: usize, width: usize, size: &ScanSize) -> Self {
+        let depth = size.depth.min(rows);
+        let answer = size.result_rows.saturating_mul(depth.saturating_mul(BYTES_PER_ANSWER));
+        // A query's state holds what its first result row needs.
+        let more_rows = size.result_rows.saturating_sub(size.queries);
+        let of_row = depth.saturating_mul(2 * size_of::<Scored>()).saturating_add(result_rows::BYTES_PER_ROW);
+        Self {
+            rows,
+            width,
+            answer: answer.saturating_add(more_rows.saturating_mul(of_row)),
+            query: query_state::bytes(width, depth),
+            pruned_query: pruned_index::query_bytes(width),
+        }
+    }
+
+    /// With all documents packed.
+    fn resident(&self, size: &ScanSize, block: usize, rotated: usize, limit: usize) -> ScanPlan {
+        let packed_bytes = Tile::bytes(self.rows, self.width);
+        let per_query = self.query + if rotated > 0 { self.pruned_query } else { 0 };
+        let block_bytes = per_query.saturating_mul(block.min(size.queries.max(1)));
+        let left = limit.saturating_sub(packed_bytes.saturating_add(self.answer).saturating_add(rotated));
+        let at_once = size.threads.min(size.queries.div_ceil(block)).min(left / block_bytes);
+        ScanPlan {
             packed_bytes,
             query_bytes: at_once * block_bytes,
-            answer_bytes,
-            queries_at_once: (at_once * block).min(queries),
-            pruned_bytes,
-            passes: if self.resident || blocks == 0 { 0 } else { blocks.div_ceil(at_once) },
-        })
+            answer_bytes: self.answer,
+            queries_at_once: (at_once * block).min(size.queries),
+            resident: true,
+            passes: 0,
+            tile_rows: self.rows,
+            pruned_bytes: rotated,
+        }
+    }
+
+    /// With one tile of documents after the other.
+    fn streamed(&self, size: &ScanSize, tile_rows: usize, limit: usize) -> ScanPlan {
+        let packed_bytes = Tile::bytes(tile_rows, self.width);
+        let block_bytes = self.query.saturating_mul(BLOCK.min(size.queries.max(1)));
+        let left = limit.saturating_sub(packed_bytes.saturating_add(self.answer));
+        let blocks = size.queries.div_ceil(BLOCK);
+        let at_once = blocks.min(left / block_bytes);
+        ScanPlan {
+            packed_bytes,
+            query_bytes: at_once * block_bytes,
+            answer_bytes: self.answer,
+            queries_at_once: (at_once * BLOCK).min(size.queries),
+            resident: false,
+            passes: if blocks == 0 { 0 } else { blocks.div_ceil(at_once) },
+            tile_rows: tile_rows.max(1),
+            pruned_bytes: 0,
+        }
     }
 }

@@ -223,7 +223,7 @@ impl<'a> LeadBlock<'a> {
             for (hit, (&middle, &rest)) in left.iter().zip(&mut others) {
                 let lane = hit.lane as usize;
                 let interval = query.interval(panel, lane, [hit.dot, middle, rest]);
-                if state.take(panel.rows[lane], interval, shared.candidates) {
+                if state.take(panel.rows[lane], interval, shared.candidates)? {
                     state.prune_pending(shared.scorer)?;
                 }
             }

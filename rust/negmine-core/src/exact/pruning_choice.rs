@@ -17,7 +17,6 @@ use crate::base::Result;
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::parallel::Run;
-use crate::scoring::pack::Tile;
 use crate::scoring::pruning_estimate::{COORDINATES, LEAST_WIDTH, count_left, rotated, spread};
 use crate::scoring::rotation::{Axes, Rotation, STEP, Segments};
 use crate::scoring::score::Metric;
@@ -137,7 +136,7 @@ impl ExactIndex {
             return Ok(Some(Arc::clone(lead)));
         }
         let Some(segments) = Segments::new(self.width(), width) else { return Ok(None) };
-        let Some(axes) = self.axes(parts, scan.corpus, run)? else { return Ok(None) };
+        let Some(axes) = self.axes(parts, scan, run)? else { return Ok(None) };
         let Some(rotation) = axes.rotation(segments, run)? else { return Ok(None) };
         let lead = Lead::pack(scan.corpus, self.metric(), rotation, segments, self.layout().slack, run)?;
         let lead = Arc::new(lead);
@@ -146,11 +145,15 @@ impl ExactIndex {
         Ok(Some(lead))
     }
 
-    fn axes(&self, parts: &mut Parts, corpus: &Rows<'_>, run: &Run<'_>) -> Result<Option<Arc<Axes>>> {
+    fn axes(
+        &self,
+        parts: &mut Parts,
+        scan: &Scan<'_, '_, '_, '_>,
+        run: &Run<'_>,
+    ) -> Result<Option<Arc<Axes>>> {
         if parts.axes.is_none() {
-            let panels = self.tiles().iter().flat_map(Tile::panels);
-            let unit = panels.map(|panel| panel.unit).fold(f64::INFINITY, f64::min);
-            parts.axes = Axes::of(corpus, self.metric(), unit, SAMPLE, run)?.map(Arc::new);
+            let unit = scan.packed.least_unit();
+            parts.axes = Axes::of(scan.corpus, self.metric(), unit, SAMPLE, run)?.map(Arc::new);
         }
         Ok(parts.axes.clone())
     }
@@ -166,12 +169,12 @@ impl ExactIndex {
         let shared = scan.targets.depth as f64 / self.len() as f64;
         let mut prediction = Prediction { full: cost(self.width(), 0.0, shared), pruned: Vec::new() };
         if self.metric() == Metric::L2
-            || self.tiles().is_empty()
+            || scan.packed.is_empty()
             || Segments::choices(self.width()).next().is_none()
         {
             return Ok(prediction);
         }
-        let axes = self.axes(parts, scan.corpus, run)?;
+        let axes = self.axes(parts, scan, run)?;
         let Some(axes) = axes else { return Ok(prediction) };
         let Some(rotation) = axes.plain(run)? else { return Ok(prediction) };
         let queries: Vec<usize> = spread(scan.queries.len(), QUERIES);

@@ -6,11 +6,13 @@
 //! every tile, so that a tile's rows are never wanted again. A state and its memory serve one query after another.
 
 use crate::base::Result;
-use crate::base::order::{Best, Highest, Scored};
+use crate::base::memory::{push, reserve};
+use crate::base::order::{Highest, Scored};
 use crate::scoring::bound::QueryBound;
 
 use super::initial_threshold::Guess;
 use super::rescore::{Pending, Scorer};
+use super::result_rows::ResultRows;
 use super::types::{Candidates, Counters, Found, Targets};
 
 /// Fewest pending documents that are worth a look before the tile ends.
@@ -19,29 +21,10 @@ const MIN_TRIGGER: usize = 128;
 /// Pending documents, as a multiple of the trigger, that are not kept waiting.
 const MANY: usize = 8;
 
-/// Documents scored at the end of a tile before the threshold is looked at again.
+/// Documents scored at the end of a tile before the threshold is looked at again: at least so many, and a share of the
+/// depth, since looking takes time in proportion to it.
 const BATCH: usize = 4;
-
-/// One result row of a query.
-struct Target {
-    cap: f64,
-    best: Best,
-    above_cap: u64,
-}
-
-impl Default for Target {
-    fn default() -> Self {
-        Self { cap: f64::NAN, best: Best::new(0), above_cap: 0 }
-    }
-}
-
-impl Target {
-    fn begin(&mut self, cap: f64, depth: usize) {
-        self.cap = cap;
-        self.best.clear(depth);
-        self.above_cap = 0;
-    }
-}
+const BATCH_SHARE: usize = 64;
 
 /// One query and what it has found.
 pub(crate) struct QueryState {
@@ -49,13 +32,15 @@ pub(crate) struct QueryState {
     query: usize,
     q: Vec<f32>,
     pub(crate) bound: QueryBound,
-    targets: Vec<Target>,
+    rows: ResultRows,
     depth: usize,
     floor: f64,
     /// Documents that score below it are of no use to any result row; +inf where none asks for documents.
     threshold: f64,
     /// What the threshold started from without a proof; -inf where it is proved.
     guess: f64,
+    /// A score that the row of the lowest cap must end with, as documents that were good before reach it; -inf without.
+    start: f64,
     /// Documents above every cap need no canonical score to be counted.
     highest_cap: f64,
     lowest_cap: f64,
@@ -82,11 +67,12 @@ impl QueryState {
             query: 0,
             q: Vec::new(),
             bound,
-            targets: Vec::new(),
+            rows: ResultRows::default(),
             depth: 0,
             floor: f64::NEG_INFINITY,
             threshold: f64::INFINITY,
             guess: f64::NEG_INFINITY,
+            start: f64::NEG_INFINITY,
             highest_cap: f64::NEG_INFINITY,
             lowest_cap: f64::INFINITY,
             pending: Vec::new(),
@@ -106,24 +92,21 @@ impl QueryState {
         targets: &Targets,
         start: f64,
         guess: &Guess,
-    ) {
+    ) -> Result<()> {
         let caps = &targets.caps[targets.offsets[query]..targets.offsets[query + 1]];
-        let admitted = || caps.iter().copied().filter(|cap| !cap.is_nan());
+        self.rows.begin(caps, targets.depth, targets.floor)?;
         self.query = query;
         self.q.clear();
         self.q.extend_from_slice(q);
         self.bound = bound;
-        self.targets.resize_with(caps.len(), Target::default);
-        for (target, &cap) in self.targets.iter_mut().zip(caps) {
-            target.begin(cap, targets.depth);
-        }
         self.depth = targets.depth;
         self.floor = targets.floor;
-        self.highest_cap = admitted().fold(f64::NEG_INFINITY, f64::max);
-        self.lowest_cap = admitted().fold(f64::INFINITY, f64::min);
-        let asks = admitted().next().is_some();
+        self.start = start;
+        self.highest_cap = self.rows.highest_cap().unwrap_or(f64::NEG_INFINITY);
+        self.lowest_cap = self.rows.lowest_cap().unwrap_or(f64::INFINITY);
         // A floor above the cap does not hide what is to be counted above the cap.
-        self.threshold = if asks { targets.floor.max(start).min(self.lowest_cap) } else { f64::INFINITY };
+        let least = |cap| targets.floor.max(start).min(cap);
+        self.threshold = self.rows.lowest_cap().map_or(f64::INFINITY, least);
         self.guess = guess.threshold(self.lowest_cap);
         if self.guess > self.threshold {
             self.threshold = self.guess;
@@ -135,6 +118,7 @@ impl QueryState {
         self.lows.clear(targets.depth);
         self.trigger = self.least_trigger();
         self.counters = Counters::default();
+        Ok(())
     }
 
     /// The query's number.
@@ -152,40 +136,49 @@ impl QueryState {
         self.threshold
     }
 
-    /// Takes a document that the kernel could not rule out. True where it is time to sift.
-    pub(crate) fn take(&mut self, row: u32, (low, high): (f64, f64), candidates: &Candidates<'_>) -> bool {
+    /// A score that the row of the lowest cap must end with, as documents that were good before reach it; -inf without.
+    pub(crate) fn start(&self) -> f64 {
+        self.start
+    }
+
+    /// Takes a document that the kernel could not rule out. True where it is time to prune.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        row: u32,
+        (low, high): (f64, f64),
+        candidates: &Candidates<'_>,
+    ) -> Result<bool> {
         self.counters.survivors += 1;
         if high < self.threshold || self.threshold == f64::INFINITY || !candidates.admits(self.query, row) {
-            return false;
+            return Ok(false);
         }
         if self.bound.is_zero() {
-            self.add(Scored { score: 0.0, row });
-            return false;
+            self.rows.offer(Scored { score: 0.0, row })?;
+            return Ok(false);
         }
         if low > self.highest_cap {
-            for target in &mut self.targets {
-                target.above_cap += u64::from(low > target.cap);
-            }
-            return false;
+            self.rows.count_above();
+            return Ok(false);
         }
         let document = Pending { row, low, high };
         if high > self.lowest_cap {
-            self.straddling.push(document);
+            push(&mut self.straddling, document)?;
         } else {
-            self.pending.push(document);
+            push(&mut self.pending, document)?;
             // Documents below the floor are among the pending ones, and their low ends are no threshold.
-            if self.lows.offer(low) && self.lows.lowest() >= self.floor {
+            if self.lows.offer(low)? && self.lows.lowest() >= self.floor {
                 self.threshold = self.threshold.max(self.lows.lowest());
             }
         }
-        self.pending.len() + self.straddling.len() >= self.trigger
+        Ok(self.pending.len() + self.straddling.len() >= self.trigger)
     }
 
     /// Drops what the threshold rules out by now; scores documents only where too many are left.
     pub(crate) fn prune_pending(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.drop_ruled_out();
         let trigger = self.least_trigger();
-        if self.pending.len() > 2 * trigger {
+        if self.pending.len() > trigger.saturating_mul(2) {
             self.rescore_promising(scorer)?;
         } else if self.straddling.len() > trigger / 2 {
             self.score_straddling(scorer)?;
@@ -202,6 +195,7 @@ impl QueryState {
         let twice = 2.0 * self.threshold;
         let mut promising = std::mem::take(&mut scorer.promising);
         promising.clear();
+        reserve(&mut promising, self.pending.len())?;
         promising.extend(self.pending.extract_if(.., |document| middle(document) >= twice));
         if promising.len() > self.depth && self.depth > 0 {
             promising.select_nth_unstable_by(self.depth - 1, |a, b| middle(b).total_cmp(&middle(a)));
@@ -211,7 +205,7 @@ impl QueryState {
         self.score(&promising, promising.len(), scorer)?;
         scorer.promising = promising;
         self.drop_ruled_out();
-        if self.pending.len() > MANY * self.least_trigger() {
+        if self.pending.len() > self.least_trigger().saturating_mul(MANY) {
             // So many intervals overlap that waiting would only use memory.
             self.finish(scorer)?;
         }
@@ -227,7 +221,7 @@ impl QueryState {
         scorer.expect(&pending);
         let mut left = &pending[..];
         while left.first().is_some_and(|document| document.high >= self.threshold) {
-            let n = BATCH.min(left.len());
+            let n = BATCH.max(self.depth / BATCH_SHARE).min(left.len());
             self.score(left, n, scorer)?;
             left = &left[n..];
         }
@@ -240,17 +234,18 @@ impl QueryState {
     /// again without one.
     pub(crate) fn missed(&mut self) -> bool {
         let guess = self.guess;
-        let holds = |best: &mut Best| best.threshold().is_some_and(|last| last >= guess);
-        let mut targets = self.targets.iter_mut().filter(|target| !target.cap.is_nan());
-        guess > f64::NEG_INFINITY && !targets.all(|target| holds(&mut target.best))
+        let holds = |last: f64| last >= guess;
+        guess > f64::NEG_INFINITY && !self.rows.threshold().is_some_and(holds)
     }
 
     /// How far below the lowest cap the answer ends, as a share of the cap; infinite where it is not full, none where
     /// there is no cap.
     pub(crate) fn share_below_cap(&self) -> Option<f64> {
-        let full = self.targets.iter().all(|target| target.cap.is_nan() || target.best.is_full());
-        let share =
-            if full { (self.lowest_cap - self.threshold) / self.lowest_cap.abs() } else { f64::INFINITY };
+        let share = if self.rows.are_full() {
+            (self.lowest_cap - self.threshold) / self.lowest_cap.abs()
+        } else {
+            f64::INFINITY
+        };
         (self.lowest_cap.is_finite() && self.depth > 0).then_some(share)
     }
 
@@ -260,14 +255,12 @@ impl QueryState {
     }
 
     /// What every result row found.
-    pub(crate) fn found(&mut self) -> impl Iterator<Item = Found> {
-        let found =
-            |target: &mut Target| Found { best: target.best.sorted().to_vec(), above_cap: target.above_cap };
-        self.targets.iter_mut().map(found)
+    pub(crate) fn found(&mut self) -> Result<Vec<Found>> {
+        self.rows.found()
     }
 
     fn least_trigger(&self) -> usize {
-        MIN_TRIGGER.max(2 * self.depth)
+        MIN_TRIGGER.max(self.depth.saturating_mul(2))
     }
 
     fn drop_ruled_out(&mut self) {
@@ -289,29 +282,10 @@ impl QueryState {
     fn score(&mut self, documents: &[Pending], n: usize, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.counters.rescored += n as u64;
         for &scored in scorer.score(&self.q, self.bound.qq, documents, n)? {
-            self.add(scored);
+            self.rows.offer(scored)?;
         }
-        self.raise_threshold();
+        // What scores below the lowest of the result rows' thresholds is of use to none.
+        self.threshold = self.threshold.max(self.rows.threshold().unwrap_or(f64::NEG_INFINITY));
         Ok(())
-    }
-
-    fn add(&mut self, scored: Scored) {
-        for target in &mut self.targets {
-            if scored.score > target.cap {
-                target.above_cap += 1;
-            } else if scored.score <= target.cap && scored.score >= self.floor {
-                target.best.offer(scored);
-            }
-        }
-    }
-
-    /// The lowest of the result rows' thresholds: what scores below it is of use to none.
-    fn raise_threshold(&mut self) {
-        let thresholds = self
-            .targets
-            .iter_mut()
-            .filter(|target| !target.cap.is_nan())
-            .map(|target| target.best.threshold().unwrap_or(f64::NEG_INFINITY));
-        self.threshold = self.threshold.max(thresholds.fold(f64::INFINITY, f64::min));
     }
 }

@@ -3,9 +3,11 @@
 use negmine_kernels::isa::Isa;
 
 use crate::base::matrix::Rows;
+use crate::base::memory::reserve;
 use crate::base::order::Scored;
+use crate::base::parallel::Ticker;
 use crate::base::{Error, Result};
-use crate::scoring::pack::SquaredNorms;
+use crate::scoring::pack::PackedRows;
 use crate::scoring::score::Metric;
 
 /// Documents that are scored together; the kernel interleaves them.
@@ -13,6 +15,9 @@ const TOGETHER: usize = 4;
 
 /// Scattered rows come from memory: they are asked for this many documents ahead.
 const AHEAD: usize = 8;
+
+/// Documents scored between two looks at the clock.
+const DOCUMENTS_PER_CHECK: usize = 4096;
 
 /// A document whose score is known to lie in [low, high].
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +32,10 @@ pub(crate) struct Scorer<'a, 'c> {
     isa: Isa,
     metric: Metric,
     corpus: &'a Rows<'c>,
-    norms: SquaredNorms<'a>,
+    packed: PackedRows<'a>,
+    ticker: &'a Ticker<'a>,
+    /// Documents scored since the ticker was asked.
+    since_check: usize,
     /// One row buffer for each document scored together.
     buffers: [Vec<f32>; TOGETHER],
     // What a query needs for a moment; kept here, as queries are many and short-lived.
@@ -36,12 +44,20 @@ pub(crate) struct Scorer<'a, 'c> {
 }
 
 impl<'a, 'c> Scorer<'a, 'c> {
-    pub(crate) fn new(isa: Isa, metric: Metric, corpus: &'a Rows<'c>, norms: SquaredNorms<'a>) -> Self {
+    pub(crate) fn new(
+        isa: Isa,
+        metric: Metric,
+        corpus: &'a Rows<'c>,
+        packed: PackedRows<'a>,
+        ticker: &'a Ticker<'a>,
+    ) -> Self {
         Self {
             isa,
             metric,
             corpus,
-            norms,
+            packed,
+            ticker,
+            since_check: 0,
             buffers: std::array::from_fn(|_| vec![0.0; corpus.width()]),
             scores: Vec::new(),
             promising: Vec::new(),
@@ -58,7 +74,13 @@ impl<'a, 'c> Scorer<'a, 'c> {
     /// Canonical scores of the first `n` documents, each held to its certified interval.
     pub(crate) fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], n: usize) -> Result<&[Scored]> {
         self.scores.clear();
+        reserve(&mut self.scores, n)?;
         for (chunk, together) in documents[..n].chunks(TOGETHER).enumerate() {
+            self.since_check += TOGETHER;
+            if self.since_check > DOCUMENTS_PER_CHECK {
+                self.since_check = 0;
+                self.ticker.check()?;
+            }
             for ahead in documents.iter().skip(chunk * TOGETHER + AHEAD).take(TOGETHER) {
                 self.corpus.prefetch(ahead.row as usize);
             }
@@ -72,7 +94,8 @@ impl<'a, 'c> Scorer<'a, 'c> {
             ];
             let sums = self.metric.sum_many(self.isa, q, rows);
             for (document, sum) in together.iter().zip(sums) {
-                let dd = if self.metric == Metric::Cosine { self.norms.of(document.row) } else { 0.0 };
+                let dd =
+                    if self.metric == Metric::Cosine { self.packed.squared_norm(document.row) } else { 0.0 };
                 let score = self.metric.finish(sum, qq, dd);
                 if !(document.low <= score && score <= document.high) {
                     return Err(Error::CorpusChanged { row: document.row as usize });

@@ -10,17 +10,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use negmine_kernels::dot_i8::PANEL;
-use negmine_kernels::isa::Isa;
 
 use crate::base::matrix::Rows;
+use crate::base::memory::with_capacity;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
-use crate::scoring::pack::{SquaredNorms, Tile};
+use crate::scoring::pack::{PackedRows, Tile};
+use crate::scoring::score::ScorePairs;
 
 use super::block::{Block, Blocks, Scan};
 use super::index::ExactIndex;
-use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan};
+use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan, ScanSize};
 use super::merge::merge;
+use super::pairs::PairScorer;
 use super::prepared::Prediction;
 use super::pruned_index::Lead;
 use super::types::{Candidates, Outcome, Targets};
@@ -45,10 +47,29 @@ impl ExactIndex {
         targets: &Targets,
         run: &Run<'_>,
     ) -> Result<Outcome> {
-        let scan = self.request(corpus, queries, candidates, targets, run.isa)?;
-        let depth = targets.depth;
-        let plan = self.layout().plan(self.len(), self.width(), queries.len(), depth, run.threads)?;
-        if self.layout().resident { scan.resident(&plan, run) } else { scan.streamed(&plan, run) }
+        self.check_sides(corpus, queries)?;
+        let size = ScanSize {
+            queries: queries.len(),
+            result_rows: targets.caps.len(),
+            depth: targets.depth,
+            threads: run.threads,
+        };
+        let plan = self.layout().plan(self.len(), self.width(), &size)?;
+        let scanned = || {
+            let steps = self.steps(queries.len());
+            let tiles = if plan.resident { Some(self.all_tiles(corpus, steps, run)?) } else { None };
+            let packed = self.packed_rows(tiles.as_deref());
+            let scan = self.request(corpus, queries, candidates, targets, packed, run);
+            let outcome = if plan.resident {
+                scan.resident(&plan, run)
+            } else {
+                self.release();
+                scan.streamed(&plan, run)
+            }?;
+            scan.check_starts(&outcome)?;
+            Ok(outcome)
+        };
+        scanned().map_err(|error| Self::of_changed_corpus(corpus, error))
     }
 
     /// What a pair of such a scan is predicted to cost at full width and with leading coordinates; it is for people, and
@@ -64,12 +85,30 @@ impl ExactIndex {
         targets: &Targets,
         run: &Run<'_>,
     ) -> Result<Prediction> {
-        self.prediction(&self.request(corpus, queries, candidates, targets, run.isa)?, run)
+        self.check_sides(corpus, queries)?;
+        let tiles = self.kept_tiles();
+        let packed = self.packed_rows(tiles.as_deref());
+        self.prediction(&self.request(corpus, queries, candidates, targets, packed, run), run)
     }
 
     /// Steps that the progress of a scan counts: a step is a panel of documents for one query.
     pub(crate) fn steps(&self, queries: usize) -> usize {
         queries.saturating_mul(self.len().div_ceil(PANEL))
+    }
+
+    /// Documents that are packed, if they are.
+    pub(crate) fn packed_rows<'a>(&self, tiles: Option<&'a Vec<Tile>>) -> PackedRows<'a> {
+        PackedRows::new(tiles.map_or(&[], |tiles| &tiles[..]), self.layout().tile_rows)
+    }
+
+    pub(crate) fn check_sides(&self, corpus: &Rows<'_>, queries: &Rows<'_>) -> Result<()> {
+        if corpus.len() != self.len() || corpus.width() != self.width() {
+            return Err(Error::Length { argument: "corpus", expected: self.len(), got: corpus.len() });
+        }
+        if queries.width() != self.width() {
+            return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
+        }
+        Ok(())
     }
 
     fn request<'a, 'c, 'q, 'r>(
@@ -78,15 +117,10 @@ impl ExactIndex {
         queries: &'a Rows<'q>,
         candidates: &'a Candidates<'r>,
         targets: &'a Targets,
-        isa: Isa,
-    ) -> Result<Scan<'a, 'c, 'q, 'r>> {
-        if corpus.len() != self.len() || corpus.width() != self.width() {
-            return Err(Error::Length { argument: "corpus", expected: self.len(), got: corpus.len() });
-        }
-        if queries.width() != self.width() {
-            return Err(Error::WidthMismatch { queries: queries.width(), corpus: self.width() });
-        }
-        Ok(Scan { index: self, corpus, queries, candidates, targets, isa, block: BLOCK })
+        packed: PackedRows<'a>,
+        run: &Run<'_>,
+    ) -> Scan<'a, 'c, 'q, 'r> {
+        Scan { index: self, corpus, queries, candidates, targets, packed, isa: run.isa, block: BLOCK }
     }
 }
 
@@ -103,10 +137,14 @@ impl Scan<'_, '_, '_, '_> {
             threads: if self.index.layout().memory_limit.is_some() { threads } else { run.threads },
             ..*run
         };
-        let panels: Vec<(&Tile, usize)> = self.index.tiles().iter().flat_map(Tile::places).collect();
+        let panels = self.packed.panels();
         let steps = self.index.steps(self.queries.len());
         let lead = if plan.pruned_bytes > 0 {
-            run.part(0..0, steps, |run| self.index.lead_for(self, run))?
+            match run.part(0..0, steps, |run| self.index.lead_for(self, run)) {
+                // It can be done without.
+                Err(Error::Allocation { .. }) => None,
+                lead => lead?,
+            }
         } else {
             self.index.prepared().forget();
             None
@@ -122,13 +160,12 @@ impl Scan<'_, '_, '_, '_> {
         // What a guess missed takes memory again.
         let guessing = panel_count <= GUESS_UP_TO && self.index.layout().memory_limit.is_none();
         let started = Instant::now();
-        let norms = SquaredNorms::new(self.index.tiles(), self.index.layout().tile_rows);
         let parts = run.part(0..steps, steps, |run| {
             run.map(
                 blocks * runs,
                 || Blocks { first: Block::new(self.index.width()), again: Block::new(self.index.width()) },
                 |blocks, item, ticker| {
-                    let mut scorer = scan.scorer(norms);
+                    let mut scorer = scan.scorer(scan.packed, ticker);
                     let begin = (item % runs * per_run).min(panel_count);
                     let end = (begin + per_run).min(panel_count);
                     blocks.answer(scan, scan.queries_of(item / runs), guessing, |block| {
@@ -144,7 +181,7 @@ impl Scan<'_, '_, '_, '_> {
         let pairs = self.queries.len() as f64 * self.index.len() as f64;
         let seconds = started.elapsed().as_secs_f64() * run.threads as f64;
         self.index.prepared().note(self.targets.depth, lead.is_some(), pairs, seconds);
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { found: with_capacity(self.targets.caps.len())?, ..Outcome::default() };
         let mut parts = parts.into_iter();
         while let Some(mut all) = parts.next() {
             for more in parts.by_ref().take(runs - 1) {
@@ -152,6 +189,7 @@ impl Scan<'_, '_, '_, '_> {
             }
             outcome.counters.add([all.counters]);
             outcome.found.append(&mut all.found);
+            outcome.starts.append(&mut all.starts);
             outcome.zero_queries += all.zero_queries;
         }
         Ok(outcome)
@@ -160,7 +198,7 @@ impl Scan<'_, '_, '_, '_> {
     /// Tiles are packed one after the other, and states live until the last: all of them, or as many as memory holds,
     /// and then the corpus is read once for each such group.
     fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { found: with_capacity(self.targets.caps.len())?, ..Outcome::default() };
         let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
         let steps = self.index.steps(self.queries.len());
         for first in (0..self.blocks()).step_by(group) {
@@ -169,19 +207,20 @@ impl Scan<'_, '_, '_, '_> {
             let queries = self.queries_of(first + blocks - 1).end - begin;
             let step = |document: usize| self.index.steps(begin) + queries * document.div_ceil(PANEL);
             let blocks = run.part(step(0)..step(0), steps, |run| self.begin(first..first + blocks, run))?;
-            for documents in self.index.tile_ranges() {
+            for documents in self.index.tile_ranges(plan.tile_rows) {
                 let (begin, end) = (step(documents.start), step(documents.end));
                 let packed = begin.midpoint(end);
                 let (metric, slack) = (self.index.metric(), self.index.layout().slack);
                 let tile = run.part(begin..packed, steps, |run| {
                     Tile::pack(self.corpus, documents, metric, slack, run)
                 })?;
-                run.part(packed..end, steps, |run| self.scan_tile(&tile, &blocks, run))?;
+                run.part(packed..end, steps, |run| self.scan_tile(&tile, plan.tile_rows, &blocks, run))?;
             }
             for block in blocks {
-                let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).outcome();
+                let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).outcome()?;
                 outcome.counters.add([part.counters]);
                 outcome.found.extend(part.found);
+                outcome.starts.extend(part.starts);
                 outcome.zero_queries += part.zero_queries;
             }
         }
@@ -202,19 +241,52 @@ impl Scan<'_, '_, '_, '_> {
     }
 
     /// Scans one tile of a streamed corpus; no document stays pending.
-    fn scan_tile(&self, tile: &Tile, blocks: &[Mutex<Block>], run: &Run<'_>) -> Result<()> {
-        let panels: Vec<(&Tile, usize)> = tile.places().collect();
-        let norms = SquaredNorms::new(std::slice::from_ref(tile), self.index.layout().tile_rows);
+    fn scan_tile(&self, tile: &Tile, tile_rows: usize, blocks: &[Mutex<Block>], run: &Run<'_>) -> Result<()> {
+        let packed = PackedRows::new(std::slice::from_ref(tile), tile_rows);
+        let panels = packed.panels();
         run.map(
             blocks.len(),
             || (),
             |(), item, ticker| {
                 let mut block = blocks[item].lock().unwrap_or_else(PoisonError::into_inner);
-                let mut scorer = self.scorer(norms);
+                let mut scorer = self.scorer(packed, ticker);
                 block.scan(self, &panels, &mut scorer, ticker)?;
                 block.finish(&mut scorer, ticker)
             },
         )?;
         Ok(())
+    }
+
+    /// Refuses an answer that ends below the score that earlier documents reached when the scan began: one of them has
+    /// changed, as no document in the answer has.
+    fn check_starts(&self, outcome: &Outcome) -> Result<()> {
+        let Some(warm) = &self.targets.warm else { return Ok(()) };
+        if self.targets.depth == 0 {
+            return Ok(());
+        }
+        for (query, &start) in outcome.starts.iter().enumerate() {
+            let rows = self.targets.offsets[query]..self.targets.offsets[query + 1];
+            let asks = rows.filter(|&row| !self.targets.caps[row].is_nan());
+            let lowest = asks.min_by(|&a, &b| self.targets.caps[a].total_cmp(&self.targets.caps[b]));
+            let Some(row) = lowest.filter(|_| start >= self.targets.floor && start.is_finite()) else {
+                continue;
+            };
+            let last = outcome.found[row].best.get(self.targets.depth - 1);
+            if last.is_none_or(|last| last.score < start) {
+                return Err(self.changed_among(query, warm.row(query))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The error that names the first of some documents that has changed.
+    fn changed_among(&self, query: usize, rows: &[u32]) -> Result<Error> {
+        let mut buffer = vec![0.0; self.queries.width()];
+        let mut scorer = PairScorer::new(self.index, self.corpus, self.packed, self.isa);
+        scorer.begin(self.queries.finite_row(self.isa, query, &mut buffer)?);
+        let known = rows.iter().copied().filter(|&row| (row as usize) < self.index.len());
+        let changed = known.clone().find_map(|row| scorer.score(row).err());
+        let first = known.min().unwrap_or(0);
+        Ok(changed.unwrap_or(Error::CorpusChanged { row: first as usize }))
     }
 }

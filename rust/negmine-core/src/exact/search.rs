@@ -4,10 +4,14 @@ use crate::base::Result;
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
+use crate::base::padded::Padded;
 use crate::base::parallel::Run;
 
 use super::index::ExactIndex;
 use super::types::{Candidates, Eligible, Outcome, Targets};
+
+/// Queries whose exclusions are read between two looks at the clock.
+const QUERIES_PER_CHECK: usize = 1024;
 
 /// What a search may leave out.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +38,21 @@ impl ExactIndex {
         request: &SearchRequest<'_>,
         run: &Run<'_>,
     ) -> Result<Outcome> {
-        let mut banned = Lists::default();
         if let Some(exclude) = request.exclude {
             check_length("exclude", queries.len(), exclude.len())?;
-            exclude.check_rows("exclude", self.len(), false)?;
         }
+        let steps = self.steps(queries.len());
+        let mut banned = Lists::default();
         for i in 0..queries.len() {
-            banned
-                .push_row(request.exclude.map_or(&[][..], |rows| rows.row(i)).iter().map(|&row| row as u32));
+            if i.is_multiple_of(QUERIES_PER_CHECK) {
+                run.tick(0, steps)?;
+            }
+            let Some(exclude) = request.exclude else {
+                banned.push_row([]);
+                continue;
+            };
+            exclude.check_row("exclude", i, self.len(), false)?;
+            banned.push_row(exclude.row(i).iter().map(|&row| row as u32));
         }
         if let Some(eligible) = request.eligible {
             eligible.check(queries.len(), self.len())?;
@@ -50,5 +61,23 @@ impl ExactIndex {
         let cap = request.max_score.unwrap_or(f64::INFINITY);
         let targets = Targets::one_per_query(queries.len(), cap, request.k.min(self.len()));
         self.scan(corpus, queries, &candidates, &targets, run)
+    }
+
+    /// The same as arrays of width `k`, padded where fewer exist.
+    ///
+    /// # Errors
+    /// As for [`ExactIndex::search`], and no memory for the arrays.
+    pub fn top_k(
+        &self,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        request: &SearchRequest<'_>,
+        run: &Run<'_>,
+    ) -> Result<Padded> {
+        let found = self.search(corpus, queries, request, run)?.found;
+        let steps = self.steps(queries.len());
+        run.part(steps..steps, steps, |run| {
+            Padded::from_lists(request.k, found.into_iter().map(|found| found.best), run)
+        })
     }
 }

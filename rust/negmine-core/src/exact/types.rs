@@ -140,4 +140,6 @@ pub struct Outcome {
     pub zero_queries: u64,
     /// How much work it was.
     pub counters: Counters,
+    /// Per query, a score that the result row of the lowest cap must end with; -inf where there is none.
+    pub(crate) starts: Vec<f64>,
 }

@@ -2,6 +2,9 @@
 
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
+use crate::base::memory::{copied, reserve, with_capacity};
+use crate::base::parallel::Run;
+use crate::base::sort::sort;
 use crate::base::{Error, Result};
 use crate::exact::{Candidates, Eligible, GroupRule};
 
@@ -43,14 +46,23 @@ impl RuleCounts {
     }
 }
 
+/// Queries whose rules are worked out between two looks at the clock.
+const QUERIES_PER_ITEM: usize = 256;
+
 /// The rules of all queries, ready for a scan.
 #[derive(Debug)]
 pub struct Ruled<'a> {
+    rules: Rules<'a>,
+    per_query: PerQuery,
+    /// The documents of every group, which only [`Ruled::excluded_rows`] needs.
+    members: Option<Members>,
+}
+
+/// What some queries' rules come to.
+#[derive(Debug, Default)]
+struct PerQuery {
     banned: Lists<u32>,
     forbidden: Lists<i64>,
-    /// Rows that share a group with a positive and are not banned already, per query.
-    grouped: Lists<u32>,
-    rules: Rules<'a>,
     counts: Vec<RuleCounts>,
 }
 
@@ -58,33 +70,40 @@ impl<'a> Rules<'a> {
     /// Checks the rules against a corpus of `documents` rows and works out lists and counts.
     ///
     /// # Errors
-    /// Lengths that differ, rows out of range, or unsorted lists.
-    pub fn resolve(self, documents: usize) -> Result<Ruled<'a>> {
+    /// Lengths that differ, rows out of range, unsorted lists, no memory, or an interrupt.
+    pub fn resolve(self, documents: usize, run: &Run<'_>) -> Result<Ruled<'a>> {
         let queries = self.positives.len();
         self.check(queries, documents)?;
-        let members = self.groups.map(Members::new);
-        let mut sorted_keys = self.eligible.map(|eligible| eligible.keys.to_vec());
+        let members = self.groups.map(|groups| Members::new(groups, self.eligible, run)).transpose()?;
+        let mut sorted_keys = self.eligible.map(|eligible| copied(eligible.keys)).transpose()?;
         if let Some(keys) = &mut sorted_keys {
-            keys.sort_unstable();
+            sort(keys, run)?;
         }
-        let mut ruled = Ruled {
-            banned: Lists::default(),
-            forbidden: Lists::default(),
-            grouped: Lists::default(),
-            rules: self,
-            counts: Vec::with_capacity(queries),
-        };
-        for i in 0..queries {
-            ruled.add_query(i, members.as_ref(), sorted_keys.as_deref());
+        let parts = run.map(
+            queries.div_ceil(QUERIES_PER_ITEM),
+            || (),
+            |(), item, _| {
+                let mut part = PerQuery::default();
+                for i in item * QUERIES_PER_ITEM..((item + 1) * QUERIES_PER_ITEM).min(queries) {
+                    self.check_query(i, documents)?;
+                    part.add(&self, i, members.as_ref(), sorted_keys.as_deref());
+                }
+                Ok(part)
+            },
+        )?;
+        let mut per_query = PerQuery::default();
+        for part in parts {
+            per_query.banned.append(part.banned)?;
+            per_query.forbidden.append(part.forbidden)?;
+            reserve(&mut per_query.counts, part.counts.len())?;
+            per_query.counts.extend(part.counts);
         }
-        Ok(ruled)
+        Ok(Ruled { rules: self, per_query, members })
     }
 
     fn check(&self, queries: usize, documents: usize) -> Result<()> {
-        self.positives.check_rows("positives", documents, true)?;
         if let Some(exclude) = self.exclude {
             check_length("exclude", queries, exclude.len())?;
-            exclude.check_rows("exclude", documents, false)?;
         }
         if let Some(self_rows) = self.self_rows {
             check_length("exclude_self", queries, self_rows.len())?;
@@ -100,44 +119,63 @@ impl<'a> Rules<'a> {
         }
         Ok(())
     }
+
+    fn check_query(&self, i: usize, documents: usize) -> Result<()> {
+        self.positives.check_row("positives", i, documents, true)?;
+        self.exclude.map_or(Ok(()), |exclude| exclude.check_row("exclude", i, documents, false))
+    }
 }
 
 impl Ruled<'_> {
     /// The candidates, for a scan.
     #[must_use]
     pub fn candidates(&self) -> Candidates<'_> {
-        let groups =
-            self.rules.groups.map(|of_document| GroupRule { of_document, forbidden: &self.forbidden });
-        Candidates { banned: &self.banned, groups, eligible: self.rules.eligible }
+        let PerQuery { banned, forbidden, .. } = &self.per_query;
+        let groups = self.rules.groups.map(|of_document| GroupRule { of_document, forbidden });
+        Candidates { banned, groups, eligible: self.rules.eligible }
+    }
+
+    /// The same, for a caller that does not ask for [`Ruled::excluded_rows`].
+    #[must_use]
+    pub(crate) fn without_members(self) -> Self {
+        Self { members: None, ..self }
     }
 
     /// How many documents of query `i` fall under each rule.
     #[must_use]
     pub fn counts(&self, i: usize) -> &RuleCounts {
-        &self.counts[i]
+        &self.per_query.counts[i]
     }
 
-    /// Rows of query `i` that rules 1 to 4 take out, rising.
+    /// Rows of query `i` that rules 1 to 4 take out, ascending.
     #[must_use]
     pub fn excluded_rows(&self, i: usize) -> Vec<u32> {
-        let mut rows = [self.banned.row(i), self.grouped.row(i)].concat();
-        rows.sort_unstable();
+        let mut rows = self.per_query.banned.row(i).to_vec();
+        if let Some(members) = &self.members {
+            for &group in self.per_query.forbidden.row(i) {
+                rows.extend(members.of(group).iter().map(|member| member.row));
+            }
+            rows.sort_unstable();
+            rows.dedup();
+        }
         rows
     }
+}
 
-    fn add_query(&mut self, i: usize, members: Option<&Members>, sorted_keys: Option<&[i64]>) {
+impl PerQuery {
+    fn add(&mut self, rules: &Rules<'_>, i: usize, members: Option<&Members>, sorted_keys: Option<&[i64]>) {
         let mut counts = RuleCounts::default();
-        let positives = self.rules.positives.row(i);
+        let positives = rules.positives.row(i);
         let inside = &positives[positives.partition_point(|&j| j == -1)..];
         let mut banned: Vec<u32> = inside.iter().map(|&j| j as u32).collect();
         counts.positives = banned.len() as u64;
-        if let Some(exclude) = self.rules.exclude {
+        if let Some(exclude) = rules.exclude {
             banned.extend(exclude.row(i).iter().map(|&j| j as u32));
             banned.sort_unstable();
             banned.dedup();
             counts.excluded = banned.len() as u64 - counts.positives;
         }
-        if let Some(self_rows) = self.rules.self_rows
+        if let Some(self_rows) = rules.self_rows
             && let Ok(row) = u32::try_from(self_rows[i])
             && let Err(place) = banned.binary_search(&row)
         {
@@ -145,55 +183,82 @@ impl Ruled<'_> {
             counts.itself = 1;
         }
         let mut forbidden: Vec<i64> = Vec::new();
-        let mut grouped: Vec<u32> = Vec::new();
-        if let (Some(groups), Some(members)) = (self.rules.groups, members) {
+        if let Some(groups) = rules.groups {
             forbidden.extend(inside.iter().map(|&j| groups[j as usize]).filter(|&group| group != -1));
             forbidden.sort_unstable();
             forbidden.dedup();
-            for &group in &forbidden {
-                grouped.extend(members.of(group).iter().filter(|row| banned.binary_search(row).is_err()));
-            }
-            grouped.sort_unstable();
-            counts.group = grouped.len() as u64;
         }
-        if let (Some(eligible), Some(sorted_keys)) = (self.rules.eligible, sorted_keys) {
-            let (lowest, highest) = (eligible.lowest[i], eligible.highest[i]);
-            let below = sorted_keys.partition_point(|&key| key < lowest);
-            let not_above = sorted_keys.partition_point(|&key| key <= highest);
-            let admitted = not_above.saturating_sub(below);
-            let outside = |row: &&u32| {
-                let key = eligible.keys[**row as usize];
+        let keys = rules.eligible.map(|eligible| (eligible.keys, eligible.lowest[i], eligible.highest[i]));
+        let outside = |row: u32| {
+            keys.is_some_and(|(keys, lowest, highest)| {
+                let key = keys[row as usize];
                 key < lowest || key > highest
-            };
-            let counted = banned.iter().filter(outside).count() + grouped.iter().filter(outside).count();
-            counts.ineligible = (sorted_keys.len() - admitted - counted) as u64;
+            })
+        };
+        // Members of groups are counted, not listed: a group may hold most documents. Of those counted, banned ones fall
+        // under an earlier rule.
+        let mut counted_outside = banned.iter().filter(|&&row| outside(row)).count();
+        if let (Some(groups), Some(members), false) = (rules.groups, members, forbidden.is_empty()) {
+            let earlier =
+                || banned.iter().filter(|&&row| forbidden.binary_search(&groups[row as usize]).is_ok());
+            let all: usize = forbidden.iter().map(|&group| members.of(group).len()).sum();
+            counts.group = (all - earlier().count()) as u64;
+            if let Some((_, lowest, highest)) = keys {
+                let all = forbidden.iter().map(|&group| members.outside(group, lowest, highest));
+                counted_outside += all.sum::<usize>() - earlier().filter(|&&row| outside(row)).count();
+            }
+        }
+        if let (Some((_, lowest, highest)), Some(sorted_keys)) = (keys, sorted_keys) {
+            counts.ineligible =
+                (outside_range(sorted_keys, |&key| key, lowest, highest) - counted_outside) as u64;
         }
         self.banned.push_row(banned);
         self.forbidden.push_row(forbidden);
-        self.grouped.push_row(grouped);
         self.counts.push(counts);
     }
 }
 
+/// How many items, which are sorted by key, have a key outside `lowest..=highest`.
+fn outside_range<T>(sorted: &[T], key: impl Fn(&T) -> i64, lowest: i64, highest: i64) -> usize {
+    let below = sorted.partition_point(|item| key(item) < lowest);
+    let not_above = sorted.partition_point(|item| key(item) <= highest);
+    sorted.len() - not_above.saturating_sub(below)
+}
+
 /// The documents of every group.
+#[derive(Debug)]
 struct Members {
-    /// (group, row), rising.
-    pairs: Vec<(i64, u32)>,
-    rows: Vec<u32>,
+    /// Ascending.
+    sorted: Vec<Member>,
+}
+
+/// A document of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    group: i64,
+    /// What eligibility goes by, where there is such a rule.
+    key: i64,
+    row: u32,
 }
 
 impl Members {
-    fn new(of_document: &[i64]) -> Self {
-        let mut pairs: Vec<(i64, u32)> =
-            of_document.iter().zip(0..).map(|(&group, row)| (group, row)).collect();
-        pairs.sort_unstable();
-        let rows = pairs.iter().map(|&(_, row)| row).collect();
-        Self { pairs, rows }
+    fn new(of_document: &[i64], eligible: Option<Eligible<'_>>, run: &Run<'_>) -> Result<Self> {
+        let mut sorted = with_capacity(of_document.len())?;
+        sorted.extend(of_document.iter().zip(0..).filter(|(group, _)| **group != -1).map(|(&group, row)| {
+            Member { group, key: eligible.map_or(0, |eligible| eligible.keys[row as usize]), row }
+        }));
+        sort(&mut sorted, run)?;
+        Ok(Self { sorted })
     }
 
-    fn of(&self, group: i64) -> &[u32] {
-        let begin = self.pairs.partition_point(|&(other, _)| other < group);
-        let end = self.pairs.partition_point(|&(other, _)| other <= group);
-        &self.rows[begin..end]
+    fn of(&self, group: i64) -> &[Member] {
+        let begin = self.sorted.partition_point(|member| member.group < group);
+        let end = begin + self.sorted[begin..].partition_point(|member| member.group == group);
+        &self.sorted[begin..end]
+    }
+
+    /// How many have a key outside `lowest..=highest`.
+    fn outside(&self, group: i64, lowest: i64, highest: i64) -> usize {
+        outside_range(self.of(group), |member| member.key, lowest, highest)
     }
 }

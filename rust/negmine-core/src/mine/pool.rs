@@ -3,14 +3,17 @@
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
+use crate::base::memory::with_capacity;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 use crate::exact::{Counters, ExactIndex, Found, Targets};
-use crate::scoring::score::score_pairs;
 
 use super::caps::{CapRules, Reference};
 use super::eligible::{Ruled, Rules};
 use super::reason::Reason;
+
+/// Result rows copied between two looks at the clock.
+const ROWS_PER_CHECK: usize = 64;
 
 /// The first stage of mining, as the caller asks for it.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +54,16 @@ pub struct ReportColumns {
 }
 
 impl ReportColumns {
-    fn with_capacity(rows: usize) -> Self {
-        let column = || Vec::with_capacity(rows);
-        Self {
-            positives: column(),
-            excluded: column(),
-            itself: column(),
-            group: column(),
-            ineligible: column(),
-            above: std::array::from_fn(|_| column()),
-        }
+    fn with_capacity(rows: usize) -> Result<Self> {
+        let column = || with_capacity(rows);
+        Ok(Self {
+            positives: column()?,
+            excluded: column()?,
+            itself: column()?,
+            group: column()?,
+            ineligible: column()?,
+            above: [column()?, column()?, column()?],
+        })
     }
 }
 
@@ -121,27 +124,32 @@ pub fn candidates(
         let width = rows.len().checked_div(queries.len()).unwrap_or(0);
         check_length("warm_start", queries.len() * width, rows.len())?;
     }
-    let ruled = request.rules.resolve(index.len())?;
     let steps = index.steps(queries.len());
-    let positive_scores =
-        run.part(0..0, steps, |run| positive_scores(index, corpus, queries, request, run))?;
-    let mut plan = plan(request, &positive_scores);
+    let (ruled, positive_scores) = run.part(0..0, steps, |run| {
+        let ruled = request.rules.resolve(index.len(), run)?.without_members();
+        Ok::<_, Error>((ruled, positive_scores(index, corpus, queries, request, run)?))
+    })?;
+    let mut plan = plan(request, &positive_scores, index.len())?;
     plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
     let outcome = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
     let (n, width) = (outcome.found.len(), request.range_max - request.range_min);
+    let entries = n.saturating_mul(width);
     let mut pool = Pool {
         width,
-        indices: Vec::with_capacity(n * width),
-        scores: Vec::with_capacity(n * width),
-        counts: Vec::with_capacity(n),
-        reasons: Vec::with_capacity(n),
-        query_indices: Vec::with_capacity(n),
-        report: ReportColumns::with_capacity(n),
+        indices: with_capacity(entries)?,
+        scores: with_capacity(entries)?,
+        counts: with_capacity(n)?,
+        reasons: with_capacity(n)?,
+        query_indices: with_capacity(n)?,
+        report: ReportColumns::with_capacity(n)?,
         zero_queries: outcome.zero_queries,
         counters: outcome.counters,
         ..Pool::default()
     };
     for (row, found) in outcome.found.into_iter().enumerate() {
+        if row.is_multiple_of(ROWS_PER_CHECK) {
+            run.tick(steps, steps)?;
+        }
         pool.push(row, &found, &plan, &ruled, request, index.len());
     }
     pool.positive_indices = plan.positive_indices;
@@ -159,7 +167,7 @@ fn positive_scores(
     run: &Run<'_>,
 ) -> Result<Vec<f64>> {
     let positives: CsrView<'_> = request.rules.positives;
-    let mut scores = score_pairs(index.metric(), queries, corpus, positives, run)?;
+    let mut scores = index.score_pairs(corpus, queries, positives, run)?;
     if let Some(given) = request.given_scores {
         check_length("positive_scores", scores.len(), given.len())?;
         for (score, &given) in scores.iter_mut().zip(given) {
@@ -180,20 +188,22 @@ fn positive_scores(
     Ok(scores)
 }
 
-fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
+fn plan(request: &PoolRequest<'_>, positive_scores: &[f64], documents: usize) -> Result<Plan> {
     let positives = request.rules.positives;
+    let each = request.caps.reference == Reference::Each;
+    let rows = positives.len() + if each { positives.entries() } else { 0 };
     let mut plan = Plan {
         targets: Targets {
             offsets: vec![0],
-            caps: Vec::new(),
+            caps: with_capacity(rows)?,
             floor: request.min_score.unwrap_or(f64::NEG_INFINITY),
-            depth: request.range_max,
+            depth: request.range_max.min(documents),
             warm: None,
         },
-        queries: Vec::new(),
-        positive_indices: Vec::new(),
-        references: Vec::new(),
-        rules: Vec::new(),
+        queries: with_capacity(rows)?,
+        positive_indices: with_capacity(rows)?,
+        references: with_capacity(rows)?,
+        rules: with_capacity(rows)?,
     };
     let push = |plan: &mut Plan, query: usize, positive: i64, reference: f64| {
         let (cap, rule) = request.caps.cap(reference);
@@ -205,7 +215,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
     };
     for i in 0..positives.len() {
         let scores = &positive_scores[positives.range(i)];
-        if request.caps.reference == Reference::Each && !scores.is_empty() {
+        if each && !scores.is_empty() {
             for (&row, &score) in positives.row(i).iter().zip(scores) {
                 push(&mut plan, i, row, score);
             }
@@ -215,7 +225,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64]) -> Plan {
         }
         plan.targets.offsets.push(plan.queries.len());
     }
-    plan
+    Ok(plan)
 }
 
 /// Earlier rows per query, without what is no row.

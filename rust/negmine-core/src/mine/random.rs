@@ -5,8 +5,10 @@
 //! source of candidates gets the same draws.
 
 use crate::base::error::check_length;
+use crate::base::memory::reserve;
 use crate::base::order::Scored;
-use crate::base::parallel::Run;
+use crate::base::padded::Padded;
+use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream, below};
 use crate::base::{Error, Result};
 
@@ -17,6 +19,12 @@ const DRAWS_PER_DOCUMENT: usize = 64;
 
 /// Draws between two checks for an interrupt: below a millisecond.
 const DRAWS_PER_CHECK: u64 = 1024;
+
+/// Documents searched for a query's candidates between two such checks.
+const DOCUMENTS_PER_CHECK: usize = 1 << 14;
+
+/// Result rows of one query that share a list of its candidates.
+const ROWS_PER_ITEM: usize = 1024;
 
 /// Scores of (query, document) pairs: as many as there are pairs, NaN where a score is unknown.
 pub type ScorePairs<'a> = dyn FnMut(&[i64], &[i64]) -> Result<Vec<f64>> + 'a;
@@ -56,28 +64,23 @@ pub fn random_negatives(
     request: &RandomRequest<'_>,
     score: &mut ScorePairs<'_>,
     run: &Run<'_>,
-) -> Result<Vec<Vec<Scored>>> {
+) -> Result<Padded> {
     let rows = request.check()?;
-    let ruled = request.rules.resolve(documents)?;
+    let ruled = run.part(0..0, rows, |run| request.rules.resolve(documents, run))?;
     let draws = Draws::new(request.seed, Stream::NumRandom);
     let mut drawn: Vec<Vec<Scored>> = vec![Vec::new(); rows];
     let mut active: Vec<(usize, u64)> =
         (0..rows).filter(|&r| request.n > 0 && !request.cap_scores[r].is_nan()).map(|r| (r, 0)).collect();
     while !active.is_empty() {
-        let proposals = run.map(
-            active.len(),
-            || (),
-            |(), item, ticker| {
-                let (r, first) = active[item];
-                ticker.check()?;
-                let query = request.query_indices[r] as usize;
-                let numbered = Numbered::new(&ruled, &request.rules, query, documents);
-                request.propose(r, first, &numbered, &drawn[r], &draws, || ticker.check())
-            },
-        )?;
+        let finished = rows - active.len();
+        let proposals = run.part(finished..finished, rows, |run| {
+            request.round(&active, &ruled, documents, &drawn, &draws, run)
+        })?;
         let mut queries = Vec::new();
         let mut proposed = Vec::new();
         for (&(r, _), proposal) in active.iter().zip(&proposals) {
+            reserve(&mut queries, proposal.rows.len())?;
+            reserve(&mut proposed, proposal.rows.len())?;
             queries.extend(proposal.rows.iter().map(|_| request.query_indices[r]));
             proposed.extend(proposal.rows.iter().map(|&row| i64::from(row)));
         }
@@ -86,6 +89,7 @@ pub fn random_negatives(
         let mut scores = scores.into_iter();
         let mut next = Vec::new();
         for (&(r, _), proposal) in active.iter().zip(proposals) {
+            reserve(&mut drawn[r], proposal.rows.len())?;
             let found = proposal.rows.iter().zip(scores.by_ref());
             drawn[r].extend(
                 found
@@ -98,7 +102,7 @@ pub fn random_negatives(
         }
         active = next;
     }
-    Ok(drawn)
+    Padded::from_lists(request.n, drawn.into_iter(), run)
 }
 
 /// Documents that a row draws next.
@@ -132,6 +136,36 @@ impl RandomRequest<'_> {
 
     fn admits(&self, r: usize, score: f64) -> bool {
         score.is_nan() || (score <= self.cap_scores[r] && self.min_score.is_none_or(|floor| score >= floor))
+    }
+
+    /// What every active row draws next. Rows of one query share its candidates, and there may be as many such rows as the
+    /// query has positives.
+    fn round(
+        &self,
+        active: &[(usize, u64)],
+        ruled: &Ruled<'_>,
+        documents: usize,
+        drawn: &[Vec<Scored>],
+        draws: &Draws,
+        run: &Run<'_>,
+    ) -> Result<Vec<Proposal>> {
+        let query = |r: usize| self.query_indices[r];
+        let of_query = active.chunk_by(|a, b| query(a.0) == query(b.0));
+        let items: Vec<&[(usize, u64)]> = of_query.flat_map(|rows| rows.chunks(ROWS_PER_ITEM)).collect();
+        let proposals = run.map(
+            items.len(),
+            || (),
+            |(), item, ticker| {
+                let Some(&(first, _)) = items[item].first() else { return Ok(Vec::new()) };
+                let numbered = Numbered::new(ruled, query(first) as usize, documents, ticker)?;
+                let propose = |&(r, first): &(usize, u64)| {
+                    ticker.check()?;
+                    self.propose(r, first, &numbered, &drawn[r], draws, || ticker.check())
+                };
+                items[item].iter().map(propose).collect::<Result<Vec<Proposal>>>()
+            },
+        )?;
+        Ok(proposals.into_iter().flatten().collect())
     }
 
     /// The documents of row `r` from draw `first` on, as many as it still lacks; repeats are passed over.
@@ -181,14 +215,19 @@ enum Rank {
 }
 
 impl Numbered {
-    fn new(ruled: &Ruled<'_>, rules: &Rules<'_>, i: usize, documents: usize) -> Self {
-        if rules.eligible.is_some() {
-            let candidates = ruled.candidates();
-            let rows: Vec<u32> = (0..documents as u32).filter(|&row| candidates.admits(i, row)).collect();
-            return Self { count: rows.len() as u64, rows: Rank::Only(rows) };
+    fn new(ruled: &Ruled<'_>, i: usize, documents: usize, ticker: &Ticker<'_>) -> Result<Self> {
+        let candidates = ruled.candidates();
+        if candidates.eligible.is_some() {
+            let mut rows = Vec::new();
+            for first in (0..documents).step_by(DOCUMENTS_PER_CHECK) {
+                ticker.check()?;
+                let some = first as u32..(first + DOCUMENTS_PER_CHECK).min(documents) as u32;
+                rows.extend(some.filter(|&row| candidates.admits(i, row)));
+            }
+            return Ok(Self { count: rows.len() as u64, rows: Rank::Only(rows) });
         }
         let excluded = ruled.excluded_rows(i);
-        Self { count: (documents - excluded.len()) as u64, rows: Rank::AllBut(excluded) }
+        Ok(Self { count: (documents - excluded.len()) as u64, rows: Rank::AllBut(excluded) })
     }
 
     fn row(&self, number: u64) -> u32 {

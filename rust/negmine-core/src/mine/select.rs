@@ -1,6 +1,7 @@
 //! Selection: from a pool to negatives, a pure function of the pool, the policy, the seed and the epoch.
 
 use crate::base::error::check_length;
+use crate::base::padded::Padded;
 use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
@@ -54,6 +55,25 @@ pub struct Chosen {
     pub ranks: Vec<Vec<usize>>,
     /// Why a row has fewer than `n`.
     pub reasons: Vec<Reason>,
+}
+
+impl Chosen {
+    /// The documents of the chosen ranks, as arrays of width `n`.
+    ///
+    /// # Errors
+    /// No memory, or an interrupt.
+    pub fn documents(&self, pool: &PoolView<'_>, n: usize, run: &Run<'_>) -> Result<Padded> {
+        let rows = self.ranks.len();
+        let mut documents = Padded::with_capacity(rows, n)?;
+        for (r, ranks) in self.ranks.iter().enumerate() {
+            if r.is_multiple_of(ROWS_PER_ITEM) {
+                run.tick(r, rows)?;
+            }
+            let row = pool.row(r);
+            documents.push_row(ranks.iter().map(|&rank| (row.indices[rank], row.scores[rank])));
+        }
+        Ok(documents)
+    }
 }
 
 impl<'a> PoolView<'a> {

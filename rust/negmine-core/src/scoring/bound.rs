@@ -31,9 +31,10 @@
 //! them.
 
 use negmine_kernels::dot_i8::PANEL;
-use negmine_kernels::quantize::{RowCode, round_down, round_up};
+use negmine_kernels::isa::Isa;
+use negmine_kernels::quantize::{RowCode, largest_magnitude, quantize_row, round_down, round_up};
 
-use super::score::{Metric, factor};
+use super::score::{Metric, factor, unit_for};
 
 /// The slack terms of the bound. Anything but [`Slack::CERTIFIED`] is for tests that show that a term is needed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,6 +99,14 @@ impl QueryBound {
         let scale = if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) };
         let (norm, error) = (f64::from(code.norm), f64::from(code.error));
         Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, back: 1.0 / unit, qq }
+    }
+
+    /// Of a query, whose codes are written.
+    pub(crate) fn of(metric: Metric, slack: Slack, isa: Isa, row: &[f32], codes: &mut [i8]) -> Self {
+        let qq = metric.squared_norm(isa, row);
+        let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(isa, row)) };
+        let code = quantize_row(isa, row, factor(metric, qq, unit), codes);
+        Self::new(metric, slack, &code, unit, qq)
     }
 
     /// At least the norm, in the query's unit.

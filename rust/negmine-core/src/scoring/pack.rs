@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::aligned::Aligned;
-use negmine_kernels::dot_i8::{PANEL, Panel, pack_panel, packed_len, padded_width};
+use negmine_kernels::dot_i8::{PANEL, Panel, dot_packed, pack_panel, packed_len, padded_width};
 use negmine_kernels::quantize::{largest_magnitude, quantize_row};
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
+use crate::base::memory::aligned_zeros;
 use crate::base::parallel::Run;
 
 use super::bound::{DocumentBound, PerLane, Slack, offset};
@@ -50,9 +51,9 @@ pub(crate) struct PanelBounds {
     pub(crate) len: usize,
 }
 
-/// Squared norms of some tiles' documents, by row.
+/// Documents of some tiles, by row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SquaredNorms<'a> {
+pub(crate) struct PackedRows<'a> {
     tiles: &'a [Tile],
     /// The first row.
     first: usize,
@@ -60,19 +61,47 @@ pub(crate) struct SquaredNorms<'a> {
     step: usize,
 }
 
-impl<'a> SquaredNorms<'a> {
+impl<'a> PackedRows<'a> {
     /// Of tiles of `step` rows that follow each other.
     pub(crate) fn new(tiles: &'a [Tile], step: usize) -> Self {
         let first = tiles.first().and_then(|tile| tile.panels.first()).map_or(0, |panel| panel.first);
         Self { tiles, first, step }
     }
 
-    /// That of one row; 0 under `Ip`.
+    /// Whether there is no document.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tiles.is_empty()
+    }
+
+    /// All panels, in order.
+    pub(crate) fn panels(&self) -> Vec<(&'a Tile, usize)> {
+        self.tiles.iter().flat_map(Tile::places).collect()
+    }
+
+    /// The smallest power of two that a panel's coordinates were multiplied with.
+    pub(crate) fn least_unit(&self) -> f64 {
+        let panels = self.tiles.iter().flat_map(Tile::panels);
+        panels.map(|panel| panel.unit).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The squared norm of one row; 0 under `Ip`.
     #[inline]
-    pub(crate) fn of(&self, row: u32) -> f64 {
+    pub(crate) fn squared_norm(&self, row: u32) -> f64 {
+        let (tile, panel, lane) = self.place(row);
+        tile.panels[panel].squared_norm(lane)
+    }
+
+    /// One row's side of the bound, and the exact inner product of its codes with a query's.
+    pub(crate) fn bound(&self, row: u32, query: &[i8]) -> (DocumentBound, i32) {
+        let (tile, panel, lane) = self.place(row);
+        (tile.panels[panel].document(lane), dot_packed(query, tile.view(panel).codes, lane))
+    }
+
+    #[inline]
+    fn place(&self, row: u32) -> (&'a Tile, usize, usize) {
         let place = row as usize - self.first;
         let (tile, place) = (&self.tiles[place / self.step], place % self.step);
-        tile.panels[place / PANEL].squared_norm(place % PANEL)
+        (tile, place / PANEL, place % PANEL)
     }
 }
 
@@ -92,7 +121,7 @@ impl Tile {
     /// Packs `documents`, which are all checked to be finite.
     ///
     /// # Errors
-    /// A value that is not finite, or an interrupt.
+    /// A value that is not finite, no memory, or an interrupt.
     pub(crate) fn pack(
         corpus: &Rows<'_>,
         documents: Range<usize>,
@@ -101,7 +130,7 @@ impl Tile {
         run: &Run<'_>,
     ) -> Result<Self> {
         let width = corpus.width();
-        let mut codes = Aligned::zeroed(documents.len().div_ceil(PANEL) * packed_len(width));
+        let mut codes = aligned_zeros(documents.len().div_ceil(PANEL) * packed_len(width))?;
         let slots: Vec<_> = codes.chunks_exact_mut(packed_len(width)).map(Mutex::new).collect();
         let panels = run.map(
             slots.len(),

@@ -1,15 +1,21 @@
 //! The canonical score of a pair, from the kernels' canonical sums.
 
+use std::sync::{Mutex, PoisonError};
+
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 
 use crate::base::csr::CsrView;
 use crate::base::matrix::Rows;
+use crate::base::memory::zeros;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
 /// Pairs scored between two looks at the clock.
 const PAIRS_PER_ITEM: usize = 1024;
+
+/// Row numbers checked between two looks at the clock.
+const ROWS_PER_CHECK: usize = 1 << 20;
 
 /// What "close" means; higher scores are closer under every metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +87,21 @@ pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
     }
 }
 
+/// What scores documents against one query after another.
+pub(crate) trait ScorePairs {
+    /// Takes on a query, which is finite.
+    fn begin(&mut self, query: &[f32]);
+
+    /// The canonical score of a document with the query.
+    fn score(&mut self, document: u32) -> Result<f64>;
+}
+
 /// Canonical scores of given pairs: entry `t` of row `i` of `pairs` is scored against query `i`.
 ///
 /// Entries of -1 (a document outside the corpus) get NaN.
 ///
 /// # Errors
-/// Widths that differ, rows out of range, values that are not finite, or an interrupt.
+/// Widths that differ, rows out of range, values that are not finite, no memory, or an interrupt.
 pub fn score_pairs(
     metric: Metric,
     queries: &Rows<'_>,
@@ -97,37 +112,72 @@ pub fn score_pairs(
     if queries.width() != documents.width() {
         return Err(Error::WidthMismatch { queries: queries.width(), corpus: documents.width() });
     }
-    for i in 0..pairs.len() {
-        if let Some(&row) = pairs.row(i).iter().find(|&&j| j < -1 || j >= documents.len() as i64) {
-            return Err(Error::RowOutOfRange { argument: "pairs", row, rows: documents.len() });
+    let width = documents.width();
+    let scorer =
+        || Plain { metric, isa: run.isa, documents, q: vec![0.0; width], qq: 0.0, buffer: vec![0.0; width] };
+    score_pairs_with(queries, documents.len(), pairs, scorer, run)
+}
+
+/// The same by scorers of any kind, one for each worker.
+pub(crate) fn score_pairs_with<S: ScorePairs>(
+    queries: &Rows<'_>,
+    documents: usize,
+    pairs: CsrView<'_>,
+    scorer: impl Fn() -> S + Sync,
+    run: &Run<'_>,
+) -> Result<Vec<f64>> {
+    let items = pairs.entries().div_ceil(PAIRS_PER_ITEM);
+    for rows in pairs.items().chunks(ROWS_PER_CHECK) {
+        run.tick(0, items)?;
+        if let Some(&row) = rows.iter().find(|&&j| j < -1 || j >= documents as i64) {
+            return Err(Error::RowOutOfRange { argument: "pairs", row, rows: documents });
         }
     }
-    let per_item = (PAIRS_PER_ITEM * pairs.len() / pairs.entries().max(1)).max(1);
-    let width = queries.width();
-    let parts = run.map(
-        pairs.len().div_ceil(per_item),
-        || (vec![0.0; width], vec![0.0; width]),
-        |(query_buffer, buffer), item, ticker| {
-            let mut scores = Vec::new();
-            for i in item * per_item..((item + 1) * per_item).min(pairs.len()) {
-                ticker.check()?;
-                if pairs.row(i).is_empty() {
-                    continue;
-                }
-                let q = queries.finite_row(run.isa, i, query_buffer)?;
-                let qq = metric.squared_norm(run.isa, q);
-                for &j in pairs.row(i) {
-                    if j == -1 {
-                        scores.push(f64::NAN);
-                        continue;
-                    }
-                    let d = documents.finite_row(run.isa, j as usize, buffer)?;
-                    let dd = metric.squared_norm(run.isa, d);
-                    scores.push(metric.finish(metric.sum(run.isa, q, d), qq, dd));
+    let mut scores = zeros(pairs.entries())?;
+    let slots: Vec<_> = scores.chunks_mut(PAIRS_PER_ITEM).map(Mutex::new).collect();
+    run.map(
+        items,
+        || (vec![0.0; queries.width()], scorer()),
+        |(buffer, scorer), item, _| {
+            let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = item * PAIRS_PER_ITEM;
+            let (mut place, end) = (begin, begin + slot.len());
+            while place < end {
+                let query = pairs.holding(place);
+                scorer.begin(queries.finite_row(run.isa, query, buffer)?);
+                let of_query = place..pairs.range(query).end.min(end);
+                place = of_query.end;
+                let documents = &pairs.items()[of_query.clone()];
+                for (score, &j) in slot[of_query.start - begin..].iter_mut().zip(documents) {
+                    *score = if j == -1 { f64::NAN } else { scorer.score(j as u32)? };
                 }
             }
-            Ok(scores)
+            Ok(())
         },
     )?;
-    Ok(parts.into_iter().flatten().collect())
+    drop(slots);
+    Ok(scores)
+}
+
+/// Scores documents of an array.
+struct Plain<'a, 'd> {
+    metric: Metric,
+    isa: Isa,
+    documents: &'a Rows<'d>,
+    q: Vec<f32>,
+    qq: f64,
+    buffer: Vec<f32>,
+}
+
+impl ScorePairs for Plain<'_, '_> {
+    fn begin(&mut self, query: &[f32]) {
+        self.q.copy_from_slice(query);
+        self.qq = self.metric.squared_norm(self.isa, query);
+    }
+
+    fn score(&mut self, document: u32) -> Result<f64> {
+        let d = self.documents.finite_row(self.isa, document as usize, &mut self.buffer)?;
+        let dd = self.metric.squared_norm(self.isa, d);
+        Ok(self.metric.finish(self.metric.sum(self.isa, &self.q, d), self.qq, dd))
+    }
 }

@@ -1,0 +1,97 @@
+//! Sorting that uses all threads and can be interrupted.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::Result;
+use super::memory::copied;
+use super::parallel::{Run, Ticker};
+
+/// Items that are sorted, or merged, between two looks at the clock: some milliseconds.
+const AT_ONCE: usize = 1 << 17;
+
+/// Sorts ascending; equal items must be interchangeable. Takes as much memory again where there are many.
+///
+/// # Errors
+/// No memory, or an interrupt.
+pub(crate) fn sort<T: Ord + Copy + Send + Sync>(items: &mut Vec<T>, run: &Run<'_>) -> Result<()> {
+    let slots: Vec<_> = items.chunks_mut(AT_ONCE).map(Mutex::new).collect();
+    run.map(
+        slots.len(),
+        || (),
+        |(), item, _| {
+            slots[item].lock().unwrap_or_else(PoisonError::into_inner).sort_unstable();
+            Ok(())
+        },
+    )?;
+    drop(slots);
+    let (n, mut sorted) = (items.len(), AT_ONCE);
+    let mut merged = if sorted < n { copied(items)? } else { Vec::new() };
+    while sorted < n {
+        let slots: Vec<_> = merged.chunks_mut(2 * sorted).map(Mutex::new).collect();
+        run.map(
+            slots.len(),
+            || (),
+            |(), item, ticker| {
+                let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
+                let begin = item * 2 * sorted;
+                let (a, b) = items[begin..begin + slot.len()].split_at(sorted.min(slot.len()));
+                merge(a, b, &mut slot, ticker)
+            },
+        )?;
+        drop(slots);
+        std::mem::swap(items, &mut merged);
+        sorted *= 2;
+    }
+    Ok(())
+}
+
+/// Merges two sorted runs into `out`.
+fn merge<'a, T: Ord + Copy>(
+    mut a: &'a [T],
+    mut b: &'a [T],
+    out: &mut [T],
+    ticker: &Ticker<'_>,
+) -> Result<()> {
+    for out in out.chunks_mut(AT_ONCE) {
+        ticker.check()?;
+        for to in out {
+            let from = match (a.first(), b.first()) {
+                (Some(x), Some(y)) if y < x => &mut b,
+                (None, _) => &mut b,
+                _ => &mut a,
+            };
+            if let Some((first, rest)) = from.split_first() {
+                (*to, *from) = (*first, rest);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use negmine_kernels::isa::Isa;
+
+    use super::*;
+    use crate::base::Error;
+    use crate::base::philox::SplitMix;
+
+    #[test]
+    fn items_are_sorted_whatever_their_number() {
+        let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+        for n in [0, 1, 7, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 5, 4 * AT_ONCE] {
+            let mut random = SplitMix(n as u64);
+            let mut items: Vec<(u64, usize)> = (0..n).map(|i| (random.draw() % 1000, i)).collect();
+            let mut expected = items.clone();
+            expected.sort_unstable();
+            sort(&mut items, &run).unwrap();
+            assert!(items == expected, "{n} items");
+        }
+    }
+
+    #[test]
+    fn sorting_is_interrupted() {
+        let stop = Run { threads: 2, isa: Isa::best(), poll: &|_, _| true };
+        assert_eq!(sort(&mut vec![1; AT_ONCE + 1], &stop), Err(Error::Interrupted));
+    }
+}
