@@ -16,6 +16,7 @@ from negmine.sketches.minhash import MinHash, Sets
 __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
+    "Offers",
     "SdimPass",
     "SimHash",
     "__version__",
@@ -101,6 +102,20 @@ class NoDuplicatePlan:
     @property
     def together_in_base(self) -> tuple[int, int]: ...
     def __reduce__(self) -> tuple[Callable[..., NoDuplicatePlan], tuple[Any, ...]]: ...
+
+@final
+class Offers:
+    def __new__(cls, index: ExactIndex, queries: Rows, request: PoolRequest, num_threads: int) -> Offers: ...
+    def thresholds(self) -> npt.NDArray[np.float64]: ...
+    def offer(
+        self,
+        query_indices: npt.NDArray[np.int64],
+        document_indices: npt.NDArray[np.int64],
+        low: npt.NDArray[np.float64],
+        high: npt.NDArray[np.float64],
+        num_threads: int,
+    ) -> None: ...
+    def finish(self, num_threads: int) -> dict[str, Any]: ...
 
 def balanced_clusters(
     embeddings: Rows,

@@ -136,7 +136,7 @@ class Offers:
         """
         native = self._open()
         self._native = None
-        return PoolArrays(**native.finish(self._threads), zero_documents=self._index.native.zero_rows)
+        return PoolArrays.of_core(native.finish(self._threads), self._index.native.zero_rows)
 
     def _open(self) -> _native.Offers:
         if self._native is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,3 +128,9 @@ class PoolArrays:
     zero_documents: int = 0
     zero_queries: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_core(cls, arrays: dict[str, Any], zero_documents: int) -> PoolArrays:
+        """Read what the core returns."""
+        lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
+        return cls(**arrays, lines=lines, zero_documents=zero_documents)

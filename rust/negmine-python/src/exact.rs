@@ -20,6 +20,16 @@ pub(crate) struct ExactIndex {
     corpus: Py<PyAny>,
 }
 
+impl ExactIndex {
+    pub(crate) fn core(&self) -> &exact::ExactIndex {
+        &self.inner
+    }
+
+    pub(crate) fn corpus<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.corpus.bind(py)
+    }
+}
+
 #[pymethods]
 impl ExactIndex {
     /// `tile_rows` and `pruned`, which forces that many leading coordinates or full width with 0, are for tests and

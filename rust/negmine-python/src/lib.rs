@@ -13,6 +13,7 @@ mod errors;
 mod exact;
 mod info;
 mod mine;
+mod offers;
 mod sketch;
 
 use pyo3::prelude::*;
@@ -39,6 +40,8 @@ mod _native {
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
     use super::mine::{random_negatives, select};
+    #[pymodule_export]
+    use super::offers::Offers;
     #[pymodule_export]
     use super::sketch::{
         SimHash, connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition,

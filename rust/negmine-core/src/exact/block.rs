@@ -69,6 +69,17 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
         Ok(parts.concat())
     }
 
+    /// The state of one query, which has seen no document.
+    pub(crate) fn state(&self, query: usize, row: &mut [f32], codes: &mut [i8]) -> Result<QueryState> {
+        let row = self.queries.finite_row(self.isa, query, row)?;
+        let (metric, slack) = (self.index.metric(), self.index.layout().slack);
+        let bound = QueryBound::of(metric, slack, self.isa, row, codes);
+        let start = self.start(query, row, bound.qq)?;
+        let mut state = QueryState::new(bound);
+        state.begin(query, row, bound, self.targets, start, &Guess::default())?;
+        Ok(state)
+    }
+
     /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
     /// again, under the rules as they are now. -inf where too few of them are left.
     fn start(&self, query: usize, q: &[f32], qq: f64) -> Result<f64> {

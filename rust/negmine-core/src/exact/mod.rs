@@ -7,6 +7,7 @@ pub mod index;
 pub(crate) mod initial_threshold;
 pub mod memory_plan;
 pub(crate) mod merge;
+pub mod offers;
 pub(crate) mod pairs;
 pub(crate) mod prepared;
 pub(crate) mod pruned_index;

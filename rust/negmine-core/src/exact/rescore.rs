@@ -93,9 +93,12 @@ impl<'a, 'c> Scorer<'a, 'c> {
                 self.corpus.row(self.isa, row(3), d),
             ];
             let sums = self.metric.sum_many(self.isa, q, rows);
-            for (document, sum) in together.iter().zip(sums) {
-                let dd =
-                    if self.metric == Metric::Cosine { self.packed.squared_norm(document.row) } else { 0.0 };
+            for ((document, sum), d) in together.iter().zip(sums).zip(rows) {
+                let dd = match self.metric {
+                    Metric::Cosine if self.packed.is_empty() => self.metric.squared_norm(self.isa, d),
+                    Metric::Cosine => self.packed.squared_norm(document.row),
+                    Metric::Ip | Metric::L2 => 0.0,
+                };
                 let score = self.metric.finish(sum, qq, dd);
                 if !(document.low <= score && score <= document.high) {
                     return Err(Error::CorpusChanged { row: document.row as usize });

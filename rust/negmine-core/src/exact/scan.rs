@@ -111,7 +111,7 @@ impl ExactIndex {
         Ok(())
     }
 
-    fn request<'a, 'c, 'q, 'r>(
+    pub(crate) fn request<'a, 'c, 'q, 'r>(
         &'a self,
         corpus: &'a Rows<'c>,
         queries: &'a Rows<'q>,
@@ -259,7 +259,7 @@ impl Scan<'_, '_, '_, '_> {
 
     /// Refuses an answer that ends below the score that earlier documents reached when the scan began: one of them has
     /// changed, as no document in the answer has.
-    fn check_starts(&self, outcome: &Outcome) -> Result<()> {
+    pub(crate) fn check_starts(&self, outcome: &Outcome) -> Result<()> {
         let Some(warm) = &self.targets.warm else { return Ok(()) };
         if self.targets.depth == 0 {
             return Ok(());

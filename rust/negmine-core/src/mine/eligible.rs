@@ -60,7 +60,7 @@ pub struct Ruled<'a> {
 
 /// What some queries' rules come to.
 #[derive(Debug, Default)]
-struct PerQuery {
+pub(crate) struct PerQuery {
     banned: Lists<u32>,
     forbidden: Lists<i64>,
     counts: Vec<RuleCounts>,
@@ -130,21 +130,12 @@ impl Ruled<'_> {
     /// The candidates, for a scan.
     #[must_use]
     pub fn candidates(&self) -> Candidates<'_> {
-        let PerQuery { banned, forbidden, .. } = &self.per_query;
-        let groups = self.rules.groups.map(|of_document| GroupRule { of_document, forbidden });
-        Candidates { banned, groups, eligible: self.rules.eligible }
+        self.per_query.candidates(&self.rules)
     }
 
-    /// The same, for a caller that does not ask for [`Ruled::excluded_rows`].
-    #[must_use]
-    pub(crate) fn without_members(self) -> Self {
-        Self { members: None, ..self }
-    }
-
-    /// How many documents of query `i` fall under each rule.
-    #[must_use]
-    pub fn counts(&self, i: usize) -> &RuleCounts {
-        &self.per_query.counts[i]
+    /// What does not refer to the caller's arrays.
+    pub(crate) fn into_per_query(self) -> PerQuery {
+        self.per_query
     }
 
     /// Rows of query `i` that rules 1 to 4 take out, ascending.
@@ -163,6 +154,18 @@ impl Ruled<'_> {
 }
 
 impl PerQuery {
+    /// The candidates under the rules that this came from.
+    pub(crate) fn candidates<'a>(&'a self, rules: &Rules<'a>) -> Candidates<'a> {
+        let Self { banned, forbidden, .. } = self;
+        let groups = rules.groups.map(|of_document| GroupRule { of_document, forbidden });
+        Candidates { banned, groups, eligible: rules.eligible }
+    }
+
+    /// How many documents of query `i` fall under each rule.
+    pub(crate) fn counts(&self, i: usize) -> &RuleCounts {
+        &self.counts[i]
+    }
+
     fn add(&mut self, rules: &Rules<'_>, i: usize, members: Option<&Members>, sorted_keys: Option<&[i64]>) {
         let mut counts = RuleCounts::default();
         let positives = rules.positives.row(i);

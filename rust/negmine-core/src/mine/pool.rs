@@ -6,10 +6,10 @@ use crate::base::matrix::Rows;
 use crate::base::memory::with_capacity;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
-use crate::exact::{Counters, ExactIndex, Found, Targets};
+use crate::exact::{Candidates, Counters, ExactIndex, Found, Outcome, Targets};
 
 use super::caps::{CapRules, Reference};
-use super::eligible::{Ruled, Rules};
+use super::eligible::{PerQuery, Rules};
 use super::reason::Reason;
 
 /// Result rows copied between two looks at the clock.
@@ -107,6 +107,13 @@ struct Plan {
     rules: Vec<Option<super::caps::Cap>>,
 }
 
+/// A request before documents are looked at: what its rules and its positives come to.
+pub(crate) struct Prepared {
+    per_query: PerQuery,
+    positive_scores: Vec<f64>,
+    plan: Plan,
+}
+
 /// Builds the pool: one scan of the corpus, exact.
 ///
 /// # Errors
@@ -118,45 +125,77 @@ pub fn candidates(
     request: &PoolRequest<'_>,
     run: &Run<'_>,
 ) -> Result<Pool> {
-    let positives = request.rules.positives;
-    check_length("positives", queries.len(), positives.len())?;
-    if let Some(rows) = request.warm_start {
-        let width = rows.len().checked_div(queries.len()).unwrap_or(0);
-        check_length("warm_start", queries.len() * width, rows.len())?;
-    }
     let steps = index.steps(queries.len());
-    let (ruled, positive_scores) = run.part(0..0, steps, |run| {
-        let ruled = request.rules.resolve(index.len(), run)?.without_members();
-        Ok::<_, Error>((ruled, positive_scores(index, corpus, queries, request, run)?))
-    })?;
-    let mut plan = plan(request, &positive_scores, index.len())?;
-    plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
-    let outcome = index.scan(corpus, queries, &ruled.candidates(), &plan.targets, run)?;
-    let (n, width) = (outcome.found.len(), request.range_max - request.range_min);
-    let entries = n.saturating_mul(width);
-    let mut pool = Pool {
-        width,
-        indices: with_capacity(entries)?,
-        scores: with_capacity(entries)?,
-        counts: with_capacity(n)?,
-        reasons: with_capacity(n)?,
-        query_indices: with_capacity(n)?,
-        report: ReportColumns::with_capacity(n)?,
-        zero_queries: outcome.zero_queries,
-        counters: outcome.counters,
-        ..Pool::default()
-    };
-    for (row, found) in outcome.found.into_iter().enumerate() {
-        if row.is_multiple_of(ROWS_PER_CHECK) {
-            run.tick(steps, steps)?;
+    let prepared = run.part(0..0, steps, |run| Prepared::new(index, corpus, queries, request, run))?;
+    let outcome =
+        index.scan(corpus, queries, &prepared.candidates(&request.rules), prepared.targets(), run)?;
+    prepared.pool(outcome, request, index.len(), || run.tick(steps, steps))
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        index: &ExactIndex,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        request: &PoolRequest<'_>,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        check_length("positives", queries.len(), request.rules.positives.len())?;
+        if let Some(rows) = request.warm_start {
+            let width = rows.len().checked_div(queries.len()).unwrap_or(0);
+            check_length("warm_start", queries.len() * width, rows.len())?;
         }
-        pool.push(row, &found, &plan, &ruled, request, index.len());
+        let per_query = request.rules.resolve(index.len(), run)?.into_per_query();
+        let positive_scores = positive_scores(index, corpus, queries, request, run)?;
+        let mut plan = plan(request, &positive_scores, index.len())?;
+        plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
+        Ok(Self { per_query, positive_scores, plan })
     }
-    pool.positive_indices = plan.positive_indices;
-    pool.reference_scores = plan.references;
-    pool.cap_scores = plan.targets.caps;
-    pool.positive_scores = positive_scores;
-    Ok(pool)
+
+    /// Who is a candidate.
+    pub(crate) fn candidates<'a>(&'a self, rules: &Rules<'a>) -> Candidates<'a> {
+        self.per_query.candidates(rules)
+    }
+
+    /// The result rows.
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.plan.targets
+    }
+
+    /// The pool of an outcome; `tick` is called now and then.
+    pub(crate) fn pool(
+        self,
+        outcome: Outcome,
+        request: &PoolRequest<'_>,
+        documents: usize,
+        mut tick: impl FnMut() -> Result<()>,
+    ) -> Result<Pool> {
+        let (n, width) = (outcome.found.len(), request.range_max - request.range_min);
+        let entries = n.saturating_mul(width);
+        let mut pool = Pool {
+            width,
+            indices: with_capacity(entries)?,
+            scores: with_capacity(entries)?,
+            counts: with_capacity(n)?,
+            reasons: with_capacity(n)?,
+            query_indices: with_capacity(n)?,
+            report: ReportColumns::with_capacity(n)?,
+            zero_queries: outcome.zero_queries,
+            counters: outcome.counters,
+            ..Pool::default()
+        };
+        for (row, found) in outcome.found.into_iter().enumerate() {
+            if row.is_multiple_of(ROWS_PER_CHECK) {
+                tick()?;
+            }
+            pool.push(row, &found, &self.plan, &self.per_query, request, documents);
+        }
+        pool.positive_indices = self.plan.positive_indices;
+        pool.reference_scores = self.plan.references;
+        pool.cap_scores = self.plan.targets.caps;
+        pool.positive_scores = self.positive_scores;
+        Ok(pool)
+    }
 }
 
 fn positive_scores(
@@ -256,7 +295,7 @@ impl Pool {
         row: usize,
         found: &Found,
         plan: &Plan,
-        ruled: &Ruled<'_>,
+        rules: &PerQuery,
         request: &PoolRequest<'_>,
         documents: usize,
     ) {
@@ -270,7 +309,7 @@ impl Pool {
         self.counts.push(kept.len() as i32);
         self.query_indices.push(query as i64);
 
-        let counts = *ruled.counts(query);
+        let counts = *rules.counts(query);
         let no_positive = plan.targets.caps[row].is_nan();
         let below_floor =
             (documents as u64).saturating_sub(counts.total() + found.above_cap + found.best.len() as u64);
