@@ -1,4 +1,4 @@
-"""What every long call takes: a number of threads, a progress function, and memory for its result."""
+"""Common arguments of long calls: the number of threads, the progress function, and the size of the result."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from negmine.errors import MemoryLimitError, NegmineTypeError
 __all__ = ["Progress", "check_progress", "ensure_fits_in_memory", "resolve_num_threads"]
 
 
-#: Called as ``progress(done, total)`` about every 50 ms, in pieces of work whose size is not promised.
+#: Function that is called as ``progress(done, total)`` about every 50 ms; the size of a unit of work is unspecified.
 Progress = Callable[[int, int], None]
 
 
 def check_progress(value: Progress | None) -> Progress | None:
-    """Read a function that is told how far a call is; it may be needed only after a while, so it is looked at now."""
+    """Validate a progress function before the call starts, because it may be called only much later."""
     if value is not None and not callable(value):
         raise NegmineTypeError(f"`progress` must be callable as progress(done, total); got {value!r}.")
     return value
 
 
 def resolve_num_threads(num_threads: int | None) -> int:
-    """Read a thread count; by default every core that this process may use, and one inside a DataLoader worker."""
+    """Return the number of threads; the default is all cores available to this process, or 1 in a DataLoader worker."""
     if num_threads is not None:
         return check_integer(num_threads, "num_threads", least=1)
     data = sys.modules.get("torch.utils.data")
@@ -34,13 +34,29 @@ def resolve_num_threads(num_threads: int | None) -> int:
 
 
 def ensure_fits_in_memory(n_rows: int, width: int, argument: str, *, entry: int = 16, instead: str = "") -> None:
-    """Refuse an answer that this machine has no memory for, where ``argument`` sets its width.
+    """Raise MemoryLimitError if the result would not fit in memory.
 
-    An entry takes ``entry`` bytes; a row number and a score take 16. ``instead`` says what to do.
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of the result.
+    width : int
+        Number of entries per row.
+    argument : str
+        Name of the argument that determines the width.
+    entry : int, default 16
+        Bytes of an entry; a row number and a score take 16.
+    instead : str, default ""
+        Sentence that names an alternative, appended to the message.
+
+    Raises
+    ------
+    MemoryLimitError
+        The result is larger than the memory of this machine.
     """
     needed = n_rows * width * entry
     if "SC_PHYS_PAGES" in os.sysconf_names and needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
         raise MemoryLimitError(
-            f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
+            f"`{argument}` must give a result that fits in memory; got {width} for each of {n_rows} rows, "
             f"which take {needed} bytes.{instead and ' '}{instead}"
         )
