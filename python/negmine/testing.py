@@ -313,12 +313,12 @@ def _compare(case: _Case, what: str, found: PoolArrays, expected: list[dict[str,
             refuse(f"lines: {line!r} must count {counted}", np.asarray(found.lines[line]).tolist())
 
 
-#: A first pass under test: offers what it cannot rule out.
+#: Function that runs the first pass under test, which offers all candidates that it cannot rule out.
 FirstPass = Callable[[Offers, npt.NDArray[np.float32], npt.NDArray[np.float32], Metric], None]
 
 
 class _Recorded(Offers):
-    """Offers that hold every interval against the canonical score."""
+    """Offers that check every interval against the canonical score."""
 
     def offer(
         self, query_indices: npt.ArrayLike, document_indices: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike
@@ -337,25 +337,26 @@ class _Recorded(Offers):
 
 
 class OffersContractError(NegmineError, AssertionError):
-    """A first pass breaks its contract; the message names the clause and the case."""
+    """A first pass violates its contract; the message names the clause and the case."""
 
 
 def check_offers(first_pass: FirstPass) -> None:
-    """Hold a first pass to its contract.
+    """Check that a first pass satisfies its contract.
 
-    Clauses: every interval holds the canonical score, ends included; and every document that is in the answer is
-    offered. The problems hold near ties, cancellation, large and small magnitudes, caps, floors and exclusions.
+    The clauses of the contract are that every interval contains the canonical score (the ends are included), and that
+    every document of the result is offered. The problems include near ties, cancellation, large and small magnitudes,
+    caps, floors and exclusions.
 
     Parameters
     ----------
     first_pass : callable
-        Called as ``first_pass(offers, queries, documents, metric)`` with float32 arrays; offers what it cannot rule
-        out and returns.
+        Called as ``first_pass(offers, queries, documents, metric)`` with float32 arrays; must offer all candidates that
+        it cannot rule out.
 
     Raises
     ------
     OffersContractError
-        A clause is broken: the message names it.
+        A clause is violated; the message names it.
     """
     for metric in METRICS:
         for case in [*_cases(), *_hard_cases()]:
@@ -372,7 +373,7 @@ def check_offers(first_pass: FirstPass) -> None:
 
 
 def _hard_cases() -> Iterator[_Case]:
-    """Problems in which rounding decides: near ties, cancellation, and coordinates of many magnitudes."""
+    """Yield problems in which rounding matters: near ties, cancellation, and coordinates of many magnitudes."""
     rng = np.random.default_rng(11)
     base = rng.standard_normal((1, 64))
     problems = {

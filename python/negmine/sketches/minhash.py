@@ -46,8 +46,8 @@ class MinHash:
     The Jaccard similarity J of two sets is the size of their intersection divided by the size of their union. The
     expected share of equal words in two signatures is J. The estimates are unbiased for sets of any size, including
     sets of one element. For sets of up to a few hundred elements, their variance is smaller than with independent
-    permutations (standard deviation ``sqrt(J * (1 - J) / k)``). The bits of a signature are the same for any number of
-    threads, any instruction set, any order of the tokens of a set and any repeats.
+    permutations (standard deviation ``sqrt(J * (1 - J) / num_hashes)``). The bits of a signature are the same for any
+    number of threads, any instruction set, any order of the tokens of a set and any repeats.
 
     Parameters
     ----------
@@ -168,15 +168,16 @@ class MinHash:
 
         Parameters
         ----------
-        a, b : arrays (..., k / tau)
+        a, b : arrays (..., num_hashes / hashes_per_word)
             Signatures of this ``MinHash``, with shapes that broadcast.
 
         Returns
         -------
         float64 array (...), or a number for two single signatures
-            The tau-th root c of the share of equal words. For ``b``-bit words, it is corrected for unequal minima with
-            equal bits: ``(c - 2**-b) / (1 - 2**-b)``. This estimate is unbiased for ``tau=1``, and may therefore be
-            slightly below 0. An empty set has similarity 0 with every set.
+            The share of equal words, to the power ``1 / hashes_per_word``. With b bits per hash, this share c is
+            corrected for unequal minima with equal bits: ``(c - 2**-b) / (1 - 2**-b)``. The corrected estimate is
+            unbiased for ``hashes_per_word=1``, and may therefore be slightly below 0. An empty set has similarity 0
+            with every set.
 
         Raises
         ------
