@@ -1,7 +1,7 @@
-"""Train a triplet loss on labels, with two rows of every class in a batch.
+"""Train a triplet loss on class labels, with batches that hold two rows of each of their classes.
 
-The documents of the demo set, labeled with the noun that they define, are 1,200 classes of two to five rows: a
-shuffled batch hardly ever holds two of one class, and a loss on triplets would have nothing to do.
+The documents of the demo set, labeled with the noun that they define, form 1,200 classes of two to five rows. A
+shuffled batch rarely holds two rows of the same class, so a triplet loss would find almost no triplets in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BATCH, PER_CLASS, EPOCHS = 128, 2, 3
 
 
 def batch_hard(embedded: torch.Tensor, labels: torch.Tensor, margin: float = 0.2) -> torch.Tensor:
-    """Hinge of every row's farthest row of its class against its nearest of another."""
+    """Return the batch-hard triplet loss: the hardest positive of each row against its hardest negative."""
     scores = embedded @ embedded.T
     same = labels[:, None] == labels
     farthest = scores.masked_fill(~same, 2.0).min(dim=1).values
@@ -26,7 +26,7 @@ def batch_hard(embedded: torch.Tensor, labels: torch.Tensor, margin: float = 0.2
 
 
 def main() -> None:
-    """Train, and print the loss."""
+    """Train, and print the loss of each epoch."""
     torch.manual_seed(0)
     demo = negmine.demo.load()
     pairs = [(noun, row) for noun in range(len(demo.queries)) for row in demo.positives[noun]]

@@ -1,13 +1,14 @@
-"""Predict clicks on ml-100k from long histories, with the pooling of your choice.
+"""Predict clicks on ml-100k from long histories, and compare methods that pool a history.
 
     NEGMINE_DATA=... python examples/ctr_ml100k.py [--pooling sdim] [--seed 0]
 
-A rating of 4 or more counts as a click, and a user's history is what was clicked before. The model is a small DIN:
-the candidate, the history pooled for it, their product and the user go into an MLP. The first 80 % of all ratings by
-time are for training, the rest for the test. `--pooling all` compares them; figures are the test's AUC and the
-processor's seconds of training and of inference, on one thread.
+A rating of 4 or more counts as a click, and the history of a user consists of the earlier clicks. The model is a small
+deep interest network (DIN): the candidate, the history pooled for the candidate, their product and the user are the
+input of an MLP. The first 80 % of all ratings by time are the training set, the rest is the test set. `--pooling all`
+compares all methods by the AUC on the test set and the CPU seconds of training and of inference, on one thread.
 
-The data is a folder rec_ml100k with interactions.parquet: user_id, item_id, rating and timestamp, a row per rating.
+The data is a folder rec_ml100k with interactions.parquet, which has one row per rating and the columns user_id,
+item_id, rating and timestamp.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from negmine.torch import ETA, SDIM, TargetAttention
 
 POOLINGS = ("mean", "short", "full", "eta", "sdim")
 
-#: Behaviors of a short history, and those that ETA retrieves.
+#: Number of behaviors in a short history, and number of behaviors that ETA retrieves.
 SHORT = 10
 
 
 @dataclass(frozen=True)
 class Clicks:
-    """Ratings by time: users, items and labels (n,), and histories (n, length), padded with 0 after the last."""
+    """Ratings sorted by time: users, items and labels (n,), and histories (n, length), padded with 0 at the end."""
 
     users: Tensor
     items: Tensor
@@ -46,7 +47,7 @@ class Clicks:
 
 
 def load(folder: Path, length: int = 100) -> Clicks:
-    """Read the ratings; the latest behavior stands first, item numbers start at 1."""
+    """Load the ratings. The latest behavior of a history comes first, and item numbers start at 1."""
     columns = pq.read_table(folder / "interactions.parquet").to_pydict()
     rating, timestamp = (np.asarray(columns[name], dtype=np.float64) for name in ("rating", "timestamp"))
     (_, users), (_, items) = (
@@ -59,7 +60,7 @@ def load(folder: Path, length: int = 100) -> Clicks:
     for user in range(users.max() + 1):
         rows = np.flatnonzero(users == user)
         of_clicks = rows[clicked[rows]]
-        # Ratings of one second are one visit: none of them is the other's past.
+        # Ratings of the same second are one visit, so none of them is in the history of another.
         before = np.searchsorted(when[of_clicks], when[rows])
         for row, n in zip(rows, before, strict=True):
             seen = items[of_clicks[max(0, n - length) : n]][::-1]
@@ -89,7 +90,7 @@ class Model(nn.Module):
             self.pool = SDIM(dim, seed=seed)
 
     def forward(self, users: Tensor, items: Tensor, histories: Tensor, lengths: Tensor) -> Tensor:
-        """Logits of a batch."""
+        """Return the logits of a batch."""
         if self.pooling == "short":
             histories = histories[:, :SHORT]
         candidate, behaviors = self.items(items), self.items(histories)
@@ -103,7 +104,7 @@ class Model(nn.Module):
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve, ties counting half."""
+    """Return the area under the ROC curve; ties count one half."""
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     positive = labels > 0
@@ -119,7 +120,10 @@ def run(
     epochs: int = 2,
     scale: float | None = None,
 ) -> tuple[float, float, float]:
-    """Train and test: AUC, seconds of training and of inference; ``scale`` is that of softmax attention."""
+    """Train and test a model, and return its AUC and the CPU seconds of training and of inference.
+
+    ``scale`` is the scale of softmax attention.
+    """
     model = Model(clicks, pooling, seed=seed, scale=scale)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-5)
     order = torch.Generator().manual_seed(seed)
@@ -143,7 +147,7 @@ def run(
 
 
 def main() -> None:
-    """Print one line for each pooling."""
+    """Print one line of results per pooling method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pooling", choices=[*POOLINGS, "all"], default="all")
     parser.add_argument("--seed", type=int, default=0)
@@ -151,8 +155,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("NEGMINE_DATA", ".")) / "rec_ml100k")
     arguments = parser.parse_args()
     if not (arguments.data / "interactions.parquet").is_file():
-        parser.error(f"--data or NEGMINE_DATA must say where the ratings are; {arguments.data} has none.")
-    # Steps this small gain nothing from a second thread.
+        parser.error(f"--data or NEGMINE_DATA must name the folder of the ratings; {arguments.data} has none.")
+    # Training steps this small are not faster with a second thread.
     torch.set_num_threads(1)
     clicks = load(arguments.data)
     print("pooling  AUC     training s  inference s")

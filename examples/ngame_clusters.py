@@ -1,7 +1,8 @@
-"""Train on batches of clusters that are made anew as the model changes: NGAME.
+"""Train on batches of clusters that are recomputed as the model changes: NGAME (Dahiya et al., WSDM 2023).
 
-Rows that a model finds similar share a batch, so that each is a hard negative of the others, with no search and no
-table of negatives. Clusters are small at first and double; random rows keep some easy negatives in.
+Rows that are similar under the model share a batch, so that they are hard negatives of each other, without a search and
+without a table of negatives. The clusters are small at first, and their size doubles with the curriculum. A share of
+random rows in each batch provides easy negatives.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def hardness(
     documents: torch.Tensor,
     batches: Iterable[np.ndarray],
 ) -> float:
-    """Mean score of the hardest in-batch negative of a query."""
+    """Return the mean score of the hardest in-batch negative per query."""
     hardest = []
     for rows in batches:
         scores = embed(queries[rows]) @ documents[rows].T
@@ -36,7 +37,7 @@ def hardness(
 
 
 def main() -> None:
-    """Train, and say how hard the negatives of each epoch are."""
+    """Train, and print how hard the negatives of each epoch are."""
     torch.manual_seed(0)
     demo = negmine.demo.load()
     queries, documents = (
@@ -51,7 +52,7 @@ def main() -> None:
         return torch.nn.functional.normalize(model(rows))
 
     schedule = NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
-    # Every row a cluster of its own, to begin with: random batches.
+    # At first, every row is its own cluster, which results in random batches.
     sampler = ClusterBatchSampler(np.arange(len(queries)), batch_size=BATCH, random_fraction=0.2, seed=1)
     random = sampler.plan
     loader = DataLoader(TensorDataset(queries, documents), batch_sampler=sampler)
@@ -62,7 +63,7 @@ def main() -> None:
             n_clusters = schedule.n_clusters(epoch, len(queries))
             sampler.refresh(negmine.balanced_clusters(embedded, n_clusters=n_clusters, seed=epoch))
         sampler.set_epoch(epoch)
-        held = [hardness(embed, queries, documents, plan.epoch(epoch)) for plan in (sampler.plan, random)]
+        scored = [hardness(embed, queries, documents, plan.epoch(epoch)) for plan in (sampler.plan, random)]
         losses = []
         for anchors, positives in loader:
             scores = embed(anchors) @ positives.T
@@ -73,7 +74,7 @@ def main() -> None:
             losses.append(loss.item())
         print(
             f"epoch {epoch}: clusters of {schedule.cluster_size(epoch):2}, hardest negative of a batch scores "
-            f"{held[0]:.3f}, of a random one {held[1]:.3f}; loss {np.mean(losses):.3f}"
+            f"{scored[0]:.3f}, of a random batch {scored[1]:.3f}; loss {np.mean(losses):.3f}"
         )
 
 

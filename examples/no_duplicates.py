@@ -1,7 +1,8 @@
-"""Train with in-batch negatives, none of which is by accident a right answer of another row.
+"""Train with in-batch negatives that contain no false negatives.
 
-A query of the demo set has two to five right documents, one row each. Two rows of one query in a batch are false
-negatives of each other: shuffled batches are full of them, planned ones hold none and still use every row.
+A query of the demo set has two to five positive documents, with one row each. Two rows of the same query in a batch are
+false negatives of each other. Shuffled batches contain many of them; planned batches contain none and still use every
+row.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ BATCH, EPOCHS = 128, 3
 
 
 def false_negatives(anchors: np.ndarray, batches: Iterable[list[int] | np.ndarray]) -> float:
-    """Rows per batch that have another row's query."""
+    """Return the mean number of rows per batch whose query another row of the batch has."""
     return float(np.mean([len(batch) - len(np.unique(anchors[batch])) for batch in batches]))
 
 
 def main() -> None:
-    """Train, and say what the batches hold."""
+    """Train, and print the number of false negatives in the batches."""
     torch.manual_seed(0)
     demo = negmine.demo.load()
     anchors = np.repeat(np.arange(len(demo.queries)), [len(demo.positives[i]) for i in range(len(demo.queries))])
@@ -34,7 +35,7 @@ def main() -> None:
     print(
         f"false negatives in a shuffled batch: {false_negatives(anchors, np.array_split(shuffled, len(sampler))):.1f}"
     )
-    print(f"in a planned one: {false_negatives(anchors, list(sampler)):.1f}, of {len(sampler)} batches an epoch")
+    print(f"in a planned batch: {false_negatives(anchors, list(sampler)):.1f}, with {len(sampler)} batches per epoch")
 
     rows = TensorDataset(
         torch.from_numpy(demo.query_embeddings[anchors]), torch.from_numpy(demo.document_embeddings[positives])

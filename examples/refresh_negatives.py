@@ -1,10 +1,10 @@
-"""Train on negatives that change from epoch to epoch, with workers that live through all of them.
+"""Train on negatives that change from epoch to epoch, with persistent data loader workers.
 
     python examples/refresh_negatives.py
 
-A linear layer learns to bring words and their definitions together (the demo set, whose vectors come with it). Every
-epoch draws other negatives from the pools; every second one embeds everything with the layer as it then is and mines
-again. Both publish into a table, and the workers, started once, read from it.
+A linear layer learns to bring words and their definitions together, on the embeddings of the demo set. Every epoch
+draws different negatives from the candidate pools. Every second epoch recomputes all embeddings with the current layer
+and mines again. Both publish the negatives in a table, from which the workers read; the workers are started only once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from negmine import demo
 from negmine.torch import NegativesDataset, NegativesTable, collate, redraw
 from negmine.torch.data import refresh
 
-N_TRAIN = 1000  # of 1,200 words; the others are for the measure
+N_TRAIN = 1000  # of 1,200 words; the others are the test set
 EPOCHS, MINE_EVERY = 4, 2
 TEMPERATURE = 0.05
 
 
 def loss_of(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """InfoNCE over the positives of the batch and each row's own negatives; padding takes no part."""
+    """Return the InfoNCE loss over the positives of the batch and each row's own negatives; padding is ignored."""
     query, positive, negatives = (
         functional.normalize(model(batch[name]), dim=-1) for name in ("query", "positive", "negatives")
     )
@@ -39,7 +39,7 @@ def loss_of(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Ten
 
 @torch.no_grad()
 def recall(model: torch.nn.Module, data: demo.DemoSet) -> float:
-    """Share of the other words' meanings that are among the ten nearest definitions."""
+    """Return the share of the meanings of test words that are among the ten nearest definitions."""
     index = negmine.ExactIndex(model(torch.from_numpy(data.document_embeddings)))
     nearest = index.search(model(torch.from_numpy(data.query_embeddings[N_TRAIN:])), 10).indices
     meanings = [data.positives[N_TRAIN + i] for i in range(len(nearest))]
@@ -48,9 +48,9 @@ def recall(model: torch.nn.Module, data: demo.DemoSet) -> float:
 
 
 def train(folder: str) -> None:
-    """Train and tell how it goes."""
+    """Train, and print the loss and the recall of each epoch."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # a layer this small is done before a second thread has woken up
+    torch.set_num_threads(1)  # a layer this small is not faster with a second thread
     data = demo.load()
     queries, documents = data.query_embeddings[:N_TRAIN], data.document_embeddings
     labels = data.positives.slice(0, N_TRAIN)
@@ -58,7 +58,7 @@ def train(folder: str) -> None:
     torch.nn.init.eye_(model.weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
-    # Five of the thirty nearest, other ones each epoch; any definition of the word itself is a positive.
+    # Each epoch draws five of the thirty nearest documents. All definitions of the word itself are positives.
     miner = negmine.HardNegativeMiner(5, range_max=30, sampling=negmine.Softmax(TEMPERATURE))
     negatives = miner.mine(negmine.ExactIndex(documents), queries, labels)
     table = NegativesTable.create(folder, negatives)
@@ -96,7 +96,7 @@ def train(folder: str) -> None:
             losses.append(loss.item())
             generations |= set(batch["generation"].tolist())
         print(f"epoch {epoch}: {how}, generation {generations}, loss {np.mean(losses):.3f}, {recall(model, data):.3f}")
-        assert generations == {epoch}, "every batch of an epoch is of the negatives that were published before it"
+        assert generations == {epoch}, "all batches of an epoch must use the negatives that were published before it"
 
 
 if __name__ == "__main__":

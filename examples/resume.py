@@ -1,8 +1,8 @@
-"""Stop a training in the middle of an epoch and go on in another process, as if nothing had happened.
+"""Stop training in the middle of an epoch and resume it in another process, with the same order of the batches.
 
-A plain DataLoader with workers has read ahead of the model, so the state to save is that of the batches trained on,
-`state_dict_at`. (torchdata's StatefulDataLoader keeps count itself: save and load the loader.) Half the training here
-runs on one rank, the rest on two: the order of the batches stays what it was.
+A DataLoader with workers reads ahead of the model, so the state to save is that of the batches that the model was
+trained on, `state_dict_at`. (torchdata's StatefulDataLoader counts the batches itself: save and load the loader.) The
+first half of the training runs on one rank and the second half on two; the order of the batches stays the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TARGETS = ROWS @ torch.linspace(-1, 1, 8)
 
 
 def make(num_replicas: int = 1, rank: int = 0) -> NoDuplicateBatchSampler:
-    """Make the sampler of one rank; every second row has its anchor in common with the one before."""
+    """Return the sampler of one rank; every second row has the same anchor as the row before it."""
     anchors = torch.arange(960) // 2
     return NoDuplicateBatchSampler(
         anchors, torch.arange(960), batch_size=32, batches_per_step=2, num_replicas=num_replicas, rank=rank
@@ -27,7 +27,7 @@ def make(num_replicas: int = 1, rank: int = 0) -> NoDuplicateBatchSampler:
 
 
 def train(model: torch.nn.Linear, loaders: list[DataLoader[torch.Tensor]]) -> Iterator[list[int]]:
-    """Train through an epoch, a step on the batches of all ranks; yield the rows of each step."""
+    """Train for one epoch, with one step per batches of all ranks, and yield the rows of each step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     for batches in zip(*loaders, strict=True):
         rows = torch.cat(batches)
@@ -38,7 +38,7 @@ def train(model: torch.nn.Linear, loaders: list[DataLoader[torch.Tensor]]) -> It
 
 
 def main() -> None:
-    """Train in two parts, and compare with the order of a whole epoch."""
+    """Train in two parts, and compare the order of the rows with that of an uninterrupted epoch."""
     torch.manual_seed(0)
     model = torch.nn.Linear(8, 1)
     sampler = make()
@@ -62,7 +62,7 @@ def main() -> None:
     for rows in train(resumed, loaders):
         seen += rows
     whole = [row for batch in make() for row in batch]
-    print(f"rows in the order of an undisturbed epoch: {seen == whole}")
+    print(f"rows in the order of an uninterrupted epoch: {seen == whole}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Distil a teacher on batches of one topic, with pairs of all margins: TAS-Balanced.
+"""Distill a teacher on batches of one topic with margin-balanced pairs: TAS-Balanced (Hofstätter et al., SIGIR 2021).
 
-The teacher is the demo set's own vectors, the student a quarter as wide. A batch draws its queries from one cluster; of
-each query's pairs (a right and a wrong document) one is drawn so that easy and hard ones come up alike.
+The teacher's scores are those of the embeddings of the demo set; the student's embeddings are a quarter as wide. The
+queries of a batch come from one cluster. Per query, one pair of a positive and a negative document is drawn, so that
+easy and hard pairs are drawn equally often.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ BATCH, PAIRS, EPOCHS = 64, 20, 4
 
 
 def main() -> None:
-    """Train, and say how well the student's margins follow the teacher's."""
+    """Train, and print how well the margins of the student match those of the teacher."""
     torch.manual_seed(0)
     demo = negmine.demo.load()
     n = len(demo.queries)
-    # Each query's pairs: its labeled document against the best twenty that are not right.
+    # The pairs of a query: its labeled document and each of the twenty hardest negatives.
     negatives = negmine.mine(
         demo.query_embeddings, demo.document_embeddings, demo.positives, num_negatives=PAIRS
     ).indices
@@ -44,10 +45,10 @@ def main() -> None:
         for rows in loader:
             wrong_rows = torch.from_numpy(negatives.ravel()[drawn[rows]])
             right_rows = torch.from_numpy(demo.labeled[rows])
-            wanted = torch.from_numpy(margins.ravel()[drawn[rows]]).float()
+            target = torch.from_numpy(margins.ravel()[drawn[rows]]).float()
             anchors = student(queries[rows])
             difference = student(documents[right_rows]) - student(documents[wrong_rows])
-            loss = torch.nn.functional.mse_loss((anchors * difference).sum(dim=1), wanted)
+            loss = torch.nn.functional.mse_loss((anchors * difference).sum(dim=1), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -1,10 +1,10 @@
 """Exact, certified mining of hard negatives.
 
-``negmine.mine(queries, corpus, positives)`` is the one call; ``ExactIndex``, ``HardNegativeMiner`` and
-``CandidatePool`` are the same in steps. The rest lies in rooms, which are imported when they are first used:
+``negmine.mine(queries, corpus, positives)`` mines hard negatives in one call; ``ExactIndex``, ``HardNegativeMiner`` and
+``CandidatePool`` do the same in separate steps. Everything else is in subpackages, which are imported on first use:
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.data``, ``negmine.demo``,
 ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``, ``negmine.sketches``,
-``negmine.store`` and ``negmine.testing``. ``import negmine.torch`` imports torch as well.
+``negmine.store`` and ``negmine.testing``. ``negmine.torch`` must be imported explicitly, and imports torch.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ __all__ = [
     "verify",
 ]
 
-#: Rooms that an attribute of the package imports, so that ``negmine.batches`` needs no import of its own.
-_ROOMS = (
+#: Subpackages that are imported on first access, so that ``negmine.batches`` works after ``import negmine``.
+_SUBPACKAGES = (
     "batches",
     "behavior",
     "clustering",
@@ -91,6 +91,6 @@ _ROOMS = (
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (a module)
-    if name in _ROOMS:
+    if name in _SUBPACKAGES:
         return importlib.import_module(f"negmine.{name}")
     raise AttributeError(f"module 'negmine' has no attribute {name!r}")

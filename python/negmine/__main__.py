@@ -1,4 +1,4 @@
-"""``python -m negmine`` is the command ``negmine``."""
+"""Entry point of ``python -m negmine``, which runs the command ``negmine``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error and warning that negmine raises."""
+"""Errors and warnings that negmine raises."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = [
 
 
 class NegmineError(Exception):
-    """Base of every negmine error."""
+    """Base class of all negmine errors."""
 
 
 class NegmineValueError(NegmineError, ValueError):
-    """An argument has the right type and a value that breaks its rule."""
+    """An argument has an accepted type but an invalid value."""
 
 
 class NegmineTypeError(NegmineError, TypeError):
@@ -36,16 +36,16 @@ class CorpusChangedError(NegmineValueError):
 
 
 class MemoryLimitError(NegmineValueError):
-    """The work cannot be done within ``memory_limit``."""
+    """A call does not fit in ``memory_limit`` or in the memory of the machine."""
 
 
 class JobError(NegmineValueError):
-    """A job folder cannot be used: it is no job, another process holds it, or its inputs were others."""
+    """A job folder cannot be used: it is not a job, another process uses it, or the job has different inputs."""
 
 
 class MissingExtraError(NegmineError, ImportError):
-    """A package is missing that only some of negmine needs; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that installs it."""
 
 
 class NegmineWarning(UserWarning):
-    """Something is allowed and worth knowing."""
+    """Category of all negmine warnings: a call is allowed, but may not do what is intended."""

@@ -1,8 +1,8 @@
-"""Contract tests of extension points: candidate sources, and first passes that offer candidates.
+"""Contract tests for extensions: candidate sources, and first passes that offer candidates.
 
-:func:`check_candidate_source` makes small problems, asks the source, and compares every answer with a brute-force
-evaluation of the request over the scores that the source itself reports. :func:`check_offers` compares what a first
-pass offers with the exact index. Neither needs a test framework.
+:func:`check_candidate_source` generates small problems, calls the source, and compares every response with a
+brute-force evaluation of the request on the scores that the source itself reports. :func:`check_offers` compares the
+offers of a first pass with the exact index. Neither function needs a test framework.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from negmine.search.results import METRICS, Metric
 
 __all__ = ["OffersContractError", "SourceContractError", "check_candidate_source", "check_offers"]
 
-#: Types of the arrays that answer a request.
+#: Types of the arrays in a response.
 DTYPES = {
     "indices": np.int64,
     "scores": np.float64,
@@ -38,17 +38,17 @@ DTYPES = {
     "positive_scores": np.float64,
 }
 
-#: Makes the source under test from embeddings of documents and, where given, their labels.
+#: Function that creates the source under test from embeddings of documents and, optionally, their labels.
 MakeSource = Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64] | None], CandidateSource]
 
 
 class SourceContractError(NegmineError, AssertionError):
-    """A candidate source breaks a clause of its contract; the message names the clause and the case."""
+    """A candidate source violates a clause of its contract; the message names the clause and the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One problem."""
+    """A small problem: embeddings and a request."""
 
     name: str
     queries: npt.NDArray[np.float32]
@@ -57,12 +57,19 @@ class _Case:
 
 
 def check_candidate_source(make: MakeSource) -> None:
-    """Hold a candidate source to its contract.
+    """Check that a candidate source satisfies its contract.
 
-    Clauses: length and labels; types of the arrays; pairs are scored in the order given; rank order with ties by lower
-    row; padding with -1 and -inf behind ``counts``; positives, exclusions, the query itself, groups and ineligible
-    documents are never candidates; caps and floor keep equality; ranks are cut after the caps; one result row per
-    positive under "each"; the counts of the report's lines; reasons; and a warm start changes no answer.
+    The clauses of the contract are:
+
+    - The source has the right length and labels, and the arrays of its responses have the right types.
+    - Pairs are scored in the order given.
+    - Documents are in rank order, with ties by lower row, and padded with -1 and -inf after ``counts``.
+    - Positives, excluded documents, the query itself, documents in the group of a positive and ineligible documents are
+      never candidates.
+    - Scores equal to the cap or the floor are kept, and ranks are counted after caps and floor are applied.
+    - There is one result row per positive under "each".
+    - The counts of the report's lines and the reasons are right.
+    - A warm start does not change the result.
 
     Parameters
     ----------
@@ -73,7 +80,7 @@ def check_candidate_source(make: MakeSource) -> None:
     Raises
     ------
     SourceContractError
-        A clause is broken: the message names it.
+        A clause is violated; the message names it.
 
     Examples
     --------
@@ -81,7 +88,7 @@ def check_candidate_source(make: MakeSource) -> None:
     >>> from negmine.testing import check_candidate_source
     >>> check_candidate_source(lambda documents, ids: negmine.ExactIndex(documents, ids=ids))
     """
-    _check_face(make)
+    _check_members(make)
     for case in _cases():
         source = make(case.documents, None)
         scores = _all_scores(source, case)
@@ -95,10 +102,10 @@ def check_candidate_source(make: MakeSource) -> None:
         _compare(case, "a warm start", source.candidates(case.queries, started), expected)
 
 
-def _check_face(make: MakeSource) -> None:
+def _check_members(make: MakeSource) -> None:
     documents = np.eye(5, 3, dtype=np.float32)
     if make(documents, None).document_ids is not None:
-        raise SourceContractError("labels: `document_ids` must be None where none are given.")
+        raise SourceContractError("labels: `document_ids` must be None if no labels are given.")
     labels = np.arange(5, dtype=np.int64) * 7
     source = make(documents, labels)
     if not isinstance(source, CandidateSource):
@@ -106,11 +113,11 @@ def _check_face(make: MakeSource) -> None:
     if len(source) != 5:
         raise SourceContractError(f"length: `len(source)` must be the number of documents, 5; got {len(source)}.")
     if source.document_ids is None or list(source.document_ids) != labels.tolist():
-        raise SourceContractError(f"labels: `document_ids` must be those given; got {source.document_ids}.")
+        raise SourceContractError(f"labels: `document_ids` must be the given labels; got {source.document_ids}.")
 
 
 def _cases() -> Iterator[_Case]:
-    """Small problems; coordinates are small integers, so that many scores are equal."""
+    """Yield small problems. Coordinates are small integers, so that many scores are equal."""
     rng = np.random.default_rng(7)
     variants: list[tuple[str, dict[str, object], dict[str, object]]] = [
         ("ties", {}, {}),
@@ -187,7 +194,7 @@ def _all_scores(source: CandidateSource, case: _Case) -> npt.NDArray[np.float64]
 
 
 def _expected(case: _Case, scores: npt.NDArray[np.float64]) -> list[dict[str, object]]:
-    """Evaluate the request by brute force: one entry per result row."""
+    """Evaluate the request by brute force and return one entry per result row."""
     request, rows = case.request, []
     for query in range(len(case.queries)):
         lines, candidates = _candidates(request.rules, query, len(case.documents))
@@ -204,7 +211,7 @@ def _expected(case: _Case, scores: npt.NDArray[np.float64]) -> list[dict[str, ob
 
 
 def _candidates(rules: Rules, query: int, n_documents: int) -> tuple[dict[str, int], list[int]]:
-    """Return how many documents each rule takes out, under the first that applies, and the candidates."""
+    """Return the number of documents that each rule rejects (the first rule that applies), and the candidates."""
     positives = set(_row(rules.positives, query).tolist())
     excluded = set() if rules.exclude is None else set(_row(rules.exclude, query).tolist())
     groups = set() if rules.groups is None else {int(rules.groups[row]) for row in positives} - {-1}
@@ -273,12 +280,12 @@ def _row(lists: Csr, query: int) -> npt.NDArray[np.int64]:
 
 
 def _compare(case: _Case, what: str, found: PoolArrays, expected: list[dict[str, object]]) -> None:
-    """Compare an answer with the brute-force one, field by field."""
+    """Compare a response with the brute-force result, field by field."""
     width = case.request.range_max - case.request.range_min
     n = len(expected)
 
     def refuse(clause: str, got: object) -> None:
-        raise SourceContractError(f"{clause}: {what} under {case.name!r} breaks it; got {got}.")
+        raise SourceContractError(f"{clause}: {what} under {case.name!r} violates it; got {got}.")
 
     for name, dtype in DTYPES.items():
         if np.asarray(getattr(found, name)).dtype != dtype:
@@ -297,21 +304,21 @@ def _compare(case: _Case, what: str, found: PoolArrays, expected: list[dict[str,
         if (found.indices[number, count:] != -1).any() or (found.scores[number, count:] != -np.inf).any():
             refuse(f"padding: row {number} must end with -1 and -inf", found.indices[number].tolist())
     for name in ("query_indices", "positive_indices", "reference_scores", "cap_scores", "reasons"):
-        wanted = np.array([row[name] for row in expected], dtype=np.float64)
-        if not np.array_equal(np.asarray(getattr(found, name), dtype=np.float64), wanted, equal_nan=True):
-            refuse(f"`{name}` must be {wanted.tolist()}", np.asarray(getattr(found, name)).tolist())
+        values = np.array([row[name] for row in expected], dtype=np.float64)
+        if not np.array_equal(np.asarray(getattr(found, name), dtype=np.float64), values, equal_nan=True):
+            refuse(f"`{name}` must be {values.tolist()}", np.asarray(getattr(found, name)).tolist())
     for line in LINES:
         counted = [row["lines"][line] for row in expected]  # type: ignore[index]
         if np.asarray(found.lines[line]).tolist() != counted:
             refuse(f"lines: {line!r} must count {counted}", np.asarray(found.lines[line]).tolist())
 
 
-#: A first pass under test: offers what it cannot rule out.
+#: Function that runs the first pass under test, which offers all candidates that it cannot rule out.
 FirstPass = Callable[[Offers, npt.NDArray[np.float32], npt.NDArray[np.float32], Metric], None]
 
 
 class _Recorded(Offers):
-    """Offers that hold every interval against the canonical score."""
+    """Offers that check every interval against the canonical score."""
 
     def offer(
         self, query_indices: npt.ArrayLike, document_indices: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike
@@ -330,25 +337,26 @@ class _Recorded(Offers):
 
 
 class OffersContractError(NegmineError, AssertionError):
-    """A first pass breaks its contract; the message names the clause and the case."""
+    """A first pass violates its contract; the message names the clause and the case."""
 
 
 def check_offers(first_pass: FirstPass) -> None:
-    """Hold a first pass to its contract.
+    """Check that a first pass satisfies its contract.
 
-    Clauses: every interval holds the canonical score, ends included; and every document that is in the answer is
-    offered. The problems hold near ties, cancellation, large and small magnitudes, caps, floors and exclusions.
+    The clauses of the contract are that every interval contains the canonical score (the ends are included), and that
+    every document of the result is offered. The problems include near ties, cancellation, large and small magnitudes,
+    caps, floors and exclusions.
 
     Parameters
     ----------
     first_pass : callable
-        Called as ``first_pass(offers, queries, documents, metric)`` with float32 arrays; offers what it cannot rule
-        out and returns.
+        Called as ``first_pass(offers, queries, documents, metric)`` with float32 arrays; must offer all candidates that
+        it cannot rule out.
 
     Raises
     ------
     OffersContractError
-        A clause is broken: the message names it.
+        A clause is violated; the message names it.
     """
     for metric in METRICS:
         for case in [*_cases(), *_hard_cases()]:
@@ -365,7 +373,7 @@ def check_offers(first_pass: FirstPass) -> None:
 
 
 def _hard_cases() -> Iterator[_Case]:
-    """Problems in which rounding decides: near ties, cancellation, and coordinates of many magnitudes."""
+    """Yield problems in which rounding matters: near ties, cancellation, and coordinates of many magnitudes."""
     rng = np.random.default_rng(11)
     base = rng.standard_normal((1, 64))
     problems = {

@@ -37,10 +37,13 @@ Numbers = list[list[float]]
 SAYS: dict[str, tuple[str, Callable[[Numbers], bool]]] = {
     "class_balanced": (r"(\d+) classes in a batch of (\d+)", lambda lines: all(2 * a == b for a, b in lines)),
     # Rows of a cluster are harder on each other than random rows are; at first every row is a cluster.
-    "ngame_clusters": (r"scores ([\d.]+), of a random one ([\d.]+)", lambda lines: all(a > b for a, b in lines[1:])),
-    "no_duplicates": (r"batch: ([\d.]+)\nin a planned one: ([\d.]+)", lambda lines: lines[0][0] > 1 > lines[0][1] == 0),
+    "ngame_clusters": (r"scores ([\d.]+), of a random batch ([\d.]+)", lambda lines: all(a > b for a, b in lines[1:])),
+    "no_duplicates": (
+        r"batch: ([\d.]+)\nin a planned batch: ([\d.]+)",
+        lambda lines: lines[0][0] > 1 > lines[0][1] == 0,
+    ),
     "refresh_negatives": (r"generation \{(\d+)\}, loss ([\d.]+)", lambda lines: lines[-1][1] < lines[0][1]),
-    "resume": (r"undisturbed epoch: True", lambda lines: len(lines) == 1),
+    "resume": (r"uninterrupted epoch: True", lambda lines: len(lines) == 1),
     "tas_balanced": (r"margins ([\d.]+)", lambda lines: lines[-1][0] < lines[0][0]),
 }
 

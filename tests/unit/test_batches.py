@@ -151,7 +151,7 @@ def test_a_batch_that_is_not_there(epoch: Any, index: Any, error: type[Exception
 
 def test_a_mask_that_memory_does_not_hold_is_refused() -> None:
     rows = np.zeros(10_000_000, dtype=np.int64)
-    with pytest.raises(MemoryLimitError, match=r"`document_indices` must .* fits memory; .* `false_negative_pairs`"):
+    with pytest.raises(MemoryLimitError, match=r"`document_indices` must .* fits in memory; .* `false_negative_pairs`"):
         false_negative_mask(rows, rows, negmine.Positives.from_lists([[0]]))
 
 

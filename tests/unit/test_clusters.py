@@ -69,7 +69,7 @@ def test_the_rows_of_a_cluster() -> None:
 BAD_CLUSTERS: list[tuple[Any, Any, type[Exception], str]] = [
     ([-1], np.zeros((1, 2)), NegmineValueError, r"`labels` must lie in \[0, 1\), .*; got -1 at row 0"),
     ([0, 2], np.zeros((2, 2)), NegmineValueError, r"`labels` must lie in \[0, 2\), .*; got 2 at row 1"),
-    ([], np.zeros((0, 2)), NegmineValueError, "`labels` must have a row at least; got none"),
+    ([], np.zeros((0, 2)), NegmineValueError, "`labels` must have at least one row; got none"),
     ([0.5], np.zeros((1, 2)), NegmineTypeError, "`labels` must hold integers; got dtype float64"),
     ([[0]], np.zeros((1, 2)), NegmineValueError, r"`labels` must have shape \(n,\); got shape \(1, 1\)"),
     ([0], np.zeros(1), NegmineValueError, r"`centroids` must have shape \(n, width\); got shape \(1,\)"),
@@ -145,7 +145,7 @@ def test_no_rows_have_no_clusters(function: Any) -> None:
 
 
 def test_no_rows_have_no_cluster_of_a_size() -> None:
-    with pytest.raises(NegmineValueError, match="`embeddings` must have a row at least; got none"):
+    with pytest.raises(NegmineValueError, match="`embeddings` must have at least one row; got none"):
         balanced_clusters(ROWS[:0], cluster_size=5)
 
 

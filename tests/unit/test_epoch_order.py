@@ -74,7 +74,7 @@ def test_partners_of_a_batch_meet_again_as_by_chance() -> None:
         (5, {"start": 4, "stop": 3}, NegmineValueError, "`start` must be at most `stop`; got start=4, stop=3"),
         (5, {"start": -1}, NegmineValueError, "`start` must be at least 0; got -1"),
         (5, {"begin": 1}, NegmineTypeError, "`epoch_permutation` has no option 'begin'"),
-        (2**50, {}, MemoryLimitError, "`n` must leave an answer that fits memory"),
+        (2**50, {}, MemoryLimitError, "`n` must give a result that fits in memory"),
     ],
 )
 def test_bad_input_of_the_order(n: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -130,7 +130,7 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
 
 
 def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
-    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* 1 step of 3 rows does not exist"):
+    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* more than 1 step of 3 rows"):
         no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=3)
     assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
 
@@ -231,7 +231,12 @@ A = np.arange(10)
         ((A, np.zeros((10, 1, 1), int)), {}, NegmineValueError, "`positives` must have shape"),
         ((A.reshape(5, 2), A), {}, NegmineValueError, "`anchors` must have shape (n,)"),
         ((A, A * 1.5), {}, NegmineTypeError, "`positives` must hold integers or strings"),
-        ((A, A, A.astype(str)), {}, NegmineTypeError, "`negatives` must be of the kind of `positives`; got strings"),
+        (
+            (A, A, A.astype(str)),
+            {},
+            NegmineTypeError,
+            "`negatives` must have the same type as `positives`; got strings",
+        ),
         ((A, [1, "a"] * 5), {}, NegmineTypeError, "`positives` must be all strings or none"),
         ((A, A), {"strict": 1}, NegmineTypeError, "`strict` must be True or False; got 1"),
         (
@@ -249,7 +254,7 @@ A = np.arange(10)
             (A * 0, A),
             {"batches_per_step": 2, "conflicts": "extend"},
             NegmineValueError,
-            "`batches_per_step` must be at most the rows of a step; got 2 where these ids need 10 steps, of 1 rows",
+            "`batches_per_step` must be at most the rows of a step; got 2, but these ids require 10 steps of 1 rows",
         ),
         (
             (A[:5], np.array([0, 0, 1, 1, 2]), np.array([2, 2, 2, 2, 3])),
@@ -366,7 +371,7 @@ def test_the_refusal_names_the_price_of_every_way_out() -> None:
     with pytest.raises(NegmineValueError) as caught:
         no_duplicate_plan(anchors, positives, batch_size=10)
     assert "document 5000 is in 240 rows, so 900 rows need 240 steps" in str(caught.value)
-    assert "'drop' leaves out 170 rows an epoch." in str(caught.value)
+    assert "'drop' leaves out 170 rows per epoch." in str(caught.value)
 
 
 def squares(q: int) -> np.ndarray:

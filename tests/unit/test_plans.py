@@ -352,14 +352,14 @@ PLAN = cluster_plan(LABELS, batch_size=5, batches_per_step=2)
         ([7, True], {"batch_size": 2}, NegmineTypeError, "`sources` must hold sizes and plans; got bool"),
         ([7, 0], {"batch_size": 2}, NegmineValueError, "`sources` must be at least 1; got 0"),
         ([7, 1], {"batch_size": 2}, NegmineValueError, "at most the number of rows, 1; got 2 x 1"),
-        ([7], {}, NegmineTypeError, "`batch_size` must be given where sources are sizes; got None"),
-        ([PLAN], {"batch_size": 5}, NegmineValueError, "`batch_size` must be left out where all sources are plans"),
+        ([7], {}, NegmineTypeError, "`batch_size` must be given if sources are sizes; got None"),
+        ([PLAN], {"batch_size": 5}, NegmineValueError, "`batch_size` must be None if all sources are plans"),
         ([PLAN], {"batches_per_step": 1}, NegmineValueError, "must be the same for all sources"),
         ([PLAN], {"weights": [-1.0]}, NegmineValueError, "`weights` must be finite, at least 0, and not all 0"),
         ([PLAN], {"weights": [0]}, NegmineValueError, "`weights` must be finite, at least 0, and not all 0"),
         ([PLAN], {"weights": [1, 2]}, NegmineValueError, "`weights` must have shape (1,); got shape (2,)"),
         ([PLAN], {"weights": "equal"}, NegmineValueError, "`weights` must be one of 'proportional', 'round_robin'"),
-        ([PLAN], {"batches_per_epoch": 4}, NegmineValueError, "`batches_per_epoch` must be left out"),
+        ([PLAN], {"batches_per_epoch": 4}, NegmineValueError, "`batches_per_epoch` must be None if `weights` is"),
         (
             [PLAN],
             {"weights": [1], "batches_per_epoch": 3},
@@ -424,7 +424,7 @@ RANGES = negmine.Eligibility([0, 1, 2], [0, 0], [2, 2])  # type: ignore[arg-type
         ([1], [0], {"groups": [0, 0]}, NegmineValueError, "`positives` must hold rows below 2; got 2"),
         ([0], [3], {"eligible": RANGES}, NegmineValueError, "`document_indices` must hold rows from -1 to 2; got 3"),
         ([0], [0], {"eligible": [0]}, NegmineTypeError, "`eligible` must be an Eligibility; got list"),
-        ([0], [0], {"groups": [0] * 4, "eligible": RANGES}, NegmineValueError, "a key for each of 4 documents"),
+        ([0], [0], {"groups": [0] * 4, "eligible": RANGES}, NegmineValueError, "one key for each of the 4 documents"),
         ([0], [0], {"exclude": [[1]]}, NegmineValueError, "`exclude` must have length 2; got 1"),
         ([0.5], [0], {}, NegmineTypeError, "`query_indices` must hold integers"),
         ([[0]], [0], {}, NegmineValueError, "`query_indices` must have shape (n,)"),
@@ -455,17 +455,17 @@ def test_bad_input_of_the_guarantee(options: dict[str, Any]) -> None:
 
 
 def test_a_plan_refuses_what_is_no_guarantee_of_its_clusters() -> None:
-    with pytest.raises(NegmineTypeError, match="`guarantee` must be what `cluster_guarantee` returns; got float"):
+    with pytest.raises(NegmineTypeError, match="`guarantee` must be a ClusterGuarantee; got float"):
         cluster_plan(LABELS, batch_size=4, guarantee=0.5)  # type: ignore[arg-type]
     other = cluster_guarantee([0], np.zeros((1, 2), np.float32))
-    with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
+    with pytest.raises(NegmineValueError, match="`guarantee` must be that of these clusters"):
         cluster_plan(LABELS, batch_size=4, guarantee=other)
 
 
 def test_a_guarantee_is_of_its_own_clusters() -> None:
     points = np.array([[0, 0], [3, 4], [9, 9], [9, 9]], np.float32)
     held = cluster_guarantee([0, 0, 1, 1], points)
-    with pytest.raises(NegmineValueError, match="`guarantee` must be of these clusters"):
+    with pytest.raises(NegmineValueError, match="`guarantee` must be that of these clusters"):
         cluster_plan([0, 1, 0, 1], batch_size=2, guarantee=held)
 
 

@@ -261,7 +261,7 @@ def test_nothing_at_all() -> None:
         ({"texts": ["a"], "sets": [[1]]}, "only one of them; got texts, sets"),
         ({"texts": "abc"}, "`texts` must be an iterable of strings; got str"),
         ({"texts": ["a", 5]}, "`texts` must hold strings; got 5 at row 1"),
-        ({"texts": np.eye(2)}, "`texts` must hold strings; got an array at row 0. Embeddings are `embeddings=`."),
+        ({"texts": np.eye(2)}, "`texts` must hold strings; got an array at row 0. Pass embeddings as `embeddings=`."),
         ({"texts": ["a"], "threshold": 0.0}, "`threshold` must be greater than 0"),
         ({"texts": ["a"], "threshold": 1.5}, "`threshold` must be at most 1; got 1.5"),
         ({"texts": ["a"], "shingle_size": 0}, "`shingle_size` must be at least 1; got 0"),

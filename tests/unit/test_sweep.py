@@ -167,7 +167,11 @@ def figures(**given: list[float]) -> Sweep:
         ({"rejected": [0.01, 0.05, 0.2]}, 0.1, "smallest margin that rejects 5% of the top candidates; 5.0% rejected"),
         ({"rejected": [0.01, 0.02, 0.03]}, 0.2, "none rejects many candidates; 3.0% rejected"),
         ({"rejected": [0.01, 0.02, 0.3], "short_rows": [0.0, 0.0, 0.9]}, 0.1, "largest margin that leaves few rows"),
-        ({"short_rows": [0.3, 0.2, 0.4]}, 0.1, "every margin leaves more than 5% of rows short; this one the fewest"),
+        (
+            {"short_rows": [0.3, 0.2, 0.4]},
+            0.1,
+            "every margin leaves more than 5% of rows short; this one leaves the fewest",
+        ),
     ],
 )
 def test_recommended_margins(given: dict[str, list[float]], margin: float, reason: str) -> None:

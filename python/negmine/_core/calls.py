@@ -1,4 +1,4 @@
-"""What every long call takes: a number of threads, a progress function, and memory for its result."""
+"""Common arguments of long calls: the number of threads, the progress function, and the size of the result."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = [
 #: Bytes of a result that is not compared with what is available: reading the limits would take longer than making it.
 NEVER_CHECKED = 1 << 24
 
-#: Called as ``progress(done, total)`` about every 50 ms, in pieces of work whose size is not promised, and as
-#: ``progress(total, total)`` at the end of every stage.
+#: Function that is called as ``progress(done, total)`` about every 50 ms, and as ``progress(total, total)`` at the end
+#: of every stage; the size of a unit of work is unspecified.
 Progress = Callable[[int, int], None]
 
 
 def check_progress(value: Progress | None) -> Progress | None:
-    """Read a function that is told how far a call is; it may be needed only after a while, so it is looked at now."""
+    """Validate a progress function before the call starts, because it may be called only much later."""
     if value is not None and not callable(value):
         raise NegmineTypeError(f"`progress` must be callable as progress(done, total); got {value!r}.")
     return value
 
 
 def resolve_num_threads(num_threads: int | None) -> int:
-    """Read a thread count; by default every core that this process may use, and one inside a DataLoader worker."""
+    """Return the number of threads; the default is all cores available to this process, or 1 in a DataLoader worker."""
     if num_threads is not None:
         return check_integer(num_threads, "num_threads", least=1)
     data = sys.modules.get("torch.utils.data")
@@ -46,14 +46,30 @@ def resolve_num_threads(num_threads: int | None) -> int:
 
 
 def ensure_fits_in_memory(n_rows: int, width: int, argument: str, *, entry: int = 16, instead: str = "") -> None:
-    """Raise MemoryLimitError if the result would not fit in memory, where ``argument`` sets its width.
+    """Raise MemoryLimitError if the result would not fit in memory.
 
-    An entry takes ``entry`` bytes; a row number and a score take 16. ``instead`` says what to do.
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of the result.
+    width : int
+        Number of entries per row.
+    argument : str
+        Name of the argument that determines the width.
+    entry : int, default 16
+        Bytes of an entry; a row number and a score take 16.
+    instead : str, default ""
+        Sentence that names an alternative, appended to the message.
+
+    Raises
+    ------
+    MemoryLimitError
+        The result is larger than the memory of this machine.
     """
     needed = n_rows * width * entry
     if needed > NEVER_CHECKED and needed > (available := available_memory()):
         raise MemoryLimitError(
-            f"`{argument}` must leave an answer that fits memory; got {width} for each of {n_rows} rows, "
+            f"`{argument}` must give a result that fits in memory; got {width} for each of {n_rows} rows, "
             f"which take {needed} bytes of {available} that this process may use.{instead and ' '}{instead}"
         )
 

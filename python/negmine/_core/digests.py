@@ -1,4 +1,4 @@
-"""Digests of named arrays and options: what plans, tables and data sets are compared by."""
+"""Digests of arrays and options, by which plans, tables and data sets are compared."""
 
 from __future__ import annotations
 
@@ -13,11 +13,26 @@ __all__ = ["digest"]
 
 
 def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[Any]]) -> str:
-    """Digest what a plan depends on; ``kind`` names the format, which rises when the same arguments give others."""
+    """Return the hexadecimal SHA-256 of options and arrays.
+
+    Parameters
+    ----------
+    kind : str
+        Name and version of the format. The version must be incremented when the same arguments give a different result.
+    options : iterable of object
+        Options, hashed by their ``repr``.
+    arrays : iterable of array
+        Arrays, hashed by shape, kind and content.
+
+    Returns
+    -------
+    str
+        The digest.
+    """
     hashed = hashlib.sha256(repr([kind, *options]).encode())
     for array in arrays:
         if array.dtype.kind == "U":
-            # The width of a string array is no part of its strings.
+            # The item size of a string array must not change the digest: only its strings count.
             longest = np.char.str_len(array.astype(np.str_)).max(initial=1)
             array = array.astype(f"<U{longest}")
         hashed.update(repr([array.shape, array.dtype.kind]).encode())

@@ -1,4 +1,4 @@
-"""Packages that only some of negmine needs, imported where they are used."""
+"""Optional dependencies, imported where they are used."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ __all__ = ["require"]
 
 
 def require(module: str, extra: str, purpose: str) -> Any:  # noqa: ANN401 (a module without types)
-    """Import ``module``, or say which extra brings it.
+    """Import an optional dependency.
 
     Parameters
     ----------
+    module : str
+        Dotted name of the module, such as ``"pyarrow.parquet"``.
+    extra : str
+        The extra of negmine that installs it.
+    purpose : str
+        What needs the module, as the subject of a sentence: "reading Parquet".
+
+    Returns
+    -------
     module
-        Dotted name, such as ``"pyarrow.parquet"``.
-    extra
-        The extra of negmine that lists it.
-    purpose
-        What needs it, as the subject of a sentence: "reading Parquet".
+        The imported module.
 
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        The package is not installed; the message names the extra.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Memory maps that travel as the place of their file, so that a worker maps it again instead of receiving its bytes."""
+"""Memory maps, pickled as file and layout, so that a worker maps the file again instead of copying its bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Layout = tuple[str, np.dtype[Any], int, tuple[int, ...], tuple[int, ...]]
 
 
 def layout(array: object) -> Layout | None:
-    """Where the elements of a memory map lie; None for what is none, or has no file."""
+    """Return the file and the layout of a memory map; None if the array is not a memory map or has no file."""
     if not isinstance(array, np.memmap) or array.filename is None:
         return None
     return str(array.filename), array.dtype, _place_in_file(array), array.shape, array.strides
 
 
 def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
-    """Byte of the file at which the first element lies; a slice keeps the ``offset`` of the whole."""
+    """Return the byte of the file at which the first element lies; a slice keeps the ``offset`` of the whole map."""
     whole = mapped._mmap  # type: ignore[attr-defined]
     start = np.frombuffer(whole, dtype=np.uint8).__array_interface__["data"][0]
     before = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
@@ -31,7 +31,7 @@ def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
 def map_again(
     path: str, dtype: np.dtype[Any], place: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> np.memmap[Any, Any]:
-    """Map what :func:`layout` described, for reading."""
+    """Map a file again, read-only, with the layout that :func:`layout` returned."""
     reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
     first = place + sum(min(far, 0) for far in reach)
     size = sum(abs(far) for far in reach) + dtype.itemsize

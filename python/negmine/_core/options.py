@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-#: Counts are int32.
+#: Largest count: counts are int32.
 MAX_INT32 = 2**31 - 1
 
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def check_integer(value: object, argument: str, *, least: int, most: int = MAX_INT32) -> int:
-    """Read an integer between ``least`` and ``most``."""
+    """Validate an integer between ``least`` and ``most``, both inclusive."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise NegmineTypeError(f"`{argument}` must be an integer; got {value!r}.")
     if value < least:
@@ -51,7 +51,7 @@ def check_integer(value: object, argument: str, *, least: int, most: int = MAX_I
 
 
 def check_real(value: object, argument: str, *, least: float = -math.inf, above: float = -math.inf) -> float:
-    """Read a finite number, at least ``least`` and above ``above``."""
+    """Validate a finite number, at least ``least`` and greater than ``above``."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise NegmineTypeError(f"`{argument}` must be a number; got {value!r}.")
     try:
@@ -67,7 +67,8 @@ def check_real(value: object, argument: str, *, least: float = -math.inf, above:
     return number
 
 
-#: Options that other libraries name otherwise: sentence-transformers, faiss, scikit-learn, pytorch-metric-learning.
+#: Option names of other libraries (sentence-transformers, faiss, scikit-learn, pytorch-metric-learning), with the
+#: negmine options of the same meaning.
 ELSEWHERE = {
     "margin": ("relative_margin", "absolute_margin"),
     "sampling_strategy": ("sampling",),
@@ -106,45 +107,52 @@ ELSEWHERE = {
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Say which of the known options a misspelt or foreign name may mean; empty where none is close."""
+    """Return a hint at the known options that a misspelled or foreign name may mean; empty if none is close."""
     meant = [option for option in ELSEWHERE.get(name, ()) if option in known]
     meant = meant or difflib.get_close_matches(name, known, n=2, cutoff=0.7)
     return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
 
 
 def check_flag(value: object, argument: str) -> bool:
-    """Read a yes or no."""
+    """Validate a boolean."""
     if not isinstance(value, bool | np.bool_):
         raise NegmineTypeError(f"`{argument}` must be True or False; got {value!r}.")
     return bool(value)
 
 
 def check_choice(value: object, argument: str, options: Sequence[str]) -> str:
-    """Read one of a few words."""
+    """Validate a choice among strings."""
     if not isinstance(value, str) or value not in options:
         raise NegmineValueError(f"`{argument}` must be one of {', '.join(map(repr, options))}; got {value!r}.")
     return str(value)
 
 
 def check_seed(value: object) -> int:
-    """Read a seed: an integer in [0, 2**64)."""
+    """Validate a seed: an integer in [0, 2**64)."""
     return check_integer(value, "seed", least=0, most=2**64 - 1)
 
 
 def check_epoch(value: object) -> int:
-    """Read an epoch: an integer in [0, 2**64)."""
+    """Validate an epoch: an integer in [0, 2**64)."""
     return check_integer(value, "epoch", least=0, most=2**64 - 1)
 
 
 def refuse_unknown_options(owner: str, others: Iterable[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make an unknown option of a function a negmine error that lists the options there are.
+    """Return a decorator that makes a function raise a negmine error for an unknown option.
+
+    The message lists the options that exist.
 
     Parameters
     ----------
-    owner
-        What the message calls the function.
-    others
-        Options that the function hands on, beside its own.
+    owner : str
+        Name of the function in the message.
+    others : iterable of str, default ()
+        Options that the function passes on, in addition to its own.
+
+    Returns
+    -------
+    callable
+        The decorator.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -166,6 +174,6 @@ def refuse_unknown_options(owner: str, others: Iterable[str] = ()) -> Callable[[
 
 
 def refuse_unknown_fields(cls: type[T]) -> type[T]:
-    """:func:`refuse_unknown_options` for the options of a class."""
+    """Decorate a class so that its constructor refuses unknown options; see :func:`refuse_unknown_options`."""
     cls.__init__ = refuse_unknown_options(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
     return cls

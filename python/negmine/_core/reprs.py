@@ -11,12 +11,12 @@ __all__ = ["short_repr"]
 
 T = TypeVar("T")
 
-#: Characters of a value that is no array.
+#: Maximum number of characters of a value that is not an array.
 LONGEST = 40
 
 
 def short_repr(cls: type[T]) -> type[T]:
-    """Give a dataclass a representation of one line: arrays by type and shape, other values cut short."""
+    """Decorate a dataclass with a one-line representation: arrays as type and shape, other values truncated."""
 
     def represent(self: Any) -> str:  # noqa: ANN401 (any dataclass)
         shown = [f"{entry.name}={_short(getattr(self, entry.name))}" for entry in fields(self) if entry.repr]

@@ -1,4 +1,4 @@
-"""Batches as pure functions of (data, options, seed, epoch), and the masks that they need."""
+"""Batch plans, which are pure functions of (data, options, seed, epoch), and masks of in-batch false negatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of whole clusters (NGAME), their schedule over a training run, and what they guarantee."""
+"""Batches of whole clusters: NGAME (Dahiya et al., WSDM 2023)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class ClusterPlan(PackedPlan):
     Attributes
     ----------
     n_rows : int
-        Rows of the data.
+        Number of rows of the data.
     batch_size : int or None
-        Rows of every batch; None under ``remainder="short"``.
+        Number of rows per batch; None under ``remainder="short"``.
     batches_per_step : int
-        Batches that are used together.
+        Number of batches that are used together.
     batches_per_epoch : int
-        Batches of an epoch, also ``len(plan)``.
+        Number of batches per epoch, also ``len(plan)``.
     seed : int
-        The seed that the plan was made with.
+        Seed of the plan.
     digest : str
-        Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
+        Hexadecimal digest of labels, options and seed; plans with the same digest have the same batches.
     report : dict
-        ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, ``clusters``,
-        ``smallest`` and ``largest`` cluster, ``cut``: clusters that are larger than what a batch has room for, and
-        ``random_per_batch``: rows of a batch that are drawn from all rows. With a ``guarantee``, its ``delta`` (of the
-        widest cluster), ``epsilon`` and ``distance`` as well.
+        ``rows``, ``rows_per_epoch`` (including repeats), ``repeated`` and ``left_out`` rows per epoch, ``clusters``,
+        size of the ``smallest`` and the ``largest`` cluster, ``cut``: number of clusters that are too large for a
+        batch, and ``random_per_batch``: rows of a batch that are drawn from all rows. With a ``guarantee``, also its
+        ``delta`` (of the widest cluster), ``epsilon`` and ``distance``.
     """
 
     _labels: Array = field(repr=False)
@@ -78,54 +78,57 @@ def cluster_plan(
     guarantee: ClusterGuarantee | None = None,
     seed: int = 0,
 ) -> ClusterPlan:
-    """Plan batches of whole clusters, every row once an epoch: in-batch negatives become hard ones without a search.
+    """Plan batches of whole clusters, so that in-batch negatives are hard without a search.
 
-    A batch holds ``batch_size / cluster size`` clusters, in another combination each epoch. Where cluster sizes do not
-    add up to a batch, its border cuts a cluster, at other rows in every epoch.
+    Every row is used once per epoch. A batch holds ``batch_size / cluster size`` clusters, in a different combination
+    each epoch. If the cluster sizes do not add up to a batch, the end of the batch splits a cluster, at different rows
+    in every epoch.
 
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        Clusters of all rows, or the cluster of every row, from 0 without a gap. ``numpy.arange(n)`` makes every row a
-        cluster of its own: random batches.
+        Clusters of all rows, or the cluster of every row, numbered from 0 without gaps. ``numpy.arange(n)`` puts every
+        row into its own cluster, which results in random batches.
     batch_size : int
-        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``, unless ``remainder="short"``. A
-        cluster that is larger than what a batch has room for is cut into equal parts.
+        Rows per batch, at least 1; ``batch_size * batches_per_step`` must be at most ``n``, unless
+        ``remainder="short"``. A cluster that is too large for a batch is cut into equal parts.
     batches_per_step : int, default 1
-        Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
+        Number of batches that are used together: those of all ranks if scores are gathered. The world size must divide
+        it.
     random_fraction : float, default 0
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster; every row is still used once
-        an epoch. Batches of similar rows alone can do harm: some easy negatives keep the scale of scores.
-    order : str, default "shuffled"
-        ``"shuffled"`` puts random clusters together. ``"tree"`` puts clusters that are neighbors in the order of
-        clusters, as leaves of the balanced tree are, into the batches of one step, and shuffles the steps.
-    remainder : str, default "pad"
-        What to do with a last step that is short: ``"pad"`` repeats the first rows of the epoch, ``"drop"`` leaves it
-        out (other rows each epoch), ``"error"``; ``"short"`` hands it out as it is, its rows shared evenly among its
-        batches: every row exactly once, as an evaluation needs it.
+        per epoch. Batches of only similar rows can harm training; some easy negatives preserve the scale of scores.
+    order : {"shuffled", "tree"}, default "shuffled"
+        ``"shuffled"`` combines random clusters. ``"tree"`` puts clusters with adjacent numbers, such as adjacent leaves
+        of the balanced tree, into the batches of one step, and shuffles the steps.
+    remainder : {"pad", "drop", "error", "short"}, default "pad"
+        Handling of a short last step: ``"pad"`` repeats the first rows of the epoch, ``"drop"`` leaves the step out
+        (different rows each epoch), ``"error"`` raises an error. ``"short"`` keeps the step short and distributes its
+        rows evenly over its batches, so that every row is used exactly once, as an evaluation requires.
     guarantee : ClusterGuarantee, optional
-        What :func:`cluster_guarantee` measured of these clusters, for the report; it changes no batch.
+        Result of :func:`cluster_guarantee` for these clusters, to add to the report; it does not change the batches.
     seed : int, default 0
-        In [0, 2**64).
+        Seed of the plan, in [0, 2**64).
 
     Returns
     -------
     ClusterPlan
-        Its batches depend on the arguments and the epoch alone.
+        The plan; its batches depend only on the arguments and the epoch.
 
     Raises
     ------
     NegmineTypeError
-        An argument of a type that is not accepted.
+        An argument has a type that is not accepted.
     NegmineValueError
-        Clusters that are empty, overlap or leave rows out, a batch larger than the data, a share outside [0, 1], a
-        remainder that is refused.
+        Clusters are empty, overlap or leave rows out, a batch is larger than the data, a share is outside [0, 1], or
+        the last step is short under ``remainder="error"``.
 
     Notes
     -----
-    NGAME: Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM 2023. The
-    released sampler shuffles the list of clusters and cuts it, too; here rows inside a cluster are shuffled as well,
-    no step is short, and epochs are functions of the seed. :func:`cluster_guarantee` says what holds inside a cluster.
+    The method is NGAME (Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM
+    2023). The sampler that its authors released also shuffles the list of clusters and cuts it into batches. Unlike it,
+    this plan also shuffles the rows inside a cluster, has no short step, and is a function of the seed and the epoch.
+    :func:`cluster_guarantee` computes the bounds that hold inside a cluster.
 
     Examples
     --------
@@ -162,7 +165,7 @@ def cluster_plan(
             "largest": int(sizes.max()),
             "cut": int((sizes > max(1, size - random)).sum()),
             "random_per_batch": random,
-            **_said(guarantee, labels),
+            **_bounds(guarantee, labels),
         },
         _labels=labels,
         _clusters=count,
@@ -172,22 +175,35 @@ def cluster_plan(
     )
 
 
-def _said(guarantee: object, labels: Array) -> dict[str, float | None]:
-    """What a guarantee adds to a report."""
+def _bounds(guarantee: object, labels: Array) -> dict[str, float | None]:
+    """Validate a guarantee and return its entries of the report."""
     if guarantee is None:
         return {}
     if not isinstance(guarantee, ClusterGuarantee):
-        raise NegmineTypeError(f"`guarantee` must be what `cluster_guarantee` returns; got {type(guarantee).__name__}.")
+        raise NegmineTypeError(f"`guarantee` must be a ClusterGuarantee; got {type(guarantee).__name__}.")
     if guarantee.digest != digest(formats.CLUSTER_GUARANTEE.tag, [], [labels]):
         raise NegmineValueError(
-            f"`guarantee` must be of these clusters; got that of others, {len(guarantee.delta)} of them."
+            f"`guarantee` must be that of these clusters; got that of {len(guarantee.delta)} other clusters."
         )
     widest = float(guarantee.delta.max())
     return {"delta": widest, "epsilon": guarantee.epsilon, "distance": guarantee.distance}
 
 
 def random_rows(random_fraction: object, size: int) -> int:
-    """Rows of a batch that are drawn from all rows."""
+    """Return the number of rows per batch that are drawn from all rows.
+
+    Parameters
+    ----------
+    random_fraction : float
+        Share of a batch, in [0, 1].
+    size : int
+        Rows per batch.
+
+    Returns
+    -------
+    int
+        The share times ``size``, rounded.
+    """
     share = check_real(random_fraction, "random_fraction", least=0.0)
     if share > 1:
         raise NegmineValueError(f"`random_fraction` must be at most 1; got {share}.")

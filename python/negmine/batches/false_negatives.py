@@ -1,4 +1,4 @@
-"""Which documents of a batch must not count as a query's negatives."""
+"""In-batch false negatives: documents of a batch that must not count as negatives of a query."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Rules", "false_negative_mask", "false_negative_pairs"]
 
-_INSTEAD = "`false_negative_pairs` says the same in little."
+#: Alternative that the message of a mask that does not fit in memory names.
+_INSTEAD = "Use `false_negative_pairs`, which returns the same result as a sparse list."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """A batch and the rules of its queries: what the core takes, all of it as long as the batch."""
+    """A batch and the rules of its queries, as the core reads them; all arrays are about this batch only."""
 
     queries: Array
     documents: Array
@@ -43,41 +44,44 @@ def false_negative_mask(
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Find the documents of a batch that must not count as negatives, by their ids.
+    """Return a mask of the documents of a batch that must not count as negatives.
 
-    A document that another row brought into the batch may be a query's positive too; without a mask it is trained away
-    as a negative. Hand over the rows of the gathered batches where scores are gathered over ranks.
+    A document that another row brought into the batch may also be a positive of a query. Without a mask, training
+    would treat it as a negative. If scores are gathered over ranks, pass the rows of the gathered batches.
 
     Parameters
     ----------
     query_indices : int64 (n_queries,)
-        Rows of the batch's queries, as ``positives`` numbers them; -1 is none, all of whose documents are masked.
+        Rows of the batch's queries, as numbered by ``positives``; for -1, which means no query, all documents are
+        masked.
     document_indices : int64 (n_documents,)
-        Rows of the batch's documents; -1 is none, masked for all queries. A row may stand more than once.
+        Rows of the batch's documents; -1, which means no document, is masked for all queries. Rows may repeat.
     positives : Positives
         Positives of all queries of the data.
     exclude : Positives, optional
-        More documents that are never negatives, of all queries: the query's own document, lower grades.
+        Further documents that are never negatives, for all queries of the data, such as the document that is the query
+        itself, or documents of lower grades.
     groups : int64 (n,), optional
-        Group of every document of the data, such as those of one text; documents of a group with a positive are masked.
-        -1 is no group.
+        Group of every document of the data, such as the passages of one text, or -1 for no group; documents that share
+        a group with a positive are masked.
     eligible : Eligibility, optional
-        Keys of all documents and ranges of all queries: a document outside the range, as one from after the query's
-        date, is masked.
+        Keys of all documents and ranges of all queries; a document outside the range, such as one from after the date
+        of the query, is masked.
 
     Returns
     -------
     bool (n_queries, n_documents)
-        True: must not count as a negative. A query's own positives are among them; put the target's column back.
+        True if the document must not count as a negative of the query. This includes the positives of the query
+        itself, so the column of the target must be set to False before the mask is applied.
 
     Raises
     ------
     NegmineTypeError
-        An argument of a type that is not accepted.
+        An argument has a type that is not accepted.
     NegmineValueError
-        Rows out of range, lists of another number of queries.
+        A row is out of range, or lists are of a different number of queries.
     MemoryLimitError
-        A mask that this machine has no memory for; :func:`false_negative_pairs` says the same in little.
+        The mask would not fit in memory; :func:`false_negative_pairs` returns the same result as a sparse list.
 
     Examples
     --------
@@ -101,19 +105,29 @@ def false_negative_pairs(
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
 ) -> tuple[Array, Array]:
-    """Find the same as :func:`false_negative_mask`, as lists: a large batch has few documents to mask.
+    """Return the result of :func:`false_negative_mask` as a sparse list, for large batches with few masked documents.
 
     Parameters
     ----------
-    query_indices, document_indices, positives, exclude, groups, eligible
-        As in :func:`false_negative_mask`.
+    query_indices : int64 (n_queries,)
+        Rows of the batch's queries, or -1.
+    document_indices : int64 (n_documents,)
+        Rows of the batch's documents, or -1.
+    positives : Positives
+        Positives of all queries of the data.
+    exclude : Positives, optional
+        Further documents that are never negatives, for all queries of the data.
+    groups : int64 (n,), optional
+        Group of every document of the data, or -1.
+    eligible : Eligibility, optional
+        Keys of all documents and ranges of all queries.
 
     Returns
     -------
     offsets : int64 (n_queries + 1,)
+        The masked documents of query ``i`` are ``document_indices[columns[offsets[i]:offsets[i + 1]]]``.
     columns : int64 (n,)
-        The masked documents of query ``i`` are ``document_indices[columns[offsets[i]:offsets[i + 1]]]``, in
-        ascending order of columns.
+        Columns of the masked documents, in ascending order per query.
 
     Examples
     --------
@@ -133,7 +147,7 @@ def _rules(
     groups: object,
     eligible: object,
 ) -> Rules:
-    """Cut what is told of the data down to what the batch needs."""
+    """Validate the arguments, and select from the data what the batch needs."""
     lists = Positives.read(positives, "positives")
     queries = _rows(query_indices, "query_indices", len(lists))
     if eligible is not None and not isinstance(eligible, Eligibility):
@@ -143,12 +157,11 @@ def _rules(
     if eligible is not None:
         if total is not None and len(eligible.keys) != total:
             raise NegmineValueError(
-                f"`eligible` must have a key for each of {total} documents, as `groups` has one; "
-                f"got {len(eligible.keys)}."
+                f"`eligible` must have one key for each of the {total} documents of `groups`; got {len(eligible.keys)}."
             )
         if len(eligible.lowest) != len(lists):
             raise NegmineValueError(
-                f"`eligible` must have a range for each of {len(lists)} queries; got {len(eligible.lowest)}."
+                f"`eligible` must have one range for each of {len(lists)} queries; got {len(eligible.lowest)}."
             )
         total = len(eligible.keys)
     documents = _rows(document_indices, "document_indices", total)
@@ -184,12 +197,12 @@ def _rows(value: object, argument: str, total: int | None) -> Array:
 
 
 def _taken(values: Array, rows: Array) -> Array:
-    """Values of rows, -1 where there is no row."""
+    """Return the values of rows, and -1 for row -1."""
     return np.where(rows < 0, -1, values[rows]) if len(values) else np.full(len(rows), -1, dtype=np.int64)
 
 
 def _gathered(lists: Positives, queries: Array) -> Csr:
-    """Lists of some queries, one after the other; none where there is no query."""
+    """Return the concatenated lists of queries; the list of query -1 is empty."""
     safe = np.maximum(queries, 0) if len(lists) else np.zeros(0, dtype=np.int64)
     begins = lists.offsets[safe]
     lengths = np.where(queries < 0, 0, lists.offsets[safe + 1] - begins) if len(safe) else np.zeros(len(queries), int)

@@ -1,4 +1,4 @@
-"""Batches from several data sets, each batch from one of them."""
+"""Batches from several data sets, where each batch comes from one of them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class MixturePlan(Plan):
     Attributes
     ----------
     n_rows : int
-        Rows of all sources together.
+        Number of rows of all sources together.
     batch_size : int or None
-        Rows of every batch; None where sources have batches of different sizes.
+        Number of rows per batch; None if sources have batches of different sizes.
     batches_per_step : int
-        Batches that are used together; they come from one source.
+        Number of batches that are used together; they come from one source.
     batches_per_epoch : int
-        Batches of an epoch, also ``len(plan)``.
+        Number of batches per epoch, also ``len(plan)``.
     seed : int
-        The seed that the plan was made with.
+        Seed of the plan.
     digest : str
-        Hexadecimal digest of the sources' digests, options and seed: plans of one digest give the same batches.
+        Hexadecimal digest of the sources' digests, options and seed; plans with the same digest have the same batches.
     report : dict
-        ``rows``, and by source ``offsets`` (number of its first row), ``steps`` an epoch, and ``passes``: epochs of its
-        own that these are.
+        ``rows``, and per source ``offsets`` (number of its first row), ``steps`` per epoch, and ``passes``: the number
+        of the source's own epochs that these steps amount to.
     offsets : int64 (n_sources + 1,)
-        Rows ``offsets[i]`` to ``offsets[i + 1]`` are those of source ``i``, in its order.
+        Rows ``offsets[i]`` to ``offsets[i + 1]`` are those of source ``i``, in the order of the source.
     """
 
     offsets: Array
@@ -55,13 +55,26 @@ class MixturePlan(Plan):
     _last: Last = field(default_factory=Last, repr=False)
 
     def source(self, epoch: int, index: int) -> int:
-        """Which source batch ``index`` of an ``epoch`` comes from."""
+        """Return the number of the source that a batch comes from.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+        index : int
+            Number of the batch in the epoch.
+
+        Returns
+        -------
+        int
+            Number of the source, from 0.
+        """
         number = check_epoch(epoch)
         place = check_integer(index, "index", least=0, most=self.batches_per_epoch - 1)
         return int(self._order(number)[0][place // self.batches_per_step])
 
     def _order(self, epoch: int) -> tuple[Array, Array]:
-        """Source of every step, and which of its steps in this epoch that is."""
+        """Return the source of every step, and the number of the step among those of its source in this epoch."""
         last = self._last.packed
         if last is not None and last[0] == epoch and last[2] is not None:
             return last[1], last[2]
@@ -81,7 +94,7 @@ class MixturePlan(Plan):
         chosen, number = self._order(epoch)
         source = int(chosen[step])
         plan = self._sources[source]
-        # A source goes on where it was at the end of the last epoch.
+        # A source continues where the last epoch ended.
         own = (epoch * int(self._steps[source]) + int(number[step])) * self.batches_per_step + place
         own_epoch, own_index = divmod(own, len(plan))
         rows: Array = plan.batch(own_epoch % 2**64, own_index) + self.offsets[source]
@@ -102,40 +115,42 @@ def mixture_plan(
     batches_per_epoch: int | None = None,
     seed: int = 0,
 ) -> MixturePlan:
-    """Plan batches from several data sets, each from one of them, in exact numbers an epoch.
+    """Plan batches from several data sets, where each batch comes from one data set.
 
-    Rows are those of all sources one after the other. A source whose steps an epoch does not use up goes on with the
-    others in the next epoch; one that is used up begins its next own epoch.
+    The number of batches from each data set is the same in every epoch. The rows of all sources are numbered
+    consecutively. If an epoch does not use all steps of a source, the next epoch continues with its remaining steps;
+    after its last step, a source starts its own next epoch.
 
     Parameters
     ----------
     sources : sequence of int or BatchPlan
-        Plans of the data sets, or their sizes, for random batches.
+        Plans of the data sets; or the sizes of data sets, for random batches.
     batch_size : int, optional
-        Rows of a batch of the sources that are sizes; needed if there are any.
-    weights : str or float (n_sources,), default "proportional"
-        ``"proportional"`` uses all steps of every source once an epoch, shuffled. ``"round_robin"`` takes sources in
-        turn, as often as the smallest has steps. Numbers at least 0 say how the steps of an epoch are shared out, as
-        exactly as whole steps can be, shuffled.
+        Rows per batch of the sources that are given as sizes; required if there are any.
+    weights : {"proportional", "round_robin"} or float (n_sources,), default "proportional"
+        ``"proportional"`` uses all steps of every source once per epoch, shuffled. ``"round_robin"`` alternates between
+        the sources; each is used as many times as the smallest source has steps. Numbers, at least 0, distribute the
+        steps of an epoch among the sources in proportion, rounded to whole steps, and shuffled.
     batches_per_step : int, optional
-        Batches that are used together; they come from one source. Default: that of the plans, or 1.
+        Number of batches that are used together; they come from one source. Default: that of the plans, or 1.
     batches_per_epoch : int, optional
-        Batches of an epoch under numbers as ``weights``, a multiple of ``batches_per_step``. Default: those of all
-        sources together.
+        Number of batches per epoch if ``weights`` are numbers, a multiple of ``batches_per_step``. Default: the batches
+        of all sources together.
     seed : int, default 0
-        In [0, 2**64). Sources that are sizes take it too.
+        Seed of the plan, in [0, 2**64); it is also the seed of sources that are given as sizes.
 
     Returns
     -------
     MixturePlan
-        Its batches depend on the arguments and the epoch alone.
+        The plan; its batches depend only on the arguments and the epoch.
 
     Raises
     ------
     NegmineTypeError
-        A source that is neither a size nor a plan, sizes without ``batch_size``.
+        A source is neither a size nor a plan, or sizes are given without ``batch_size``.
     NegmineValueError
-        No sources, plans of different ``batches_per_step``, weights that are negative or all 0, a number out of range.
+        There are no sources, plans have different ``batches_per_step``, weights are negative or all 0, or a number is
+        out of range.
 
     Examples
     --------
@@ -153,7 +168,7 @@ def mixture_plan(
         mode = check_choice(weights, "weights", ("proportional", "round_robin"))
         if batches_per_epoch is not None:
             raise NegmineValueError(
-                f"`batches_per_epoch` must be left out where `weights` decides it, as {mode!r} does; "
+                f"`batches_per_epoch` must be None if `weights` is {mode!r}, which determines it; "
                 f"got {batches_per_epoch}."
             )
         steps = available if mode == "proportional" else np.full_like(available, available.min())
@@ -169,7 +184,7 @@ def mixture_plan(
             raise NegmineValueError(
                 f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
             )
-        steps = _shared_out(total // per_step, shares)
+        steps = _apportion(total // per_step, shares)
     sizes = {plan.batch_size for plan in plans}
     offsets = np.cumsum([0, *(plan.n_rows for plan in plans)], dtype=np.int64)
     digests = [plan.digest for plan in plans]
@@ -194,7 +209,7 @@ def mixture_plan(
 
 
 def _plans(sources: object, batch_size: object, batches_per_step: object, seed: int) -> tuple[BatchPlan, ...]:
-    """Read sources as plans of one ``batches_per_step``."""
+    """Validate the sources and return them as plans of the same ``batches_per_step``."""
     if not isinstance(sources, Sequence) or isinstance(sources, str) or not sources:
         raise NegmineTypeError(f"`sources` must be a list of sizes or plans, at least one; got {sources!r}.")
     ready = {place: source for place, source in enumerate(sources) if isinstance(source, BatchPlan)}
@@ -203,13 +218,14 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
         per_step.add(check_integer(batches_per_step, "batches_per_step", least=1))
     if len(per_step) > 1:
         raise NegmineValueError(
-            f"`batches_per_step` must be the same for all sources, as their steps are mixed; got {sorted(per_step)}."
+            "`batches_per_step` must be the same for all sources, because their steps are mixed; got "
+            f"{sorted(per_step)}."
         )
     together = per_step.pop() if per_step else 1
     if len(ready) == len(sources) and batch_size is not None:
-        raise NegmineValueError(f"`batch_size` must be left out where all sources are plans; got {batch_size}.")
+        raise NegmineValueError(f"`batch_size` must be None if all sources are plans; got {batch_size}.")
     if len(ready) < len(sources) and batch_size is None:
-        raise NegmineTypeError("`batch_size` must be given where sources are sizes; got None.")
+        raise NegmineTypeError("`batch_size` must be given if sources are sizes; got None.")
     plans = []
     for place, source in enumerate(sources):
         if place in ready:
@@ -218,15 +234,15 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
         if isinstance(source, bool) or not isinstance(source, int | np.integer):
             raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
         size = check_integer(source, "sources", least=1)
-        # Two sources of one size have orders of their own.
+        # Two sources of the same size must have different orders.
         own = (seed + place) % 2**64
         rows = np.arange(size)
         plans.append(cluster_plan(rows, batch_size=batch_size, batches_per_step=together, seed=own))  # type: ignore[arg-type]
     return tuple(plans)
 
 
-def _shared_out(total: int, shares: npt.NDArray[np.float64]) -> Array:
-    """Whole numbers in proportion to ``shares`` that add up to ``total``: largest remainders, ties by place."""
+def _apportion(total: int, shares: npt.NDArray[np.float64]) -> Array:
+    """Return integers in proportion to ``shares`` with the sum ``total``: largest remainder method, ties by index."""
     shares = shares / shares.max()  # the sum of large weights may be infinite
     exact = total * (shares / shares.sum())
     steps: Array = np.floor(exact).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Batches in which no document is by accident another row's negative."""
+"""Batches without in-batch duplicates, so that no positive of a row serves as a negative of another row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["NoDuplicatePlan", "no_duplicate_plan"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Ids of all rows as numbers from 0, -1 where there is none: what the core takes."""
+    """Ids of all rows as the core reads them: numbers from 0, and -1 for no id."""
 
     anchors: npt.NDArray[np.int64]
     positives: npt.NDArray[np.int64]
@@ -49,34 +49,35 @@ class Columns:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NoDuplicatePlan(PackedPlan):
-    """Batches without duplicates, made by :func:`no_duplicate_plan`: a pure function of the epoch.
+    """Batches without duplicates, made by :func:`no_duplicate_plan`.
 
     Attributes
     ----------
     n_rows : int
-        Rows of the data.
+        Number of rows of the data.
     batch_size : int or None
-        Rows of every batch; None under ``conflicts="extend"``, where sizes may differ by one, and under
+        Number of rows per batch; None under ``conflicts="extend"``, where sizes may differ by one, and under
         ``remainder="short"``.
     batches_per_step : int
-        Batches that together hold no conflict.
+        Number of batches that together have no conflict.
     steps : int
-        Steps that hold all rows, or under ``conflicts="drop"`` those that are full; the same for every epoch.
+        Number of steps that hold all rows, or under ``conflicts="drop"`` of full steps; the same for every epoch.
     lower_bound : int
-        Steps that single ids and the number of rows need at least.
+        Minimum number of steps that any single id or the number of rows requires.
     bound_id : int, str or None
-        The id that needs that many; None where the number of rows decides.
+        Id that requires ``lower_bound`` steps; None if the number of rows does.
     batches_per_epoch : int
-        Batches of an epoch, also ``len(plan)``: a multiple of ``batches_per_step``.
+        Number of batches per epoch, also ``len(plan)``; a multiple of ``batches_per_step``.
     seed : int
-        The seed that the plan was made with.
+        Seed of the plan.
     digest : str
-        Hexadecimal digest of ids, options, seed and number of steps: plans of one digest give the same batches.
+        Hexadecimal digest of ids, options, seed and number of steps; plans with the same digest have the same batches.
     report : dict
-        ``rows``, ``rows_per_epoch`` (repeats included), ``repeated`` and ``left_out`` rows an epoch, the
-        ``exclusive`` and ``shared`` holders of ``bound_id``, the ``conflicting_pairs`` and the ``excess`` of the
-        packing of the build, as in :meth:`epoch_report`, and ``epochs_from_base``: epochs packed so far, by this
-        object, whose own order could not be packed, so that the packing of the build was shuffled instead.
+        ``rows``, ``rows_per_epoch`` (including repeats), ``repeated`` and ``left_out`` rows per epoch, the numbers of
+        ``exclusive`` and ``shared`` rows with ``bound_id``, the ``conflicting_pairs`` and the ``excess`` of the base
+        packing, as in :meth:`epoch_report`, and ``epochs_from_base``: the number of epochs, among those that this
+        object has packed, whose own order could not be packed, so that the base packing was shuffled instead. The base
+        packing is the one that was found when the plan was built.
     """
 
     steps: int
@@ -96,30 +97,35 @@ class NoDuplicatePlan(PackedPlan):
         return rows, batch_bounds(offsets, self.batches_per_step)
 
     def uses_base(self, epoch: int) -> bool:
-        """Whether an epoch's own order could not be packed, so that the packing of the build was shuffled instead.
+        """Return whether an epoch is a shuffle of the base packing, because its own order could not be packed.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
+
+        Returns
+        -------
+        bool
+            True if the base packing was shuffled.
         """
         return self._plan.epoch(check_epoch(epoch))[2]
 
     def epoch_report(self, epoch: int) -> dict[str, int | bool]:
-        """What an epoch came to; it is packed for that.
+        """Pack an epoch and return a report on it.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
 
         Returns
         -------
         dict
-            ``conflicting_pairs`` of rows in one step, counted for each id that they share: what an in-batch mask must
-            hide, and 0 but under ``conflicts="spread"``. ``excess``: rows beyond an even share of their id among the
-            steps. ``from_base``: whether the packing of the build was shuffled, as the epoch's own order could not be
-            packed.
+            ``conflicting_pairs``: pairs of rows in the same step, counted once for each id that they share. An in-batch
+            mask must hide them; there are none except under ``conflicts="spread"``. ``excess``: number of rows that
+            exceed an even distribution of their id over the steps. ``from_base``: whether the base packing was
+            shuffled, because the epoch's own order could not be packed.
         """
         rows, offsets, from_base = self._plan.epoch(check_epoch(epoch))
         pairs, excess = self._plan.together(rows, offsets)
@@ -139,67 +145,74 @@ def no_duplicate_plan(
     remainder: Remainder = "pad",
     seed: int = 0,
 ) -> NoDuplicatePlan:
-    """Plan batches in which no document is by accident another row's negative, using every row.
+    """Plan batches in which no positive of a row is a document of another row, using every row.
 
-    A step is ``batches_per_step`` consecutive batches. Two rows conflict if they share an anchor, or if a positive of
-    one is any document of the other. No step holds two rows that conflict; every row is in one step of an epoch.
-    Nothing is promised across the borders of steps. Where ids make that impossible, ``conflicts`` decides.
+    A step consists of ``batches_per_step`` consecutive batches. Two rows conflict if they share an anchor, or if a
+    positive of one row is any document of the other. No step holds two conflicting rows, and every row is in one step
+    per epoch. Rows of different steps may conflict. If the ids make such a plan impossible, ``conflicts`` decides what
+    to do.
 
     Parameters
     ----------
     anchors : int64 or str (n,)
-        Anchor id of each row. Anchors are compared with anchors alone. -1 or ``""`` is none, here and below; strings
-        that differ in trailing NULs alone are one id, as NumPy drops these.
+        Anchor id of each row. Anchors are only compared with anchors. Here and below, -1 or ``""`` means no id; strings
+        that differ only in trailing NULs are equal, because NumPy drops these.
     positives : int64 or str (n,) or (n, p)
         Document ids of each row's positives.
     negatives : int64 or str (n,) or (n, k), optional
         Document ids of each row's negatives.
     batch_size : int
-        Rows of a batch, at least 1; ``batch_size * batches_per_step`` at most ``n``, unless ``remainder="short"``.
+        Rows per batch, at least 1; ``batch_size * batches_per_step`` must be at most ``n``, unless
+        ``remainder="short"``.
     batches_per_step : int, default 1
-        Batches that are used together: those of all ranks, when scores are gathered. A world size must divide it.
+        Number of batches that are used together: those of all ranks if scores are gathered. The world size must divide
+        it.
     strict : bool, default False
-        Whether two rows also conflict by sharing a negative.
-    conflicts : str, default "error"
-        What to do where ids need more steps than ``ceil(n / (batch_size * batches_per_step))``:
+        Whether two rows also conflict if they share a negative.
+    conflicts : {"error", "drop", "spread", "extend"}, default "error"
+        What to do if ids require more steps than ``ceil(n / (batch_size * batches_per_step))``:
 
-        - ``"error"`` says which id, how many steps, what would fit, and how many rows ``"drop"`` would leave out.
-        - ``"drop"`` takes full steps only. Rows of frequent ids are left out in turn: one that an epoch leaves out goes
-          before equally frequent ones in the next.
-        - ``"spread"`` takes as many steps as rows fill. An id that they cannot keep apart stands as often in one step
-          as in another; its conflicts are counted, and need :func:`false_negative_mask`.
-        - ``"extend"`` takes the steps that are needed, of sizes that differ by at most one: batches are a list.
-    remainder : str, default "pad"
-        What to do with a last step that is short: ``"pad"`` repeats rows that do not conflict with it, ``"drop"``
-        leaves it out (other rows each epoch), ``"error"``. Under ``"spread"`` rows that conflict may fill it too.
-        ``"short"`` hands it out as it is, its rows shared evenly among its batches: every row exactly once, as an
-        evaluation needs it, and fewer rows than a step are one short step.
+        - ``"error"`` raises an error with the id, the number of steps, the batch size that would fit, and the number of
+          rows that ``"drop"`` would leave out.
+        - ``"drop"`` uses only full steps. Rows of frequent ids are left out in turn: a row that is left out in one
+          epoch has priority over rows of equally frequent ids in the next.
+        - ``"spread"`` uses as many steps as the rows fill. An id that these steps cannot keep apart is distributed
+          evenly over them; its conflicts are counted, and require :func:`false_negative_mask`.
+        - ``"extend"`` uses as many steps as the ids require, with sizes that differ by at most one; an epoch is then a
+          list of batches.
+    remainder : {"pad", "drop", "error", "short"}, default "pad"
+        Handling of a short last step: ``"pad"`` repeats rows that do not conflict with it, ``"drop"`` leaves the step
+        out (different rows each epoch), ``"error"`` raises an error. Under ``conflicts="spread"``, ``"pad"`` may also
+        repeat conflicting rows. ``"short"`` keeps the step short and distributes its rows evenly over its batches, so
+        that every row is used exactly once, as an evaluation requires; if there are fewer rows than a step holds, they
+        form one short step.
     seed : int, default 0
-        In [0, 2**64).
+        Seed of the plan, in [0, 2**64).
 
     Returns
     -------
     NoDuplicatePlan
-        Its batches depend on the arguments and the epoch alone.
+        The plan; its batches depend only on the arguments and the epoch.
 
     Raises
     ------
     NegmineTypeError
-        An argument of a type that is not accepted, or ids of which only some are strings.
+        An argument has a type that is not accepted, or only some of the ids are strings.
     NegmineValueError
-        Ids of different lengths, a batch larger than the data, ids that need more steps, a remainder that is refused
-        or cannot be padded, ids of which not even one full step is free of conflict.
+        Ids have different lengths, a batch is larger than the data, the ids require more steps under
+        ``conflicts="error"``, the last step is short under ``remainder="error"`` or cannot be padded, or not even one
+        full step is free of conflicts.
 
     Notes
     -----
-    An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by
-    a search through conflicts (min-conflicts with a tabu list); if that fails, rows of frequent ids are placed first,
-    and what finds no place changes sides with chains of others (Kempe, 1879).
-    The number of steps is the first, from the lower bound up, for which that succeeds. The least number is NP-hard to
-    find: data of a few dozen rows are searched through, larger ones may get more steps than they need.
+    An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by a
+    search through conflicts (min-conflicts with a tabu list). If that fails, rows of frequent ids are placed first, and
+    a row without a place is exchanged along chains of other rows (Kempe, 1879). The number of steps is the first one,
+    from the lower bound on, for which this succeeds. Finding the minimum number of steps is NP-hard: for a few dozen
+    rows the search is exhaustive, and larger data may get more steps than necessary.
 
-    A plan holds about 8 bytes a row, and 8 an occurrence and 24 for each of the ids that can conflict; an epoch that a
-    batch was asked of is kept, in 8 bytes a row.
+    A plan uses about 8 bytes per row, plus 8 bytes per occurrence and 24 bytes per id for ids that can conflict. The
+    epoch of the last requested batch is cached, in 8 bytes per row.
 
     Examples
     --------
@@ -230,8 +243,8 @@ def no_duplicate_plan(
     check_last_step(n // step, short, size, per_step, rest)
     if steps > least and n // steps < per_step:
         raise NegmineValueError(
-            f"`batches_per_step` must be at most the rows of a step; got {per_step} where these ids need {steps} "
-            f"steps, of {n // steps} rows."
+            f"`batches_per_step` must be at most the rows of a step; got {per_step}, but these ids require {steps} "
+            f"steps of {n // steps} rows."
         )
     repeated = step - short if short and rest == "pad" else 0
     left_out = n - steps * step if steps < least else short if rest == "drop" else 0
@@ -269,11 +282,11 @@ def _refusal(
     bound_id: int | str | None,
     holders: tuple[int, int],
 ) -> str:
-    """Say which id needs more steps than rows fill, and what size is enough."""
+    """Return a message with the id that requires more steps than the rows fill, and the size that is enough."""
     exclusive, shared = holders
     step = sizes[0] * sizes[1]
     filled = -(-n // step)
-    why = "none of fewer steps was found"
+    why = "no plan with fewer steps was found"
     if space is not None:
         kind = space.removesuffix("s")
         why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
@@ -281,36 +294,37 @@ def _refusal(
             why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
     return (
         f"`batch_size` x `batches_per_step` must be smaller for these ids ({n // steps} is enough); got {sizes[0]} x "
-        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, and {filled} "
-        f"{'step' if filled == 1 else 'steps'} of {step} rows {'does' if filled == 1 else 'do'} not exist."
+        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, which is more "
+        f"than {filled} {'step' if filled == 1 else 'steps'} of {step} rows."
     )
 
 
 def _ways_out(columns: Columns, step: int, seed: int) -> str:
-    """Say what each way out costs."""
+    """Return a sentence on the other values of ``conflicts`` and what each costs."""
     n = len(columns.anchors)
-    ways = "`conflicts='extend'` takes the steps that are needed, 'spread' lets some rows conflict"
+    ways = "`conflicts='extend'` uses as many steps as needed, 'spread' lets some rows conflict"
     try:
         dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed)
     except NegmineValueError:
         return f"{ways}."
-    return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."
+    return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows per epoch."
 
 
 def _tables(anchors: object, positives: object, negatives: object) -> list[Ids]:
-    """Read anchors, positives and negatives as matrices of as many rows."""
+    """Validate anchors, positives and negatives, and return them as matrices with the same number of rows."""
     anchor_ids = as_labels(anchors, "anchors").reshape(-1, 1)
     own = _table(positives, "positives", len(anchor_ids))
     others = own[:, :0] if negatives is None else _table(negatives, "negatives", len(anchor_ids))
     if others.size and own.size and own.dtype.kind != others.dtype.kind:
         raise NegmineTypeError(
-            f"`negatives` must be of the kind of `positives`; got {describe_kind(others)} against {describe_kind(own)}."
+            f"`negatives` must have the same type as `positives`; got {describe_kind(others)} against "
+            f"{describe_kind(own)}."
         )
     return [anchor_ids, own, others]
 
 
 def _columns(tables: list[Ids], strict: bool) -> tuple[Columns, dict[str, Ids | range]]:
-    """Number the ids of anchors, and those of documents; what the numbers stand for."""
+    """Number the ids of anchors and of documents; return the numbers and the ids that they stand for."""
     (anchors,), anchor_names = _numbered(tables[:1])
     (positives, negatives), document_names = _numbered(tables[1:])
     columns = Columns(anchors, positives, negatives, len(anchor_names), len(document_names), strict)
@@ -318,11 +332,11 @@ def _columns(tables: list[Ids], strict: bool) -> tuple[Columns, dict[str, Ids | 
 
 
 def _table(value: object, argument: str, n: int) -> Ids:
-    """Read ids of ``n`` rows as a matrix."""
+    """Validate the ids of ``n`` rows and return them as a matrix."""
     read = as_array(value, argument)
     if read.ndim not in (1, 2) or len(read) != n:
         raise NegmineValueError(
-            f"`{argument}` must have shape ({n},) or ({n}, k), as there are {n} anchors; got shape {read.shape}."
+            f"`{argument}` must have shape ({n},) or ({n}, k), because there are {n} anchors; got shape {read.shape}."
         )
     if read.dtype.kind == "U":
         refuse_surrogates(read.ravel(), argument, lambda place: place // max(read[:1].size, 1))
@@ -330,7 +344,7 @@ def _table(value: object, argument: str, n: int) -> Ids:
 
 
 def _numbered(tables: list[Ids]) -> tuple[list[npt.NDArray[np.int64]], Ids | range]:
-    """Number ids from 0, and what each number stands for."""
+    """Number ids from 0; return the numbers and the ids that they stand for."""
     flat = np.concatenate([table.ravel() for table in tables if table.size] or [np.empty(0, dtype=np.int64)])
     names: Ids | range
     if flat.dtype.kind == "U":

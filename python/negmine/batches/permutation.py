@@ -1,4 +1,4 @@
-"""The order of an epoch."""
+"""Random order of the rows of an epoch: a Feistel permutation (Black and Rogaway, CT-RSA 2002)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from negmine.errors import NegmineValueError
 
 __all__ = ["epoch_permutation"]
 
-#: Row numbers are int64.
+#: Largest number of rows: row numbers are int64.
 _MOST_ROWS = 2**63 - 1
 
 
@@ -20,19 +20,21 @@ _MOST_ROWS = 2**63 - 1
 def epoch_permutation(
     n: int, *, seed: int, epoch: int, start: int = 0, stop: int | None = None
 ) -> npt.NDArray[np.int64]:
-    """Order of ``n`` rows in one epoch: a permutation of which any part costs only itself.
+    """Return the random order of ``n`` rows in one epoch, or any part of it.
 
-    Position ``x`` depends on ``(n, seed, epoch, x)`` alone, so a resumed run, a second rank or a worker asks for the
-    positions that it needs and nothing is kept.
+    The row at position ``x`` depends only on ``(n, seed, epoch, x)``. A resumed run, another rank or a worker can
+    therefore compute the positions that it needs, at a cost proportional to their number, and without stored state.
 
     Parameters
     ----------
     n : int
         Number of rows, at least 0.
     seed, epoch : int
-        Integers in [0, 2**64); each pair has an order of its own.
-    start, stop : int, default 0 and ``n``
-        Positions wanted, ``0 <= start <= stop <= n``.
+        Seed and epoch, in [0, 2**64); each pair has a different order.
+    start : int, default 0
+        First position to return.
+    stop : int, optional
+        End of the positions, exclusive; ``0 <= start <= stop <= n``. Default: ``n``.
 
     Returns
     -------
@@ -42,14 +44,14 @@ def epoch_permutation(
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        An argument that is no integer, or out of range.
+        An argument is not an integer or is out of range.
     MemoryLimitError
-        More positions than this machine has memory for.
+        The result would not fit in memory.
 
     Notes
     -----
-    A two-radix Feistel cipher of eight rounds with cycle walking (Black and Rogaway, CT-RSA 2002), keyed by Philox;
-    Fisher and Yates's shuffle up to 256 rows.
+    The permutation is a two-radix Feistel cipher of eight rounds with cycle walking (Black and Rogaway, CT-RSA 2002),
+    keyed by Philox. Up to 256 rows, it is the Fisher-Yates shuffle.
 
     Examples
     --------

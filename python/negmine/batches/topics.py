@@ -1,4 +1,4 @@
-"""Topic-aware batches and pairs that are balanced by their margin (TAS-Balanced)."""
+"""Topic-aware batches and margin-balanced pairs: TAS-Balanced (Hofstätter et al., SIGIR 2021)."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ __all__ = ["TopicPlan", "sample_balanced_margins", "topic_plan"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TopicPlan(StreamPlan):
-    """Batches of one topic or a few, made by :func:`topic_plan`.
+    """Batches of one or a few topics, made by :func:`topic_plan`.
 
     Attributes
     ----------
     n_rows : int
-        Rows of the data.
+        Number of rows of the data.
     batch_size : int
-        Rows of every batch.
+        Number of rows per batch.
     batches_per_step : int
-        Batches that are used together.
+        Number of batches that are used together.
     batches_per_epoch : int
-        Batches of an epoch, also ``len(plan)``.
+        Number of batches per epoch, also ``len(plan)``.
     seed : int
-        The seed that the plan was made with.
+        Seed of the plan.
     digest : str
-        Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
+        Hexadecimal digest of labels, options and seed; plans with the same digest have the same batches.
     report : dict
-        ``rows``, ``rows_per_epoch`` (draws, not different rows), ``clusters``, ``smallest`` and ``largest`` cluster,
-        ``rows_per_cluster`` that a batch wants, ``small``: clusters with fewer, after which it is filled further, and
-        ``random_per_batch``: rows of a batch that are drawn from all rows.
+        ``rows``, ``rows_per_epoch`` (draws, not distinct rows), ``clusters``, size of the ``smallest`` and the
+        ``largest`` cluster, ``rows_per_cluster`` that a batch takes, ``small``: number of clusters with fewer rows, so
+        that a batch is filled from further clusters, and ``random_per_batch``: rows of a batch that are drawn from all
+        rows.
     """
 
     _clusters: Csr = field(repr=False)
@@ -79,48 +80,49 @@ def topic_plan(
     batches_per_epoch: int | None = None,
     seed: int = 0,
 ) -> TopicPlan:
-    """Plan batches of queries on one topic or a few, without end: in-batch negatives are on the topic.
+    """Plan an endless stream of batches of one or a few topics, so that in-batch negatives are on the topic.
 
-    A batch draws clusters, and from each at most ``ceil(batch_size / clusters_per_batch)`` rows while other clusters
-    are left; where clusters are smaller, it is filled from further ones. No row is in a batch twice. There is no
-    promise that an epoch uses every row.
+    A batch draws clusters, and from each cluster at most ``ceil(batch_size / clusters_per_batch)`` rows while further
+    clusters remain. If the clusters are smaller, the batch is filled from further clusters. A batch has no row twice.
+    An epoch does not necessarily use every row.
 
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        Clusters of all rows, or the cluster of every row, from 0 without a gap.
+        Clusters of all rows, or the cluster of every row, numbered from 0 without gaps.
     batch_size : int
-        Rows of a batch, from 1 to ``n``.
+        Rows per batch, from 1 to ``n``.
     clusters_per_batch : int, default 1
-        Clusters that share a batch, at most ``batch_size``.
-    weights : str, default "uniform"
-        ``"uniform"`` draws every cluster as often as any other, as the method does: rows of small clusters come more
-        often. ``"size"`` draws a cluster by how many rows it has.
+        Clusters per batch, at most ``batch_size``.
+    weights : {"uniform", "size"}, default "uniform"
+        ``"uniform"`` draws all clusters with equal probability, as the method does, so that rows of small clusters are
+        drawn more often. ``"size"`` draws a cluster with a probability proportional to its number of rows.
     random_fraction : float, default 0
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in :func:`cluster_plan`.
     batches_per_step : int, default 1
-        Batches that are used together: those of all ranks. They are drawn independently.
+        Number of batches that are used together: those of all ranks. They are drawn independently.
     batches_per_epoch : int, optional
-        What counts as an epoch, a multiple of ``batches_per_step``. Default: as many steps as hold ``n`` rows.
+        Number of batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold ``n`` rows.
     seed : int, default 0
-        In [0, 2**64).
+        Seed of the plan, in [0, 2**64).
 
     Returns
     -------
     TopicPlan
-        Any batch costs only itself.
+        The plan; it computes each batch independently of the others.
 
     Raises
     ------
     NegmineTypeError
-        An argument of a type that is not accepted.
+        An argument has a type that is not accepted.
     NegmineValueError
-        Clusters that are empty, overlap or leave rows out, a batch larger than the data, a number out of range.
+        Clusters are empty, overlap or leave rows out, a batch is larger than the data, or a number is out of range.
 
     Notes
     -----
-    TAS-Balanced: Hofstätter et al., "Efficiently teaching an effective dense retriever with balanced topic aware
-    sampling", SIGIR 2021, section 3. The released loader may draw a cluster twice into one batch; here clusters differ.
+    The method is TAS-Balanced (Hofstätter et al., "Efficiently teaching an effective dense retriever with balanced
+    topic aware sampling", SIGIR 2021, section 3). The loader that its authors released may draw a cluster twice for one
+    batch; this plan draws distinct clusters.
 
     Examples
     --------
@@ -174,26 +176,28 @@ def sample_balanced_margins(
     seed: int = 0,
     epoch: int = 0,
 ) -> Array:
-    """Draw one training pair of every query so that margins of all sizes come up, not mostly the frequent ones.
+    """Draw one training pair per query, balanced over the sizes of the margins.
 
-    A query's pairs go into ``bins`` bins of equal width between its least and its largest margin; a bin that is not
-    empty is drawn, and one of its pairs. A query with one pair, or with equal margins, has one bin.
+    The pairs of a query are sorted into ``bins`` bins of equal width between its smallest and its largest margin. One
+    of the bins that are not empty is drawn, and then one of its pairs, so that rare margins are drawn as well as
+    frequent ones. A query with one pair, or with equal margins, has one bin.
 
     Parameters
     ----------
     margins : float64 (n_pairs,)
-        A teacher's score of the positive minus that of the negative, query after query.
+        Teacher's score of the positive minus that of the negative, for the pairs of the first query, then the second,
+        and so on.
     offsets : int64 (n_queries + 1,)
         The pairs of query ``i`` are ``margins[offsets[i]:offsets[i + 1]]``.
     bins : int, default 10
-        At least 1.
-    binning : str, default "width"
-        ``"width"`` is the method, all bins equally likely: a pair of a rare margin is drawn much more often than one of
-        a frequent margin. ``"tempered"`` draws a bin with the square root of its number of pairs, halfway to a
-        uniform pair. ``"quantile"`` makes bins of like numbers of pairs, equally likely: close to uniform pairs, but
-        for margins that are equal.
+        Number of bins, at least 1.
+    binning : {"width", "quantile", "tempered"}, default "width"
+        ``"width"`` is the method of the paper: all bins are equally likely, and a pair with a rare margin is drawn much
+        more often than a pair with a frequent margin. ``"tempered"`` draws a bin with a probability proportional to the
+        square root of its number of pairs, halfway to a uniform draw of pairs. ``"quantile"`` makes bins with about
+        equal numbers of pairs, all equally likely, which is close to a uniform draw of pairs, except for equal margins.
     seed, epoch : int, default 0
-        In [0, 2**64).
+        Seed and epoch of the draws, in [0, 2**64).
 
     Returns
     -------
@@ -203,15 +207,14 @@ def sample_balanced_margins(
     Raises
     ------
     NegmineTypeError
-        An argument of a type that is not accepted.
+        An argument has a type that is not accepted.
     NegmineValueError
-        Margins that are not finite, an ``offsets`` that does not start at 0, falls, or does not end at the number of
-        margins.
+        A margin is not finite, or ``offsets`` does not start at 0, descends, or does not end at the number of margins.
 
     Notes
     -----
-    Balanced margin sampling of TAS-Balanced (Hofstätter et al., SIGIR 2021, section 3); the released code raises an
-    error on equal margins and drops queries with one pair.
+    This is the balanced margin sampling of TAS-Balanced (Hofstätter et al., SIGIR 2021, section 3). The code that its
+    authors released raises an error on equal margins and drops queries with one pair.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Clusters: k-means, clusters of equal size, and NGAME's guarantee."""
+"""Clustering of embeddings: k-means, balanced clusters, and the NGAME guarantee."""
 
 from __future__ import annotations
 

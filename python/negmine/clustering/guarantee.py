@@ -1,4 +1,4 @@
-"""NGAME's guarantee: how many of the true nearest neighbors lie in a cluster."""
+"""NGAME guarantee (Dahiya et al., WSDM 2023): a bound on the distance between a row and its in-cluster negatives."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["ClusterGuarantee", "cluster_guarantee"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterGuarantee:
-    """What holds for the negatives that a cluster brings, made by :func:`cluster_guarantee`.
+    """Bounds on the distance of in-cluster negatives, made by :func:`cluster_guarantee`.
 
     Attributes
     ----------
     delta : float64 (n_clusters,)
-        Largest distance of two rows of each cluster.
+        Largest distance between two rows of each cluster.
     epsilon : float or None
-        Largest distance of a row from one of its positives; None where they were not given.
+        Largest distance between a row and one of its positives; None if no positives were given.
     digest : str
-        Hexadecimal digest of the cluster of every row.
+        Hexadecimal digest of the cluster labels.
     """
 
     delta: npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ class ClusterGuarantee:
 
     @property
     def distance(self) -> float | None:
-        """No positive of another row of the same cluster is farther from a row than this: they are hard negatives."""
+        """Largest possible distance between a row and a positive of another row of its cluster, a hard negative."""
         return None if self.epsilon is None else float(self.delta.max()) + self.epsilon
 
 
@@ -53,21 +53,22 @@ def cluster_guarantee(
     label_embeddings: npt.NDArray[np.float32] | None = None,
     positives: Positives | None = None,
 ) -> ClusterGuarantee:
-    """Measure how hard the negatives are that clusters bring into a batch.
+    """Measure how hard the in-batch negatives of batches of whole clusters are.
 
-    If rows of a cluster are at most ``delta`` apart, and a row at most ``epsilon`` from its positives, every positive
-    of another row of the cluster is at most ``delta + epsilon`` from a row, by the triangle inequality.
+    If any two rows of a cluster are at most ``delta`` apart, and every row is at most ``epsilon`` from its positives,
+    then by the triangle inequality every positive of another row of the cluster is at most ``delta + epsilon`` from a
+    row.
 
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        As :func:`cluster_plan` takes them.
+        Clusters of all rows, or the cluster of every row, as for :func:`cluster_plan`.
     embeddings : float (n, width)
-        Vectors of the rows; normalize them first where scores are cosines. Distances are Euclidean.
+        Embeddings of the rows. Distances are Euclidean, so normalize the embeddings first if scores are cosines.
     label_embeddings : float (n_labels, width), optional
-        Vectors of the labels or documents.
+        Embeddings of the labels or documents.
     positives : Positives, optional
-        Rows of ``label_embeddings`` per row; needed with them.
+        Rows of ``label_embeddings`` per row; required if these are given.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def cluster_guarantee(
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        Arrays that do not fit each other; one of ``label_embeddings`` and ``positives`` without the other.
+        Arrays do not fit each other, or only one of ``label_embeddings`` and ``positives`` is given.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def cluster_guarantee(
     delta = np.zeros(count)
     for cluster in range(count):
         rows = points[order[offsets[cluster] : offsets[cluster + 1]]].astype(np.float64)
-        rows -= rows.mean(axis=0)  # distances stay, and less of them cancels
+        rows -= rows.mean(axis=0)  # keeps the distances and reduces cancellation
         blocks = [rows[begin : begin + _BLOCK] for begin in range(0, len(rows), _BLOCK)]
         delta[cluster] = max(_distances(one, other).max() for one in blocks for other in blocks)
     epsilon = None
@@ -119,14 +120,14 @@ def cluster_guarantee(
     return ClusterGuarantee(delta, epsilon, digest(formats.CLUSTER_GUARANTEE.tag, [], [labels]))
 
 
-#: Rows whose distances are taken together.
+#: Number of rows per block of distances.
 _BLOCK = 1024
 
 
 def _vectors(value: object, argument: str, n: int | None) -> npt.NDArray[np.floating]:
     vectors = as_numpy(value, argument)
     if n is not None and len(vectors) != n:
-        raise NegmineValueError(f"`{argument}` must have {n} rows, as clusters have; got {len(vectors)}.")
+        raise NegmineValueError(f"`{argument}` must have {n} rows, as many as `clusters`; got {len(vectors)}.")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise NegmineValueError(f"`{argument}` must be finite; row {int(np.argmin(finite))} holds NaN or an infinity.")
@@ -134,7 +135,10 @@ def _vectors(value: object, argument: str, n: int | None) -> npt.NDArray[np.floa
 
 
 def _distances(rows: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Euclidean distances; float64 keeps what cancels far below what float32 tells apart."""
+    """Return Euclidean distances.
+
+    The cancellation error in float64 is far below the resolution of float32 embeddings.
+    """
     squares = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * (rows @ others.T)
     distances: npt.NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0))
     return distances

@@ -1,4 +1,4 @@
-"""Cluster labels from anything that carries them."""
+"""Validation of cluster labels, from a clustering or an array."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ClusterLike", "read_clusters"]
 
 
 class ClusterLike(Protocol):
-    """What has the cluster of every row, as :class:`negmine.Clusters` has."""
+    """Protocol of an object with the cluster of every row, such as :class:`negmine.Clusters`."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -22,16 +22,29 @@ class ClusterLike(Protocol):
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """Where each cluster begins among the rows that are grouped by cluster."""
+        """Start of each cluster among the rows sorted by cluster."""
 
 
 def read_clusters(clusters: object) -> tuple[npt.NDArray[np.int64], int]:
-    """Read clusters as the cluster of every row and how many there are: none is empty, and every row is in one."""
+    """Validate clusters.
+
+    Parameters
+    ----------
+    clusters : ClusterLike or int64 (n,)
+        The clusters; every row must be in one, and none may be empty.
+
+    Returns
+    -------
+    labels : int64 (n,)
+        Cluster of every row; a copy that the caller cannot change.
+    count : int
+        Number of clusters.
+    """
     given = getattr(clusters, "labels", None)
     source = clusters if given is None else given
     labels = as_int64s(source, "clusters")
     if np.shares_memory(labels, np.asarray(source)):
-        labels = labels.copy()  # the caller may change it, and the plan may not change
+        labels = labels.copy()  # the caller may change its array, but the plan must not change
     if len(labels) == 0:
         raise NegmineValueError("`clusters` must hold the cluster of every row; got no rows.")
     if labels.min() < 0:
@@ -58,7 +71,7 @@ def read_clusters(clusters: object) -> tuple[npt.NDArray[np.int64], int]:
         )
     if offsets is not None and (len(sizes) != count or (np.diff(offsets) != sizes).any()):
         raise NegmineValueError(
-            "`clusters` must have offsets that agree with its labels, every row in one cluster; got clusters that "
-            "overlap or leave rows out."
+            "`clusters` must have offsets that agree with its labels, with every row in exactly one cluster; got "
+            "clusters that overlap or leave rows out."
         )
     return labels, count

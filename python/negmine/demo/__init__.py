@@ -1,13 +1,13 @@
-"""A small real data set to try things on: ``load`` reads it in a few milliseconds, with no download.
+"""Demo data set: a small real data set for examples, which ``load`` reads in a few milliseconds, without a download.
 
-``wordnet_mini`` asks for the meanings of 1,200 everyday English nouns among 3,000 dictionary definitions.
-Every noun has two to five meanings, and all of them are in the set. Label one meaning and hide the others,
-and you know what real data never tells: which of the mined "negatives" are right answers that nobody has
-labeled.
+The queries of ``wordnet_mini`` ask for the meanings of 1,200 everyday English nouns, and the documents are 3,000
+dictionary definitions. Every noun has two to five meanings, all of which are in the data set. If one meaning is labeled
+and the others are hidden, the data set shows what real data does not: which of the mined "negatives" are correct
+answers without a label.
 
-The texts and relations are from WordNet 3.0, whose notice stands beside the data as ``LICENSE.wordnet``.
-The embeddings are all-MiniLM-L6-v2 embeddings, stored as integer codes. ``scripts/make_demo_set.py`` in the
-repository makes the set, and ``data/README.md`` says how it was chosen and what to expect of it.
+The texts and relations are from WordNet 3.0, whose notice is stored next to the data as ``LICENSE.wordnet``. The
+embeddings were computed with all-MiniLM-L6-v2 and are stored as integer codes. ``scripts/make_demo_set.py`` in the
+repository creates the data set, and ``data/README.md`` describes how it was selected and what results to expect.
 """
 
 from __future__ import annotations
@@ -30,34 +30,33 @@ __all__ = ["DemoSet", "load"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DemoSet:
-    """Queries, documents, their embeddings, and what is true of them.
+    """Queries, documents, their embeddings, and the true relations between them.
 
     Attributes
     ----------
     queries : list of str, length n_queries
-        What is asked, such as ``"define umbrella"``.
+        Text of each query, such as ``"define umbrella"``.
     lemmas : list of str, length n_queries
-        The noun that each query asks for, in alphabetical order.
+        Noun that each query asks for, in alphabetical order.
     documents : list of str, length n_documents
-        Definitions. They seldom hold the noun that they define.
+        Definitions. They rarely contain the noun that they define.
     names : list of str, length n_documents
-        WordNet's handle of each meaning, such as ``"umbrella.n.01"``, in alphabetical order: a word that has
-        the meaning, its part of speech, and which of the word's meanings it is. It need not be the word
-        that a query asks for.
-    query_embeddings : (n_queries, 384) float32
-        Embeddings of length 1, up to 0.05 %.
-    document_embeddings : (n_documents, 384) float32
-        Likewise.
+        WordNet identifier of each meaning, such as ``"umbrella.n.01"``, in alphabetical order: a word with this
+        meaning, its part of speech, and the number of the meaning among those of the word. The word may differ from the
+        one that a query asks for.
+    query_embeddings : float32 (n_queries, 384)
+        Embeddings of the queries; their norms are 1 within 0.05 %.
+    document_embeddings : float32 (n_documents, 384)
+        Embeddings of the documents; their norms are 1 within 0.05 %.
     positives : Positives
-        For each query the rows of all meanings of its noun: every right answer. ``positives[i]`` are those of
-        query ``i``.
-    labeled : (n_queries,) int64
-        For each query the row of the most frequent meaning: the one right answer to pretend to know.
-    hypernyms : (n_hypernyms, 2) int64
+        All correct answers: ``positives[i]`` holds the rows of all meanings of the noun of query ``i``.
+    labeled : int64 (n_queries,)
+        Row of the most frequent meaning per query: the one correct answer that is treated as known.
+    hypernyms : int64 (n_hypernyms, 2)
         Rows (document, the more general document directly above it).
-    siblings : (n_siblings, 2) int64
-        Rows of two documents, the lower first, that stand directly under the same meaning, be it in the set
-        or not.
+    siblings : int64 (n_siblings, 2)
+        Rows of two documents, the lower first, that are directly below the same meaning; that meaning need not be in
+        the data set.
     """
 
     queries: list[str]
@@ -72,19 +71,19 @@ class DemoSet:
     siblings: NDArray[np.int64]
 
     def __repr__(self) -> str:
-        """Sizes, not contents."""
+        """Return the sizes, not the contents."""
         n_queries, (n_documents, width) = len(self.queries), self.document_embeddings.shape
         return f"DemoSet({n_queries} queries, {n_documents} documents, {width} wide)"
 
 
 def load() -> DemoSet:
-    """Read the set that came with the package.
+    """Load the data set that is part of the package.
 
     Returns
     -------
     DemoSet
-        Fresh arrays on each call, yours to change. The same bits on every machine: a vector is an integer
-        code times its row's scale, rounded once.
+        New arrays on each call, which may be modified. Their bits are the same on every machine: an embedding is an
+        integer code times the scale of its row, rounded once.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def _vectors(codes: NDArray[np.int8], scales: NDArray[np.float16]) -> NDArray[np
 
 
 def _siblings(parents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs with a parent in common. Parents outside the set have numbers past the last document."""
+    """Return pairs with a common parent. Parents outside the data set have numbers after the last document."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for child, parent in parents.tolist():
         children[parent].append(child)

@@ -1,8 +1,8 @@
-"""What ``negmine demo`` shows: ``run`` mines the demo set under several rules, ``render`` shows it.
+"""Implementation of ``negmine demo``: ``run`` mines the demo set under several rules, ``render`` prints the results.
 
-The set knows every right answer, so a rule can be judged by two numbers that real data hides. How many of its
-negatives are right answers that merely nobody labeled? And how hard are they still? Each rule buys the first
-with the second, which is why one number alone says nothing.
+The demo set contains every correct answer, so a rule can be evaluated by two numbers that real data does not show: how
+many of its negatives are correct answers without a label, and how hard the negatives are. Each rule improves the first
+number at the expense of the second, so neither number is meaningful alone.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ RULES = (
     HardNegativeMiner(NUM_NEGATIVES, range_min=10),
     HardNegativeMiner(NUM_NEGATIVES, relative_margin=0.05, range_min=10),
 )
-"""From no rule to all together. Here the margin comes out about as clean as ``range_min=3`` and about as hard
-as ``range_min=10``: that makes them easy to compare."""
+"""Rules from none to all together. On this data set, the margin has about the false-negative rate of ``range_min=3``
+and about the hardness of ``range_min=10``, which makes the rules easy to compare."""
 
 EXAMPLES = ("adolescence", "building", "church")
-"""Nouns with short definitions, whose other meanings stand among the nearest documents."""
+"""Nouns with short definitions, whose other meanings are among the nearest documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """One rule and what came of it.
+    """Result of one rule.
 
     Attributes
     ----------
     miner : HardNegativeMiner
         The rule.
     n_negatives : int
-        Negatives mined, over all queries.
+        Number of mined negatives of all queries.
     n_false_negatives : int
-        Those of them that are right answers without a label.
+        Number of these negatives that are correct answers without a label.
     n_queries_hit : int
-        Queries with at least one such negative.
+        Number of queries with at least one false negative.
     hardness : float
-        Mean score of the negatives: higher is harder.
+        Mean score of the negatives; higher is harder.
     """
 
     miner: HardNegativeMiner
@@ -67,12 +67,12 @@ class RuleResult:
 
     @property
     def false_negative_rate(self) -> float:
-        """Share of the negatives that are right answers."""
+        """Share of the negatives that are correct answers."""
         return self.n_false_negatives / self.n_negatives
 
     @property
     def code(self) -> str:
-        """The rule as a caller writes it; empty where there is none."""
+        """The rule as Python keyword arguments; empty if there is no rule."""
         margin, skip = self.miner.relative_margin, self.miner.range_min
         return ", ".join(
             ([] if margin is None else [f"relative_margin={margin}"]) + ([f"range_min={skip}"] if skip else [])
@@ -81,7 +81,19 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mined:
-    """One negative of an example, or its positive: a definition, the word that it defines, and its score."""
+    """A negative of an example, or its positive.
+
+    Attributes
+    ----------
+    definition : str
+        Text of the document.
+    word : str
+        The word that it defines.
+    score : float
+        Score with the query.
+    is_right : bool
+        Whether the document is a correct answer.
+    """
 
     definition: str
     word: str
@@ -91,7 +103,19 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A query, its labeled positive, and its negatives under no rule and under all rules."""
+    """A query, its labeled positive, and its negatives under no rule and under all rules.
+
+    Attributes
+    ----------
+    query : str
+        Text of the query.
+    positive : Mined
+        The labeled positive.
+    nearest : tuple of Mined
+        Negatives under no rule.
+    mined : tuple of Mined
+        Negatives under all rules.
+    """
 
     query: str
     positive: Mined
@@ -101,22 +125,22 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """All that ``render`` shows, and what it was made from.
+    """Report that ``render`` prints, and the data that it was made from.
 
     Attributes
     ----------
     demo : DemoSet
-        The data.
+        The data set.
     rules : tuple of RuleResult
-        No rule first, all rules last.
+        Results per rule, from no rule to all rules.
     examples : tuple of Example
-        A few queries to read.
+        A few queries with their negatives.
     negatives : HardNegatives
-        The negatives of the last rule, one row per query.
+        Negatives of the last rule, one row per query.
     num_threads : int
-        Threads that were used.
+        Number of threads that were used.
     seconds : float
-        Wall time of building the index and mining once, under the first rule.
+        Wall time to build the index and mine once, under the first rule.
     """
 
     demo: DemoSet
@@ -128,17 +152,17 @@ class DemoReport:
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of a query and a document, all of which are considered."""
+        """Number of (query, document) pairs, all of which are considered."""
         return len(self.demo.queries) * len(self.demo.documents)
 
 
 def run(*, num_threads: int | None = None) -> DemoReport:
-    """Mine the demo set with one right answer per query labeled and the others hidden.
+    """Mine the demo set with one correct answer per query labeled and the others hidden.
 
     Parameters
     ----------
-    num_threads
-        Threads, as for :class:`negmine.ExactIndex`. Only ``seconds`` depends on it.
+    num_threads : int, optional
+        Number of threads, as for :class:`negmine.ExactIndex`. Only ``seconds`` depends on it.
 
     Returns
     -------
@@ -164,7 +188,7 @@ def run(*, num_threads: int | None = None) -> DemoReport:
     results = [nearest, *(miner.mine(index, demo.query_embeddings, labeled) for miner in RULES[1:])]
     return DemoReport(
         demo=demo,
-        rules=tuple(_judge(demo, miner, result) for miner, result in zip(RULES, results, strict=True)),
+        rules=tuple(_evaluate(demo, miner, result) for miner, result in zip(RULES, results, strict=True)),
         examples=tuple(_example(demo, lemma, nearest, results[-1]) for lemma in EXAMPLES),
         negatives=results[-1],
         num_threads=index.threads(None),
@@ -172,7 +196,7 @@ def run(*, num_threads: int | None = None) -> DemoReport:
     )
 
 
-def _judge(demo: DemoSet, miner: HardNegativeMiner, result: HardNegatives) -> RuleResult:
+def _evaluate(demo: DemoSet, miner: HardNegativeMiner, result: HardNegatives) -> RuleResult:
     is_mined = result.indices >= 0
     is_hidden = np.array([np.isin(rows, demo.positives[query]) for query, rows in enumerate(result.indices)])
     return RuleResult(
@@ -208,14 +232,14 @@ def _example(demo: DemoSet, lemma: str, nearest: HardNegatives, mined: HardNegat
 
 
 def render(report: DemoReport, console: Console) -> None:
-    """Tell a person who has never seen the library what happened.
+    """Print the results, with explanations for readers who are new to the library.
 
     Parameters
     ----------
-    report
-        From :func:`run`.
-    console
-        A ``rich`` console, 80 columns wide or more; ``rich`` comes with the extra ``negmine[cli]``.
+    report : DemoReport
+        Result of :func:`run`.
+    console : rich.console.Console
+        Console of at least 80 columns; ``rich`` is in the extra ``negmine[cli]``.
     """
     demo, first, last = report.demo, report.rules[0], report.rules[-1]
     n_queries = len(demo.queries)
@@ -223,7 +247,7 @@ def render(report: DemoReport, console: Console) -> None:
         f"\n[bold]{n_queries:,} questions, {len(demo.documents):,} definitions.[/bold] A question asks for a "
         f"noun, such as [cyan]{report.examples[0].query}[/cyan]. Its right answers are the definitions of "
         f"all the noun's meanings, {len(demo.positives.items) / n_queries:.1f} on average. As in most real "
-        "data, only one of them is labeled as right: the others are there, but hidden.\n\n"
+        "data, only one of them is labeled as right: the others are in the data, but hidden.\n\n"
         "A [bold]hard negative[/bold] is a wrong answer that looks right. Miners take the documents nearest "
         "to the question, and so they take hidden right answers too; training then pushes away what should "
         "come closer. Here the hidden ones are known, so they can be counted.\n"
@@ -232,8 +256,8 @@ def render(report: DemoReport, console: Console) -> None:
     console.print(
         f"\nWithout a rule, {first.n_false_negatives:,} of {first.n_negatives:,} negatives are right answers, and "
         f"{first.n_queries_hit / n_queries:.0%} of the questions get at least one. With all rules together "
-        f"it is {last.n_false_negatives:,}. The price stands in the last column: softer negatives teach less. Which "
-        "rule is worth its price depends on the data.\n"
+        f"it is {last.n_false_negatives:,}. The last column shows the cost: softer negatives teach less. Which "
+        "rule is worth its cost depends on the data.\n"
     )
     for example in report.examples:
         console.print(_example_table(example, last.code))

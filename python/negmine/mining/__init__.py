@@ -1,4 +1,4 @@
-"""Mining: the miner, its pools and negatives, selection policies, sweeps and reports."""
+"""Hard-negative mining: the miner, candidate pools, negatives, selection policies, margin sweeps and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How negatives are drawn from a pool, the epoch aside."""
+"""Options for drawing negatives from a candidate pool, except the epoch."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["Draw"]
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How negatives are drawn from a pool, the epoch aside.
+    """Options for drawing negatives from a candidate pool, except the epoch.
 
     Parameters
     ----------
     num_negatives : int
         Mined negatives per result row, at least 1.
     limit_per_document : int, optional
-        Result rows that a document may serve, at least 1. Default: no limit.
+        Maximum number of result rows that may use the same document, at least 1. Default: no limit.
     sampling : {"top", "random"} or Policy, default "top"
         How the mined negatives are chosen.
     num_random : int, default 0
-        Random negatives in addition to the mined ones.
+        Random negatives per result row, in addition to the mined ones.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An option that breaks its rule; the message names it.
+        An option is invalid; the message names it.
     """
 
     num_negatives: int

@@ -1,8 +1,9 @@
-"""The miner: what to mine, as one frozen object, and the two stages that do it.
+"""The hard-negative miner: one frozen object with all mining options, and the two stages of mining.
 
-The first stage looks at embeddings and is exact: one scan finds, per query, the best documents that pass all rules. The
-second only chooses among those. Rules act inside the scan, not on a list that was cut before, so that a row is short
-only where the corpus holds no more; and every epoch's draw, another policy or a limit costs no second scan.
+The first stage reads embeddings and is exact: one scan finds, per query, the best documents that pass all rules. The
+second stage only selects among those. The rules are applied inside the scan, not to a list that was truncated before,
+so that a row is short only if the corpus has no more such documents. Drawing for another epoch, with another policy or
+with a limit per document needs no second scan.
 """
 
 from __future__ import annotations
@@ -33,58 +34,59 @@ from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
 from negmine.mining.report import Report, count_reasons
 from negmine.mining.rules import CandidateRules, WarmStart, check_source, warm_start_rows
-from negmine.mining.sweep import MarginKind, Sweep, judge_margins, read_hidden, read_margins
+from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins
 from negmine.search.protocol import CandidateSource
 from negmine.search.request import PoolRequest, Rules
 from negmine.search.results import take_labels
 
 __all__ = ["MINER_OPTIONS", "HardNegativeMiner"]
 
-#: Depth of the pool beyond ``range_min`` for policies that choose within it.
+#: Number of ranks that the pool keeps from ``range_min`` on, for policies that select within the pool.
 POOL_DEPTH = 100
 
 
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class HardNegativeMiner:
-    """Mines hard negatives, exactly.
+    """Exact miner of hard negatives.
 
     A candidate is a document that is neither a positive nor excluded, shares no group with a positive, and is
-    eligible. It survives if ``min_score <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin,
-    ref - |ref| * relative_margin)``, absent terms left out, equality kept. Survivors are ranked by (score descending,
-    row ascending); those of ranks ``[range_min, range_max)`` are the pool, from which ``sampling`` chooses.
+    eligible. A candidate survives if ``min_score <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin,
+    ref - |ref| * relative_margin)``. Options that are not set are left out of this rule. Survivors are ranked by (score
+    descending, row ascending). Those of ranks ``[range_min, range_max)`` form the candidate pool, from which
+    ``sampling`` selects the negatives.
 
     Parameters
     ----------
-    num_negatives : int
-        Mined negatives per result row, at least 1. Default: 5.
+    num_negatives : int, default 5
+        Mined negatives per result row, at least 1.
     absolute_margin : float, optional
-        A negative scores at least this much below the reference; negative values allow it to score above.
+        A negative must score at least this much below the reference score. A negative value allows higher scores.
     relative_margin : float, optional
-        A negative scores at least this share of the reference's magnitude below it; at least 0.
+        A negative must score at least this share of the reference's magnitude below the reference score; at least 0.
     max_score, min_score : float, optional
-        Highest and lowest score of a negative. Default: neither.
-    reference : "min" (default), "max", "mean" or "each"
-        What margins refer to: the lowest, highest or mean score of the query's positives, or each positive by itself,
-        which makes one result row per (query, positive).
-    range_min : int
-        First rank, counted from 0 among survivors. Default: 0.
+        Highest and lowest score of a negative. Default: no bounds.
+    reference : {"min", "max", "mean", "each"}, default "min"
+        The score that margins refer to: the lowest, highest or mean score of the query's positives, or the score of
+        each positive separately. "each" produces one result row per (query, positive).
+    range_min : int, default 0
+        First rank, counted from 0 among survivors.
     range_max : int, optional
-        Rank behind the last. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``, else
-        ``range_min + max(100, num_negatives)``.
-    sampling : "top" (default), "random", Softmax, SimANS or Stride
-        How negatives are chosen from the pool.
-    num_random : int
-        Further negatives, uniform over all candidates. Default: 0.
+        End of the ranks, exclusive. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``,
+        else ``range_min + max(100, num_negatives)``.
+    sampling : {"top", "random"}, Softmax, SimANS or Stride, default "top"
+        Policy that selects negatives from the pool.
+    num_random : int, default 0
+        Random negatives per result row, in addition to the mined ones, drawn uniformly from all candidates.
     limit_per_document : int, optional
-        No document serves more result rows than this (random ones aside).
-    seed : int
-        Seed of every draw, in [0, 2**64). Default: 0.
+        Maximum number of result rows that may use the same document; random negatives do not count. Default: no limit.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An option that breaks its rule; the message names it.
+        An option is invalid; the message names it.
 
     Examples
     --------
@@ -147,7 +149,7 @@ class HardNegativeMiner:
         return self.range_min, self.range_min + depth
 
     def check_window(self) -> None:
-        """Refuse ranks that cannot hold ``num_negatives``: no row could be full.
+        """Raise an error if the ranks cannot hold ``num_negatives``, so that no row could be full.
 
         Raises
         ------
@@ -181,25 +183,30 @@ class HardNegativeMiner:
         source : ExactIndex or another CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Types as for :class:`ExactIndex`. A source without embeddings takes None or list numbers.
+            Embeddings of the queries, of the same types as for :class:`ExactIndex`. A source without embeddings takes
+            None or list numbers.
         positives : Positives, one list of document rows per query, or int64 (n_queries,)
-            Known relevant documents: never negatives, and what margins refer to.
+            Known relevant documents. They are never negatives, and margins refer to their scores.
         warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
-            What an earlier mining of the same queries found. It only gives the scan thresholds to start from: stale or
-            wrong rows change no answer.
+            Result of an earlier mining call for the same queries. The scan takes its initial thresholds from it; stale
+            or wrong rows do not change the result.
         query_offset : int, default 0
-            Row of the first query in the whole set, so that draws do not depend on how queries are cut.
+            Row of the first query in the whole data set, so that draws do not depend on how the queries are split.
         num_threads : int, optional
-            Default: the source's.
+            Number of threads. Default: that of the source.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
-        **rules
-            Which documents are candidates: ``exclude`` (Positives or one list of rows per query: more documents that
-            are never used), ``exclude_self`` (bool: a query is no candidate of itself; needs ``query_ids`` and labels
-            of the documents, or queries that are the corpus or a slice of its rows from ``query_offset`` on),
-            ``query_ids`` (int64 or str (n_queries,)), ``groups`` (int64 (n_documents,): documents that share a group
-            with a positive are no candidates; -1 is no group), ``eligible`` (Eligibility: a key per document and a
-            range per query).
+        **rules : Any
+            Options that decide which documents are candidates:
+
+            - ``exclude`` (Positives or one list of rows per query): further documents that are never used.
+            - ``exclude_self`` (bool): whether the document that is the query itself is excluded. This needs
+              ``query_ids`` and labels of the documents, or queries that are the corpus or a slice of its rows that
+              starts at ``query_offset``.
+            - ``query_ids`` (int64 or str (n_queries,)): labels of the queries.
+            - ``groups`` (int64 (n_documents,)): documents that share a group with a positive are not candidates; -1
+              means no group.
+            - ``eligible`` (Eligibility): one key per document and one range per query.
 
         Returns
         -------
@@ -208,13 +215,14 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError
-            NaN or infinity (the row is named), arrays that do not fit each other, rows out of range.
+            An embedding holds NaN or infinity (the message names the row), arrays do not fit each other, or a row is out
+            of range.
         NegmineTypeError
-            A type or dtype that is not accepted.
+            A type or dtype is not accepted.
         CorpusChangedError
-            The corpus is not what it was when the index was built.
+            The corpus has changed since the index was built.
         MemoryLimitError
-            The pool does not fit memory, or the work does not fit the index's ``memory_limit``.
+            The pool does not fit in memory, or the work does not fit in the index's ``memory_limit``.
         """
         check_source(source)
         read = CandidateRules.read(source, queries, positives, query_offset=query_offset, **rules)
@@ -230,16 +238,24 @@ class HardNegativeMiner:
         num_threads: int | None = None,
         progress: Progress | None = None,
     ) -> CandidatePool:
-        """Return the candidate pool under rules that are validated already; see :meth:`candidates`.
+        """Return the candidate pool under rules that are already validated; see :meth:`candidates`.
 
         Parameters
         ----------
-        source, queries, num_threads, progress
-            As for :meth:`candidates`.
+        source : CandidateSource
+            The documents.
+        queries : array (n_queries, width)
+            Embeddings of the queries, as for :meth:`candidates`.
         rules : CandidateRules
-            Of these queries.
-        warm_start, query_offset
-            As for :meth:`candidates`.
+            Rules of these queries.
+        warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
+            Result of an earlier mining call for the same queries.
+        query_offset : int, default 0
+            Row of the first query in the whole data set.
+        num_threads : int, optional
+            Number of threads. Default: that of the source.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
 
         Returns
         -------
@@ -299,11 +315,11 @@ class HardNegativeMiner:
         Parameters
         ----------
         rules : Rules
-            Which documents are candidates.
+            Rules that decide which documents are candidates.
         given_scores : float64 (n_positives,), optional
             Scores of positives outside the corpus, NaN for the others.
         warm_start : int64 (n_queries, any), optional
-            Rows that an earlier mining found, padded with -1.
+            Document rows that an earlier mining call found, padded with -1.
 
         Returns
         -------
@@ -335,15 +351,23 @@ class HardNegativeMiner:
         progress: Progress | None = None,
         **rules: Unpack[CandidateOptions],
     ) -> HardNegatives:
-        """Find the candidates, then choose from the pool by the miner's policy.
+        """Find the candidates, then select negatives from the pool by the miner's policy.
 
         Parameters
         ----------
-        source, queries, positives, num_threads, progress
-            As for :meth:`candidates`.
+        source : ExactIndex or another CandidateSource
+            The documents.
+        queries : array (n_queries, width)
+            Embeddings of the queries, as for :meth:`candidates`.
+        positives : Positives, one list of document rows per query, or int64 (n_queries,)
+            Known relevant documents.
         epoch : int, default 0
             Epoch of the draws, in [0, 2**64).
-        **rules
+        num_threads : int, optional
+            Number of threads. Default: that of the source.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+        **rules : Any
             Any other option of :meth:`candidates`.
 
         Returns
@@ -353,7 +377,7 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            As :meth:`candidates`.
+            An argument is invalid, as for :meth:`candidates`.
         """
         self.check_window()
         epoch = check_epoch(epoch)  # before the scan, not after it
@@ -375,39 +399,48 @@ class HardNegativeMiner:
         progress: Progress | None = None,
         **rules: Unpack[CandidateOptions],
     ) -> Sweep:
-        """Report what every margin would do to this miner's negatives, from one scan without caps.
+        """Compute the effect of every margin on this miner's negatives, from one scan without caps.
 
         Parameters
         ----------
-        source, queries, positives, num_threads, progress
-            As for :meth:`candidates`.
+        source : ExactIndex or another CandidateSource
+            The documents.
+        queries : array (n_queries, width)
+            Embeddings of the queries, as for :meth:`candidates`.
+        positives : Positives, one list of document rows per query, or int64 (n_queries,)
+            Known relevant documents.
         margins : iterable of float
             The margins to compare, at least one, in any order.
         kind : {"relative", "absolute"}, default "relative"
-            Which margin of the miner they replace.
+            Which margin of the miner is replaced.
         depth : int, default 1000
             Candidates per result row that the scan keeps; at least ``range_max``.
         hidden : Positives or one list of document rows per query, optional
-            Positives that were kept back, or documents of lower grades: their share among the chosen is reported.
-        **rules
+            Positives that were held out, or documents of lower grades. Their share among the selected negatives is
+            reported.
+        num_threads : int, optional
+            Number of threads. Default: that of the source.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms.
+        **rules : Any
             Any other option of :meth:`candidates`.
 
         Returns
         -------
         Sweep
-            Figures per margin, and ``.recommend()``.
+            Figures per margin; ``.recommend()`` returns a margin.
 
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            No margin, one that breaks its rule, and as :meth:`candidates`.
+            There is no margin, or an argument is invalid, as for :meth:`candidates`.
         """
         check_source(source)
         values = read_margins(margins, kind)
         depth = check_integer(depth, "depth", least=self.window[1])
         known = Positives.read(positives, "positives", one_each=True)
-        held = None if hidden is None else read_hidden(hidden, len(known), len(source))
-        bare = replace(
+        held_out = None if hidden is None else read_hidden(hidden, len(known), len(source))
+        uncapped = replace(
             self,
             absolute_margin=None,
             relative_margin=None,
@@ -416,21 +449,21 @@ class HardNegativeMiner:
             range_max=depth,
             limit_per_document=None,
         )
-        pool = bare.candidates(source, queries, known, num_threads=num_threads, progress=progress, **rules)
-        return judge_margins(pool, self.request(pool.rules), self.num_negatives, values, kind, held)
+        pool = uncapped.candidates(source, queries, known, num_threads=num_threads, progress=progress, **rules)
+        return evaluate_margins(pool, self.request(pool.rules), self.num_negatives, values, kind, held_out)
 
     @refuse_unknown_options("select")
     def select(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:
-        """Choose from a pool by the miner's policy, without a scan.
+        """Select negatives from a pool by the miner's policy, without a scan.
 
         Parameters
         ----------
         pool : CandidatePool
-            What :meth:`candidates` returned.
+            Result of :meth:`candidates`.
         epoch : int, default 0
             Epoch of the draws, in [0, 2**64).
         num_threads : int, optional
-            Default: every core that this process may use.
+            Number of threads. Default: all cores available to this process.
 
         Returns
         -------

@@ -1,7 +1,7 @@
-"""Hard negatives: the arrays that training code reads.
+"""Hard negatives: the result arrays that training code reads.
 
-Rectangles with padding and a count per row, not ragged lists: a loader indexes them, tensors share their memory, and a
-row that is short says so instead of being filled up.
+The arrays are rectangular, with padding and a count per row, instead of ragged lists. A data loader can index them,
+tensors can share their memory, and a short row is reported as short instead of being filled up.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 __all__ = ["HardNegatives", "LabelIssues"]
 
-#: A query with more candidates than this above its positive is worth a look.
-ABSURD_RANK = 100
+#: A positive is a label issue if more candidates than this score above it.
+IMPLAUSIBLE_RANK = 100
 
 
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LabelIssues:
-    """Candidates for relabeling.
+    """Negatives and positives whose labels may be wrong, made by :meth:`HardNegatives.label_issues`.
 
     Attributes
     ----------
     result_rows, columns : int64 (n,)
-        Negatives that score above their reference, as places in ``HardNegatives.indices``, largest excess first.
+        Positions in ``HardNegatives.indices`` of the negatives that score above their reference, largest excess first.
     excess : float64 (n,)
-        By how much, as far as float32 tells.
+        Score minus reference score, at float32 precision.
     low_positives : int64 (m,)
-        Result rows with more than ``rank`` candidates above their cap or their reference: the labeled positive is
-        absurdly low. Most first.
+        Result rows whose labeled positive ranks implausibly low: more than ``rank`` candidates score above the cap or
+        the reference. Rows with the most such candidates come first.
     above : int64 (m,)
-        How many, at least.
+        Number of these candidates per row in ``low_positives``; a lower bound.
     """
 
     result_rows: npt.NDArray[np.int64]
@@ -64,32 +64,41 @@ class LabelIssues:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HardNegatives:
-    """Negatives per result row.
+    """Hard negatives per result row.
 
     Attributes
     ----------
-    indices : int64 (n_rows, num_negatives + num_random)
-        Row numbers of the documents: mined ones best first, then random ones in the order drawn; padded with -1.
-    ids : int64 or str (n_rows, n + num_random)
-        Their labels, padded with -1 or ''; the indices where the index has no labels.
-    scores : float32 (n_rows, n + num_random)
+    indices : int64 (n_rows, width)
+        Row numbers of the documents: mined ones best first, then random ones in the order drawn; padded with -1;
+        ``width = num_negatives + num_random``.
+    ids : int64 or str (n_rows, width)
+        Labels of the documents, padded with -1 or ''; equal to ``indices`` if the source has no labels.
+    scores : float32 (n_rows, width)
         Canonical scores rounded to float32, padded with -inf.
     counts : int32 (n_rows,)
-        Negatives per row.
+        Number of negatives per row.
     reasons : uint8 (n_rows,)
-        Why a row is short: :class:`Reason`.
-    source : uint8 (n_rows, n + num_random)
-        Where each comes from: :class:`Source`.
-    above_reference : bool (n_rows, n + num_random)
-        Whether the canonical score lies above the reference; False for padding and without a reference.
-    reference_scores, positive_scores, query_indices, positive_indices, report
-        As in :class:`CandidatePool`.
+        Why a row is short, as a :class:`Reason`.
+    source : uint8 (n_rows, width)
+        Origin of each negative, as a :class:`Source`.
+    above_reference : bool (n_rows, width)
+        Whether the canonical score is above the reference score; False for padding and without a reference.
+    reference_scores : float64 (n_rows,)
+        Score that margins refer to; NaN without positives.
+    positive_scores : float64 (n_positives,)
+        Scores of the positives, aligned with their CSR.
+    query_indices : int64 (n_rows,)
+        Query of every result row, counted from row 0 of the whole data set (``query_offset`` included).
+    positive_indices : int64 (n_rows,)
+        Positive of every result row under ``reference="each"``, else -1.
+    report : Report
+        Number of documents that each rule rejected.
     epoch : int
         Epoch of the draws.
     draw : Draw
-        How they were drawn, which :meth:`redraw` does again.
+        Options of the draws, which :meth:`redraw` reuses.
     pool : CandidatePool or None
-        What they were chosen from; None after :meth:`load` of a file without it.
+        Pool from which the negatives were selected; None after :meth:`load` without a pool.
 
     Examples
     --------
@@ -141,19 +150,23 @@ class HardNegatives:
 
     @refuse_unknown_options("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
-        """Choose again from the same pool in another epoch, without a scan.
+        """Select negatives from the same pool for another epoch, without a scan.
 
         Parameters
         ----------
         epoch : int
             Epoch of the draws, in [0, 2**64).
         num_threads : int, optional
-            Default: every core this process may use.
+            Number of threads. Default: all cores available to this process.
+
+        Returns
+        -------
+        HardNegatives
 
         Raises
         ------
         NegmineValueError
-            The pool is not at hand: save it with ``pool=True``.
+            The negatives have no pool, because they were loaded without it.
         """
         if self.pool is None:
             raise NegmineValueError("`redraw` must have the pool; got negatives that were saved without `pool=True`.")
@@ -161,13 +174,13 @@ class HardNegatives:
         return self.pool.select(**options, epoch=epoch, num_threads=num_threads)
 
     @refuse_unknown_options("label_issues")
-    def label_issues(self, *, rank: int = ABSURD_RANK) -> LabelIssues:
-        """Negatives that score above their reference, and positives that rank absurdly low.
+    def label_issues(self, *, rank: int = IMPLAUSIBLE_RANK) -> LabelIssues:
+        """Return negatives that score above their reference, and positives that rank implausibly low.
 
         Parameters
         ----------
-        rank : int
-            A result row is suspect where more candidates than this lie above its cap or its reference. Default: 100.
+        rank : int, default 100
+            A positive is reported if more candidates than this score above the cap or the reference of its row.
 
         Returns
         -------
@@ -186,9 +199,13 @@ class HardNegatives:
         return LabelIssues(rows[order], columns[order], excess[order], low, above[low])
 
     def to_arrow(self) -> pa.Table:
-        """One Arrow row per result row: query_index, positive_index, reference_score, and lists of negatives.
+        """Convert to an Arrow table with one row per result row. Needs the extra ``negmine[arrow]``.
 
-        Needs the extra ``negmine[arrow]``.
+        Returns
+        -------
+        pyarrow.Table
+            The columns query_index, positive_index, reference_score and reason, and the lists negative_indices,
+            negative_ids, scores and source.
         """
         arrow = require("pyarrow", "arrow", "`to_arrow`")
         real = self.source != Source.PADDING
@@ -210,9 +227,12 @@ class HardNegatives:
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line per negative: query_index, positive_index, rank, document_index, document_id, score, source.
+        """Convert to a data frame with one row per negative. Needs the extra ``negmine[pandas]``.
 
-        Needs the extra ``negmine[pandas]``.
+        Returns
+        -------
+        pandas.DataFrame
+            The columns query_index, positive_index, rank, document_index, document_id, score and source.
         """
         pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
@@ -229,11 +249,12 @@ class HardNegatives:
         )
 
     def to_torch(self) -> dict[str, Any]:
-        """Return the main arrays as tensors that share their memory.
+        """Convert to torch tensors that share memory with the arrays. Needs the extra ``negmine[torch]``.
 
-        They are indices, scores, counts, source, query_indices and positive_indices.
-
-        Needs the extra ``negmine[torch]``.
+        Returns
+        -------
+        dict of str to torch.Tensor
+            The tensors indices, scores, counts, source, query_indices and positive_indices.
         """
         torch = require("torch", "torch", "`to_torch`")
         names = ("indices", "scores", "counts", "source", "query_indices", "positive_indices")
@@ -247,18 +268,18 @@ class HardNegatives:
         ----------
         path : path
             The file; its folder must exist.
-        pool : bool
-            Whether the pool is saved too, as ``<name>.pool.npz``, which ``CandidatePool.load`` reads. Default: False.
+        pool : bool, default False
+            Whether to save the pool as well, in ``<name>.pool.npz``; ``CandidatePool.load`` reads this file.
 
         Raises
         ------
         NegmineValueError
-            The folder does not exist, or the pool is not at hand.
+            The folder does not exist, or ``pool`` is True and the negatives have no pool.
         """
         files.check_target(files.as_path(path, "path"))
         if check_flag(pool, "pool"):
             if self.pool is None:
-                raise NegmineValueError("`pool` must be False where the pool is not at hand; got True.")
+                raise NegmineValueError("`pool` must be False for negatives without a pool; got True.")
             self.pool.save(_pool_path(path))
         header = {
             "epoch": self.epoch,
@@ -271,15 +292,15 @@ class HardNegatives:
     @classmethod
     @refuse_unknown_options("load")
     def load(cls, path: str | os.PathLike[str], *, pool: CandidatePool | None = None) -> HardNegatives:
-        """Read what :meth:`save` wrote.
+        """Load negatives from a file that :meth:`save` wrote.
 
         Parameters
         ----------
         path : path
             The file.
         pool : CandidatePool, optional
-            The pool that the negatives were drawn from, so that :meth:`redraw` works: what ``save(..., pool=True)``
-            wrote is read by ``CandidatePool.load``.
+            The pool from which the negatives were drawn, which :meth:`redraw` needs. ``CandidatePool.load`` reads the
+            pool that ``save(..., pool=True)`` wrote.
 
         Returns
         -------
@@ -288,7 +309,7 @@ class HardNegatives:
         Raises
         ------
         NegmineValueError
-            There is no such file, it holds something else, or ``pool`` is not the pool of these negatives.
+            There is no such file, it does not hold hard negatives, or ``pool`` is not the pool of these negatives.
         """
         form = formats.HARD_NEGATIVES
         header, arrays = archive.read(path, form, _ENTRIES, (*_ARRAYS, *LINE_NAMES))
@@ -303,11 +324,18 @@ class HardNegatives:
         if pool is not None:
             for name in ("query_indices", "positive_indices", "reference_scores", "positive_scores"):
                 if not np.array_equal(getattr(pool, name), getattr(negatives, name), equal_nan=name.endswith("scores")):
-                    raise NegmineValueError(f"`pool` must be the pool of the negatives in {path}; its `{name}` differ.")
+                    raise NegmineValueError(
+                        f"`pool` must be the pool of the negatives in {path}; got different `{name}`."
+                    )
         return negatives
 
     def plot(self) -> matplotlib.axes.Axes:
-        """Histograms of the scores of positives and negatives on one axis. Needs the extra ``negmine[plot]``."""
+        """Plot histograms of the scores of positives and negatives. Needs the extra ``negmine[plot]``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
         pyplot = require("matplotlib.pyplot", "plot", "`plot`")
         axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
         negatives = self.scores[self.source != Source.PADDING]
@@ -320,10 +348,10 @@ class HardNegatives:
         return axes
 
 
-#: Entries of a file's header, and their types.
+#: Entries of the header of a file, with their types.
 _ENTRIES: archive.Entries = {"epoch": int, "draw": dict, "report": dict}
 
-#: Fields that are arrays, as they are saved.
+#: Array fields that are saved.
 _ARRAYS = (
     "indices",
     "ids",

@@ -1,4 +1,4 @@
-"""Options of the mining calls as types, so that editors and type checkers know all of them."""
+"""Typed dictionaries of the options of the mining functions, so that editors and type checkers know every option."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from negmine.mining.rules import WarmStart
 
 __all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "Reference", "RuleOptions"]
 
-#: What margins refer to: a query's lowest, highest or mean positive, or each positive by itself.
+#: The score that margins refer to: the lowest, highest or mean score of the query's positives, or the score of each
+#: positive separately.
 Reference = Literal["min", "max", "mean", "each"]
 
 
 class RuleOptions(TypedDict, total=False):
-    """Which documents are candidates."""
+    """Options that decide which documents are candidates."""
 
     exclude: Positives | Iterable[Iterable[int]] | None
     exclude_self: bool
@@ -36,7 +37,7 @@ class CandidateOptions(RuleOptions, total=False):
 
 
 class MinerOptions(TypedDict, total=False):
-    """Which candidates become negatives: options of :class:`negmine.HardNegativeMiner`."""
+    """Options of :class:`negmine.HardNegativeMiner`, which decide which candidates become negatives."""
 
     num_negatives: int
     absolute_margin: float | None

@@ -1,9 +1,9 @@
 """Selection policies: how negatives are chosen from a pool.
 
-A policy is a frozen dataclass with a ``name``, and its fields say what values they take. Everything else follows from
-that: validation, the form that the core reads, the form in files, and the form on the command line. The core turns a
+A policy is a frozen dataclass with a ``name``; the metadata of its fields declare which values are valid. Validation
+and the encodings for the core, for files and for the command line are derived from these fields. The core turns a
 policy into an order of the pool. Policies are not callables, because NumPy's exponentials differ between processors in
-the last bit, which decides a draw, and because a function cannot be saved with the result.
+the last bit, which can change a draw, and because a function cannot be saved with the result.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from negmine.errors import NegmineValueError
 
 __all__ = ["Policy", "Sampling", "SimANS", "Softmax", "Stride"]
 
-#: Policies without parameters that are named by a string.
+#: Policies without parameters, which are given as a string.
 WORDS = ("top", "random")
 
 
 def number(default: Any = MISSING, **rule: float) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
-    """Declare a field that takes a finite number; ``least`` and ``above`` bound it from below."""
+    """Declare a field that takes a finite number: at least ``least``, or greater than ``above``."""
     return field(default=default, metadata={"number": rule})
 
 
 def choice(*options: str) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
-    """Declare a field that takes one of a few strings, the first by default."""
+    """Declare a field that takes one of the given strings; the default is the first."""
     return field(default=options[0], metadata={"choice": options})
 
 
 class Policy:
-    """Base class of policies; a subclass is a frozen dataclass whose fields are made by `number` and `choice`."""
+    """Base class of selection policies.
 
-    #: What the core, files and the command line call the policy.
+    A subclass is a frozen dataclass whose fields are declared with `number` and `choice`.
+    """
+
+    #: Name of the policy in the core, in files and on the command line.
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -53,12 +56,13 @@ class Softmax(Policy):
     Parameters
     ----------
     temperature : float
-        In units of the score, finite, greater than 0. Small values approach ``"top"``, large ones ``"random"``.
+        Temperature in units of the score, finite, greater than 0. Small values approach ``"top"``, large values
+        approach ``"random"``.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        A temperature that is not a finite number greater than 0.
+        The temperature is not a finite number greater than 0.
 
     Examples
     --------
@@ -76,22 +80,23 @@ class Softmax(Policy):
 class SimANS(Policy):
     """Draw without replacement with weights ``exp(-a * ((score - ref + b) / scale) ** 2)``.
 
-    Documents that score about as high as the positive are neither trivial nor likely false negatives. With
-    ``scale="std"`` the policy approaches the hardest document where the reference lies above the whole pool.
+    The policy prefers documents that score about as high as the positive: these are neither trivial nor likely false
+    negatives. With ``scale="std"``, the policy approaches the hardest document if the reference score is above the
+    scores of the whole pool.
 
     Parameters
     ----------
     a : float, default 0.5
-        Sharpness, finite, at least 0; 0 is uniform.
+        Sharpness of the distribution, finite, at least 0; 0 draws uniformly.
     b : float, default 0.0
-        Shift in units of the score, with the sign of the released code.
+        Shift in units of the score, with the sign that the authors' released code uses.
     scale : {"std", "raw"}, default "std"
-        "std" divides by the population standard deviation of the pool's scores, "raw" by 1.
+        Divisor of the score difference: "std" is the population standard deviation of the pool's scores, "raw" is 1.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        A number that is not finite or is negative, or an unknown scale.
+        A number is not finite, ``a`` is negative, or ``scale`` is unknown.
 
     References
     ----------
@@ -109,28 +114,29 @@ class SimANS(Policy):
 class Stride(Policy):
     """Take every ``len(pool) // num_negatives``-th document, from an offset that advances by one each epoch.
 
-    Every document of the pool is used once in ``len(pool) // num_negatives`` epochs where ``num_negatives`` divides the
-    size of the pool.
+    If ``num_negatives`` divides the size of the pool, every document of the pool is used once in
+    ``len(pool) // num_negatives`` epochs.
 
     References
     ----------
-    Xie et al., "T2Ranking: A large-scale Chinese Benchmark for Passage Ranking", SIGIR 2023; its released code.
+    Xie et al., "T2Ranking: A large-scale Chinese Benchmark for Passage Ranking", SIGIR 2023, and
+    the code that its authors released.
     """
 
     name = "stride"
 
 
-#: How negatives are chosen from a pool.
+#: A selection policy: how negatives are chosen from a pool.
 Sampling = Literal["top", "random"] | Policy
 
 
 def registry() -> dict[str, type[Policy]]:
-    """Map the name of every policy to its class."""
+    """Return the class of every policy, by name."""
     return {policy.name: policy for policy in Policy.__subclasses__()}
 
 
 def check_sampling(sampling: object) -> Sampling:
-    """Validate a policy, or the name of one without parameters."""
+    """Validate a policy, or the name of a policy without parameters."""
     if isinstance(sampling, Policy) or (isinstance(sampling, str) and sampling in WORDS):
         return cast("Sampling", sampling)
     classes = ", ".join(policy.__name__ for policy in registry().values())
@@ -138,7 +144,7 @@ def check_sampling(sampling: object) -> Sampling:
 
 
 def encode(sampling: Sampling) -> tuple[str, list[float]]:
-    """Give the name and the numbers of a policy to the core; a choice is the position of its option."""
+    """Encode a policy for the core, as its name and its numbers; a choice becomes the position of its option."""
     if not isinstance(sampling, Policy):
         return str(check_sampling(sampling)), []
     numbers = [
@@ -149,7 +155,7 @@ def encode(sampling: Sampling) -> tuple[str, list[float]]:
 
 
 def to_json(sampling: Sampling) -> str | dict[str, Any]:
-    """Describe a policy as JSON can hold it."""
+    """Return a description of a policy that JSON can represent."""
     if not isinstance(sampling, Policy):
         return sampling
     values = {entry.name: float(value) if "number" in entry.metadata else value for entry, value in _entries(sampling)}
@@ -157,7 +163,7 @@ def to_json(sampling: Sampling) -> str | dict[str, Any]:
 
 
 def from_json(description: object) -> Sampling:
-    """Read a policy that :func:`to_json` described.
+    """Read a policy from a description made by :func:`to_json`.
 
     Raises
     ------
@@ -171,12 +177,12 @@ def from_json(description: object) -> Sampling:
 
 
 def from_text(text: str) -> Sampling:
-    """Read a policy as the command line has it: its name and, after colons, its fields in order.
+    """Parse a policy from the command line: its name, followed by its fields in order, separated by colons.
 
     Raises
     ------
     NegmineValueError
-        The name is unknown, there are too many fields, or one has no default and is missing.
+        The name is unknown, there are too many fields, or a field without a default is missing.
     """
     name, *words = text.split(":")
     if name in WORDS and not words:
@@ -190,7 +196,7 @@ def from_text(text: str) -> Sampling:
 
 
 def usage() -> str:
-    """List the policies as the command line writes them."""
+    """Return the list of policies in their command-line form, for help texts and error messages."""
     forms = [*WORDS, *map(_usage, registry().values())]
     return f"{', '.join(forms[:-1])} or {forms[-1]}"
 

@@ -1,8 +1,9 @@
-"""The candidate pool: what one scan found, from which negatives are chosen as often as one likes.
+"""Candidate pool: the result of one scan, from which negatives can be selected any number of times.
 
-Choosing is a pure function of the pool, the policy, the seed and the epoch, and reads no vector. Random negatives are
-the exception: they come from all candidates, so a pool refers to its index and its rules, and a loaded one is attached
-to them first. Scores stay float64 here, since they decide; they are rounded where they leave as negatives.
+Selection is a pure function of the pool, the policy, the seed and the epoch, and reads no embeddings. Random negatives
+are the exception: they are drawn from all candidates, so a pool refers to its source and its rules, and a loaded pool
+must first be attached to its source. Scores in a pool are float64, because they decide the selection; they are rounded
+only when they are returned with the negatives.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = ["CandidatePool"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """The source and the queries that a pool was made from."""
+    """The source and the queries from which a pool was mined."""
 
     source: CandidateSource
     queries: object
@@ -44,7 +45,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CandidatePool:
-    """Per result row, the best candidates that pass the caps, in rank order.
+    """The best candidates per result row that pass all rules and caps, in rank order.
 
     Attributes
     ----------
@@ -52,39 +53,39 @@ class CandidatePool:
         Row numbers of the documents by (score descending, row ascending), padded with -1;
         ``width = range_max - range_min``.
     ids : int64 or str (n_rows, width)
-        Their labels, padded with -1 or ''.
+        Labels of the documents, padded with -1 or ''.
     scores : float64 (n_rows, width)
         Canonical scores, padded with -inf.
     counts : int32 (n_rows,)
-        Documents per row.
+        Number of documents per row.
     reasons : uint8 (n_rows,)
-        Why a row is not full: :class:`Reason`.
+        Why a row is not full, as a :class:`Reason`.
     reference_scores : float64 (n_rows,)
-        What margins refer to; NaN without positives.
+        Score that margins refer to; NaN without positives.
     positive_scores : float64 (n_positives,)
         Scores of the positives, aligned with their CSR.
     query_indices : int64 (n_rows,)
-        Query of every result row, counted from row 0 of the whole set (``query_offset`` included).
+        Query of every result row, counted from row 0 of the whole data set (``query_offset`` included).
     positive_indices : int64 (n_rows,)
-        Positive of every result row under ``reference="each"``, else -1. Under "each" a query without positives has
-        one result row too, whose positive is -1 as well, which an ``Embedding`` refuses:
+        Positive of every result row under ``reference="each"``, else -1. A query without positives also has one
+        result row under "each", with the positive -1, which an ``Embedding`` refuses;
         ``NegativesDataset(..., drop_unpositive=True)`` leaves such rows out.
     report : Report
-        What became of the documents.
+        Number of documents that each rule rejected.
     each : bool
         Whether result rows are (query, positive) pairs.
     cap_scores : float64 (n_rows,)
-        Highest admitted score; +inf without caps, NaN where a reference is missing.
+        Highest admitted score; +inf without caps, NaN if the reference is missing.
     min_score : float or None
         Lowest admitted score.
     query_offset : int
-        Row of the first query in the whole set.
+        Row of the first query in the whole data set.
     document_ids : int64 or str (n_documents,) or None
         Labels of all documents.
     rules : Rules
-        Who was a candidate, for random negatives: the lists, groups and ranges of the call.
+        Rules of the call, which random negatives must satisfy as well.
     origin : Origin or None
-        The index and the queries; None after :meth:`load`, until :meth:`attach`.
+        The source and the queries; None after :meth:`load`, until :meth:`attach`.
 
     Examples
     --------
@@ -115,7 +116,7 @@ class CandidatePool:
     origin: Origin | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        # Pools may be cut by hand, and files changed: the core reads arrays of these shapes, row after row.
+        # The core reads contiguous arrays of exactly these shapes, but users may slice pools and files may be corrupt.
         counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
         indices = check_field(self.indices, "indices", np.int64, (n, None))
@@ -143,7 +144,12 @@ class CandidatePool:
         return f"CandidatePool({len(self)} rows x {width}, {full} full, of {self.report.n_documents} documents)"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the pool to ``path``, one ``.npz`` file, atomically; the embeddings stay where they are.
+        """Write the pool to one ``.npz`` file, atomically. Embeddings are not saved.
+
+        Parameters
+        ----------
+        path : path
+            The file; its folder must exist.
 
         Raises
         ------
@@ -174,12 +180,23 @@ class CandidatePool:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
-        """Read what :meth:`save` wrote to ``path``; ``num_random`` then needs :meth:`attach`.
+        """Load a pool from a file that :meth:`save` wrote.
+
+        Random negatives (``num_random``) need a call of :meth:`attach` first.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        CandidatePool
 
         Raises
         ------
         NegmineValueError
-            There is no such file, or it holds something else.
+            There is no such file, or the file does not hold a candidate pool.
         """
         needed = (*_ARRAYS, "positives_offsets", "positives_items", *LINE_NAMES)
         form = formats.CANDIDATE_POOL
@@ -209,17 +226,17 @@ class CandidatePool:
         return replace(pool, ids=take_labels(pool.document_ids, pool.indices))
 
     def attach(self, source: CandidateSource, queries: object) -> CandidatePool:
-        """Return the same pool with its source and queries, after :meth:`load`: ``num_random`` needs them.
+        """Return a loaded pool with its source and its queries, which ``num_random`` needs.
 
-        The best document of every row is scored again, so that other embeddings, another order or another metric are
-        noticed.
+        The best document of every row is scored again, to detect different embeddings, a different order or a
+        different metric.
 
         Parameters
         ----------
         source : ExactIndex or another CandidateSource
-            Over the same documents.
+            A source of the same documents.
         queries : array (n_queries, width)
-            The same queries.
+            Embeddings of the same queries.
 
         Returns
         -------
@@ -228,7 +245,8 @@ class CandidatePool:
         Raises
         ------
         NegmineValueError
-            They are not those of the pool: their number differs, or a score does, and its rows are named.
+            The source or the queries are not those of the pool: their number differs, or a score differs; the message
+            then names the rows.
         """
         if not isinstance(source, CandidateSource):
             raise NegmineTypeError(
@@ -248,8 +266,8 @@ class CandidatePool:
         if other.any():
             i = int(np.argmax(other))
             raise NegmineValueError(
-                f"`source` and `queries` must be those of the pool; document row {document[i]} scores {scores[i]} for "
-                f"query row {query[i]}, which the pool has at {self.scores[filled, 0][i]}."
+                f"`source` and `queries` must be those of the pool; got a score of {scores[i]} for document row "
+                f"{document[i]} and query row {query[i]}, where the pool has {self.scores[filled, 0][i]}."
             )
         return replace(self, origin=Origin(source, queries))
 
@@ -265,26 +283,28 @@ class CandidatePool:
         epoch: int = 0,
         num_threads: int | None = None,
     ) -> HardNegatives:
-        """Choose negatives from the pool: a pure function of the pool and the arguments, without a scan.
+        """Select negatives from the pool, without a scan.
 
-        With ``limit_per_document``, rows propose in their policy's order and a document keeps its best proposals by
-        (score, lower row): the row-optimal stable assignment, which is unique. It need not serve the most rows.
+        The result is a pure function of the pool and the arguments. With ``limit_per_document``, rows propose to
+        documents in the order of their policy, and each document keeps its best proposals by (score, lower row). The
+        result is the row-optimal stable assignment, which is unique. It does not always fill as many rows as possible.
 
         Parameters
         ----------
         num_negatives : int
             Mined negatives per result row, at least 1.
         limit_per_document : int, optional
-            Result rows that a document may serve, at least 1; random negatives are exempt. Default: no limit.
+            Maximum number of result rows that may use the same document, at least 1; random negatives do not count.
+            Default: no limit.
         sampling : {"top", "random"} or Policy, default "top"
-            How negatives are chosen.
+            Policy that selects the mined negatives.
         num_random : int, default 0
-            Random negatives in addition, uniform over all candidates: distinct, not among the chosen, within cap and
-            floor.
+            Random negatives per result row, in addition to the mined ones: drawn uniformly from all candidates between
+            floor and cap, distinct, and none of them mined.
         seed, epoch : int, default 0
-            What draws depend on, in addition to the query and the document; in [0, 2**64).
+            Seed and epoch of the draws, in [0, 2**64). Draws also depend on the query and the document.
         num_threads : int, optional
-            Default: every core that this process may use.
+            Number of threads. Default: all cores available to this process.
 
         Returns
         -------
@@ -293,7 +313,7 @@ class CandidatePool:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument that breaks its rule; ``num_random`` on a loaded pool without :meth:`attach`.
+            An argument is invalid, or ``num_random`` is given for a loaded pool without :meth:`attach`.
 
         References
         ----------
@@ -336,7 +356,7 @@ class CandidatePool:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         if self.origin is None:
             raise NegmineValueError(
-                "`num_random` needs embeddings; got a loaded pool. Call `.attach(source, queries)` first."
+                "`num_random` must have embeddings; got a loaded pool. Call `.attach(source, queries)` first."
             )
         source, queries = self.origin.source, self.origin.queries
         return _native.random_negatives(
@@ -356,10 +376,10 @@ class CandidatePool:
         )
 
 
-#: Entries of a file's header, and their types.
+#: Entries of the header of a file, with their types.
 _ENTRIES: archive.Entries = {"each": bool, "min_score": (float, NoneType), "query_offset": int, "report": dict}
 
-#: Fields that are arrays, as they are saved.
+#: Array fields that are saved.
 _ARRAYS = (
     "indices",
     "scores",
@@ -390,7 +410,7 @@ def _append(
     npt.NDArray[np.int32],
     npt.NDArray[np.uint8],
 ]:
-    """Put random negatives behind the mined ones, so that padding stays at the end."""
+    """Append random negatives after the mined ones and keep the padding at the end."""
     drawn = np.where(random_indices >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
     indices = np.concatenate([indices, random_indices], axis=1)
     scores = np.concatenate([scores, random_scores], axis=1)

@@ -1,4 +1,4 @@
-"""What became of every document, and why rows are short."""
+"""Mining report: how many documents each rule rejected, and why result rows are short."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Reason", "Report", "Source"]
 
 
 class Reason(IntEnum):
-    """Why a row has fewer documents than it could hold; the first that applies."""
+    """Reason why a result row has fewer documents than its width; the first reason that applies is used."""
 
     NONE = 0
     NO_POSITIVE = 1
@@ -31,14 +31,14 @@ class Reason(IntEnum):
 
 
 class Source(IntEnum):
-    """Where a negative comes from."""
+    """Origin of a negative."""
 
     PADDING = 0
     MINED = 1
     RANDOM = 2
 
 
-#: Lines of the report: a document of a row is counted under the first rule that it falls under.
+#: Lines of the report. Each document of a result row is counted under the first rule that rejects it.
 LINES = (
     "positives",
     "excluded",
@@ -53,28 +53,28 @@ LINES = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """Exact counts of what a mining call did; equal on every machine.
+    """Exact counts of what a mining call did. They are equal on every machine.
 
     Attributes
     ----------
-    n_documents, n_rows
-        Documents of the corpus, and result rows.
-    n_unscanned
-        Result rows that looked at no document, since their margin lacks a positive to refer to.
-    lines : dict of int64 (n_rows,)
+    n_documents, n_rows : int
+        Number of documents in the corpus, and of result rows.
+    n_unscanned : int
+        Result rows for which no document was scanned, because the query has no positive that the margin can refer to.
+    lines : dict of str to int64 (n_rows,)
         Documents per rule and result row: positives, excluded, self, group, ineligible, above_max_score,
-        above_absolute_margin, above_relative_margin. What no line counts (survivors and documents below the floor) is
-        ``rest``. A row without the positive that its margin needs adds to no line.
-    short : dict of int
-        Rows that are not full, by reason.
-    zero_documents, zero_queries
-        Rows of norm zero, which score +0.0 against everything; counted under "cosine".
-    duplicate_pairs
+        above_absolute_margin, above_relative_margin. The documents that no line counts (survivors and documents below
+        the floor) are ``rest``. An unscanned row adds to no line.
+    short : dict of str to int
+        Number of rows that are not full, by reason.
+    zero_documents, zero_queries : int
+        Documents and queries of norm zero, which score +0.0 against everything; counted only under "cosine".
+    duplicate_pairs : int
         Repeated (query, positive) pairs that were dropped.
     unknown_judgments
         Judgments that were dropped when the positives were made of them, as their labels are not among the rows.
     diagnostics : dict
-        What depends on the schedule (seconds and the like): out of equality and out of files.
+        Values that depend on the schedule, such as seconds. They are neither compared nor saved.
     """
 
     n_documents: int
@@ -102,13 +102,25 @@ class Report:
         object.__setattr__(self, "lines", lines)
 
     def totals(self) -> dict[str, int]:
-        """Documents per line, summed over result rows, and the rest."""
+        """Return the number of documents per line, summed over result rows, and the rest.
+
+        Returns
+        -------
+        dict of str to int
+            The counts by line, then ``"rest"``.
+        """
         totals = {line: int(self.lines[line].sum()) for line in LINES}
         totals["rest"] = self.n_documents * (self.n_rows - self.n_unscanned) - sum(totals.values())
         return totals
 
     def header(self) -> dict[str, Any]:
-        """What a file keeps beside the lines."""
+        """Return everything that a file stores in addition to the lines.
+
+        Returns
+        -------
+        dict
+            Values that JSON can represent, by field name.
+        """
         return {
             "n_documents": self.n_documents,
             "n_rows": self.n_rows,
@@ -121,12 +133,30 @@ class Report:
         }
 
     def arrays(self) -> dict[str, npt.NDArray[np.int64]]:
-        """The lines as a file keeps them, called ``report_<line>``."""
+        """Return the lines as a file stores them.
+
+        Returns
+        -------
+        dict of str to int64 (n_rows,)
+            The lines, each under the name ``report_<line>``.
+        """
         return {f"report_{line}": column for line, column in self.lines.items()}
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Report:
-        """The report from the ``header`` and the ``arrays`` that :meth:`header` and :meth:`arrays` gave."""
+        """Restore a report.
+
+        Parameters
+        ----------
+        header : mapping of str to Any
+            The result of :meth:`header`.
+        arrays : mapping of str to array
+            The result of :meth:`arrays`; other entries are ignored.
+
+        Returns
+        -------
+        Report
+        """
         reasons = [reason.name.lower() for reason in Reason]
         numbers: dict[str, Any] = {name: check_integer(header[name], name, least=0, most=_MOST) for name in _NUMBERS}
         numbers["short"] = {
@@ -164,14 +194,14 @@ _NUMBERS = (
     "unknown_judgments",
 )
 
-#: No number of rows or documents is larger.
+#: Largest number of rows or documents.
 _MOST = 2**63 - 1
 
-#: What :meth:`Report.arrays` calls the lines.
+#: Names of the lines in :meth:`Report.arrays`.
 LINE_NAMES = tuple(f"report_{line}" for line in LINES)
 
 
 def count_reasons(reasons: npt.NDArray[np.uint8]) -> dict[str, int]:
-    """Rows per reason, by name, without those that are full."""
+    """Return the number of short rows per reason, by the name of the reason; full rows are left out."""
     counts = np.bincount(reasons, minlength=len(Reason))
     return {reason.name.lower(): int(counts[reason]) for reason in Reason if reason and counts[reason]}

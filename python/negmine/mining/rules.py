@@ -1,4 +1,4 @@
-"""Which documents are candidates: the arguments of a mining call, validated once, as the rules of its request."""
+"""Candidate rules: the arguments of a mining call that decide which documents are candidates, validated once."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from negmine.search.request import Rules
 
 __all__ = ["CandidateRules", "check_source", "warm_start_rows"]
 
-#: What an earlier mining of the same queries may be given as.
+#: Accepted forms of an earlier mining result of the same queries.
 WarmStart = CandidatePool | HardNegatives | npt.NDArray[np.int64]
 
 
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRules:
-    """Which documents are candidates of each query, validated against a source and its queries.
+    """Rules that decide which documents are candidates of each query, validated against a source and its queries.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class CandidateRules:
     exclude : Positives or None
         Further documents that are not candidates.
     self_rows : int64 (n_queries,) or None
-        The document row that is the query itself; -1 where there is none.
+        Row of the document that is the query itself, or -1 if there is none.
     groups : int64 (n_documents,) or None
-        Groups of near-duplicates.
+        Group of near-duplicates of each document, or -1.
     eligible : Eligibility or None
         Keys of the documents and ranges of the queries.
     """
@@ -77,10 +77,35 @@ class CandidateRules:
     ) -> CandidateRules:
         """Validate the arguments of :meth:`negmine.HardNegativeMiner.candidates`.
 
+        Parameters
+        ----------
+        source : CandidateSource
+            The documents.
+        queries : array (n_queries, width), int64 (n_queries,) or None
+            Embeddings of the queries; list numbers or None for a source without embeddings.
+        positives : Positives, one list of document rows per query, or int64 (n_queries,)
+            Known relevant documents.
+        exclude : Positives or one list of document rows per query, optional
+            Further documents that are not candidates.
+        exclude_self : bool, default False
+            Whether the document that is the query itself is excluded.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of the queries, to find the document that is the query itself; only with ``exclude_self``.
+        groups : int64 (n_documents,), optional
+            Group of each document, or -1; a document that shares a group with a positive is not a candidate.
+        eligible : Eligibility, optional
+            One key per document and one range per query.
+        query_offset : int, default 0
+            Row of the first query in the whole data set.
+
+        Returns
+        -------
+        CandidateRules
+
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument that breaks its rule; the message names it.
+            An argument is invalid; the message names it.
         """
         known = Positives.read(positives, "positives", one_each=True)
         n_queries = len(known) if queries is None else _count_queries(queries)
@@ -97,13 +122,15 @@ class CandidateRules:
                 f"{len(eligible.lowest)}."
             )
         offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
-        itself = None
+        self_rows = None
         if check_flag(exclude_self, "exclude_self"):
-            itself = _self_rows(source, queries, n_queries, query_ids, offset)
+            self_rows = _self_rows(source, queries, n_queries, query_ids, offset)
         elif query_ids is not None:
-            raise NegmineValueError("`query_ids` must come with `exclude_self=True`; got exclude_self=False.")
+            raise NegmineValueError(
+                "`query_ids` must be given together with `exclude_self=True`; got exclude_self=False."
+            )
         return cls(
-            known, excluded, itself, None if groups is None else as_int64s(groups, "groups", n_documents), eligible
+            known, excluded, self_rows, None if groups is None else as_int64s(groups, "groups", n_documents), eligible
         )
 
     @property
@@ -112,7 +139,19 @@ class CandidateRules:
         return len(self.positives)
 
     def slice(self, begin: int, end: int) -> CandidateRules:
-        """Return the rules of queries ``begin`` to ``end``."""
+        """Return the rules of a range of queries.
+
+        Parameters
+        ----------
+        begin : int
+            First query.
+        end : int
+            End of the range, exclusive.
+
+        Returns
+        -------
+        CandidateRules
+        """
         return CandidateRules(
             self.positives.slice(begin, end),
             None if self.exclude is None else self.exclude.slice(begin, end),
@@ -122,7 +161,12 @@ class CandidateRules:
         )
 
     def request(self) -> Rules:
-        """Return the rules as a request holds them."""
+        """Return the rules in the form that a :class:`~negmine.search.PoolRequest` holds.
+
+        Returns
+        -------
+        Rules
+        """
         return Rules(
             positives=Csr(self.positives.offsets, self.positives.items),
             exclude=None if self.exclude is None else Csr(self.exclude.offsets, self.exclude.items),
@@ -132,7 +176,20 @@ class CandidateRules:
         )
 
     def given_scores(self, source: CandidateSource, queries: object) -> npt.NDArray[np.float64] | None:
-        """Return the scores of positives outside the corpus, NaN for the others; None where all are inside."""
+        """Return the scores of positives outside the corpus.
+
+        Parameters
+        ----------
+        source : CandidateSource
+            The source, whose metric scores positives that are given as embeddings.
+        queries : array (n_queries, width)
+            Embeddings of the queries; read only if positives are given as embeddings.
+
+        Returns
+        -------
+        float64 (n_positives,) or None
+            The scores, NaN for positives inside the corpus; None if neither embeddings nor scores were given.
+        """
         positives = self.positives
         if positives.embeddings is None:
             return positives.scores
@@ -156,7 +213,18 @@ class CandidateRules:
 
 
 def check_source(source: object) -> CandidateSource:
-    """Validate a candidate source."""
+    """Validate a candidate source.
+
+    Parameters
+    ----------
+    source : object
+        The argument.
+
+    Returns
+    -------
+    CandidateSource
+        The argument itself.
+    """
     if not isinstance(source, CandidateSource):
         raise NegmineTypeError(
             f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
@@ -165,7 +233,22 @@ def check_source(source: object) -> CandidateSource:
 
 
 def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.NDArray[np.int64] | None:
-    """Return earlier rows per query, padded with -1; several result rows of a query lie next to each other."""
+    """Return the documents that an earlier mining call found per query, padded with -1.
+
+    Parameters
+    ----------
+    warm : CandidatePool, HardNegatives, int64 (n_queries, any) or None
+        The earlier result. If a query has several result rows, they are concatenated.
+    n_queries : int
+        Number of queries of the call.
+    offset : int
+        Row of the first query in the whole data set.
+
+    Returns
+    -------
+    int64 (n_queries, any) or None
+        Rows of documents; None without an earlier result.
+    """
     if warm is None:
         return None
     if isinstance(warm, CandidatePool | HardNegatives):
@@ -180,13 +263,13 @@ def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.
     array = as_array(warm, "warm_start")
     if (array.dtype.kind not in "iu" and array.size) or array.ndim != 2 or len(array) != n_queries:
         raise NegmineValueError(
-            f"`warm_start` must hold rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
+            f"`warm_start` must hold document rows, of shape ({n_queries}, any); got {array.dtype.name} {array.shape}."
         )
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def _count_queries(queries: object) -> int:
-    """Count queries: rows of embeddings, or list numbers of a source without embeddings."""
+    """Return the number of queries: rows of embeddings, or list numbers for a source without embeddings."""
     if isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu":
         return len(queries)
     return as_rows(queries, "queries").shape[0]
@@ -194,17 +277,17 @@ def _count_queries(queries: object) -> int:
 
 def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int, *, outside: bool = False) -> None:
     if len(lists) != n_queries:
-        raise NegmineValueError(f"`{argument}` must have length {n_queries}, a list per query; got {len(lists)}.")
+        raise NegmineValueError(f"`{argument}` must have length {n_queries}, one list per query; got {len(lists)}.")
     if len(lists.items) and lists.items.max() >= n_documents:
         raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {lists.items.max()}.")
     if not outside and (lists.items < 0).any():
-        raise NegmineValueError(f"`{argument}` must hold rows of documents; got {lists.items.min()}.")
+        raise NegmineValueError(f"`{argument}` must hold document rows, at least 0; got {lists.items.min()}.")
 
 
 def _self_rows(
     source: CandidateSource, queries: object, n: int, query_ids: npt.ArrayLike | None, offset: int
 ) -> npt.NDArray[np.int64]:
-    """Return the document row of every query itself, -1 where there is none."""
+    """Return, per query, the row of the document that is the query itself, or -1 if there is none."""
     if query_ids is not None:
         return _rows_of_labels(source.document_ids, query_ids, n)
     corpus = getattr(source, "corpus", None)
@@ -215,32 +298,32 @@ def _self_rows(
     ):
         return np.arange(offset, offset + n, dtype=np.int64)
     raise NegmineValueError(
-        "`exclude_self` must have `query_ids` and labels of the documents, or queries that are rows of the corpus "
-        f"from row `query_offset` on; got separate queries with query_offset={offset}."
+        "`exclude_self` must have `query_ids` and labels of the documents, or queries that are a slice of the corpus "
+        f"starting at row `query_offset`; got separate queries with query_offset={offset}."
     )
 
 
 def _rows_of_labels(document_ids: Ids | None, query_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     if document_ids is None:
-        raise NegmineValueError("`exclude_self` with `query_ids` must have labels of the documents too; got none.")
+        raise NegmineValueError("`exclude_self` with `query_ids` must also have labels of the documents; got none.")
     labels = as_labels(query_ids, "query_ids")
     if labels.shape != (n,):
         raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")
     if len(labels) and len(document_ids) and labels.dtype.kind != document_ids.dtype.kind:
         raise NegmineValueError(
-            f"`query_ids` must be of the type of the documents' labels, {describe_kind(document_ids)}; "
+            f"`query_ids` must have the same type as the labels of the documents, {describe_kind(document_ids)}; "
             f"got {describe_kind(labels)}."
         )
     return find_labels(labels, document_ids)
 
 
 def _is_slice(corpus: Rows, queries: Rows, offset: int) -> bool:
-    """Whether the queries are rows ``offset`` and on of the corpus, in the same memory."""
+    """Return whether the queries are the rows of the corpus that start at ``offset``, in the same memory."""
     a, b = corpus.array, queries.array
     if corpus.kind != queries.kind or a.shape[1] != b.shape[1] or offset + len(b) > len(a):
         return False
     start = a.__array_interface__["data"][0] + offset * a.strides[0]
-    # The first stride of a single row has no meaning, and neither has the second one of a single column. Elements that
-    # are read byte by byte, as the rows of a packed record may be, have a stride of their own after these.
+    # The first stride of a single row and the second stride of a single column have no meaning. Arrays that are read
+    # byte by byte, such as rows of a packed record, have one more stride after these two.
     same = (len(b) == 1 or a.strides[0] == b.strides[0]) and (a.shape[1] == 1 or a.strides[1] == b.strides[1])
     return bool(len(b) == 0 or (b.__array_interface__["data"][0] == start and same))

@@ -1,8 +1,8 @@
-"""What every margin would do, from one scan without caps.
+"""Margin sweep: the effect of every margin, computed from one scan without caps.
 
-A margin is a trade: it takes out false negatives and hard ones alike. Mining once per margin would show that too, at
-the price of a scan each. The figures inform a choice and decide no negative; a row whose list was too short to tell is
-counted as such, not guessed.
+A margin is a trade-off: it removes false negatives, and hard negatives with them. Mining once per margin would show
+the same effect, but each margin would cost one scan. The figures help to choose a margin; they select no negatives. If
+the list of a row was too short to decide whether the row is short, the row is counted as censored, not guessed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,31 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
 from negmine.search.request import PoolRequest
 
-__all__ = ["MarginKind", "Recommendation", "Sweep", "judge_margins", "read_hidden", "read_margins"]
+__all__ = ["MarginKind", "Recommendation", "Sweep", "evaluate_margins", "read_hidden", "read_margins"]
 
 MarginKind = Literal["relative", "absolute"]
 
 #: Quantiles of hardness that a sweep reports.
 QUANTILES = (0.1, 0.5, 0.9)
 
-#: A margin that leaves more rows short than this is not recommended.
+#: A margin is not recommended if it leaves a larger share of rows short than this.
 SHORT_ROWS = 0.05
 
-#: Without known false negatives, the share of the top candidates that a margin should reject at least.
+#: Without known false negatives: the minimum share of the top candidates that a recommended margin rejects.
 REJECTED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A margin, and why."""
+    """A recommended margin and the reason for it.
+
+    Attributes
+    ----------
+    margin : float
+        The margin.
+    reason : str
+        Why it is recommended.
+    """
 
     margin: float
     reason: str
@@ -44,25 +52,27 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sweep:
-    """Figures per margin, rising margins; all are over result rows that have a reference.
+    """Figures per margin, over all result rows that have a reference score.
 
     Attributes
     ----------
-    kind : "relative" or "absolute"
+    kind : {"relative", "absolute"}
+        Kind of the margins.
     margins : float64 (m,)
+        The margins, in ascending order.
     rejected : float64 (m,)
-        Mean share of a row's ``depth`` best candidates above the cap.
+        Share of a row's ``depth`` best candidates that score above the cap, averaged over rows.
     hardness : float64 (m,)
-        Mean score of the negatives that "top" would choose.
+        Mean score of the negatives that the policy "top" would select.
     hardness_quantiles : float64 (m, 3)
-        Their 10 %, 50 % and 90 % quantiles.
+        The 10 %, 50 % and 90 % quantiles of these scores.
     short_rows : float64 (m,)
-        Share of rows with fewer than ``num_negatives``, censored ones not counted.
+        Share of rows with fewer than ``num_negatives`` negatives; censored rows are not counted.
     censored_rows : float64 (m,)
-        Share of rows whose list is full at ``depth`` while fewer than ``range_max`` of it survive: they might not be
-        short in a deeper scan.
+        Share of rows whose list is full at ``depth``, but of which fewer than ``range_max`` candidates survive. A
+        deeper scan might find enough negatives for these rows.
     false_negatives : float64 (m,) or None
-        Share of the chosen that are hidden positives, where those were given.
+        Share of the selected negatives that are hidden positives; None if no hidden positives were given.
 
     Examples
     --------
@@ -101,24 +111,30 @@ class Sweep:
         return "\n".join(lines)
 
     def recommend(self) -> Recommendation:
-        """Name a margin, and why: few rows short, and then as clean as the figures can tell.
+        """Recommend a margin that leaves few rows short and few false negatives.
 
-        With hidden positives: the smallest margin within a tenth of the best false-negative share. Without: the
-        smallest margin that rejects 5 % of the top candidates.
+        Only margins that leave at most 5 % of the rows short are considered. With hidden positives, the recommended
+        margin is the smallest one within a tenth of the best false-negative share; without them, it is the smallest
+        one that rejects 5 % of the top candidates.
+
+        Returns
+        -------
+        Recommendation
+            The margin, and why it is recommended.
 
         Raises
         ------
         NegmineValueError
-            There is nothing to go by: no row has a reference.
+            No row has a reference score.
         """
         if np.isnan(self.rejected).all():
-            raise NegmineValueError("`recommend` must have rows with a reference to go by; got a sweep without any.")
+            raise NegmineValueError("`recommend` must have rows with a reference score; got a sweep without any.")
         allowed = np.flatnonzero(self.short_rows <= SHORT_ROWS)
         if len(allowed) == 0:
             best = int(np.argmin(self.short_rows))
             return Recommendation(
                 float(self.margins[best]),
-                f"every margin leaves more than {SHORT_ROWS:.0%} of rows short; this one the fewest, "
+                f"every margin leaves more than {SHORT_ROWS:.0%} of rows short; this one leaves the fewest, "
                 f"{self.short_rows[best]:.1%}",
             )
         if self.false_negatives is not None and not np.isnan(self.false_negatives[allowed]).all():
@@ -127,7 +143,7 @@ class Sweep:
             return Recommendation(
                 float(self.margins[place]),
                 "the smallest margin within a tenth of the best false-negative share, "
-                f"{self.false_negatives[place]:.1%}{self._beside(place)}",
+                f"{self.false_negatives[place]:.1%}{self._figures_of(place)}",
             )
         strict = allowed[self.rejected[allowed] >= REJECTED]
         place = int(strict[0] if len(strict) else allowed[-1])
@@ -136,10 +152,10 @@ class Sweep:
             if len(strict)
             else "the largest margin that leaves few rows short: none rejects many candidates"
         )
-        return Recommendation(float(self.margins[place]), why + self._beside(place))
+        return Recommendation(float(self.margins[place]), why + self._figures_of(place))
 
-    def _beside(self, place: int) -> str:
-        """What else the figures of a margin say."""
+    def _figures_of(self, place: int) -> str:
+        """Return the other figures of a margin as text."""
         unknown = f", {self.censored_rows[place]:.1%} unknown at this depth" if self.censored_rows[place] else ""
         return (
             f"; {self.rejected[place]:.1%} rejected, hardness {self.hardness[place]:.3f}, "
@@ -147,7 +163,7 @@ class Sweep:
         )
 
 
-def judge_margins(
+def evaluate_margins(
     pool: CandidatePool,
     request: PoolRequest,
     num_negatives: int,
@@ -155,22 +171,26 @@ def judge_margins(
     kind: MarginKind,
     hidden: Positives | None,
 ) -> Sweep:
-    """Report what every margin would do to a pool that was made without caps.
+    """Compute the effect of every margin on a pool that was mined without caps.
 
     Parameters
     ----------
     pool : CandidatePool
-        Of ranks [0, depth), without margins and highest score.
+        Pool of the ranks [0, depth), mined without margins and without a highest score.
     request : PoolRequest
-        The miner's own: its caps and ranks, of which the margins replace one.
+        The miner's request with its caps and ranks; each margin replaces the margin of the same kind in it.
     num_negatives : int
         Negatives per result row.
     margins : float64 (m,)
-        In ascending order.
+        Margins in ascending order.
     kind : {"relative", "absolute"}
-        Which margin they replace.
+        Which margin of the request is replaced.
     hidden : Positives or None
-        Documents whose share among the chosen is reported.
+        Documents whose share among the selected negatives is reported.
+
+    Returns
+    -------
+    Sweep
     """
     figures = [_figures(pool, _caps(request, pool, kind, margin), request, num_negatives, hidden) for margin in margins]
     columns = {name: np.array([row[name] for row in figures]) for name in figures[0]}
@@ -179,7 +199,20 @@ def judge_margins(
 
 
 def read_margins(margins: Iterable[float], kind: MarginKind) -> npt.NDArray[np.float64]:
-    """Validate margins and put them in ascending order."""
+    """Validate margins and sort them.
+
+    Parameters
+    ----------
+    margins : iterable of float
+        At least one margin.
+    kind : {"relative", "absolute"}
+        Kind of the margins; relative margins must be at least 0.
+
+    Returns
+    -------
+    float64 (m,)
+        The margins in ascending order.
+    """
     check_choice(kind, "kind", ("relative", "absolute"))
     if isinstance(margins, str | bytes) or not isinstance(margins, Iterable) or getattr(margins, "ndim", 1) != 1:
         raise NegmineTypeError(f"`margins` must be a list of numbers; got {margins!r}.")
@@ -191,7 +224,21 @@ def read_margins(margins: Iterable[float], kind: MarginKind) -> npt.NDArray[np.f
 
 
 def read_hidden(hidden: Positives | Iterable[Iterable[int]], n_queries: int, n_documents: int) -> Positives:
-    """Validate hidden positives before the scan."""
+    """Validate hidden positives before the scan.
+
+    Parameters
+    ----------
+    hidden : Positives or one list of document rows per query
+        The hidden positives.
+    n_queries : int
+        Number of queries.
+    n_documents : int
+        Number of documents.
+
+    Returns
+    -------
+    Positives
+    """
     lists = Positives.read(hidden, "hidden")
     if len(lists) != n_queries:
         raise NegmineValueError(f"`hidden` must have length {n_queries}; got {len(lists)}.")
@@ -201,7 +248,7 @@ def read_hidden(hidden: Positives | Iterable[Iterable[int]], n_queries: int, n_d
 
 
 def _caps(request: PoolRequest, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
-    """Return every row's cap: that of the request, with ``margin`` instead of its margin of that kind."""
+    """Return the cap of every row, computed with ``margin`` in place of the request's margin of the same kind."""
     reference = pool.reference_scores
     absolute = margin if kind == "absolute" else request.absolute_margin
     relative = margin if kind == "relative" else request.relative_margin
@@ -216,13 +263,14 @@ def _caps(request: PoolRequest, pool: CandidatePool, kind: MarginKind, margin: f
 def _figures(
     pool: CandidatePool, caps: npt.NDArray[np.float64], request: PoolRequest, n: int, hidden: Positives | None
 ) -> dict[str, Any]:
-    """Return the figures of one margin, which gives every row its cap."""
+    """Return the figures of one margin, given the cap of every row."""
     range_min, range_max = request.range_min, request.range_max
     known = ~np.isnan(pool.reference_scores)
     scores, rows, counts = pool.scores[known], pool.indices[known], pool.counts[known]
     above = (scores > caps[known, None]).sum(axis=1)
     survivors = counts - above
-    # Scores fall, so survivors are a row's last `survivors` documents, and the chosen a run of those.
+    # Scores descend, so the survivors are the last `survivors` documents of a row, and the selected negatives are
+    # consecutive among them.
     first = above + range_min
     place = first[:, None] + np.arange(min(n, range_max - range_min))
     chosen = place < counts[:, None]

@@ -1,7 +1,7 @@
-"""One mining task: what is mined, for whom and how, validated before anything is read or written.
+"""Mining task: all arguments of a mining call, validated before any data is read or written.
 
-`negmine.mine`, `negmine.mine_to`, the command line and `negmine.torch.refresh` all build a `MiningTask`, so that a rule
-is checked in one place and a mistake does not turn up in the middle of a job.
+`negmine.mine`, `negmine.mine_to`, the command line and `negmine.torch.refresh` all build a `MiningTask`, so that each
+rule is checked in one place and an invalid argument raises an error before a job starts, not in the middle of it.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ __all__ = ["MiningTask", "mine", "read_miner"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MiningTask:
-    """What is mined, validated; :meth:`read` makes it.
+    """The validated arguments of a mining call; use :meth:`read` to create one.
 
     Attributes
     ----------
-    queries : array (n_queries, width), or what a source without embeddings takes
-        As the caller gave it.
+    queries : array (n_queries, width), int64 (n_queries,) or None
+        Queries as the caller passed them; a source without embeddings takes list numbers or None.
     corpus : array (n_documents, width) or CandidateSource
-        As the caller gave it.
+        Corpus as the caller passed it.
     rules : CandidateRules
-        Which documents are candidates of each query.
+        Rules that decide which documents are candidates of each query.
     miner : HardNegativeMiner
-        Which candidates become negatives.
+        Options that decide which candidates become negatives.
     metric : {"cosine", "ip", "l2"}
-        What scores measure.
+        Similarity measure of the scores.
     document_ids, query_ids : int64 or str, or None
         Labels of the documents and the queries.
     exclude_self : bool
-        Whether a query is no candidate of itself.
+        Whether the document that is the query itself is excluded.
     warm_start : CandidatePool, HardNegatives, int64 (n_queries, any) or None
-        Where the scan starts from.
+        Earlier result from which the scan takes its initial thresholds.
     query_offset : int
-        Row of the first query in the whole set.
+        Row of the first query in the whole data set.
     epoch : int
         Epoch of the draws.
     """
@@ -90,16 +90,38 @@ class MiningTask:
         query_offset: int = 0,
         epoch: int = 0,
     ) -> MiningTask:
-        """Validate all that can be validated without reading embeddings.
+        """Validate everything that can be validated without reading embeddings.
 
         Parameters
         ----------
-        queries, corpus, positives
-            As for :func:`negmine.mine`.
+        queries : array (n_queries, width), int64 (n_queries,) or None
+            Embeddings of the queries; list numbers or None for a source without embeddings.
+        corpus : array (n_documents, width) or CandidateSource
+            Embeddings of the documents, or a source of candidates.
+        positives : Positives, one list of document rows per query, or int64 (n_queries,)
+            Known relevant documents.
         miner : HardNegativeMiner
-            Which candidates become negatives.
-        metric, document_ids, query_ids, exclude, exclude_self, groups, eligible, warm_start, query_offset, epoch
-            As for :func:`negmine.mine`.
+            Options that decide which candidates become negatives.
+        metric : {"cosine", "ip", "l2"}, default "cosine"
+            Similarity measure of the scores; a candidate source brings its own.
+        document_ids : int64 or str (n_documents,), optional
+            Unique labels of the documents; a candidate source brings its own.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of the queries.
+        exclude : Positives or one list of document rows per query, optional
+            Further documents that are not candidates.
+        exclude_self : bool, default False
+            Whether the document that is the query itself is excluded.
+        groups : int64 (n_documents,), optional
+            Group of each document, or -1; a document that shares a group with a positive is not a candidate.
+        eligible : Eligibility, optional
+            One key per document and one range per query.
+        warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
+            Earlier result from which the scan takes its initial thresholds.
+        query_offset : int, default 0
+            Row of the first query in the whole data set.
+        epoch : int, default 0
+            Epoch of the draws, in [0, 2**64).
 
         Returns
         -------
@@ -108,13 +130,15 @@ class MiningTask:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument that breaks its rule; the message names it.
+            An argument is invalid; the message names it.
         """
         miner.check_window()
         if isinstance(corpus, CandidateSource):
             if document_ids is not None or metric != "cosine":
                 name, got = ("metric", metric) if document_ids is None else ("document_ids", "labels")
-                raise NegmineTypeError(f"`{name}` must not come with a corpus that is a source already; got {got!r}.")
+                raise NegmineTypeError(
+                    f"`{name}` must not be given with a corpus that is a CandidateSource; got {got!r}."
+                )
             source: CandidateSource = corpus
             metric = getattr(corpus, "metric", "cosine")
         else:
@@ -164,14 +188,23 @@ class MiningTask:
         Parameters
         ----------
         num_threads, memory_limit : int, optional
-            As for :class:`negmine.ExactIndex`.
+            Options of :class:`negmine.ExactIndex`.
         progress : callable, optional
             Called as ``progress(done, total)`` while an index is built.
+
+        Returns
+        -------
+        CandidateSource
+
+        Raises
+        ------
+        NegmineTypeError
+            ``memory_limit`` is given, but the corpus is a source.
         """
         if isinstance(self.corpus, CandidateSource):
             if memory_limit is not None:
                 raise NegmineTypeError(
-                    f"`memory_limit` must not come with a corpus that is a source already; got {memory_limit}."
+                    f"`memory_limit` must not be given with a corpus that is a CandidateSource; got {memory_limit}."
                 )
             return self.corpus
         return ExactIndex(
@@ -192,16 +225,18 @@ class MiningTask:
         num_threads: int | None = None,
         progress: Progress | None = None,
     ) -> HardNegatives:
-        """Mine the negatives of some queries.
+        """Mine the negatives of a range of queries.
 
         Parameters
         ----------
         source : CandidateSource
-            What :meth:`source` returned.
-        begin, end : int, optional
-            Queries ``begin`` to ``end``. Default: all.
+            Result of :meth:`source`.
+        begin : int, default 0
+            First query.
+        end : int, optional
+            End of the range, exclusive. Default: the number of queries.
         num_threads : int, optional
-            Default: the source's.
+            Number of threads. Default: that of the source.
         progress : callable, optional
             Called as ``progress(done, total)``.
 
@@ -225,7 +260,7 @@ class MiningTask:
 
 
 class _Described:
-    """The shape and the labels of a corpus that has no index yet, which is all that rules are validated against."""
+    """Shape and labels of a corpus that has no index yet; validating the rules needs nothing else."""
 
     def __init__(self, corpus: object, document_ids: npt.ArrayLike | None) -> None:
         self.corpus = corpus
@@ -242,11 +277,23 @@ class _Described:
 
 
 def read_miner(miner: HardNegativeMiner | None, options: Mapping[str, Any]) -> HardNegativeMiner:
-    """Return the miner, or the one of these options; not both may be given."""
+    """Return the given miner, or a miner with the given options.
+
+    Parameters
+    ----------
+    miner : HardNegativeMiner or None
+        The miner; requires that there are no options.
+    options : mapping of str to Any
+        Options of :class:`HardNegativeMiner`.
+
+    Returns
+    -------
+    HardNegativeMiner
+    """
     if miner is None:
         return HardNegativeMiner(**options)
     if options:
-        raise NegmineTypeError(f"`miner` must be None where options are given; got a miner and {', '.join(options)}.")
+        raise NegmineTypeError(f"`miner` must be None if options are given; got a miner and {', '.join(options)}.")
     if not isinstance(miner, HardNegativeMiner):
         raise NegmineTypeError(f"`miner` must be a HardNegativeMiner; got {type(miner).__name__}.")
     return miner
@@ -275,22 +322,22 @@ def mine(
     corpus : array (n_documents, width) or CandidateSource
         Embeddings of the documents, or a source of candidates, such as an :class:`ExactIndex`.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
-        Known relevant documents; one row number per query where each has one.
+        Known relevant documents; one row number per query if every query has exactly one.
     metric : {"cosine", "ip", "l2"}, default "cosine"
-        What scores measure; higher is closer.
+        Similarity measure of the scores; a higher score means closer.
     document_ids : int64 or str (n_documents,), optional
-        Unique labels of the documents, which the result carries as ``.ids``.
+        Unique labels of the documents; the result has the labels of the negatives in ``.ids``.
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     memory_limit : int, optional
         Bytes of working memory in addition to the caller's arrays, as for :class:`ExactIndex`. Default: no limit.
     num_threads : int, optional
-        Default: every core that this process may use; 1 inside a DataLoader worker.
+        Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms: first while the corpus is indexed, then while it is
         mined, each with a total of its own.
-    **options
-        ``num_negatives`` (default 5) and any other option of :class:`HardNegativeMiner`, or of
+    **options : Any
+        Any option of :class:`HardNegativeMiner`, such as ``num_negatives`` (default 5), or of
         :meth:`HardNegativeMiner.candidates`.
 
     Returns
@@ -300,7 +347,7 @@ def mine(
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An argument that breaks its rule or does not exist; the message names it, the rule and the value.
+        An argument is invalid or unknown; the message names the argument, the rule and the value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Search: the exact index, results and their verification, and the protocols of searchers and candidate sources."""
+"""Nearest-neighbor search: the exact index, results and their verification, and the protocols of other sources."""
 
 from __future__ import annotations
 

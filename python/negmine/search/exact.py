@@ -1,8 +1,9 @@
-"""Exact nearest neighbors under the canonical score.
+"""Exact nearest-neighbor search under the canonical score.
 
-The index holds int8 codes and bounds; the rows themselves stay the caller's, so that a corpus may be larger than
-memory and is never copied. The price is that they must not change: what is scored again is held against its bound, and
-a change is an error. What is not protected: a change so small that it stays within the bound.
+The index stores int8 codes and error bounds, and refers to the caller's array for the embeddings themselves, so that a
+corpus may be larger than memory and is never copied. Therefore the array must not change. Each score that is computed
+again is compared with its bound, and a score outside the bound raises an error. A change so small that all scores stay
+within their bounds is not detected.
 """
 
 from __future__ import annotations
@@ -26,37 +27,37 @@ from negmine.search.results import METRICS, MemoryPlan, Metric, TopK, take_label
 
 __all__ = ["ExactIndex", "score_pairs"]
 
-#: Documents packed at once, where tests want another number than the core's. Answers never depend on it.
+#: Number of documents packed at once; None for the core's own choice. Tests set it. Results never depend on it.
 TILE_ROWS: int | None = None
 
-#: Share of the VNNI peak that a whole call usually reaches, rescoring and selection included.
+#: Share of the VNNI peak that a whole call usually reaches, including rescoring and selection.
 USUAL_SHARE = 0.7
 
 Label = TypeVar("Label", bound=np.generic)
 
 
 class ExactIndex:
-    """An exact index over embeddings that the caller keeps.
+    """Exact index over embeddings that stay in the caller's array.
 
     Parameters
     ----------
     corpus : array (n_documents, width)
-        float32, float16, bfloat16, float64 (rounded to float32 once), int8 or uint8; NumPy (memory-mapped ones
-        included), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a reference and reads the
-        rows again whenever it scores them, so they must not change: where documents are kept packed, a change of a row
-        that is scored is noticed and refused.
-    metric
-        "cosine" (default, in [-1, 1]), "ip" or "l2"; higher scores are closer under each.
+        Embeddings of the documents: float32, float16, bfloat16, float64 (rounded to float32 once), int8 or uint8; NumPy
+        arrays (including memory maps), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a
+        reference and reads the rows again whenever it scores them, so the array must not change. Where documents are
+        kept packed, a change of a row that is scored is detected and raises an error.
+    metric : {"cosine", "ip", "l2"}, default "cosine"
+        Similarity measure of the scores; a higher score means closer. Cosines lie in [-1, 1].
     ids : int64 or str (n_documents,), optional
-        Unique labels, which results carry as ``.ids``.
-    num_threads
-        Threads of every call on this index unless the call says otherwise. Default: every core this process may use,
-        1 inside a DataLoader worker. Answers never depend on it.
-    memory_limit
-        Bytes of working memory beside the caller's arrays. The index keeps about 0.3 of the corpus's float32 bytes,
-        and as much again once calls are large enough for most coordinates of most documents to be left unread;
-        where the limit cannot hold that and a call's own work, the corpus is streamed tile by tile in the call.
-        What can be done within a limit can be done within every higher one. Answers never depend on it. Default: no
+        Unique labels of the documents; results have them in ``.ids``.
+    num_threads : int, optional
+        Number of threads of every call on this index, unless the call has its own. Default: all cores available to
+        this process; 1 inside a DataLoader worker. Results never depend on it.
+    memory_limit : int, optional
+        Bytes of working memory in addition to the caller's arrays. The index keeps about 0.3 times the corpus's
+        float32 bytes. Once calls are so large that most coordinates of most documents can be left unread, it keeps as
+        much again. If the limit has no room for that and for a call's own work, the call streams the corpus tile by
+        tile. What works within a limit works within every higher one. Results never depend on the limit. Default: no
         limit.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms while the index is built.
@@ -64,9 +65,10 @@ class ExactIndex:
     Raises
     ------
     NegmineValueError
-        NaN or infinity (the row is named), a width of 0 or above 65,536, labels that repeat.
+        An embedding holds NaN or infinity (the message names the row), the width is 0 or above 65,536, or labels are
+        not unique.
     NegmineTypeError
-        A type or dtype that is not accepted.
+        A type or dtype is not accepted.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class ExactIndex:
     [[0, 1]]
     """
 
-    #: The answers are exact.
+    #: Whether results are exact.
     exact = True
 
     @refuse_unknown_options("ExactIndex")
@@ -112,12 +114,12 @@ class ExactIndex:
 
     @property
     def width(self) -> int:
-        """Width of the rows."""
+        """Number of coordinates of an embedding."""
         return self._rows.shape[1]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the index keeps beside the caller's rows; 0 where it streams them."""
+        """Bytes that the index keeps in addition to the caller's array; 0 if it streams the corpus."""
         return self._native.nbytes
 
     @property
@@ -127,7 +129,7 @@ class ExactIndex:
 
     @property
     def corpus(self) -> object:
-        """What the caller handed over."""
+        """The corpus as the caller passed it."""
         return self._corpus
 
     def __repr__(self) -> str:
@@ -140,23 +142,23 @@ class ExactIndex:
         if place is not None:
             return _from_memmap, (place, self.metric, self.document_ids, self._num_threads, self.memory_limit)
         raise NegmineTypeError(
-            f"`corpus` must come from a file for its index to be pickled; got {type(self._corpus).__name__} in memory, "
-            "which would be copied into every worker. Use numpy.memmap, or build the index where it is used; pools and "
-            "negatives have `save` and `load`."
+            "`corpus` must be a memory map of a file for its index to be pickled; got "
+            f"{type(self._corpus).__name__} in memory, which would be copied into every worker. Use numpy.memmap, or "
+            "build the index where it is used; pools and negatives have `save` and `load`."
         )
 
     @refuse_unknown_options("plan")
     def plan(self, n_queries: int, k: int, *, num_threads: int | None = None) -> MemoryPlan:
-        """What a search or a mining call of that size takes, before anything runs.
+        """Predict the memory and time of a search or a mining call, without running it.
 
         Parameters
         ----------
         n_queries : int
-            Result rows, one per query.
+            Number of queries, or of result rows.
         k : int
             Documents per query; for mining, ``range_max``.
         num_threads : int, optional
-            As for the call. Default: the index's.
+            Number of threads of the call. Default: that of the index.
 
         Returns
         -------
@@ -165,7 +167,7 @@ class ExactIndex:
         Raises
         ------
         MemoryLimitError
-            The work cannot be done within ``memory_limit``; the message says what it needs.
+            The call cannot be done within ``memory_limit``; the message says how many bytes it needs.
         """
         n_queries, k = check_integer(n_queries, "n_queries", least=0), check_integer(k, "k", least=0)
         threads = self.threads(num_threads)
@@ -199,19 +201,19 @@ class ExactIndex:
         Parameters
         ----------
         queries : array (n_queries, width)
-            Types as for ``corpus``.
+            Embeddings of the queries, of the same types as ``corpus``.
         k : int
-            Documents per query, at least 0; fewer come back only where fewer exist.
+            Documents per query, at least 0; fewer are returned only if fewer exist.
         exclude : Positives or one list of rows per query, optional
-            Document rows per query that are never an answer.
+            Document rows per query that are never returned.
         max_score : float, optional
-            No document that scores above this; equal is kept. Default: no cap.
+            Documents that score above this are not returned; an equal score is. Default: no cap.
         eligible : Eligibility, optional
-            Keys and ranges: documents outside a query's range are no answer.
+            Keys and ranges; documents outside the range of a query are not returned.
         dtype : {"float32", "float64"}, default "float32"
-            Type of the scores; "float64" keeps the canonical ones, for merges of several indexes.
+            Type of the scores. "float64" returns canonical scores, to merge results of several indexes.
         num_threads : int, optional
-            Default: the index's.
+            Number of threads. Default: that of the index.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
 
@@ -222,13 +224,14 @@ class ExactIndex:
         Raises
         ------
         NegmineValueError
-            NaN or infinity (the row is named), another width than the corpus's, rows out of range.
+            An embedding holds NaN or infinity (the message names the row), the width differs from that of the corpus, or
+            a row is out of range.
         MemoryLimitError
-            The answer does not fit memory, or the work does not fit ``memory_limit``.
+            The result does not fit in memory, or the work does not fit in ``memory_limit``.
         NegmineTypeError
-            A type or dtype that is not accepted.
+            A type or dtype is not accepted.
         CorpusChangedError
-            The corpus is not what it was when the index was built.
+            The corpus has changed since the index was built.
         """
         query_array = as_rows(queries, "queries")
         k = check_integer(k, "k", least=0)
@@ -257,11 +260,11 @@ class ExactIndex:
         Parameters
         ----------
         queries : array (n_queries, width)
-            Types as for ``corpus``.
+            Embeddings of the queries, of the same types as ``corpus``.
         request : PoolRequest
             Rules, caps and ranks.
         num_threads : int, optional
-            Default: the index's.
+            Number of threads. Default: that of the index.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
 
@@ -272,9 +275,9 @@ class ExactIndex:
         Raises
         ------
         NegmineValueError
-            NaN or infinity (the row is named), or arrays that do not fit each other.
+            An embedding holds NaN or infinity (the message names the row), or arrays do not fit each other.
         CorpusChangedError
-            The corpus is not what it was when the index was built.
+            The corpus has changed since the index was built.
         """
         with memory_errors("range_max"):
             arrays = self._native.candidates(
@@ -286,36 +289,59 @@ class ExactIndex:
     def score_pairs(
         self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
-        """Return canonical scores of (query, document) pairs.
+        """Return the canonical scores of (query, document) pairs.
 
         Parameters
         ----------
         queries : array (n_queries, width)
-            Types as for ``corpus``.
+            Embeddings of the queries, of the same types as ``corpus``.
         query_indices, document_indices : int64 (n,)
             Rows of queries and documents, in any order.
 
         Returns
         -------
         float64 (n,)
+            The scores, in the order of the pairs.
 
         Raises
         ------
         NegmineValueError
-            NaN or infinity in a query, or rows out of range; the message names it.
+            A query holds NaN or infinity, or a row is out of range; the message names it.
         CorpusChangedError
-            A document is not what it was when the index was built.
+            A document has changed since the index was built.
         """
         query_array, threads = as_rows(queries, "queries"), self.threads(None)
         pairs = np.stack([query_indices, document_indices], axis=1)
         return _score(pairs, query_array.shape[0], lambda csr: self._native.score_pairs(query_array, csr, threads))
 
     def threads(self, num_threads: int | None) -> int:
-        """Threads of a call: its own ``num_threads``, else the index's, else the default."""
+        """Return the number of threads of a call.
+
+        Parameters
+        ----------
+        num_threads : int or None
+            The call's own number; None for that of the index, or the default if the index has none.
+
+        Returns
+        -------
+        int
+            At least 1.
+        """
         return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
 
     def label(self, indices: npt.NDArray[np.int64]) -> Ids:
-        """Labels of the documents ``indices``, padded with -1 or ''; ``indices`` themselves without labels."""
+        """Return the labels of documents.
+
+        Parameters
+        ----------
+        indices : int64 array
+            Rows of documents, padded with -1.
+
+        Returns
+        -------
+        int64 or str array of the same shape
+            The labels, padded with -1 or ''; ``indices`` itself if the index has no labels.
+        """
         return take_labels(self.document_ids, indices)
 
 
@@ -335,32 +361,32 @@ def score_pairs(
     num_threads: int | None = None,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Canonical scores of given (query, document) pairs.
+    """Compute the canonical scores of (query, document) pairs.
 
     Parameters
     ----------
     queries : array (n_queries, width)
-        Types as for :class:`ExactIndex`.
+        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
     documents : array (n_documents, width)
-        Likewise.
+        Embeddings of the documents, of the same types.
     pairs : int64 (n_pairs, 2) or Positives
-        Rows of queries and documents, in any order, repeats allowed; the scores come in the same order.
-    metric : "cosine" (default), "ip" or "l2"
-        As for :class:`ExactIndex`.
+        Rows of queries and documents, in any order; pairs may repeat.
+    metric : {"cosine", "ip", "l2"}, default "cosine"
+        Similarity measure of the scores; a higher score means closer.
     num_threads : int, optional
-        Default: every core this process may use.
+        Number of threads. Default: all cores available to this process.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms.
 
     Returns
     -------
     float64 (n_pairs,)
-        Cosines lie in [-1, 1], also where rounding would carry them beyond.
+        The scores, in the order of the pairs. Cosines are clamped to [-1, 1].
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An argument that breaks its rule, a row out of range; the message names it.
+        An argument is invalid or a row is out of range; the message names the argument.
 
     Examples
     --------
@@ -407,6 +433,6 @@ def _score(
 def _from_memmap(
     place: memmap.Layout, metric: Metric, ids: Ids | None, num_threads: int | None, memory_limit: int | None
 ) -> ExactIndex:
-    """Map the file again and build the index."""
+    """Map the file of a pickled index again and rebuild the index."""
     corpus = memmap.map_again(*place)
     return ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads, memory_limit=memory_limit)

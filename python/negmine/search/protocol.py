@@ -1,7 +1,7 @@
-"""What the miner and other users of a search ask of it, as protocols.
+"""Protocols of a search: what the miner and other users require of an index.
 
-A `Searcher` finds the top documents of queries; a `CandidateSource` gives the miner its candidate pools. `ExactIndex`
-is both. :func:`negmine.testing.check_candidate_source` holds any class to the second.
+A `Searcher` finds the top documents of queries. A `CandidateSource` provides candidate pools to the miner. `ExactIndex`
+implements both. :func:`negmine.testing.check_candidate_source` checks whether a class is a valid candidate source.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = ["CandidateSource", "Searcher"]
 
 @runtime_checkable
 class Searcher(Protocol):
-    """Finds the top documents of queries.
+    """Protocol of an index that finds the top documents of queries.
 
     Attributes
     ----------
     metric : {"cosine", "ip", "l2"}
-        What the scores are; higher is closer under each.
+        Similarity measure of the scores; a higher score means closer.
     document_ids : int64 or str (n_documents,) or None
         Labels of the documents.
     exact : bool
-        Whether the answer is exact; an approximate searcher reports its measured recall elsewhere.
+        Whether results are exact. The protocol has no field for the recall of an approximate searcher.
     """
 
     metric: Metric
@@ -55,15 +55,39 @@ class Searcher(Protocol):
         num_threads: int | None = None,
         progress: Progress | None = None,
     ) -> TopK:
-        """Find the top ``k`` documents of every query; with ``dtype="float64"``, scores are canonical, for merges."""
+        """Find the top ``k`` documents of every query.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width)
+            Embeddings of the queries.
+        k : int
+            Documents per query.
+        exclude : Positives or one list of rows per query, optional
+            Document rows per query that are never returned.
+        max_score : float, optional
+            Documents that score above this are not returned; an equal score is.
+        eligible : Eligibility, optional
+            Keys and ranges; documents outside the range of a query are not returned.
+        dtype : {"float32", "float64"}, default "float32"
+            Type of the scores. "float64" returns canonical scores, to merge results of several indexes.
+        num_threads : int, optional
+            Number of threads. Default: that of the searcher.
+        progress : callable, optional
+            Called as ``progress(done, total)``.
+
+        Returns
+        -------
+        TopK
+        """
 
 
 @runtime_checkable
 class CandidateSource(Protocol):
-    """Gives candidate pools to the miner, and scores of pairs.
+    """Protocol of a source of candidate pools and of scores of pairs, which the miner needs.
 
-    A source may have no embeddings, such as lists of another system: ``queries`` is then None, which means all of its
-    lists in order, or an int64 array of list numbers.
+    A source may have no embeddings, for example if it holds the result lists of another system. ``queries`` is then
+    None, which means all of its lists in order, or an int64 array of list numbers.
 
     Attributes
     ----------
@@ -81,11 +105,39 @@ class CandidateSource(Protocol):
     ) -> PoolArrays:
         """Return, per result row, the candidates that pass the request's rules and caps, in rank order.
 
-        Rank order is score descending, then document row ascending. ``request.range_min`` and ``range_max`` cut the
-        ranks; rows are padded with -1 and -inf, and ``counts`` says how many documents a row has.
+        Rank order is score descending, then document row ascending. Only ranks ``[range_min, range_max)`` of the
+        request are returned. Rows are padded with -1 and -inf, and ``counts`` holds the number of documents per row.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width), int64 (n_queries,) or None
+            Embeddings of the queries; list numbers or None for a source without embeddings.
+        request : PoolRequest
+            Rules, caps and ranks.
+        num_threads : int, optional
+            Number of threads. Default: that of the source.
+        progress : callable, optional
+            Called as ``progress(done, total)``.
+
+        Returns
+        -------
+        PoolArrays
         """
 
     def score_pairs(
         self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
-        """Return the score of every (query, document) pair: float64 (n,), NaN where the source does not know it."""
+        """Return the score of every (query, document) pair.
+
+        Parameters
+        ----------
+        queries : array (n_queries, width), int64 (n_queries,) or None
+            Queries, as for :meth:`candidates`.
+        query_indices, document_indices : int64 (n,)
+            Rows of queries and documents, in any order.
+
+        Returns
+        -------
+        float64 (n,)
+            The scores, in the order of the pairs; NaN for a pair whose score the source does not have.
+        """

@@ -1,4 +1,4 @@
-"""The request for candidate pools, and the arrays that answer it, as a candidate source takes and returns them."""
+"""Request for candidate pools and the arrays of the response: the interface between miner and candidate source."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["PoolArrays", "PoolRequest", "Rules"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """Which documents are candidates of each query.
+    """Rules that decide which documents are candidates of each query.
 
     Attributes
     ----------
     positives : Csr
-        Rows of known positives per query, ascending; -1 stands for a document outside the corpus.
+        Rows of known positives per query, ascending; -1 denotes a document outside the corpus.
     exclude : Csr or None
-        Further rows that are not candidates, ascending.
+        Rows of further documents per query that are not candidates, ascending.
     self_rows : int64 (n_queries,) or None
-        The document row that is the query itself; -1 where there is none.
+        Row of the document that is the query itself, or -1 if there is none.
     groups : int64 (n_documents,) or None
-        Documents that share a group with a positive are not candidates; -1 is no group.
+        Group of each document, or -1; documents that share a group with a positive are not candidates.
     eligible : Eligibility or None
-        Documents outside a query's range of keys are not candidates.
+        Keys and ranges; documents outside the range of a query are not candidates.
     """
 
     positives: Csr
@@ -50,24 +50,26 @@ class Rules:
 @short_repr
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
-    """What the miner asks of a candidate source.
+    """Request of the miner to a candidate source.
 
     Attributes
     ----------
     rules : Rules
-        Which documents are candidates.
+        Rules that decide which documents are candidates.
     given_scores : float64 (n_positives,) or None
-        Scores of positives, aligned with their CSR; NaN where the source scores the positive itself.
+        Scores of positives, aligned with their CSR; NaN for positives that the source scores itself.
     max_score, absolute_margin, relative_margin : float or None
-        Caps of a score: ``min(max_score, ref - absolute_margin, ref - |ref| * relative_margin)``, equality kept.
+        Options of the cap ``min(max_score, ref - absolute_margin, ref - |ref| * relative_margin)``. A score equal to
+        the cap is kept.
     reference : {"min", "max", "mean", "each"}
-        What margins refer to; "each" makes one result row per (query, positive).
+        The score that margins refer to; "each" produces one result row per (query, positive).
     min_score : float or None
-        Lowest score of a candidate that is kept.
+        Floor: the lowest score of a candidate that is kept.
     range_min, range_max : int
-        Ranks ``[range_min, range_max)`` among what the caps and the floor leave.
+        Ranks ``[range_min, range_max)`` to return, counted among the candidates between floor and cap.
     warm_start : int64 (n_queries, any) or None
-        Documents that may be good, padded with -1: thresholds to start from, never an answer by themselves.
+        Documents that are likely to score high, padded with -1. The scan takes its initial thresholds from them; they
+        do not change the result.
     """
 
     rules: Rules
@@ -85,34 +87,34 @@ class PoolRequest:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolArrays:
-    """What a candidate source answers, one entry per result row.
+    """Response of a candidate source, with one entry per result row.
 
     Attributes
     ----------
     indices : int64 (n_rows, range_max - range_min)
         Row numbers of the documents in rank order, padded with -1.
     scores : float64 (n_rows, range_max - range_min)
-        Their scores, padded with -inf.
+        Scores of the documents, padded with -inf.
     counts : int32 (n_rows,)
-        Documents per result row.
+        Number of documents per result row.
     reasons : uint8 (n_rows,)
-        Why a row is not full: ``negmine.mining.Reason``.
+        Why a row is not full, as a ``negmine.mining.Reason``.
     query_indices : int64 (n_rows,)
-        Query of every result row, counted from the first of the call.
+        Query of every result row, counted from the first query of the call.
     positive_indices : int64 (n_rows,)
         Positive of every result row under ``reference="each"``, else -1.
     reference_scores : float64 (n_rows,)
-        What margins refer to; NaN without positives.
+        Score that margins refer to; NaN without positives.
     cap_scores : float64 (n_rows,)
-        Highest score that was kept; +inf without caps, NaN where a margin has no reference.
+        Highest admitted score; +inf without caps, NaN if a margin has no reference.
     positive_scores : float64 (n_positives,)
         Scores of the positives, aligned with their CSR.
     lines : mapping of str to int64 (n_rows,)
-        Documents that each rule or cap took out: the lines of ``negmine.mining.Report``.
+        Number of documents that each rule or cap rejected: the lines of ``negmine.mining.Report``.
     zero_documents, zero_queries : int
-        Rows of norm zero, counted under "cosine".
+        Documents and queries of norm zero; counted only under "cosine".
     counters : mapping of str to int
-        How much work it was; depends on the schedule and is not part of the answer.
+        Amount of work; depends on the schedule and is not part of the result.
     """
 
     indices: npt.NDArray[np.int64]

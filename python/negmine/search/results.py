@@ -1,4 +1,4 @@
-"""Results of a search: the top documents per query, and the memory that a call takes."""
+"""Results of a search: the top documents per query, and the predicted memory of a call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from negmine._core.arrays import Ids
 
 __all__ = ["METRICS", "MemoryPlan", "Metric", "TopK", "take_labels"]
 
-#: What scores measure; higher is closer under each: "l2" is minus the squared distance.
+#: Similarity measure of the scores; a higher score means closer: "l2" is minus the squared distance.
 Metric = Literal["cosine", "ip", "l2"]
 
 METRICS: tuple[Metric, ...] = ("cosine", "ip", "l2")
@@ -20,18 +20,18 @@ METRICS: tuple[Metric, ...] = ("cosine", "ip", "l2")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TopK:
-    """The best documents of every query.
+    """The top documents of every query.
 
     Attributes
     ----------
     indices : int64 (n_queries, k)
         Row numbers of the documents, best first, ties by lower row, padded with -1.
     ids : int64 or str (n_queries, k)
-        Labels of the documents, padded with -1 or ''; the indices where the index has no labels.
+        Labels of the documents, padded with -1 or ''; equal to ``indices`` if the index has no labels.
     scores : float32 (n_queries, k)
-        Canonical scores rounded to float32, padded with -inf; unrounded as float64 where the search was asked for it.
+        Canonical scores rounded to float32, padded with -inf; not rounded if the search had ``dtype="float64"``.
     counts : int32 (n_queries,)
-        Documents per query.
+        Number of documents per query.
     """
 
     indices: npt.NDArray[np.int64]
@@ -46,21 +46,22 @@ class TopK:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What a call takes.
+    """Predicted memory and time of a call.
 
     Attributes
     ----------
     packed_bytes, query_bytes, answer_bytes : int
-        Bytes of packed documents, of query states and of the answer, held at a time beside the caller's arrays.
+        Bytes of packed documents, of query states and of the result that are held at the same time, in addition to the
+        caller's arrays.
     queries_at_once : int
-        Queries whose states are held at a time.
+        Number of queries whose states are held at the same time.
     passes : int
-        How often the corpus is read and packed; 0 where it is kept packed.
+        Number of times that the corpus is read and packed; 0 if it is kept packed.
     pruned_bytes : int
-        Bytes of rotated documents at most, which are kept as well once calls are large enough for most coordinates of
-        most documents to be left unread; 0 where the memory limit leaves no room for them.
+        Maximum bytes of rotated documents. They are kept as well once calls are so large that most coordinates of most
+        documents can be left unread; 0 if the memory limit has no room for them.
     seconds : float
-        Predicted from this machine's VNNI peak, measured on the spot; queries without near ties.
+        Predicted time for queries without near ties, computed from the measured VNNI peak of this machine.
     """
 
     packed_bytes: int
@@ -73,12 +74,25 @@ class MemoryPlan:
 
     @property
     def total_bytes(self) -> int:
-        """All of it."""
+        """Sum of all bytes."""
         return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
 
 
 def take_labels(ids: Ids | None, indices: npt.NDArray[np.int64]) -> Ids:
-    """Labels of the documents ``indices``; see :meth:`ExactIndex.label`."""
+    """Return the labels of documents; see :meth:`ExactIndex.label`.
+
+    Parameters
+    ----------
+    ids : int64 or str (n_documents,) or None
+        Labels of all documents.
+    indices : int64 array
+        Rows of documents, padded with -1.
+
+    Returns
+    -------
+    int64 or str array of the same shape
+        The labels, padded with -1 or ''; ``indices`` itself if ``ids`` is None.
+    """
     if ids is None:
         return indices
     if ids.dtype.kind == "U":

@@ -1,6 +1,6 @@
-"""Auditing anybody's answer against the canonical definition.
+"""Verification of the search results of any library against the exact result.
 
-It compares rows, not scores: libraries round scores in their own ways, and rows are what training reads.
+The verification compares rows, not scores, because libraries round scores differently and training reads only the rows.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from negmine.search.results import Metric
 
 __all__ = ["Verification", "sample_queries", "verify"]
 
-#: Pairs of documents of two answers that are held together at a time: 16 MiB.
+#: Number of document pairs that are compared at once, one byte each: 16 MiB.
 COMPARED_AT_ONCE = 1 << 24
 
 
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """How an answer compares with the exact one.
+    """Comparison of a search result with the exact result.
 
     Attributes
     ----------
     queries : int64 (n_checked,)
         Queries that were checked.
     equal_share : float
-        Share of them whose rows equal the exact ones in every place.
+        Share of these queries whose rows equal the exact rows in every place.
     recall : float
-        Share of the exact rows that the answer holds, in any place.
+        Share of the exact rows that are in the result, in any place.
     first_difference : tuple of int or None
         (query, place) of the first row that differs.
     missing, spurious : int64 (n, 2)
-        (query, document) pairs of the exact answer that are not in the other, and the other way round.
+        (query, document) pairs that only the exact result has, and that only the verified result has.
     """
 
     queries: npt.NDArray[np.int64]
@@ -62,26 +62,26 @@ def verify(
     seed: int = 0,
     num_threads: int | None = None,
 ) -> Verification:
-    """Compare an answer of any library with the exact one.
+    """Compare a search result of any library with the exact result.
 
     Parameters
     ----------
     queries : array (n_queries, width)
-        Types as for :class:`ExactIndex`.
+        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
     corpus : array (n_documents, width)
-        Likewise.
+        Embeddings of the documents, of the same types.
     indices : int (n_queries, at least k)
-        Row numbers of the documents per query, best first; -1 for none. Places beyond ``k`` are not looked at.
+        Row numbers of the documents per query, best first; -1 for none. Columns beyond ``k`` are ignored.
     k : int
         Documents per query, at least 1.
-    metric : "cosine" (default), "ip" or "l2"
-        What the answer was ranked by.
+    metric : {"cosine", "ip", "l2"}, default "cosine"
+        Similarity measure by which the result was ranked.
     sample : int, optional
-        Check only this many queries, drawn by ``seed``. Default: all.
-    seed : int
-        Seed of the draw, in [0, 2**64). Default: 0.
+        Number of queries to check, drawn at random. Default: all.
+    seed : int, default 0
+        Seed of the draw, in [0, 2**64).
     num_threads : int, optional
-        Default: every core this process may use.
+        Number of threads. Default: all cores available to this process.
 
     Returns
     -------
@@ -90,7 +90,12 @@ def verify(
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An argument that breaks its rule; the message names it.
+        An argument is invalid; the message names it.
+
+    Notes
+    -----
+    Ties go to the lower row. The result of a library that breaks ties differently has ``missing`` and ``spurious``
+    pairs of equal score; :func:`negmine.score_pairs` computes the scores of such pairs.
 
     Examples
     --------
@@ -99,11 +104,6 @@ def verify(
     >>> found = negmine.verify(corpus[:1], corpus, [[0, 2]], k=2)
     >>> found.recall, found.first_difference, found.missing.tolist()
     (0.5, (0, 1), [[0, 1]])
-
-    Notes
-    -----
-    Ties go to the lower row. A library that breaks them otherwise has ``missing`` and ``spurious`` pairs of equal
-    score; :func:`negmine.score_pairs` tells.
     """
     answer = as_array(indices, "indices")
     query_array = as_rows(queries, "queries")
@@ -143,7 +143,7 @@ def sample_queries(n: int, sample: int | None, seed: int) -> npt.NDArray[np.int6
 
 
 def _minus(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(place, document) of the documents of every row of ``a`` that the same row of ``b`` lacks."""
+    """Return (row, document) pairs of the documents in every row of ``a`` that the same row of ``b`` lacks."""
     lacking = a >= 0
     step = max(1, COMPARED_AT_ONCE // max(a.shape[1] ** 2, 1))
     for i in range(0, len(a), step):

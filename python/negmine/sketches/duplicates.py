@@ -1,4 +1,4 @@
-"""Near-duplicates: groups of texts, sets or embeddings that are almost the same."""
+"""Near-duplicate detection for texts, sets and embeddings: MinHash with banding (Broder, 1997), or exact search."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from negmine.sketches.minhash import MinHash, Sets, read_sets, text_bytes
 
 __all__ = ["NearDuplicates", "near_duplicates"]
 
-#: What a shingle is made of, and how many of them it usually has.
+#: Units of a shingle, and the default number of units per shingle.
 SHINGLES = {"characters": 5, "words": 3}
 
-#: Neighbors that are looked for at first around every vector; four times as many where all are near.
+#: Initial number of neighbors that are searched per embedding; it is quadrupled while all of them are near.
 NEIGHBORS = 16
 
-#: The most neighbors of all rows of a block, for 200 MB.
+#: Maximum number of neighbors of all rows of a block, which take 200 MB.
 BLOCK_NEIGHBORS = 1 << 23
 
 
@@ -37,16 +37,20 @@ class NearDuplicates:
     Attributes
     ----------
     groups : int64 (n,)
-        The first row of every row's group, -1 where a row is alone: what ``groups=`` of the miner takes.
+        First row of the group of every row, or -1 for a row without near-duplicates; the argument ``groups=`` of the
+        miner accepts this array.
     pairs : int64 (m, 2)
-        The pairs that hold groups together, the lower row first, rising: one fewer than rows in every group.
+        Pairs that connect the rows of each group, one fewer than its rows; the lower row comes first, and pairs are in
+        ascending order.
     similarities : float64 (m,)
-        Their similarities, at least the threshold.
+        Similarities of the pairs, at least the threshold.
     threshold : float
+        Minimum similarity of near-duplicates.
     bands, band_rows : int
-        How signatures were cut: ``bands`` of ``band_rows`` words; 0 for embeddings, which are searched exactly.
+        Signatures were split into ``bands`` bands of ``band_rows`` words; 0 for embeddings, which are searched exactly.
     verified : int
-        Candidate pairs whose similarity was computed; for embeddings, pairs at or above the threshold that were found.
+        Number of candidate pairs whose similarity was computed; for embeddings, number of pairs that reach the
+        threshold.
     """
 
     groups: npt.NDArray[np.int64]
@@ -68,37 +72,42 @@ class NearDuplicates:
 
     @property
     def n_groups(self) -> int:
-        """Groups of two rows or more."""
+        """Number of groups; a group has at least two rows."""
         return int(np.count_nonzero(self.groups == np.arange(len(self.groups))))
 
     @property
     def n_redundant(self) -> int:
-        """Rows of groups beyond the first of each: what a corpus loses when it keeps one row of a group."""
+        """Number of rows that are removed if a corpus keeps only the first row of each group."""
         return len(self.pairs)
 
     @property
     def keep(self) -> npt.NDArray[np.bool_]:
-        """Whether a row is alone or the first of its group, bool (n,)."""
+        """Whether a row has no near-duplicates or is the first of its group, bool (n,)."""
         keep: npt.NDArray[np.bool_] = (self.groups == -1) | (self.groups == np.arange(len(self.groups)))
         return keep
 
     def probability(self, similarity: float) -> float:
-        """How probably a pair of that Jaccard similarity becomes a candidate: ``1 - (1 - s**band_rows)**bands``.
+        """Return the probability that a pair becomes a candidate: ``1 - (1 - s**band_rows)**bands``.
 
         Parameters
         ----------
         similarity : float
-            In [0, 1].
+            Jaccard similarity ``s`` of the pair, in [0, 1].
+
+        Returns
+        -------
+        float
+            The probability.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Not such a number, or groups that were found without bands.
+            The similarity is not a number in [0, 1], or the groups were found without bands.
         """
         s = _share(similarity, "similarity", least=0.0)
         if self.bands == 0:
             raise NegmineValueError(
-                "`probability` must be asked of banded signatures; got an exact search of embeddings."
+                "`probability` must be called for banded signatures; got an exact search of embeddings."
             )
         return float(1 - (1 - s**self.band_rows) ** self.bands)
 
@@ -118,38 +127,40 @@ def near_duplicates(
     num_threads: int | None = None,
     progress: Progress | None = None,
 ) -> NearDuplicates:
-    """Group rows that are near-duplicates, directly or through others.
+    """Find groups of near-duplicates, where rows may be connected through other rows.
 
-    Texts become sets of shingles; sets become MinHash signatures; sets that agree in a band of their signatures are
-    candidates, and a candidate pair counts if its exact Jaccard similarity reaches the threshold. So no pair below it
-    ever joins a group, and bands are chosen to miss at most one in a hundred of the pairs above (their similarities
-    spread evenly; more just at the threshold). Embeddings are searched exactly and nothing is missed. The same groups
-    for any number of threads and any instruction set.
+    Texts are converted to sets of shingles, and sets to MinHash signatures. Two sets that agree in a band of their
+    signatures are a candidate pair, and a candidate pair counts if its exact Jaccard similarity reaches the threshold.
+    Therefore no pair below the threshold connects a group. The bands are chosen so that at most one in a hundred of the
+    pairs above the threshold is missed (if similarities are uniformly distributed; more are missed just above the
+    threshold). Embeddings are searched exactly, and no pair is missed. The groups are the same for any number of
+    threads and any instruction set.
 
     Parameters
     ----------
-    texts : iterable of n str
-        Compared after Unicode normalization to NFC, case folding, and each run of white space as one space. A text
-        without any character but white space is like nothing.
-    sets : (offsets, tokens), or a sequence of n iterables
-        Sets of tokens as :meth:`MinHash.signatures` takes them. An empty set is like nothing.
-    signatures : uint32 (n, num_hashes)
-        Signatures of ``MinHash(num_hashes)``. Pairs are judged by the estimated similarity, whose standard
-        deviation is about ``sqrt(t * (1 - t) / num_hashes)`` at a threshold t.
-    embeddings : array (n, width)
-        Types as for :class:`ExactIndex`; compared by cosine. Exactly one of the four must be given.
+    texts : iterable of n str, optional
+        Texts, which are compared after Unicode normalization to NFC, case folding, and collapsing of white space. A
+        text of only white space is similar to no other text.
+    sets : (offsets, tokens), or a sequence of n iterables, optional
+        Sets of tokens, as for :meth:`MinHash.signatures`. An empty set is similar to no other set.
+    signatures : uint32 (n, num_hashes), optional
+        Signatures of ``MinHash(num_hashes)``. Pairs are compared by the estimated similarity, whose standard deviation
+        is about ``sqrt(t * (1 - t) / num_hashes)`` at a threshold t.
+    embeddings : array (n, width), optional
+        Embeddings, of the same types as for :class:`ExactIndex`, which are compared by cosine. Exactly one of
+        ``texts``, ``sets``, ``signatures`` and ``embeddings`` must be given.
     threshold : float, default 0.8
-        Least similarity of near-duplicates, in (0, 1]: Jaccard, or cosine for embeddings (as float32 scores have it).
-    shingle : "characters" (default) or "words"
-        What a shingle of a text is made of.
+        Minimum similarity of near-duplicates, in (0, 1]: Jaccard, or cosine in float32 for embeddings.
+    shingle : {"characters", "words"}, default "characters"
+        Unit of the shingles of texts.
     shingle_size : int, optional
-        Characters or words of a shingle, at least 1; default 5 characters or 3 words. A shorter text is one shingle.
+        Characters or words per shingle, at least 1. Default: 5 characters or 3 words. A shorter text is one shingle.
     num_hashes : int, default 128
-        Minima of the signatures of texts and sets.
+        Number of minima in the signatures of texts and sets.
     seed : int, default 0
-        In [0, 2**64): which hash functions those use.
+        Seed of the hash functions of texts and sets, in [0, 2**64).
     num_threads : int, optional
-        Default: every core that this process may use, 1 inside a DataLoader worker.
+        Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms, with a new total for every stage.
 
@@ -160,15 +171,17 @@ def near_duplicates(
     Raises
     ------
     NegmineValueError
-        None or several of the four inputs, a threshold out of range, NaN or infinity in embeddings.
+        None or several of the four inputs are given, the threshold is out of range, or an embedding holds NaN or
+        infinity.
     NegmineTypeError
-        Texts that are no strings, or an input of a type that is not accepted.
+        A text is not a string, or an input has a type that is not accepted.
 
     Notes
     -----
-    Shingles and their resemblance: Broder ("On the resemblance and containment of documents", 1997). Bands: Leskovec,
-    Rajaraman and Ullman, "Mining of massive datasets", section 3.4. Where a candidate pair is connected already it is
-    not judged. Groups are chains: the first and the last row of one may be less alike than the threshold.
+    Shingles and their resemblance are from Broder ("On the resemblance and containment of documents", 1997). Banding is
+    described by Leskovec, Rajaraman and Ullman ("Mining of massive datasets", section 3.4). The similarity of a
+    candidate pair is not computed if its rows are already connected. A group may be a chain, in which the similarity of
+    the first and the last row is below the threshold.
 
     Examples
     --------
@@ -187,17 +200,17 @@ def near_duplicates(
             f"{', '.join(names) or 'none'}."
         )
     least = _share(threshold, "threshold", least=0.0, above=0.0)
-    threads, told = resolve_num_threads(num_threads), check_progress(progress)
+    threads, progress = resolve_num_threads(num_threads), check_progress(progress)
     minhash = MinHash(num_hashes, seed=seed)
     unit = check_choice(shingle, "shingle", tuple(SHINGLES))
     width = SHINGLES[unit] if shingle_size is None else check_integer(shingle_size, "shingle_size", least=1)
     if embeddings is not None:
-        return _by_cosine(embeddings, least, threads, told)
+        return _by_cosine(embeddings, least, threads, progress)
     if signatures is not None:
-        return _by_bands(_signatures(signatures), least, None, threads, told)
-    read = _distinct(read_sets(sets, "sets")) if texts is None else text_sets(texts, unit, width, threads, told)
-    words = _native.minhash_signatures(minhash, read, read.hashed, threads, told)
-    return _by_bands(words, least, read, threads, told)
+        return _by_bands(_signatures(signatures), least, None, threads, progress)
+    read = _distinct(read_sets(sets, "sets")) if texts is None else text_sets(texts, unit, width, threads, progress)
+    words = _native.minhash_signatures(minhash, read, read.hashed, threads, progress)
+    return _by_bands(words, least, read, threads, progress)
 
 
 def _share(value: object, argument: str, *, least: float, above: float = -np.inf) -> float:
@@ -207,10 +220,29 @@ def _share(value: object, argument: str, *, least: float, above: float = -np.inf
     return share
 
 
-def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, told: Progress | None = None) -> Sets:
-    """The shingles of texts, rising and without repeats."""
+def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, progress: Progress | None = None) -> Sets:
+    """Return the shingles of texts, in ascending order and without repeats.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The texts.
+    unit : {"characters", "words"}
+        Unit of the shingles.
+    width : int
+        Units per shingle.
+    threads : int, default 1
+        Number of threads.
+    progress : callable, optional
+        Called as ``progress(done, total)``.
+
+    Returns
+    -------
+    Sets
+        One set of hashed shingles per text.
+    """
     offsets, bytes_ = text_bytes(_normal(texts), "texts")
-    return Sets(*_native.shingle_sets(offsets, bytes_, unit == "words", width, threads, told), hashed=True)
+    return Sets(*_native.shingle_sets(offsets, bytes_, unit == "words", width, threads, progress), hashed=True)
 
 
 def _normal(texts: Iterable[str]) -> Iterable[str]:
@@ -220,7 +252,7 @@ def _normal(texts: Iterable[str]) -> Iterable[str]:
     for row, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):
         if not isinstance(text, str):
             if getattr(text, "ndim", 0):
-                got = f"an array at row {row}. Embeddings are `embeddings=`."
+                got = f"an array at row {row}. Pass embeddings as `embeddings=`."
             else:
                 got = f"{text!r} at row {row}."
             raise NegmineTypeError(f"`texts` must hold strings; got {got}")
@@ -231,14 +263,14 @@ def _signatures(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     words = np.asarray(value)
     if words.dtype != np.uint32 or words.ndim != 2 or words.shape[1] == 0:
         raise NegmineValueError(
-            f"`signatures` must be a uint32 array of shape (n, num_hashes), as MinHash makes them; "
-            f"got {words.dtype.name} of shape {words.shape}."
+            "`signatures` must be a uint32 array of shape (n, num_hashes), as computed by MinHash; got "
+            f"{words.dtype.name} of shape {words.shape}."
         )
     return np.ascontiguousarray(words)
 
 
 def _distinct(sets: Sets) -> Sets:
-    """The same sets, rising and without repeats."""
+    """Return the same sets, in ascending order and without repeats."""
     rows = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
     order = np.lexsort((sets.tokens, rows))
     rows, tokens = rows[order], sets.tokens[order]
@@ -249,21 +281,24 @@ def _distinct(sets: Sets) -> Sets:
 
 
 def _by_bands(
-    words: npt.NDArray[np.uint32], threshold: float, sets: Sets | None, threads: int, told: Progress | None
+    words: npt.NDArray[np.uint32], threshold: float, sets: Sets | None, threads: int, progress: Progress | None
 ) -> NearDuplicates:
     bands, rows = _native.lsh_bands(threshold, words.shape[1])
     groups, left, right, similarities, verified = _native.lsh_duplicates(
-        words, bands, rows, threshold, sets, threads, told
+        words, bands, rows, threshold, sets, threads, progress
     )
     return NearDuplicates(groups, np.stack([left, right], axis=1), similarities, threshold, bands, rows, verified)
 
 
-def _by_cosine(value: object, threshold: float, threads: int, told: Progress | None) -> NearDuplicates:
-    """Exact search among different rows, for ever more neighbors around those whose neighbors are all near."""
+def _by_cosine(value: object, threshold: float, threads: int, progress: Progress | None) -> NearDuplicates:
+    """Find near-duplicates by exact search among distinct rows.
+
+    The search is repeated with more neighbors for rows whose neighbors are all near.
+    """
     embeddings = as_numpy(value, "embeddings")
     _check_embeddings(embeddings)
     first = _first_copies(embeddings)
-    real = (embeddings != 0).any(axis=1)  # a row of zeros has no direction, so it is like nothing
+    real = (embeddings != 0).any(axis=1)  # a row of zeros has no direction, so it is similar to no row
     copies = np.flatnonzero((first != np.arange(len(first))) & real)
     found = [(first[copies], copies, np.ones(len(copies)))]
     different = np.flatnonzero((first == np.arange(len(first))) & real)
@@ -273,7 +308,7 @@ def _by_cosine(value: object, threshold: float, threads: int, told: Progress | N
         neighbors = min(neighbors, len(corpus))
         unfinished = []
         for block in np.array_split(rows, -(-len(rows) * neighbors // BLOCK_NEIGHBORS)):
-            top = index.search(corpus[block], neighbors, progress=told)
+            top = index.search(corpus[block], neighbors, progress=progress)
             near = top.scores >= np.float32(threshold)
             finished = np.logical_not(near.all(axis=1)) | (neighbors == len(corpus))
             at, place = np.nonzero(near & finished[:, np.newaxis])
@@ -300,7 +335,7 @@ def _check_embeddings(embeddings: npt.NDArray[np.generic]) -> None:
 
 
 def _first_copies(embeddings: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    """The first row with the same bytes as each."""
+    """Return, for each row, the first row with the same bytes."""
     whole = np.ascontiguousarray(embeddings)
     if len(whole) == 0:
         return np.zeros(0, dtype=np.int64)

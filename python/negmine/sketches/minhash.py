@@ -1,4 +1,4 @@
-"""Signatures of sets: MinHash by fast similarity sketching."""
+"""MinHash signatures of sets: fast similarity sketching (Dahlgaard, Knudsen and Thorup, FOCS 2017)."""
 
 from __future__ import annotations
 
@@ -21,55 +21,58 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["MAX_MINIMA", "MinHash", "Sets", "hash_tokens", "text_bytes"]
 
-#: The most minima of a signature.
+#: Maximum number of minima of a signature.
 MAX_MINIMA = 4096
 
-#: The most bits of a word that is cut to a few bits of each minimum.
+#: Maximum number of bits of a word that keeps only some bits of each minimum.
 MAX_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """Sets of tokens, contiguous and checked by the core."""
+    """Sets of tokens in contiguous arrays; the core validates them."""
 
     offsets: npt.NDArray[np.int64]
     tokens: npt.NDArray[np.uint64]
-    #: Whether the tokens are uniform over uint64 already.
+    #: Whether the tokens are already uniform over uint64.
     hashed: bool
 
 
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True)
 class MinHash:
-    """Signatures of sets, of which two agree in a portion of words that is in the mean the sets' Jaccard similarity.
+    """MinHash signatures of sets, which estimate the Jaccard similarity.
 
-    The Jaccard similarity J of two sets is the size of their intersection over that of their union. Estimates are
-    unbiased for sets of any size, one element included, and vary less than with independent permutations (standard
-    deviation ``sqrt(J * (1 - J) / k)``) on sets of up to some hundred elements. The same bits for any number of
-    threads and any instruction set, for any order of a set's tokens and any repeats.
+    The Jaccard similarity J of two sets is the size of their intersection divided by the size of their union. The
+    expected share of equal words in two signatures is J. The estimates are unbiased for sets of any size, including
+    sets of one element. For sets of up to a few hundred elements, their variance is smaller than with independent
+    permutations (standard deviation ``sqrt(J * (1 - J) / num_hashes)``). The bits of a signature are the same for any
+    number of threads, any instruction set, any order of the tokens of a set and any repeats.
 
     Parameters
     ----------
     num_hashes : int, default 128
-        Minima of a signature, 1 to 4096. Powers of two from 16 to 256 waste nothing.
+        Number of minima in a signature, from 1 to 4096. Powers of two from 16 to 256 are the most efficient.
     hashes_per_word : int, default 1
-        Minima of a word, a divisor of ``num_hashes``: words agree with probability
-        ``J ** hashes_per_word``, less at most ``1 / num_hashes``.
+        Number of minima per word, a divisor of ``num_hashes``. Words agree with probability ``J ** hashes_per_word``,
+        less at most ``1 / num_hashes``.
     bits_per_hash : int, optional
-        Bits that are kept of every minimum, at least 1; times ``hashes_per_word`` at most 16. With b bits and t hashes
-        per word, words agree with probability ``(2**-b + (1 - 2**-b) * J) ** t``. Default: all of them.
+        Number of bits that are kept of every minimum, at least 1; ``bits_per_hash * hashes_per_word`` must be at most
+        16. With b bits and t hashes per word, words agree with probability ``(2**-b + (1 - 2**-b) * J) ** t``. Default:
+        all bits.
     seed : int, default 0
-        In [0, 2**64): which hash functions. Signatures of different seeds must not be compared.
+        Seed of the hash functions, in [0, 2**64). Signatures with different seeds must not be compared.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        An argument that breaks its rule.
+        An argument is invalid.
 
     Notes
     -----
-    Fast similarity sketching (Dahlgaard, Knudsen and Thorup, FOCS 2017), one function at every size of a set. b-bit
-    words: Li and König ("b-bit minwise hashing", WWW 2010), of a mixed minimum.
+    The algorithm is fast similarity sketching (Dahlgaard, Knudsen and Thorup, FOCS 2017), with the same function for
+    sets of every size. The b-bit words are those of Li and König ("b-bit minwise hashing", WWW 2010), computed from a
+    mixed minimum.
 
     Examples
     --------
@@ -103,12 +106,16 @@ class MinHash:
 
     @property
     def words(self) -> int:
-        """Words of a signature, ``num_hashes / hashes_per_word``."""
+        """Number of words in a signature, ``num_hashes / hashes_per_word``."""
         return self.num_hashes // self.hashes_per_word
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of a word: uint32; uint64 for ``tau`` above 1; uint8 or uint16, whichever ``b * tau`` bits fit."""
+        """Type of a word.
+
+        The type is uint32, or uint64 if ``hashes_per_word`` > 1. With ``bits_per_hash``, it is uint8 or uint16, to fit
+        ``bits_per_hash * hashes_per_word`` bits.
+        """
         if self.bits_per_hash is None:
             return np.dtype(np.uint32 if self.hashes_per_word == 1 else np.uint64)
         return np.dtype(np.uint8 if self.bits_per_hash * self.hashes_per_word <= 8 else np.uint16)
@@ -126,54 +133,56 @@ class MinHash:
         Parameters
         ----------
         sets : (offsets, tokens), or a sequence of n iterables
-            Either a tuple of two integer arrays, where set ``i`` holds ``tokens[offsets[i] : offsets[i + 1]]``, or
-            iterables of integers (in [-2**63, 2**64), negative ones counted from 2**64 down) or of strings. Strings
-            are hashed by XXH64 of their UTF-8 bytes (seed 0), the same in every process; integers by splitmix64.
+            Sets of tokens: either a tuple of two integer arrays, where set ``i`` holds
+            ``tokens[offsets[i] : offsets[i + 1]]``, or iterables of integers (in [-2**63, 2**64); negative integers are
+            taken modulo 2**64) or of strings. Strings are hashed by XXH64 of their UTF-8 bytes (seed 0), which is the
+            same in every process, and integers by splitmix64.
         prehashed : bool, default False
-            The promise that integers are uniform over uint64 already, which saves hashing them. Of tokens that are not,
-            like ids that count up, it makes biased estimates.
+            Whether integers are already uniform over uint64, so that they are not hashed. If they are not uniform, such
+            as consecutive ids, the estimates are biased.
         num_threads : int, optional
-            Default: every core that this process may use, 1 inside a DataLoader worker.
+            Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
 
         Returns
         -------
         array (n, num_hashes / hashes_per_word) of :attr:`dtype`
-            The row of an empty set holds the largest number of the dtype in every word; it is like nothing, not even
-            like another.
+            The signatures. Every word of an empty set is the largest number of the dtype; an empty set is similar to no
+            set, not even to another empty set.
 
         Raises
         ------
         NegmineTypeError
-            Tokens of another type, or integers and strings together.
+            Tokens have a type that is not accepted, or are integers and strings together.
         NegmineValueError
-            Offsets that do not start at 0, fall, or do not end at the number of tokens.
+            Offsets do not start at 0, descend, or do not end at the number of tokens.
         """
         read = read_sets(sets, "sets", prehashed=check_flag(prehashed, "prehashed"))
         return _native.minhash_signatures(
             self, read, read.hashed, resolve_num_threads(num_threads), check_progress(progress)
         )
 
-    def jaccard(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:  # noqa: ANN401 (a number or an array, as NumPy has it)
+    def jaccard(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:  # noqa: ANN401 (a number or an array, as in NumPy)
         """Estimate Jaccard similarities from signatures.
 
         Parameters
         ----------
-        a, b : arrays (..., k / tau)
+        a, b : arrays (..., num_hashes / hashes_per_word)
             Signatures of this ``MinHash``, with shapes that broadcast.
 
         Returns
         -------
         float64 array (...), or a number for two single signatures
-            The portion of words that agree, its tau-th root, and for ``b``-bit words freed from the agreement of
-            unequal minima: ``(c - 2**-b) / (1 - 2**-b)``. That is unbiased for ``tau=1`` and so may lie a
-            little below 0. An empty set has similarity 0 with everything.
+            The share of equal words, to the power ``1 / hashes_per_word``. With b bits per hash, this share c is
+            corrected for unequal minima with equal bits: ``(c - 2**-b) / (1 - 2**-b)``. The corrected estimate is
+            unbiased for ``hashes_per_word=1``, and may therefore be slightly below 0. An empty set has similarity 0
+            with every set.
 
         Raises
         ------
         NegmineValueError
-            Arrays of another width or dtype.
+            An array has the wrong width or dtype.
 
         Examples
         --------
@@ -200,19 +209,20 @@ class MinHash:
         return float(found) if found.ndim == 0 else found
 
     def save(self, path: str | os.PathLike[str], signatures: npt.ArrayLike) -> None:
-        """Write signatures with what they were made by to one ``.npz`` file, whole or not at all.
+        """Write signatures and the parameters of this ``MinHash`` to one ``.npz`` file, atomically.
 
         Parameters
         ----------
         path : path
-            Replaced where it exists.
+            The file; an existing file is replaced.
         signatures : array (n, num_hashes / hashes_per_word)
             Signatures of this ``MinHash``.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Other arrays, ``path`` is no path, or no file can be written there.
+            The array does not hold signatures of this ``MinHash``, ``path`` is not a path, or no file can be written
+            there.
         """
         words = self._words(signatures, "signatures")
         header = {
@@ -226,21 +236,25 @@ class MinHash:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[MinHash, npt.NDArray[Any]]:
-        """Read what :meth:`save` wrote.
+        """Load signatures from a file that :meth:`save` wrote.
 
         Parameters
         ----------
         path : path
-            A file of :meth:`save`.
+            The file.
 
         Returns
         -------
-        (MinHash, array (n, num_hashes / hashes_per_word))
+        minhash : MinHash
+            The parameters of the signatures.
+        signatures : array (n, num_hashes / hashes_per_word)
+            The signatures.
 
         Raises
         ------
         NegmineValueError
-            No such file, a file of something else, or signatures of another format, which must be computed again.
+            There is no such file, the file does not hold signatures, or the signatures have a different format and must
+            be computed again.
         """
         entries: archive.Entries = {
             "minhash": int,
@@ -279,14 +293,46 @@ _OPTIONS: archive.Entries = {"num_hashes": int, "hashes_per_word": int, "bits_pe
 
 
 def hash_tokens(strings: Sequence[str], argument: str, row: Callable[[int], int] = int) -> npt.NDArray[np.uint64]:
-    """XXH64 of the UTF-8 bytes of strings, seed 0."""
+    """Return the XXH64 hash, with seed 0, of the UTF-8 bytes of each string.
+
+    Parameters
+    ----------
+    strings : sequence of str
+        The strings.
+    argument : str
+        Name of the argument in error messages.
+    row : callable, default int
+        Called with the place of a string; returns the row that error messages name.
+
+    Returns
+    -------
+    uint64 (n,)
+        The hashes.
+    """
     return _native.hash_strings(*text_bytes(strings, argument, row))
 
 
 def text_bytes(
     strings: Iterable[str], argument: str, row: Callable[[int], int] = int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Where strings begin, and the UTF-8 bytes of all; errors name the ``row`` of a string, given its place."""
+    """Encode strings as UTF-8.
+
+    Parameters
+    ----------
+    strings : iterable of str
+        The strings.
+    argument : str
+        Name of the argument in error messages.
+    row : callable, default int
+        Called with the place of a string; returns the row that error messages name.
+
+    Returns
+    -------
+    offsets : int64 (n + 1,)
+        Start of each string in ``bytes``.
+    bytes : uint8 array
+        The bytes of all strings.
+    """
     encoded: list[bytes] = []
     for string in strings:
         try:
@@ -300,7 +346,7 @@ def text_bytes(
 
 
 def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
-    """Read sets as arrays or as iterables of tokens."""
+    """Validate sets, given as two arrays or as iterables of tokens."""
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, np.ndarray) for part in value):
         tokens = _integers(value[1], argument)
         offsets = as_offsets(value[0], argument, len(tokens), "tokens")
@@ -320,7 +366,7 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
         return Sets(offsets, hash_tokens(flat, argument, row), hashed=True)
     for kind in kinds:
         if kind is bool or not issubclass(kind, int | np.integer):
-            also = " beside others" if len(kinds) > 1 else ""
+            also = " together with other types" if len(kinds) > 1 else ""
             raise NegmineTypeError(f"`{argument}` must hold integers, or strings alone; got {kind.__name__}{also}.")
     return Sets(offsets, _integer_list(flat, argument), prehashed)
 
