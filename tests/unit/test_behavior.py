@@ -150,7 +150,7 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
         lambda: ask(SimHash(12, 3, dim=4, seed=5)),
         "`hasher` must be of the table's hash, seed=0; got seed=5",
     ),
-    ("another kind of hash", lambda: ask(negmine.MinHash(12, b=2)), "of the table's hash, a SimHash; got a MinHash"),
+    ("another kind of hash", lambda: ask(negmine.MinHash(12, bits_per_hash=2)), "of the table's hash, a SimHash; got a MinHash"),
     ("another digest", lambda: ask("0f"), "`hasher` must be the table's hash, of digest '[0-9a-f]{64}'; got '0f'"),
     ("normalize", lambda: table().query(X, users=[0], normalize="l1"), "`normalize` must be one of 'l2'"),  # type: ignore[arg-type]
     (
@@ -251,7 +251,7 @@ def test_a_table_knows_its_hash_by_digest() -> None:
     expected = mine.query(X, offsets=[0, 3, 6])
     for hasher in (SimHash(12, 3, dim=4), mine.hasher_digest):
         np.testing.assert_array_equal(ask(hasher), expected)
-    sets = BehaviorTable.build(negmine.MinHash(12, b=2), [["a"], ["b", "c"]], values=X[:2])
+    sets = BehaviorTable.build(negmine.MinHash(12, bits_per_hash=2), [["a"], ["b", "c"]], values=X[:2])
     assert sets.query([["a"]], hasher=sets.hasher_digest).shape == (1, 4)
     with pytest.raises(NegmineValueError, match="`hasher` must be"):
         sets.query([["a"]], hasher=mine.hasher_digest)
