@@ -192,7 +192,7 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(data: Path, tmp_path: Path) ->
     line = [sys.executable, "-m", "negmine", *map(str, command)]
     with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         deadline = time.monotonic() + 60
-        while not any((tmp_path / "job").glob("parts/*.parquet")):
+        while not any((tmp_path / "job").glob("parts/*.part")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
