@@ -28,7 +28,7 @@ class NegmineTypeError(NegmineError, TypeError):
 
 
 class NegmineOSError(NegmineError, OSError):
-    """The system refused to write a file, as on a full disk; ``errno`` and ``filename`` are set."""
+    """The operating system refused to write a file, for example on a full disk; ``errno`` and ``filename`` are set."""
 
 
 class CorpusChangedError(NegmineValueError):

@@ -175,7 +175,7 @@ except negmine.errors.MemoryLimitError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert f"`{argument}` must leave an answer that fits memory" in done.stdout, done.stderr
+    assert f"`{argument}` must give a result that fits in memory" in done.stdout, done.stderr
 
 
 WORK = """

@@ -20,7 +20,7 @@ __all__ = [
     "resolve_num_threads",
 ]
 
-#: Bytes of a result that is not compared with what is available: reading the limits would take longer than making it.
+#: Results up to this number of bytes are not checked: reading the limits would take longer than computing the result.
 NEVER_CHECKED = 1 << 24
 
 #: Function that is called as ``progress(done, total)`` about every 50 ms, and as ``progress(total, total)`` at the end
@@ -64,7 +64,7 @@ def ensure_fits_in_memory(n_rows: int, width: int, argument: str, *, entry: int 
     Raises
     ------
     MemoryLimitError
-        The result is larger than the memory of this machine.
+        The result is larger than the memory that this process may still use.
     """
     needed = n_rows * width * entry
     if needed > NEVER_CHECKED and needed > (available := available_memory()):
@@ -76,15 +76,15 @@ def ensure_fits_in_memory(n_rows: int, width: int, argument: str, *, entry: int 
 
 @contextlib.contextmanager
 def memory_errors(argument: str) -> Iterator[None]:
-    """Raise MemoryLimitError where NumPy cannot allocate a result whose size ``argument`` sets."""
+    """Raise MemoryLimitError if NumPy cannot allocate a result whose size ``argument`` determines."""
     try:
         yield
     except MemoryError as error:
-        raise MemoryLimitError(f"`{argument}` must leave an answer that fits memory; {error}") from error
+        raise MemoryLimitError(f"`{argument}` must give a result that fits in memory; {error}") from error
 
 
 def available_memory() -> int:
-    """Bytes that this process may still use: what the machine has, and the limits of process and control group."""
+    """Return the bytes that this process may still use: the minimum of the machine's memory and all limits."""
     found = [sys.maxsize]
     if "SC_PHYS_PAGES" in os.sysconf_names:
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -92,7 +92,7 @@ def available_memory() -> int:
 
 
 def _process_limits() -> Iterator[int]:
-    """Limits of address space and of data, less what is used of them."""
+    """Yield the limits of address space and of data, minus the bytes in use."""
     try:
         import resource
 
@@ -106,7 +106,7 @@ def _process_limits() -> Iterator[int]:
 
 
 def _group_limits(groups: Path, mounted: Path) -> Iterator[int]:
-    """Limits of the control group, version 1 or 2, and of those that hold it."""
+    """Yield the limits of the control group, version 1 or 2, and of its parents."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -120,7 +120,8 @@ def _group_limits(groups: Path, mounted: Path) -> Iterator[int]:
         else:
             continue
         folder = root / path.strip("/")
-        # Inside a container the path may be that of the host, which is not mounted; the root is the container's then.
+        # In a container, the path may be that of the host, which is not mounted; the root is then the group of the
+        # container.
         for group in (folder, *folder.parents):
             with contextlib.suppress(OSError, ValueError):
                 yield int((group / name).read_text())

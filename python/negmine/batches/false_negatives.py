@@ -24,7 +24,7 @@ _INSTEAD = "Use `false_negative_pairs`, which returns the same result as a spars
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """A batch and the rules of its queries, as the core reads them; all arrays are about this batch only."""
+    """A batch and the rules of its queries, as the core reads them; the arrays hold only what this batch needs."""
 
     queries: Array
     documents: Array

@@ -215,14 +215,14 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError
-            An embedding holds NaN or infinity (the message names the row), arrays do not fit each other, or a row is out
-            of range.
+            An embedding holds NaN or infinity (the message names the row), arrays do not fit each other, or a row is
+            out of range.
         NegmineTypeError
             A type or dtype is not accepted.
         CorpusChangedError
             The corpus has changed since the index was built.
         MemoryLimitError
-            The pool does not fit in memory, or the work does not fit in the index's ``memory_limit``.
+            The pool does not fit in memory, or the call does not fit in the ``memory_limit`` of the index.
         """
         check_source(source)
         read = CandidateRules.read(source, queries, positives, query_offset=query_offset, **rules)

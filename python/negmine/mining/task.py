@@ -334,8 +334,8 @@ def mine(
     num_threads : int, optional
         Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
     progress : callable, optional
-        Called as ``progress(done, total)`` about every 50 ms: first while the corpus is indexed, then while it is
-        mined, each with a total of its own.
+        Called as ``progress(done, total)`` about every 50 ms: first while the corpus is indexed, then during mining,
+        each with its own total.
     **options : Any
         Any option of :class:`HardNegativeMiner`, such as ``num_negatives`` (default 5), or of
         :meth:`HardNegativeMiner.candidates`.

@@ -44,8 +44,8 @@ class ExactIndex:
     corpus : array (n_documents, width)
         Embeddings of the documents: float32, float16, bfloat16, float64 (rounded to float32 once), int8 or uint8; NumPy
         arrays (including memory maps), CPU torch tensors or Arrow fixed-size lists; any strides. The index keeps a
-        reference and reads the rows again whenever it scores them, so the array must not change. Where documents are
-        kept packed, a change of a row that is scored is detected and raises an error.
+        reference and reads the rows again whenever it scores them, so the array must not change. If the
+        documents are kept packed, a change of a row that is scored is detected and raises an error.
     metric : {"cosine", "ip", "l2"}, default "cosine"
         Similarity measure of the scores; a higher score means closer. Cosines lie in [-1, 1].
     ids : int64 or str (n_documents,), optional
@@ -56,9 +56,9 @@ class ExactIndex:
     memory_limit : int, optional
         Bytes of working memory in addition to the caller's arrays. The index keeps about 0.3 times the corpus's
         float32 bytes. Once calls are so large that most coordinates of most documents can be left unread, it keeps as
-        much again. If the limit has no room for that and for a call's own work, the call streams the corpus tile by
-        tile. What works within a limit works within every higher one. Results never depend on the limit. Default: no
-        limit.
+        much again. If this and the work of a call exceed the limit, the call streams the corpus tile by tile. A call
+        that succeeds within a limit also succeeds within every higher limit. Results never depend on the limit.
+        Default: no limit.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms while the index is built.
 
@@ -124,7 +124,7 @@ class ExactIndex:
 
     @property
     def native(self) -> _native.ExactIndex:
-        """The core's index."""
+        """Index of the core."""
         return self._native
 
     @property
@@ -224,10 +224,10 @@ class ExactIndex:
         Raises
         ------
         NegmineValueError
-            An embedding holds NaN or infinity (the message names the row), the width differs from that of the corpus, or
-            a row is out of range.
+            An embedding holds NaN or infinity (the message names the row), the width differs from that of the corpus,
+            or a row is out of range.
         MemoryLimitError
-            The result does not fit in memory, or the work does not fit in ``memory_limit``.
+            The result does not fit in memory, or the call does not fit in ``memory_limit``.
         NegmineTypeError
             A type or dtype is not accepted.
         CorpusChangedError
@@ -306,7 +306,7 @@ class ExactIndex:
         Raises
         ------
         NegmineValueError
-            A query holds NaN or infinity, or a row is out of range; the message names it.
+            A query holds NaN or infinity, or a row is out of range; the message names the row.
         CorpusChangedError
             A document has changed since the index was built.
         """

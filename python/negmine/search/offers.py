@@ -1,8 +1,8 @@
-"""The core's per-query states, offered to a first pass other than the core's own scan.
+"""Exact candidate pools from a first pass other than the core's own scan.
 
-A first pass computes an interval that holds the score of a (query, document) pair, on a GPU or on another machine, and
-offers the pairs that it cannot rule out. The states keep what may still be in the answer, score it canonically, and
-return the same pools as :meth:`negmine.ExactIndex.candidates`, to the bit.
+A first pass, for example on a GPU or on another machine, computes an interval that contains the score of a (query,
+document) pair, and offers the pairs that it cannot rule out. The core keeps the pairs that may still be in the result,
+computes their canonical scores, and returns the same pools as :meth:`negmine.ExactIndex.candidates`, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ __all__ = ["Offers"]
 
 
 class Offers:
-    """Collects the candidates that a first pass cannot rule out, and ends in exact candidate pools.
+    """Collector of the candidates that a first pass cannot rule out, which returns exact candidate pools.
 
-    Every pair that may be in the answer must be offered once, in any order, with an interval that holds its canonical
-    score. Pairs whose score lies below the query's threshold need not be offered, and pairs that the rules exclude may
-    be: they are passed over.
+    Every pair that may be in the result must be offered once, in any order, with an interval that contains its
+    canonical score. Pairs that score below the threshold of the query need not be offered. Pairs that the rules exclude
+    may be offered; they are ignored.
 
     Parameters
     ----------
     index : ExactIndex
         The documents.
     queries : array (n_queries, width)
-        Types as for :class:`negmine.ExactIndex`.
+        Embeddings of the queries, of the same types as for :class:`negmine.ExactIndex`.
     request : PoolRequest
         Rules, caps and ranks.
     num_threads : int, optional
-        Threads of every call. Default: the index's.
+        Number of threads of every call. Default: that of the index.
 
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        Arrays that do not fit each other, or a type that is not accepted.
+        Arrays do not fit each other, or a type is not accepted.
 
     Examples
     --------
@@ -75,14 +75,14 @@ class Offers:
         )
 
     def thresholds(self) -> npt.NDArray[np.float64]:
-        """Return the score below which a document is of no use to each query.
+        """Return, per query, the score below which a document cannot be in the result.
 
-        Thresholds only rise, as documents are offered.
+        Thresholds never decrease while documents are offered.
 
         Returns
         -------
         float64 (n_queries,)
-            -inf where every document may still be in the answer, +inf where none is needed.
+            The thresholds: -inf if every document may still be in the result, +inf if no document is needed.
         """
         return self._open().thresholds()
 
@@ -93,19 +93,19 @@ class Offers:
         low: npt.ArrayLike,
         high: npt.ArrayLike,
     ) -> None:
-        """Offer documents that may be in the answer.
+        """Offer documents that may be in the result.
 
         Parameters
         ----------
         query_indices, document_indices : int64 (n,)
             Rows of queries and documents; each pair at most once over all calls.
         low, high : float64 (n,)
-            An interval that holds the canonical score, ends included; NaN where nothing is known.
+            Ends of an interval that contains the canonical score; the ends are included, and NaN means unknown.
 
         Raises
         ------
         NegmineValueError
-            A row out of range, or arrays of different lengths.
+            A row is out of range, or arrays have different lengths.
         CorpusChangedError
             A score that had to be computed lies outside its interval: the interval is wrong, or the corpus changed.
         """
@@ -122,12 +122,12 @@ class Offers:
         self._open().offer(queries, documents, as_float64s(low, "low", n), as_float64s(high, "high", n), self._threads)
 
     def finish(self) -> PoolArrays:
-        """Score what may still be in the answer, and return the pools; no call may follow.
+        """Score the pairs that may still be in the result, and return the pools; no call may follow.
 
         Returns
         -------
         PoolArrays
-            As of :meth:`negmine.ExactIndex.candidates` under the same request.
+            The result of :meth:`negmine.ExactIndex.candidates` under the same request.
 
         Raises
         ------

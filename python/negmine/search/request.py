@@ -133,6 +133,18 @@ class PoolArrays:
 
     @classmethod
     def of_core(cls, arrays: dict[str, Any], zero_documents: int) -> PoolArrays:
-        """Read what the core returns."""
+        """Convert the arrays that the core returns.
+
+        Parameters
+        ----------
+        arrays : dict
+            Arrays and counters of the core; the entry ``report`` is removed.
+        zero_documents : int
+            Number of documents of norm zero.
+
+        Returns
+        -------
+        PoolArrays
+        """
         lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
         return cls(**arrays, lines=lines, zero_documents=zero_documents)

@@ -133,7 +133,22 @@ def verify(
 
 
 def sample_queries(n: int, sample: int | None, seed: int) -> npt.NDArray[np.int64]:
-    """Draw ``sample`` of ``n`` queries, ascending; all of them without a ``sample``."""
+    """Draw the queries to check.
+
+    Parameters
+    ----------
+    n : int
+        Number of queries.
+    sample : int or None
+        Number of queries to draw; None for all.
+    seed : int
+        Seed of the draw, in [0, 2**64).
+
+    Returns
+    -------
+    int64 (n_checked,)
+        Rows of the drawn queries, in ascending order.
+    """
     seed = check_seed(seed)
     if sample is None:
         return np.arange(n, dtype=np.int64)

@@ -302,7 +302,7 @@ def hash_tokens(strings: Sequence[str], argument: str, row: Callable[[int], int]
     argument : str
         Name of the argument in error messages.
     row : callable, default int
-        Called with the place of a string; returns the row that error messages name.
+        Function that returns the row of a string in error messages, given its position.
 
     Returns
     -------
@@ -324,7 +324,7 @@ def text_bytes(
     argument : str
         Name of the argument in error messages.
     row : callable, default int
-        Called with the place of a string; returns the row that error messages name.
+        Function that returns the row of a string in error messages, given its position.
 
     Returns
     -------
