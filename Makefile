@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set
+.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set toy-policy
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,3 +54,6 @@ claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA),
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data
+
+toy-policy:  ## Add the policy of docs/extend/policy.md to a clone, build it and run its tests.
+	PYTHON=$(PYTHON) scripts/toy_policy.sh

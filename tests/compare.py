@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ import negmine
 import oracle
 import oracle_draws
 from negmine.errors import MemoryLimitError
-from negmine.mining import Reason
+from negmine.mining import Reason, policies
 
 F32 = NDArray[np.float32]
 #: A positive: a row of the corpus, the score of one outside it, or the vector of one outside it.
@@ -359,16 +359,11 @@ def assert_same_choice(
 
 
 def product_policy(policy: oracle_draws.Policy) -> Any:
-    """Translate a policy of the oracle into the product's."""
-    match policy:
-        case oracle_draws.Softmax(temperature):
-            return negmine.Softmax(temperature)
-        case oracle_draws.SimANS(a, b, scale):
-            return negmine.SimANS(a, b, scale)
-        case oracle_draws.Stride():
-            return negmine.Stride()
-        case _:
-            return policy
+    """Translate a policy of the oracle into the product's: the two classes share their name and fields."""
+    if isinstance(policy, str):
+        return policy
+    classes = {known.__name__: known for known in policies.registry().values()}
+    return classes[type(policy).__name__](**asdict(policy))
 
 
 # ---- digests
