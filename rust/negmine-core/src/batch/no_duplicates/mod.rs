@@ -2,6 +2,7 @@
 
 mod assignment;
 mod conflicts;
+mod effort;
 mod epoch;
 mod exhaustive;
 mod greedy;
