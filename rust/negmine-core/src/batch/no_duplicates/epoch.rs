@@ -2,6 +2,7 @@
 
 use super::assignment::Packing;
 use super::conflicts::Conflicts;
+use super::edge_coloring::{edge_coloring, is_bipartite};
 use super::effort::Effort;
 use super::greedy::fill_greedily;
 use super::kempe_chains::chains;
@@ -60,6 +61,8 @@ pub(super) fn pack(
     let Some(order) = ordered(conflicts, shape, place, effort)? else { return Ok(None) };
     // More rows in conflict mean a hopeless number of steps, which is not worth a search.
     let searched = 16 + n / 64;
+    // Where the most frequent id is in every step, the other attempts rarely succeed.
+    let tight = conflicts.ids() > 0 && conflicts.frequency(0) >= shape.steps;
     for attempt in 0..ATTEMPTS {
         let most = if attempt == 0 { searched } else { searched.max(n / 8) };
         let mut rng = rng(place.0, place.1, attempt);
@@ -78,6 +81,14 @@ pub(super) fn pack(
         if left.len() <= searched && search(&mut packing, left, effort.allowed(moves), &mut rng)? {
             debug_assert!(verified(&packing));
             return Ok(Some(packing.into_rows()));
+        }
+        let last = if tight { 0 } else { ATTEMPTS - 1 };
+        if attempt == last
+            && is_bipartite(conflicts)
+            && let Some(rows) = edge_coloring(conflicts, shape, packing.rows(), &mut rng, effort)?
+        {
+            debug_assert!(verified(&Packing::new(conflicts, shape, &[], rows.clone(), effort)));
+            return Ok(Some(rows));
         }
     }
     Ok(None)

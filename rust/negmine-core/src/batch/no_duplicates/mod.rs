@@ -2,6 +2,7 @@
 
 mod assignment;
 mod conflicts;
+mod edge_coloring;
 mod effort;
 mod epoch;
 mod exhaustive;
