@@ -11,6 +11,7 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core import formats
 from negmine._core.arrays import Ids, as_array, as_labels, describe_kind
+from negmine._core.calls import Progress, check_progress
 from negmine._core.digests import digest
 from negmine._core.options import (
     check_choice,
@@ -138,6 +139,7 @@ def no_duplicate_plan(
     conflicts: Literal["error", "drop", "spread", "extend"] = "error",
     remainder: Remainder = "pad",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> NoDuplicatePlan:
     """Plan batches in which no document is by accident another row's negative, using every row.
 
@@ -176,6 +178,9 @@ def no_duplicate_plan(
         evaluation needs it, and fewer rows than a step are one short step.
     seed : int, default 0
         In [0, 2**64).
+    progress : callable, optional
+        Called as ``progress(done, total)`` about every 50 ms, with a new total for every stage. The total of the search
+        for a packing is the most that it may cost.
 
     Returns
     -------
@@ -187,8 +192,9 @@ def no_duplicate_plan(
     NegmineTypeError
         An argument of a type that is not accepted, or ids of which only some are strings.
     NegmineValueError
-        Ids of different lengths, a batch larger than the data, ids that need more steps, a remainder that is refused
-        or cannot be padded, ids of which not even one full step is free of conflict.
+        Ids of different lengths, a batch larger than the data, ids for which no packing into that few steps was found,
+        a remainder that is refused or for which too few rows were found, ids of which not even one full step without
+        conflict was found.
 
     Notes
     -----
@@ -196,7 +202,12 @@ def no_duplicate_plan(
     a search through conflicts (min-conflicts with a tabu list); if that fails, rows of frequent ids are placed first,
     and what finds no place changes sides with chains of others (Kempe, 1879).
     The number of steps is the first, from the lower bound up, for which that succeeds. The least number is NP-hard to
-    find: data of a few dozen rows are searched through, larger ones may get more steps than they need.
+    find: data of a few dozen rows are searched through, larger ones may get more steps than they need. Rows of one
+    anchor and one positive, without negatives, are edges of a bipartite graph, for which the lower bound is attained
+    (König, 1916) unless the last step is short.
+
+    A search ends after a number of operations, about five seconds of them for the whole plan; after that each number of
+    steps is given a sixteenth of the search that it would get otherwise.
 
     A plan holds about 8 bytes a row, and 8 an occurrence and 24 for each of the ids that can conflict; an epoch that a
     batch was asked of is kept, in 8 bytes a row.
@@ -212,6 +223,7 @@ def no_duplicate_plan(
     mode = check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
     rest = check_choice(remainder, "remainder", REMAINDERS)
     start = check_seed(seed)
+    watch = check_progress(progress)
     tables = _tables(anchors, positives, negatives)
     n = len(tables[0])
     size = rows_of_batch(batch_size, batches_per_step, n, rest)
@@ -219,19 +231,25 @@ def no_duplicate_plan(
     step = min(size * per_step, n)
     columns, names = _columns(tables, flag)
     policy = "extend" if mode == "error" else mode
-    plan = _native.NoDuplicatePlan(columns, step, policy, "drop" if rest == "error" else rest, start)
+    kept = "drop" if rest == "error" else rest
+    plan = _native.NoDuplicatePlan(columns, step, policy, kept, start, watch)
     steps, least = plan.steps, -(-n // step)
     lower, place, exclusive, shared = plan.bound
     bound_id = None if place is None else _label(names[place[0]], place[1])
     if steps > least and mode == "error":
-        message = _refusal(n, (size, per_step), steps, place and place[0], bound_id, (exclusive, shared))
-        raise NegmineValueError(f"{message} {_ways_out(columns, step, start)}")
+        why = "" if place is None else _bound_reason(place[0], bound_id, exclusive, shared)
+        message = _refusal(n, step, steps, plan.needed, why)
+        enough = _enough(columns, n // steps, start)
+        raise NegmineValueError(
+            f"`batch_size` x `batches_per_step` must be smaller for these ids{enough}; got {size} x {per_step}: "
+            f"{message} {_ways_out(columns, step, start)}"
+        )
     short = n % step if steps == least else 0
     check_last_step(n // step, short, size, per_step, rest)
     if steps > least and n // steps < per_step:
         raise NegmineValueError(
-            f"`batches_per_step` must be at most the rows of a step; got {per_step} where these ids need {steps} "
-            f"steps, of {n // steps} rows."
+            f"`batches_per_step` must be at most the rows of a step; got {per_step} where {steps} steps without "
+            f"conflict were found, of {n // steps} rows."
         )
     repeated = step - short if short and rest == "pad" else 0
     left_out = n - steps * step if steps < least else short if rest == "drop" else 0
@@ -261,37 +279,40 @@ def no_duplicate_plan(
     )
 
 
-def _refusal(
-    n: int,
-    sizes: tuple[int, int],
-    steps: int,
-    space: str | None,
-    bound_id: int | str | None,
-    holders: tuple[int, int],
-) -> str:
-    """Say which id needs more steps than rows fill, and what size is enough."""
-    exclusive, shared = holders
-    step = sizes[0] * sizes[1]
-    filled = -(-n // step)
-    why = "none of fewer steps was found"
-    if space is not None:
-        kind = space.removesuffix("s")
-        why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
-        if shared:
-            why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
-    return (
-        f"`batch_size` x `batches_per_step` must be smaller for these ids ({n // steps} is enough); got {sizes[0]} x "
-        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, and {filled} "
-        f"{'step' if filled == 1 else 'steps'} of {step} rows {'does' if filled == 1 else 'do'} not exist."
-    )
+def _bound_reason(space: str, bound_id: int | str | None, exclusive: int, shared: int) -> str:
+    """Say how often the id that decides occurs."""
+    kind = space.removesuffix("s")
+    why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
+    if shared:
+        why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
+    return f"{why}, so "
+
+
+def _refusal(n: int, step: int, steps: int, needed: int, why: str) -> str:
+    """Say how many steps were found, and what was proved about fewer of them."""
+    least = -(-n // step)
+    fewer = f"{least} {'step' if least == 1 else 'steps'} of {step} rows"
+    if needed <= least:
+        were = "was" if least == 1 else "were"
+        return f"a packing of {n} rows without conflict into {fewer} {were} not found; one into {steps} steps was."
+    found = f"{needed} steps" if needed == steps else f"at least {needed} steps"
+    return f"{why}{n} rows need {found} without conflict, and {fewer} {'does' if least == 1 else 'do'} not exist."
+
+
+def _enough(columns: Columns, step: int, seed: int) -> str:
+    """Name a size of a step for which a plan is found."""
+    n = len(columns.anchors)
+    if step > 1 and _native.NoDuplicatePlan(columns, step, "extend", "drop", seed, None).steps > -(-n // step):
+        return ""
+    return f" ({step} is enough)"
 
 
 def _ways_out(columns: Columns, step: int, seed: int) -> str:
     """Say what each way out costs."""
     n = len(columns.anchors)
-    ways = "`conflicts='extend'` takes the steps that are needed, 'spread' lets some rows conflict"
+    ways = "`conflicts='extend'` takes the steps that were found, 'spread' lets some rows conflict"
     try:
-        dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed)
+        dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed, None)
     except NegmineValueError:
         return f"{ways}."
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows an epoch."

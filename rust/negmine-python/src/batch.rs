@@ -242,6 +242,7 @@ impl NoDuplicatePlan {
         conflicts: &str,
         remainder: &str,
         seed: u64,
+        progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let read = Columns {
             rows: columns.anchors.as_array().nrows(),
@@ -253,13 +254,22 @@ impl NoDuplicatePlan {
             strict: columns.strict,
         };
         let (policy, remainder) = (policy(conflicts), self::remainder(remainder));
-        call::run(py, 1, None, |run| NoDuplicates::new(&read, size, policy, remainder, seed, run)).map(Self)
+        call::run(py, 1, progress.as_ref(), |run| {
+            NoDuplicates::new(&read, size, policy, remainder, seed, run)
+        })
+        .map(Self)
     }
 
     /// Steps that hold all rows, but for those that are left out.
     #[getter]
     fn steps(&self) -> usize {
         self.0.steps()
+    }
+
+    /// Steps below which no packing exists, as far as that was proved.
+    #[getter]
+    fn needed(&self) -> usize {
+        self.0.needed()
     }
 
     /// Steps that an epoch emits.

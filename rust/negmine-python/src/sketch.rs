@@ -46,7 +46,12 @@ pub(crate) struct MinHashArg {
 
 impl MinHashArg {
     fn core(&self) -> MinHash {
-        MinHash { minima: self.num_hashes, tau: self.hashes_per_word, bits: self.bits_per_hash, seed: self.seed }
+        MinHash {
+            minima: self.num_hashes,
+            tau: self.hashes_per_word,
+            bits: self.bits_per_hash,
+            seed: self.seed,
+        }
     }
 }
 

@@ -331,7 +331,7 @@ impl NoDuplicates {
             None => Ok(()),
             Some(missing) => Err(Error::Value {
                 argument: "remainder",
-                rule: "\"drop\" where too few rows fit the last step without conflict",
+                rule: "\"drop\" where too few rows are found that fit the last step without conflict",
                 got: format!("\"pad\" with {missing} rows missing"),
             }),
         }
