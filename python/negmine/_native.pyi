@@ -90,9 +90,19 @@ class ExactIndex:
 
 @final
 class NoDuplicatePlan:
-    def __new__(cls, columns: Columns, size: int, conflicts: str, remainder: str, seed: int) -> NoDuplicatePlan: ...
+    def __new__(
+        cls,
+        columns: Columns,
+        size: int,
+        conflicts: str,
+        remainder: str,
+        seed: int,
+        progress: Progress | None,
+    ) -> NoDuplicatePlan: ...
     @property
     def steps(self) -> int: ...
+    @property
+    def needed(self) -> int: ...
     @property
     def emitted(self) -> int: ...
     @property

@@ -135,6 +135,39 @@ def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
     assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
 
 
+def test_a_complete_grid_is_packed_and_an_unproved_refusal_says_so() -> None:
+    anchors, positives = np.divmod(np.arange(3_200), 40)
+    plan = no_duplicate_plan(anchors, positives, batch_size=40)
+    assert (plan.steps, plan.lower_bound) == (80, 80)
+    assert (check(plan, 0, anchors, positives, [[]] * 3_200) == 1).all()
+    # Four ids a row, of which any two rows share at most one: 11 steps of 11 rows are not known to be impossible.
+    documents = squares(11)
+    with pytest.raises(NegmineValueError) as caught:
+        no_duplicate_plan(np.arange(121), documents, batch_size=11, strict=True)
+    message = str(caught.value)
+    found = no_duplicate_plan(np.arange(121), documents, batch_size=11, strict=True, conflicts="extend").steps
+    assert f"into 11 steps of 11 rows were not found; one into {found} steps was." in message
+    assert "exist" not in message
+    assert "need" not in message
+
+
+def test_a_search_through_all_packings_of_few_rows_is_a_proof() -> None:
+    # Three rows of which any two share an id: each needs a step of its own, though no id is in more than two rows.
+    documents = np.array([[0, 1], [1, 2], [2, 0], [3, 4]])
+    with pytest.raises(NegmineValueError, match="4 rows need 3 steps without conflict, and 2 steps of 2 rows do not"):
+        no_duplicate_plan(np.arange(4), documents, batch_size=2)
+
+
+def test_progress_ends_with_all_that_was_to_be_done() -> None:
+    seen: list[tuple[int, int]] = []
+    plan = no_duplicate_plan(*triplets(300, 900), batch_size=10, progress=lambda *step: seen.append(step))
+    assert seen
+    assert seen[-1][0] == seen[-1][1] > 0
+    assert plan.digest == no_duplicate_plan(*triplets(300, 900), batch_size=10).digest
+    with pytest.raises(NegmineTypeError, match="`progress` must be callable"):
+        no_duplicate_plan([0, 1], [0, 1], batch_size=1, progress=1)  # type: ignore[arg-type]
+
+
 def test_what_fits_says_so() -> None:
     anchors = np.arange(90)
     positives = np.where(anchors < 30, 7_000, anchors)
@@ -254,7 +287,7 @@ A = np.arange(10)
             (A * 0, A),
             {"batches_per_step": 2, "conflicts": "extend"},
             NegmineValueError,
-            "`batches_per_step` must be at most the rows of a step; got 2, but these ids require 10 steps of 1 rows",
+            "`batches_per_step` must be at most the rows of a step; got 2 where 10 steps without conflict were found, of 1",
         ),
         (
             (A[:5], np.array([0, 0, 1, 1, 2]), np.array([2, 2, 2, 2, 3])),

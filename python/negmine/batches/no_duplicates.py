@@ -11,6 +11,7 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core import formats
 from negmine._core.arrays import Ids, as_array, as_labels, describe_kind, refuse_surrogates
+from negmine._core.calls import Progress, check_progress
 from negmine._core.digests import digest
 from negmine._core.options import (
     check_choice,
@@ -144,6 +145,7 @@ def no_duplicate_plan(
     conflicts: Literal["error", "drop", "spread", "extend"] = "error",
     remainder: Remainder = "pad",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> NoDuplicatePlan:
     """Plan batches in which no positive of a row is a document of another row, using every row.
 
@@ -188,6 +190,9 @@ def no_duplicate_plan(
         form one short step.
     seed : int, default 0
         Seed of the plan, in [0, 2**64).
+    progress : callable, optional
+        Called as ``progress(done, total)`` about every 50 ms, with a new total for every stage. The total of the search
+        for a packing is an upper limit of its cost.
 
     Returns
     -------
@@ -199,9 +204,9 @@ def no_duplicate_plan(
     NegmineTypeError
         An argument has a type that is not accepted, or only some of the ids are strings.
     NegmineValueError
-        Ids have different lengths, a batch is larger than the data, the ids require more steps under
+        Ids have different lengths, a batch is larger than the data, no packing into as few steps was found under
         ``conflicts="error"``, the last step is short under ``remainder="error"`` or cannot be padded, or not even one
-        full step is free of conflicts.
+        full step without conflict was found.
 
     Notes
     -----
@@ -209,7 +214,12 @@ def no_duplicate_plan(
     search through conflicts (min-conflicts with a tabu list). If that fails, rows of frequent ids are placed first, and
     a row without a place is exchanged along chains of other rows (Kempe, 1879). The number of steps is the first one,
     from the lower bound on, for which this succeeds. Finding the minimum number of steps is NP-hard: for a few dozen
-    rows the search is exhaustive, and larger data may get more steps than necessary.
+    rows the search is exhaustive, and larger data may get more steps than necessary. Rows of one anchor and one
+    positive, without negatives, are edges of a bipartite graph, for which the lower bound is attained (König, 1916)
+    unless the last step is short.
+
+    A search ends after a number of operations, about five seconds of them for the whole plan; after that, each number
+    of steps gets a sixteenth of the search that it would get otherwise.
 
     A plan uses about 8 bytes per row, plus 8 bytes per occurrence and 24 bytes per id for ids that can conflict. The
     epoch of the last requested batch is cached, in 8 bytes per row.
@@ -225,6 +235,7 @@ def no_duplicate_plan(
     mode = check_choice(conflicts, "conflicts", ("error", "drop", "spread", "extend"))
     rest = check_choice(remainder, "remainder", REMAINDERS)
     start = check_seed(seed)
+    watch = check_progress(progress)
     tables = _tables(anchors, positives, negatives)
     n = len(tables[0])
     size = rows_of_batch(batch_size, batches_per_step, n, rest)
@@ -232,19 +243,25 @@ def no_duplicate_plan(
     step = min(size * per_step, n)
     columns, names = _columns(tables, flag)
     policy = "extend" if mode == "error" else mode
-    plan = _native.NoDuplicatePlan(columns, step, policy, "drop" if rest == "error" else rest, start)
+    kept = "drop" if rest == "error" else rest
+    plan = _native.NoDuplicatePlan(columns, step, policy, kept, start, watch)
     steps, least = plan.steps, -(-n // step)
     lower, place, exclusive, shared = plan.bound
     bound_id = None if place is None else _label(names[place[0]], place[1])
     if steps > least and mode == "error":
-        message = _refusal(n, (size, per_step), steps, place and place[0], bound_id, (exclusive, shared))
-        raise NegmineValueError(f"{message} {_ways_out(columns, step, start)}")
+        why = "" if place is None else _bound_reason(place[0], bound_id, exclusive, shared)
+        message = _refusal(n, step, steps, plan.needed, why)
+        enough = _enough(columns, n // steps, start)
+        raise NegmineValueError(
+            f"`batch_size` x `batches_per_step` must be smaller for these ids{enough}; got {size} x {per_step}: "
+            f"{message} {_ways_out(columns, step, start)}"
+        )
     short = n % step if steps == least else 0
     check_last_step(n // step, short, size, per_step, rest)
     if steps > least and n // steps < per_step:
         raise NegmineValueError(
-            f"`batches_per_step` must be at most the rows of a step; got {per_step}, but these ids require {steps} "
-            f"steps of {n // steps} rows."
+            f"`batches_per_step` must be at most the rows of a step; got {per_step} where {steps} steps without "
+            f"conflict were found, of {n // steps} rows."
         )
     repeated = step - short if short and rest == "pad" else 0
     left_out = n - steps * step if steps < least else short if rest == "drop" else 0
@@ -274,37 +291,40 @@ def no_duplicate_plan(
     )
 
 
-def _refusal(
-    n: int,
-    sizes: tuple[int, int],
-    steps: int,
-    space: str | None,
-    bound_id: int | str | None,
-    holders: tuple[int, int],
-) -> str:
-    """Return a message with the id that requires more steps than the rows fill, and the size that is enough."""
-    exclusive, shared = holders
-    step = sizes[0] * sizes[1]
-    filled = -(-n // step)
-    why = "no plan with fewer steps was found"
-    if space is not None:
-        kind = space.removesuffix("s")
-        why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
-        if shared:
-            why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
-    return (
-        f"`batch_size` x `batches_per_step` must be smaller for these ids ({n // steps} is enough); got {sizes[0]} x "
-        f"{sizes[1]}: {why}, so {n} rows need {steps} steps without conflict, which is more "
-        f"than {filled} {'step' if filled == 1 else 'steps'} of {step} rows."
-    )
+def _bound_reason(space: str, bound_id: int | str | None, exclusive: int, shared: int) -> str:
+    """Say how often the id that decides occurs."""
+    kind = space.removesuffix("s")
+    why = f"{kind} {bound_id!r} is in {exclusive + shared} rows"
+    if shared:
+        why += f", in {exclusive} of them as {'an anchor' if kind == 'anchor' else 'a positive'}"
+    return f"{why}, so "
+
+
+def _refusal(n: int, step: int, steps: int, needed: int, why: str) -> str:
+    """Say how many steps were found, and what was proved about fewer of them."""
+    least = -(-n // step)
+    fewer = f"{least} {'step' if least == 1 else 'steps'} of {step} rows"
+    if needed <= least:
+        were = "was" if least == 1 else "were"
+        return f"a packing of {n} rows without conflict into {fewer} {were} not found; one into {steps} steps was."
+    found = f"{needed} steps" if needed == steps else f"at least {needed} steps"
+    return f"{why}{n} rows need {found} without conflict, and {fewer} {'does' if least == 1 else 'do'} not exist."
+
+
+def _enough(columns: Columns, step: int, seed: int) -> str:
+    """Name a size of a step for which a plan is found."""
+    n = len(columns.anchors)
+    if step > 1 and _native.NoDuplicatePlan(columns, step, "extend", "drop", seed, None).steps > -(-n // step):
+        return ""
+    return f" ({step} is enough)"
 
 
 def _ways_out(columns: Columns, step: int, seed: int) -> str:
     """Return a sentence on the other values of ``conflicts`` and what each costs."""
     n = len(columns.anchors)
-    ways = "`conflicts='extend'` uses as many steps as needed, 'spread' lets some rows conflict"
+    ways = "`conflicts='extend'` takes the steps that were found, 'spread' lets some rows conflict"
     try:
-        dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed)
+        dropping = _native.NoDuplicatePlan(columns, step, "drop", "drop", seed, None)
     except NegmineValueError:
         return f"{ways}."
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows per epoch."

@@ -473,7 +473,7 @@ fn dropping_without_need_is_the_plan_without_it() {
     for policy in [Policy::Drop, Policy::Spread] {
         let plan = data.plan_by(10, policy, Remainder::Pad, 1).unwrap();
         assert_eq!(plan.epoch(3, &run()).unwrap(), plain);
-        assert_eq!(plan.together(&plain.rows, &plain.offsets), (0, 0));
+        assert_eq!(plan.together(&plain.rows, &plain.offsets, &run()), Ok((0, 0)));
     }
 }
 
@@ -489,7 +489,11 @@ fn a_frequent_id_is_spread_evenly() {
         assert_eq!((plan.steps(), plan.emitted()), (40, 40));
         for number in 0..3 {
             let epoch = plan.epoch(number, &run()).unwrap();
-            assert_eq!(plan.together(&epoch.rows, &epoch.offsets).1, 0, "nothing beyond an even share");
+            assert_eq!(
+                plan.together(&epoch.rows, &epoch.offsets, &run()).unwrap().1,
+                0,
+                "nothing beyond an even share"
+            );
             let mut pairs = 0;
             for step in epoch.rows.chunks(25) {
                 assert!(step.iter().filter(|row| **row < 330).count() <= 9);
@@ -503,7 +507,7 @@ fn a_frequent_id_is_spread_evenly() {
                     }
                 }
             }
-            assert_eq!(plan.together(&epoch.rows, &epoch.offsets).0, pairs);
+            assert_eq!(plan.together(&epoch.rows, &epoch.offsets, &run()).unwrap().0, pairs);
             let mut sorted = epoch.rows;
             sorted.sort_unstable();
             assert!(sorted.into_iter().eq(0..1_000));
@@ -521,7 +525,7 @@ fn a_plan_is_restored_from_its_parts() {
     }
     for policy in [Policy::Extend, Policy::Drop, Policy::Spread] {
         let plan = data.plan_by(10, policy, Remainder::Drop, 9).unwrap();
-        let again = NoDuplicates::restored(plan.parts()).unwrap();
+        let again = NoDuplicates::restored(plan.parts(), &run()).unwrap();
         assert_eq!(again.parts(), plan.parts());
         for epoch in 0..2 {
             assert_eq!(again.epoch(epoch, &run()).unwrap(), plan.epoch(epoch, &run()).unwrap());
@@ -529,7 +533,7 @@ fn a_plan_is_restored_from_its_parts() {
     }
     let mut parts = data.plan(10, Remainder::Drop).unwrap().parts();
     parts.base[3] = 200;
-    assert!(NoDuplicates::restored(parts).is_err());
+    assert!(NoDuplicates::restored(parts, &run()).is_err());
 }
 
 #[test]

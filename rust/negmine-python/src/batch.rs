@@ -242,6 +242,7 @@ impl NoDuplicatePlan {
         conflicts: &str,
         remainder: &str,
         seed: u64,
+        progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let read = Columns {
             rows: columns.anchors.as_array().nrows(),
@@ -253,13 +254,22 @@ impl NoDuplicatePlan {
             strict: columns.strict,
         };
         let (policy, remainder) = (policy(conflicts), self::remainder(remainder));
-        call::run(py, 1, None, |run| NoDuplicates::new(&read, size, policy, remainder, seed, run)).map(Self)
+        call::run(py, 1, progress.as_ref(), |run| {
+            NoDuplicates::new(&read, size, policy, remainder, seed, run)
+        })
+        .map(Self)
     }
 
     /// Steps that hold all rows, but for those that are left out.
     #[getter]
     fn steps(&self) -> usize {
         self.0.steps()
+    }
+
+    /// Steps below which no packing exists, as far as that was proved.
+    #[getter]
+    fn needed(&self) -> usize {
+        self.0.needed()
     }
 
     /// Steps that an epoch emits.
@@ -292,13 +302,13 @@ impl NoDuplicatePlan {
         offsets: PyReadonlyArray1<'_, i64>,
     ) -> PyResult<(u64, u64)> {
         let (rows, offsets) = (rows.as_slice()?, offsets.as_slice()?);
-        call::run(py, 1, None, |_| Ok(self.0.together(rows, offsets)))
+        call::run(py, 1, None, |run| self.0.together(rows, offsets, run))
     }
 
     /// The same of the packing of the build.
     #[getter]
-    fn together_in_base(&self) -> (u64, u64) {
-        self.0.together_in_base()
+    fn together_in_base(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
+        call::run(py, 1, None, |run| self.0.together_in_base(run))
     }
 
     /// Pickles as the ids that can conflict and the packing of the build, about 8 bytes a row and 4 an occurrence.
@@ -354,5 +364,5 @@ pub(crate) fn restore_no_duplicate_plan(
         remainder: self::remainder(remainder),
         seed,
     };
-    call::run(py, 1, None, |_| NoDuplicates::restored(parts)).map(NoDuplicatePlan)
+    call::run(py, 1, None, |run| NoDuplicates::restored(parts, run)).map(NoDuplicatePlan)
 }

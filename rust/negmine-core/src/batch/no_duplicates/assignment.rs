@@ -8,6 +8,7 @@
 //! occurrence of these ids.
 
 use super::conflicts::Conflicts;
+use super::effort::Effort;
 use super::step_sizes::Shape;
 
 /// Ids of fewer rows are looked at row by row.
@@ -17,6 +18,7 @@ const SCANNED: usize = 64;
 pub(super) struct Packing<'a> {
     pub(super) conflicts: &'a Conflicts,
     pub(super) shape: Shape,
+    pub(super) effort: &'a Effort<'a>,
     /// Rows of a step that may share an id, of the first ids; 0 and beyond these, it is a matter of conflict.
     pub(super) caps: &'a [u32],
     /// Row at each position; positions of a step are consecutive.
@@ -30,12 +32,19 @@ pub(super) struct Packing<'a> {
 
 impl<'a> Packing<'a> {
     /// Cuts an order into steps.
-    pub(super) fn new(conflicts: &'a Conflicts, shape: Shape, caps: &'a [u32], row_at: Vec<u32>) -> Self {
+    pub(super) fn new(
+        conflicts: &'a Conflicts,
+        shape: Shape,
+        caps: &'a [u32],
+        row_at: Vec<u32>,
+        effort: &'a Effort<'a>,
+    ) -> Self {
         let least = SCANNED.max(shape.steps / 16);
         let counted = (0..conflicts.ids() as u32).take_while(|id| conflicts.frequency(*id) > least).count();
         let mut packing = Self {
             conflicts,
             shape,
+            effort,
             caps,
             position: vec![0; row_at.len()],
             step: vec![0; row_at.len()],
@@ -91,12 +100,16 @@ impl<'a> Packing<'a> {
         if self.shape.is_out(step) {
             return 0;
         }
-        let mut found = 0;
+        let (mut found, mut looked) = (0, 0);
         for (id, exclusive) in self.conflicts.of_row(row) {
+            looked += 1;
             let cap = self.cap(id);
             let both = cap > 0 || exclusive && id != lenient;
             let others = if id < self.counted {
                 let [mut e, mut s] = self.counts[id as usize * self.shape.parts() + step as usize];
+                if e == 0 && !(both && s > 0) {
+                    continue;
+                }
                 // Each of the two is in the count of its step once.
                 if self.step(row) == step {
                     if exclusive { e -= 1 } else { s -= 1 }
@@ -113,13 +126,15 @@ impl<'a> Packing<'a> {
                 let (holding, sharing) = self.conflicts.holders(id);
                 let here = |other: &&u32| **other != row && **other != except && self.step(**other) == step;
                 let sharing = if both { sharing } else { &[] };
+                looked += holding.len() + sharing.len();
                 (holding.iter().filter(here).count() + sharing.iter().filter(here).count()) as u32
             };
             found += others.saturating_sub(cap.saturating_sub(1));
             if found >= limit {
-                return found;
+                break;
             }
         }
+        self.effort.look(looked);
         found
     }
 

@@ -1,6 +1,7 @@
 //! Which rows may not share a step: ids in both directions, the most frequent id first.
 
 use crate::base::error::check_length;
+use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
 /// A table of ids, row after row; -1 is no id.
@@ -69,6 +70,9 @@ pub(super) struct Conflicts {
     names: Vec<Id>,
 }
 
+/// Rows between two looks at the caller's wish to stop.
+const POLL_EVERY: usize = 1 << 14;
+
 /// The most rows and occurrences of ids.
 const MOST: usize = (u32::MAX >> 1) as usize;
 
@@ -76,8 +80,8 @@ impl Conflicts {
     /// Reads the columns.
     ///
     /// # Errors
-    /// Columns of another length, numbers out of range, or too many of them.
-    pub(super) fn new(columns: &Columns<'_>) -> Result<Self> {
+    /// Columns of another length, numbers out of range, or too many of them; an interrupt.
+    pub(super) fn new(columns: &Columns<'_>, run: &Run<'_>) -> Result<Self> {
         let n = columns.rows;
         let spaces = [(columns.anchors, 0), (columns.positives, 1), (columns.negatives, 1)];
         let sizes = [columns.n_anchors, columns.n_documents];
@@ -109,6 +113,9 @@ impl Conflicts {
         row_offsets.push(0);
         let mut own: Vec<u32> = Vec::new();
         for row in 0..n {
+            if row.is_multiple_of(POLL_EVERY) {
+                run.tick(row, n)?;
+            }
             own.clear();
             for (place, (column, space)) in spaces.into_iter().enumerate() {
                 let shared = u32::from(place == 2 && !columns.strict);
@@ -126,10 +133,16 @@ impl Conflicts {
             row_ids.extend_from_slice(&own);
             row_offsets.push(row_ids.len() as u32);
         }
-        Ok(Self::renumbered(&row_offsets, &row_ids, &counts, columns.n_anchors))
+        Self::renumbered(&row_offsets, &row_ids, &counts, columns.n_anchors, run)
     }
 
-    fn renumbered(offsets: &[u32], all: &[u32], counts: &[[u32; 2]], n_anchors: usize) -> Self {
+    fn renumbered(
+        offsets: &[u32],
+        all: &[u32],
+        counts: &[[u32; 2]],
+        n_anchors: usize,
+        run: &Run<'_>,
+    ) -> Result<Self> {
         const NONE: u32 = u32::MAX;
         let held = |id: u32| counts[id as usize].iter().sum::<u32>();
         let mut order: Vec<u32> =
@@ -151,6 +164,9 @@ impl Conflicts {
         let mut row_ids = Vec::with_capacity(total as usize);
         let mut row_offsets = vec![0];
         for (row, ends_of_row) in offsets.windows(2).enumerate() {
+            if row.is_multiple_of(POLL_EVERY) {
+                run.tick(row, offsets.len() - 1)?;
+            }
             let first = row_ids.len();
             for item in &all[ends_of_row[0] as usize..ends_of_row[1] as usize] {
                 let new = number[(item >> 1) as usize];
@@ -172,7 +188,7 @@ impl Conflicts {
                 Some(document) => Id::Document(document),
             })
             .collect();
-        Self { row_offsets, row_ids, id_offsets, holders, exclusive, names }
+        Ok(Self { row_offsets, row_ids, id_offsets, holders, exclusive, names })
     }
 
     /// The rows' ids, of which [`Self::restored`] makes the whole again: where those of each row begin, and the ids.
@@ -183,8 +199,8 @@ impl Conflicts {
     /// The same from its parts, without the callers' names of ids.
     ///
     /// # Errors
-    /// Parts that do not fit each other.
-    pub(super) fn restored(row_offsets: Vec<u32>, row_ids: Vec<u32>) -> Result<Self> {
+    /// Parts that do not fit each other; an interrupt.
+    pub(super) fn restored(row_offsets: Vec<u32>, row_ids: Vec<u32>, run: &Run<'_>) -> Result<Self> {
         let ids = row_ids.iter().map(|item| (item >> 1) as usize + 1).max().unwrap_or(0);
         let fits = row_offsets.first() == Some(&0)
             && row_offsets.is_sorted()
@@ -207,6 +223,9 @@ impl Conflicts {
         }
         let mut holders = vec![0; row_ids.len()];
         for (row, span) in row_offsets.windows(2).enumerate() {
+            if row.is_multiple_of(POLL_EVERY) {
+                run.tick(row, row_offsets.len() - 1)?;
+            }
             for item in &row_ids[span[0] as usize..span[1] as usize] {
                 let end = &mut ends[(item >> 1) as usize][1 - (item & 1) as usize];
                 holders[*end as usize] = row as u32;

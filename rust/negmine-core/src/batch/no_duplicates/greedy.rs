@@ -3,16 +3,22 @@
 //! mend.
 
 use super::conflicts::Conflicts;
+use super::effort::Effort;
 use super::repair::Rng;
 use super::step_sizes::Shape;
+use crate::base::Result;
 
 /// Random steps that a row is tried with before all are.
 const TRIES: usize = 64;
+
+/// Rows between two looks at the caller's wish to stop.
+const POLL_EVERY: usize = 1 << 8;
 
 const NO_STEP: u32 = u32::MAX;
 
 struct Filling<'a> {
     conflicts: &'a Conflicts,
+    effort: &'a Effort<'a>,
     shape: Shape,
     /// Step of each row.
     step: Vec<u32>,
@@ -22,20 +28,23 @@ struct Filling<'a> {
     counted: u32,
 }
 
-/// Puts the rows of `order` into steps, its last ones aside if they are left out; the rows in step order, and those that
-/// conflict.
+/// Puts the rows of `order` into steps, its last ones aside if they are left out. Returns the rows in step order and those
+/// that conflict; once these are more than `most`, all further rows are among them.
 pub(super) fn fill_greedily(
     conflicts: &Conflicts,
     shape: Shape,
     order: &[u32],
+    most: usize,
     rng: &mut Rng,
-) -> (Vec<u32>, Vec<u32>) {
+    effort: &Effort<'_>,
+) -> Result<(Vec<u32>, Vec<u32>)> {
     let steps = shape.steps;
     let counted = (0..conflicts.ids() as u32).take_while(|id| 4 * conflicts.frequency(*id) > steps).count();
     // As much for the table as for the rows themselves, at least.
     let counted = counted.min((conflicts.rows() * 8 / steps).max(64));
     let mut filling = Filling {
         conflicts,
+        effort,
         shape,
         step: vec![NO_STEP; conflicts.rows()],
         room: (0..steps).map(|step| shape.range(step).len() as u32).collect(),
@@ -47,8 +56,12 @@ pub(super) fn fill_greedily(
     rows.sort_by_key(|row| conflicts.of_row(*row).next().map_or(NO_STEP, |(id, _)| id));
     let mut open: Vec<u32> = (0..steps as u32).collect();
     let mut left = Vec::new();
-    for row in rows {
-        match filling.free(row, &open, rng) {
+    for (done, row) in rows.into_iter().enumerate() {
+        if done.is_multiple_of(POLL_EVERY) {
+            effort.check()?;
+        }
+        let place = if left.len() > most { None } else { filling.free(row, &open, rng) };
+        match place {
             Some(place) => {
                 let step = open[place];
                 filling.put(row, step);
@@ -67,7 +80,7 @@ pub(super) fn fill_greedily(
             }
         }
     }
-    (filling.rows(order), left)
+    Ok((filling.rows(order), left))
 }
 
 impl Filling<'_> {
@@ -84,15 +97,20 @@ impl Filling<'_> {
     }
 
     fn fits(&self, row: u32, step: u32) -> bool {
-        self.conflicts.of_row(row).all(|(id, exclusive)| {
+        let mut looked = 0;
+        let fits = self.conflicts.of_row(row).all(|(id, exclusive)| {
+            looked += 1;
             if id < self.counted {
                 let [e, s] = self.counts[id as usize * self.shape.steps + step as usize];
                 return e == 0 && !(exclusive && s > 0);
             }
             let (holding, sharing) = self.conflicts.holders(id);
+            looked += holding.len() + sharing.len();
             let here = |other: &u32| self.step[*other as usize] == step;
             !(holding.iter().any(here) || exclusive && sharing.iter().any(here))
-        })
+        });
+        self.effort.look(looked);
+        fits
     }
 
     fn put(&mut self, row: u32, step: u32) {

@@ -9,9 +9,8 @@
 use std::collections::HashSet;
 
 use super::assignment::Packing;
-use super::repair::{Rng, check_interrupt};
+use super::repair::Rng;
 use crate::base::Result;
-use crate::base::parallel::Run;
 
 /// Steps that a row is tried with, in pairs: those with the fewest rivals.
 const FEW: usize = 12;
@@ -27,23 +26,29 @@ struct Chains<'a, 'b> {
     /// Rows that are in conflict still; nobody minds them.
     waiting: HashSet<u32>,
     looked_at: usize,
+    budget: usize,
 }
 
-/// Places rows that conflict, as far as chains do it; the rows that are left.
+/// Places rows that conflict, as far as chains do it. Returns the rows that are left, and ends early once they are more
+/// than `most`.
 ///
 /// # Errors
 /// An interrupt.
 pub(super) fn chains(
     packing: &mut Packing<'_>,
     left: Vec<u32>,
+    most: usize,
     rng: &mut Rng,
-    run: &Run<'_>,
 ) -> Result<Vec<u32>> {
-    let mut chains = Chains { packing, waiting: left.iter().copied().collect(), looked_at: 0 };
+    let budget = packing.effort.allowed(BUDGET);
+    let mut chains = Chains { packing, waiting: left.iter().copied().collect(), looked_at: 0, budget };
     let mut still = Vec::new();
     for row in left {
-        check_interrupt(run)?;
-        if chains.place_waiting(row, rng) {
+        chains.packing.effort.check()?;
+        if still.len() > most {
+            break;
+        }
+        if !chains.is_spent() && chains.place_waiting(row, rng) {
             chains.waiting.remove(&row);
         } else {
             still.push(row);
@@ -53,6 +58,16 @@ pub(super) fn chains(
 }
 
 impl Chains<'_, '_> {
+    fn look(&mut self, items: usize) {
+        self.looked_at += items;
+        self.packing.effort.look(items);
+    }
+
+    /// Whether nothing more may be looked at.
+    fn is_spent(&self) -> bool {
+        self.looked_at > self.budget
+    }
+
     /// Frees a step for a row that waits, and puts it there.
     fn place_waiting(&mut self, row: u32, rng: &mut Rng) -> bool {
         if self.packing.shape.is_out(self.packing.step(row)) {
@@ -60,7 +75,7 @@ impl Chains<'_, '_> {
         }
         let fewest_rivals = self.fewest_rivals(row, rng);
         for &from in &fewest_rivals {
-            if self.looked_at > BUDGET || !self.move_waiting(row, from) {
+            if self.is_spent() || !self.move_waiting(row, from) {
                 continue;
             }
             let here = self.rivals(row, from);
@@ -78,7 +93,7 @@ impl Chains<'_, '_> {
         for (id, exclusive) in self.packing.conflicts.of_row(row) {
             let (holding, sharing) = self.packing.conflicts.holders(id);
             let sharing = if exclusive { sharing } else { &[] };
-            self.looked_at += holding.len() + sharing.len();
+            self.look(holding.len() + sharing.len());
             for other in holding.iter().chain(sharing) {
                 let step = self.packing.step(*other);
                 if !self.packing.shape.is_out(step) && *other != row && !self.waiting.contains(other) {
@@ -86,7 +101,7 @@ impl Chains<'_, '_> {
                 }
             }
         }
-        self.looked_at += steps;
+        self.look(steps);
         counts.rotate_left(rng.below(steps));
         counts.sort_by_key(|(count, _)| *count);
         counts.into_iter().take(FEW).map(|(_, step)| step).collect()
@@ -109,7 +124,7 @@ impl Chains<'_, '_> {
         for (id, exclusive) in self.packing.conflicts.of_row(row) {
             let (holding, sharing) = self.packing.conflicts.holders(id);
             let sharing = if exclusive { sharing } else { &[] };
-            self.looked_at += holding.len() + sharing.len();
+            self.look(holding.len() + sharing.len());
             found.extend(holding.iter().chain(sharing).copied().filter(|other| {
                 self.packing.step(*other) == step && *other != row && !self.waiting.contains(other)
             }));
@@ -161,7 +176,7 @@ impl Chains<'_, '_> {
     fn free(&mut self, from: u32, to: u32, needed: usize, known: &HashSet<u32>, rivals: &[u32]) -> Vec<u32> {
         let mut found = Vec::new();
         for place in self.packing.shape.range(from as usize) {
-            if found.len() == needed || self.looked_at > BUDGET {
+            if found.len() == needed || self.is_spent() {
                 break;
             }
             let row = self.packing.row_at(place);

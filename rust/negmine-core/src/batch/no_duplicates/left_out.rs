@@ -4,6 +4,7 @@
 //! beginning where the epoch before ended. So a row that was left out goes before those that were not.
 
 use super::conflicts::Conflicts;
+use super::effort::Effort;
 use super::step_sizes::Shape;
 use crate::base::Result;
 use crate::base::parallel::Run;
@@ -33,7 +34,16 @@ impl CyclicOrder {
     }
 
     /// Which rows `shape` leaves out in an epoch; `None` where more must be left out than it does.
-    pub(super) fn left_out(&self, conflicts: &Conflicts, shape: &Shape, epoch: u64) -> Option<Vec<bool>> {
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub(super) fn left_out(
+        &self,
+        conflicts: &Conflicts,
+        shape: &Shape,
+        epoch: u64,
+        effort: &Effort<'_>,
+    ) -> Result<Option<Vec<bool>>> {
         let n = conflicts.rows();
         let steps = shape.steps;
         let size = shape.range(0).len();
@@ -44,6 +54,7 @@ impl CyclicOrder {
             if conflicts.frequency(id) <= steps {
                 break;
             }
+            effort.check()?;
             let (exclusive, shared) = conflicts.holders(id);
             let room = steps.saturating_sub(shared.len().div_ceil(size));
             if exclusive.len() <= room {
@@ -60,7 +71,7 @@ impl CyclicOrder {
                 if kept < room {
                     kept += 1;
                 } else if missing == 0 {
-                    return None;
+                    return Ok(None);
                 } else {
                     out[*row as usize] = true;
                     missing -= 1;
@@ -78,7 +89,7 @@ impl CyclicOrder {
                 }
             }
         }
-        Some(out)
+        Ok(Some(out))
     }
 }
 

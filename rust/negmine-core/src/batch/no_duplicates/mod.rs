@@ -2,6 +2,8 @@
 
 mod assignment;
 mod conflicts;
+mod edge_coloring;
+mod effort;
 mod epoch;
 mod exhaustive;
 mod greedy;

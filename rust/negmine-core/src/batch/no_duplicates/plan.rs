@@ -12,6 +12,7 @@
 
 use super::assignment::Packing;
 use super::conflicts::{Bound, Columns, Conflicts};
+use super::effort::Effort;
 use super::epoch::{ATTEMPTS, pack, pack_spread, rng};
 use super::exhaustive::{Outcome, exhaustive};
 use super::left_out::CyclicOrder;
@@ -48,6 +49,7 @@ pub struct NoDuplicates {
     conflicts: Conflicts,
     shape: Shape,
     bound: Bound,
+    needed: usize,
     size: usize,
     policy: Policy,
     remainder: Remainder,
@@ -55,6 +57,16 @@ pub struct NoDuplicates {
     /// Where rows of an id stand together: rows of a step that may share one, of the first ids.
     caps: Option<Vec<u32>>,
     base: Vec<u32>,
+}
+
+/// What a search for a packing came to.
+enum Search {
+    /// It is the base of the plan.
+    Found,
+    /// None was found.
+    Failed,
+    /// None exists.
+    Impossible,
 }
 
 /// What a plan is made of; the names of ids are not among it.
@@ -113,33 +125,48 @@ impl NoDuplicates {
                 got: format!("{size} rows a step of {n}"),
             });
         }
-        let conflicts = Conflicts::new(columns)?;
+        let conflicts = Conflicts::new(columns, run)?;
         let bound = conflicts.bound(size);
         let shape = Shape::new(n, size, n.div_ceil(size));
-        let plan =
-            Self { conflicts, shape, bound, size, policy, remainder, seed, caps: None, base: Vec::new() };
+        let plan = Self {
+            conflicts,
+            shape,
+            bound,
+            needed: bound.steps,
+            size,
+            policy,
+            remainder,
+            seed,
+            caps: None,
+            base: Vec::new(),
+        };
+        let effort = Effort::new(n, run);
         let plan = match policy {
-            Policy::Extend => plan.extended(run),
-            Policy::Drop => plan.dropped(run),
-            Policy::Spread => plan.spread(run),
+            Policy::Extend => plan.extended(&effort),
+            Policy::Drop => plan.dropped(&effort),
+            Policy::Spread => plan.spread(&effort),
         }?;
         plan.check_padding()?;
         Ok(plan)
     }
 
-    /// A packing of a shape, if one is found; the number of steps is the data's and not the seed's.
-    fn based(&self, shape: Shape, run: &Run<'_>) -> Result<Option<Vec<u32>>> {
-        match exhaustive(&self.conflicts, &shape) {
-            Outcome::Found(rows) => Ok(Some(rows)),
-            Outcome::Impossible => Ok(None),
-            Outcome::Unknown => pack(&self.conflicts, shape, (0, 0), run),
-        }
+    /// Makes a packing of the shape the base, if one is found; the number of steps is the data's and not the seed's.
+    fn found(&mut self, effort: &Effort<'_>) -> Result<Search> {
+        let found = match exhaustive(&self.conflicts, &self.shape) {
+            Outcome::Found(rows) => Some(rows),
+            Outcome::Impossible => return Ok(Search::Impossible),
+            Outcome::Unknown => pack(&self.conflicts, self.shape, (0, 0), effort)?,
+        };
+        Ok(found.map_or(Search::Failed, |rows| {
+            self.base = rows;
+            Search::Found
+        }))
     }
 
-    fn extended(mut self, run: &Run<'_>) -> Result<Self> {
+    fn extended(mut self, effort: &Effort<'_>) -> Result<Self> {
         let (n, size) = (self.rows(), self.size);
         let mut steps = self.bound.steps;
-        let mut tried = 0;
+        let (mut tried, mut proved) = (0, true);
         loop {
             // More steps than rows need are smaller ones, which hold fewer sharers of an id.
             let next = self.conflicts.bound(if steps > n.div_ceil(size) { n.div_ceil(steps) } else { size });
@@ -153,9 +180,13 @@ impl NoDuplicates {
                 }
             }
             self.shape = Shape::new(n, size, steps);
-            if let Some(base) = self.based(self.shape, run)? {
-                self.base = base;
-                return Ok(self);
+            if proved {
+                self.needed = steps;
+            }
+            match self.found(effort)? {
+                Search::Found => return Ok(self),
+                Search::Failed => proved = false,
+                Search::Impossible => {}
             }
             // One more, then 1 %, 2 %, ... of what it is; with one row a step there is no conflict.
             steps = (steps + (steps * tried / 100).max(1)).min(n);
@@ -164,26 +195,25 @@ impl NoDuplicates {
     }
 
     /// The most full steps, as far as single ids tell and a packing is found.
-    fn dropped(mut self, run: &Run<'_>) -> Result<Self> {
+    fn dropped(mut self, effort: &Effort<'_>) -> Result<Self> {
         let (n, size) = (self.rows(), self.size);
-        if self.bound.steps == self.shape.steps
-            && let Some(base) = self.based(self.shape, run)?
-        {
-            self.base = base;
+        if self.bound.steps == self.shape.steps && matches!(self.found(effort)?, Search::Found) {
             return Ok(self);
         }
-        let cyclic = CyclicOrder::new(n, 0, run)?;
-        let possible =
-            |steps| cyclic.left_out(&self.conflicts, &Shape::dropping(n, size, steps), 0).is_some();
+        let cyclic = CyclicOrder::new(n, 0, effort.run())?;
+        let possible = |steps| {
+            let shape = Shape::dropping(n, size, steps);
+            cyclic.left_out(&self.conflicts, &shape, 0, effort).map(|out| out.is_some())
+        };
         let (mut steps, mut beyond) = (0, n / size + 1);
         while beyond - steps > 1 {
             let middle = steps.midpoint(beyond);
-            if possible(middle) { steps = middle } else { beyond = middle }
+            if possible(middle)? { steps = middle } else { beyond = middle }
         }
         let mut tried = 0;
         while steps > 0 {
             self.shape = Shape::dropping(n, size, steps);
-            if let Some(base) = pack(&self.conflicts, self.shape, (0, 0), run)? {
+            if let Some(base) = pack(&self.conflicts, self.shape, (0, 0), effort)? {
                 self.base = base;
                 return Ok(self);
             }
@@ -197,15 +227,12 @@ impl NoDuplicates {
         })
     }
 
-    fn spread(mut self, run: &Run<'_>) -> Result<Self> {
-        if self.bound.steps == self.shape.steps
-            && let Some(base) = self.based(self.shape, run)?
-        {
-            self.base = base;
+    fn spread(mut self, effort: &Effort<'_>) -> Result<Self> {
+        if self.bound.steps == self.shape.steps && matches!(self.found(effort)?, Search::Found) {
             return Ok(self);
         }
         let caps = self.conflicts.caps(self.shape.steps, self.size);
-        self.base = pack_spread(&self.conflicts, self.shape, &caps, (0, 0), run)?;
+        self.base = pack_spread(&self.conflicts, self.shape, &caps, (0, 0), effort)?;
         self.caps = Some(caps);
         Ok(self)
     }
@@ -230,10 +257,10 @@ impl NoDuplicates {
     /// The plan of these parts, which nobody has touched; its bound names no id.
     ///
     /// # Errors
-    /// Parts that do not fit each other.
-    pub fn restored(parts: Parts) -> Result<Self> {
+    /// Parts that do not fit each other; an interrupt.
+    pub fn restored(parts: Parts, run: &Run<'_>) -> Result<Self> {
         let Parts { row_offsets, row_ids, base, caps, steps, size, policy, remainder, seed } = parts;
-        let conflicts = Conflicts::restored(row_offsets, row_ids)?;
+        let conflicts = Conflicts::restored(row_offsets, row_ids, run)?;
         let n = conflicts.rows();
         check_length("base", n, base.len())?;
         if size == 0 || size > n || steps == 0 || steps > n {
@@ -250,7 +277,8 @@ impl NoDuplicates {
         if policy == Policy::Drop && steps < n.div_ceil(size) {
             shape = Shape::dropping(n, size, steps.min(n / size));
         }
-        Ok(Self { conflicts, shape, bound, size, policy, remainder, seed, caps, base })
+        let needed = bound.steps;
+        Ok(Self { conflicts, shape, bound, needed, size, policy, remainder, seed, caps, base })
     }
 
     /// Steps that hold all rows, but for those that are left out.
@@ -269,6 +297,13 @@ impl NoDuplicates {
     #[must_use]
     pub fn bound(&self) -> Bound {
         self.bound
+    }
+
+    /// The number of steps below which no packing of all rows exists, as far as that was proved: by the bound, or by a
+    /// search through all packings of small data.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        self.needed
     }
 
     /// Whether rows are cut into full steps and a rest.
@@ -296,7 +331,7 @@ impl NoDuplicates {
             None => Ok(()),
             Some(missing) => Err(Error::Value {
                 argument: "remainder",
-                rule: "\"drop\" where too few rows fit the last step without conflict",
+                rule: "\"drop\" where too few rows are found that fit the last step without conflict",
                 got: format!("\"pad\" with {missing} rows missing"),
             }),
         }
@@ -308,27 +343,31 @@ impl NoDuplicates {
     /// An interrupt.
     pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Epoch> {
         let place = (self.seed, epoch);
+        let effort = Effort::new(self.rows(), run);
         let own = match &self.caps {
-            None => pack(&self.conflicts, self.shape, place, run)?,
-            Some(caps) => Some(pack_spread(&self.conflicts, self.shape, caps, place, run)?),
+            None => pack(&self.conflicts, self.shape, place, &effort)?,
+            Some(caps) => Some(pack_spread(&self.conflicts, self.shape, caps, place, &effort)?),
         };
         if let Some(rows) = own
             && let Ok(rows) = self.finish(&rows)
         {
             return Ok(self.emit(rows, false));
         }
-        let moved = self.moved(epoch);
+        let moved = self.moved(epoch, &effort)?;
         let rows = self.finish(&moved).or_else(|_| self.finish(&self.base));
         Ok(self.emit(rows.unwrap_or_default(), true))
     }
 
     /// What stands together in the steps of some rows, as [`Self::epoch`] emits them: pairs that conflict, counted for
     /// each id, and rows beyond what their id's even share of the steps is.
-    #[must_use]
-    pub fn together(&self, rows: &[i64], offsets: &[i64]) -> (u64, u64) {
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn together(&self, rows: &[i64], offsets: &[i64], run: &Run<'_>) -> Result<(u64, u64)> {
         let (mut pairs, mut excess) = (0, 0);
         let mut held: Vec<(u32, bool)> = Vec::new();
-        for ends in offsets.windows(2) {
+        for (step, ends) in offsets.windows(2).enumerate() {
+            run.tick(step, offsets.len() - 1)?;
             held.clear();
             for row in &rows[ends[0] as usize..ends[1] as usize] {
                 held.extend(self.conflicts.of_row(*row as u32).map(|(id, exclusive)| (id, !exclusive)));
@@ -345,17 +384,19 @@ impl NoDuplicates {
                 };
             }
         }
-        (pairs, excess)
+        Ok((pairs, excess))
     }
 
     /// [`Self::together`] of the packing of the build.
-    #[must_use]
-    pub fn together_in_base(&self) -> (u64, u64) {
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn together_in_base(&self, run: &Run<'_>) -> Result<(u64, u64)> {
         let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
         let offsets: Vec<i64> = (0..=self.steps())
             .map(|step| if step == self.steps() { self.shape.held() } else { self.shape.range(step).start } as i64)
             .collect();
-        self.together(&rows, &offsets)
+        self.together(&rows, &offsets, run)
     }
 
     fn emit(&self, rows: Vec<i64>, from_base: bool) -> Epoch {
@@ -413,12 +454,20 @@ impl NoDuplicates {
 
     /// The packing of the build after a random swap for every row, as far as swaps are without conflict, its steps
     /// and the rows of each in another order.
-    fn moved(&self, epoch: u64) -> Vec<u32> {
+    fn moved(&self, epoch: u64, effort: &Effort<'_>) -> Result<Vec<u32>> {
         let mut rng = rng(self.seed, epoch, ATTEMPTS);
         let n = self.rows();
-        let mut packing =
-            Packing::new(&self.conflicts, self.shape, self.caps.as_deref().unwrap_or(&[]), self.base.clone());
+        let mut packing = Packing::new(
+            &self.conflicts,
+            self.shape,
+            self.caps.as_deref().unwrap_or(&[]),
+            self.base.clone(),
+            effort,
+        );
         for row in 0..n as u32 {
+            if row.is_multiple_of(1 << 12) {
+                effort.check()?;
+            }
             let other = packing.row_at(rng.below(n));
             if packing.step(row) != packing.step(other) && packing.swaps(row, other, u32::MAX) {
                 packing.swap(row, other);
@@ -440,6 +489,6 @@ impl NoDuplicates {
                 part.swap(i, rng.below(i + 1));
             }
         }
-        rows
+        Ok(rows)
     }
 }

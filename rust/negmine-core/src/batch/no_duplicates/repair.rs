@@ -2,9 +2,8 @@
 //! through conflicts where none is free.
 
 use super::assignment::Packing;
-use crate::base::parallel::Run;
+use crate::base::Result;
 use crate::base::philox::{SplitMix, below};
-use crate::base::{Error, Result};
 
 /// Random partners that a row is tried with where free steps are common.
 const TRIES: usize = 256;
@@ -16,9 +15,8 @@ const ROWS: usize = 16;
 /// Partners that one move of the search compares.
 const PARTNERS: usize = 96;
 
-/// Ids, and moves of the search, between two looks at the caller's wish to stop.
-const POLL_IDS: u32 = 1 << 13;
-const POLL_MOVES: usize = 1 << 10;
+/// Ids and rows between two looks at the caller's wish to stop.
+const POLL_EVERY: usize = 1 << 8;
 
 /// No id is treated leniently.
 const NO_ID: u32 = u32::MAX;
@@ -40,22 +38,26 @@ impl Rng {
     }
 }
 
-/// Moves every row that repeats an id of its step, the most frequent id first; the rows that no swap helped.
+/// Moves every row that repeats an id of its step, the most frequent id first. Returns the rows that no swap helped, and
+/// ends early once they are more than `most`.
 ///
 /// # Errors
 /// An interrupt.
-pub(super) fn repair(packing: &mut Packing<'_>, rng: &mut Rng, run: &Run<'_>) -> Result<Vec<u32>> {
+pub(super) fn repair(packing: &mut Packing<'_>, most: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let conflicts = packing.conflicts;
     // The last id that was seen in a step, plus 1.
     let mut seen = vec![0_u32; packing.shape.parts()];
     let mut left = Vec::new();
     let mut bad = Vec::new();
     for id in 0..conflicts.ids() as u32 {
-        if id.is_multiple_of(POLL_IDS) {
-            check_interrupt(run)?;
+        if (id as usize).is_multiple_of(POLL_EVERY) {
+            packing.effort.check()?;
+        }
+        if left.len() > most {
+            break;
         }
         if packing.cap(id) > 0 {
-            spread(packing, id, &mut left, rng);
+            spread(packing, id, &mut left, rng)?;
             continue;
         }
         let (exclusive, shared) = conflicts.holders(id);
@@ -73,19 +75,14 @@ pub(super) fn repair(packing: &mut Packing<'_>, rng: &mut Rng, run: &Run<'_>) ->
         if !bad.is_empty() {
             // Shared holders make way below.
             let lenient = if shared.is_empty() { NO_ID } else { id };
-            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, rng);
+            place(packing, &mut bad, &mut seen, (id, lenient), &mut left, rng)?;
         }
         bad.extend(shared.iter().filter(|row| seen[packing.step(**row) as usize] == id + 1));
         if !bad.is_empty() {
-            place(packing, &mut bad, &mut seen, (id, NO_ID), &mut left, rng);
+            place(packing, &mut bad, &mut seen, (id, NO_ID), &mut left, rng)?;
         }
     }
     Ok(left)
-}
-
-/// Returns an error where the caller asks to stop.
-pub(super) fn check_interrupt(run: &Run<'_>) -> Result<()> {
-    if (run.poll)(0, 1) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Swaps the rows of `bad` into steps that are not marked with the id; exclusive rows mark theirs.
@@ -96,7 +93,7 @@ fn place(
     (id, lenient): (u32, u32),
     left: &mut Vec<u32>,
     rng: &mut Rng,
-) {
+) -> Result<()> {
     let steps = packing.shape.steps;
     let exclusives = packing.conflicts.holders(id).0;
     let marks = lenient != NO_ID || exclusives.len() == packing.conflicts.frequency(id);
@@ -106,7 +103,10 @@ fn place(
     } else {
         Vec::new()
     };
-    for row in bad.drain(..) {
+    for (done, row) in bad.drain(..).enumerate() {
+        if done.is_multiple_of(POLL_EVERY) {
+            packing.effort.check()?;
+        }
         let partner = if frequent {
             let found = partner_in(packing, row, &free, lenient, rng);
             found.map(|(place, other)| {
@@ -131,6 +131,7 @@ fn place(
             None => left.push(row),
         }
     }
+    Ok(())
 }
 
 /// A row of a step among `free` that `row` can be swapped with, and the place of that step.
@@ -152,7 +153,7 @@ fn partner_in(
 }
 
 /// Swaps rows of an id out of the steps that hold more of it than its cap, into such as hold fewer.
-fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng) {
+fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng) -> Result<()> {
     let cap = packing.cap(id);
     let (exclusive, shared) = packing.conflicts.holders(id);
     let mut held = vec![0_u32; packing.shape.parts()];
@@ -166,7 +167,10 @@ fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng
     }
     let mut free: Vec<u32> =
         (0..packing.shape.steps as u32).filter(|step| held[*step as usize] < cap).collect();
-    for row in bad {
+    for (done, row) in bad.into_iter().enumerate() {
+        if done.is_multiple_of(POLL_EVERY) {
+            packing.effort.check()?;
+        }
         let Some((place, other)) = partner_in(packing, row, &free, NO_ID, rng) else {
             left.push(row);
             continue;
@@ -178,6 +182,7 @@ fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng
             free.swap_remove(place);
         }
     }
+    Ok(())
 }
 
 /// Min-conflicts with a tabu list (Minton et al. 1992; Hertz and de Werra 1987) on the rows in conflict, until there is
@@ -190,13 +195,15 @@ pub(super) fn search(
     mut waiting: Vec<u32>,
     moves: usize,
     rng: &mut Rng,
-    run: &Run<'_>,
 ) -> Result<bool> {
     let n = packing.rows().len();
     if packing.shape.parts() < 2 {
         return Ok(waiting.iter().all(|row| trouble(packing, *row) == 0));
     }
     let mut rested = vec![0_u32; n];
+    // Rows that are known to be without conflict; with caps, a move also changes rows that it does not name.
+    let mut quiet = vec![false; n];
+    let watched = packing.caps.is_empty();
     let mut done = 0;
     while !waiting.is_empty() {
         let pick = rng.below(waiting.len());
@@ -209,11 +216,9 @@ pub(super) fn search(
         if done > moves {
             return Ok(false);
         }
-        if done.is_multiple_of(POLL_MOVES) {
-            check_interrupt(run)?;
-        }
+        packing.effort.check()?;
         let tabu = |other: u32| rested[row as usize].max(rested[other as usize]) as usize > done;
-        let Some(other) = best_partner(packing, row, own, tabu, rng) else {
+        let Some(other) = best_partner(packing, row, own, watched.then_some(&mut quiet), tabu, rng) else {
             waiting.push(row);
             continue;
         };
@@ -221,8 +226,13 @@ pub(super) fn search(
         packing.swap(row, other);
         rested[row as usize] = rest;
         rested[other as usize] = rest;
+        let before = waiting.len();
         for row in [row, other] {
+            quiet[row as usize] = false;
             rivals(packing, row, &mut waiting);
+        }
+        for row in &waiting[before..] {
+            quiet[*row as usize] = false;
         }
     }
     Ok(true)
@@ -233,6 +243,7 @@ fn best_partner(
     packing: &Packing<'_>,
     row: u32,
     own: u32,
+    mut quiet: Option<&mut Vec<bool>>,
     tabu: impl Fn(u32) -> bool,
     rng: &mut Rng,
 ) -> Option<u32> {
@@ -245,9 +256,19 @@ fn best_partner(
         if from == to {
             continue;
         }
-        let before = own + trouble(packing, other);
-        let after = packing.conflicts(row, to, other, NO_ID, NO_LIMIT)
-            + packing.conflicts(other, from, row, NO_ID, NO_LIMIT);
+        let before = own
+            + match &mut quiet {
+                Some(quiet) if quiet[other as usize] => 0,
+                Some(quiet) => {
+                    let found = trouble(packing, other);
+                    quiet[other as usize] = found == 0;
+                    found
+                }
+                None => trouble(packing, other),
+            };
+        // Counting ends where the pair cannot be the best any more.
+        let limit = (best.0 >> 10).saturating_add(i64::from(before) + 1).clamp(0, i64::from(u32::MAX)) as u32;
+        let after = swapped(packing, row, other, limit);
         let gain = i64::from(after) - i64::from(before);
         // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
         let penalty = if after > 0 && tabu(other) { 1 << 20 } else { 0 };
@@ -257,6 +278,19 @@ fn best_partner(
         }
     }
     best.1
+}
+
+/// Conflicts of two rows after they are swapped, counted up to `limit`.
+fn swapped(packing: &Packing<'_>, row: u32, other: u32, limit: u32) -> u32 {
+    if limit == 0 {
+        return 0;
+    }
+    let [from, to] = [row, other].map(|row| packing.step(row));
+    let first = packing.conflicts(row, to, other, NO_ID, limit);
+    if first >= limit {
+        return first;
+    }
+    first + packing.conflicts(other, from, row, NO_ID, limit - first)
 }
 
 /// Conflicts of a row with its own step.
@@ -273,6 +307,7 @@ fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
     let before = waiting.len();
     for (id, exclusive) in packing.conflicts.of_row(row) {
         let (holding, sharing) = packing.conflicts.holders(id);
+        packing.effort.look(holding.len() + if exclusive { sharing.len() } else { 0 });
         let here = |other: &&u32| **other != row && packing.step(**other) == step;
         waiting.extend(holding.iter().filter(here));
         if exclusive {
