@@ -150,7 +150,11 @@ BAD: list[tuple[str, Callable[[], Any], str]] = [
         lambda: ask(SimHash(12, 3, dim=4, seed=5)),
         "`hasher` must be of the table's hash, seed=0; got seed=5",
     ),
-    ("another kind of hash", lambda: ask(negmine.MinHash(12, bits_per_hash=2)), "of the table's hash, a SimHash; got a MinHash"),
+    (
+        "another kind of hash",
+        lambda: ask(negmine.MinHash(12, bits_per_hash=2)),
+        "of the table's hash, a SimHash; got a MinHash",
+    ),
     ("another digest", lambda: ask("0f"), "`hasher` must be the table's hash, of digest '[0-9a-f]{64}'; got '0f'"),
     ("normalize", lambda: table().query(X, users=[0], normalize="l1"), "`normalize` must be one of 'l2'"),  # type: ignore[arg-type]
     (
