@@ -102,11 +102,15 @@ def make_limits(
     ] or [0.5]
     reference, target = float(rng.choice(references)), float(rng.choice(values))
     relative = (reference - target) / abs(reference) if reference else 0.25
+    highest = float(rng.choice(values)) if features.highest else None
+    lowest = float(np.quantile(values, rng.choice([0.0, 0.25, 0.5]), method="lower")) if features.lowest else None
+    if highest is not None and lowest is not None:
+        lowest = min(lowest, highest)  # a floor above the highest score is refused
     return oracle.Limits(
         absolute_margin=reference - target if features.absolute else None,
         relative_margin=max(0.0, relative) if features.relative and np.isfinite(relative) else None,
-        max_score=float(rng.choice(values)) if features.highest else None,
-        min_score=float(np.quantile(values, rng.choice([0.0, 0.25, 0.5]), method="lower")) if features.lowest else None,
+        max_score=highest,
+        min_score=lowest,
         reference=features.reference,
         range_min=features.range_min,
         range_max=features.range_min + features.depth,

@@ -286,14 +286,14 @@ POOLS: dict[str, Case] = {
     "attach width": (
         lambda: POOL.attach(ExactIndex(CORPUS[:, :2]), QUERIES),
         Value,
-        "`documents` as wide as the queries, 3 got width 2",
+        "`queries` as wide as the corpus got width 3",
     ),
     "attach array": (lambda: POOL.attach(CORPUS, QUERIES), Type, "`source` ExactIndex got ndarray"),  # type: ignore[arg-type]
     "attach others": (lambda: POOL.attach(INDEX, QUERIES[::-1]), Value, "`queries` those of the pool document row"),
     "attach metric": (
         lambda: POOL.attach(ExactIndex(CORPUS, metric="ip"), QUERIES),
         Value,
-        "`source` those of the pool scores",
+        "`source` those of the pool got a score",
     ),
 }
 

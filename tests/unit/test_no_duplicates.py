@@ -130,7 +130,7 @@ def test_a_giant_group_says_how_many_steps_it_forces() -> None:
 
 
 def test_a_refusal_counts_one_step_and_names_a_size_that_is_enough() -> None:
-    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* more than 1 step of 3 rows"):
+    with pytest.raises(NegmineValueError, match=r"\(1 is enough\).* 1 step of 3 rows does not exist"):
         no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=3)
     assert no_duplicate_plan([0, 0, 1], [3, 4, 5], batch_size=1).steps == 3
 

@@ -148,9 +148,10 @@ pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
     // SAFETY: the layout has a size.
     let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
     prefer_large_pages(start, layout.size());
-    // SAFETY: the global allocator gave `start` for this layout, which is that of a vector of `len` items; all of them
-    // are initialized, as all bits zero is a value of a plain number.
-    Some(unsafe { Vec::from_raw_parts(start.cast::<T>().as_ptr(), len, len) })
+    let items = NonNull::slice_from_raw_parts(start.cast::<T>(), len);
+    // SAFETY: the global allocator gave `start` for this layout, which is that of a boxed slice of `len` items; all of
+    // them are initialized, as all bits zero is a value of a plain number.
+    Some(unsafe { Box::from_raw(items.as_ptr()) }.into_vec())
 }
 
 /// Asks for large pages before the first write decides on small ones.

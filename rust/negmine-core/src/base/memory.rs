@@ -58,6 +58,15 @@ pub fn aligned_zeros<T: Plain>(len: usize) -> Result<Aligned<T>> {
     Aligned::try_zeroed(len).ok_or_else(|| refused::<T>(len))
 }
 
+/// Makes sure that the system grants so many bytes at the moment, and gives them back: for work that allocates them in
+/// pieces too small and too many to be asked for one by one.
+///
+/// # Errors
+/// [`Error::Allocation`].
+pub fn ensure_available(bytes: usize) -> Result<()> {
+    with_capacity::<u8>(bytes).map(drop)
+}
+
 /// A copy.
 ///
 /// # Errors

@@ -11,12 +11,13 @@ use negmine_kernels::buckets::{Shape, Signatures, gather, scatter};
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
 
-use super::table::{LEAST_NORM, Reader, UserTable, check_values};
+use super::table::{LEAST_NORM, Reader, UserTable, check_values, pieces, rows_at_once};
 use super::{Counts, Normalize};
 use crate::base::csr::Offsets;
 use crate::base::error::check_length;
 use crate::base::matrix::Rows;
-use crate::base::parallel::Run;
+use crate::base::memory::{aligned_zeros, zeros};
+use crate::base::parallel::{Run, Ticker};
 use crate::base::{Error, Result};
 use crate::sketch::SimHash;
 use crate::sketch::simhash::Hasher;
@@ -91,8 +92,8 @@ impl Histories<'_> {
     pub fn forward(&self, hash: &SimHash, pooling: Pooling, keep: bool, run: &Run<'_>) -> Result<Forward> {
         self.check(hash)?;
         let shape = Shape { groups: hash.groups(), buckets: hash.buckets(), width: self.width };
-        let mut output = vec![0.0; self.candidates.len() * self.width];
-        let mut kept = keep.then(|| self.kept(shape, pooling));
+        let mut output = zeros(self.candidates.len().saturating_mul(self.width))?;
+        let mut kept = if keep { Some(self.kept(shape, pooling)?) } else { None };
         let items = self.items(shape, &mut output, kept.as_mut());
         // Rows that are finite as keys need no second look as values.
         let checked = self.keys.contiguous().is_some_and(|keys| std::ptr::eq(keys, self.values));
@@ -105,15 +106,14 @@ impl Histories<'_> {
                 let (rows, candidates) = (self.behaviors.range(list), self.of_candidates.range(list));
                 let to = match kept {
                     Some(kept) => kept.reborrow(),
-                    None => worker.own.cleared(shape, candidates.len()),
+                    None => worker.own.cleared(shape, candidates.len().min(rows_at_once(shape))),
                 };
-                for start in rows.clone().step_by(TILE) {
-                    ticker.check()?;
-                    let tile = start..rows.end.min(start + TILE);
+                for tile in pieces(rows.clone(), TILE) {
+                    let start = tile.start;
                     // Signatures that nobody keeps are written over by the next tile.
                     let place = if keep { (start - rows.start) * shape.groups } else { 0 };
                     let words = &mut to.keys[place..][..tile.len() * shape.groups];
-                    worker.hasher.hash(self.keys, self.mask, tile.clone(), run, words)?;
+                    worker.hasher.hash(self.keys, self.mask, tile.clone(), run.isa, words, ticker)?;
                     let values = &self.values[start * self.width..tile.end * self.width];
                     if !checked {
                         check_values(shape, words, values, start, run.isa)?;
@@ -121,9 +121,15 @@ impl Histories<'_> {
                     let words = Signatures::new(words, shape.groups, 0);
                     scatter(run.isa, shape, words, values, None, to.sums, to.counts);
                 }
-                worker.hasher.hash(self.candidates, None, candidates, run, to.candidates)?;
                 let table = UserTable { shape, sums: to.sums, counts: Counts::Whole(to.counts) };
-                worker.reader.read(table, to.candidates, pooling, run.isa, output);
+                for piece in pieces(candidates.clone(), rows_at_once(shape)) {
+                    let begin = piece.start - candidates.start;
+                    let place = if keep { begin * shape.groups } else { 0 };
+                    let words = &mut to.candidates[place..][..piece.len() * shape.groups];
+                    let output = &mut output[begin * shape.width..][..piece.len() * shape.width];
+                    worker.hasher.hash(self.candidates, None, piece, run.isa, words, ticker)?;
+                    worker.reader.read(table, words, pooling, run.isa, output);
+                }
                 Ok(())
             },
         )?;
@@ -131,20 +137,20 @@ impl Histories<'_> {
         Ok(Forward { output, kept })
     }
 
-    fn kept(&self, shape: Shape, pooling: Pooling) -> Kept {
+    fn kept(&self, shape: Shape, pooling: Pooling) -> Result<Kept> {
         let lists = self.behaviors.len();
-        Kept {
+        Ok(Kept {
             shape,
             pooling,
             behaviors: self.behaviors.clone(),
             of_candidates: self.of_candidates.clone(),
             signatures: [
-                vec![0; self.keys.len() * shape.groups],
-                vec![0; self.candidates.len() * shape.groups],
+                zeros(self.keys.len().saturating_mul(shape.groups))?,
+                zeros(self.candidates.len().saturating_mul(shape.groups))?,
             ],
-            sums: Aligned::zeroed(lists * shape.len()),
-            counts: vec![0; lists * shape.cells()],
-        }
+            sums: aligned_zeros(lists.saturating_mul(shape.len()))?,
+            counts: zeros(lists.saturating_mul(shape.cells()))?,
+        })
     }
 
     /// Each list's own share of the arrays.
@@ -251,41 +257,60 @@ impl Kept {
     pub fn backward(&self, gradient: &[f32], run: &Run<'_>) -> Result<Vec<f32>> {
         let shape = self.shape;
         check_length("gradient", self.of_candidates.entries() * shape.width, gradient.len())?;
-        let mut out = vec![0.0; self.behaviors.entries() * shape.width];
+        let mut out = zeros(self.behaviors.entries().saturating_mul(shape.width))?;
         let items: Vec<_> = self.behaviors.split(&mut out, shape.width).map(Mutex::new).collect();
         run.map(
             items.len(),
             || Aligned::zeroed(shape.len()),
-            |cells, list, _| {
+            |cells, list, ticker| {
                 let mut out = items[list].lock().unwrap_or_else(PoisonError::into_inner);
-                self.list(list, gradient, run.isa, cells, &mut out);
-                Ok(())
+                self.list(list, gradient, run.isa, cells, &mut out, ticker)
             },
         )?;
         drop(items);
         Ok(out)
     }
 
-    fn list(&self, list: usize, gradient: &[f32], isa: Isa, cells: &mut [f32], out: &mut [f32]) {
+    fn list(
+        &self,
+        list: usize,
+        gradient: &[f32],
+        isa: Isa,
+        cells: &mut [f32],
+        out: &mut [f32],
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
         let shape = self.shape;
         let table = UserTable {
             shape,
             sums: &self.sums[list * shape.len()..][..shape.len()],
             counts: Counts::Whole(&self.counts[list * shape.cells()..][..shape.cells()]),
         };
-        let rows = self.of_candidates.range(list);
-        let words = &self.signatures[1][rows.start * shape.groups..rows.end * shape.groups];
-        let gradient = &gradient[rows.start * shape.width..rows.end * shape.width];
-        let factors = table.factors(words, self.pooling);
-        let words = Signatures::new(words, shape.groups, 0);
+        let at_once = rows_at_once(shape);
         cells.fill(0.0);
-        scatter(isa, shape, words, gradient, Some(&factors), cells, &mut []);
+        for rows in pieces(self.of_candidates.range(list), at_once) {
+            ticker.check()?;
+            let words = &self.signatures[1][rows.start * shape.groups..rows.end * shape.groups];
+            let gradient = &gradient[rows.start * shape.width..rows.end * shape.width];
+            let factors = table.factors(words, self.pooling);
+            let words = Signatures::new(words, shape.groups, 0);
+            scatter(isa, shape, words, gradient, Some(&factors), cells, &mut []);
+        }
         for (cell, gradient) in cells.chunks_exact_mut(shape.width).enumerate() {
+            if cell.is_multiple_of(at_once) {
+                ticker.check()?;
+            }
             through_cell(&table, cell, self.pooling.0, isa, gradient);
         }
-        let rows = self.behaviors.range(list);
-        let words = &self.signatures[0][rows.start * shape.groups..rows.end * shape.groups];
-        gather(isa, shape, Signatures::new(words, shape.groups, 0), cells, None, out);
+        let behaviors = self.behaviors.range(list);
+        for rows in pieces(behaviors.clone(), at_once) {
+            ticker.check()?;
+            let words = &self.signatures[0][rows.start * shape.groups..rows.end * shape.groups];
+            let words = Signatures::new(words, shape.groups, 0);
+            let out = &mut out[(rows.start - behaviors.start) * shape.width..][..rows.len() * shape.width];
+            gather(isa, shape, words, cells, None, out);
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@
 //! Counts are u32 until a table is decayed and f32 after; a decayed table knows no longer what is left of a behavior,
 //! so nothing can be removed from it.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use negmine_kernels::aligned::Aligned;
@@ -18,6 +19,7 @@ use negmine_kernels::quantize::first_non_finite;
 
 use crate::base::csr::Offsets;
 use crate::base::error::check_length;
+use crate::base::memory::zeros;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
@@ -157,9 +159,14 @@ impl<'a> TableMut<'a> {
         check_length("signatures", lists.entries() * shape.groups, signatures.len())?;
         check_length("values", lists.entries() * shape.width, values.len())?;
         check_users(users, all)?;
-        check_values(shape, signatures, values, 0, run.isa)?;
+        for rows in pieces(0..lists.entries(), rows_at_once(shape)) {
+            run.tick(0, lists.len())?;
+            let words = &signatures[rows.start * shape.groups..rows.end * shape.groups];
+            let values = &values[rows.start * shape.width..rows.end * shape.width];
+            check_values(shape, words, values, rows.start, run.isa)?;
+        }
         if update == Update::Remove {
-            self.check_removal(signatures, lists, users)?;
+            self.check_removal(signatures, lists, users, run)?;
         }
         // A user is one item where there are users enough, else each group of a user is.
         let parts = if lists.len() < run.threads { shape.groups } else { 1 };
@@ -169,25 +176,27 @@ impl<'a> TableMut<'a> {
         let items: Vec<_> = (0..lists.len() * parts)
             .map(|item| Mutex::new(tables[users[item / parts] as usize * parts + item % parts].take()))
             .collect();
-        run.map(items.len(), Vec::new, |negated: &mut Vec<f32>, item, _| {
-            let Some((sums, counts)) = items[item].lock().unwrap_or_else(PoisonError::into_inner).take()
+        run.map(items.len(), Vec::new, |negated: &mut Vec<f32>, item, ticker| {
+            let Some((sums, mut counts)) = items[item].lock().unwrap_or_else(PoisonError::into_inner).take()
             else {
                 return Ok(());
             };
-            let rows = lists.range(item / parts);
-            let words = &signatures[rows.start * shape.groups..rows.end * shape.groups];
-            let words = Signatures::new(words, shape.groups, item % parts * part.groups);
-            let values = &values[rows.start * shape.width..rows.end * shape.width];
-            let negative = update == Update::Remove;
-            negated.resize(if negative { rows.len() } else { 0 }, -1.0);
-            let factors = negative.then_some(&negated[..]);
-            match counts {
-                CountsMut::Whole(counts) if !negative => {
-                    scatter(run.isa, part, words, values, factors, sums, counts);
-                }
-                counts => {
-                    scatter(run.isa, part, words, values, factors, sums, &mut []);
-                    count(part, words, sums, counts);
+            for rows in pieces(lists.range(item / parts), rows_at_once(part)) {
+                ticker.check()?;
+                let words = &signatures[rows.start * shape.groups..rows.end * shape.groups];
+                let words = Signatures::new(words, shape.groups, item % parts * part.groups);
+                let values = &values[rows.start * shape.width..rows.end * shape.width];
+                let negative = update == Update::Remove;
+                negated.resize(if negative { rows.len() } else { 0 }, -1.0);
+                let factors = negative.then_some(&negated[..]);
+                match &mut counts {
+                    CountsMut::Whole(counts) if !negative => {
+                        scatter(run.isa, part, words, values, factors, sums, counts);
+                    }
+                    counts => {
+                        scatter(run.isa, part, words, values, factors, sums, &mut []);
+                        count(part, words, sums, counts);
+                    }
                 }
             }
             Ok(())
@@ -196,7 +205,7 @@ impl<'a> TableMut<'a> {
     }
 
     /// Refuses to take away more rows than a cell holds.
-    fn check_removal(&self, signatures: &[u32], lists: &Offsets, users: &[i64]) -> Result<()> {
+    fn check_removal(&self, signatures: &[u32], lists: &Offsets, users: &[i64], run: &Run<'_>) -> Result<()> {
         let shape = self.shape;
         let CountsMut::Whole(counts) = &self.counts else {
             return Err(Error::Value {
@@ -208,12 +217,14 @@ impl<'a> TableMut<'a> {
         let mut removed = vec![0_u32; shape.cells()];
         for (list, user) in users.iter().enumerate() {
             removed.fill(0);
-            let rows = lists.range(list);
-            for row in
-                signatures[rows.start * shape.groups..rows.end * shape.groups].chunks_exact(shape.groups)
-            {
-                for cell in cells(shape, row) {
-                    removed[cell] += 1;
+            run.tick(0, lists.len())?;
+            for rows in pieces(lists.range(list), rows_at_once(shape)) {
+                run.tick(0, lists.len())?;
+                let words = &signatures[rows.start * shape.groups..rows.end * shape.groups];
+                for row in words.chunks_exact(shape.groups) {
+                    for cell in cells(shape, row) {
+                        removed[cell] += 1;
+                    }
                 }
             }
             let counts = &counts[*user as usize * shape.cells()..][..shape.cells()];
@@ -227,6 +238,19 @@ impl<'a> TableMut<'a> {
         }
         Ok(())
     }
+}
+
+/// Numbers that are read and written between two looks at the clock: some milliseconds.
+const NUMBERS_AT_ONCE: usize = 1 << 22;
+
+/// Rows that are added or read between two looks at the clock.
+pub(super) fn rows_at_once(shape: Shape) -> usize {
+    (NUMBERS_AT_ONCE / (shape.groups * shape.width).max(1)).clamp(16, 4096)
+}
+
+/// A range in pieces of at most that many.
+pub(super) fn pieces(range: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(at_once).map(move |start| start..range.end.min(start + at_once))
 }
 
 /// The cells of a row.
@@ -256,12 +280,12 @@ pub(super) fn check_values(
 }
 
 /// Counts what was taken away from whole counts, or added to decayed ones.
-fn count(shape: Shape, words: Signatures<'_>, sums: &mut [f32], counts: CountsMut<'_>) {
+fn count(shape: Shape, words: Signatures<'_>, sums: &mut [f32], counts: &mut CountsMut<'_>) {
     let hits = words.rows(shape.groups).flat_map(|row| cells(shape, row));
     match counts {
         CountsMut::Whole(counts) => {
             hits.for_each(|cell| counts[cell] -= 1);
-            for (sum, count) in sums.chunks_exact_mut(shape.width).zip(counts) {
+            for (sum, count) in sums.chunks_exact_mut(shape.width).zip(counts.iter()) {
                 if *count == 0 {
                     sum.fill(0.0);
                 }
@@ -322,7 +346,7 @@ impl<'a> Table<'a> {
         check_length("users", lists.len(), users.len())?;
         check_length("signatures", lists.entries() * shape.groups, signatures.len())?;
         check_users(users, self.sums.len() / shape.len())?;
-        let mut out = vec![0.0; lists.entries() * shape.width];
+        let mut out = zeros(lists.entries().saturating_mul(shape.width))?;
         let mut items = Vec::new();
         let mut rest = &mut out[..];
         for (list, user) in users.iter().enumerate() {

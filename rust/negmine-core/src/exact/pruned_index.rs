@@ -18,7 +18,10 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
+use crate::base::memory::{aligned_zeros, with_capacity};
+use crate::base::order::sortable_bits;
 use crate::base::parallel::Run;
+use crate::base::sort::sort;
 use crate::scoring::bound::{PerLane, Slack};
 use crate::scoring::prefix_bound::{LeadPanel, LeadQuery, Tails, split};
 use crate::scoring::rotation::{OF_NORM, Rotation, Segments, TOGETHER, center};
@@ -84,7 +87,7 @@ impl Lead {
     /// Rotates and packs a corpus whose rows are known to be finite.
     ///
     /// # Errors
-    /// A value that is not finite after all, or an interrupt.
+    /// A value that is not finite after all, no memory, or an interrupt.
     pub(crate) fn pack(
         corpus: &Rows<'_>,
         metric: Metric,
@@ -97,8 +100,9 @@ impl Lead {
         let panels = order.len().div_ceil(PANEL);
         let lead_bytes = packed_len(segments.lead);
         let strides = [stride(segments.middle), stride(segments.rest)];
-        let mut codes = Aligned::zeroed(panels * lead_bytes);
-        let mut refine = strides.map(|stride| Aligned::zeroed(panels * PANEL * stride));
+        let mut codes = aligned_zeros(panels * lead_bytes)?;
+        let mut refine =
+            [aligned_zeros(panels * PANEL * strides[0])?, aligned_zeros(panels * PANEL * strides[1])?];
         let [middle, rest] = &mut refine;
         // Segments may be empty, and chunks of nothing are not allowed.
         let mut middle = middle.chunks_mut((PANEL * strides[0]).max(1));
@@ -209,18 +213,18 @@ fn by_cell(
             let lead = &buffers.rotated[..rows.len() * segments.lead];
             let square = |x: &[f32]| canonical::dot_with(run.isa, x, x);
             let left = buffers.centered.chunks_exact(width).zip(lead.chunks_exact(segments.lead));
-            let left = left.map(|(c, y)| (square(c) - square(y)) as f32);
-            Ok(cells.nearest(lead, products).into_iter().zip(left).collect::<Vec<(u16, f32)>>())
+            let left = left.map(|(c, y)| sortable_bits((square(c) - square(y)) as f32));
+            let nearest = cells.nearest(lead, products).into_iter().zip(left).zip(rows);
+            Ok(nearest.map(|((cell, left), row)| (cell, left, row as u32)).collect::<Vec<(u16, u32, u32)>>())
         },
     )?;
-    let keys: Vec<(u16, f32)> = parts.concat();
-    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| {
-        let (x, y) = (keys[a as usize], keys[b as usize]);
-        x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)).then(a.cmp(&b))
-    });
-    cells.place(order.iter().map(|&r| keys[r as usize].0));
-    Ok((order, cells))
+    let mut order = with_capacity(corpus.len())?;
+    order.extend(parts.into_iter().flatten());
+    sort(&mut order, run)?;
+    cells.place(order.iter().map(|&(cell, ..)| cell));
+    let mut rows = with_capacity(order.len())?;
+    rows.extend(order.into_iter().map(|(.., row)| row));
+    Ok((rows, cells))
 }
 
 impl Buffers {

@@ -12,7 +12,7 @@ use negmine_kernels::quantize::{largest_magnitude, quantize_row};
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
-use crate::base::memory::aligned_zeros;
+use crate::base::memory::{aligned_zeros, ensure_available};
 use crate::base::parallel::Run;
 
 use super::bound::{DocumentBound, PerLane, Slack, offset};
@@ -20,6 +20,9 @@ use super::score::{Metric, factor, unit_for};
 
 /// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
+
+/// Bytes that packing a tile takes for a moment in addition to the tile: buffers, and bounds on their way.
+const SPARE: usize = 8 << 20;
 
 /// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
 /// start with low thresholds.
@@ -130,6 +133,7 @@ impl Tile {
         run: &Run<'_>,
     ) -> Result<Self> {
         let width = corpus.width();
+        ensure_available(Self::bytes(documents.len(), width).saturating_add(SPARE))?;
         let mut codes = aligned_zeros(documents.len().div_ceil(PANEL) * packed_len(width))?;
         let slots: Vec<_> = codes.chunks_exact_mut(packed_len(width)).map(Mutex::new).collect();
         let panels = run.map(

@@ -15,7 +15,8 @@ use crate::base::error::check_length;
 use crate::base::limits::MAX_WIDTH;
 use crate::base::math::normal_pair;
 use crate::base::matrix::Rows;
-use crate::base::parallel::Run;
+use crate::base::memory::zeros;
+use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream, unit};
 use crate::base::{Error, Result};
 
@@ -94,16 +95,16 @@ impl SimHash {
     /// Rows of another width, a mask of another length, NaN or infinity, or an interrupt.
     pub fn signatures(&self, rows: &Rows<'_>, mask: Option<&[bool]>, run: &Run<'_>) -> Result<Vec<u32>> {
         self.check(rows, mask)?;
-        let mut out = vec![0; rows.len() * self.groups()];
+        let mut out = zeros(rows.len().saturating_mul(self.groups()))?;
         let parts: Vec<_> = out.chunks_mut(ROWS_PER_ITEM * self.groups()).map(Mutex::new).collect();
         run.map(
             parts.len(),
             || self.hasher(),
-            |hasher, item, _| {
+            |hasher, item, ticker| {
                 // Each part is locked once, by the one item that is its own.
                 let mut part = parts[item].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let first = item * ROWS_PER_ITEM;
-                hasher.hash(rows, mask, first..first + part.len() / self.groups(), run, &mut part)
+                hasher.hash(rows, mask, first..first + part.len() / self.groups(), run.isa, &mut part, ticker)
             },
         )?;
         Ok(out)
@@ -167,8 +168,9 @@ impl Hasher<'_> {
         rows: &Rows<'_>,
         mask: Option<&[bool]>,
         range: Range<usize>,
-        run: &Run<'_>,
+        isa: Isa,
         out: &mut [u32],
+        ticker: &Ticker<'_>,
     ) -> Result<()> {
         let (groups, first) = (self.hash.groups(), range.start);
         if mask.is_some() {
@@ -176,6 +178,7 @@ impl Hasher<'_> {
         }
         let mut unmasked = range.filter(|r| mask.is_none_or(|mask| mask[*r]));
         loop {
+            ticker.check()?;
             let mut places = [0; MAX_ROWS];
             let mut n = 0;
             for (place, row) in places.iter_mut().zip(&mut unmasked) {
@@ -188,12 +191,12 @@ impl Hasher<'_> {
             };
             // Rows that follow each other are written where they belong, others by way of a block.
             if last - start + 1 == n {
-                self.write(rows, places, run, &mut out[(start - first) * groups..][..n * groups])?;
+                self.write(rows, places, isa, &mut out[(start - first) * groups..][..n * groups])?;
                 continue;
             }
             let mut words = std::mem::take(&mut self.words);
             words.resize(MAX_ROWS * groups, 0);
-            self.write(rows, places, run, &mut words[..n * groups])?;
+            self.write(rows, places, isa, &mut words[..n * groups])?;
             for (words, place) in words.chunks_exact(groups).zip(places) {
                 out[(place - first) * groups..][..groups].copy_from_slice(words);
             }
@@ -202,7 +205,7 @@ impl Hasher<'_> {
     }
 
     /// The signatures of the rows at some places.
-    fn write(&mut self, rows: &Rows<'_>, places: &[usize], run: &Run<'_>, out: &mut [u32]) -> Result<()> {
+    fn write(&mut self, rows: &Rows<'_>, places: &[usize], isa: Isa, out: &mut [u32]) -> Result<()> {
         let (hash, dim) = (self.hash, self.hash.dim());
         let mut read: [&[f32]; MAX_ROWS] = [&[]; MAX_ROWS];
         if let (Some(ready), None) = (rows.contiguous(), &hash.center) {
@@ -212,17 +215,17 @@ impl Hasher<'_> {
         } else {
             self.rows.resize(MAX_ROWS * dim, 0.0);
             for (buffer, place) in self.rows.chunks_exact_mut(dim).zip(places) {
-                hash.centered(rows, *place, run.isa, buffer);
+                hash.centered(rows, *place, isa, buffer);
             }
             for (slot, buffer) in read.iter_mut().zip(self.rows.chunks_exact(dim)) {
                 *slot = buffer;
             }
         }
         let read = &read[..places.len()];
-        let unsure = simhash::signatures(run.isa, &hash.projections, read, &mut self.codes, out);
+        let unsure = simhash::signatures(isa, &hash.projections, read, &mut self.codes, out);
         for (r, place) in places.iter().enumerate() {
             if unsure >> r & 1 != 0 {
-                hash.check_row(rows, *place, run.isa)?;
+                hash.check_row(rows, *place, isa)?;
             }
         }
         Ok(())

@@ -1,0 +1,166 @@
+//! Every loop whose length the caller sets polls often enough for an interrupt: polls grow with the work, also where one
+//! query, one list or one user has all of it. One thread, so that all polls are counted.
+#![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ndarray::Array2;
+use negmine_core::base::csr::{CsrView, Lists, Offsets};
+use negmine_core::base::matrix::{Elements, Rows};
+use negmine_core::base::parallel::Run;
+use negmine_core::base::{Error, Result};
+use negmine_core::behavior::{CountsMut, Histories, Normalize, Shape, TableMut, Update};
+use negmine_core::exact::{Candidates, Eligible, ExactIndex, Layout, Targets};
+use negmine_core::mine::eligible::Rules;
+use negmine_core::mine::random::{RandomRequest, random_negatives};
+use negmine_core::scoring::Metric;
+use negmine_core::scoring::score::score_pairs;
+use negmine_core::sketch::SimHash;
+use negmine_kernels::isa::Isa;
+
+/// How often the work polls, and that it stops where a poll in the middle says so.
+fn polls<T>(work: impl Fn(&Run<'_>) -> Result<T>) -> usize {
+    let polled = AtomicUsize::new(0);
+    let count = |_, _| {
+        polled.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    assert!(work(&Run { threads: 1, isa: Isa::best(), poll: &count }).is_ok());
+    let all = polled.swap(0, Ordering::Relaxed);
+    let stop = |_, _| polled.fetch_add(1, Ordering::Relaxed) + 1 >= all / 2;
+    assert_eq!(work(&Run { threads: 1, isa: Isa::best(), poll: &stop }).err(), Some(Error::Interrupted));
+    all
+}
+
+fn array(rows: usize, width: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, width), |(r, c)| ((r * 31 + c * 17) % 101) as f32 - 50.0)
+}
+
+fn rows<'a>(argument: &'static str, array: &'a Array2<f32>) -> Rows<'a> {
+    Rows::new(argument, Elements::F32(array.view())).unwrap()
+}
+
+fn no_lists<T>(n: usize) -> Lists<T> {
+    let mut lists = Lists::default();
+    (0..n).for_each(|_| lists.push_row([]));
+    lists
+}
+
+#[test]
+fn pairs_of_one_query() {
+    let (queries, documents) = (array(1, 4), array(100, 4));
+    let items: Vec<i64> = (0..20_000).map(|i| i % 100).collect();
+    let pairs = CsrView::new("pairs", &[0, 20_000], &items, 1).unwrap();
+    let score = |run: &Run<'_>| {
+        score_pairs(Metric::Cosine, &rows("queries", &queries), &rows("documents", &documents), pairs, run)
+    };
+    assert!(polls(score) >= 20);
+    let documents = rows("documents", &documents);
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let index = ExactIndex::build(&documents, Metric::Cosine, Layout::default(), &run).unwrap();
+    assert!(polls(|run| index.score_pairs(&documents, &rows("queries", &queries), pairs, run)) >= 20);
+}
+
+#[test]
+fn building_and_streaming() {
+    let (queries, corpus) = (array(2, 4), array(20_000, 4));
+    let (queries, corpus) = (rows("queries", &queries), rows("corpus", &corpus));
+    let layout = Layout { tile_rows: 64, resident: false, ..Layout::default() };
+    let build = |run: &Run<'_>| ExactIndex::build(&corpus, Metric::Cosine, layout, run);
+    assert!(polls(build) >= 20_000 / 64);
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let index = build(&run).unwrap();
+    let banned = no_lists(2);
+    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let targets = Targets::one_per_query(2, f64::INFINITY, 5);
+    assert!(polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run)) >= 2 * 20_000 / 64);
+}
+
+#[test]
+fn rescoring_nearly_all_documents_of_one_query() {
+    let (queries, corpus) = (array(1, 4), array(60_000, 4));
+    let (queries, corpus) = (rows("queries", &queries), rows("corpus", &corpus));
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let index = ExactIndex::build(&corpus, Metric::Ip, Layout::default(), &run).unwrap();
+    let banned = no_lists(1);
+    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let scan = |depth: usize| {
+        let targets = Targets::one_per_query(1, f64::INFINITY, depth);
+        polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run))
+    };
+    assert!(scan(50_000) >= scan(1) + 10);
+}
+
+#[test]
+fn rules_of_many_queries_and_random_negatives_of_one() {
+    let n = 10_000;
+    let offsets: Vec<i64> = (0..=n).collect();
+    let items: Vec<i64> = (0..n).map(|i| i % 50).collect();
+    let groups = vec![0_i64; 50];
+    let rules = Rules {
+        positives: CsrView::new("positives", &offsets, &items, n as usize).unwrap(),
+        exclude: None,
+        self_rows: None,
+        groups: Some(&groups),
+        eligible: None,
+    };
+    assert!(polls(|run| rules.resolve(50, run).map(drop)) >= 39);
+
+    let documents = 100_000;
+    let keys: Vec<i64> = (0..documents as i64).collect();
+    let eligible = Eligible { keys: &keys, lowest: &[0], highest: &[documents as i64] };
+    let rules = Rules {
+        positives: CsrView::new("positives", &[0, 0], &[], 1).unwrap(),
+        exclude: None,
+        self_rows: None,
+        groups: None,
+        eligible: Some(eligible),
+    };
+    let request = RandomRequest {
+        rules,
+        query_indices: &[0],
+        positive_indices: None,
+        cap_scores: &[f64::INFINITY],
+        min_score: None,
+        chosen: &[],
+        query_offset: 0,
+        n: 3,
+        seed: 0,
+        epoch: 0,
+    };
+    let score = |_: &[i64], documents: &[i64]| Ok(vec![0.0; documents.len()]);
+    assert!(polls(|run| random_negatives(documents, &request, &mut { score }, run)) >= documents >> 14);
+}
+
+#[test]
+fn one_history_of_many_behaviors_with_many_candidates() {
+    let (keys, candidates) = (array(20_000, 8), array(30_000, 8));
+    let hash = SimHash::new(12, 3, 8, 0, None).unwrap();
+    let [behaviors, of_candidates] =
+        [20_000, 30_000].map(|n| Offsets::new("offsets", &[0, n], n as usize).unwrap());
+    let (key_rows, candidate_rows) = (rows("behaviors", &keys), rows("candidates", &candidates));
+    let histories = Histories {
+        keys: &key_rows,
+        mask: None,
+        values: keys.as_slice().unwrap(),
+        width: 8,
+        behaviors: &behaviors,
+        candidates: &candidate_rows,
+        of_candidates: &of_candidates,
+    };
+    let pooling = (Normalize::L2, false);
+    assert!(polls(|run| histories.forward(&hash, pooling, false, run)) >= 20_000 / 64 + 30_000 / 4096);
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let kept = histories.forward(&hash, pooling, true, &run).unwrap().kept.unwrap();
+    let gradient = vec![1.0; 30_000 * 8];
+    assert!(polls(|run| kept.backward(&gradient, run)) >= 30_000 / 4096 + 20_000 / 4096);
+
+    let signatures = hash.signatures(&key_rows, None, &run).unwrap();
+    let shape = Shape { groups: hash.groups(), buckets: hash.buckets(), width: 8 };
+    let update = |run: &Run<'_>| {
+        let (mut sums, mut counts) = (vec![0.0; shape.len()], vec![0; shape.cells()]);
+        let table = TableMut::new(shape, 1, &mut sums, CountsMut::Whole(&mut counts))?;
+        table.update(Update::Append, &signatures, keys.as_slice().unwrap(), &behaviors, &[0], run)
+    };
+    assert!(polls(update) >= 2 * 20_000 / 4096);
+}
