@@ -8,6 +8,7 @@ pub mod matrix;
 pub mod order;
 pub mod parallel;
 pub mod philox;
+pub mod share;
 pub mod stages;
 
 pub use error::{Error, Result};
