@@ -282,7 +282,7 @@ A = np.arange(10)
             (A * 0, A),
             {"batches_per_step": 2, "conflicts": "extend"},
             NegmineValueError,
-            "`batches_per_step` must be at most the rows of a step; got 2 where 10 steps without conflict were found, of 1",
+            "`batches_per_step` must be at most the rows of a step; got 2 where 10 steps without conflict were found",
         ),
         (
             (A[:5], np.array([0, 0, 1, 1, 2]), np.array([2, 2, 2, 2, 3])),
