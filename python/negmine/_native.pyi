@@ -19,6 +19,8 @@ __all__ = [
     "Offers",
     "SdimPass",
     "SimHash",
+    "SourceSteps",
+    "SourceStepsOfEpoch",
     "__version__",
     "balanced_clusters",
     "build_info",
@@ -202,6 +204,21 @@ class SimHash:
     def signatures(
         self, rows: Rows, argument: str, mask: npt.NDArray[np.bool_] | None, num_threads: int
     ) -> npt.NDArray[np.uint32]: ...
+
+@final
+class SourceSteps:
+    def __new__(cls, shares: list[float], steps: int) -> SourceSteps: ...
+    @property
+    def mean(self) -> list[float]: ...
+    def epoch(self, epoch: int, last: SourceStepsOfEpoch | None) -> SourceStepsOfEpoch: ...
+    def __reduce__(self) -> tuple[type[SourceSteps], tuple[list[float], int]]: ...
+
+@final
+class SourceStepsOfEpoch:
+    @property
+    def now(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def before(self) -> list[int]: ...
 
 def build_info() -> dict[str, Any]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...

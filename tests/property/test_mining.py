@@ -125,7 +125,8 @@ def test_redraw_equals_a_choice_in_that_epoch(
     )
     index = compare.index_of(problem, How())
     queries = problem.queries
-    first = miner.mine(index, queries, compare.positives_of(problem), epoch=1, **compare.rules_of(problem))
+    pool = miner.candidates(index, queries, compare.positives_of(problem), **compare.rules_of(problem))
+    first = miner.select(pool, epoch=1)
     for result, drawn in ((first, 1), (first.redraw(epoch), epoch), (first.redraw(epoch).redraw(1), 1)):
         expected = oracle.select(rows, n, policy, num_random=num_random, seed=3, epoch=drawn, limit_per_document=limit)
         compare.assert_same_choice(result, expected, rows, problem, n)
@@ -262,7 +263,7 @@ def test_what_is_saved_comes_back(
     assert (loaded.ids == negatives.ids).all()
     assert (loaded.above_reference == negatives.above_reference).all()
     assert pool.origin is not None
-    attached = loaded.pool.attach(pool.origin.index, pool.origin.queries)
+    attached = loaded.pool.attach(pool.origin.source, pool.origin.queries)
     redrawn = replace(loaded, pool=attached).redraw(3)
     assert compare.digest_negatives(redrawn) == compare.digest_negatives(negatives.redraw(3))
 

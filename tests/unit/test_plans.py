@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -269,6 +270,41 @@ def test_weights_of_a_mixture_are_exact() -> None:
     assert (np.bincount(seen[seen < 1_000]) == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "weights"),
+    [
+        ([600, 30], [1000, 1]),
+        ([600, 30], [3, 1]),
+        ([70, 40, 50, 30], [0.5, 0.031, 1e-9, 7]),
+        ([40] * 5, [10, 10, 10, 1, 1]),
+    ],
+)
+def test_every_source_comes_up_as_its_weight_says_over_epochs(sizes: list[int], weights: list[float]) -> None:
+    plan = mixture_plan(sizes, batch_size=10, weights=weights)
+    exact = np.array(weights) / np.sum(weights) * len(plan)
+    assert plan.report["steps"] == pytest.approx(exact)
+    assert plan.report["passes"] == pytest.approx(exact / (np.array(sizes) // 10))
+    used = np.zeros(len(sizes))
+    times = np.zeros(sum(sizes), dtype=int)
+    for epoch in range(100):
+        for index in range(len(plan)):
+            used[plan.source(epoch, index)] += 1
+            times[plan.batch(epoch, index)] += 1
+        assert np.abs(used - (epoch + 1) * exact).max() < 1
+    # A source that comes up only now and then goes on where it was.
+    for begin, end in zip(plan.offsets, plan.offsets[1:], strict=False):
+        assert np.ptp(times[begin:end]) <= 1
+    # Any epoch can be asked for on its own.
+    fresh = mixture_plan(sizes, batch_size=10, weights=weights)
+    assert (fresh.epoch(57) == plan.epoch(57)).all()
+    assert (pickle.loads(pickle.dumps(plan)).epoch(31) == plan.epoch(31)).all()
+
+
+def test_a_mixture_takes_the_last_epoch_there_is() -> None:
+    plan = mixture_plan([20, 30], batch_size=10, weights=[2, 1])
+    assert plan.epoch(2**64 - 1).shape == (5, 10)  # type: ignore[union-attr]
+
+
 # ---- bad input
 
 
@@ -350,8 +386,8 @@ PLAN = cluster_plan(LABELS, batch_size=5, batches_per_step=2)
         (7, {}, NegmineTypeError, "`sources` must be a list of sizes or plans"),
         ([7, "x"], {"batch_size": 2}, NegmineTypeError, "`sources` must hold sizes and plans; got str"),
         ([7, True], {"batch_size": 2}, NegmineTypeError, "`sources` must hold sizes and plans; got bool"),
-        ([7, 0], {"batch_size": 2}, NegmineValueError, "`sources` must be at least 1; got 0"),
-        ([7, 1], {"batch_size": 2}, NegmineValueError, "at most the number of rows, 1; got 2 x 1"),
+        ([7, 0], {"batch_size": 2}, NegmineValueError, "`sources` must be at least 1; got 0 at place 1"),
+        ([7, 1], {"batch_size": 2}, NegmineValueError, "at most the number of rows, 1; got 2 x 1 for source 1."),
         ([7], {}, NegmineTypeError, "`batch_size` must be given if sources are sizes; got None"),
         ([PLAN], {"batch_size": 5}, NegmineValueError, "`batch_size` must be None if all sources are plans"),
         ([PLAN], {"batches_per_step": 1}, NegmineValueError, "must be the same for all sources"),

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _native
 from negmine._core import formats
 from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
@@ -16,10 +17,36 @@ from negmine._core.options import check_choice, check_epoch, check_integer, chec
 from negmine._core.reprs import short_repr
 from negmine.batches.clusters import cluster_plan
 from negmine.batches.permutation import epoch_permutation
-from negmine.batches.plan import Array, BatchPlan, Last, Plan
+from negmine.batches.plan import Array, BatchPlan, Plan, rows_of_batch
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["MixturePlan", "mixture_plan"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """Sources of one epoch, step after step."""
+
+    epoch: int
+    #: Source of each step, and which of its steps in this epoch it is.
+    source: Array
+    number: Array
+    #: Steps of each source in all epochs before.
+    before: list[int]
+    #: What a later epoch is counted from.
+    state: _native.SourceStepsOfEpoch | None
+
+
+class _Last:
+    """The order of the epoch that was asked for last. One assignment replaces it, so it needs no lock."""
+
+    __slots__ = ("order",)
+
+    def __init__(self) -> None:
+        self.order: _Order | None = None
+
+    def __reduce__(self) -> tuple[type[_Last], tuple[()]]:
+        return _Last, ()
 
 
 @short_repr
@@ -43,16 +70,18 @@ class MixturePlan(Plan):
         Hexadecimal digest of the sources' digests, options and seed; plans with the same digest have the same batches.
     report : dict
         ``rows``, and per source ``offsets`` (number of its first row), ``steps`` per epoch, and ``passes``: the number
-        of the source's own epochs that these steps amount to.
+        of the source's own epochs that these steps amount to. If ``weights`` are numbers, the last two are means over
+        all epochs.
     offsets : int64 (n_sources + 1,)
         Rows ``offsets[i]`` to ``offsets[i + 1]`` are those of source ``i``, in the order of the source.
     """
 
     offsets: Array
     _sources: tuple[BatchPlan, ...] = field(repr=False)
-    _steps: Array = field(repr=False)
+    #: Steps an epoch of each source, or what shares them out to every epoch.
+    _steps: Array | _native.SourceSteps = field(repr=False)
     _in_turn: bool = field(repr=False)
-    _last: Last = field(default_factory=Last, repr=False)
+    _last: _Last = field(default_factory=_Last, repr=False)
 
     def source(self, epoch: int, index: int) -> int:
         """Return the number of the source that a batch comes from.
@@ -71,31 +100,38 @@ class MixturePlan(Plan):
         """
         number = check_epoch(epoch)
         place = check_integer(index, "index", least=0, most=self.batches_per_epoch - 1)
-        return int(self._order(number)[0][place // self.batches_per_step])
+        return int(self._order(number).source[place // self.batches_per_step])
 
-    def _order(self, epoch: int) -> tuple[Array, Array]:
-        """Return the source of every step, and the number of the step among those of its source in this epoch."""
-        last = self._last.packed
-        if last is not None and last[0] == epoch and last[2] is not None:
-            return last[1], last[2]
-        total = int(self._steps.sum())
+    def _order(self, epoch: int) -> _Order:
+        """Source of every step."""
+        last = self._last.order
+        if last is not None and last.epoch == epoch:
+            return last
+        state = None
+        if isinstance(self._steps, _native.SourceSteps):
+            state = self._steps.epoch(epoch, None if last is None else last.state)
+            steps, before = state.now, state.before
+        else:
+            steps, before = self._steps, [epoch * int(own) for own in self._steps]
+        total = int(steps.sum())
         if self._in_turn:
-            chosen = np.arange(total, dtype=np.int64) % len(self._steps)
+            source = np.arange(total, dtype=np.int64) % len(steps)
         else:
             shuffled = epoch_permutation(total, seed=self.seed, epoch=epoch)
-            chosen = np.searchsorted(np.cumsum(self._steps), shuffled, side="right").astype(np.int64)
+            source = np.searchsorted(np.cumsum(steps), shuffled, side="right").astype(np.int64)
         number = np.empty(total, dtype=np.int64)
-        number[np.argsort(chosen, kind="stable")] = np.concatenate([np.arange(steps) for steps in self._steps])
-        self._last.packed = (epoch, chosen, number)
-        return chosen, number
+        number[np.argsort(source, kind="stable")] = np.concatenate([np.arange(own) for own in steps])
+        order = _Order(epoch, source, number, before, state)
+        self._last.order = order
+        return order
 
     def _batch(self, epoch: int, index: int) -> Array:
         step, place = divmod(index, self.batches_per_step)
-        chosen, number = self._order(epoch)
-        source = int(chosen[step])
+        order = self._order(epoch)
+        source = int(order.source[step])
         plan = self._sources[source]
         # A source continues where the last epoch ended.
-        own = (epoch * int(self._steps[source]) + int(number[step])) * self.batches_per_step + place
+        own = (order.before[source] + int(order.number[step])) * self.batches_per_step + place
         own_epoch, own_index = divmod(own, len(plan))
         rows: Array = plan.batch(own_epoch % 2**64, own_index) + self.offsets[source]
         return rows
@@ -117,7 +153,7 @@ def mixture_plan(
 ) -> MixturePlan:
     """Plan batches from several data sets, where each batch comes from one data set.
 
-    The number of batches from each data set is the same in every epoch. The rows of all sources are numbered
+    The numbers of batches from each data set follow ``weights``. The rows of all sources are numbered
     consecutively. If an epoch does not use all steps of a source, the next epoch continues with its remaining steps;
     after its last step, a source starts its own next epoch.
 
@@ -130,7 +166,8 @@ def mixture_plan(
     weights : {"proportional", "round_robin"} or float (n_sources,), default "proportional"
         ``"proportional"`` uses all steps of every source once per epoch, shuffled. ``"round_robin"`` alternates between
         the sources; each is used as many times as the smallest source has steps. Numbers, at least 0, distribute the
-        steps of an epoch among the sources in proportion, rounded to whole steps, and shuffled.
+        steps among the sources in proportion, shuffled: after every epoch, each source has been used within one step
+        of its exact share of all steps so far. A source of a small weight occurs in some epochs and not in others.
     batches_per_step : int, optional
         Number of batches that are used together; they come from one source. Default: that of the plans, or 1.
     batches_per_epoch : int, optional
@@ -171,12 +208,15 @@ def mixture_plan(
                 f"`batches_per_epoch` must be None if `weights` is {mode!r}, which determines it; "
                 f"got {batches_per_epoch}."
             )
-        steps = available if mode == "proportional" else np.full_like(available, available.min())
+        whole = available if mode == "proportional" else np.full_like(available, available.min())
+        steps: Array | _native.SourceSteps = whole
+        mean, total = whole.tolist(), int(whole.sum()) * per_step
     else:
         shares = as_float64s(weights, "weights", len(plans))
         if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
             raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
-        mode = shares.tolist()
+        numbers: list[float] = shares.tolist()
+        mode = numbers
         total = int(available.sum()) * per_step
         if batches_per_epoch is not None:
             total = check_integer(batches_per_epoch, "batches_per_epoch", least=per_step)
@@ -184,7 +224,8 @@ def mixture_plan(
             raise NegmineValueError(
                 f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
             )
-        steps = _apportion(total // per_step, shares)
+        steps = _native.SourceSteps(numbers, total // per_step)
+        mean = steps.mean
     sizes = {plan.batch_size for plan in plans}
     offsets = np.cumsum([0, *(plan.n_rows for plan in plans)], dtype=np.int64)
     digests = [plan.digest for plan in plans]
@@ -192,14 +233,14 @@ def mixture_plan(
         n_rows=int(offsets[-1]),
         batch_size=sizes.pop() if len(sizes) == 1 else None,
         batches_per_step=per_step,
-        batches_per_epoch=int(steps.sum()) * per_step,
+        batches_per_epoch=total,
         seed=start,
-        digest=digest(formats.MIXTURE_PLAN.tag, [digests, mode, steps.tolist(), start], []),
+        digest=digest(formats.MIXTURE_PLAN.tag, [digests, mode, mean, start], []),
         report={
             "rows": int(offsets[-1]),
             "offsets": offsets.tolist(),
-            "steps": steps.tolist(),
-            "passes": (steps / available).tolist(),
+            "steps": mean,
+            "passes": (np.array(mean) / available).tolist(),
         },
         offsets=offsets,
         _sources=plans,
@@ -233,19 +274,12 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
             continue
         if isinstance(source, bool) or not isinstance(source, int | np.integer):
             raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
+        if source < 1:
+            raise NegmineValueError(f"`sources` must be at least 1; got {source} at place {place}.")
         size = check_integer(source, "sources", least=1)
+        rows_of_batch(batch_size, together, size, source=f"source {place}")
         # Two sources of the same size must have different orders.
         own = (seed + place) % 2**64
         rows = np.arange(size)
         plans.append(cluster_plan(rows, batch_size=batch_size, batches_per_step=together, seed=own))  # type: ignore[arg-type]
     return tuple(plans)
-
-
-def _apportion(total: int, shares: npt.NDArray[np.float64]) -> Array:
-    """Return integers in proportion to ``shares`` with the sum ``total``: largest remainder method, ties by index."""
-    shares = shares / shares.max()  # the sum of large weights may be infinite
-    exact = total * (shares / shares.sum())
-    steps: Array = np.floor(exact).astype(np.int64)
-    for place in np.argsort(steps - exact, kind="stable")[: total - int(steps.sum())]:
-        steps[place] += 1
-    return steps

@@ -200,15 +200,17 @@ Remainder = Literal["pad", "drop", "short", "error"]
 REMAINDERS = ("pad", "drop", "short", "error")
 
 
-def rows_of_batch(batch_size: object, batches_per_step: object, n_rows: int, remainder: str = "") -> int:
+def rows_of_batch(
+    batch_size: object, batches_per_step: object, n_rows: int, remainder: str = "", source: str = ""
+) -> int:
     """Read the rows of a batch, which with its step must fit the data, unless that step may be short."""
     size = check_integer(batch_size, "batch_size", least=1)
     per_step = check_integer(batches_per_step, "batches_per_step", least=1)
     if remainder != "short" and size * per_step > n_rows:
         short = " `remainder='short'` takes fewer rows." if remainder and n_rows >= per_step else ""
         raise NegmineValueError(
-            f"`batch_size` x `batches_per_step` must be at most the number of rows, {n_rows}; got {size} x {per_step}."
-            f"{short}"
+            f"`batch_size` x `batches_per_step` must be at most the number of rows, {n_rows}; got {size} x "
+            f"{per_step}{source and ' for '}{source}.{short}"
         )
     if remainder == "short" and n_rows < per_step:
         raise NegmineValueError(f"`batches_per_step` must be at most the number of rows, {n_rows}; got {per_step}.")

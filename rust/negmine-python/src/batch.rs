@@ -1,8 +1,8 @@
 //! Batches: orders and plans out.
 
 use negmine_core::batch::{
-    BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, Id, InBatch, NoDuplicates, Parts,
-    Permutation, Policy, Remainder, TopicBatches,
+    BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, EpochSteps, Id, InBatch,
+    MixtureSteps, NoDuplicates, Parts, Permutation, Policy, Remainder, TopicBatches,
 };
 use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
@@ -62,6 +62,64 @@ pub(crate) fn cluster_batches<'py>(
     let plan = ClusterBatches { labels, clusters, batch, batches_per_step, random, tree, emitted, seed };
     let rows = call::run(py, 1, None, |run| plan.epoch(epoch, run))?;
     Ok(PyArray1::from_vec(py, rows))
+}
+
+/// How often each source of a mixture comes up.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct SourceSteps {
+    shares: Vec<f64>,
+    steps: u64,
+    core: MixtureSteps,
+}
+
+/// The steps of one epoch of a mixture.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct SourceStepsOfEpoch(EpochSteps);
+
+#[pymethods]
+impl SourceSteps {
+    #[new]
+    fn new(py: Python<'_>, shares: Vec<f64>, steps: u64) -> PyResult<Self> {
+        let core = MixtureSteps::new(&shares, steps).map_err(|error| errors::raise(py, &error))?;
+        Ok(Self { shares, steps, core })
+    }
+
+    /// Mean steps an epoch of each source.
+    #[getter]
+    fn mean(&self) -> Vec<f64> {
+        self.core.mean().to_vec()
+    }
+
+    /// The steps of an epoch; `last` is those of an epoch before, if that is known.
+    fn epoch(
+        &self,
+        py: Python<'_>,
+        epoch: u64,
+        last: Option<Bound<'_, SourceStepsOfEpoch>>,
+    ) -> PyResult<SourceStepsOfEpoch> {
+        let last = last.as_ref().map(|last| &last.get().0);
+        call::run(py, 1, None, |run| self.core.epoch(epoch, last, run)).map(SourceStepsOfEpoch)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Vec<f64>, u64))> {
+        let class = py.import("negmine._native")?.getattr("SourceSteps")?;
+        Ok((class, (self.shares.clone(), self.steps)))
+    }
+}
+
+#[pymethods]
+impl SourceStepsOfEpoch {
+    /// Steps of each source in the epoch.
+    #[getter]
+    fn now<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+        PyArray1::from_vec(py, self.0.now.iter().map(|steps| *steps as i64).collect())
+    }
+
+    /// Steps of each source in all epochs before.
+    #[getter]
+    fn before(&self) -> Vec<u128> {
+        self.0.before()
+    }
 }
 
 /// Batches of topics, `start..stop` of an epoch.

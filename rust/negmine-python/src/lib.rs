@@ -27,8 +27,9 @@ mod _native {
 
     #[pymodule_export]
     use super::batch::{
-        NoDuplicatePlan, class_batches, cluster_batches, epoch_permutation, false_negative_mask,
-        false_negative_pairs, group_rows, restore_no_duplicate_plan, sample_balanced_margins, topic_batches,
+        NoDuplicatePlan, SourceSteps, SourceStepsOfEpoch, class_batches, cluster_batches, epoch_permutation,
+        false_negative_mask, false_negative_pairs, group_rows, restore_no_duplicate_plan,
+        sample_balanced_margins, topic_batches,
     };
     #[pymodule_export]
     use super::behavior::{SdimPass, nearest, sdim_forward, table_query, table_update};

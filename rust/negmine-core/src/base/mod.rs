@@ -10,6 +10,7 @@ pub mod order;
 pub mod padded;
 pub mod parallel;
 pub mod philox;
+pub mod share;
 pub(crate) mod sort;
 pub mod stages;
 

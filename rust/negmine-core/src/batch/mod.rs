@@ -3,6 +3,7 @@
 pub mod class_balanced;
 pub mod cluster_plan;
 pub mod mask;
+pub mod mixture;
 pub mod no_duplicates;
 pub mod permutation;
 pub mod topic;
@@ -11,6 +12,7 @@ mod without_replacement;
 pub use class_balanced::{Binning, ClassBatches, sample_balanced_margins};
 pub use cluster_plan::{ClusterBatches, group};
 pub use mask::{BatchRules, InBatch};
+pub use mixture::{EpochSteps, MixtureSteps};
 pub use no_duplicates::{Bound, Column, Columns, Epoch, Id, NoDuplicates, Parts, Policy, Remainder};
 pub use permutation::Permutation;
 pub use topic::TopicBatches;

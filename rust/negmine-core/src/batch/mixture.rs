@@ -1,0 +1,250 @@
+//! How often each source of a mixture comes up in an epoch: the law of shares, whose remainders are carried over epochs.
+//!
+//! After every epoch each source has been used within one step of its exact share of all steps so far. What an epoch
+//! cannot divide goes to the largest remainders, ties by place. For a few combinations of many shares that would leave an
+//! epoch with more steps due than it has; for these, what is due first goes first (earliest deadline first, which is
+//! always possible). Remainders begin at 0 again every 2^20 epochs, so that any epoch can be asked for.
+
+use crate::base::Result;
+use crate::base::parallel::Run;
+use crate::base::share::{Shares, normalized, rounded};
+
+/// Epochs over which remainders are carried.
+const CYCLE: u64 = 1 << 20;
+
+/// Epochs that are looked through for steps that cannot be taken in time.
+const LOOKED_THROUGH: u64 = 1 << 10;
+
+/// Epochs between two looks at the caller's wish to stop.
+const POLL_EVERY: u64 = 1 << 10;
+
+/// Parts of a step that are rounding errors.
+const ROUNDING: f64 = 1e-9;
+
+/// Shares of a mixture of some steps an epoch.
+#[derive(Clone, Debug)]
+pub struct MixtureSteps {
+    /// Steps an epoch of each source, as exact as shares are.
+    exact: Vec<f64>,
+    steps: u64,
+    by_deadline: bool,
+}
+
+/// Where an epoch stands: the steps of each source in it and before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochSteps {
+    /// Steps in the epoch.
+    pub now: Vec<u64>,
+    cycle: u64,
+    within: u64,
+    /// Steps in the cycles before.
+    whole: Vec<u128>,
+    /// Steps in the epochs before of the same cycle.
+    given: Vec<u64>,
+}
+
+impl EpochSteps {
+    /// Steps in all epochs before.
+    #[must_use]
+    pub fn before(&self) -> Vec<u128> {
+        self.whole.iter().zip(&self.given).map(|(whole, given)| whole + u128::from(*given)).collect()
+    }
+}
+
+impl MixtureSteps {
+    /// Shares out `steps` an epoch.
+    ///
+    /// # Errors
+    /// Shares that are negative, infinite, NaN or all 0.
+    pub fn new(shares: &[f64], steps: u64) -> Result<Self> {
+        let shares = normalized(shares)?;
+        let sum: f64 = shares.iter().sum();
+        let exact: Vec<f64> = shares.iter().map(|share| steps as f64 * (share / sum)).collect();
+        let mut mixture = Self { exact, steps, by_deadline: false };
+        let mut given = vec![0; shares.len()];
+        for epoch in 0..LOOKED_THROUGH {
+            let Some(now) = mixture.within_one(epoch, &given) else {
+                mixture.by_deadline = true;
+                break;
+            };
+            add(&mut given, &now);
+        }
+        Ok(mixture)
+    }
+
+    /// Mean steps an epoch of each source.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.exact
+    }
+
+    /// The steps of an epoch, counted from `last` on if that helps.
+    ///
+    /// # Errors
+    /// An interrupt.
+    pub fn epoch(&self, epoch: u64, last: Option<&EpochSteps>, run: &Run<'_>) -> Result<EpochSteps> {
+        let (cycle, within) = (epoch / CYCLE, epoch % CYCLE);
+        let nothing = || vec![0; self.exact.len()];
+        let (whole, from, given) = match last {
+            Some(last) if last.cycle == cycle && last.within <= within => {
+                (last.whole.clone(), last.within, last.given.clone())
+            }
+            Some(last) if last.cycle == cycle => (last.whole.clone(), 0, nothing()),
+            _ => {
+                let one = if cycle > 0 { self.advanced(0, nothing(), CYCLE, run)? } else { nothing() };
+                let whole = one.iter().map(|steps| u128::from(*steps) * u128::from(cycle)).collect();
+                (whole, 0, nothing())
+            }
+        };
+        let given = self.advanced(from, given, within, run)?;
+        let now = self.next(within, &given);
+        Ok(EpochSteps { now, cycle, within, whole, given })
+    }
+
+    /// What was given before epoch `to`, of what was given before epoch `from`.
+    fn advanced(&self, from: u64, mut given: Vec<u64>, to: u64, run: &Run<'_>) -> Result<Vec<u64>> {
+        for epoch in from..to {
+            if epoch.is_multiple_of(POLL_EVERY) {
+                run.tick((epoch - from) as usize, (to - from) as usize)?;
+            }
+            let now = self.next(epoch, &given);
+            add(&mut given, &now);
+        }
+        Ok(given)
+    }
+
+    fn next(&self, epoch: u64, given: &[u64]) -> Vec<u64> {
+        self.within_one(epoch, given).unwrap_or_else(|| {
+            // Numbers too large for fractions of a step: as near as can be.
+            let law = Shares { shares: &self.exact, given, minimum: 0, caps: &[] };
+            law.share_out(self.steps).unwrap_or_default()
+        })
+    }
+
+    /// The steps of an epoch that leave every source within one step of its exact share.
+    fn within_one(&self, epoch: u64, given: &[u64]) -> Option<Vec<u64>> {
+        let exact: Vec<f64> = self.exact.iter().map(|rate| (epoch + 1) as f64 * rate).collect();
+        let bounds: Vec<[u64; 2]> = exact
+            .iter()
+            .zip(given)
+            .map(|(exact, given)| {
+                let [low, high] = [(exact + ROUNDING).floor(), (exact - ROUNDING).ceil()];
+                [low, high.max(low)].map(|bound| (bound as u64).saturating_sub(*given))
+            })
+            .collect();
+        let sum = |side: usize| bounds.iter().map(|bound| u128::from(bound[side])).sum::<u128>();
+        let steps = u128::from(self.steps);
+        if sum(0) > steps || sum(1) < steps {
+            return None;
+        }
+        if !self.by_deadline {
+            let rest: Vec<f64> =
+                exact.iter().zip(given).map(|(exact, given)| exact - *given as f64).collect();
+            return Some(rounded(&rest, &bounds, self.steps));
+        }
+        let mut now: Vec<u64> = bounds.iter().map(|bound| bound[0]).collect();
+        let mut open: Vec<usize> = (0..now.len()).filter(|group| bounds[*group][1] > now[*group]).collect();
+        // The epoch by which the next step of a source is due.
+        let due = |group: &usize| ((given[*group] + now[*group] + 1) as f64 / self.exact[*group]) - ROUNDING;
+        open.sort_by(|a, b| due(a).ceil().total_cmp(&due(b).ceil()));
+        open.truncate((steps - sum(0)) as usize);
+        for group in open {
+            now[group] += 1;
+        }
+        Some(now)
+    }
+}
+
+fn add(given: &mut [u64], now: &[u64]) {
+    for (given, now) in given.iter_mut().zip(now) {
+        *given += now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use negmine_kernels::Isa;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run() -> Run<'static> {
+        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+    }
+
+    #[test]
+    fn a_rare_source_comes_up_as_often_as_its_share_says() {
+        let mixture = MixtureSteps::new(&[1000.0, 1.0], 63).unwrap();
+        let mut rare = 0;
+        for epoch in 0..100 {
+            let steps = mixture.epoch(epoch, None, &run()).unwrap();
+            assert_eq!((steps.before()[1], steps.now.iter().sum::<u64>()), (rare, 63));
+            rare += u128::from(steps.now[1]);
+        }
+        // 6,300 / 1,001 = 6.3.
+        assert_eq!(rare, 6);
+    }
+
+    #[test]
+    fn the_first_epoch_is_the_law_of_shares() {
+        for shares in [&[0.01, 0.03, 0.96][..], &[1.0, 3.0, 96.0], &[5.0, 3.0, 1.5, 0.5], &[0.0, 1.0, 1.0]] {
+            let law = Shares { shares, given: &[], minimum: 0, caps: &[] };
+            let first = MixtureSteps::new(shares, 50).unwrap().epoch(0, None, &run()).unwrap();
+            assert_eq!(first.now, law.share_out(50).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_late_epoch_goes_on_where_the_cycle_before_ended() {
+        let mixture = MixtureSteps::new(&[3.0, 1.0, 0.7], 10).unwrap();
+        let last = mixture.epoch(CYCLE - 1, None, &run()).unwrap();
+        let first = mixture.epoch(CYCLE, None, &run()).unwrap();
+        for group in 0..3 {
+            assert_eq!(first.before()[group], last.before()[group] + u128::from(last.now[group]));
+        }
+        assert_eq!(first.now, mixture.epoch(0, None, &run()).unwrap().now);
+        let late = mixture.epoch(u64::MAX, None, &run()).unwrap();
+        assert_eq!(late.before().iter().sum::<u128>(), 10 * u128::from(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn every_source_stays_within_one_step_of_its_share(
+            shares in prop::collection::vec((0.0_f64..1.0, 1_i32..8), 1..12),
+            steps in 1_u64..70,
+        ) {
+            let shares: Vec<f64> = shares.into_iter().map(|(share, power)| share.powi(power)).collect();
+            prop_assume!(shares.iter().any(|share| *share > 0.0));
+            let mixture = MixtureSteps::new(&shares, steps).unwrap();
+            let mut last: Option<EpochSteps> = None;
+            for epoch in 0..150_u32 {
+                let found = mixture.epoch(u64::from(epoch), last.as_ref(), &run()).unwrap();
+                prop_assert_eq!(found.now.iter().sum::<u64>(), steps);
+                for (group, mean) in mixture.mean().iter().enumerate() {
+                    let used = found.before()[group] as f64 + found.now[group] as f64;
+                    let exact = f64::from(epoch + 1) * mean;
+                    prop_assert!((used - exact).abs() < 1.0, "{} of {} in {}", used, exact, epoch);
+                }
+                last = Some(found);
+            }
+        }
+    }
+
+    #[test]
+    fn shares_that_remainders_would_serve_too_late_go_by_deadline() {
+        for shares in [
+            &[10.0, 10.0, 10.0, 1.0, 1.0][..],
+            &[1.0, 20.0, 1.0, 3.0, 15.0],
+            &[1.0, 3.0, 17.0, 17.0, 15.0, 1.0],
+        ] {
+            let mixture = MixtureSteps::new(shares, 1).unwrap();
+            assert!(mixture.by_deadline);
+            let mut given = vec![0; shares.len()];
+            for epoch in 0..5_000 {
+                let now = mixture.within_one(epoch, &given).unwrap();
+                assert_eq!(now.iter().sum::<u64>(), 1);
+                add(&mut given, &now);
+            }
+        }
+    }
+}
