@@ -29,7 +29,9 @@ work = {
     "search": lambda: index.search(rows, 4000),
     "candidates": lambda: negmine.HardNegativeMiner(4000).candidates(index, rows, lists),
     "select": lambda: pool.select(8000),
-    "each": lambda: negmine.HardNegativeMiner(900, reference="each").candidates(index, np.tile(rows[:1], (4, 1)), [range(3000)] * 4),
+    "each": lambda: negmine.HardNegativeMiner(900, reference="each").candidates(
+        index, np.tile(rows[:1], (4, 1)), [range(3000)] * 4
+    ),
     "build": lambda: negmine.ExactIndex(many, num_threads=1),
 }[sys.argv[1]]
 checked = sys.argv[2] == "checked"
