@@ -102,8 +102,12 @@ class Qrels:
 
         Parameters
         ----------
-        query_ids, document_ids, unknown
+        query_ids : int64 or str (n_queries,)
             As in :meth:`positives`.
+        document_ids : int64 or str (n_documents,)
+            Likewise.
+        unknown : {"error", "drop"}, default "error"
+            Likewise.
 
         Returns
         -------
@@ -122,6 +126,7 @@ class Qrels:
         Parameters
         ----------
         query_ids : int64 or str (n_queries,)
+            Labels of the queries.
 
         Returns
         -------

@@ -60,8 +60,10 @@ class RetrievalSet:
 
         Parameters
         ----------
-        min_grade, unknown
-            As in :meth:`Qrels.positives`.
+        min_grade : int, default 1
+            Lowest grade of a positive.
+        unknown : {"error", "drop"}, default "error"
+            What to do with judgments of labels that are not in the files of texts.
 
         Returns
         -------
@@ -72,7 +74,12 @@ class RetrievalSet:
         )
 
     def groups(self) -> npt.NDArray[np.int64]:
-        """Documents that hold the same text, for ``groups=``; see :func:`same_text_groups`."""
+        """Group documents that hold the same text, for ``groups=``, as :func:`same_text_groups` does.
+
+        Returns
+        -------
+        int64 (n_documents,)
+        """
         return same_text_groups(self.documents)
 
 
@@ -88,6 +95,7 @@ def read_beir(folder: object, *, split: str | None = None, embeddings: str | Non
     Parameters
     ----------
     folder : path
+        The folder.
     split : str, optional
         Name of the split. Default: the only one.
     embeddings : str, optional

@@ -18,7 +18,7 @@ from negmine.io.negatives import MinedRows, as_mined, read_negatives
 from negmine.io.records import Lists, Records
 from negmine.mining.negatives import HardNegatives
 
-__all__ = ["NegativesEvaluation", "evaluate_negatives", "in_own_lists"]
+__all__ = ["NegativesEvaluation", "evaluate_negatives"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ def evaluate_negatives(
         What a miner returned, or what :func:`read_negatives` reads, or its path. Its labels of queries and documents
         must be those of the judgments.
     qrels : Qrels
+        The judgments.
     min_grade : int, default 1
         Lowest grade of a relevant document.
 
@@ -151,7 +152,7 @@ class _Judgments:
         row = np.repeat(np.arange(len(records)), negatives.counts)
         is_judged = self.relevant.has_query(records.query_ids)
         counted = is_judged[row]
-        known = counted & in_own_lists(records, records.positives)
+        known = counted & _in_own_lists(records, records.positives)
         hit = known | self.relevant.hold(records.query_ids[row], negatives.ids)
         scores = negatives.scores.astype(np.float64)
         gaps = (records.reference_scores[row] - scores)[counted]
@@ -198,7 +199,7 @@ def _codes(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
     return different, codes.astype(np.int64)
 
 
-def in_own_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
+def _in_own_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:
     """Find the negatives that are in the lists of their own rows."""
     span = int(max(records.negatives.indices.max(initial=0), lists.indices.max(initial=0))) + 1
     own = np.repeat(np.arange(len(records)), records.negatives.counts) * span + records.negatives.indices

@@ -64,7 +64,13 @@ class MinedRows:
         return self.n_rows
 
     def batches(self) -> Iterator[Records]:
-        """The rows in order, some at a time; at least one batch, which may be empty."""
+        """Read the rows in order, some at a time.
+
+        Returns
+        -------
+        iterator of Records
+            At least one batch, which may be empty.
+        """
         return self._batches()
 
     @classmethod
@@ -83,19 +89,24 @@ class MinedRows:
 
         Parameters
         ----------
-        negatives
-        positives
+        negatives : HardNegatives
+            The negatives.
+        positives : Positives, optional
             The positives that were mined with. Default: those of the pool that the negatives refer to.
         query_ids : int64 or str (n_queries,), optional
             Labels of all queries. Default: the rows.
-        query_offset
+        query_offset : int, default 0
             Row of the query that the first label belongs to.
         document_ids : int64 or str (n_documents,), optional
             Labels of all documents. Default: those of the pool.
-        miner
+        miner : HardNegativeMiner, optional
             The miner, whose options then are part of the provenance.
-        provenance
-            More of it.
+        provenance : mapping, optional
+            Further entries of it.
+
+        Returns
+        -------
+        MinedRows
         """
         if not isinstance(negatives, HardNegatives):
             raise NegmineTypeError(f"`negatives` must be HardNegatives; got {type(negatives).__name__}.")
@@ -246,7 +257,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
 
     Parameters
     ----------
-    negatives
+    negatives : HardNegatives or MinedRows
         :class:`MinedRows` carry labels of queries and more provenance than :class:`HardNegatives` know of.
     path : path
         Written to the side and renamed: it is whole, or what it was before.
@@ -274,6 +285,11 @@ def read_negatives(path: object) -> MinedRows:
     Parameters
     ----------
     path : path
+        A file ending in ``.parquet``.
+
+    Returns
+    -------
+    MinedRows
 
     Raises
     ------

@@ -62,9 +62,11 @@ class Texts:
         Parameters
         ----------
         texts : iterable of n str
+            The texts.
         ids : int64 or str (n,), optional
             Unique labels. Default: the rows.
         titles : iterable of n str, optional
+            Their titles.
 
         Returns
         -------
@@ -96,7 +98,17 @@ class Texts:
         return compute.utf8_trim_whitespace(compute.binary_join_element_wise(self.titles, self.texts, space))
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
-        """Some ``rows``, in the order given."""
+        """Take some of the texts.
+
+        Parameters
+        ----------
+        rows : int64 (m,)
+            Their rows, in the order wanted.
+
+        Returns
+        -------
+        Texts
+        """
         return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
 
 
@@ -183,7 +195,7 @@ def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:
 
     Parameters
     ----------
-    texts
+    texts : Texts
         The documents, in the order of the corpus.
 
     Returns

@@ -250,19 +250,21 @@ def write_training_rows(
 
     Parameters
     ----------
-    negatives
+    negatives : HardNegatives, MinedRows or path
         What a miner returned, or what :func:`read_negatives` reads or the path of it.
     path : path
         ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. Written to the side and renamed.
-    format
+    format : str
         One of the above.
     queries, documents : Texts, optional
         Texts of all queries and documents, in the order of their rows; a title goes before its text. Without them the
         labels are written, which the last two formats do not allow.
-    scores
+    scores : bool, default False
         Whether scores are written.
-    anchor_name, positive_name
-        Names of the two columns, for the first four formats.
+    anchor_name : str, default "anchor"
+        Name of the first column, for the first four formats.
+    positive_name : str, default "positive"
+        Name of the second one.
 
     Returns
     -------
