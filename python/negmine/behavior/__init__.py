@@ -1,4 +1,4 @@
-"""Behavior histories: the table of SDIM."""
+"""Behavior histories: the hash-bucket table of SDIM (Cao et al., CIKM 2022)."""
 
 from __future__ import annotations
 

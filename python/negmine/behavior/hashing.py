@@ -1,4 +1,4 @@
-"""By what behaviors are hashed into buckets: embeddings by SimHash, sets of tokens by MinHash of a few bits."""
+"""Hash behaviors into buckets: embeddings by SimHash, sets of tokens by b-bit MinHash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ Hasher = SimHash | MinHash
 
 
 class Identity(NamedTuple):
-    """Everything that decides a signature."""
+    """Everything that determines a signature.
+
+    Attributes
+    ----------
+    kind : str
+        Class of the hash, "SimHash" or "MinHash".
+    numbers : dict of str to int
+        Parameters of the hash, by name.
+    digest : bytes
+        SHA-256 of everything else that determines a signature.
+    """
 
     kind: str
     numbers: dict[str, int]
@@ -29,7 +39,20 @@ class Identity(NamedTuple):
 
 
 def check(hasher: object) -> None:
-    """Refuse what has no buckets."""
+    """Refuse an object that does not hash into a bounded number of buckets.
+
+    Parameters
+    ----------
+    hasher : object
+        The object to check.
+
+    Raises
+    ------
+    NegmineTypeError
+        If it is neither a SimHash nor a MinHash.
+    NegmineValueError
+        If it is a MinHash without ``bits_per_hash``.
+    """
     if not isinstance(hasher, Hasher):
         raise NegmineTypeError(f"`hasher` must be a SimHash or a MinHash; got {type(hasher).__name__}.")
     if isinstance(hasher, MinHash) and hasher.bits_per_hash is None:
@@ -37,7 +60,18 @@ def check(hasher: object) -> None:
 
 
 def shape(hasher: Hasher) -> tuple[int, int]:
-    """Signatures of a behavior, and buckets that each may fall into."""
+    """Return the number of signatures per behavior and the number of buckets per signature.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash.
+
+    Returns
+    -------
+    tuple of int
+        Groups, and buckets in each group.
+    """
     if isinstance(hasher, SimHash):
         return hasher.groups, hasher.buckets
     return hasher.words, 2 ** ((hasher.bits_per_hash or 0) * hasher.hashes_per_word)
@@ -50,7 +84,26 @@ def signatures(
     mask: object,
     threads: int,
 ) -> npt.NDArray[np.uint32]:
-    """The bucket of every behavior in every group; ``SimHash.MASKED`` for what is masked, zero or empty."""
+    """Compute the bucket of every behavior in every group.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash.
+    behaviors : array of shape (n, dim), or n sets
+        Embeddings for a SimHash, sets of tokens for a MinHash.
+    argument : str
+        Name of the argument in error messages.
+    mask : bool (n,) or None
+        True where a behavior is present.
+    threads : int
+        Number of threads.
+
+    Returns
+    -------
+    uint32 (n, groups)
+        Buckets; ``SimHash.MASKED`` for behaviors that are masked, zero or empty.
+    """
     if isinstance(hasher, SimHash):
         return hasher.hash_rows(as_rows(behaviors, argument), argument, mask, threads)
     sets = read_sets(behaviors, argument)
@@ -63,7 +116,18 @@ def signatures(
 
 
 def identity(hasher: Hasher) -> Identity:
-    """What must be equal for two tables to be of one hash."""
+    """Return what must be equal for two hashes to give the same signatures.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash.
+
+    Returns
+    -------
+    Identity
+        Kind, parameters and digest.
+    """
     if isinstance(hasher, SimHash):
         m, tau, dim, seed, center = hasher.identity()
         return Identity("SimHash", {"m": m, "tau": tau, "dim": dim, "seed": seed}, center)
@@ -77,6 +141,17 @@ def identity(hasher: Hasher) -> Identity:
 
 
 def digest_of(hasher: Hasher) -> str:
-    """Hexadecimal digest of everything that decides a signature."""
+    """Return a digest of everything that determines a signature.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash.
+
+    Returns
+    -------
+    str
+        Hexadecimal SHA-256.
+    """
     kind, numbers, others = identity(hasher)
     return hashlib.sha256(repr([kind, *numbers.items(), others.hex()]).encode()).hexdigest()

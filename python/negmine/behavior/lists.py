@@ -1,4 +1,4 @@
-"""Lists of rows per user: reading them, and grouping them where users come in any order."""
+"""Read lists of rows per user, and group them by user if the users are not in ascending order."""
 
 from __future__ import annotations
 
@@ -18,18 +18,42 @@ Array = npt.NDArray[np.int64]
 
 
 class UserLists(NamedTuple):
-    """Lists of rows as the core takes them: one per user, users in ascending order."""
+    """Lists of rows in the form that the core takes: one list per user, users in ascending order.
 
-    #: Users, strictly ascending.
+    Attributes
+    ----------
+    users : int64 (k,)
+        Users, strictly ascending.
+    offsets : int64 (k + 1,)
+        Start of each user's list, and the end of the last one.
+    rows : int64 (n,) or None
+        The caller's row at each position; None if the rows are already in this order.
+    """
+
     users: Array
-    #: Where the list of each begins.
     offsets: Array
-    #: The caller's row at each place; None where the rows lie in their order already.
     rows: Array | None
 
 
 def read_lists(offsets: object, users: object, n_rows: int, n_users: int) -> UserLists:
-    """Read the lists of users in any order; the lists of one user are joined in the order given."""
+    """Read the lists of users in any order, and join the lists of one user in the order given.
+
+    Parameters
+    ----------
+    offsets : int64 (k + 1,) or None
+        Start of each list, and the end of the last one; None for a single list.
+    users : int64 (k,) or None
+        User of each list; None for every user in order.
+    n_rows : int
+        Number of rows.
+    n_users : int
+        Number of users in the table.
+
+    Returns
+    -------
+    UserLists
+        One list per user, users in ascending order.
+    """
     ends = read_offsets(offsets, n_rows)
     who = read_users(users, offsets, len(ends) - 1, n_users)
     if (who[1:] > who[:-1]).all():
@@ -44,7 +68,24 @@ def read_lists(offsets: object, users: object, n_rows: int, n_users: int) -> Use
 
 
 def read_users(users: object, offsets: object, n_lists: int, n_users: int) -> Array:
-    """Read the user of every list, by default every user in order."""
+    """Read the user of every list.
+
+    Parameters
+    ----------
+    users : int64 (k,) or None
+        User of each list; None for every user in order.
+    offsets : int64 (k + 1,) or None
+        As the caller passed them; error messages depend on whether they were given.
+    n_lists : int
+        Number of lists.
+    n_users : int
+        Number of users in the table.
+
+    Returns
+    -------
+    int64 (n_lists,)
+        User of each list.
+    """
     if users is None:
         if n_lists != n_users:
             raise NegmineValueError(
@@ -69,12 +110,42 @@ def read_users(users: object, offsets: object, n_lists: int, n_users: int) -> Ar
 
 
 def read_offsets(value: object, n: int) -> Array:
-    """Read where the list of each user begins; by default all rows are one list."""
+    """Read the start of each list.
+
+    Parameters
+    ----------
+    value : int64 (k + 1,) or None
+        Offsets; None makes all rows one list.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    int64 (k + 1,)
+        Start of each list, and the end of the last one.
+    """
     return np.array([0, n]) if value is None else as_offsets(value, "offsets", n, "rows")
 
 
 def read_values(hasher: Hasher, behaviors: object, value: object, n: int) -> npt.NDArray[np.float32]:
-    """Read what is pooled for each of ``n`` behaviors, by default the behaviors themselves."""
+    """Read the values that are pooled.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash; behaviors of a MinHash are sets and need values.
+    behaviors : array of shape (n, dim), or n sets
+        Behaviors, which are the values by default.
+    value : array of shape (n, width) or None
+        Values; None for the behaviors.
+    n : int
+        Number of behaviors.
+
+    Returns
+    -------
+    float32 (n, width)
+        Contiguous values.
+    """
     if value is None and not isinstance(hasher, SimHash):
         raise NegmineValueError("`values` must be given where behaviors are sets; got None.")
     read = as_numpy(behaviors if value is None else value, "values")
@@ -84,7 +155,15 @@ def read_values(hasher: Hasher, behaviors: object, value: object, n: int) -> npt
 
 
 def refuse_non_finite(words: npt.NDArray[np.uint32], values: npt.NDArray[np.float32]) -> None:
-    """Refuse NaN and infinity, as the core does, but by the caller's rows."""
+    """Refuse NaN and infinity, as the core does, and name the caller's row in the error.
+
+    Parameters
+    ----------
+    words : uint32 (n, groups)
+        Signatures, in the caller's order; masked rows may hold anything.
+    values : float32 (n, width)
+        Values, in the caller's order.
+    """
     bad = ~np.isfinite(values) & (words[:, :1] != SimHash.MASKED)
     if bad.any():
         row, column = (int(place) for place in np.argwhere(bad)[0])

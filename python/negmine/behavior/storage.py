@@ -1,4 +1,4 @@
-"""Tables of behaviors as bytes."""
+"""Serialize behavior tables to bytes, and read them back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from negmine.errors import NegmineValueError
 
 __all__ = ["read", "same_hash", "write"]
 
-#: Magic, version, whether decayed, kind of hash, its four numbers, users, width, digest of what else decides it.
+#: Magic, version, whether decayed, kind of hash, its four parameters, users, width, digest of the rest of its identity.
 _HEADER = struct.Struct("<8sII8s6Q32s")
 _CHECKSUM = hashlib.sha256().digest_size
 
@@ -24,7 +24,24 @@ _CHECKSUM = hashlib.sha256().digest_size
 def write(
     hasher: Hasher, removals: npt.NDArray[np.int64], sums: npt.NDArray[np.float32], counts: npt.NDArray[Any]
 ) -> bytes:
-    """Header, removals, sums, counts, and the SHA-256 of all that."""
+    """Write the header, removals, sums and counts, followed by their SHA-256.
+
+    Parameters
+    ----------
+    hasher : SimHash or MinHash
+        The hash of the table.
+    removals : int64 (n_users,)
+        Removed behaviors per user.
+    sums : float32 (n_users, groups, buckets, width)
+        Sums of values.
+    counts : uint32 or float32 (n_users, groups, buckets)
+        Behaviors per bucket; float32 for a decayed table.
+
+    Returns
+    -------
+    bytes
+        The serialized table.
+    """
     decayed = counts.dtype == np.float32
     kind, numbers, digest = hashing.identity(hasher)
     sizes = (*numbers.values(), len(sums), sums.shape[3])
@@ -37,7 +54,25 @@ def write(
 
 
 def read(raw: bytes, hasher: Hasher) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Removals, sums and counts; nothing is read before it is known to be there and unchanged."""
+    """Read the arrays of a table, after checking that all bytes are present and unchanged.
+
+    Parameters
+    ----------
+    raw : bytes
+        The serialized table.
+    hasher : SimHash or MinHash
+        The hash that the table was built with.
+
+    Returns
+    -------
+    tuple of array
+        Removals, sums and counts.
+
+    Raises
+    ------
+    NegmineValueError
+        If the bytes are truncated, changed, of another format, or of a table with another hash.
+    """
     if len(raw) < _HEADER.size + _CHECKSUM or not raw.startswith(BEHAVIOR_TABLE.magic):
         raise NegmineValueError(f"`data` must be the bytes of a behavior table; got {len(raw)} other bytes.")
     _, version, decayed, kind, *sizes, digest = _HEADER.unpack_from(raw)
@@ -67,7 +102,22 @@ def read(raw: bytes, hasher: Hasher) -> tuple[npt.NDArray[Any], npt.NDArray[Any]
 
 
 def same_hash(theirs: Identity, hasher: Hasher, argument: str) -> None:
-    """Refuse another hash, by what differs."""
+    """Refuse a hash that differs from the table's, and name the difference.
+
+    Parameters
+    ----------
+    theirs : Identity
+        Identity of the hash to check.
+    hasher : SimHash or MinHash
+        The table's hash.
+    argument : str
+        Name of the argument in error messages.
+
+    Raises
+    ------
+    NegmineValueError
+        If the hashes differ.
+    """
     ours = hashing.identity(hasher)
     if theirs.kind != ours.kind:
         raise NegmineValueError(f"`{argument}` must be of the table's hash, a {ours.kind}; got a {theirs.kind}.")
@@ -82,5 +132,5 @@ def same_hash(theirs: Identity, hasher: Hasher, argument: str) -> None:
 
 
 def _dtypes(decayed: bool) -> tuple[np.dtype[Any], ...]:
-    """Types of removals, sums and counts as they are written."""
+    """Return the dtypes in which removals, sums and counts are written."""
     return np.dtype("<i8"), np.dtype("<f4"), np.dtype("<f4") if decayed else np.dtype("<u4")

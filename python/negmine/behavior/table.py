@@ -1,4 +1,4 @@
-"""Sums and counts of behaviors in hash buckets."""
+"""SDIM's behavior table (arXiv 2205.10249, section 3.3): sums and counts of behaviors in hash buckets."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ __all__ = ["BehaviorTable", "Normalize"]
 
 Normalize = Literal["l2", "mean", "sum", "ratio"]
 
-#: How a candidate's buckets are read.
+#: Ways to normalize the buckets that a candidate reads.
 NORMALIZE = ("l2", "mean", "sum", "ratio")
 
 
 @dataclass(eq=False, repr=False)
 class BehaviorTable:
-    """What users did, as sums and counts in hash buckets, and what a candidate reads from it.
+    """Behavior histories of users, as sums and counts in hash buckets, for candidates to read.
 
-    A table has ``groups * buckets * width`` sums for each user, however long the history is, and candidates read
-    ``groups`` cells each. Sums are normalized when they are read, so behaviors can be appended and removed. Made by
-    :meth:`build` or :meth:`from_bytes`.
+    A table has ``groups * buckets * width`` sums for each user, independent of the length of the history, and each
+    candidate reads ``groups`` cells. Sums are normalized when they are read, so behaviors can be appended and removed.
+    Use :meth:`build` or :meth:`from_bytes` to make a table.
 
     Attributes
     ----------
     hasher : SimHash or MinHash
-        What it was built with. Candidates must be hashed by an equal one, as :meth:`query` does and can check.
+        The hash that the table was built with. Candidates must be hashed by an equal one; :meth:`query` does so, and
+        can check the hash of the model.
     sums : float32 (n_users, groups, buckets, width)
-        Sums of values. Not to be written.
+        Sums of values. Do not write to them.
     counts : uint32 (n_users, groups, buckets)
-        Behaviors in each bucket; float32 once the table was decayed. Not to be written.
+        Behaviors in each bucket; float32 after :meth:`decay`. Do not write to them.
     removals : int64 (n_users,)
-        Behaviors removed since a user was built: see :meth:`rebuild_due`.
+        Behaviors removed since each user's table was built; see :meth:`rebuild_due`.
 
     Notes
     -----
@@ -73,22 +74,22 @@ class BehaviorTable:
 
     @property
     def n_users(self) -> int:
-        """Users in the table."""
+        """Number of users in the table."""
         return len(self.sums)
 
     @property
     def width(self) -> int:
-        """Columns of a value."""
+        """Number of columns of a value."""
         return int(self.sums.shape[3])
 
     @property
     def decayed(self) -> bool:
-        """Whether counts are no longer whole numbers."""
+        """Whether the table was decayed, so that counts are float32."""
         return self.counts.dtype == np.float32
 
     @property
     def hasher_digest(self) -> str:
-        """Hexadecimal digest of all that decides a signature: tables and models of one digest agree on buckets."""
+        """Hexadecimal digest of everything that determines a signature; equal digests mean equal buckets."""
         return hashing.digest_of(self.hasher)
 
     @classmethod
@@ -102,36 +103,38 @@ class BehaviorTable:
         mask: npt.ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> BehaviorTable:
-        """Build the tables of one user or of many.
+        """Build the tables of one or more users.
 
         Parameters
         ----------
         hasher : SimHash or MinHash
-            The hash: of vectors, or, with ``b`` set, of sets of tokens. Tables have ``2 ** (b * tau)`` buckets in each
-            of ``k / tau`` groups then.
-        behaviors : (n, dim), or n sets as :meth:`MinHash.signatures` takes them
-            What is hashed, the users' behaviors one after the other. Their order within a user changes rounding only.
-        values : (n, width), optional
-            What is pooled, by default ``behaviors`` where these are vectors; read as contiguous float32, copied where
-            it is not.
+            The hash: a SimHash for vectors, or a MinHash with ``b`` set for sets of tokens. With a MinHash, tables have
+            ``2 ** (b * tau)`` buckets in each of ``k / tau`` groups.
+        behaviors : array of shape (n, dim), or n sets
+            Behaviors to hash, user after user; sets as :meth:`MinHash.signatures` takes them. The order within a user
+            affects rounding only.
+        values : float32 (n, width), optional
+            Values to pool; other dtypes and layouts are copied to contiguous float32. Default: ``behaviors``, if these
+            are vectors.
         offsets : int64 (n_users + 1,), optional
-            User ``u`` did ``behaviors[offsets[u]:offsets[u + 1]]``. By default there is one user.
+            The behaviors of user ``u`` are ``behaviors[offsets[u]:offsets[u + 1]]``. Default: one user.
         mask : bool (n,), optional
-            Behaviors that are there; padding is not pooled. Behaviors that are zero have no direction and count as
-            masked, and so do empty sets.
+            True where a behavior is present; padding is not pooled. Zero vectors have no direction and count as masked,
+            and so do empty sets.
         num_threads : int, optional
-            By default every core, and one inside a DataLoader worker. It changes no bit.
+            Number of threads, which does not change the result. Default: all cores; one inside a DataLoader worker.
 
         Returns
         -------
         BehaviorTable
+            Tables of all users.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Widths or lengths that do not fit, NaN or infinity, or offsets that fall.
+            If widths or lengths do not fit, an entry is NaN or infinite, or offsets decrease.
         MemoryLimitError
-            Tables that this machine has no memory for.
+            If the tables would not fit in memory.
         """
         hashing.check(hasher)
         threads = resolve_num_threads(num_threads)
@@ -165,16 +168,24 @@ class BehaviorTable:
 
         Parameters
         ----------
-        behaviors, values, offsets, mask, num_threads
-            As in :meth:`build`.
+        behaviors : array of shape (n, dim), or n sets
+            Behaviors to add, as in :meth:`build`.
+        values : float32 (n, width), optional
+            Values to pool, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+        offsets : int64 (k + 1,), optional
+            List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
         users : int64 (k,), optional
-            The users that the lists of ``offsets`` belong to, in any order; the lists of a repeated user are applied in
-            the order given. By default all users in order.
+            User of each list, in any order; the lists of a repeated user are applied in the order given. Default: all
+            users in order.
+        mask : bool (n,), optional
+            True where a behavior is present, as in :meth:`build`.
+        num_threads : int, optional
+            As in :meth:`build`.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`build`, and users that do not exist. The table is as it was.
+            As :meth:`build`, and if a user does not exist. The table stays unchanged.
         """
         self._change(behaviors, values, offsets, users, mask, False, num_threads)
 
@@ -188,37 +199,48 @@ class BehaviorTable:
         mask: npt.ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> None:
-        """Take away behaviors that were appended with the same values.
+        """Remove behaviors that were appended with the same values.
 
         Parameters
         ----------
-        behaviors, values, offsets, users, mask, num_threads
-            As in :meth:`append`.
+        behaviors : array of shape (n, dim), or n sets
+            Behaviors to remove, as in :meth:`build`.
+        values : float32 (n, width), optional
+            Values that were pooled, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+        offsets : int64 (k + 1,), optional
+            List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
+        users : int64 (k,), optional
+            User of each list, in any order, as in :meth:`append`. Default: all users in order.
+        mask : bool (n,), optional
+            True where a behavior is present, as in :meth:`build`.
+        num_threads : int, optional
+            As in :meth:`build`.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`append`; more behaviors than a bucket holds; a decayed table. The table is as it was.
+            As :meth:`append`, and if a bucket holds fewer behaviors than are removed, or the table was decayed. The
+            table stays unchanged.
 
         Notes
         -----
-        A bucket that becomes empty is exactly zero. What is left in others is off by at most 2**-24 of the greatest sum
-        that was there, for each removal: :meth:`rebuild_due` says when that is worth mending.
+        A bucket that becomes empty is exactly zero. The error of other buckets grows with each removal by at most
+        2**-24 of the greatest sum that they ever held: :meth:`rebuild_due` lists the users to rebuild.
         """
         self._change(behaviors, values, offsets, users, mask, True, num_threads)
 
     def rebuild_due(self, removals: int = 128) -> npt.NDArray[np.int64]:
-        """Users of whom at least ``removals`` behaviors were removed since they were built.
+        """Return the users of whom at least ``removals`` behaviors were removed since their tables were built.
 
         Parameters
         ----------
         removals : int, default 128
-            128 removals leave at most 128 * 2**-24 = 8e-6 of the greatest sum behind.
+            Number of removals. 128 of them leave an error of at most 128 * 2**-24 = 8e-6 of the greatest sum.
 
         Returns
         -------
         int64 (k,)
-            Ascending.
+            Users, ascending.
         """
         least = check_integer(removals, "removals", least=1)
         due: npt.NDArray[np.int64] = np.flatnonzero(self.removals >= least)
@@ -234,35 +256,45 @@ class BehaviorTable:
         mask: npt.ArrayLike | None = None,
         num_threads: int | None = None,
     ) -> None:
-        """Replace users' tables by ones built from what they did.
+        """Replace users' tables by ones built from their complete histories.
 
         Parameters
         ----------
-        behaviors, values, offsets, users, mask, num_threads
-            As in :meth:`append`; the last list of a repeated user counts.
+        behaviors : array of shape (n, dim), or n sets
+            Behaviors to build from, as in :meth:`build`.
+        values : float32 (n, width), optional
+            Values to pool, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+        offsets : int64 (k + 1,), optional
+            List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
+        users : int64 (k,), optional
+            User of each list, in any order; the last list of a repeated user counts. Default: all users in order.
+        mask : bool (n,), optional
+            True where a behavior is present, as in :meth:`build`.
+        num_threads : int, optional
+            As in :meth:`build`.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`append`. The table is as it was.
+            As :meth:`append`. The table stays unchanged.
         """
         fresh = BehaviorTable.build(
             self.hasher, behaviors, values=values, offsets=offsets, mask=mask, num_threads=num_threads
         )
         who = read_users(users, offsets, fresh.n_users, self.n_users)
         self._check_width(fresh.width)
-        # The last list of each user; which of several NumPy would assign is not promised.
+        # Keep the last list of each user: NumPy does not specify which of several it would assign.
         rows, last = np.unique(who[::-1], return_index=True)
         lists = len(who) - 1 - last
         self.sums[rows], self.counts[rows], self.removals[rows] = fresh.sums[lists], fresh.counts[lists], 0
 
     def add_users(self, n_users: int) -> npt.NDArray[np.int64]:
-        """Add users, who have no behaviors yet.
+        """Add users without behaviors.
 
         Parameters
         ----------
         n_users : int
-            How many, at least 0. The table is copied once, so add many at a time.
+            Number of users to add, at least 0. Each call copies the table, so add many users at a time.
 
         Returns
         -------
@@ -272,9 +304,9 @@ class BehaviorTable:
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            A number that is no integer, or negative.
+            If ``n_users`` is not an integer, or is negative.
         MemoryLimitError
-            Tables that this machine has no memory for.
+            If the tables would not fit in memory.
 
         Examples
         --------
@@ -295,17 +327,18 @@ class BehaviorTable:
         return np.arange(total - new, total)
 
     def decay(self, rate: float) -> None:
-        """Multiply all sums and counts, so that what comes later weighs more.
+        """Multiply all sums and counts by ``rate``, so that later behaviors weigh more.
 
         Parameters
         ----------
         rate : float
-            In (0, 1]. Counts are float32 from now on, and nothing can be removed any more; 1 changes nothing.
+            Factor in (0, 1]; 1 changes nothing. A smaller one makes counts float32, after which no behavior can be
+            removed.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            A rate that is no number or outside.
+            If ``rate`` is not a number in (0, 1].
         """
         factor = check_real(rate, "rate", above=0.0)
         if factor > 1.0:
@@ -315,17 +348,17 @@ class BehaviorTable:
             self.counts = self.counts.astype(np.float32) * np.float32(factor)
 
     def merge(self, other: BehaviorTable) -> None:
-        """Add another table of the same users: the behaviors of both.
+        """Add the behaviors of another table of the same users.
 
         Parameters
         ----------
         other : BehaviorTable
-            Of the same hash, users and width.
+            Table with the same hash, users and width.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            No table, or one of another hash, number of users or width.
+            If ``other`` is not a table, or has another hash, number of users or width.
         """
         if not isinstance(other, BehaviorTable):
             raise NegmineTypeError(f"`other` must be a BehaviorTable; got {type(other).__name__}.")
@@ -355,35 +388,36 @@ class BehaviorTable:
 
         Parameters
         ----------
-        candidates : (n, dim), or n sets
-            The users' candidates one after the other, of the kind that behaviors have. A candidate that is zero, or
-            an empty set, reads zeros.
+        candidates : array of shape (n, dim), or n sets
+            Candidates, user after user, of the same kind as the behaviors. A zero vector or an empty set reads zeros.
         offsets : int64 (k + 1,), optional
-            List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. By default there is one list, of one user.
+            List ``i`` is ``candidates[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
         users : int64 (k,), optional
-            Whose tables the lists read, in any order and repeated at will. By default all users in order.
-        normalize : str, default "l2"
-            What a candidate reads of its bucket in each group, before the average over groups: ``"l2"`` the sum over
-            its norm (the paper's form; its direction is that of attention, its length is not), ``"mean"`` the sum over
-            the count, ``"sum"`` the sum. ``"ratio"``: all sums over all counts, a consistent estimate of attention with
-            weights ``(1 - angle / pi) ** tau``, and for sets of Jaccard similarity J
+            User whose table each list reads, in any order; users may repeat. Default: all users in order.
+        normalize : {"l2", "mean", "sum", "ratio"}, default "l2"
+            What a candidate reads from its bucket in each group, before the average over groups: "l2" the sum divided
+            by its norm (the paper's form; its direction is that of attention, its length is not), "mean" the sum
+            divided by the count, "sum" the sum. "ratio" divides all sums by all counts, which is a consistent estimate
+            of attention with weights ``(1 - angle / pi) ** tau``, and for sets of Jaccard similarity J
             ``(2**-b + (1 - 2**-b) * J) ** tau``.
         skip_empty : bool, default False
-            Whether the average is over the groups whose bucket is not empty. An empty bucket is zero.
+            Whether to average only over groups whose bucket is not empty. An empty bucket is zero.
         hasher : SimHash, MinHash or str, optional
-            The hash of the model that asks, such as :attr:`negmine.torch.SDIM.hasher`, or its :attr:`hasher_digest`.
-            Another one than the table's is refused: its buckets hold other behaviors.
+            The hash of the model that reads the table, such as :attr:`negmine.torch.SDIM.hasher`, or its
+            :attr:`hasher_digest`. A hash other than the table's is refused, since its buckets hold other behaviors.
         num_threads : int, optional
             As in :meth:`build`.
 
         Returns
         -------
         float32 (n, width)
+            Pooled values of each candidate.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Another width, NaN or infinity, users that do not exist, another hash, an unknown ``normalize``.
+            If the width or the hash differs from the table's, an entry is NaN or infinite, a user does not exist, or
+            ``normalize`` is unknown.
         """
         mode = check_choice(normalize, "normalize", NORMALIZE)
         skip = check_flag(skip_empty, "skip_empty")
@@ -399,37 +433,37 @@ class BehaviorTable:
         return out
 
     def to_bytes(self) -> bytes:
-        """Everything but the hash itself, little-endian, with a version and a SHA-256 checksum.
+        """Serialize the table without its hash: little-endian, with a version and a SHA-256 checksum.
 
         Returns
         -------
         bytes
-            For :meth:`from_bytes`.
+            The serialized table, for :meth:`from_bytes`.
         """
         return storage.write(self.hasher, self.removals, self.sums, self.counts)
 
     @classmethod
     def from_bytes(cls, data: bytes, hasher: Hasher) -> BehaviorTable:
-        """Read what :meth:`to_bytes` wrote.
+        """Read a table that :meth:`to_bytes` wrote.
 
         Parameters
         ----------
         data : bytes
-            All of it.
+            The serialized table.
         hasher : SimHash or MinHash
             The hash that the table was built with.
 
         Returns
         -------
         BehaviorTable
-            With memory of its own.
+            The table, which does not share memory with ``data``.
 
         Raises
         ------
         NegmineTypeError
-            Neither bytes nor a hash.
+            If ``data`` is not bytes, or ``hasher`` is not a hash.
         NegmineValueError
-            Bytes that are cut off, changed, of another format, or of a table of another hash.
+            If the bytes are truncated, changed, of another format, or of a table with another hash.
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise NegmineTypeError(f"`data` must be bytes; got {type(data).__name__}.")
@@ -473,7 +507,7 @@ class BehaviorTable:
             self.removals[who] += np.diff(there[ends])
 
     def _check_hasher(self, hasher: Hasher | str) -> None:
-        """Refuse a hash, or the digest of one, that is not the table's."""
+        """Refuse a hash, or a digest of one, that differs from the table's."""
         if not isinstance(hasher, str):
             hashing.check(hasher)
             storage.same_hash(hashing.identity(hasher), self.hasher, "hasher")

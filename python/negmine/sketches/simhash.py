@@ -1,4 +1,4 @@
-"""Signs of random projections."""
+"""SimHash: signs of random projections (Charikar, STOC 2002)."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ __all__ = ["SimHash", "bools"]
 
 
 class SimHash:
-    """Signatures of vectors: signs of random projections, ``tau`` to a signature.
+    """Signatures of vectors: signs of random projections, ``tau`` bits per signature.
 
-    Two vectors at angle ``a`` share any one signature with probability ``(1 - a / pi) ** tau``. Every bit is the sign
+    Two vectors at angle ``a`` share each signature with probability ``(1 - a / pi) ** tau``. Every bit is the sign
     of the canonical float64 product, so signatures are the same on every machine and for any number of threads.
 
     Parameters
     ----------
     m : int, default 48
-        Bits in all, at most 65,536.
+        Total number of bits, at most 65,536.
     tau : int, default 3
-        Bits of a signature, 1 to 31; it divides ``m``. SDIM's authors use 48 and 3 (section 4).
+        Bits per signature, 1 to 31; must divide ``m``. SDIM's authors use 48 and 3 (section 4).
     dim : int
         Width of the vectors.
     seed : int, default 0
-        In [0, 2**64). Bit ``i`` depends on the seed and ``i`` alone, so a smaller hash gives the first bits of a
-        larger one.
+        Seed of the projections, in [0, 2**64). Bit ``i`` depends only on the seed and ``i``, so the bits of a smaller
+        hash are the first bits of a larger one.
     center : float32 (dim,), optional
-        Subtracted from vectors, in float32, before they are hashed. Embeddings with a large common mean agree in nearly
-        all bits; pass their mean.
+        Vector that is subtracted, in float32, before hashing. Embeddings with a large common mean agree in nearly all
+        bits; pass their mean.
 
     Attributes
     ----------
     groups : int
-        Signatures of a vector, ``m // tau``.
+        Number of signatures per vector, ``m // tau``.
     buckets : int
-        Signatures that there are, ``2 ** tau``.
+        Number of possible signatures, ``2 ** tau``.
     MASKED : int
-        What stands for the signatures of a vector that is zero or masked. It matches nothing.
+        Signature of vectors that are zero or masked. It matches no other signature.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        A size that is no integer or out of range, ``tau`` that does not divide ``m``, a center of another width.
+        If a size is not an integer or out of range, ``tau`` does not divide ``m``, or ``center`` has another width.
 
     Notes
     -----
     Charikar, STOC 2002; for behaviors: Cao et al., "Sampling is all you need on modeling long-term user behaviors for
-    CTR prediction", CIKM 2022, arXiv 2205.10249, section 3. Projections are normal numbers from Philox.
+    CTR prediction", CIKM 2022, arXiv 2205.10249, section 3. Projections are normally distributed, drawn by Philox.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class SimHash:
 
     @property
     def projections(self) -> npt.NDArray[np.float32]:
-        """The projections, float32 (m, dim)."""
+        """Random projections, float32 (m, dim)."""
         return self._native.projections
 
     def signatures(
@@ -93,33 +93,56 @@ class SimHash:
 
         Parameters
         ----------
-        x : (n, dim)
-            Of any dtype and any strides that :class:`ExactIndex` takes, NumPy, torch on the CPU, or Arrow.
+        x : array of shape (n, dim)
+            Vectors: NumPy, torch on the CPU, or Arrow, of any dtype and any strides that :class:`ExactIndex` takes.
         mask : bool (n,), optional
-            Vectors that are there; the others are not read.
+            True where a vector is present; the others are not read.
         num_threads : int, optional
-            By default every core, and one inside a DataLoader worker.
+            Number of threads. Default: all cores; one inside a DataLoader worker.
 
         Returns
         -------
         uint32 (n, groups)
-            Below ``buckets``, bit ``k`` of group ``g`` being bit ``g * tau + k`` of the hash; ``MASKED`` for vectors
-            that are zero or masked.
+            Signatures below ``buckets``, where bit ``k`` of group ``g`` is bit ``g * tau + k`` of the hash; ``MASKED``
+            for vectors that are zero or masked.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            Another width, a mask of another length, NaN or infinity.
+            If the width of ``x`` or the length of ``mask`` differs, or an entry is NaN or infinite.
         """
         return self.hash_rows(as_rows(x, "x"), "x", mask, resolve_num_threads(num_threads))
 
     def hash_rows(self, rows: Rows, argument: str, mask: object, threads: int) -> npt.NDArray[np.uint32]:
-        """:meth:`signatures` of ``rows`` that errors call ``argument``, with ``mask``, on ``threads``."""
+        """Hash rows that were read already.
+
+        Parameters
+        ----------
+        rows : Rows
+            Vectors, read from an array.
+        argument : str
+            Name of the argument in error messages.
+        mask : bool (n,) or None
+            True where a vector is present.
+        threads : int
+            Number of threads.
+
+        Returns
+        -------
+        uint32 (n, groups)
+            As of :meth:`signatures`.
+        """
         there = None if mask is None else bools(mask, "mask", len(rows.array))
         return self._native.signatures(rows, argument, there, threads)
 
     def identity(self) -> tuple[int, int, int, int, bytes]:
-        """Everything that decides a signature."""
+        """Return everything that determines a signature.
+
+        Returns
+        -------
+        tuple
+            ``m``, ``tau``, ``dim``, ``seed``, and the SHA-256 of ``center``, which is zeros without one.
+        """
         center = (
             bytes(hashlib.sha256().digest_size)
             if self.center is None
@@ -145,7 +168,22 @@ class SimHash:
 
 
 def bools(value: object, argument: str, n: int) -> npt.NDArray[np.bool_]:
-    """Read ``n`` yeses and noes."""
+    """Validate an array of booleans.
+
+    Parameters
+    ----------
+    value : array of bool
+        The array to read.
+    argument : str
+        Name of the argument in error messages.
+    n : int
+        Length that the array must have.
+
+    Returns
+    -------
+    bool (n,)
+        Contiguous booleans.
+    """
     read = as_array(value, argument)
     if read.dtype == np.object_:
         read = as_array(read.tolist(), argument)
