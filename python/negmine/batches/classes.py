@@ -1,4 +1,4 @@
-"""Batches of some rows of each of some classes."""
+"""Class-balanced batches: the same number of rows of each of several classes."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ __all__ = ["ClassBalancedPlan", "class_balanced_plan"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClassBalancedPlan(StreamPlan):
-    """Batches with as many rows of each of their classes, made by :func:`class_balanced_plan`.
+    """Batches with the same number of rows of each of their classes, made by :func:`class_balanced_plan`.
 
     Attributes
     ----------
     n_rows : int
-        Rows of the data.
+        Number of rows of the data.
     batch_size : int
-        Rows of every batch.
+        Number of rows per batch.
     batches_per_step : int
-        Batches that are used together.
+        Number of batches that are used together.
     batches_per_epoch : int
-        Batches of an epoch, also ``len(plan)``.
+        Number of batches per epoch, also ``len(plan)``.
     seed : int
-        The seed that the plan was made with.
+        Seed that the plan was made with.
     digest : str
-        Hexadecimal digest of labels, options and seed: plans of one digest give the same batches.
+        Hexadecimal digest of labels, options and seed: equal digests mean equal batches.
     report : dict
-        ``rows``, ``unlabeled`` rows, which are in no batch, ``rows_per_epoch`` (draws, not different rows),
-        ``classes``, ``classes_per_batch``, ``smallest`` and ``largest`` class, and ``short``: classes of fewer rows
-        than ``per_class``, whose rows repeat within a batch.
+        Counts: ``rows``; ``unlabeled`` rows, which are in no batch; ``rows_per_epoch`` (draws, not distinct rows);
+        ``classes``; ``classes_per_batch``; rows of the ``smallest`` and the ``largest`` class; and ``short``, the
+        classes of fewer rows than ``per_class``, whose rows repeat within a batch.
     per_class : int
-        Rows of a class in a batch.
+        Number of rows per class in a batch.
     """
 
     per_class: int
@@ -76,42 +76,42 @@ def class_balanced_plan(
     unlabeled: Literal["error", "drop"] = "error",
     seed: int = 0,
 ) -> ClassBalancedPlan:
-    """Plan batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, as losses on class labels want.
+    """Plan batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, for losses on class labels.
 
-    Classes, and the rows of each class, are dealt like shuffled packs of cards: at any time, over the borders of
-    epochs too, no class has been used twice more than another, and no row twice more than another of its class.
+    Classes, and the rows of each class, are dealt like shuffled packs of cards: at any time, across epochs too, no
+    class has been used twice more than another, and no row twice more than another of its class.
 
     Parameters
     ----------
     labels : int64 or str (n,)
-        Class of each row; -1 or ``""`` is no class, see ``unlabeled``.
+        Class of each row; -1 or ``""`` means no class, see ``unlabeled``.
     batch_size : int
-        Rows of a batch, a multiple of ``per_class``, at most ``per_class`` rows of every class.
+        Rows per batch, a multiple of ``per_class``, at most ``per_class`` times the number of classes.
     per_class : int
-        Rows of a class in a batch, at least 1. A class of fewer rows repeats them within the batch; ``report`` counts
+        Rows per class in a batch, at least 1. A class of fewer rows repeats them within the batch; ``report`` counts
         such classes.
     batches_per_step : int, default 1
         Batches that are used together: those of all ranks.
     batches_per_epoch : int, optional
-        What counts as an epoch, a multiple of ``batches_per_step``. Default: as many steps as hold the rows
-        that have a class.
-    unlabeled : str, default "error"
-        What to do with rows of no class: ``"error"`` refuses them, ``"drop"`` leaves them out of all batches.
+        Batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold all rows that have a
+        class.
+    unlabeled : {"error", "drop"}, default "error"
+        Treatment of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
     seed : int, default 0
-        In [0, 2**64).
+        Seed of every draw, in [0, 2**64).
 
     Returns
     -------
     ClassBalancedPlan
-        Any batch costs only itself.
+        The plan, which computes any batch without the ones before it.
 
     Raises
     ------
     NegmineTypeError
-        Labels that are neither integers nor strings, a number that is none.
+        If labels are neither integers nor strings, or a number is not an integer.
     NegmineValueError
-        No labels, rows of no class, more classes per batch than there are, a batch that ``per_class`` does not
-        divide.
+        If there are no labels, a row has no class, a batch needs more classes than there are, or ``per_class`` does
+        not divide ``batch_size``.
 
     Notes
     -----
@@ -173,7 +173,7 @@ def class_balanced_plan(
 
 
 def _labeled(labels: Ids, unlabeled: str) -> Array:
-    """Rows that have a class; the others are refused unless they are to be left out."""
+    """Return the rows that have a class; refuse the others unless ``unlabeled`` is "drop"."""
     no_class = "" if labels.dtype.kind == "U" else -1
     without = labels == no_class
     if without.any() and unlabeled == "error":

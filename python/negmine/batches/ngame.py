@@ -1,4 +1,4 @@
-"""When to cluster again, and how large clusters are then: the schedule of NGAME."""
+"""The schedule of NGAME (Dahiya et al., WSDM 2023): when to cluster again, and the size of the clusters."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ __all__ = ["NgameSchedule"]
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NgameSchedule:
-    """When NGAME clusters anew, and how large its clusters are: small at first, doubled at the epochs of a curriculum.
+    """Schedule of NGAME: when to cluster again, with clusters that double in size at the epochs of a curriculum.
 
     Parameters
     ----------
-    initial_size : int
-        Rows of a cluster before the first doubling. Default: 1, every row alone, which is random batches.
-    curriculum : tuple of int
-        Epochs, rising, at which the size doubles. Default: (10, 20, 25, 50, 75, 100, 125, 150, 200).
-    refresh_every : int
-        Rows are clustered anew in epochs that this divides. Default: 5.
-    first_epoch : int or None
-        No clustering before this epoch; batches are random till then. Default: the first of the curriculum, or 0.
-    lag : int
-        0 (default): clusters are used in the epoch that they are made for. 1: from the next epoch on, as in the
+    initial_size : int, default 1
+        Rows per cluster before the first doubling. With 1, each row is a cluster, so batches are random.
+    curriculum : tuple of int, default (10, 20, 25, 50, 75, 100, 125, 150, 200)
+        Epochs, strictly ascending, at which the size doubles.
+    refresh_every : int, default 5
+        Rows are clustered again in epochs that are a multiple of this.
+    first_epoch : int, optional
+        First epoch with clusters; batches are random before it. Default: the first epoch of the curriculum, or 0.
+    lag : {0, 1}, default 0
+        With 0, clusters are used in the epoch that they are made for; with 1, from the next epoch on, as in the
         released code.
-    largest_size : int or None
-        The most rows of a cluster. Give at most the batch size: a batch of one cluster sees no easy negative. Default:
-        None, no limit.
+    largest_size : int, optional
+        Maximum number of rows per cluster. Pass at most the batch size: a batch of one cluster has no easy negatives.
+        Default: no limit.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        A number out of range, a curriculum that does not rise.
+        If a number is out of range, or the curriculum is not strictly ascending.
 
     Notes
     -----
     NGAME: Dahiya et al., WSDM 2023; the defaults are those of the released configuration for LF-AmazonTitles-131K. The
-    released code rounds the number of clusters up to a power of two, which makes them smaller than planned; here it is
-    not rounded.
+    released code rounds the number of clusters up to a power of two, which makes them smaller than planned; this class
+    does not round it.
 
     Examples
     --------
@@ -77,18 +77,53 @@ class NgameSchedule:
         object.__setattr__(self, "curriculum", epochs)
 
     def cluster_size(self, epoch: int) -> int:
-        """Rows of a cluster that is made in ``epoch``."""
+        """Return the number of rows per cluster made in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+
+        Returns
+        -------
+        int
+            Rows per cluster.
+        """
         doublings = bisect_right(self.curriculum, check_epoch(epoch))
         size = self.initial_size << doublings
         return size if self.largest_size is None else min(size, self.largest_size)
 
     def n_clusters(self, epoch: int, n_rows: int) -> int:
-        """How many clusters ``n_rows`` rows make in ``epoch``: as many as there are rows at most."""
+        """Return the number of clusters to make in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+        n_rows : int
+            Number of rows to cluster, at least 1.
+
+        Returns
+        -------
+        int
+            Number of clusters, at most ``n_rows``.
+        """
         rows = check_integer(n_rows, "n_rows", least=1, most=2**63 - 1)
         return -(-rows // self.cluster_size(epoch))
 
     def refresh(self, epoch: int) -> bool:
-        """Whether rows are clustered in ``epoch``; clusters of single rows are not worth it."""
+        """Return whether to cluster the rows in an epoch; clusters of single rows need no clustering.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+
+        Returns
+        -------
+        bool
+            True if rows are clustered in this epoch.
+        """
         epoch = check_epoch(epoch)
         first = self.first_epoch
         if first is None:
@@ -96,6 +131,17 @@ class NgameSchedule:
         return epoch >= first and epoch % self.refresh_every == 0 and self.cluster_size(epoch) > 1
 
     def clusters_epoch(self, epoch: int) -> int | None:
-        """The epoch whose clusters are used in ``epoch``; None while batches are random."""
+        """Return the epoch whose clusters are used in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+
+        Returns
+        -------
+        int or None
+            Epoch that made the clusters; None while batches are random.
+        """
         latest = (check_epoch(epoch) - self.lag) // self.refresh_every * self.refresh_every
         return latest if latest >= 0 and self.refresh(latest) else None

@@ -1,4 +1,4 @@
-"""What every plan of batches is: a pure function of (data, options, seed, epoch) that can be asked for any batch."""
+"""Batch plans: pure functions of (data, options, seed, epoch) that compute any batch on its own."""
 
 from __future__ import annotations
 
@@ -35,50 +35,74 @@ Array = npt.NDArray[np.int64]
 class BatchPlan(Protocol):
     """Batches of an epoch in order, the same on every rank and for any number of workers.
 
-    A *step* is ``batches_per_step`` consecutive batches that are used together, such as those of all ranks. Nothing in
-    a plan moves: a sampler keeps (epoch, position) and nothing else. Plans pickle.
+    A *step* is ``batches_per_step`` consecutive batches that are used together, such as those of all ranks. A plan does
+    not keep a position: a sampler keeps (epoch, position) and nothing else. Plans can be pickled.
     """
 
     @property
     def n_rows(self) -> int:
-        """Rows of the data."""
+        """Number of rows of the data."""
 
     @property
     def batch_size(self) -> int | None:
-        """Rows of every batch; None where batches differ in size."""
+        """Number of rows per batch; None if batches differ in size."""
 
     @property
     def batches_per_step(self) -> int:
-        """Batches that are used together."""
+        """Number of batches that are used together."""
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of every epoch, also ``len(plan)``: a multiple of ``batches_per_step``."""
+        """Number of batches per epoch, also ``len(plan)``: a multiple of ``batches_per_step``."""
 
     @property
     def seed(self) -> int:
-        """The seed that the plan was made with."""
+        """Seed that the plan was made with."""
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digest of all that decides the batches: plans of one digest give the same ones."""
+        """Hexadecimal digest of everything that determines the batches: equal digests mean equal batches."""
 
     @property
     def report(self) -> dict[str, Any]:
-        """What the plan does with the data, in figures."""
+        """Figures of what the plan does with the data."""
 
     def __len__(self) -> int:
-        """Batches of every epoch."""
+        """Return the number of batches per epoch."""
 
     def batch(self, epoch: int, index: int) -> Array:
-        """Rows of batch ``index``, from 0 to ``len(plan) - 1``, of an ``epoch``."""
+        """Return the rows of one batch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+        index : int
+            Batch of the epoch, from 0 to ``len(plan) - 1``.
+
+        Returns
+        -------
+        int64 (batch_size,)
+            Rows of the data.
+        """
 
     def epoch(self, epoch: int) -> Array | list[Array]:
-        """Batches of one ``epoch``, in order: a matrix, or a list where sizes differ."""
+        """Return all batches of one epoch, in order.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, in [0, 2**64).
+
+        Returns
+        -------
+        int64 (n_batches, batch_size), or a list of int64 (n,) if ``batch_size`` is None
+            Rows of the data.
+        """
 
 
 class Last:
-    """The epoch that was packed last. One assignment replaces it, so neither threads nor forks need a lock."""
+    """Cache of the last packed epoch. A single assignment replaces it, so threads and forks need no lock."""
 
     __slots__ = ("packed",)
 
@@ -91,7 +115,7 @@ class Last:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Plan(ABC):
-    """What plans have in common; the fields are those of :class:`BatchPlan`."""
+    """Base class of all plans; the fields are those of :class:`BatchPlan`."""
 
     n_rows: int
     batch_size: int | None
@@ -105,14 +129,14 @@ class Plan(ABC):
         return self.batches_per_epoch
 
     def batch(self, epoch: int, index: int) -> Array:
-        """Rows of one batch.
+        """Return the rows of one batch.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
         index : int
-            From 0 to ``len(plan) - 1``.
+            Batch of the epoch, from 0 to ``len(plan) - 1``.
 
         Returns
         -------
@@ -123,38 +147,38 @@ class Plan(ABC):
         return self._batch(number, check_integer(index, "index", least=0, most=self.batches_per_epoch - 1))
 
     def epoch(self, epoch: int) -> Array | list[Array]:
-        """Batches of one epoch, in order.
+        """Return all batches of one epoch, in order.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
 
         Returns
         -------
-        int64 (n_batches, batch_size), or a list of int64 (n,) where ``batch_size`` is None
+        int64 (n_batches, batch_size), or a list of int64 (n,) if ``batch_size`` is None
             Rows of the data.
         """
         return self._epoch(check_epoch(epoch))
 
     @abstractmethod
     def _batch(self, epoch: int, index: int) -> Array:
-        """Rows of a batch."""
+        """Compute the rows of a batch."""
 
     @abstractmethod
     def _epoch(self, epoch: int) -> Array | list[Array]:
-        """Batches of an epoch."""
+        """Compute the batches of an epoch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PackedPlan(Plan):
-    """A plan whose epochs are packed as a whole; the last one that a batch was asked of is kept."""
+    """A plan that packs whole epochs, and keeps the last one of which a batch was read."""
 
     _last: Last = field(default_factory=Last, repr=False)
 
     @abstractmethod
     def _pack(self, epoch: int) -> tuple[Array, Array | None]:
-        """Pack an epoch: its rows, and where batches begin and end if they differ in size."""
+        """Pack an epoch; return its rows, and the bounds of its batches if they differ in size."""
 
     def _batch(self, epoch: int, index: int) -> Array:
         last = self._last.packed
@@ -194,7 +218,7 @@ class StreamPlan(Plan):
         return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
 
 
-#: What to do with a last step that is short.
+#: Treatment of an incomplete last step.
 Remainder = Literal["pad", "drop", "short", "error"]
 
 REMAINDERS = ("pad", "drop", "short", "error")
@@ -203,7 +227,31 @@ REMAINDERS = ("pad", "drop", "short", "error")
 def rows_of_batch(
     batch_size: object, batches_per_step: object, n_rows: int, remainder: str = "", source: str = ""
 ) -> int:
-    """Read the rows of a batch, which with its step must fit the data, unless that step may be short."""
+    """Validate the batch size: a step must fit the data, unless it may be short.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows per batch, at least 1.
+    batches_per_step : int
+        Batches per step, at least 1.
+    n_rows : int
+        Number of rows of the data.
+    remainder : str, default ""
+        Treatment of an incomplete last step; "" for plans without that option.
+    source : str, default ""
+        Name of the data in error messages; "" for the only data.
+
+    Returns
+    -------
+    int
+        Rows per batch.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        If a number is not an integer or out of range.
+    """
     size = check_integer(batch_size, "batch_size", least=1)
     per_step = check_integer(batches_per_step, "batches_per_step", least=1)
     if remainder != "short" and size * per_step > n_rows:
@@ -218,14 +266,50 @@ def rows_of_batch(
 
 
 def whole_steps(n_rows: int, size: int, per_step: int, remainder: str) -> tuple[int, int]:
-    """Batches of an epoch that uses every row once, and the rows of its last step where that is short."""
+    """Count the batches of an epoch that uses every row once.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of the data.
+    size : int
+        Rows per batch.
+    per_step : int
+        Batches per step.
+    remainder : {"pad", "drop", "short", "error"}
+        Treatment of an incomplete last step.
+
+    Returns
+    -------
+    tuple of int
+        Number of batches, and number of rows of the incomplete last step, 0 if all steps are complete.
+    """
     full, short = divmod(n_rows, size * per_step)
     check_last_step(full, short, size, per_step, remainder)
     return (full + (short > 0 and remainder in ("pad", "short"))) * per_step, short
 
 
 def check_last_step(full: int, short: int, size: int, per_step: int, remainder: str) -> None:
-    """Refuse a last step of ``short`` rows, after ``full`` whole ones, that ``remainder`` does not allow."""
+    """Refuse an incomplete last step that ``remainder`` does not allow.
+
+    Parameters
+    ----------
+    full : int
+        Number of complete steps.
+    short : int
+        Rows of the incomplete last step, 0 if all steps are complete.
+    size : int
+        Rows per batch.
+    per_step : int
+        Batches per step.
+    remainder : {"pad", "drop", "short", "error"}
+        Treatment of an incomplete last step.
+
+    Raises
+    ------
+    NegmineValueError
+        If the last step is not allowed.
+    """
     if short and remainder == "error":
         raise NegmineValueError(
             f"`remainder` must be 'pad', 'drop' or 'short' where the last step is short; got 'error' with {short} "
@@ -239,7 +323,20 @@ def check_last_step(full: int, short: int, size: int, per_step: int, remainder: 
 
 
 def batch_bounds(step_offsets: Array, per_step: int) -> Array:
-    """Where batches begin, and where the last one ends, if those of one step are of like sizes."""
+    """Divide each step into batches whose sizes differ by at most one.
+
+    Parameters
+    ----------
+    step_offsets : int64 (n_steps + 1,)
+        Start of each step, and the end of the last one.
+    per_step : int
+        Batches per step.
+
+    Returns
+    -------
+    int64 (n_steps * per_step + 1,)
+        Start of each batch, and the end of the last one.
+    """
     sizes = np.diff(step_offsets)
     place = np.arange(per_step, dtype=np.int64)
     first = step_offsets[:-1, None] + (sizes[:, None] * place + per_step - 1) // per_step
@@ -247,7 +344,29 @@ def batch_bounds(step_offsets: Array, per_step: int) -> Array:
 
 
 def steps_of_stream(n_rows: int, size: int, batches_per_step: object, batches_per_epoch: object) -> int:
-    """Batches of what counts as an epoch of an endless stream: whole steps, by default as many as hold all rows."""
+    """Count the batches of an epoch of an endless stream, in whole steps.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of the data.
+    size : int
+        Rows per batch.
+    batches_per_step : int
+        Batches per step, at least 1.
+    batches_per_epoch : int or None
+        Batches per epoch, a multiple of ``batches_per_step``; None for as many steps as hold all rows.
+
+    Returns
+    -------
+    int
+        Number of batches per epoch.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        If a number is not an integer or out of range.
+    """
     per_step = check_integer(batches_per_step, "batches_per_step", least=1)
     if batches_per_epoch is None:
         return -(-n_rows // (size * per_step)) * per_step
