@@ -1,6 +1,6 @@
-"""Training with PyTorch: batch samplers, datasets of mined negatives and tables that hand fresh ones to workers, SDIM.
+"""Train with PyTorch: batch samplers, datasets of mined negatives, tables that pass new ones to workers, and SDIM.
 
-`negmine.torch.testing` holds any sampler to the contracts of loaders, trainers and checkpoints.
+`negmine.torch.testing` checks any sampler against the contracts of loaders, trainers and checkpoints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Says which extra brings torch where it is missing; the package imports it first."""
+"""Name the extra that installs torch if torch is missing; the package imports this module first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts that a batch sampler must keep to serve loaders, trainers and checkpoints, as checks of any sampler."""
+"""Conformance checks: the contracts of a batch sampler with loaders, trainers and checkpoints."""
 
 from __future__ import annotations
 

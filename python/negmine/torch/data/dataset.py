@@ -1,9 +1,9 @@
 """Mined negatives as a map-style dataset that is read a batch at a time.
 
-A DataLoader hands ``__getitems__`` all indices of a batch, so a batch costs a few array look-ups, not a Python call per
-row, and all of it is of one generation. What comes back is still a sequence of samples, so that any collating function
-works; :func:`collate` takes the columns as they are. Workers index arrays and do nothing else: no thread starts, and
-nothing native runs that a fork could hurt.
+A DataLoader passes all indices of a batch to ``__getitems__``, so a batch costs a few array look-ups, not a Python call
+per row, and all of it is of one generation. The result is still a sequence of samples, so any collate function works;
+:func:`collate` takes the columns as they are. Workers only index arrays: they start no thread and run no native code
+that a fork could break.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from negmine.torch.data.payload import Column, Rows
 
 __all__ = ["NegativesDataset", "Samples", "collate"]
 
-#: A copy through a pipe and a file in shared memory cost the process that trains the same at 0.3 MB, and at 1.3 MB the
-#: copy costs a third more (two loaded cores, November 2026).
+#: A copy through a pipe and a file in shared memory cost the training process the same at 0.3 MB; at 1.3 MB the copy
+#: costs a third more (two loaded cores, November 2026).
 _LIGHT_BYTES = 256 << 10
 
 
 class Samples(Sequence[dict[str, Any]]):
-    """Samples that are kept as columns: ``samples[i]`` is one of them, a dictionary.
+    """Samples stored as columns: ``samples[i]`` is one sample, a dictionary.
 
     Parameters
     ----------
-    columns : dict
-        Name to array, tensor or list, all of one length.
+    columns : dict of str to array, tensor or list
+        Columns by name, all of one length.
 
     Attributes
     ----------
-    columns : dict
-        Likewise.
+    columns : dict of str to array, tensor or list
+        Columns by name.
     """
 
     __slots__ = ("columns",)
@@ -69,48 +69,49 @@ class Samples(Sequence[dict[str, Any]]):
 class NegativesDataset(Dataset[dict[str, Any]]):
     """Queries, positives and mined negatives, one sample per positive pair.
 
-    A sample is a dictionary; :func:`collate` makes the same names of a batch of B, arrays as tensors:
+    A sample is a dictionary; :func:`collate` returns the same names for a batch of B samples, arrays as tensors:
 
-    - ``query_index``, ``positive_index`` : int64 (B,), the positive -1 where there is none
+    - ``query_index``, ``positive_index`` : int64 (B,), the positive is -1 if there is none
     - ``negative_indices`` : int64 (B, n), padded with -1
     - ``scores`` : float32 (B, n), padded with -inf
-    - ``count`` : int32 (B,), negatives of the sample
-    - ``mask`` : bool (B, n), True where there is a negative and no padding
-    - ``generation`` : int64 (B,), that of the table which the batch was read from
-    - ``query``, ``positive``, ``negatives`` : what ``queries`` and ``documents`` hold at these rows, where given. From
-      an array or a tensor of shape (n_documents, ...) come (B, ...), (B, ...) and (B, n, ...), zeros where a row is
-      -1. From any other sequence, such as texts, come lists: ``negatives`` then has ``count`` entries, without padding,
-      in the order of ``mask``, and ``positive`` is None where its row is -1.
+    - ``count`` : int32 (B,), number of negatives of the sample
+    - ``mask`` : bool (B, n), True for negatives, False for padding
+    - ``generation`` : int64 (B,), generation of the table that the batch was read from
+    - ``query``, ``positive``, ``negatives`` : the entries of ``queries`` and ``documents`` at these rows, if given. An
+      array or a tensor of shape (n_documents, ...) gives (B, ...), (B, ...) and (B, n, ...), with zeros where a row is
+      -1. Any other sequence, such as texts, gives lists: ``negatives`` then has ``count`` entries, without padding, in
+      the order of ``mask``, and ``positive`` is None where its row is -1.
 
     Parameters
     ----------
     queries : sequence, array or CPU tensor (n_queries, ...), or None
-        What a query row stands for: texts, token ids, embeddings, labels. None leaves ``query`` out.
+        Entry of each query row: text, token ids, embedding or label. None omits ``query``.
     documents : sequence, array or CPU tensor (n_documents, ...), or None
-        Likewise for document rows. With None a batch holds row numbers alone, to look up on the device that has the
+        Entry of each document row. With None a batch holds only row numbers, to look up on the device that has the
         embeddings.
     negatives : HardNegatives or NegativesTable
-        A table is asked for its newest generation at each batch; negatives in memory stay as they are.
+        The negatives. Each batch reads the newest generation of a table; negatives in memory stay as they are.
     positives : Positives or int64 (n_rows,), optional
-        What a sample's positive is. Of :class:`negmine.Positives`, every document of the query makes a sample, with the
-        same negatives; samples follow result rows, then document rows. An array has the document row of every result
-        row, -1 for none, and makes one sample of each: pass one to train a single positive per query. Default: the
-        positives of mining with ``reference="each"``, which has one result row per positive; otherwise none.
+        Positives of the samples. With :class:`negmine.Positives`, each positive document of a query makes one sample,
+        with the same negatives; samples are sorted by result row, then by document row. An array holds the document
+        row of each result row, -1 for none, and each result row makes one sample: pass an array to train with a single
+        positive per query. Default: the positives of mining with ``reference="each"``, which has one result row per
+        positive; otherwise none.
     drop_unpositive : bool, default False
-        Whether to leave out samples that have no positive, such as those of queries without any: mining with
-        ``reference="each"`` has a result row for these too. By default they stay, and their ``positive_index`` is -1,
-        which an ``Embedding`` refuses.
+        Whether to drop samples without a positive, such as those of queries without any: mining with
+        ``reference="each"`` has a result row for these too. By default they are kept with ``positive_index`` -1, which
+        an ``Embedding`` refuses.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        An argument that breaks its rule: fewer payloads than rows that refer to them, a tensor on another device, an
-        array that torch has no type for, ``drop_unpositive`` where no sample would be left.
+        If an argument is invalid: fewer entries than rows that refer to them, a tensor on another device, an array
+        that torch has no type for, or ``drop_unpositive`` if no sample has a positive.
 
     Warns
     -----
     NegmineWarning
-        If ``positives`` has entries outside the corpus: they have no document row, so no sample is made of them.
+        If ``positives`` has entries outside the corpus: they have no document row, so they make no sample.
 
     Examples
     --------
@@ -147,29 +148,29 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     @property
     def result_rows(self) -> Rows:
-        """Result row of every sample, int64 (n_samples,)."""
+        """Result row of each sample, int64 (n_samples,)."""
         return np.arange(self._n_rows) if self._result_rows is None else self._result_rows
 
     @property
     def query_indices(self) -> Rows:
-        """Query row of every sample, int64 (n_samples,); batch plans take it, with :attr:`positive_indices`."""
+        """Query row of each sample, int64 (n_samples,); pass it to batch plans with :attr:`positive_indices`."""
         found: Rows = self._columns().query_indices
         return found if self._result_rows is None else found[self._result_rows]
 
     @property
     def positive_indices(self) -> Rows:
-        """Document row of the positive of every sample, int64 (n_samples,), -1 where there is none."""
+        """Document row of the positive of each sample, int64 (n_samples,), -1 if there is none."""
         return self._columns().positive_indices if self._positives is None else self._positives
 
     def _columns(self) -> TableRows:
         return self._source if isinstance(self._source, TableRows) else self._source.current()
 
     def __len__(self) -> int:
-        """Samples."""
+        """Return the number of samples."""
         return self._n_rows if self._result_rows is None else len(self._result_rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One sample; a negative index counts from the end."""
+        """Return one sample; a negative index counts from the end."""
         try:
             place = operator.index(index)
         except TypeError:
@@ -181,7 +182,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
-        """Samples of a whole batch, of one generation; ``indices`` lie in [0, len(dataset))."""
+        """Return the samples of a batch, all of one generation; ``indices`` are in [0, len(dataset))."""
         samples = integers_in_range(indices, len(self))
         batch = self._source.read(samples if self._result_rows is None else self._result_rows[samples])
         positive_indices = batch.positive_indices if self._positives is None else self._positives[samples]
@@ -207,22 +208,22 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
 
 def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Make one dictionary of a batch: numbers become tensors, which a DataLoader can pin, the rest lists.
+    """Collate the samples of a batch: numbers become tensors, which a DataLoader can pin; other entries become lists.
 
     Parameters
     ----------
     samples : Samples or sequence of dict
-        What a dataset gives for a batch, or a list of samples, as :class:`torch.utils.data.ConcatDataset` gives it.
+        Samples of a batch, or a list of samples, as :class:`torch.utils.data.ConcatDataset` returns it.
 
     Returns
     -------
     dict
-        As :class:`NegativesDataset` tells.
+        Columns by name, as described in :class:`NegativesDataset`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        What are no samples; samples of different names or widths.
+        If ``samples`` are not samples, or differ in names or widths.
     """
     columns = samples.columns if isinstance(samples, Samples) else _columns(samples)
     batch = {name: torch.from_numpy(of) if isinstance(of, np.ndarray) else of for name, of in columns.items()}
@@ -230,10 +231,10 @@ def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class _Parcel(dict[str, Any]):
-    """A batch that is to leave a worker; where it arrives, it is a plain dictionary.
+    """A batch that a worker sends; it unpickles to a plain dictionary.
 
-    Torch sends each tensor as a file in shared memory, whose handle is asked for over a socket of its own: half a
-    millisecond of the process that trains, for every tensor. Light ones travel in the message instead.
+    Torch sends each tensor as a file in shared memory and requests its handle over a separate socket, which costs the
+    training process half a millisecond per tensor. Small tensors are sent in the message instead.
     """
 
     __slots__ = ()
@@ -245,7 +246,7 @@ class _Parcel(dict[str, Any]):
 
 
 def _light(value: object) -> npt.NDArray[Any] | None:
-    """The memory of a tensor that is not worth a file of its own."""
+    """Return the memory of a tensor that is too small for a separate file."""
     if not isinstance(value, torch.Tensor) or value.numel() * value.element_size() > _LIGHT_BYTES:
         return None
     try:
@@ -260,7 +261,7 @@ def _unpack(names: list[str], light: dict[str, npt.NDArray[Any]], heavy: dict[st
 
 
 def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """Columns of samples that come one by one."""
+    """Stack separate samples into columns."""
     if not isinstance(samples, Sequence):
         raise NegmineTypeError(f"`samples` must be Samples or a list of dictionaries; got {type(samples).__name__}.")
     for sample in samples:
@@ -283,7 +284,7 @@ def _columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable]:
-    """All rows as they are now, the number of documents, and what is asked for batches."""
+    """Return all current rows, the number of documents, and the source that batches are read from."""
     if isinstance(negatives, NegativesTable):
         return negatives.current(), negatives.n_documents, negatives
     if isinstance(negatives, HardNegatives):
@@ -292,12 +293,12 @@ def _open(negatives: object) -> tuple[TableRows, int, TableRows | NegativesTable
     raise NegmineTypeError(f"`negatives` must be HardNegatives or a NegativesTable; got {type(negatives).__name__}.")
 
 
-#: Result row and positive of every sample; None where they are those of the result rows themselves.
+#: Result row and positive of each sample; None if they are those of the result rows themselves.
 Pairs = tuple[Rows | None, Rows | None]
 
 
 def _pairs(positives: Positives | npt.ArrayLike | None, rows: TableRows, n_documents: int) -> Pairs:
-    """The samples that positives make of result rows."""
+    """Combine result rows and positives into samples."""
     if positives is None:
         return None, None
     if (rows.positive_indices >= 0).any():
@@ -321,7 +322,7 @@ def _pairs(positives: Positives | npt.ArrayLike | None, rows: TableRows, n_docum
 
 
 def _every_pair(positives: Positives, rows: TableRows) -> tuple[Rows, Rows]:
-    """Result row and document row of every positive pair; -1 for a query without any."""
+    """Return the result row and the document row of each positive pair; -1 for a query without positives."""
     n_queries = int(rows.query_indices.max(initial=-1)) + 1
     if len(positives) < n_queries:
         raise NegmineValueError(f"`positives` must have {n_queries} queries or more; got {len(positives)}.")
@@ -348,7 +349,7 @@ def _every_pair(positives: Positives, rows: TableRows) -> tuple[Rows, Rows]:
 
 
 def _with_positive(pairs: Pairs, rows: TableRows) -> Pairs:
-    """The samples that have a positive."""
+    """Keep the samples that have a positive."""
     result_rows, positives = pairs
     chosen = rows.positive_indices if positives is None else positives
     present = np.flatnonzero(chosen >= 0)

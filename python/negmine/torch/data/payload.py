@@ -1,4 +1,4 @@
-"""What row numbers stand for: numbers that become tensors, or entries of any other sequence."""
+"""Entries of queries and documents, by row: numbers, which become tensors, or entries of any other sequence."""
 
 from __future__ import annotations
 
@@ -16,16 +16,38 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Column", "Numbers", "Rows", "Things", "read"]
 
-#: A column of samples: an array or a tensor whose first axis they are, or a list.
+#: A column of samples: an array or a tensor with one sample per row, or a list.
 Column = Any
 Rows = npt.NDArray[np.int64]
 
-#: What looks things up by other than their row, or does not hand them out as they are, and its way to a list.
+#: Attributes of types that index by something other than the row, or that convert entries, and their way to a list.
 _OTHER_LISTS = {"iloc": ".tolist()", "to_pylist": ".to_pylist()"}
 
 
 def read(values: object, argument: str, n: int, *, exactly: bool = False) -> Numbers | Things | None:
-    """Read what rows stand for: one entry for each of ``n`` rows, or more unless ``exactly``."""
+    """Read the entries of rows.
+
+    Parameters
+    ----------
+    values : sequence, array, CPU tensor or None
+        One entry per row; None for no entries.
+    argument : str
+        Name of the argument in error messages.
+    n : int
+        Minimum number of entries.
+    exactly : bool, default False
+        Whether there must be exactly ``n`` entries.
+
+    Returns
+    -------
+    Numbers, Things or None
+        The entries, None if ``values`` is None.
+
+    Raises
+    ------
+    NegmineTypeError, NegmineValueError
+        If ``values`` is of another type, on another device, or of another length.
+    """
     if values is None:
         return None
     if getattr(values, "ndim", 1) == 0:
@@ -87,7 +109,13 @@ def _from_sequence(values: object, argument: str) -> Things:
 
 
 class Numbers:
-    """Rows of an array or a tensor, which NumPy looks up in half of torch's time."""
+    """Rows of an array or a tensor; NumPy looks them up in half of torch's time.
+
+    Parameters
+    ----------
+    values : array or CPU tensor
+        One row per entry.
+    """
 
     __slots__ = ("_array", "_values")
 
@@ -103,25 +131,47 @@ class Numbers:
         return (Numbers, (self._values,)) if place is None else (_map_again, (place,))
 
     def take(self, rows: Rows) -> Column:
-        """Values at ``rows`` of any shape, zeros where a row is -1."""
+        """Return the values at rows.
+
+        Parameters
+        ----------
+        rows : int64, of any shape
+            Rows; -1 for padding.
+
+        Returns
+        -------
+        array or tensor
+            Values, of the shape of ``rows`` followed by that of an entry; zeros where a row is -1.
+        """
         array, padding = self._array, rows < 0
         if len(array) == 0:
             found = np.empty((*rows.shape, *array.shape[1:]), dtype=array.dtype)
         elif array.flags.c_contiguous:
             found = np.asarray(array.take(rows, axis=0, mode="clip"))
-        else:  # what is not contiguous, `take` would copy whole
+        else:  # `take` would copy all of an array that is not contiguous
             found = array[np.maximum(rows, 0)]
         if padding.any():
             found[padding] = 0
         return torch.from_numpy(found).view(self._values.dtype) if isinstance(self._values, torch.Tensor) else found
 
     def take_ragged(self, rows: Rows) -> Column:
-        """Values at ``rows``, as a rectangle."""
+        """Return the values at rows, as a rectangle with padding.
+
+        Parameters
+        ----------
+        rows : int64 (B, n)
+            Rows; -1 for padding.
+
+        Returns
+        -------
+        array or tensor
+            As of :meth:`take`.
+        """
         return self.take(rows)
 
 
 def _memory(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    """A tensor's memory; integers of its size where NumPy has no type for it, of which 0 is zero as well."""
+    """Return a tensor's memory, as integers of the same size if NumPy lacks its dtype; integer 0 is zero there too."""
     try:
         array: npt.NDArray[Any] = tensor.numpy()
     except TypeError:
@@ -135,13 +185,19 @@ def _map_again(place: memmap.Layout) -> Numbers:
 
 
 class Things:
-    """Entries of any other sequence."""
+    """Entries of any other sequence.
+
+    Parameters
+    ----------
+    values : sequence or array
+        One entry per row.
+    """
 
     __slots__ = ("_values",)
 
     def __init__(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
-        # What a look-up costs is memory that is not in the cache: NumPy's loop waits for several entries at a time, and
-        # takes half as long as one over a list.
+        # Cache misses dominate the cost of a look-up: NumPy's loop waits for several entries at a time, and takes half
+        # as long as a loop over a list.
         plain = type(values) in (list, tuple)
         self._values = np.fromiter(values, dtype=object, count=len(values)) if plain else values
 
@@ -149,7 +205,18 @@ class Things:
         return len(self._values)
 
     def take(self, rows: Rows) -> list[Any]:
-        """Entries at ``rows`` (B,), None where a row is -1."""
+        """Return the entries at rows.
+
+        Parameters
+        ----------
+        rows : int64 (B,)
+            Rows; -1 for none.
+
+        Returns
+        -------
+        list
+            Entries, None where a row is -1.
+        """
         real = rows >= 0
         entries = self._gather(rows[real])
         if len(entries) == len(rows):
@@ -158,10 +225,21 @@ class Things:
         return [next(waiting) if here else None for here in real.tolist()]
 
     def take_ragged(self, rows: Rows) -> list[list[Any]]:
-        """The entries of every row of ``rows`` (B, n), without padding."""
+        """Return the entries of each line of rows, without padding.
+
+        Parameters
+        ----------
+        rows : int64 (B, n)
+            Rows; -1 for padding.
+
+        Returns
+        -------
+        list of list
+            Entries of each line.
+        """
         real = rows >= 0
         if isinstance(self._values, np.ndarray) and len(self):
-            # Rectangle first: few rows are short, and this loop is NumPy's.
+            # Look up the whole rectangle first: few lines are short, and NumPy runs this loop.
             lines: list[list[Any]] = self._values[np.maximum(rows, 0)].tolist()
             for short in np.flatnonzero(~real.all(axis=1)).tolist():
                 lines[short] = list(compress(lines[short], real[short].tolist()))
@@ -171,7 +249,7 @@ class Things:
         return [entries[begin:end] for begin, end in pairwise([0, *ends])]
 
     def _gather(self, rows: Rows) -> list[Any]:
-        """Entries at ``rows``, in one call where the sequence has one for it, as those of Hugging Face have."""
+        """Look up entries at ``rows``, in one call if the sequence has ``__getitems__``, as Hugging Face's do."""
         values = self._values
         if isinstance(values, np.ndarray):
             entries: list[Any] = values[rows].tolist()

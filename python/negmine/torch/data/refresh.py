@@ -1,15 +1,16 @@
-"""Fresh negatives between epochs: drawn again from their pool, or mined again with the model as it now is.
+"""New negatives between epochs: drawn again from their pool, or mined again with the current model (ANCE, 2020).
 
-Both run in the main process and publish into a :class:`negmine.torch.NegativesTable`, from which workers read. When
-what is published is seen depends on who has read ahead. A DataLoader draws ``prefetch_factor * num_workers`` batches
-before it hands out the first, so
+Both functions run in the main process and publish to a :class:`negmine.torch.NegativesTable`, from which workers read.
+The loader's read-ahead determines when workers see a new generation. A DataLoader draws
+``prefetch_factor * num_workers`` batches before it returns the first, so
 
-- between epochs, after the last batch of one and before ``iter(loader)`` of the next: the whole next epoch sees the new
-  generation, persistent workers or not;
-- in the middle of an epoch, or after ``iter(loader)``: the batches that had been read ahead are still of the old one,
-  ``prefetch_factor * num_workers`` of them and those that workers were just reading. ``batch["generation"]`` tells.
+- if the table is published between epochs, after the last batch of one and before ``iter(loader)`` of the next, the
+  whole next epoch has the new generation, with persistent workers or without;
+- if it is published in the middle of an epoch, or after ``iter(loader)``, the batches that were read ahead are still of
+  the old generation: ``prefetch_factor * num_workers`` of them, and those that workers were just reading.
+  ``batch["generation"]`` holds the generation of each batch.
 
-With several ranks, one process of every folder publishes, and the others wait for it before they iterate.
+With several ranks, one process per folder publishes, and the others wait for it before they iterate.
 """
 
 from __future__ import annotations
@@ -35,35 +36,36 @@ from negmine.store.negatives_table import NegativesTable
 
 __all__ = ["redraw", "refresh"]
 
-#: Takes a slice of queries or documents and gives their embeddings.
+#: Function of a slice of queries or documents that returns their embeddings.
 Encode = Callable[[Any], "npt.NDArray[Any] | torch.Tensor"]
 
 
 def redraw(
     table: NegativesTable, negatives: HardNegatives, *, epoch: int, num_threads: int | None = None
 ) -> HardNegatives:
-    """Choose negatives again from their pool, without a scan, and publish them.
+    """Draw negatives again from their pool, without a scan, and publish them.
 
     Parameters
     ----------
     table : NegativesTable
-        Where they go.
+        Table to publish to.
     negatives : HardNegatives
-        With their pool: as mined, or saved with ``pool=True``. Their policy must draw, or every epoch is the same.
+        Negatives with their pool: as mined, or saved with ``pool=True``. Their policy must be random, or every epoch is
+        the same.
     epoch : int
-        Epoch of the draws, in [0, 2**64): the same one gives the same negatives.
+        Epoch of the draws, in [0, 2**64): the same epoch gives the same negatives.
     num_threads : int, optional
-        Default: every core this process may use.
+        Number of threads. Default: all cores that this process may use.
 
     Returns
     -------
     HardNegatives
-        What was published.
+        The published negatives.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        An argument that breaks its rule, negatives without their pool or of another data set than the table's.
+        If an argument is invalid, or the negatives have no pool or belong to another data set than the table's.
 
     Examples
     --------
@@ -102,50 +104,51 @@ def refresh(
     progress: Progress | None = None,
     **rules: Unpack[CandidateOptions],
 ) -> HardNegatives:
-    """Embed queries and documents with the model as it is, mine again, and publish: ANCE without its second machine.
+    """Embed queries and documents with the current model, mine again, and publish: ANCE without its second machine.
 
     After Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval" (ANCE,
-    2020), section 4, which mines on other machines while training goes on; here training waits, and the negatives are
-    those of the present model.
+    2020), section 4, which mines on other machines while training continues. Here training waits, and the negatives are
+    those of the current model.
 
     Parameters
     ----------
     table : NegativesTable
-        Where the negatives go.
+        Table to publish to.
     miner : HardNegativeMiner
-        How they are mined.
+        Miner of the negatives.
     encode : callable
-        Takes ``queries[i : i + batch_size]`` and gives (at most ``batch_size``, width) embeddings: an array, or a
-        tensor on any device. It is called without gradients; switching the model to evaluation and back is up to it.
+        Function of ``queries[i : i + batch_size]`` that returns embeddings of shape (at most ``batch_size``, width): an
+        array, or a tensor on any device. It is called without gradients, and must itself switch the model to evaluation
+        and back.
     queries, documents : sequence, array or tensor
-        What ``encode`` understands, such as lists of texts.
+        Input of ``encode``, such as lists of texts.
     positives : Positives or one list of document rows per query
         As in :meth:`negmine.HardNegativeMiner.candidates`.
     encode_documents : callable, optional
-        For the documents. Default: ``encode``.
-    batch_size : int
-        Entries per call of ``encode``. Default: 1024.
-    metric : "cosine" (default), "ip" or "l2"
-        What close means.
-    epoch : int
-        Epoch of the draws, in [0, 2**64). Default: 0.
+        Function that embeds the documents. Default: ``encode``.
+    batch_size : int, default 1024
+        Entries per call of ``encode``.
+    metric : {"cosine", "ip", "l2"}, default "cosine"
+        Similarity of embeddings.
+    epoch : int, default 0
+        Epoch of the draws, in [0, 2**64).
     num_threads : int, optional
-        Of the mining. Default: every core this process may use.
+        Number of threads that mine. Default: all cores that this process may use.
     progress : callable, optional
         Called as ``progress(done, total)`` while mining.
-    **rules
-        Any other option of :meth:`negmine.HardNegativeMiner.candidates`; ``warm_start=`` what the last refresh
-        returned saves time and changes nothing.
+    **rules : Any
+        Any other option of :meth:`negmine.HardNegativeMiner.candidates`. Pass the result of the last refresh as
+        ``warm_start`` to save time; it does not change the result.
 
     Returns
     -------
     HardNegatives
-        What was published, with its pool, so that the epochs until the next refresh can :func:`redraw`.
+        The published negatives with their pool, so that :func:`redraw` can draw for the epochs until the next refresh.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        An argument that breaks its rule; ``encode`` gave another number of rows than it got, or another dtype than
+        If an argument is invalid, or ``encode`` returns another number of rows than entries, or another dtype than
         before.
 
     Examples
@@ -185,7 +188,7 @@ def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
 
 
 def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
-    """Refuse what the table would refuse, before all of it is embedded."""
+    """Refuse lengths that the table would refuse, before anything is embedded."""
     n_queries = int(table.current().query_indices.max(initial=-1)) + 1
     for name, entries in {"queries": queries, "documents": documents}.items():
         if not isinstance(entries, Sized) or isinstance(entries, Mapping):
@@ -199,7 +202,7 @@ def _refuse_other_lengths(table: NegativesTable, queries: object, documents: obj
 
 
 def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt.NDArray[Any]:  # noqa: ANN401
-    """Embeddings of all entries, in memory of this process."""
+    """Embed all entries, into memory of this process."""
     if not callable(encode):
         raise NegmineTypeError(f"`{argument}` must be callable; got {type(encode).__name__}.")
     n = len(entries)

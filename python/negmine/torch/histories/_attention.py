@@ -1,20 +1,19 @@
-"""What attention to histories has in common: the shapes of a call, softmax attention, and a hash in a module.
+"""Common parts of attention to histories: shapes of a call, softmax attention, and a module with a hash.
 
-SDIM, ETA and TargetAttention have one call, ``module(candidates, behaviors, mask=None, values=None)``, with the shapes
+SDIM, ETA and TargetAttention share one call, ``module(candidates, behaviors, mask=None, values=None)``, with the shapes
 of one of these rows::
 
     candidates (U, d)     behaviors (U, L, d)   ->  (U, dv)       one candidate for each history
     candidates (U, C, d)  behaviors (U, L, d)   ->  (U, C, dv)    several
     candidates (C, d)     behaviors (L, d)      ->  (C, dv)       one history
 
-``mask`` (U, L) or (L,) is True where a behavior is there; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
-behaviors themselves. What is padded is neither read nor given a gradient, and a history without any behavior gives
-zeros.
+``mask`` (U, L) or (L,) is True where a behavior is present; ``values`` (U, L, dv) or (L, dv) are pooled, by default the
+behaviors themselves. Padding is not read and gets no gradient, and a history without any behavior gives zeros.
 
 The tensors may be views of any strides and of different floating-point types; the output has the type of ``values``. On
 the CPU, NaN and infinity are errors that name the argument. On other devices, where a check would wait for the device,
-they make the output NaN: a candidate's own, or that of all candidates of the history. On the meta device there is only
-the shape.
+they make the output NaN: that of the candidate, or of all candidates of the history. On the meta device only the shape
+is computed.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Histories(NamedTuple):
 def read_histories(
     candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor | None, dim: int
 ) -> Histories:
-    """Bring the three shapes of a call to one, and refuse what is none of them."""
+    """Reshape the arguments of a call to one of three shapes, and refuse any other shape."""
     given = (("candidates", candidates), ("behaviors", behaviors), ("mask", mask), ("values", values))
     for name, tensor in given:
         if tensor is None:
@@ -92,8 +91,8 @@ def read_histories(
     looking = candidates.shape
     fits = len(looking) in ((2,) if users is None else (2, 3)) and looking[-1] == dim
     if not fits or (users is not None and looking[0] != users):
-        told = f"(C, {dim})" if users is None else f"({users}, {dim}) or ({users}, C, {dim})"
-        raise NegmineValueError(f"`candidates` must have shape {told}; got {tuple(looking)}.")
+        allowed = f"(C, {dim})" if users is None else f"({users}, {dim}) or ({users}, C, {dim})"
+        raise NegmineValueError(f"`candidates` must have shape {allowed}; got {tuple(looking)}.")
     shape = (*looking[:-1], width)
     if users is None:
         behaviors, candidates = behaviors[None], candidates[None]
@@ -105,18 +104,21 @@ def read_histories(
 
 
 def mask_rows(read: Histories) -> npt.NDArray[np.bool_] | None:
-    """The mask as the core takes it, one entry per row of all histories."""
+    """Return the mask as the core takes it, one entry per row of all histories."""
     return None if read.mask is None else np.ascontiguousarray(read.mask.reshape(-1).numpy())
 
 
 def only_shape(read: Histories) -> Tensor:
-    """The output on the meta device; a gradient flows to ``values``, as elsewhere."""
+    """Return the output on the meta device; a gradient flows to ``values``, as on other devices."""
     pooled = read.values.sum(dim=1, keepdim=True)
     return pooled.expand(-1, read.candidates.shape[1], -1).reshape(read.shape)
 
 
 def refuse_non_finite(out: Tensor, read: Histories) -> None:
-    """Refuse NaN and infinity, by argument and row. Of values the output is looked at, which is much smaller."""
+    """Refuse NaN and infinity, and name the argument and the row.
+
+    For the values, check the output first, which is much smaller.
+    """
     separate = read.values is not read.behaviors
     if _is_finite(read.candidates) and _is_finite(out) and not (separate and _bad_rows(read, "behaviors").any()):
         return
@@ -130,26 +132,26 @@ def refuse_non_finite(out: Tensor, read: Histories) -> None:
 
 
 def mark_non_finite(out: Tensor, read: Histories) -> Tensor:
-    """Make the output (U, C, dv) NaN where a candidate, or anything of its history, is not finite."""
+    """Make the output (U, C, dv) NaN where a candidate, or any entry of its history, is not finite."""
     bad = _bad_rows(read, "behaviors") | _bad_rows(read, "values")
     bad = _bad_rows(read, "candidates") | bad.any(dim=1, keepdim=True)
     return torch.where(bad[..., None], torch.full((), math.nan, dtype=out.dtype, device=out.device), out)
 
 
 def _bad_rows(read: Histories, name: str) -> Tensor:
-    """Which rows of an argument hold NaN or infinity; padding may hold anything."""
+    """Find the rows of an argument that hold NaN or infinity; padding may hold anything."""
     rows: Tensor = getattr(read, name).detach()
     bad = ~rows.isfinite().all(dim=-1)
     return bad if read.mask is None or name == "candidates" else bad & read.mask
 
 
 def _is_finite(x: Tensor) -> bool:
-    # One pass without memory of its own, unlike `isfinite`; NaN is passed on.
+    # `aminmax` takes one pass and allocates nothing, unlike `isfinite`; it propagates NaN.
     return x.numel() == 0 or all(math.isfinite(end) for end in torch.stack(torch.aminmax(x.detach())).tolist())
 
 
 def attend(read: Histories, scale: float) -> Tensor:
-    """Softmax attention, zero where there is nothing; padding may hold anything."""
+    """Compute softmax attention, zero for empty histories; padding may hold anything."""
     query, keys, values, mask = read.candidates, read.behaviors, read.values, read.mask
     kind = values.dtype
     if not query.dtype == keys.dtype == kind:
@@ -163,14 +165,14 @@ def attend(read: Histories, scale: float) -> Tensor:
     keys, values = (
         torch.where(mask[..., None], x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in (keys, values)
     )
-    # A row that may attend to nothing is NaN: it attends to zeros instead.
+    # A row that may attend to nothing would be NaN, so it attends to zeros instead.
     nothing = ~mask.any(dim=1)
     allowed = (mask | nothing[:, None])[:, None].expand(-1, query.shape[1], -1)
     return functional.scaled_dot_product_attention(query, keys, values, attn_mask=allowed, scale=scale)
 
 
 class Hashed(nn.Module):
-    """A module with a hash: its state is the seed, not the projections.
+    """A module with a hash; its state holds the seed, not the projections.
 
     Attributes
     ----------
@@ -192,10 +194,10 @@ class Hashed(nn.Module):
         return digest_of(self.hasher)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What the signatures depend on; part of ``state_dict()``."""
+        """Return everything that the signatures depend on; part of ``state_dict()``."""
         hasher = self.hasher
         center = None if hasher.center is None else torch.from_numpy(hasher.center.copy())
-        # A state dict holds integers of 64 bits with a sign at most where it is read safely: the seed goes as text.
+        # A safely loaded state dict holds signed 64-bit integers at most, so the seed is stored as text.
         return {
             "format": HASH_STATE.version,
             "m": hasher.m,
@@ -206,12 +208,12 @@ class Hashed(nn.Module):
         }
 
     def set_extra_state(self, state: Any) -> None:  # noqa: ANN401 (torch's signature)
-        """Take the hash of a ``state_dict()``: its seed and center are adopted, another size is refused.
+        """Load the hash of a ``state_dict()``: adopt its seed and center, and refuse another size.
 
         Parameters
         ----------
         state : dict
-            What :meth:`get_extra_state` gave.
+            State that :meth:`get_extra_state` returned.
         """
         if not isinstance(state, dict) or state.get("format") != HASH_STATE.version:
             raise NegmineValueError(f"`state` must be that of a hash, of format {HASH_STATE.version}; got {state!r}.")
@@ -225,21 +227,21 @@ class Hashed(nn.Module):
         self.hasher = SimHash(self.hasher.m, self.hasher.tau, dim=self.hasher.dim, seed=seed, center=center)
 
     def extra_repr(self) -> str:
-        """How the hash is made."""
+        """Return the parameters of the hash, as text."""
         return f"dim={self.hasher.dim}, m={self.hasher.m}, tau={self.hasher.tau}, seed={self.hasher.seed}"
 
     def bits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Bits of rows by torch operations, on any device.
+        """Compute the bits of rows by torch operations, on any device.
 
         Parameters
         ----------
-        x : (..., dim)
+        x : Tensor (..., dim)
             Rows.
 
         Returns
         -------
-        bool (..., m), bool (...)
-            The bits, and which rows have a direction.
+        tuple of Tensor
+            Bits, bool (..., m), and whether each row has a direction, bool (...).
         """
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             exact = torch.float32 if x.device.type == "mps" else torch.float64

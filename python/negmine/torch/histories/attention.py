@@ -1,4 +1,4 @@
-"""What attention by hashing is compared with: attention to all behaviors, and to the nearest ones."""
+"""Attention to all behaviors, and to the nearest by Hamming distance (ETA, Chen et al.): baselines of SDIM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["ETA", "TargetAttention"]
 
 
 def _checked(out: Tensor, read: Histories) -> Tensor:
-    """What is not finite is an error where looking does not wait for a device."""
+    """Refuse NaN and infinity if the check does not wait for a device; otherwise mark them in the output."""
     if not out.is_cpu or torch.compiler.is_compiling():
         return out if out.is_meta else mark_non_finite(out, read)
     refuse_non_finite(out, read)
@@ -32,21 +32,22 @@ def _checked(out: Tensor, read: Histories) -> Tensor:
 
 
 def _scale(scale: float | None, dim: int) -> float:
-    """What scores are multiplied with before the softmax."""
+    """Return the factor of scores before the softmax."""
     return dim**-0.5 if scale is None else check_real(scale, "scale", above=0.0)
 
 
 class TargetAttention(nn.Module):
-    """Softmax attention of candidates to whole histories: what the others are compared with.
+    """Softmax attention of candidates to whole histories: the exact baseline of SDIM and ETA.
 
-    Weights are ``softmax(candidate . behavior * scale)`` over the behaviors that are there. It has no parameters.
+    Weights are ``softmax(candidate . behavior * scale)`` over the behaviors that are present. The module has no
+    parameters.
 
     Parameters
     ----------
     dim : int
         Width of candidates and behaviors.
     scale : float, optional
-        By default ``dim ** -0.5``.
+        Factor of scores before the softmax. Default: ``dim ** -0.5``.
 
     Examples
     --------
@@ -64,34 +65,41 @@ class TargetAttention(nn.Module):
     def forward(
         self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None = None, values: Tensor | None = None
     ) -> Tensor:
-        """Pool each history for each of its candidates; shapes as in :meth:`SDIM.forward`.
+        """Pool each history for each of its candidates.
 
         Parameters
         ----------
-        candidates, behaviors, mask, values : Tensor
-            As in :meth:`SDIM.forward`.
+        candidates : Tensor (U, d), (U, C, d) or (C, d)
+            Candidates that attend to the histories.
+        behaviors : Tensor (U, L, d), or (L, d) for one history
+            Behaviors that candidates are compared with.
+        mask : bool Tensor (U, L) or (L,), optional
+            True where a behavior is present. Default: all are.
+        values : Tensor (U, L, dv) or (L, dv), optional
+            Values to pool. Default: ``behaviors``.
 
         Returns
         -------
-        (U, dv), (U, C, dv) or (C, dv)
+        Tensor (U, dv), (U, C, dv) or (C, dv)
+            Pooled values, of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviors, mask, values, self.dim)
         return _checked(attend(read, self.scale), read).reshape(read.shape)
 
 
 class ETA(Hashed):
-    """End-to-end target attention: softmax attention to the behaviors nearest by Hamming distance.
+    """End-to-end target attention (ETA): softmax attention to the nearest behaviors by Hamming distance.
 
     Parameters
     ----------
     dim : int
         Width of candidates and behaviors.
     top_k : int
-        Behaviors that a candidate attends to; ties go to the earlier one.
+        Number of behaviors that a candidate attends to; ties go to the earlier one.
     m : int, default 48
-        Bits of the hash.
+        Number of bits of the hash.
     seed : int, default 0
-        Of the projections.
+        Seed of the projections.
     scale : float, optional
         As in :class:`TargetAttention`.
     center : float (dim,), optional
@@ -125,7 +133,7 @@ class ETA(Hashed):
         scale: float | None = None,
         center: object = None,
     ) -> None:
-        # The widest signatures of which a whole number makes m: fewer words to compare.
+        # Use the widest signatures that divide m: fewer words to compare.
         bits = check_integer(m, "m", least=1)
         super().__init__(dim, bits, next(tau for tau in range(31, 0, -1) if bits % tau == 0), seed, center)
         self.top_k = check_integer(top_k, "top_k", least=1)
@@ -134,16 +142,23 @@ class ETA(Hashed):
     def forward(
         self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None = None, values: Tensor | None = None
     ) -> Tensor:
-        """Pool the nearest behaviors of each candidate; shapes as in :meth:`SDIM.forward`.
+        """Pool the nearest behaviors of each candidate.
 
         Parameters
         ----------
-        candidates, behaviors, mask, values : Tensor
-            As in :meth:`SDIM.forward`.
+        candidates : Tensor (U, d), (U, C, d) or (C, d)
+            Candidates that attend to the histories.
+        behaviors : Tensor (U, L, d), or (L, d) for one history
+            Behaviors to hash.
+        mask : bool Tensor (U, L) or (L,), optional
+            True where a behavior is present. Default: all are.
+        values : Tensor (U, L, dv) or (L, dv), optional
+            Values to pool. Default: ``behaviors``.
 
         Returns
         -------
-        (U, dv), (U, C, dv) or (C, dv)
+        Tensor (U, dv), (U, C, dv) or (C, dv)
+            Pooled values, of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
         users, n, dim = read.candidates.shape
@@ -166,17 +181,17 @@ class ETA(Hashed):
         return _checked(out, read).reshape(read.shape)
 
     def nearest(self, read: Histories) -> Tensor:
-        """The nearest behaviors by torch operations, on any device.
+        """Find the nearest behaviors by torch operations, on any device.
 
         Parameters
         ----------
-        read : tuple
+        read : Histories
             Candidates (U, C, d), behaviors (U, L, d), mask (U, L) or None.
 
         Returns
         -------
-        int64 (U, C, k)
-            Nearest first, ties by row, -1 beyond the end.
+        int64 Tensor (U, C, k)
+            Rows of behaviors, nearest first, ties by row, padded with -1.
         """
         (wanted, wanting), (known, there) = self.bits(read.candidates), self.bits(read.behaviors)
         there = there if read.mask is None else there & read.mask
@@ -192,7 +207,7 @@ class ETA(Hashed):
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _native_nearest(read: Histories, module: ETA) -> Tensor:
-    """The nearest behaviors (U, C, k) from Rust; a graph break under ``torch.compile``."""
+    """Find the nearest behaviors (U, C, k) in Rust; a graph break under ``torch.compile``."""
     users, length, dim = read.behaviors.shape
     threads = torch.get_num_threads()
     mask = mask_rows(read)

@@ -1,8 +1,8 @@
-"""Attention of candidates to long histories by hashing.
+"""SDIM: attention of candidates to long histories by hashing (Cao et al., CIKM 2022, arXiv 2205.10249).
 
-On the CPU it runs in Rust, forwards and backwards: the same bits for any number of threads and on any instruction set.
-Elsewhere it is torch operations, which take signs from float64 products in torch's own order: a bit can differ only
-where a product is within ``d * 2**-52`` of its norms (on ``mps``, which has no float64, ``d * 2**-23``).
+On the CPU it runs in Rust, forward and backward, with the same bits for any number of threads and any instruction set.
+On other devices it uses torch operations, which take signs from float64 products in torch's order: a bit can differ
+only where a product is within ``d * 2**-52`` of its norms (on ``mps``, which has no float64, ``d * 2**-23``).
 """
 
 from __future__ import annotations
@@ -30,56 +30,57 @@ from negmine.torch.histories._attention import (
 
 __all__ = ["SDIM"]
 
-#: Norms below this count as this.
+#: Lower bound of norms: smaller ones are replaced by it.
 _LEAST_NORM = 1e-12
 
 
 class SDIM(Hashed):
-    """Sampling-based deep interest modeling: attention over long histories by hashing.
+    """Sampling-based deep interest modeling (SDIM): attention over long histories by hashing.
 
-    Behaviors and candidates are hashed into ``m / tau`` groups of ``2 ** tau`` buckets; a candidate reads, in each
-    group, what fell into its bucket. The cost of a candidate does not depend on the length of the history. Bits carry
-    no gradient: it flows to ``values``, and to everything behind them.
+    Behaviors and candidates are hashed into ``m / tau`` groups of ``2 ** tau`` buckets. In each group, a candidate
+    reads the behaviors in its bucket. The cost per candidate does not depend on the length of the history. Bits carry
+    no gradient: it flows to ``values``, and to everything that computed them.
 
     Parameters
     ----------
     dim : int
         Width of candidates and behaviors.
     m : int, default 48
-        Bits of the hash.
+        Number of bits of the hash.
     tau : int, default 3
-        Bits of a signature; it divides ``m``.
+        Bits per signature; must divide ``m``.
     seed : int, default 0
-        Of the projections, which are fixed.
-    normalize : str, default "l2"
-        As in :meth:`negmine.behavior.BehaviorTable.query`.
+        Seed of the projections, which are not trained.
+    normalize : {"l2", "mean", "sum", "ratio"}, default "l2"
+        What a candidate reads from its buckets, as in :meth:`negmine.behavior.BehaviorTable.query`.
     skip_empty : bool, default False
-        As there.
+        Whether to average only over groups whose bucket is not empty.
     center : float (dim,), optional
         As in :class:`negmine.SimHash`.
 
     Attributes
     ----------
     hasher : SimHash
-        The hash, which is what serving needs: build a :class:`negmine.behavior.BehaviorTable` with it, after a
-        ``state_dict()`` is loaded, since that replaces it. ``table.query(candidates, hasher=module.hasher)`` refuses a
-        table of another hash; with the module's ``normalize`` and ``skip_empty`` it gives what the module gives.
+        The hash. For serving, build a :class:`negmine.behavior.BehaviorTable` with it, after loading a
+        ``state_dict()``, which replaces the hash. ``table.query(candidates, hasher=module.hasher)`` refuses a table of
+        another hash; with the module's ``normalize`` and ``skip_empty`` it returns what the module returns.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :class:`negmine.SimHash`, and for shapes that do not fit.
+        As :class:`negmine.SimHash`, and if shapes do not fit.
 
     Notes
     -----
     Cao et al., arXiv 2205.10249, CIKM 2022, section 3.2. ``state_dict()`` holds the seed instead of the projections,
-    and loading one adopts its seed. Everything is computed in float32 whatever autocast says; the output has the dtype
-    of ``values``. On the CPU a call is a graph break under ``torch.compile``, and runs on ``torch.get_num_threads()``
+    and loading one adopts its seed. The computation is in float32 even under autocast; the output has the dtype of
+    ``values``. On the CPU a call is a graph break under ``torch.compile``, and runs on ``torch.get_num_threads()``
     threads.
 
-    Short histories are not worth it. Forwards, on one Zen 4 thread at width 64, 1,000 users with 200 behaviors and 20
-    candidates each take a tenth longer than full attention does; SDIM is twice as fast for 200 behaviors with 100
-    candidates. With the backward pass it is two and three times as fast (``benches/python/sdim.py``).
+    SDIM does not pay off for short histories. The forward pass on one Zen 4 thread at width 64, for 1,000 users with
+    200 behaviors and 20 candidates each, takes a tenth longer than full attention; SDIM is twice as fast for 200
+    behaviors with 100 candidates. With the backward pass it is two and three times as fast
+    (``benches/python/sdim.py``).
 
     Examples
     --------
@@ -112,7 +113,13 @@ class SDIM(Hashed):
         self.skip_empty = check_flag(skip_empty, "skip_empty")
 
     def extra_repr(self) -> str:
-        """How it is made."""
+        """Return the parameters of the module, as text.
+
+        Returns
+        -------
+        str
+            Parameters of the hash, ``normalize`` and ``skip_empty``.
+        """
         return f"{super().extra_repr()}, normalize={self.normalize!r}, skip_empty={self.skip_empty}"
 
     def forward(
@@ -122,19 +129,19 @@ class SDIM(Hashed):
 
         Parameters
         ----------
-        candidates : (U, d), (U, C, d) or (C, d)
-            What looks at the histories.
-        behaviors : (U, L, d), or (L, d) of one history
-            What is hashed.
-        mask : bool (U, L) or (L,), optional
-            Behaviors that are there.
-        values : (U, L, dv) or (L, dv), optional
-            What is pooled, by default ``behaviors``.
+        candidates : Tensor (U, d), (U, C, d) or (C, d)
+            Candidates that attend to the histories.
+        behaviors : Tensor (U, L, d), or (L, d) for one history
+            Behaviors to hash.
+        mask : bool Tensor (U, L) or (L,), optional
+            True where a behavior is present. Default: all are.
+        values : Tensor (U, L, dv) or (L, dv), optional
+            Values to pool. Default: ``behaviors``.
 
         Returns
         -------
-        (U, dv), (U, C, dv) or (C, dv)
-            Of the dtype of ``values``.
+        Tensor (U, dv), (U, C, dv) or (C, dv)
+            Pooled values, of the dtype of ``values``.
         """
         read = read_histories(candidates, behaviors, mask, values, self.hasher.dim)
         if read.candidates.is_meta:
@@ -148,16 +155,23 @@ class SDIM(Hashed):
         return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
     def pool(self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
-        """The same by torch operations, on any device.
+        """Pool histories by torch operations, on any device.
 
         Parameters
         ----------
-        candidates, behaviors, mask, values
-            (U, C, d), (U, L, d), (U, L) or None, (U, L, dv).
+        candidates : Tensor (U, C, d)
+            Candidates that attend to the histories.
+        behaviors : Tensor (U, L, d)
+            Behaviors to hash.
+        mask : bool Tensor (U, L) or None
+            True where a behavior is present.
+        values : Tensor (U, L, dv)
+            Values to pool.
 
         Returns
         -------
-        float32 (U, C, dv)
+        float32 Tensor (U, C, dv)
+            Pooled values.
         """
         known, there = self._cells(behaviors)
         wanted, wanting = self._cells(candidates)
@@ -165,7 +179,7 @@ class SDIM(Hashed):
         users, length, groups = known.shape
         width, cells = values.shape[-1], groups * self.hasher.buckets
         with torch.autocast(values.device.type, enabled=False):
-            # Every user has cells of its own, and one more for what is not there.
+            # Each user has separate cells, and one more for behaviors that are not present.
             first = torch.arange(users, device=known.device)[:, None, None] * (cells + 1)
             place = (torch.where(there[..., None], known, cells) + first).reshape(-1)
             rows = torch.where(there[..., None], values.float(), 0.0)
@@ -177,7 +191,7 @@ class SDIM(Hashed):
             elif self.normalize == "mean":
                 sums = sums / counts.clamp(min=1)[:, None]
             place = (torch.where(wanting[..., None], wanted, cells) + first).reshape(-1)
-            # Behaviors that are not there are zeros, but they count.
+            # Behaviors that are not present are zeros, but they were counted.
             counts = torch.where(torch.arange(len(sums), device=sums.device) % (cells + 1) == cells, 0, counts)
             out = sums[place].reshape(users, -1, groups, width).sum(dim=2)
             hits = counts[place].reshape(users, -1, groups)
@@ -190,7 +204,7 @@ class SDIM(Hashed):
             return mark_non_finite(out, Histories(candidates, behaviors, there, values, ()))
 
     def _cells(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The cell of each row in each group, and which rows have one."""
+        """Compute the cell of each row in each group, and whether the row has one."""
         bits, there = self.bits(x)
         powers = 2 ** torch.arange(self.hasher.tau, device=x.device)
         words = (bits.reshape(*bits.shape[:-1], self.hasher.groups, self.hasher.tau) * powers).sum(dim=-1)
@@ -198,7 +212,7 @@ class SDIM(Hashed):
 
 
 def _native_pool(read: Histories, module: SDIM) -> Tensor:
-    """The Rust form."""
+    """Pool in Rust."""
     values = read.values.float()
     if values.requires_grad and torch.is_grad_enabled():
         pooled: Tensor = _Pool.apply(values, read, module)
@@ -206,14 +220,14 @@ def _native_pool(read: Histories, module: SDIM) -> Tensor:
     return _forward(values, read, module, keep=False)[0]
 
 
-# A graph break costs some microseconds wherever it stands, so it stands where something is compiled.
+# A graph break costs some microseconds even outside of a compiled function, so only compiled code calls it.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _break_graph(read: Histories, module: SDIM) -> Tensor:
     return _native_pool(read, module)
 
 
 def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tuple[Tensor, _native.SdimPass | None]:
-    """Hashing, filling and reading tables in one call."""
+    """Hash, fill tables and read them in one call."""
     keys = _rows(read.behaviors, "behaviors")
     out, kept = _native.sdim_forward(
         module.hasher._native,
@@ -231,9 +245,9 @@ def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tu
     return torch.from_numpy(out), kept
 
 
-# A call on a short history is mostly what stands here: what most tensors are needs no second look.
+# These conversions dominate a call on a short history, so the common kind of tensor takes a short path.
 def _rows(x: Tensor, argument: str) -> Rows | npt.NDArray[np.float32]:
-    """The last two dimensions of three, (U, n, width), as rows."""
+    """Flatten (U, n, width) to rows."""
     if x.dtype is torch.float32 and x.layout is torch.strided and not x.is_neg() and x.numel():
         rows: npt.NDArray[np.float32] = x.detach().numpy()
         return rows.reshape(-1, rows.shape[-1])
@@ -241,12 +255,12 @@ def _rows(x: Tensor, argument: str) -> Rows | npt.NDArray[np.float32]:
 
 
 def _matrix(rows: Rows | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The same where they are float32, row after row."""
+    """Return rows as contiguous float32."""
     return np.ascontiguousarray(rows.array if isinstance(rows, Rows) else rows)
 
 
 class _Pool(torch.autograd.Function):
-    """The backward pass keeps signatures and tables."""
+    """Pooling with a gradient; the forward pass keeps signatures and tables for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, read: Histories, module: SDIM) -> Tensor:  # noqa: ANN401 (torch's signature)
@@ -255,7 +269,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's signature)
-        # Gradients are recorded only where somebody wants to differentiate them.
+        # Gradients are recorded only if the caller differentiates them.
         return (_recorded if torch.is_grad_enabled() else _backward)(ctx, gradient)
 
 

@@ -1,4 +1,4 @@
-"""The contracts that a batch sampler must keep to serve loaders, trainers and checkpoints, as checks of any sampler.
+"""Conformance checks: the contracts of a batch sampler with loaders, trainers and checkpoints.
 
 A broken one shows late: a second rank that waits for a batch that never comes, a resumed run that sees other rows, an
 epoch that repeats the last one. ``check_batch_sampler`` takes a minute, nearly all of it for starting workers.
