@@ -1,4 +1,4 @@
-"""Batch samplers of plans, and the contracts that hold any sampler to them."""
+"""Batch samplers that read batch plans, and conformance checks for any batch sampler."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Conformance checks: the contracts of a batch sampler with loaders, trainers and checkpoints.
 
-A broken one shows late: a second rank that waits for a batch that never comes, a resumed run that sees other rows, an
-epoch that repeats the last one. ``check_batch_sampler`` takes a minute, nearly all of it for starting workers.
+A broken contract shows late: a rank waits for a batch that never comes, a resumed run sees other rows, an epoch repeats
+the last one. ``check_batch_sampler`` takes a minute, nearly all of it for starting workers.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from negmine.errors import NegmineError, NegmineTypeError
 
 __all__ = ["CONTRACTS", "ConformanceError", "check_batch_sampler"]
 
-#: Makes a sampler of one rank, always of the same data, options and seed.
+#: Function of the number of ranks and the rank that makes a sampler, always with the same data, options and seed.
 MakeSampler = Callable[[int, int], Any]
 
-#: Bytes of a pickled state, which torchdata takes once a batch and queues.
+#: Maximum size in bytes of a pickled state, which torchdata takes for every batch and queues.
 _SMALL_STATE = 4096
 
 
@@ -36,7 +36,7 @@ class ConformanceError(NegmineError, AssertionError):
     Attributes
     ----------
     contract : str
-        Which one, of ``CONTRACTS``.
+        Name of the broken contract, from ``CONTRACTS``.
     """
 
     def __init__(self, contract: str, message: str) -> None:
@@ -50,7 +50,7 @@ class ConformanceError(NegmineError, AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is checked, and how far."""
+    """The sampler to check, and the settings of the checks."""
 
     make: MakeSampler
     world_sizes: tuple[int, ...]
@@ -59,7 +59,7 @@ class _Subject:
     time_limit: float
 
     def batches(self, epoch: int, num_replicas: int = 1, rank: int = 0) -> list[list[int]]:
-        """Batches of one epoch of a fresh sampler."""
+        """Return the batches of one epoch of a fresh sampler."""
         sampler = self.make(num_replicas, rank)
         sampler.set_epoch(epoch)
         return list(sampler)
@@ -74,54 +74,54 @@ def check_batch_sampler(
     persistent_workers: Sequence[bool] = (False, True),
     time_limit: float = 60.0,
 ) -> tuple[str, ...]:
-    """Hold a batch sampler to the contracts of DataLoaders, trainers and checkpoints.
+    """Check a batch sampler against the contracts of DataLoaders, trainers and checkpoints.
 
     Parameters
     ----------
     make_sampler : callable
-        ``make_sampler(num_replicas, rank)`` returns a fresh sampler, always of the same data, options and seed, with
-        at least two epochs that differ. Keep it small: a position is resumed from for every batch.
+        ``make_sampler(num_replicas, rank)`` returns a fresh sampler, always with the same data, options and seed, whose
+        epochs differ. Keep it small: the check resumes from the position of every batch.
     contracts : sequence of str, optional
-        Names from ``CONTRACTS``; all by default.
+        Names from ``CONTRACTS``. Default: all of them.
     world_sizes : sequence of int, default (1, 2, 3)
-        Numbers of ranks to try; (1,) for a sampler that knows no ranks.
+        Numbers of ranks to try; (1,) for a sampler without ranks.
     start_methods : sequence of str, default ("fork", "spawn", "forkserver")
-        How the two workers of a real DataLoader are started.
+        Methods to start the two workers of a DataLoader.
     persistent_workers : sequence of bool, default (False, True)
-        Whether they outlive an epoch.
-    time_limit : float, default 60
-        Seconds that a worker may take for a batch, its start included.
+        Values of ``persistent_workers`` of the DataLoader to try.
+    time_limit : float, default 60.0
+        Seconds that a worker may take for a batch, including its start.
 
     Returns
     -------
     tuple of str
-        The contracts that were checked.
+        Names of the contracts that were checked.
 
     Raises
     ------
     ConformanceError
-        The first contract that is broken, by name, with what was expected and what came.
+        If a contract is broken: the name of the first one, with the expected and the actual result.
     NegmineTypeError
-        A contract that does not exist.
+        If a contract does not exist.
 
     Notes
     -----
-    The contracts, in the order in which they are checked; each is what some loader, trainer or checkpoint relies on.
+    The contracts, in the order of the checks; some loader, trainer or checkpoint relies on each of them.
 
     - ``lists of int``: batches are non-empty lists of ``int``; accelerate adds them.
-    - ``batch size``: every batch has the ``batch_size`` that is told, or None is told; accelerate drops others.
+    - ``batch size``: every batch has ``batch_size`` rows, or ``batch_size`` is None; accelerate drops other batches.
     - ``exact length``: ``len`` is the number of batches, in every epoch and on every rank.
-    - ``ranks``: ranks get equally many batches, in turn those that one rank would get.
-    - ``lazy iterators``: ``iter`` does nothing yet; loaders with workers call it twice and read the second.
-    - ``repeatable``: global random generators neither decide batches nor are drawn from.
-    - ``epochs``: ``set_epoch`` decides the order, called twice too, and epochs differ.
+    - ``ranks``: all ranks get the same number of batches; in turn, these are the batches of a single rank.
+    - ``lazy iterators``: ``iter`` only returns an iterator; loaders with workers call it twice and read the second.
+    - ``repeatable``: batches do not depend on global random generators, and the sampler does not draw from them.
+    - ``epochs``: ``set_epoch`` determines the order, also if it is called twice, and epochs differ.
     - ``set_epoch in reach``: ``sampler.sampler.set_epoch`` does the same; Lightning and accelerate call no other.
     - ``state``: ``state_dict`` is small, a copy, and holds format, epoch, seed, batch size and a digest of the data.
-    - ``refusal``: a state of another of these is a ``ValueError``.
-    - ``resume``: from every position the rest follows, then the next epoch; from the end, the next epoch.
-    - ``resume on other ranks``: on another number of ranks the global order goes on, or the state is refused.
-    - ``pickling``: a sampler pickles at any time, with its place.
-    - ``workers``: a DataLoader with two workers gives two epochs in order and in time.
+    - ``refusal``: a state with another format, seed, batch size or digest raises ``ValueError``.
+    - ``resume``: from each position, the remaining batches follow, then the next epoch; from the end, the next epoch.
+    - ``resume on other ranks``: with another number of ranks, the global order continues, or the state is refused.
+    - ``pickling``: a sampler can be pickled at any time, and keeps its position.
+    - ``workers``: a DataLoader with two workers returns two epochs in order and in time.
 
     Examples
     --------
@@ -144,14 +144,14 @@ def check_batch_sampler(
     )
     for name in chosen:
         with warnings.catch_warnings():
-            # Python warns of fork in a process with threads, which is what this is about.
+            # Python warns about fork in a process with threads, which this check does on purpose.
             warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
             _check(name, subject)
     return chosen
 
 
 def _check(name: str, subject: _Subject) -> None:
-    """Check one contract; whatever a sampler raises where it should work breaks it too."""
+    """Check one contract; an exception of the sampler also breaks it."""
     try:
         CONTRACTS[name](subject, lambda message: ConformanceError(name, message))
     except ConformanceError:
@@ -160,19 +160,19 @@ def _check(name: str, subject: _Subject) -> None:
         raise ConformanceError(name, f"the sampler raised {type(error).__name__}: {error}") from error
 
 
-#: Makes the error of the contract that is checked.
+#: Function of a message that makes the error of the contract being checked.
 _Broken = Callable[[str], ConformanceError]
 
 
 def _lists(subject: _Subject, broken: _Broken) -> None:
-    """Batches are non-empty lists of int: accelerate adds them, workers get them through a queue."""
+    """Check that batches are non-empty lists of int: accelerate adds them, workers get them through a queue."""
     for batch in subject.batches(0):
         if type(batch) is not list or not batch or any(type(row) is not int for row in batch):
             raise broken(f"a batch must be a non-empty list of int; got {batch!r}.")
 
 
 def _batch_size(subject: _Subject, broken: _Broken) -> None:
-    """Every batch has the size that is told, or none is told: accelerate drops a round that ends in another."""
+    """Check that batches have ``batch_size`` rows, unless it is None: accelerate drops a round that ends in another."""
     sampler = subject.make(1, 0)
     size = getattr(sampler, "batch_size", None)
     if size is None:
@@ -185,18 +185,18 @@ def _batch_size(subject: _Subject, broken: _Broken) -> None:
 
 
 def _exact_length(subject: _Subject, broken: _Broken) -> None:
-    """``len`` is the number of batches, in every epoch and on every rank."""
+    """Check that ``len`` is the number of batches, in every epoch and on every rank."""
     for world in subject.world_sizes:
         for rank in range(world):
-            told = len(subject.make(world, rank))
+            length = len(subject.make(world, rank))
             for epoch in (0, 1):
                 found = len(subject.batches(epoch, world, rank))
-                if found != told:
-                    raise broken(f"len() must be exact; rank {rank} of {world} tells {told} and yields {found}.")
+                if found != length:
+                    raise broken(f"len() must be exact; rank {rank} of {world} tells {length} and yields {found}.")
 
 
 def _ranks(subject: _Subject, broken: _Broken) -> None:
-    """Ranks get equally many batches, and in turn those that one rank would get."""
+    """Check that all ranks get the same number of batches, in turn those of a single rank."""
     whole = subject.batches(0)
     for world in subject.world_sizes:
         shares = [subject.batches(0, world, rank) for rank in range(world)]
@@ -209,7 +209,7 @@ def _ranks(subject: _Subject, broken: _Broken) -> None:
 
 
 def _lazy(subject: _Subject, broken: _Broken) -> None:
-    """``iter`` does nothing but return an iterator; a loader with workers calls it twice and reads the second."""
+    """Check that ``iter`` only returns an iterator; a loader with workers calls it twice and reads the second."""
     expected = subject.batches(0)
     sampler = subject.make(1, 0)
     for _ in range(3):
@@ -231,7 +231,7 @@ def _lazy(subject: _Subject, broken: _Broken) -> None:
 
 
 def _repeatable(subject: _Subject, broken: _Broken) -> None:
-    """Batches depend on data, options, seed and epoch: not on global generators, which stay untouched."""
+    """Check that batches do not depend on global random generators, and that these stay unchanged."""
     expected = subject.batches(1)
     held = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (the global one is meant)
     try:
@@ -255,7 +255,7 @@ def _global_generators() -> bytes:
 
 
 def _epochs(subject: _Subject, broken: _Broken) -> None:
-    """``set_epoch`` decides the order, however often it is called; epochs differ."""
+    """Check that ``set_epoch`` determines the order, also if it is called twice, and that epochs differ."""
     first, second = subject.batches(0), subject.batches(1)
     if first == second:
         raise broken("epochs 0 and 1 must differ; they are the same batches in the same order.")
@@ -268,7 +268,7 @@ def _epochs(subject: _Subject, broken: _Broken) -> None:
 
 
 def _reach(subject: _Subject, broken: _Broken) -> None:
-    """``set_epoch`` is reached through ``sampler.sampler``, where Lightning and accelerate look for it."""
+    """Check that ``sampler.sampler`` has ``set_epoch``: Lightning and accelerate look for it there."""
     expected = subject.batches(1)
     sampler = subject.make(1, 0)
     inner: Any = getattr(sampler, "sampler", None)
@@ -280,7 +280,7 @@ def _reach(subject: _Subject, broken: _Broken) -> None:
 
 
 def _state(subject: _Subject, broken: _Broken) -> None:
-    """The state is small, a copy, and names its format, epoch, seed, batch size and data."""
+    """Check that the state is small and a copy, and holds format, epoch, seed, batch size and digest."""
     sampler = subject.make(1, 0)
     if not _has_state(sampler):
         raise broken("a sampler must have state_dict and load_state_dict.")
@@ -296,13 +296,13 @@ def _state(subject: _Subject, broken: _Broken) -> None:
             raise broken(f"a state must be small, at most {_SMALL_STATE} bytes pickled; got {size}.")
         if next(iterator, None) is None:
             break
-        sampler.state_dict()  # the next one, which must be another dict
+        sampler.state_dict()  # the next state, which must be another dict
         if state != kept:
             raise broken("a state must be a copy; the next batch changed it.")
 
 
 def _refusal(subject: _Subject, broken: _Broken) -> None:
-    """A state of another format, seed, batch size or data is refused."""
+    """Check that a state with another format, seed, batch size or digest is refused."""
     state = subject.make(1, 0).state_dict()
     for key in ("format", "seed", "batch_size", "digest"):
         try:
@@ -313,7 +313,7 @@ def _refusal(subject: _Subject, broken: _Broken) -> None:
 
 
 def _resume(subject: _Subject, broken: _Broken) -> None:
-    """From every position, a loaded state gives the batches that were still to come, then the next epoch."""
+    """Check that a state loaded at any position gives the remaining batches, then the next epoch."""
     for world in subject.world_sizes:
         for rank in range(world):
             epochs = [subject.batches(epoch, world, rank) for epoch in (1, 2)]
@@ -334,7 +334,7 @@ def _check_rest(
     epochs: list[list[list[int]]],
     broken: _Broken,
 ) -> None:
-    """Load a state after ``position`` batches and read on to the end of the next epoch."""
+    """Load a state taken after ``position`` batches, and read to the end of the next epoch."""
     resumed = subject.make(*place)
     resumed.load_state_dict(state)
     at_end = position == len(epochs[0])
@@ -352,7 +352,7 @@ def _check_rest(
 
 
 def _other_world(subject: _Subject, broken: _Broken) -> None:
-    """A state of some ranks goes on, on another number of ranks, in the same global order, or is refused."""
+    """Check that a state continues the global order on another number of ranks, or is refused."""
     whole = subject.batches(1)
     for world, other in itertools.permutations(subject.world_sizes, 2):
         sampler = subject.make(world, 0)
@@ -383,7 +383,7 @@ def _other_world(subject: _Subject, broken: _Broken) -> None:
 
 
 def _pickling(subject: _Subject, broken: _Broken) -> None:
-    """A sampler pickles at any time, with its place."""
+    """Check that a sampler can be pickled at any time, and keeps its position."""
     expected = subject.batches(0)
     fresh = subject.make(1, 0)
     if list(pickle.loads(pickle.dumps(fresh))) != expected:
@@ -397,14 +397,14 @@ def _pickling(subject: _Subject, broken: _Broken) -> None:
 
 
 class _RowNumbers(Dataset[int]):
-    """Every row is its own number."""
+    """Dataset of row numbers."""
 
     def __getitem__(self, row: int) -> int:
         return row
 
 
 def _workers(subject: _Subject, broken: _Broken) -> None:
-    """A DataLoader with two workers gives two epochs in order and in time, however its workers are started."""
+    """Check that a DataLoader with two workers returns two epochs in order and in time, for each start method."""
     expected = [subject.batches(epoch) for epoch in (0, 1)]
     for method, persistent in itertools.product(subject.start_methods, subject.persistent):
         sampler = subject.make(1, 0)
@@ -432,7 +432,7 @@ def _has_state(sampler: object) -> bool:
     return hasattr(sampler, "state_dict") and hasattr(sampler, "load_state_dict")
 
 
-#: Every contract and its check; the sentence under each tells who needs it.
+#: Check of each contract, by name; the docstring of a check says what relies on the contract.
 CONTRACTS: dict[str, Callable[[_Subject, _Broken], None]] = {
     "lists of int": _lists,
     "batch size": _batch_size,

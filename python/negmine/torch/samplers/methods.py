@@ -1,4 +1,4 @@
-"""The batch samplers of the methods: each makes its plan from what a user has, and is a PlanBatchSampler of it."""
+"""Batch samplers that make their own plans: of clusters, topics, rows without duplicates, and classes."""
 
 from __future__ import annotations
 
@@ -17,30 +17,43 @@ __all__ = ["ClassBalancedBatchSampler", "ClusterBatchSampler", "NoDuplicateBatch
 
 @refuse_unknown_fields
 class ClusterBatchSampler(PlanBatchSampler):
-    """Batches of whole clusters, every row once an epoch: in-batch negatives become hard ones without a search.
+    """Batches of whole clusters, each row once per epoch: in-batch negatives become hard without a search.
 
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        Clusters of all rows, or the cluster of every row. ``numpy.arange(n)`` makes random batches, to begin with.
-    batch_size, batches_per_step, random_fraction, order, remainder, seed
-        As of :func:`negmine.batches.cluster_plan`; ``remainder="short"`` makes ragged batches, which
-        :class:`RaggedBatchSampler` takes.
-    num_replicas, rank, sampler
-        As of :class:`PlanBatchSampler`.
+        Clusters of all rows, or the cluster of each row. Start with ``numpy.arange(n)`` for random batches.
+    batch_size : int
+        Rows per batch.
+    batches_per_step : int, default 1
+        Batches that are used together: those of all ranks.
+    random_fraction : float, default 0.0
+        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster.
+    order : {"shuffled", "tree"}, default "shuffled"
+        Order of the clusters, as of :func:`negmine.batches.cluster_plan`.
+    remainder : {"pad", "drop", "short", "error"}, default "pad"
+        Treatment of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
+    num_replicas : int, default 1
+        Number of ranks that share the plan; must divide ``batches_per_step``.
+    rank : int, default 0
+        Rank of this sampler.
+    sampler : None, default None
+        Must be None, as of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.cluster_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.cluster_plan` and :class:`PlanBatchSampler`.
 
     Notes
     -----
     NGAME: Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM 2023.
-    :class:`negmine.batches.NgameSchedule` tells when to call :meth:`refresh`, and how large clusters are then.
+    :class:`negmine.batches.NgameSchedule` computes when to call :meth:`refresh`, and the size of the clusters.
 
-    A state names the clusters by digest. To resume in an epoch of refreshed clusters, save them beside the checkpoint
-    (:meth:`negmine.Clusters.save`) and make the sampler of them.
+    A state identifies the clusters by digest. To resume in an epoch of refreshed clusters, save them with the
+    checkpoint (:meth:`negmine.Clusters.save`) and make the sampler from them.
 
     Examples
     --------
@@ -77,40 +90,56 @@ class ClusterBatchSampler(PlanBatchSampler):
         super().__init__(cluster_plan(clusters, **self._options), num_replicas=num_replicas, rank=rank)
 
     def refresh(self, clusters: ClusterLike | npt.ArrayLike) -> None:
-        """Use other clusters of the same rows from the next start of an epoch; one that is being read keeps its own.
+        """Use other clusters of the same rows from the start of the next epoch; the current epoch keeps its clusters.
 
         Parameters
         ----------
         clusters : Clusters, or int64 (n,)
-            The same on every rank.
+            New clusters, the same on every rank.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :func:`negmine.batches.cluster_plan` does; another number of rows.
+            As :func:`negmine.batches.cluster_plan`, and if the number of rows differs.
         """
         self._replace_plan(cluster_plan(clusters, **self._options), "clusters")
 
 
 @refuse_unknown_fields
 class TopicBatchSampler(PlanBatchSampler):
-    """Batches of queries on one topic or a few, without end: in-batch negatives are on the topic.
+    """Endless batches of queries on one or a few topics: in-batch negatives are on the same topic.
 
-    There is no promise that an epoch uses every row.
+    An epoch need not use every row.
 
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        Clusters of the queries, or the cluster of every query.
-    batch_size, clusters_per_batch, weights, random_fraction, batches_per_step, batches_per_epoch, seed
-        As of :func:`negmine.batches.topic_plan`.
-    num_replicas, rank, sampler
-        As of :class:`PlanBatchSampler`.
+        Clusters of the queries, or the cluster of each query.
+    batch_size : int
+        Rows per batch.
+    clusters_per_batch : int, default 1
+        Number of clusters in a batch.
+    weights : {"uniform", "size"}, default "uniform"
+        Weights of the clusters, as of :func:`negmine.batches.topic_plan`.
+    random_fraction : float, default 0.0
+        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster.
+    batches_per_step : int, default 1
+        Batches that are used together: those of all ranks.
+    batches_per_epoch : int, optional
+        Batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold all rows.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
+    num_replicas : int, default 1
+        Number of ranks that share the plan; must divide ``batches_per_step``.
+    rank : int, default 0
+        Rank of this sampler.
+    sampler : None, default None
+        Must be None, as of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.topic_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.topic_plan` and :class:`PlanBatchSampler`.
 
     Notes
     -----
@@ -158,26 +187,41 @@ class TopicBatchSampler(PlanBatchSampler):
 
 @refuse_unknown_fields
 class NoDuplicateBatchSampler(PlanBatchSampler):
-    """Batches in which no document is by accident another row's negative, using every row.
+    """Batches in which no document is accidentally the negative of another row, using every row.
 
     Parameters
     ----------
-    anchors, positives, negatives
-        Ids of each row, as :func:`negmine.batches.no_duplicate_plan` takes them.
+    anchors : int64 or str (n,)
+        Anchor id of each row; -1 or ``""`` means no id.
+    positives : int64 or str (n,) or (n, p)
+        Document ids of each row's positives.
+    negatives : int64 or str (n,) or (n, k), optional
+        Document ids of each row's negatives.
     batch_size : int
-        Rows of a batch.
+        Rows per batch.
     batches_per_step : int, default 1
-        Batches that together hold no conflict: with scores gathered over ranks, their number or a multiple of it.
-    strict, conflicts, remainder, seed
-        As of :func:`negmine.batches.no_duplicate_plan`; ``conflicts="extend"`` and ``remainder="short"`` make ragged
+        Batches that together hold no conflict: with scores gathered across ranks, the number of ranks or a multiple of
+        it.
+    strict : bool, default False
+        Whether two rows also conflict if they share a negative.
+    conflicts : {"error", "drop", "spread", "extend"}, default "error"
+        Handling of ids in too many rows, as of :func:`negmine.batches.no_duplicate_plan`. "extend" makes ragged
         batches, which :class:`RaggedBatchSampler` takes.
-    num_replicas, rank, sampler
-        As of :class:`PlanBatchSampler`.
+    remainder : {"pad", "drop", "short", "error"}, default "pad"
+        Treatment of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
+    num_replicas : int, default 1
+        Number of ranks that share the plan; must divide ``batches_per_step``.
+    rank : int, default 0
+        Rank of this sampler.
+    sampler : None, default None
+        Must be None, as of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.no_duplicate_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.no_duplicate_plan` and :class:`PlanBatchSampler`.
 
     Examples
     --------
@@ -220,21 +264,36 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
 
 @refuse_unknown_fields
 class ClassBalancedBatchSampler(PlanBatchSampler):
-    """Batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, as losses on class labels want.
+    """Batches of ``per_class`` rows of each of ``batch_size / per_class`` classes, for losses on class labels.
 
     Parameters
     ----------
     labels : int64 or str (n,)
-        Class of each row; -1 or ``""`` is no class.
-    batch_size, per_class, batches_per_step, batches_per_epoch, unlabeled, seed
-        As of :func:`negmine.batches.class_balanced_plan`.
-    num_replicas, rank, sampler
-        As of :class:`PlanBatchSampler`.
+        Class of each row; -1 or ``""`` means no class.
+    batch_size : int
+        Rows per batch, a multiple of ``per_class``.
+    per_class : int
+        Rows per class in a batch.
+    batches_per_step : int, default 1
+        Batches that are used together: those of all ranks.
+    batches_per_epoch : int, optional
+        Batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold all rows that have
+        a class.
+    unlabeled : {"error", "drop"}, default "error"
+        Treatment of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
+    seed : int, default 0
+        Seed of every draw, in [0, 2**64).
+    num_replicas : int, default 1
+        Number of ranks that share the plan; must divide ``batches_per_step``.
+    rank : int, default 0
+        Rank of this sampler.
+    sampler : None, default None
+        Must be None, as of :class:`PlanBatchSampler`.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.class_balanced_plan` and :class:`PlanBatchSampler` do.
+        As :func:`negmine.batches.class_balanced_plan` and :class:`PlanBatchSampler`.
 
     Examples
     --------

@@ -1,16 +1,16 @@
-"""From a batch plan to what a DataLoader takes: position, epoch, rank and resumption, and nothing else.
+"""Batch samplers that read a batch plan: they add position, epoch, rank and resumption, and nothing else.
 
-A plan is a pure function of (epoch, index of the batch); all that a sampler adds is where it stands. So the schedule is
-the same whatever the number of ranks, workers or interruptions, and a state is a handful of numbers.
+A plan is a pure function of (epoch, index of the batch), and a sampler adds only its position. So the schedule is the
+same for any number of ranks, workers or interruptions, and a state is a handful of numbers.
 
-What a loader, a trainer or a checkpoint does to a sampler, and what follows:
+Loaders, trainers and checkpoints use a sampler as follows:
 
-- They call ``iter`` more often than they read (torch twice an epoch with workers; torchdata again on loading). So an
-  iterator does nothing before its first batch is asked for; only then it takes the epoch and the position.
-- They call ``set_epoch`` twice, once, or never. So setting the epoch that already is set changes nothing, and an epoch
-  whose last batch was handed out is followed by the next one unless it is told otherwise.
-- They read ahead. The state counts batches handed out, not batches trained on: a loader that keeps the two apart
-  (torchdata's) may save it as it is, any other asks :meth:`PlanBatches.state_dict_at`.
+- They call ``iter`` more often than they read (torch twice per epoch with workers; torchdata again on loading). So an
+  iterator does nothing before its first batch is requested; only then it takes the epoch and the position.
+- They call ``set_epoch`` twice, once, or never. So setting the current epoch again changes nothing, and after the last
+  batch of an epoch the next epoch follows, unless ``set_epoch`` is called.
+- They read ahead. The state counts batches that were handed out, not batches that were trained on: a loader that
+  distinguishes the two (torchdata's) can save it as it is, any other loader needs :meth:`PlanBatches.state_dict_at`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,17 @@ __all__ = ["PlanBatchSampler", "PlanBatches", "RaggedBatchSampler"]
 
 
 class PlanBatches(Sampler[list[int]]):
-    """One rank's share of a plan's batches; the base of every batch sampler here."""
+    """Base class of the batch samplers: one rank's share of a plan's batches.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+        Any plan.
+    num_replicas : int, default 1
+        Number of ranks that share the plan; must divide its ``batches_per_step``.
+    rank : int, default 0
+        Rank of this sampler.
+    """
 
     def __init__(self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0) -> None:
         _check_plan(plan)
@@ -51,26 +61,26 @@ class PlanBatches(Sampler[list[int]]):
         self._next_plan: BatchPlan | None = None
         self._num_replicas = replicas
         self._epoch = 0
-        #: Batches of the plan, those of all ranks, that lie behind; a multiple of `num_replicas`.
+        #: Number of the plan's batches handed out on all ranks; a multiple of `num_replicas`.
         self._position = 0
-        #: Where the next iterator begins: 0, but for a position that was loaded and not yet taken up.
+        #: Start of the next iterator: 0, unless a loaded position was not used yet.
         self._begin = 0
-        #: Whether a state was loaded of which no batch was asked for yet.
+        #: Whether a state was loaded and no batch was requested since.
         self._resuming = False
-        #: Number of the iterator that moves the position, so that an abandoned one does not.
+        #: Number of the iterator that moves the position; older iterators do not move it.
         self._reader = 0
-        #: Epoch and plan of the iterator that moves it: with workers the plan may be replaced before the epoch is over.
+        #: Epoch and plan of that iterator: with workers the plan may be replaced before the epoch is over.
         self._read_last: tuple[int, BatchPlan] | None = None
-        #: The epoch whose last batch was handed out last, and whether a state was ever loaded.
+        #: Last epoch that was handed out completely, and whether a state was ever loaded.
         self._whole: int | None = None
         self._loaded = False
         self.batch_size = plan.batch_size
-        #: Whether a short batch is left out is the plan's ``remainder``; wrappers only want the attribute.
+        #: The plan's ``remainder`` determines whether a short batch is dropped; wrappers only need the attribute.
         self.drop_last = False
 
     @property
     def plan(self) -> BatchPlan:
-        """The plan in use."""
+        """Plan in use."""
         return self._plan
 
     @property
@@ -80,12 +90,12 @@ class PlanBatches(Sampler[list[int]]):
 
     @property
     def num_replicas(self) -> int:
-        """Ranks that share the plan."""
+        """Number of ranks that share the plan."""
         return self._num_replicas
 
     @property
     def rank(self) -> int:
-        """Which of them this is."""
+        """Rank of this sampler."""
         return self._rank
 
     @property
@@ -94,11 +104,11 @@ class PlanBatches(Sampler[list[int]]):
         return self
 
     def __len__(self) -> int:
-        """Batches of this rank in an epoch, exactly."""
+        """Return the exact number of batches of this rank per epoch."""
         return self._plan.batches_per_epoch // self._num_replicas
 
     def __iter__(self) -> Iterator[list[int]]:
-        # A generator: nothing below runs before the first batch is asked for.
+        # A generator: nothing below runs before the first batch is requested.
         self._settle_plan(at_start=self._begin == 0)
         self._reader += 1
         reader, plan, epoch, begin = self._reader, self._plan, self._epoch, self._begin
@@ -115,7 +125,7 @@ class PlanBatches(Sampler[list[int]]):
             yield batch
 
     def _warn_if_read_again(self, epoch: int) -> None:
-        """Warn where an epoch that was handed out whole begins once more, or one before it after a resumption."""
+        """Warn if an epoch that was handed out completely begins again, or an earlier one after a resumption."""
         if self._whole is None or not (epoch == self._whole or (self._loaded and epoch < self._whole)):
             return
         again = f"epoch {epoch} is handed out again" if epoch == self._whole else f"epoch {epoch} follows it"
@@ -129,15 +139,15 @@ class PlanBatches(Sampler[list[int]]):
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next iterator; the one that is already set changes nothing.
+        """Set the epoch of the next iterator; setting the current epoch again changes nothing.
 
-        An epoch other than that of a loaded state discards the state's position, with a warning. An epoch that was
-        just handed out to its end is handed out again, with a warning at its first batch.
+        An epoch other than that of a loaded state discards the state's position, with a warning. Setting an epoch that
+        was just handed out completely hands it out again, with a warning at its first batch.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
         """
         wanted = check_epoch(epoch)
         if wanted == self._epoch:
@@ -153,33 +163,35 @@ class PlanBatches(Sampler[list[int]]):
         self._go_to(wanted, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands: small, and a copy.
+        """Return the position of the sampler, as a small copy.
 
-        It counts batches handed out. A loader with workers, or with a prefetching wrapper, has taken more than the
-        model has seen: use torchdata's ``StatefulDataLoader``, which knows, or :meth:`state_dict_at`.
+        The state counts batches that were handed out. A loader with workers, or with a prefetching wrapper, has taken
+        more batches than the model has seen: use torchdata's ``StatefulDataLoader``, which accounts for that, or
+        :meth:`state_dict_at`.
 
         Returns
         -------
         dict
-            ``format``, ``epoch``, ``position`` (batches of all ranks behind, in [0, batches of an epoch)), ``seed``,
-            ``batch_size``, ``digest`` of the plan; ``num_replicas`` and ``rank`` are for the reader only.
+            ``format``, ``epoch``, ``position`` (batches that all ranks handed out, in [0, batches per epoch)),
+            ``seed``, ``batch_size``, and ``digest`` of the plan; ``num_replicas`` and ``rank`` are informative only.
         """
         return self._state(self._epoch, self._position, self._plan)
 
     def state_dict_at(self, epoch: int, n_batches: int) -> dict[str, Any]:
-        """Make the state of a sampler that has handed out so many batches of an epoch.
+        """Return the state of a sampler that has handed out a given number of batches of an epoch.
 
         Parameters
         ----------
         epoch : int
-            In [0, 2**64).
+            Epoch, in [0, 2**64).
         n_batches : int
-            Batches of this rank that were trained on, in [0, ``len(sampler)``]; all of them is the next epoch's start.
+            Number of batches of this rank that were trained on, in [0, ``len(sampler)``]. ``len(sampler)`` gives the
+            start of the next epoch.
 
         Returns
         -------
         dict
-            As of :meth:`state_dict`.
+            State, as of :meth:`state_dict`.
         """
         number = check_epoch(epoch)
         count = check_integer(n_batches, "n_batches", least=0, most=len(self))
@@ -191,20 +203,20 @@ class PlanBatches(Sampler[list[int]]):
         return self._state(number, count * self._num_replicas, plan)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where a sampler of the same plan stood, on this or another number of ranks.
+        """Continue at the position of a sampler of the same plan, with this or another number of ranks.
 
-        A plan that waits for the next epoch is taken up at once if the state is of it, and is dropped otherwise.
+        A plan that waits for the next epoch is used at once if the state belongs to it, and is dropped otherwise.
 
         Parameters
         ----------
         state_dict : mapping
-            Of :meth:`state_dict` or :meth:`state_dict_at`.
+            State of :meth:`state_dict` or :meth:`state_dict_at`.
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            No such state; one of another format, seed, batch size or plan; or a position that this number of ranks
-            cannot begin at, because the ranks that wrote it stopped inside a step.
+            If ``state_dict`` is not a state; has another format, seed, batch size or plan; or has a position that this
+            number of ranks cannot begin at, because the ranks that wrote it stopped inside a step.
         """
         plan, epoch, position = self._read(state_dict)
         self._reader += 1
@@ -225,7 +237,7 @@ class PlanBatches(Sampler[list[int]]):
         }
 
     def _read(self, state: object) -> tuple[BatchPlan, int, int]:
-        """Read the plan, the epoch and the position of a state that is this sampler's."""
+        """Read the plan, the epoch and the position of a state, and refuse one of another sampler."""
         if not isinstance(state, Mapping):
             raise NegmineTypeError(f"`state_dict` must be a mapping; got {type(state).__name__}.")
         plan, waiting = self._plan, self._next_plan
@@ -252,7 +264,7 @@ class PlanBatches(Sampler[list[int]]):
         return plan, check_epoch(state["epoch"]), position
 
     def _go_to(self, epoch: int, position: int) -> None:
-        """Stand before a batch; the end of an epoch is the start of the next."""
+        """Move to a position; the end of an epoch is the start of the next."""
         if position == self._plan.batches_per_epoch:
             self._whole = epoch
             epoch, position = _after(epoch), 0
@@ -260,12 +272,12 @@ class PlanBatches(Sampler[list[int]]):
         self._settle_plan(at_start=position == 0)
 
     def _settle_plan(self, *, at_start: bool) -> None:
-        """Take up a plan that waits, if an epoch is about to start."""
+        """Use a plan that waits, if an epoch is about to start."""
         if at_start and self._next_plan is not None:
             self._plan, self._next_plan = self._next_plan, None
 
     def _replace_plan(self, plan: BatchPlan, argument: str) -> None:
-        """Use another plan of the same lengths from the next start of an epoch."""
+        """Use another plan of the same lengths from the start of the next epoch."""
         for name in ("n_rows", "batches_per_epoch", "batches_per_step", "batch_size"):
             before, after = getattr(self._plan, name), getattr(plan, name)
             if before != after:
@@ -280,41 +292,43 @@ class PlanBatches(Sampler[list[int]]):
 class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torch's `sampler` can be assigned
     """Batches of a plan, for the ``batch_sampler`` of a DataLoader.
 
-    Of several ranks, rank r gets batches r, r + ``num_replicas``, ... of every step: together, in order, what one
-    rank would get. Leave both arguments alone where a trainer deals out batches itself (accelerate, and with it the
-    trainers of transformers and sentence-transformers): it would do so a second time.
+    With several ranks, rank r gets batches r, r + ``num_replicas``, ... of every step: together, in order, these are
+    the batches of a single rank. Keep the defaults of both arguments if a trainer distributes batches itself, as
+    accelerate does, and with it the trainers of transformers and sentence-transformers: it would distribute them a
+    second time.
 
     Parameters
     ----------
     plan : BatchPlan
-        Of :func:`negmine.batches.no_duplicate_plan` and the like, with batches of one size.
+        Plan with batches of one size, such as of :func:`negmine.batches.no_duplicate_plan`.
     num_replicas : int, default 1
-        Ranks that share the plan; must divide its ``batches_per_step``. Never read from torch.distributed.
+        Number of ranks that share the plan; must divide its ``batches_per_step``. It is never read from
+        torch.distributed.
     rank : int, default 0
-        Which of them this is.
-    sampler : None
-        Refused: Lightning passes one to replace the sampler by its own. Give its ``Trainer``
-        ``use_distributed_sampler=False``, and this class the number of ranks.
+        Rank of this sampler.
+    sampler : None, default None
+        Must be None: Lightning passes a sampler to replace this one. Pass ``use_distributed_sampler=False`` to its
+        ``Trainer``, and the number of ranks to this class.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        What is no plan, a ragged plan, a rank out of range, or ranks that do not divide a step.
+        If ``plan`` is not a plan or is ragged, ``rank`` is out of range, or ``num_replicas`` does not divide a step.
 
     Warns
     -----
     NegmineWarning
-        If ``num_replicas > 1`` and accelerate deals out the batches once more; if an epoch that was handed out to its
-        end is handed out again.
+        If ``num_replicas > 1`` and accelerate distributes the batches again; if an epoch that was handed out completely
+        is handed out again.
 
     Notes
     -----
-    ``IterableDataset`` takes no sampler of any kind.
+    ``IterableDataset`` does not take a sampler of any kind.
 
     accelerate counts epochs from 0 in every process, and its loaders set that epoch when they are iterated. To resume
     inside epoch e, call ``loader.set_epoch(e)`` first, then ``accelerator.skip_first_batches(loader, n)``, or
     ``loader.load_state_dict(state)`` where the loader is stateful; then ``loader.set_epoch(epoch)`` at the start of
-    every later epoch. Without it the batches of epoch 0 are trained on again.
+    every later epoch. Otherwise the batches of epoch 0 are trained on again.
 
     Examples
     --------
@@ -330,7 +344,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     (1, 0)
     """
 
-    # torch's own initializer would assign `sampler`.
+    # torch's initializer would assign `sampler`.
     def __init__(
         self, plan: BatchPlan, *, num_replicas: int = 1, rank: int = 0, sampler: None = None, **_replaced: object
     ) -> None:
@@ -343,7 +357,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
             )
 
     def _refuse(self, sampler: object, **others: object) -> None:
-        """Refuse what a trainer passes when it makes a batch sampler anew around a sampler of its own."""
+        """Refuse the arguments that a trainer passes when it rebuilds a batch sampler around another sampler."""
         if sampler is not None or others.keys() & {"batch_size", "drop_last"}:
             raise NegmineTypeError(
                 f"`sampler` must be None: {type(self).__name__} draws batches from its plan; got a sampler to draw "
@@ -358,17 +372,18 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
 class RaggedBatchSampler(PlanBatches):
     """Batches of a plan whose sizes differ, for the ``batch_sampler`` of a DataLoader.
 
-    Its ``batch_size`` is None, so that accelerate keeps batches of every length, and it is no ``BatchSampler`` of
-    torch, which promises one length. Otherwise it is :class:`PlanBatchSampler`.
+    Its ``batch_size`` is None, so that accelerate keeps batches of every length, and it is not a ``BatchSampler`` of
+    torch, which promises one length. Otherwise it is the same as :class:`PlanBatchSampler`.
 
     Parameters
     ----------
     plan : BatchPlan
         Any plan.
     num_replicas : int, default 1
-        Ranks that share the plan; must divide its ``batches_per_step``. Never read from torch.distributed.
+        Number of ranks that share the plan; must divide its ``batches_per_step``. It is never read from
+        torch.distributed.
     rank : int, default 0
-        Which of them this is.
+        Rank of this sampler.
 
     Examples
     --------
@@ -385,12 +400,12 @@ class RaggedBatchSampler(PlanBatches):
 
 
 def _after(epoch: int) -> int:
-    """The next epoch; 0 follows the last that there is."""
+    """Return the next epoch; 0 follows the last one, 2**64 - 1."""
     return (epoch + 1) % 2**64
 
 
 def _equal(found: object, expected: object) -> bool:
-    """Whether a state's entry, which may be anything, arrays included, is what it must be."""
+    """Return whether a state's entry, which may be any object, including an array, has the expected value."""
     return bool(np.array_equal(found, expected))  # type: ignore[arg-type]
 
 
@@ -400,10 +415,10 @@ def _check_plan(plan: object) -> None:
 
 
 def _warn_if_sharded_again(num_replicas: int) -> None:
-    """Warn where the reader is accelerate's BatchSamplerShard, seen on the call stack: it leaves no other trace."""
+    """Warn if accelerate's BatchSamplerShard reads the batches; only the call stack shows that it does."""
     if "accelerate" not in sys.modules:
         return
-    # The generator that reads, and whoever reads that one: SkipBatchSampler may stand between.
+    # Look at the caller of the generator and its callers: SkipBatchSampler may be in between.
     frame, depth = sys._getframe(1), 0
     while frame is not None and depth < 8:
         reader = frame.f_locals.get("self")
