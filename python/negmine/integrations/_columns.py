@@ -1,4 +1,4 @@
-"""Columns of a ``datasets.Dataset``: ids of their values, and a digest of their rows. Values stay in Arrow."""
+"""Compute ids of the values of a ``datasets.Dataset``, and a digest of its rows. Values stay in Arrow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["check_dataset", "id_columns", "rows_digest", "whole_values"]
 
-#: Columns that are the trainer's own.
+#: Columns that the trainer adds.
 _RESERVED = {"dataset_name", "return_loss"}
 
-#: Rows that are digested at a time; the digest depends on it.
+#: Rows per chunk of the digest, which depends on this number.
 _ROWS_AT_A_TIME = 10_000
 
 Ids = npt.NDArray[np.int64]
 
 
 def check_dataset(dataset: object, argument: str) -> None:
-    """Refuse what is no ``datasets.Dataset``."""
+    """Refuse an object that is not a ``datasets.Dataset``."""
     columnar = all(hasattr(dataset, name) for name in ("column_names", "num_rows", "select_columns", "with_format"))
     if not columnar or isinstance(dataset, Mapping):
         raise NegmineTypeError(f"`{argument}` must be a datasets.Dataset; got {type(dataset).__name__}.")
@@ -35,7 +35,7 @@ def id_columns(
     dataset: Any,  # noqa: ANN401 (a datasets.Dataset)
     label_columns: Sequence[str],
 ) -> tuple[Ids, Ids, Ids | None]:
-    """Numbers of the anchors (n,), positives (n, p) and negatives (n, k), equal where values are; -1 is none."""
+    """Number anchors (n,), positives (n, p) and negatives (n, k): equal values get equal numbers; -1 means none."""
     check_dataset(dataset, "dataset")
     names = [name for name in dataset.column_names if name not in label_columns and name not in _RESERVED]
     if len(names) < 2:
@@ -47,7 +47,7 @@ def id_columns(
 
 
 def whole_values(numbers: Ids) -> Ids:
-    """Number rows (n, k) so that two are equal where all their entries are; -1 for a row without any."""
+    """Number rows (n, k): rows get equal numbers if all their entries are equal; -1 for a row without entries."""
     if numbers.shape[1] == 1:
         return numbers[:, 0]
     _, whole = np.unique(numbers, axis=0, return_inverse=True)
@@ -60,7 +60,7 @@ def _numbered(
     dataset: Any,  # noqa: ANN401 (a datasets.Dataset)
     names: list[str],
 ) -> list[Ids]:
-    """Numbers of the values of columns, (n, 1), or (n, longest list) for lists; -1 is null, or no entry."""
+    """Number the values of columns, (n, 1), or (n, longest list) for lists; -1 means null, or no entry."""
     pa = require("pyarrow", "arrow", "comparing texts")
     table = dataset.select_columns(names).with_format("arrow")[:]
     flat, lengths, kinds = [], [], []
@@ -89,8 +89,8 @@ def _flat(
     pa: Any,  # noqa: ANN401 (pyarrow)
     column: Any,  # noqa: ANN401 (a ChunkedArray)
 ) -> tuple[Any, Ids | None]:
-    """The entries of a column, and of how many each value consists, if these are lists; null is an empty list."""
-    # Offsets of 32 bits may not hold all chunks together.
+    """Flatten a column; return its entries, and the lengths of its lists if it has lists; null is an empty list."""
+    # The offsets of all chunks together may not fit 32 bits.
     whole = column.cast(_widened(pa, column.type)).combine_chunks()
     if not _is_list(pa, whole.type):
         return whole, None
@@ -109,7 +109,7 @@ def _widened(
     pa: Any,  # noqa: ANN401 (pyarrow)
     kind: Any,  # noqa: ANN401 (a DataType)
 ) -> Any:  # noqa: ANN401 (a DataType)
-    """The type with offsets of 64 bits."""
+    """Return the same type with 64-bit offsets."""
     if _is_list(pa, kind):
         return pa.large_list(_widened(pa, kind.value_type))
     return pa.large_string() if pa.types.is_string(kind) else kind
@@ -121,7 +121,7 @@ def _kind(
     name: str,
     whole: Any,  # noqa: ANN401 (a DataType)
 ) -> Any:  # noqa: ANN401 (a DataType)
-    """The type in which entries are compared."""
+    """Return the type in which entries are compared."""
     if pa.types.is_integer(kind):
         return pa.int64()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -130,7 +130,7 @@ def _kind(
 
 
 def _rectangle(numbers: Ids, lengths: Ids) -> Ids:
-    """Lists as rows, padded with -1."""
+    """Arrange lists as rows, padded with -1."""
     width = max(1, int(lengths.max(initial=0)))
     ensure_fits_in_memory(len(lengths), width, "dataset", entry=8)
     out = np.full((len(lengths), width), -1, dtype=np.int64)
@@ -141,7 +141,7 @@ def _rectangle(numbers: Ids, lengths: Ids) -> Ids:
 def rows_digest(
     dataset: Any,  # noqa: ANN401 (a datasets.Dataset)
 ) -> str:
-    """Hexadecimal digest of all rows in their order, however the data set is stored or was selected."""
+    """Compute a hexadecimal digest of all rows in order, independent of how the data set is stored or was selected."""
     pa = require("pyarrow", "arrow", "digesting rows")
     names = [name for name in dataset.column_names if name not in _RESERVED]
     hashed = hashlib.sha256(repr(["negmine rows", names, len(dataset)]).encode())
@@ -158,7 +158,7 @@ def _hash_values(
     hashed: Any,  # noqa: ANN401 (a hash of hashlib)
     values: Any,  # noqa: ANN401 (an Array)
 ) -> None:
-    """Hash an array by its values alone: not by chunks, offsets, widths of offsets, or what null slots hold."""
+    """Hash only the values of an array: not chunks, offsets, widths of offsets, or the content of null slots."""
     kind = values.type
     nulls = values.is_null().to_numpy(zero_copy_only=False)
     hashed.update(np.packbits(nulls).tobytes())

@@ -1,4 +1,4 @@
-"""For the trainers of sentence-transformers: batch samplers for ``args.batch_sampler``."""
+"""Batch samplers for the trainers of sentence-transformers, to pass as ``args.batch_sampler``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from negmine.torch.samplers.plan_sampler import PlanBatches, PlanBatchSampler, R
 
 __all__ = ["no_duplicate_batch_sampler", "plan_batch_sampler"]
 
-#: Label columns where the trainer names none.
+#: Label columns if the trainer names none.
 _LABELS = ("label", "labels", "score", "scores")
 
 
 class MakeBatchSampler(Protocol):
-    """What sentence-transformers takes for ``args.batch_sampler``."""
+    """Factory of batch samplers, as sentence-transformers takes it for ``args.batch_sampler``."""
 
     def __call__(
         self,
@@ -40,39 +40,41 @@ def no_duplicate_batch_sampler(
     conflicts: Literal["error", "drop", "spread", "extend"] = "error",
     remainder: Literal["pad", "short"] = "pad",
 ) -> MakeBatchSampler:
-    """Batches in which no document is by accident another row's negative, for ``args.batch_sampler``.
+    """Make batches in which no document is accidentally the negative of another row, for ``args.batch_sampler``.
 
-    Instead of ``BatchSamplers.NO_DUPLICATES``: every row is used once an epoch, ``len`` is exact, and with
+    It replaces ``BatchSamplers.NO_DUPLICATES``: each row is used once per epoch, ``len`` is exact, and with
     ``batches_per_step`` the batches that all processes gather hold no duplicate either.
 
     Parameters
     ----------
     batches_per_step : int, default 1
-        Batches that together hold no conflict. With several processes: their number or a multiple of it, so that all
-        of them get equally many batches, and so that ``gather_across_devices=True`` meets no false negative.
-    strict, conflicts
-        As of :func:`negmine.batches.no_duplicate_plan`, ``"error"`` by default: where a text is in too
-        many rows, it says what each of ``"drop"`` (rows left out in turn), ``"spread"`` and ``"extend"`` would cost.
-    remainder : str, default "pad"
-        What to do with a last step that is short. ``"pad"`` fills it up with other rows, or leaves it out where the
-        trainer asks for ``drop_last``, as it does on several processes; a data set must fill a step. ``"short"`` hands
-        out every row exactly once, in batches that may be smaller: for data sets of any size, such as those for
-        evaluation.
+        Batches that together hold no conflict. With several processes, pass their number or a multiple of it, so that
+        all of them get the same number of batches, and ``gather_across_devices=True`` has no false negatives.
+    strict : bool, default False
+        Whether two rows also conflict if they share a negative.
+    conflicts : {"error", "drop", "spread", "extend"}, default "error"
+        Handling of texts in too many rows, as of :func:`negmine.batches.no_duplicate_plan`. The message of "error"
+        states the cost of "drop" (rows are left out in turn), "spread" and "extend".
+    remainder : {"pad", "short"}, default "pad"
+        Handling of an incomplete last step. "pad" fills it up with other rows, or drops it if the trainer passes
+        ``drop_last``, as it does on several processes; a data set must fill a step. "short" uses each row exactly once,
+        in batches that may be smaller: for data sets of any size, such as those for evaluation.
 
     Returns
     -------
     callable
-        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which pickles. The first column of
-        the data set is the anchor, the second the positive, all others are negatives, without ``valid_label_columns``.
-        Rows are compared by text or integer, null is none. Of lists of these each entry is a document of its own, but
-        an anchor that is a list is compared as a whole.
+        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which can be pickled. Except for
+        ``valid_label_columns``, the first column of the data set is the anchor, the second the positive, and all others
+        are negatives. Rows are compared by text or integer; null means no document. In a list, each entry is a separate
+        document, but an anchor that is a list is compared as a whole.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        When the trainer calls it: what is no ``datasets.Dataset``, a column of other things than texts, integers that
-        fit int64, or lists of them, fewer than two columns, or as :func:`negmine.batches.no_duplicate_plan` does. That
-        includes an evaluation set smaller than a step, unless ``remainder="short"``.
+        When the trainer calls the factory: if ``dataset`` is not a ``datasets.Dataset``, a column holds anything but
+        texts, integers that fit int64, or lists of them, or there are fewer than two columns; and as
+        :func:`negmine.batches.no_duplicate_plan`, which includes an evaluation set smaller than a step, unless
+        ``remainder="short"``.
 
     Notes
     -----
@@ -100,14 +102,14 @@ def no_duplicate_batch_sampler(
 
 @dataclass(frozen=True, slots=True)
 class _NoDuplicates:
-    """The options alone: the trainer pickles it with its arguments at every checkpoint."""
+    """Factory that holds only options: the trainer pickles it with its arguments at every checkpoint."""
 
     batches_per_step: int
     strict: bool
     conflicts: Any
     remainder: Any
 
-    #: Whether the callback that sets epochs is to make the samplers of evaluation sets when training starts.
+    #: Whether the callback that sets epochs makes the samplers of evaluation sets when training starts.
     checks_evaluation: ClassVar[bool] = True
 
     def __call__(
@@ -135,35 +137,34 @@ def plan_batch_sampler(
     plans: BatchPlan | Mapping[str, BatchPlan],
     datasets: Any,  # noqa: ANN401 (a datasets.Dataset, or a mapping to such)
 ) -> MakeBatchSampler:
-    """Batches of any plan, such as those of whole clusters or of classes, for ``args.batch_sampler``.
+    """Use batches of any plan, such as those of whole clusters or of classes, for ``args.batch_sampler``.
 
-    The trainer asks for the batches of one data set after the other and does not say which it is. So a plan belongs to
-    the rows that it was made for: their digest is kept, and a data set whose rows are others, or in another order, is
-    refused.
+    The trainer requests the batches of each data set without its name. So a plan is matched by the digest of the rows
+    that it was made for, and a data set with other rows, or with rows in another order, is refused.
 
     Parameters
     ----------
     plans : BatchPlan or mapping of str to BatchPlan
-        The plan of the one data set that the trainer batches, or the plans of several by name: the parts of a
-        ``DatasetDict``, and the data sets for evaluation. With several processes their number must divide the plan's
+        Plan of the data set that the trainer batches, or plans of several data sets by name: the parts of a
+        ``DatasetDict``, and the data sets for evaluation. With several processes, their number must divide the plan's
         ``batches_per_step``.
     datasets : datasets.Dataset or mapping of str to datasets.Dataset
-        The data sets that the plans were made for, by the same names, as the trainer gets them: shuffled, filtered and
-        selected already. Read once, column by column; only a digest is kept.
+        Data sets that the plans were made for, by the same names, as they are passed to the trainer: already shuffled,
+        filtered and selected. Each is read once, column by column; only a digest is kept.
 
     Returns
     -------
     callable
-        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which pickles. Seed and last step
-        are the plan's; ``batch_size`` must be the plan's, unless its batches differ in size.
+        ``f(dataset, batch_size, drop_last, valid_label_columns, generator, seed)``, which can be pickled. Seed and
+        last step are the plan's; ``batch_size`` must be the plan's, unless its batches differ in size.
 
     Raises
     ------
     NegmineTypeError
-        What is no plan or no data set, or a mapping on one side only.
+        If a plan is not a plan, a data set is not a data set, or only one of the arguments is a mapping.
     NegmineValueError
-        Names that differ, a plan of another number of rows than its data set, different plans of the same rows. When
-        the trainer calls it: a data set that no plan is for, another batch size.
+        If names differ, a plan and its data set differ in the number of rows, or the same rows have different plans.
+        When the trainer calls the factory: if no plan was made for the data set, or the batch size differs.
 
     Notes
     -----
@@ -202,7 +203,7 @@ def plan_batch_sampler(
 
 
 def _named(plans: object, datasets: object) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Plans and data sets by the same names; the one of each has none."""
+    """Return plans and data sets by the same names; a single plan and its data set have the name ""."""
     if not isinstance(plans, Mapping):
         if isinstance(datasets, Mapping):
             raise NegmineTypeError(f"`plans` must be a mapping where `datasets` is; got {type(plans).__name__}.")
@@ -218,7 +219,7 @@ def _named(plans: object, datasets: object) -> tuple[Mapping[str, Any], Mapping[
 
 @dataclass(frozen=True, slots=True)
 class _Plans:
-    """Name and plan by the digest of the rows that it was made for; pickled as :class:`_NoDuplicates` is."""
+    """Factory that holds name and plan by the digest of their rows; pickled like :class:`_NoDuplicates`."""
 
     planned: dict[str, tuple[str, BatchPlan]]
 

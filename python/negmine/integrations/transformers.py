@@ -1,4 +1,4 @@
-"""For the Trainer of transformers, and those made of it (sentence-transformers, TRL)."""
+"""Callback for the Trainer of transformers, and the trainers derived from it (sentence-transformers, TRL)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from negmine.torch.samplers.plan_sampler import PlanBatches
 
 __all__ = ["SetEpochCallback"]
 
-#: Where wrappers keep what they wrap: loaders, accelerate's shards and skips, several data sets.
+#: Attributes in which wrappers keep the wrapped sampler: loaders, accelerate's shards and skips, several data sets.
 _INNER = ("batch_sampler", "batch_samplers", "sampler")
 
 
 class SetEpochCallback(TrainerCallback):
-    """Set the epoch of negmine's batch samplers, however deep they are wrapped.
+    """Set the epoch of negmine's batch samplers, at any depth of wrapping.
 
-    The trainer does so itself but for two cases, in which epochs repeat in silence: resuming inside an epoch on
+    The trainer does so itself except in two cases, in which epochs would repeat silently: resuming inside an epoch on
     several processes, and samplers of several data sets.
 
-    With the trainers of sentence-transformers, the batch samplers of all evaluation sets are made once when training
-    starts, so that a set that cannot be batched is an error then, and not at the first evaluation.
+    With the trainers of sentence-transformers, the callback makes the batch samplers of all evaluation sets once when
+    training starts, so that a set that cannot be batched raises an error then, and not at the first evaluation.
 
     Parameters
     ----------
     *samplers : PlanBatchSampler or RaggedBatchSampler
-        Samplers to tell; by default all that the training loader holds.
+        Samplers whose epoch to set. Default: all samplers of the training loader.
 
     Examples
     --------
@@ -43,7 +43,19 @@ class SetEpochCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Check that evaluation sets can be batched, where a factory of negmine's makes their batches."""
+        """Check that evaluation sets can be batched, if a factory of negmine makes their batches.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer.
+        state : TrainerState
+            State of the trainer; not used.
+        control : TrainerControl
+            Control flow of the trainer; not used.
+        **kwargs : object
+            Other objects of the trainer; not used.
+        """
         make = getattr(args, "batch_sampler", None)
         trainer = _trainer_of(args) if getattr(make, "checks_evaluation", False) else None
         evaluates = getattr(args, "eval_strategy", "no") != "no" or getattr(args, "eval_on_start", False)
@@ -65,15 +77,27 @@ class SetEpochCallback(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Set the epoch that begins, or is resumed, before the loader is read."""
-        # The trainer counts in fractions of an epoch: k whole ones are k up to rounding.
+        """Set the epoch that begins, or is resumed, before the loader is read.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer; not used.
+        state : TrainerState
+            State of the trainer, which holds the epoch.
+        control : TrainerControl
+            Control flow of the trainer; not used.
+        **kwargs : object
+            Other objects of the trainer, with the loader as ``train_dataloader``.
+        """
+        # The trainer counts fractions of an epoch: k complete epochs are k up to rounding.
         epoch = int((state.epoch or 0.0) + 1e-6)
         for sampler in self._samplers or _samplers_in(kwargs.get("train_dataloader")):
             sampler.set_epoch(epoch)
 
 
 def _trainer_of(args: TrainingArguments) -> Any:  # noqa: ANN401 (a trainer of sentence-transformers, or None)
-    """The trainer of these arguments, seen on the call stack: callbacks get everything else, but not the trainer."""
+    """Find the trainer of these arguments on the call stack: callbacks get everything except the trainer."""
     frame, depth = sys._getframe(1), 0
     while frame is not None and depth < 16:
         caller = frame.f_locals.get("self")
@@ -93,7 +117,7 @@ def _parts(dataset: object, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _samplers_in(loader: object) -> Iterator[PlanBatches]:
-    """Yield the samplers of ours that a loader holds."""
+    """Yield negmine's samplers that a loader holds."""
     waiting: list[Any] = [loader]
     seen: set[int] = set()
     while waiting:
