@@ -96,7 +96,7 @@ def class_balanced_plan(
         Batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold all rows that have a
         class.
     unlabeled : {"error", "drop"}, default "error"
-        Treatment of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
+        Handling of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
 

@@ -218,7 +218,7 @@ class StreamPlan(Plan):
         return self._batches(epoch, 0, self.batches_per_epoch).reshape(self.batches_per_epoch, -1)
 
 
-#: Treatment of an incomplete last step.
+#: Handling of an incomplete last step.
 Remainder = Literal["pad", "drop", "short", "error"]
 
 REMAINDERS = ("pad", "drop", "short", "error")
@@ -238,7 +238,7 @@ def rows_of_batch(
     n_rows : int
         Number of rows of the data.
     remainder : str, default ""
-        Treatment of an incomplete last step; "" for plans without that option.
+        Handling of an incomplete last step; "" for plans without that option.
     source : str, default ""
         Name of the data in error messages; "" for the only data.
 
@@ -277,7 +277,7 @@ def whole_steps(n_rows: int, size: int, per_step: int, remainder: str) -> tuple[
     per_step : int
         Batches per step.
     remainder : {"pad", "drop", "short", "error"}
-        Treatment of an incomplete last step.
+        Handling of an incomplete last step.
 
     Returns
     -------
@@ -303,7 +303,7 @@ def check_last_step(full: int, short: int, size: int, per_step: int, remainder: 
     per_step : int
         Batches per step.
     remainder : {"pad", "drop", "short", "error"}
-        Treatment of an incomplete last step.
+        Handling of an incomplete last step.
 
     Raises
     ------

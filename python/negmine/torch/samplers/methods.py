@@ -32,7 +32,7 @@ class ClusterBatchSampler(PlanBatchSampler):
     order : {"shuffled", "tree"}, default "shuffled"
         Order of the clusters, as of :func:`negmine.batches.cluster_plan`.
     remainder : {"pad", "drop", "short", "error"}, default "pad"
-        Treatment of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+        Handling of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
     num_replicas : int, default 1
@@ -208,7 +208,7 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
         Handling of ids in too many rows, as of :func:`negmine.batches.no_duplicate_plan`. "extend" makes ragged
         batches, which :class:`RaggedBatchSampler` takes.
     remainder : {"pad", "drop", "short", "error"}, default "pad"
-        Treatment of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+        Handling of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
     num_replicas : int, default 1
@@ -280,7 +280,7 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
         Batches per epoch, a multiple of ``batches_per_step``. Default: as many steps as hold all rows that have
         a class.
     unlabeled : {"error", "drop"}, default "error"
-        Treatment of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
+        Handling of rows without a class: "error" refuses them, "drop" leaves them out of all batches.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
     num_replicas : int, default 1
