@@ -1,8 +1,9 @@
-"""Results in one ``.npz`` file each: written whole or not at all, read without pickle, checked before they are read.
+"""Archives of results: one ``.npz`` file each, written whole or not at all, and validated before arrays are read.
 
-The file is a ZIP archive of ``.npy`` members, stored without compression, as ``numpy.load`` reads it. Its member
-``header`` lists all others with their types, shapes and CRC-32, and carries a SHA-256 of itself. A reader compares the
-sizes of members with the header before it allocates memory for them, so that a small file cannot ask for a large one.
+The file is a ZIP archive of ``.npy`` members, stored without compression, as ``numpy.load`` reads it; pickle is never
+used. Its member ``header`` lists all others with their types, shapes and CRC-32, and carries a SHA-256 of itself. A
+reader compares the sizes of members with the header before it allocates memory for them, so that a small file cannot
+request a large allocation.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from negmine.errors import NegmineError, NegmineValueError
 
 __all__ = ["Entries", "read", "together", "whole", "write"]
 
-#: Types of the entries of a header, by name; a float may be written as an integer, and a bool is no integer.
+#: Types of the entries of a header, by name; a float may be written as an integer, and a bool is not an integer.
 Entries = Mapping[str, type | tuple[type, ...]]
 
 _HEADER = "header"
 
-#: Bytes of the header's member at most.
+#: Maximum size of the header's member, in bytes.
 _LONGEST = 1 << 22
 
-#: What damaged archives, and archives of others, make their readers raise.
+#: Exceptions that readers raise for corrupt archives and for archives of other programs.
 _UNREADABLE = (
     zipfile.BadZipFile,
     ArithmeticError,
@@ -53,7 +54,7 @@ _UNREADABLE = (
     tokenize.TokenError,
 )
 
-#: What other files that hold results begin with, and what to do with them.
+#: First bytes of other files that hold results, and descriptions for error messages.
 _OTHERS = {
     b"PAR1": "it is a Parquet file, of which `negmine.io.read_negatives` reads those of mined negatives",
     b"ARROW1": "it is an Arrow file",
@@ -62,16 +63,27 @@ _OTHERS = {
 
 
 def write(path: str | os.PathLike[str], form: Format, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write ``arrays`` (those that are None are left out) and a JSON header, whole or not at all.
+    """Write arrays and a JSON header; the file appears whole or not at all.
 
     The same content gives the same bytes.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    form : Format
+        Format of the file.
+    header : mapping of str to Any
+        Entries of the header, which JSON can represent.
+    arrays : mapping of str to array or None
+        Arrays by name; those that are None are left out.
 
     Raises
     ------
     NegmineTypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     NegmineValueError
-        Its folder does not exist, or it is a folder.
+        The folder of ``path`` does not exist, or ``path`` is a folder.
     NegmineOSError
         The system refuses to write.
     """
@@ -84,7 +96,7 @@ def write(path: str | os.PathLike[str], form: Format, header: Mapping[str, Any],
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> dict[str, Any]:
-    """Write an array, and return what the header says of it."""
+    """Write an array, and return its entry in the header."""
     info = zipfile.ZipInfo(_file_name(name))
     with archive.open(info, "w", force_zip64=True) as member:
         np.lib.format.write_array(member, array, allow_pickle=False)
@@ -98,28 +110,28 @@ def _file_name(name: str) -> str:
 def read(
     path: str | os.PathLike[str], form: Format, entries: Entries | None = None, names: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read what :func:`write` wrote.
+    """Read a file of :func:`write`.
 
     Parameters
     ----------
     path : path
-        The file.
+        File to read.
     form : Format
-        What it must hold.
+        Required format of the file.
     entries : mapping of str to types, optional
-        Entries that its header must have.
+        Required entries of the header. Default: none.
     names : iterable of str, default ()
-        Arrays that it must have.
+        Names of required arrays.
 
     Returns
     -------
-    dict, dict of arrays
+    tuple of (dict, dict of str to array)
         The header and the arrays.
 
     Raises
     ------
     NegmineValueError
-        There is no such file, it is no such archive, holds something else, is of another version, or is damaged.
+        The file does not exist, is not such an archive, has another format or version, or is corrupt.
     """
     source = files.input_file(path, "path")
     try:
@@ -170,7 +182,7 @@ def _read(
 
 
 def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
-    """Refuse members that overlap, of which a small file may hold many."""
+    """Refuse overlapping members, of which a small file may hold many."""
     infos = archive.infolist()
     if sum(info.file_size for info in infos) > n_bytes or len(set(archive.namelist())) < len(infos):
         raise zipfile.BadZipFile("members overlap")
@@ -181,7 +193,7 @@ def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
 def _read_member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, description: Mapping[str, Any] | None = None, most: int = 1 << 62
 ) -> npt.NDArray[Any]:
-    """Read an array, after its own header was compared with what the archive's says and with the member's size."""
+    """Read an array, after its own header was compared with the archive's header and with the member's size."""
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -197,7 +209,7 @@ def _read_member(
         raise zipfile.BadZipFile(f"{info.filename} is not what the header says")
     with archive.open(info) as member:
         array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        member.read(1)  # the end, at which the CRC is compared
+        member.read(1)  # reading to the end makes zipfile compare the CRC
     return array
 
 
@@ -215,7 +227,7 @@ def _check_content(
     listed: Mapping[str, object],
     names: Iterable[str],
 ) -> None:
-    """Refuse a file without an entry or an array that its kind has."""
+    """Refuse a file that lacks an entry or an array of its format."""
     missing = [name for name in entries if name not in header] + [name for name in names if name not in listed]
     if missing:
         raise _incomplete(path, form, f"has no {missing[0]!r}")
@@ -239,12 +251,28 @@ def _incomplete(path: str | os.PathLike[str], form: Format, what: str) -> Negmin
 def together(
     path: str | os.PathLike[str], form: Format, arrays: Mapping[str, npt.NDArray[Any]], *names: str
 ) -> list[npt.NDArray[Any]] | None:
-    """Arrays that a file has all of, or none: None then.
+    """Return arrays that a file has all or none of.
+
+    Parameters
+    ----------
+    path : path
+        The file, for error messages.
+    form : Format
+        Format of the file.
+    arrays : mapping of str to array
+        Arrays of the file.
+    *names : str
+        Names of the arrays that belong together.
+
+    Returns
+    -------
+    list of array or None
+        None if the file has none of them.
 
     Raises
     ------
     NegmineValueError
-        It has some of them.
+        The file has only some of them.
     """
     missing = [name for name in names if name not in arrays]
     if missing and len(missing) < len(names):
@@ -254,7 +282,24 @@ def together(
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike[str], form: Format) -> Iterator[None]:
-    """Say of which file the entries and the arrays do not fit each other."""
+    """Turn errors from inconsistent entries and arrays into an error that names the file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    form : Format
+        Format of the file.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    NegmineValueError
+        The entries and the arrays of the file are inconsistent.
+    """
     try:
         yield
     except (NegmineError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The one place where what users hand over becomes what the core takes; it says when it copies."""
+"""Conversion of the caller's arrays, lists and labels to the arrays of the core; every argument passes through here."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
 
 
-#: Characters that are looked at together for surrogates: 16 MiB.
+#: Number of characters that are searched for surrogates at once: 16 MiB.
 CODES_AT_ONCE = 1 << 22
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
 
 class CsrLike(Protocol):
-    """Lists of row numbers."""
+    """Lists of row numbers in CSR form."""
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """Where each list begins."""
+        """Position at which each list begins, then the end of the last one."""
 
     @property
     def items(self) -> npt.NDArray[np.int64]:
-        """The entries of all lists."""
+        """Entries of all lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Csr:
-    """Lists of row numbers, contiguous and checked by the core."""
+    """Lists of row numbers in CSR form, contiguous and validated."""
 
     offsets: npt.NDArray[np.int64]
     items: npt.NDArray[np.int64]
@@ -68,25 +68,25 @@ class Csr:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The caller's own memory, as the core reads it."""
+    """Embeddings in the caller's own memory, as the core reads them."""
 
-    #: (n, width), or (n, width, bytes) where elements can only be read byte by byte.
+    #: Shape (n, width), or (n, width, bytes) if elements must be read byte by byte.
     array: npt.NDArray[Any]
     kind: str
-    #: "native", or why elements are read byte by byte: "misaligned" or "big-endian".
+    #: "native", or the reason why elements are read byte by byte: "misaligned" or "big-endian".
     order: str = "native"
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and width."""
+        """Number of rows and width."""
         return self.array.shape[0], self.array.shape[1]
 
     def slice(self, begin: int, end: int) -> Rows:
-        """Rows ``begin`` to ``end``."""
+        """Take the rows in [begin, end)."""
         return Rows(self.array[begin:end], self.kind, self.order)
 
     def values(self) -> npt.NDArray[Any]:
-        """The rows as NumPy's own numbers, bfloat16 widened to float32; the caller's memory where that is possible."""
+        """Return the rows in a dtype of NumPy, with bfloat16 widened to float32; without a copy if possible."""
         array = self.array
         if self.order != "native":
             bits = np.dtype(np.uint16) if self.kind in _BITS else np.dtype(self.kind)
@@ -100,22 +100,26 @@ class Rows:
 
 
 def as_rows(value: object, argument: str) -> Rows:
-    """Read ``value`` as embeddings, one per row.
+    """Validate embeddings, one per row.
 
     Parameters
     ----------
-    value
-        NumPy array (memory-mapped ones included), CPU torch tensor, or Arrow fixed-size-list array, of shape
-        ``(n, width)``, of float32, float16, bfloat16, float64, int8 or uint8, with any strides.
-    argument
-        The name that errors use.
+    value : array (n, width)
+        NumPy array (memory-mapped ones included), CPU torch tensor, or Arrow fixed-size-list array, of float32,
+        float16, bfloat16, float64, int8 or uint8, with any strides.
+    argument : str
+        Name of the argument, for error messages.
+
+    Returns
+    -------
+    Rows
 
     Raises
     ------
     NegmineTypeError
-        Another type or dtype.
+        The value has another type or dtype.
     NegmineValueError
-        A tensor on another device, nulls, or a shape that is not two-dimensional.
+        The value is a tensor on another device, holds nulls, or is not two-dimensional.
     """
     array, kind = _array(value, argument)
     if kind not in KINDS:
@@ -124,7 +128,7 @@ def as_rows(value: object, argument: str) -> Rows:
     if array.ndim != 2:
         raise NegmineValueError(f"`{argument}` must have shape (n, width); got shape {array.shape}.")
     if array.size == 0:
-        # NumPy calls an empty array aligned wherever it points.
+        # NumPy reports an empty array as aligned at any address.
         return Rows(np.empty(array.shape, dtype=array.dtype.newbyteorder("=")), kind)
     if array.dtype.isnative and array.flags.aligned:
         return Rows(array, kind)
@@ -157,7 +161,7 @@ _BITS = ("float16", "bfloat16")
 
 
 def _as_an_array(value: object) -> str:
-    """How to make an array of what is none."""
+    """Return advice on how to convert a value to an array."""
     if isinstance(value, list | tuple):
         return " Pass `numpy.asarray(...)` of it."
     if not hasattr(value, "to_numpy"):
@@ -212,20 +216,20 @@ def _from_arrow(
 
 
 def as_numpy(value: object, argument: str) -> npt.NDArray[Any]:
-    """Read embeddings as a NumPy array, bfloat16 widened to float32."""
+    """Validate embeddings as a NumPy array, with bfloat16 widened to float32."""
     return as_rows(value, argument).values()
 
 
 def refuse_unordered(value: object, argument: str) -> None:
-    """Refuse what has no order that rows could follow: sets, and dictionaries, whose keys or values may be meant."""
-    # The keys of a dictionary are in order, though they are a `Set` as well.
+    """Refuse values without an order that rows could follow: sets, and mappings, whose keys or values may be meant."""
+    # The keys of a dictionary are ordered, although they are a `Set` too.
     if isinstance(value, Mapping) or (isinstance(value, Set) and not isinstance(value, KeysView | ItemsView)):
         instead = "`.keys()` or `.values()` of it" if isinstance(value, Mapping) else "`sorted(...)` of it"
         raise NegmineTypeError(f"`{argument}` must be a list or an array; got {type(value).__name__}. Give {instead}.")
 
 
 def _as_sequence(value: object, argument: str) -> object:
-    """Read an iterable that is not a sequence, such as a generator or the keys of a dictionary, into a list."""
+    """Convert an iterable that is not a sequence, such as a generator or the keys of a dictionary, to a list."""
     if isinstance(value, str | bytes):
         raise NegmineTypeError(f"`{argument}` must be a list or an array; got {value!r}.")
     refuse_unordered(value, argument)
@@ -234,7 +238,7 @@ def _as_sequence(value: object, argument: str) -> object:
 
 
 def as_array(value: object, argument: str) -> npt.NDArray[Any]:
-    """Read a list, an array or an iterable of anything, as long as NumPy loses nothing by it."""
+    """Convert a list, an array or an iterable to an array; refuse values that NumPy would change."""
     if isinstance(value, np.ma.MaskedArray):
         raise NegmineTypeError(f"`{argument}` must have every value; got a masked array. Fill it first.")
     value = _as_sequence(value, argument)
@@ -251,18 +255,18 @@ def as_array(value: object, argument: str) -> npt.NDArray[Any]:
             f"entries: {error}"
         ) from error
     if kinds == {int} and read.dtype.kind not in "iu":
-        # NumPy makes floats or objects of integers that int64 does not hold.
+        # NumPy converts integers beyond int64 to floats or objects.
         raise NegmineValueError(f"`{argument}` must fit int64; got {max(value, key=abs)}.")  # type: ignore[call-overload]
     return read
 
 
 def describe_kind(array: npt.NDArray[Any]) -> str:
-    """What an array holds, as messages say it."""
+    """Describe the element type of an array, for error messages."""
     return "strings" if array.dtype.kind in "UT" else f"dtype {array.dtype.name}"
 
 
 def as_ids(value: object, argument: str, n: int) -> Ids:
-    """Read unique labels of ``n`` rows, int64 or str; -1 and '' are refused because they pad."""
+    """Validate unique labels of ``n`` rows, int64 or str; -1 and '' are refused because they are padding."""
     read = as_labels(value, argument)
     if len(read) != n:
         raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
@@ -278,7 +282,7 @@ def as_ids(value: object, argument: str, n: int) -> Ids:
 
 
 def as_labels(value: object, argument: str) -> Ids:
-    """Read labels, int64 or str."""
+    """Validate labels, int64 or str."""
     read = as_array(value, argument)
     if read.ndim != 1:
         raise NegmineValueError(f"`{argument}` must have shape (n,); got shape {read.shape}.")
@@ -298,11 +302,16 @@ def refuse_surrogates(strings: Iterable[object], argument: str, row: Callable[[i
     Parameters
     ----------
     strings : iterable
-        What is not a string is passed over.
+        Strings; entries of other types are skipped.
     argument : str
-        The name that errors use.
-    row : callable
-        Gives the row of an entry, by its place.
+        Name of the argument, for error messages.
+    row : callable, default int
+        Function from the position of an entry to its row.
+
+    Raises
+    ------
+    NegmineValueError
+        A string has a lone surrogate; the message names its row.
     """
     if isinstance(strings, np.ndarray) and strings.dtype.kind == "U":
         bad = _find_surrogate(strings)
@@ -320,7 +329,7 @@ def refuse_surrogates(strings: Iterable[object], argument: str, row: Callable[[i
 
 
 def _find_surrogate(array: npt.NDArray[Any]) -> int | None:
-    """Find the first string of a one-dimensional array that has a surrogate, some rows at a time."""
+    """Find the first string of a one-dimensional array that has a surrogate; a few rows are searched at a time."""
     width = array.dtype.itemsize // 4
     step = max(1, CODES_AT_ONCE // max(width, 1))
     for begin in range(0, len(array) if width else 0, step):
@@ -332,7 +341,7 @@ def _find_surrogate(array: npt.NDArray[Any]) -> int | None:
 
 
 def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
-    """Row of every wanted label among the known ones, which are unique; -1 where it is none of them."""
+    """Return the row of every wanted label among the known ones, which are unique; -1 if it is not among them."""
     if len(known) == 0 or len(wanted) == 0:
         return np.full(len(wanted), -1, dtype=np.int64)
     order = np.argsort(known, kind="stable")
@@ -342,7 +351,7 @@ def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
 
 
 def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:
-    """Read a one-dimensional array of integers, of length ``n`` where that is known."""
+    """Validate a one-dimensional array of integers, of length ``n`` if given."""
     read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind not in "iu" and read.size:
         raise NegmineTypeError(f"`{argument}` must hold integers; got {describe_kind(read)}.")
@@ -354,21 +363,21 @@ def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray
 
 
 def _without_objects(read: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
-    """Read an array of Python objects, as tables often hold numbers, by what the objects are."""
+    """Convert an array of Python objects, as tables often hold numbers, to an array of the objects' type."""
     return as_array(read.tolist(), argument) if read.dtype.kind == "O" else read
 
 
 def as_grades(
     value: object, argument: str, n: int | None = None, *, place: Callable[[int], str] = "at row {}".format
 ) -> npt.NDArray[np.int64]:
-    """Read a one-dimensional array of integers, or of floats that are whole numbers, as tables often hold grades.
+    """Validate a one-dimensional array of integers, or of floats that are whole numbers, as tables often hold grades.
 
-    ``place`` names the position of an entry that is neither.
+    ``place`` describes the position of an invalid entry, for error messages.
     """
     read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind != "f":
         return as_int64s(read, argument, n)
-    # 2**63 is the first float beyond int64.
+    # 2**63 is the smallest positive float beyond int64.
     bad = ~((read == np.trunc(read)) & (np.abs(read) < 2.0**63))
     if bad.any():
         entry = int(bad.ravel().argmax())
@@ -377,13 +386,16 @@ def as_grades(
 
 
 def refuse_beyond_int64(read: npt.NDArray[Any], argument: str) -> None:
-    """Refuse unsigned integers that would wrap round."""
+    """Refuse unsigned integers that would wrap around."""
     if read.dtype.kind == "u" and read.size and read.max() >= 2**63:
         raise NegmineValueError(f"`{argument}` must fit int64; got {read.max()}.")
 
 
 def as_offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[np.int64]:
-    """Read where lists of ``n`` things, called ``what``, begin, and where the last one ends."""
+    """Validate offsets into ``n`` entries: where each list begins, then where the last one ends.
+
+    ``what`` is the noun for the entries in error messages.
+    """
     read = as_int64s(value, argument)
     if len(read) == 0 or read[0] != 0 or read[-1] != n or (np.diff(read) < 0).any():
         rule = f"start at 0, never fall, and end at the number of {what}, {n}"
@@ -392,7 +404,7 @@ def as_offsets(value: object, argument: str, n: int, what: str) -> npt.NDArray[n
 
 
 def check_field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Check an array of a result, of this dtype and shape (None: any length), and lay it out row by row."""
+    """Validate the dtype and shape (None: any length) of an array of a result, and make it contiguous."""
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         got = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise NegmineTypeError(f"`{argument}` must be an array of {np.dtype(dtype).name}; got {got}.")
@@ -405,7 +417,7 @@ def check_field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple
 
 
 def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
-    """Read a one-dimensional array of ``n`` numbers."""
+    """Validate a one-dimensional array of ``n`` numbers."""
     read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind not in "iuf":
         raise NegmineTypeError(f"`{argument}` must hold numbers; got {describe_kind(read)}.")
@@ -415,16 +427,16 @@ def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]
 
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Round f64 scores to f32, saturated, so that -inf means padding only; -0.0 becomes +0.0."""
+    """Round float64 scores to float32, saturated, so that -inf means padding only; -0.0 becomes +0.0."""
     saturated = np.clip(scores, -_LARGEST_F32, _LARGEST_F32).astype(np.float32)
-    # Added after the rounding, which makes -0.0 of what is tiny and negative.
+    # Add zero after the rounding, because tiny negative scores round to -0.0.
     saturated += np.float32(0.0)
     saturated[np.isneginf(scores)] = -np.inf
     return saturated
 
 
 def csr_of_file(offsets: npt.NDArray[Any], items: npt.NDArray[Any], argument: str) -> Csr:
-    """Lists as a file has them."""
+    """Validate lists in CSR form that were read from a file."""
     items = check_field(items, f"{argument}_items", np.int64, (None,))
     offsets = check_field(offsets, f"{argument}_offsets", np.int64, (None,))
     return Csr(as_offsets(offsets, f"{argument}_offsets", len(items), "items"), items)

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all: the one writer of archives, tables, training rows and jobs.
+"""Atomic files: one writer for archives, tables, training rows and jobs, whose files appear whole or not at all.
 
-A reader sees the old file or the new one, and after a crash of the machine too. What is not protected: two writers of
-one path at a time, of which the later wins; jobs have a lock for that.
+A reader sees either the old file or the new one, even after a crash of the machine. Two writers of one path at the same
+time are not protected: the later one wins. Jobs have a lock for that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PREFIX, _SUFFIX = ".negmine-", ".tmp"
 
 
 def as_path(value: object, argument: str) -> Path:
-    """Read a path."""
+    """Validate a path."""
     if not isinstance(value, str | os.PathLike):
         raise NegmineTypeError(f"`{argument}` must be a path; got {type(value).__name__}.")
     if "\0" in str(value):
@@ -44,7 +44,7 @@ def as_path(value: object, argument: str) -> Path:
 
 
 def describe(path: Path) -> str:
-    """Say what is at a path that should be a file."""
+    """Describe what exists at a path that should be a file."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -54,7 +54,7 @@ def describe(path: Path) -> str:
 
 
 def input_file(value: object, argument: str) -> Path:
-    """Read the path of a file that exists: no folder, and no pipe, which would be waited for."""
+    """Validate the path of an existing file; folders are refused, and pipes, because reading could block."""
     path = as_path(value, argument)
     if not path.is_file():
         raise NegmineValueError(f"`{argument}` must be a file; got {path}, where there is {describe(path)}.")
@@ -62,7 +62,16 @@ def input_file(value: object, argument: str) -> Path:
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a file for reading without waiting for the writer of a pipe.
+    """Open a file for reading, without blocking on a pipe.
+
+    Parameters
+    ----------
+    path : Path
+        File to open.
+
+    Returns
+    -------
+    BufferedReader
 
     Raises
     ------
@@ -83,7 +92,7 @@ def sha256(path: Path) -> str:
 
 
 def suffix_of(path: Path) -> str:
-    """Give the suffix of a file in lower case, with the one before ``.gz``: ``.jsonl.gz`` for ``A.JSONL.gz``."""
+    """Return the suffix of a file in lower case, with the one before ``.gz``: ``.jsonl.gz`` for ``A.JSONL.gz``."""
     last = path.suffix.lower()
     return Path(path.stem).suffix.lower() + last if last == ".gz" else last
 
@@ -96,31 +105,36 @@ def check_target(path: Path) -> None:
         if path.is_dir():
             raise NegmineValueError(f"`path` must be a file; got the folder {path}.")
         if path.exists() and not path.is_file():
-            # A file that is renamed over a device removes it: root would lose /dev/null.
+            # Renaming a file over a device removes the device: root would lose /dev/null.
             raise NegmineValueError(f"`path` must be a file; got {path}, where there is {describe(path)}.")
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of ``path``, which takes its place when the block ends well.
+    """Make a temporary file in the folder of ``path``, which replaces ``path`` if the block succeeds.
 
-    The file is fsynced, renamed, and its folder fsynced: after a crash there is the old file or the new one, whole.
-    An error in the block, Ctrl-C included, removes the temporary file and leaves ``path`` as it was.
+    The file is fsynced, renamed, and its folder fsynced: after a crash, either the old file or the new one exists,
+    whole. An error in the block, Ctrl-C included, removes the temporary file and leaves ``path`` as it was.
 
     Parameters
     ----------
-    path
-        Its folder must exist.
+    path : Path
+        File to write; its folder must exist.
+
+    Yields
+    ------
+    Path
+        The temporary file.
 
     Raises
     ------
     NegmineValueError
-        The folder does not exist or takes no files, or ``path`` is a folder, a pipe or a device.
+        The folder does not exist or does not accept files, or ``path`` is a folder, a pipe or a device.
     NegmineOSError
-        The system refuses to write, as on a full disk; the error names ``path``.
+        The system refuses to write, for example on a full disk; the error names ``path``.
     """
     check_target(path)
-    # Not `tempfile.mkstemp`, whose files only their owner may read.
+    # `tempfile.mkstemp` makes files that only their owner may read.
     temporary = path.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
     try:
         with _named(path, temporary):
@@ -143,7 +157,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Name ``path`` in the system's errors about it, some of which name no file, or the temporary one."""
+    """Make the system's errors name ``path``; some of them name no file, or the temporary one."""
     try:
         yield
     except OSError as error:
@@ -160,7 +174,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is what :func:`atomic_file` leaves where its process was killed."""
+    """Return whether a file is a temporary one that :func:`atomic_file` left when its process was killed."""
     return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
 
 

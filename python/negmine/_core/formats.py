@@ -1,8 +1,7 @@
-"""Formats of everything that negmine writes: the one table of kinds, versions and magic numbers.
+"""Formats of everything that negmine writes: the only table of kinds, versions and magic numbers.
 
-Writers and readers take what they write and expect from here, and nowhere else. Raise a version whenever files, states
-or digests of it change their meaning; readers then refuse what is older or newer by its version, before they look at
-anything else.
+Writers and readers take formats from here and nowhere else. Increase a version if files, states or digests of it change
+their meaning; readers then refuse older and newer ones by their version, before they read anything else.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ __all__ = ["TABLE", "Format", "corrupt"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file, state or digest.
+    """Kind of file, state or digest.
 
     Attributes
     ----------
     kind : str
-        What it calls itself.
+        Name of the kind, which files and states carry.
     version : int
-        The version that this release writes, and the only one that it reads.
+        Version that this release writes, and the only one that it reads.
     magic : bytes, default b""
         First eight bytes of a binary file.
     """
@@ -35,7 +34,7 @@ class Format:
 
     @property
     def tag(self) -> str:
-        """Kind and version in one string, as digests and states of samplers hold them."""
+        """Kind and version in one string, for digests and states of samplers."""
         return f"negmine {self.kind} {self.version}"
 
     def check(
@@ -51,13 +50,18 @@ class Format:
         Parameters
         ----------
         kind, version : object
-            What was found.
+            Kind and version that were read.
         argument : str
-            The argument that errors name.
+            Name of the argument, for error messages.
         source : str or Path
-            Where it was found.
+            File or object that was read, for error messages.
         error : type, default NegmineValueError
-            What is raised.
+            Class of the error.
+
+        Raises
+        ------
+        NegmineValueError
+            The kind or the version differs.
         """
         if kind != self.kind or type(version) is not int or version != self.version:
             raise error(
@@ -69,7 +73,7 @@ class Format:
 def corrupt(
     source: str | Path, advice: str = "", error: type[NegmineValueError] = NegmineValueError
 ) -> NegmineValueError:
-    """Make the error for a file, or an argument in backquotes, whose content is not what was written."""
+    """Make the error for a file, or an argument in backquotes, whose content differs from what was written."""
     return error(f"corrupt: checksum mismatch in {source}.{advice and ' '}{advice}")
 
 
@@ -81,11 +85,11 @@ JOB_REPORT = Format("job report", 2)
 
 # ---- tables
 
-#: Parquet; the kind, the version and the provenance lie in the schema's metadata.
+#: Parquet; the schema's metadata hold the kind, the version and the provenance.
 MINED_NEGATIVES = Format("mined negatives", 2)
 #: Parquet; the kind is followed by the name of the training format.
 TRAINING_ROWS = Format("training rows", 2)
-#: The checksums in the metadata of both.
+#: Checksums in the metadata of both.
 ROW_GROUPS = Format("row groups", 1)
 NEGATIVES_TABLE = Format("negatives table", 2, b"negtable")
 BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
@@ -97,7 +101,7 @@ HARD_NEGATIVES = Format("hard negatives", 2)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
 
-# ---- digests: a version rises when the same arguments come to give other answers, batches or hashes
+# ---- digests: increase a version if the same arguments give other results, batches or hashes
 
 #: The canonical score and the rules of mining: since version 2 cosines are clamped to [-1, 1].
 CANONICAL_SCORE = Format("canonical score", 2)

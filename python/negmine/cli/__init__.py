@@ -1,7 +1,7 @@
 """The command line: ``negmine`` with ``mine``, ``merge``, ``cluster``, ``dedup``, ``evaluate``, ``verify`` and others.
 
-Progress and errors go to stderr, results to stdout or to files. Exit codes: 0, 1 where the work failed, 2 where the
-arguments are wrong, 130 after Ctrl-C.
+Progress and errors go to stderr, results to stdout or to files. The exit code is 0 on success, 1 if the work failed, 2
+if the arguments are invalid, and 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; what comes back is the exit code.
+    """Run a command, and return its exit code.
 
     Parameters
     ----------
-    arguments
-        Default: those of the process.
+    arguments : sequence of str, optional
+        Command and options. Default: the arguments of the process.
+
+    Returns
+    -------
+    int
     """
     try:
         for module in ("typer", "rich"):

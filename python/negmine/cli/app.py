@@ -1,4 +1,4 @@
-"""The commands, and how they end: one clear line and an exit code, never a traceback of ours."""
+"""Commands of the command line; each ends with one clear line and an exit code, never with a traceback of negmine."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def _common(
     """Exact, certified mining of hard negatives."""
 
 
-#: Set to see where an unexpected error comes from.
+#: Environment variable that enables the traceback of an unexpected error.
 TRACEBACK = "NEGMINE_TRACEBACK"
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command and say how it ended."""
+    """Run a command, and return its exit code."""
     names = _option_names(arguments)
 
     def show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -76,7 +76,7 @@ def _option_names(arguments: list[str]) -> OptionNames:
 
 def _run(arguments: list[str], names: OptionNames) -> int:
     try:
-        # By default typer writes usage errors in a box of several lines.
+        # By default, typer prints usage errors in a box of several lines.
         code = app(arguments, prog_name="negmine", standalone_mode=False)
     except ArgumentError as error:
         return _failed(names.rewrite(str(error)), 2)

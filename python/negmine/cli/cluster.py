@@ -1,4 +1,4 @@
-"""``negmine cluster``: from a file of embeddings to the cluster of every row."""
+"""``negmine cluster``: cluster the rows of a file of embeddings."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["command"]
 
 METHODS = ("balanced", "kmeans")
 
-#: Forms of the result.
+#: Suffixes of the result.
 SUFFIXES = (".npy", ".npz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    """Which clusters; options that only the other method has must not be given."""
+    """Options of the clustering; options that only the other method has are refused."""
 
     method: str
     cluster_size: int | None
@@ -122,7 +122,7 @@ def command(
         "n_clusters": len(found),
         "smallest": int(sizes.min()),
         "largest": int(sizes.max()),
-        # The largest cluster against the mean: 1 is perfect balance.
+        # Ratio of the largest cluster to the mean: 1 is perfect balance.
         "balance": float(sizes.max() / sizes.mean()),
         "inertia": found.inertia,
         "iterations": found.iterations,

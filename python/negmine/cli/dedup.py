@@ -1,4 +1,4 @@
-"""``negmine dedup``: groups of near-duplicates."""
+"""``negmine dedup``: group near-duplicates."""
 
 from __future__ import annotations
 

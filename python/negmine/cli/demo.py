@@ -1,4 +1,4 @@
-"""``negmine demo``: mining on a small real set that comes along."""
+"""``negmine demo``: mine a small real data set that is part of the package."""
 
 from __future__ import annotations
 

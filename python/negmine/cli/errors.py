@@ -1,4 +1,4 @@
-"""What is wrong with the command line, as opposed to the work, and messages that name options."""
+"""Errors in the arguments of the command line, and messages that name options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from negmine.errors import NegmineError
 
 __all__ = ["ArgumentError", "OptionNames", "arguments", "check_out"]
 
-#: What messages call labels that no option gives directly.
+#: Names in messages for labels that no option gives directly.
 _LABELS = {"query_ids": "the labels of the queries", "document_ids": "the labels of the documents"}
 
-#: What arguments of the library are on the command line, where they have another name there.
+#: Options for arguments of the library that have another name on the command line.
 ALIASES: dict[str, dict[str, str]] = {
     "mine": {
         "folder": "`--job`",
@@ -34,17 +34,26 @@ ALIASES: dict[str, dict[str, str]] = {
 
 
 class ArgumentError(Exception):
-    """An argument that breaks its rule; exit code 2."""
+    """Error for an invalid argument; the exit code is 2."""
 
 
 @contextlib.contextmanager
 def arguments(*names: str) -> Iterator[None]:
-    """Take errors of the library for errors of the command line.
+    """Turn errors of the library into errors of the command line.
 
     Parameters
     ----------
     *names : str
         Only errors about these arguments. Default: all errors.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ArgumentError
+        The block raised such an error.
     """
     try:
         yield
@@ -55,7 +64,7 @@ def arguments(*names: str) -> Iterator[None]:
 
 
 def check_out(out: Path, suffixes: Sequence[str], *, force: bool) -> None:
-    """Refuse a file that could not be written, or would be overwritten, before the work."""
+    """Refuse, before the work, a file that cannot be written or that exists and may not be overwritten."""
     if files.suffix_of(out) not in suffixes:
         raise ArgumentError(f"`--out` must end in {' or '.join(suffixes)}; got {out}.")
     if not out.resolve().parent.is_dir():
@@ -67,14 +76,14 @@ def check_out(out: Path, suffixes: Sequence[str], *, force: bool) -> None:
 
 
 class OptionNames:
-    """Rewrites messages of the library, which name its arguments, so that they name the options of a command.
+    """Rewriter of the library's messages, which name arguments, so that they name the options of a command.
 
     Parameters
     ----------
     command : str
         Name of the command.
     parameters : sequence
-        Its parameters, as typer has them.
+        Parameters of the command, as objects of typer.
     """
 
     def __init__(self, command: str, parameters: Sequence[Any]) -> None:
@@ -86,11 +95,12 @@ class OptionNames:
         self._flags = {options[parameter.name] for parameter in parameters if getattr(parameter, "is_flag", False)}
 
     def rewrite(self, message: str) -> str:
-        """Put options in the place of arguments.
+        """Replace names of arguments by names of options.
 
         Parameters
         ----------
         message : str
+            Message of the library.
 
         Returns
         -------

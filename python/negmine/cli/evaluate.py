@@ -1,4 +1,4 @@
-"""``negmine evaluate``: how many mined negatives are relevant after all, and how hard they are."""
+"""``negmine evaluate``: evaluate mined negatives against judgments, for false negatives and hardness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``negmine info``: what runs here."""
+"""``negmine info``: describe the installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from negmine.cli.output import Json, put
 
 __all__ = ["command"]
 
-#: Packages that parts of negmine use.
+#: Optional packages.
 PACKAGES = (
     "numpy",
     "pyarrow",
@@ -59,7 +59,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu() -> str:
-    """Name the processor, where the system has a name for it."""
+    """Return the name of the processor, if the system has one."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

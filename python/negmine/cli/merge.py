@@ -1,4 +1,4 @@
-"""``negmine merge``: shards of a job into one result."""
+"""``negmine merge``: join the shards of a job."""
 
 from __future__ import annotations
 

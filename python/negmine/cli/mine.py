@@ -1,4 +1,4 @@
-"""``negmine mine``: from files of embeddings and judgments to mined negatives or training rows."""
+"""``negmine mine``: mine negatives or training rows from files of embeddings and judgments."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _option(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """Where the result goes, and in which form."""
+    """Destination and format of the result."""
 
     out: Path | None
     job: Path | None
@@ -224,7 +224,7 @@ def command(
 def _mine(
     task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
 ) -> tuple[dict[str, Any], list[str]]:
-    """Mine in one go."""
+    """Mine in one call."""
     assert target.out is not None  # checked by _Target
     threads = options["num_threads"]
     mining = MiningTask.read(
@@ -344,11 +344,11 @@ def _rows_line(written: io.Written, form: str | None) -> str:
 
 
 def _sampling(text: str) -> Sampling:
-    """Read a policy as `--sampling` has it."""
+    """Parse the policy of `--sampling`."""
     try:
         return policies.from_text(text)
     except NegmineError as error:
-        # The fields of a policy are no options.
+        # The fields of a policy are not options, so the message names `--sampling`.
         where = "" if str(error).startswith("`sampling`") else f"`--sampling {text}`: "
         raise ArgumentError(f"{where}{error}") from None
 

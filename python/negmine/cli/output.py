@@ -1,4 +1,4 @@
-"""Results on stdout: for people, or as one JSON object."""
+"""Results on stdout: as text, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 __all__ = ["Force", "Json", "Threads", "counted", "put"]
 
-#: The option that every command has.
+#: Option of every command.
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
 
-#: Options of the commands that write a file, and of those that compute.
+#: Options of the commands that write a file, and of the commands that compute.
 Force = Annotated[bool, typer.Option("--force", help="Overwrite --out where it exists.")]
 Threads = Annotated[int | None, typer.Option("--num-threads", help="Threads. Default: every usable core.")]
 
@@ -24,5 +24,5 @@ def put(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def counted(n: int, what: str) -> str:
-    """A number with its noun, which ends in -s unless there is one of them."""
+    """Return a number with its noun, in the plural with -s unless the number is 1."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"

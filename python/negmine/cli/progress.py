@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, now and then a line elsewhere, with rate and time left in both."""
+"""Progress on stderr: a bar on a terminal, otherwise a line at intervals; both show the rate and the remaining time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ from negmine._core import calls
 
 __all__ = ["shown"]
 
-#: Seconds between lines where stderr is no terminal.
+#: Seconds between lines if stderr is not a terminal.
 LINE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
 def shown(what: str, n: int, unit: str) -> Iterator[calls.Progress]:
-    """Give a function that shows how far the work is.
+    """Show progress while the block runs.
 
     Parameters
     ----------
-    what
-        What is done: "mining".
-    n
-        Units of work in all; pieces that the core reports are scaled to it.
-    unit
-        What they are: "queries".
+    what : str
+        Name of the work, such as "mining".
+    n : int
+        Total number of units; the progress that the core reports is scaled to it.
+    unit : str
+        Name of the units, such as "queries".
+
+    Yields
+    ------
+    callable
+        Function to pass as ``progress``.
     """
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), _Rate(unit), TimeRemainingColumn())
@@ -41,20 +46,20 @@ def shown(what: str, n: int, unit: str) -> Iterator[calls.Progress]:
 
 
 class _Rate(ProgressColumn):
-    """Done, in all, and per second."""
+    """Column with the units done, their total, and the rate per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        """The column's text."""
+        """Return the text of the column."""
         rate = f", {task.speed:,.0f}/s" if task.speed else ""
         return Text(f"{task.completed:,.0f} of {task.total or 0:,.0f} {self.unit}{rate}")
 
 
 class _Bar:
-    """Moves a bar; the first report says where it begins, which is not 0 where a job goes on."""
+    """Progress bar; the first report sets where it begins, which is not 0 if a job is resumed."""
 
     def __init__(self, bar: Progress, what: str, n: int) -> None:
         self.bar, self.what, self.n = bar, what, n
@@ -69,7 +74,7 @@ class _Bar:
 
 
 class _Lines:
-    """Writes a line now and then."""
+    """Progress as a line at intervals."""
 
     def __init__(self, what: str, n: int, unit: str) -> None:
         self.what, self.n, self.unit = what, n, unit

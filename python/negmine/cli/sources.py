@@ -1,4 +1,4 @@
-"""From files to what a miner takes."""
+"""Input files of ``negmine mine``: read and join them into the arguments of a miner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RUN_SUFFIXES = compressed((".run", ".trec"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where queries, documents and judgments come from; as the options of ``negmine mine``."""
+    """Files of queries, documents and judgments, as the options of ``negmine mine``."""
 
     beir: Path | None
     split: str | None
@@ -72,21 +72,35 @@ class Sources:
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
 
     def check_texts(self, form: str) -> None:
-        """Refuse a format that needs texts where there are none."""
+        """Refuse a format that needs texts if no texts are given."""
         if self.beir is None and (self.query_texts is None or self.document_texts is None):
             raise ArgumentError(f"`--query-texts` and `--document-texts` must be given for `--format {form}`.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What is mined.
+    """Arguments of a miner.
 
     Attributes
     ----------
+    queries : array (n_queries, width)
+        Embeddings of the queries.
+    corpus : array (n_documents, width)
+        Embeddings of the documents.
+    positives : Positives
+        Relevant documents per query.
+    exclude : Positives or None
+        Further documents per query that are never negatives.
+    groups : int64 (n_documents,) or None
+        Groups of documents with the same text; None if no two documents share a text.
+    query_ids, document_ids : int64 or str (n,) or None
+        Labels; None if the rows are the labels.
+    query_texts, document_texts : Texts or None
+        Texts; None if no texts are given.
     n_judgments : int
-        Judgments in the file of positives.
+        Number of judgments in the file of positives.
     n_unknown_excluded : int
-        Entries of ``--exclude`` that were dropped as their labels are not among the rows.
+        Number of entries of ``--exclude`` that were dropped because their labels are not among the rows.
     """
 
     queries: npt.NDArray[Any]
@@ -103,7 +117,7 @@ class Task:
 
     @property
     def n_copies(self) -> int:
-        """Documents whose text another document has too."""
+        """Number of documents that share their text with another document."""
         return 0 if self.groups is None else int((self.groups >= 0).sum())
 
 
@@ -133,7 +147,7 @@ def read(sources: Sources) -> Task:
 
 
 def _id_name(sources: Sources, path: Path | None) -> str | None:
-    """Only tables have columns of labels."""
+    """Return the name of the column of labels for tables, which alone have columns."""
     return None if path is None or files.suffix_of(path) in (".npy", ".safetensors") else sources.id_name
 
 
@@ -237,7 +251,7 @@ def _exclusions(path: Path) -> io.Qrels | io.Run:
 
 @contextlib.contextmanager
 def _beir() -> Iterator[None]:
-    """Name the option that the folder was given as."""
+    """Make errors name the option that gave the folder."""
     try:
         yield
     except NegmineError as error:
@@ -246,7 +260,7 @@ def _beir() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _naming(path: Path | None, *, unlabeled: bool = False) -> Iterator[None]:
-    """Say which file holds the labels that an error speaks of, and where labels of rows would come from."""
+    """Make errors name the file of the labels, and the options that give labels of rows."""
     try:
         yield
     except NegmineError as error:

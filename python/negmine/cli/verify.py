@@ -1,4 +1,4 @@
-"""``negmine verify``: mined negatives against the embeddings that they were mined from."""
+"""``negmine verify``: verify mined negatives against the embeddings that they were mined from."""
 
 from __future__ import annotations
 

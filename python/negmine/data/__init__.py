@@ -1,4 +1,4 @@
-"""What is known about queries and documents: positives, eligibility, judgments, runs, and fingerprints of inputs."""
+"""Data about queries and documents: positives, eligibility, relevance judgments, runs, and digests of inputs."""
 
 from __future__ import annotations
 

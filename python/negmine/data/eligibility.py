@@ -1,4 +1,4 @@
-"""Eligibility: a key per document and a range of keys per query."""
+"""Eligibility: one key per document and one range of keys per query."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ __all__ = ["Eligibility"]
 @refuse_unknown_fields
 @dataclass(frozen=True, slots=True, eq=False)
 class Eligibility:
-    """A key per document and an inclusive range of keys per query: documents outside it are no candidates.
+    """One key per document and one inclusive range of keys per query; documents outside the range are not candidates.
 
-    Dates: ``keys`` are the documents' dates and ``highest`` the day before the query's. Tenants or languages:
-    :meth:`equal`.
+    For dates, ``keys`` are the dates of the documents and ``highest`` is the day before that of the query. For tenants
+    or languages, use :meth:`equal`.
 
     Attributes
     ----------
     keys : int64 (n_documents,)
+        Key of every document.
     lowest, highest : int64 (n_queries,)
-        An empty range (``lowest > highest``) admits nothing.
+        Range of keys of every query. An empty range (``lowest > highest``) admits no document.
 
     Examples
     --------
@@ -53,10 +54,32 @@ class Eligibility:
     @classmethod
     @refuse_unknown_options("equal")
     def equal(cls, keys: npt.ArrayLike, query_keys: npt.ArrayLike) -> Eligibility:
-        """Documents whose key, of ``keys``, equals the query's, of ``query_keys``: tenants, languages."""
+        """Admit the documents whose key equals that of the query, such as a tenant or a language.
+
+        Parameters
+        ----------
+        keys : int64 (n_documents,)
+            Key of every document.
+        query_keys : int64 (n_queries,)
+            Key of every query.
+
+        Returns
+        -------
+        Eligibility
+        """
         wanted = as_int64s(query_keys, "query_keys")
         return cls(as_int64s(keys, "keys"), wanted, wanted)
 
     def slice(self, begin: int, end: int) -> Eligibility:
-        """Queries ``begin`` to ``end``."""
+        """Take the queries in [begin, end), with the keys of all documents.
+
+        Parameters
+        ----------
+        begin, end : int
+            Range of queries.
+
+        Returns
+        -------
+        Eligibility
+        """
         return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])

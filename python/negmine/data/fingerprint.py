@@ -1,8 +1,8 @@
-"""What a job was begun with, as digests: values as float32 in row order, shapes, labels, options.
+"""Digests of a job's inputs: values as float32 in row order, shapes, labels and options.
 
-An array and its copy have the same digests however they are laid out, and so have a float16 array and the same numbers
-in float32. Values are hashed in blocks of a fixed size on several threads; the digest is that of the blocks' digests.
-The same pass refuses NaN and infinity, so that none can turn up in the middle of a job.
+An array and its copy have the same digest in any memory layout, and so do a float16 array and the same numbers in
+float32. Values are hashed in blocks of a fixed size on several threads; the digest is that of the digests of the
+blocks. The same pass refuses NaN and infinity, so that neither can appear in the middle of a job.
 """
 
 from __future__ import annotations
@@ -22,19 +22,33 @@ from negmine.errors import NegmineValueError
 
 __all__ = ["differences", "of_eligibility", "of_inputs", "of_integers", "of_labels", "of_lists", "of_rows"]
 
-#: Values per block: 1 MiB of float32. A digest depends on it, so it never changes.
+#: Values per block: 1 MiB of float32. Digests depend on it, so it never changes.
 BLOCK_VALUES = 1 << 18
 
 
 def of_rows(rows: Rows, argument: str, num_threads: int) -> dict[str, Any]:
-    """Shape and digest of embeddings.
+    """Digest embeddings and their shape.
+
+    Parameters
+    ----------
+    rows : Rows
+        Embeddings.
+    argument : str
+        Name of the argument, for error messages.
+    num_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    dict
+        The shape, and the digest of the values.
 
     Raises
     ------
     NegmineValueError
-        A value that is NaN, infinite, or too large for float32; row and column are named.
+        A value is NaN, infinite, or too large for float32; the message names the row and the column.
     """
-    from concurrent.futures import ThreadPoolExecutor  # which `import negmine` need not pay for
+    from concurrent.futures import ThreadPoolExecutor  # imported here to keep `import negmine` fast
 
     n, width = rows.shape
     step = max(1, BLOCK_VALUES // max(width, 1))
@@ -62,13 +76,24 @@ def of_rows(rows: Rows, argument: str, num_threads: int) -> dict[str, Any]:
 
 
 def _as_float32(rows: Rows) -> npt.NDArray[np.float32]:
-    """The values, contiguous and little-endian."""
+    """Return the values as contiguous little-endian float32."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(rows.values(), dtype="<f4")
 
 
 def of_labels(labels: Ids | None) -> str | None:
-    """Digest of labels."""
+    """Digest labels.
+
+    Parameters
+    ----------
+    labels : int64 or str (n,) or None
+        Labels of rows.
+
+    Returns
+    -------
+    str or None
+        None without labels.
+    """
     if labels is None:
         return None
     if labels.dtype.kind != "U":
@@ -79,12 +104,36 @@ def of_labels(labels: Ids | None) -> str | None:
 
 
 def of_integers(values: npt.NDArray[Any] | None) -> str | None:
-    """Digest of integers."""
+    """Digest integers.
+
+    Parameters
+    ----------
+    values : array or None
+        Integers.
+
+    Returns
+    -------
+    str or None
+        None without integers.
+    """
     return None if values is None else _digest(b"i8", np.ascontiguousarray(values, dtype="<i8").data)
 
 
 def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
-    """Digest of lists of rows, with the scores or embeddings of entries outside the corpus."""
+    """Digest lists of rows, with the scores or embeddings of entries outside the corpus.
+
+    Parameters
+    ----------
+    lists : CsrLike or None
+        Lists of rows, such as :class:`Positives`.
+    num_threads : int, default 1
+        Number of threads that hash embeddings.
+
+    Returns
+    -------
+    str or None
+        None without lists.
+    """
     if lists is None:
         return None
     parts: list[Any] = [np.ascontiguousarray(part, dtype="<i8").data for part in (lists.offsets, lists.items)]
@@ -97,7 +146,18 @@ def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
 
 
 def of_eligibility(eligible: Eligibility | None) -> str | None:
-    """Digest of keys and ranges."""
+    """Digest keys and ranges.
+
+    Parameters
+    ----------
+    eligible : Eligibility or None
+        Keys of the documents and ranges of the queries.
+
+    Returns
+    -------
+    str or None
+        None without eligibility.
+    """
     if eligible is None:
         return None
     arrays = (eligible.keys, eligible.lowest, eligible.highest)
@@ -105,7 +165,18 @@ def of_eligibility(eligible: Eligibility | None) -> str | None:
 
 
 def of_inputs(inputs: Mapping[str, Any]) -> str:
-    """One digest of everything."""
+    """Digest all inputs together.
+
+    Parameters
+    ----------
+    inputs : mapping of str to Any
+        Digests and options that JSON can represent, by name.
+
+    Returns
+    -------
+    str
+        SHA-256 of the sorted JSON.
+    """
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -118,7 +189,18 @@ def _digest(*parts: Any) -> str:  # noqa: ANN401 (bytes or what has a buffer)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say what changed between two sets of inputs, a clause each."""
+    """Describe what changed between two sets of inputs.
+
+    Parameters
+    ----------
+    before, now : mapping of str to Any
+        Digests and options, by name.
+
+    Returns
+    -------
+    list of str
+        One clause per change.
+    """
     found = []
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)

@@ -1,8 +1,8 @@
-"""Known relevant documents per query, and who else may be a negative at all.
+"""Known relevant documents per query.
 
-One sorted CSR form, whatever it came from: the scan asks for membership all the time, and lists in the order of a file
-would make repeats and ties depend on that order. Labels are translated here, so that the core knows rows only; a label
-that is unknown is an error, because a positive that is lost becomes a negative.
+All inputs become one sorted CSR form: the scan tests membership all the time, and with lists in file order, repeats and
+ties would depend on that order. Labels are translated here, so that the core handles rows only. An unknown label is an
+error, because a positive that is lost would become a negative.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Positives:
     """Lists of document rows per query: sorted, without repeats, in CSR form.
 
     Build one with :meth:`from_pairs`, :meth:`from_lists`, :meth:`from_dict`, :meth:`from_qrels`,
-    :meth:`from_scipy` or :meth:`from_csr`. The same class carries exclusions.
+    :meth:`from_scipy` or :meth:`from_csr`. Exclusions have the same class.
 
     Attributes
     ----------
     offsets : int64 (n_queries + 1,)
         The documents of query ``i`` are ``items[offsets[i]:offsets[i + 1]]``.
     items : int64 (n,)
-        Document rows, rising within a query; -1 for a positive outside the corpus, which comes first.
+        Document rows, ascending within a query; -1 for a positive outside the corpus, which comes first.
     grades : int64 (n,) or None
         Relevance grade of every entry.
     scores : float64 (n,) or None
@@ -106,7 +106,7 @@ class Positives:
     def __getitem__(self, query: slice) -> Positives: ...
 
     def __getitem__(self, query: SupportsIndex | slice) -> npt.NDArray[np.int64] | Positives:
-        """Document rows of one query, or the positives of consecutive queries as :meth:`slice` gives them."""
+        """Return the document rows of one query, or the positives of consecutive queries as :meth:`slice` does."""
         if isinstance(query, slice):
             try:
                 begin, end, step = query.indices(len(self))
@@ -126,14 +126,14 @@ class Positives:
 
     @classmethod
     def read(cls, value: object, argument: str, *, one_each: bool = False) -> Positives:
-        """Validate what a call got: positives, or one list of document rows per query.
+        """Validate the value of an argument: positives, or one list of document rows per query.
 
         Parameters
         ----------
         value : Positives, one list of document rows per query, or int64 (n_queries,)
-            The argument's value.
+            Value of the argument.
         argument : str
-            Name of the argument, for errors.
+            Name of the argument, for error messages.
         one_each : bool, default False
             Whether a one-dimensional list or array of integers is taken as one document row per query.
 
@@ -144,7 +144,7 @@ class Positives:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            The value is not of this form.
+            The value has another form.
         """
         if isinstance(value, cls):
             return value
@@ -182,18 +182,24 @@ class Positives:
         positive_scores: npt.ArrayLike | None = None,
         positive_embeddings: npt.NDArray[Any] | None = None,
     ) -> Positives:
-        """Take CSR as it is; unsorted or ragged input is refused.
+        """Take CSR arrays as they are; unsorted or ragged input is refused.
 
         Parameters
         ----------
-        offsets, items
-            As the attributes of the class.
-        grades
+        offsets : int64 (n_queries + 1,)
+            Where the entries of each query begin, as in the attribute of the class.
+        items : int64 (n,)
+            Document rows, ascending within a query; -1 for a positive outside the corpus, which comes first.
+        grades : int64 (n,), optional
             Relevance grade of every entry.
-        positive_scores
-            Float64 score of every entry; only those of entries -1 are used.
-        positive_embeddings
+        positive_scores : float64 (n,), optional
+            Score of every entry; only those of entries -1 are used.
+        positive_embeddings : array (n_outside, width), optional
             One vector per entry -1, in order.
+
+        Returns
+        -------
+        Positives
         """
         rows = as_int64s(items, "items")
         starts = as_offsets(offsets, "offsets", len(rows), "items")
@@ -219,14 +225,26 @@ class Positives:
 
         Parameters
         ----------
-        queries, documents
-            Rows, or labels where ``query_ids`` or ``document_ids`` say what they stand for.
-        n_queries
-            Number of queries; needed without ``query_ids``.
-        query_ids, document_ids
-            The labels of all rows, in row order. A label that is not among them is an error that names it.
-        grades, positive_scores, positive_embeddings
-            As in :meth:`from_csr`, aligned with the pairs.
+        queries : int64 or str (n,)
+            Rows of the queries, or their labels if ``query_ids`` is given.
+        documents : int64 or str (n,)
+            Rows of the documents, or their labels if ``document_ids`` is given.
+        n_queries : int, optional
+            Number of queries; required without ``query_ids``.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of all queries, in row order. A label that is not among them is an error that names it.
+        document_ids : int64 or str (n_documents,), optional
+            Labels of all documents, in row order. A label that is not among them is an error that names it.
+        grades : int64 (n,), optional
+            Relevance grade of every pair.
+        positive_scores : float64 (n,), optional
+            Score of every pair; only those of documents -1 are used.
+        positive_embeddings : array (n_outside, width), optional
+            One vector per document -1, in order.
+
+        Returns
+        -------
+        Positives
         """
         if query_ids is None and n_queries is None:
             raise NegmineTypeError("`n_queries` must be given where `query_ids` is not; got None.")
@@ -256,16 +274,24 @@ class Positives:
     ) -> Positives:
         """Take one list of documents per query.
 
-        A string in the place of a list is refused: it would be split into characters.
+        A string in place of a list is refused, because it would be split into characters.
 
         Parameters
         ----------
         lists : one list per query
-            Rows, or labels where ``document_ids`` says what they stand for.
+            Rows of the documents, or their labels if ``document_ids`` is given.
         document_ids : int64 or str (n_documents,), optional
-            The labels of all documents, in row order. A label that is not among them is an error that names it.
-        grades, positive_scores, positive_embeddings
-            As in :meth:`from_csr`, aligned with the entries of all lists.
+            Labels of all documents, in row order. A label that is not among them is an error that names it.
+        grades : int64 (n,), optional
+            Relevance grade of every entry, over all lists.
+        positive_scores : float64 (n,), optional
+            Score of every entry, over all lists; only those of entries -1 are used.
+        positive_embeddings : array (n_outside, width), optional
+            One vector per entry -1, in order.
+
+        Returns
+        -------
+        Positives
         """
         lengths, flat = flatten(lists, "lists")
         query = np.repeat(np.arange(len(lengths)), lengths)
@@ -283,15 +309,20 @@ class Positives:
         query_ids: npt.ArrayLike,
         document_ids: npt.ArrayLike,
     ) -> Positives:
-        """Take query label -> document labels; queries that are not in the mapping have no positives.
+        """Take a mapping of query labels to document labels; queries that are not in it have no positives.
 
         Parameters
         ----------
-        mapping : mapping to lists
+        mapping : mapping of label to list of labels
+            Labels of the positives, by label of the query.
         query_ids : int64 or str (n_queries,)
-            The labels of all queries, in row order. A label that is not among them is an error that names it.
+            Labels of all queries, in row order. A label that is not among them is an error that names it.
         document_ids : int64 or str (n_documents,)
-            Likewise for the documents.
+            Labels of all documents, in row order. A label that is not among them is an error that names it.
+
+        Returns
+        -------
+        Positives
         """
         if not isinstance(mapping, Mapping):
             raise NegmineTypeError(f"`mapping` must be a mapping to lists; got {type(mapping).__name__}.")
@@ -311,23 +342,30 @@ class Positives:
         document_ids: npt.ArrayLike,
         min_grade: int = 1,
     ) -> Positives:
-        """Take query label -> {document label: grade}; grades of at least ``min_grade`` make a positive.
+        """Take a mapping of query labels to {document label: grade}; grades of at least ``min_grade`` make a positive.
 
-        The rest is available from :meth:`lower_grades`, as an exclusion.
+        :meth:`lower_grades` returns the other judged documents, as an exclusion.
 
         Parameters
         ----------
-        qrels : mapping to mappings of int
-            Floats that are whole numbers are taken for integers.
-        query_ids, document_ids
-            As in :meth:`from_dict`.
-        min_grade : int
-            Lowest grade of a positive. Default: 1.
+        qrels : mapping of label to mapping of label to int
+            Grades by label of the query, then by label of the document. Floats that are whole numbers count as
+            integers.
+        query_ids : int64 or str (n_queries,)
+            Labels of all queries, in row order. A label that is not among them is an error that names it.
+        document_ids : int64 or str (n_documents,)
+            Labels of all documents, in row order. A label that is not among them is an error that names it.
+        min_grade : int, default 1
+            Lowest grade of a positive.
+
+        Returns
+        -------
+        Positives
 
         Warns
         -----
         NegmineWarning
-            All grades are lower.
+            All grades are lower than ``min_grade``.
         """
         if not isinstance(qrels, Mapping):
             raise NegmineTypeError(f"`qrels` must be a mapping of mappings; got {type(qrels).__name__}.")
@@ -348,7 +386,7 @@ class Positives:
     def _of_grades(
         cls, qrels: Mapping[Any, Mapping[Any, float]], query_ids: Ids, document_ids: Ids, min_grade: int
     ) -> Positives:
-        """:meth:`from_qrels` of arguments that are checked, without a warning."""
+        """Build positives from validated arguments of :meth:`from_qrels`, without a warning."""
         triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
         query = translate(read_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
         labels = read_labels([document for _, document, _ in triples], "qrels")
@@ -374,15 +412,15 @@ class Positives:
     ) -> Positives:
         """Take a scipy sparse matrix, such as one of interactions.
 
-        Entries above 0 are positives. Zeros and negative entries, such as the -1 of a dislike, are not; entries that
-        are stored more than once count as their sum, as scipy has it.
+        Entries above 0 are positives. Zeros and negative entries, such as the -1 of a dislike, are not. Entries that
+        are stored more than once count as their sum, as in scipy.
 
         Parameters
         ----------
         matrix : scipy sparse matrix or array (n_queries, n_documents)
-            Of booleans, integers or floats, in any format.
+            Booleans, integers or floats, in any sparse format.
         min_value : float, optional
-            Lowest value of a positive, such as 4 of ratings from 1 to 5; above 0. Default: every value above 0.
+            Lowest value of a positive, such as 4 for ratings from 1 to 5; above 0. Default: every value above 0.
 
         Returns
         -------
@@ -391,9 +429,9 @@ class Positives:
         Raises
         ------
         NegmineTypeError
-            No sparse matrix, or one of other things than real numbers.
+            The value is not a sparse matrix, or does not hold real numbers.
         NegmineValueError
-            One that is not two-dimensional, NaN, a ``min_value`` that is not above 0.
+            The matrix is not two-dimensional or holds NaN, or ``min_value`` is not above 0.
         """
         if not (hasattr(matrix, "tocoo") and hasattr(matrix, "shape")):
             raise NegmineTypeError(f"`matrix` must be a scipy sparse matrix; got {type(matrix).__name__}.")
@@ -417,17 +455,42 @@ class Positives:
         return cls.from_pairs(entries.row[chosen], entries.col[chosen], n_queries=matrix.shape[0])
 
     def lower_grades(self) -> Positives:
-        """Judged documents below ``min_grade``, to be used as ``exclude=``; only after :meth:`from_qrels`."""
+        """Return the judged documents below ``min_grade``, for ``exclude=``; only after :meth:`from_qrels`.
+
+        Returns
+        -------
+        Positives
+
+        Raises
+        ------
+        NegmineValueError
+            The positives were not built from grades.
+        """
         if self._lower is None:
             raise NegmineValueError("`lower_grades` must follow `from_qrels`; got positives without lower grades.")
         return self._lower
 
     def queries(self) -> npt.NDArray[np.int64]:
-        """Query row of every entry."""
+        """Return the query row of every entry.
+
+        Returns
+        -------
+        int64 (n,)
+        """
         return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
 
     def slice(self, begin: int, end: int) -> Positives:
-        """Queries ``begin`` to ``end``."""
+        """Take the queries in [begin, end).
+
+        Parameters
+        ----------
+        begin, end : int
+            Range of queries.
+
+        Returns
+        -------
+        Positives
+        """
         begin = check_integer(begin, "begin", least=0, most=len(self))
         end = check_integer(end, "end", least=begin, most=len(self))
         first, last = self.offsets[begin], self.offsets[end]
@@ -451,7 +514,7 @@ class Positives:
         scores: npt.ArrayLike | None,
         embeddings: npt.NDArray[Any] | None,
     ) -> Positives:
-        """Refuse what is neither a row nor -1, then finish."""
+        """Refuse entries that are neither a row nor -1, then finish."""
         if len(document) and document.min() < -1:
             raise NegmineValueError(f"`{argument}` must hold rows, or -1 for outside the corpus; got {document.min()}.")
         return cls._finish(query, document, total, grades, scores, embeddings)
@@ -466,7 +529,7 @@ class Positives:
         scores: npt.ArrayLike | None,
         embeddings: npt.NDArray[Any] | None,
     ) -> Positives:
-        """Sort pairs by (query, document), drop repeats inside the corpus, and carry what belongs to the entries."""
+        """Sort pairs by (query, document) together with their values, and drop repeats inside the corpus."""
         sorted_already = (query[1:] > query[:-1]) | ((query[1:] == query[:-1]) & (document[1:] >= document[:-1]))
         order = np.arange(len(query)) if sorted_already.all() else np.lexsort((document, query))
         query, document = query[order], document[order]
@@ -482,7 +545,7 @@ class Positives:
             if not np.isfinite(scored[document[keep] == -1]).all():
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
         if embeddings is not None:
-            # The caller's embeddings follow the order of the entries -1 as given.
+            # The caller's embeddings follow the given order of the entries -1.
             embeddings = as_numpy(embeddings, "positive_embeddings")
             number = np.cumsum(np.asarray(document == -1)[np.argsort(order, kind="stable")]) - 1
             wanted = number[order][document == -1]
@@ -500,7 +563,7 @@ class Positives:
 
 
 def _is_flat(value: object) -> bool:
-    """Whether a value is one-dimensional and holds integers, at least one."""
+    """Return whether a value is one-dimensional and holds at least one integer and nothing else."""
     if isinstance(value, list | tuple):
         return len(value) > 0 and all(isinstance(entry, int | np.integer) for entry in value)
     dtype = getattr(value, "dtype", None)
@@ -509,7 +572,7 @@ def _is_flat(value: object) -> bool:
 
 
 def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argument: str) -> None:
-    """Refuse what is neither a row nor -1, and rows that do not rise strictly within a query."""
+    """Refuse entries that are neither a row nor -1, and rows that are not strictly ascending within a query."""
     if len(rows) and rows.min() < -1:
         raise NegmineValueError(f"`{argument}` must hold rows, or -1 for outside the corpus; got {rows.min()}.")
     same_query = query[1:] == query[:-1]

@@ -20,25 +20,25 @@ from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 __all__ = ["Qrels", "Unknown", "like", "match"]
 
 
-#: What reads as an integer.
+#: Strings that are read as an integer.
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
-#: What to do with a label that is not among the rows.
+#: Handling of a label that is not among the rows.
 Unknown = Literal["error", "drop"]
 
 
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Qrels:
-    """Graded judgments.
+    """Graded relevance judgments.
 
     Attributes
     ----------
     query_ids, document_ids : int64 or str (n,)
         Labels, in the order of the file.
     grades : int64 (n,)
-        Relevance grades; what is at least ``min_grade`` counts as relevant.
+        Relevance grades; a grade of at least ``min_grade`` counts as relevant.
     """
 
     query_ids: Ids
@@ -56,21 +56,22 @@ class Qrels:
         min_grade: int = 1,
         unknown: Unknown = "error",
     ) -> Positives:
-        """Turn judgments into positives; :meth:`Positives.lower_grades` has the rest.
+        """Turn judgments into positives.
 
-        Where a pair is judged twice its highest grade counts.
+        If a pair is judged twice, its highest grade counts. :meth:`Positives.lower_grades` of the result returns the
+        other judged documents.
 
         Parameters
         ----------
         query_ids : int64 or str (n_queries,)
-            Labels of all queries, in row order. Where they are integers, labels that read as integers stand for them.
+            Labels of all queries, in row order. If they are integers, judgments may write them as strings.
         document_ids : int64 or str (n_documents,)
-            Likewise for the documents.
+            Labels of all documents, in row order, likewise.
         min_grade : int, default 1
             Lowest grade of a positive.
         unknown : {"error", "drop"}, default "error"
-            What to do with judgments of labels that are not among the rows. ``Positives.unknown_judgments`` counts
-            those that were dropped.
+            Handling of judgments whose labels are not among the rows. ``Positives.unknown_judgments`` counts the
+            dropped ones.
 
         Returns
         -------
@@ -98,16 +99,16 @@ class Qrels:
         return replace(found, unknown_judgments=n_unknown)
 
     def lists(self, *, query_ids: npt.ArrayLike, document_ids: npt.ArrayLike, unknown: Unknown = "error") -> Positives:
-        """Judged documents per query, of any grade, for ``exclude=``.
+        """Return the judged documents per query, of any grade, for ``exclude=``.
 
         Parameters
         ----------
         query_ids : int64 or str (n_queries,)
-            As in :meth:`positives`.
+            Labels of all queries, in row order, as in :meth:`positives`.
         document_ids : int64 or str (n_documents,)
-            Likewise.
+            Labels of all documents, in row order, as in :meth:`positives`.
         unknown : {"error", "drop"}, default "error"
-            Likewise.
+            Handling of judgments whose labels are not among the rows.
 
         Returns
         -------
@@ -121,7 +122,7 @@ class Qrels:
         return replace(found, unknown_judgments=len(self) - int(keep.sum()))
 
     def judged(self, query_ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Find out which queries have at least one judgment.
+        """Find the queries that have at least one judgment.
 
         Parameters
         ----------
@@ -140,7 +141,24 @@ class Qrels:
 def match(
     query_ids: Ids, document_ids: Ids, known_queries: Ids, known_documents: Ids, unknown: Unknown
 ) -> tuple[Ids, Ids, npt.NDArray[np.bool_]]:
-    """Bring the labels of a file into the kind of those of the rows, and find the entries to keep."""
+    """Convert the labels of a file to the type of the row labels, and find the entries to keep.
+
+    Parameters
+    ----------
+    query_ids, document_ids : int64 or str (n,)
+        Labels in the file.
+    known_queries : int64 or str (n_queries,)
+        Labels of all queries.
+    known_documents : int64 or str (n_documents,)
+        Labels of all documents.
+    unknown : {"error", "drop"}
+        Handling of labels that are not among the rows.
+
+    Returns
+    -------
+    tuple of (int64 or str (n,), int64 or str (n,), bool (n,))
+        Converted labels of queries and documents, and which entries to keep.
+    """
     check_choice(unknown, "unknown", ("error", "drop"))
     queries = like(query_ids, known_queries, "query_ids")
     documents = like(document_ids, known_documents, "document_ids")
@@ -151,13 +169,34 @@ def match(
 
 
 def like(labels: Ids, known: Ids, argument: str) -> Ids:
-    """Bring labels into the kind of those of the rows: files hold strings where rows have integers, and reversed."""
+    """Convert labels to the type of the row labels: files hold strings where rows have integers, and the reverse.
+
+    Parameters
+    ----------
+    labels : int64 or str (n,)
+        Labels in the file.
+    known : int64 or str (any,)
+        Labels of the rows.
+    argument : str
+        Name of the argument, for error messages.
+
+    Returns
+    -------
+    int64 or str (n,)
+
+    Raises
+    ------
+    NegmineTypeError
+        The labels of the rows are integers and a label of the file is not.
+    NegmineValueError
+        A label does not fit int64.
+    """
     kind = known.dtype.kind
     if kind == "U" and labels.dtype.kind != "U":
         return labels.astype(np.str_)
     if kind not in "iu" or labels.dtype.kind != "U":
         return labels
-    # NumPy reads "1_0" as 10.
+    # NumPy parses "1_0" as 10.
     bad = next((label for label in labels.tolist() if not _INTEGER.fullmatch(label)), None)
     if bad is not None:
         raise NegmineTypeError(

@@ -20,18 +20,18 @@ __all__ = ["Run"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Ranked lists that a retrieval system found.
+    """Ranked lists that a retrieval system returned.
 
     Attributes
     ----------
     query_ids, document_ids : int64 or str (n,)
         Labels, in the order of the file.
     ranks : int64 (n,)
-        Ranks, as the file says.
+        Ranks, as in the file.
     scores : float64 (n,)
-        Scores, as the file says; they are the system's own.
+        Scores of the system, as in the file.
     tag : str
-        Name of the first line's system.
+        Name of the system in the first line.
     """
 
     query_ids: Ids
@@ -51,19 +51,19 @@ class Run:
         depth: int | None = None,
         unknown: Unknown = "error",
     ) -> Positives:
-        """Document rows per query, for ``exclude=``.
+        """Return the document rows per query, for ``exclude=``.
 
         Parameters
         ----------
         query_ids : int64 or str (n_queries,)
             Labels of all queries, in row order.
         document_ids : int64 or str (n_documents,)
-            Likewise for the documents.
+            Labels of all documents, in row order.
         depth : int, optional
-            Only the first ``depth`` documents of every query by (score descending, place in the file), as
-            trec_eval orders them. Default: all.
+            Number of documents to take per query, by (score descending, place in the file), as trec_eval orders them.
+            Default: all.
         unknown : {"error", "drop"}, default "error"
-            What to do with labels that are not among the rows.
+            Handling of labels that are not among the rows.
 
         Returns
         -------

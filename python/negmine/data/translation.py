@@ -1,4 +1,4 @@
-"""From lists and labels of any kind to rows."""
+"""Translation of lists and labels of any type to row numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,27 @@ __all__ = ["flatten", "no_positives", "read_known", "read_labels", "refuse_matri
 
 
 def flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = None) -> tuple[list[int], list[Any]]:
-    """Lengths of lists, and their entries one after the other; ``names`` says whose they are."""
+    """Concatenate lists, and return their lengths and entries.
+
+    Parameters
+    ----------
+    lists : iterable of iterables
+        One list per query.
+    argument : str
+        Name of the argument, for error messages.
+    names : sequence, optional
+        Labels of the queries that own the lists, for error messages. Default: the row numbers.
+
+    Returns
+    -------
+    tuple of (list of int, list)
+        Length of every list, and the entries of all lists.
+
+    Raises
+    ------
+    NegmineTypeError
+        The value is not a list for every query.
+    """
     if not isinstance(lists, Iterable):
         raise NegmineTypeError(f"`{argument}` must be a list for every query; got {type(lists).__name__}.")
     refuse_unordered(lists, argument)
@@ -51,7 +71,22 @@ def flatten(lists: Iterable[Any], argument: str, names: Sequence[Any] | None = N
 
 
 def refuse_matrix(lists: object, rows: npt.NDArray[np.int64], argument: str) -> None:
-    """Refuse a matrix of 0 and 1: as lists of rows, each would name a document more than once, which is never meant."""
+    """Refuse a matrix of 0 and 1, which as lists of rows would name a document more than once.
+
+    Parameters
+    ----------
+    lists : object
+        Value of the argument.
+    rows : int64 (n,)
+        Its entries.
+    argument : str
+        Name of the argument, for error messages.
+
+    Raises
+    ------
+    NegmineValueError
+        The value is such a matrix.
+    """
     shape: tuple[int, ...] = getattr(lists, "shape", ())
     if len(shape) == 2 and shape[1] > 2 and rows.size and 0 <= rows.min() <= rows.max() <= 1:
         raise NegmineValueError(
@@ -65,7 +100,20 @@ def read_known(ids: npt.ArrayLike, argument: str) -> Ids: ...
 @overload
 def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None: ...
 def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None:
-    """Read the labels of all rows, once: an iterable is then used up."""
+    """Read the labels of all rows; an iterable is consumed.
+
+    Parameters
+    ----------
+    ids : int64 or str (n,) or None
+        Unique labels.
+    argument : str
+        Name of the argument, for error messages.
+
+    Returns
+    -------
+    int64 or str (n,) or None
+        None without labels.
+    """
     if ids is None:
         return None
     labels = as_labels(ids, argument)
@@ -73,9 +121,20 @@ def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None:
 
 
 def read_labels(values: Sequence[Any], argument: str, lengths: Sequence[int] | None = None) -> npt.NDArray[Any]:
-    """Read labels, of which NumPy would turn a mixture of integers and strings silently into strings.
+    """Read labels, and refuse a mixture of integers and strings, which NumPy would silently turn into strings.
 
-    With ``lengths`` the values are those of lists, and errors name the list.
+    Parameters
+    ----------
+    values : sequence
+        Labels.
+    argument : str
+        Name of the argument, for error messages.
+    lengths : sequence of int, optional
+        Lengths of the lists that hold the labels; error messages then name the list.
+
+    Returns
+    -------
+    array (n,)
     """
     if not len(values):
         return np.empty(0, dtype=np.int64)
@@ -89,7 +148,32 @@ def read_labels(values: Sequence[Any], argument: str, lengths: Sequence[int] | N
 def translate(
     values: npt.ArrayLike, labels: Ids | None, argument: str, known_argument: str, *, outside: bool = False
 ) -> npt.NDArray[np.int64]:
-    """Rows of labels, or the rows themselves where no labels are known; with ``outside``, -1 stays -1."""
+    """Translate labels to rows; without known labels, the values are the rows.
+
+    Parameters
+    ----------
+    values : int64 or str (n,)
+        Labels or rows.
+    labels : int64 or str (any,) or None
+        Labels of all rows.
+    argument : str
+        Name of the argument that holds the values, for error messages.
+    known_argument : str
+        Name of the argument that holds the labels of all rows, for error messages.
+    outside : bool, default False
+        Whether -1 stays -1.
+
+    Returns
+    -------
+    int64 (n,)
+
+    Raises
+    ------
+    NegmineTypeError
+        The labels have another type than those of the rows.
+    NegmineValueError
+        A label is unknown.
+    """
     if labels is None:
         return as_int64s(values, argument)
     read = as_labels(values, argument)
@@ -110,7 +194,23 @@ def translate(
 
 
 def no_positives(n: int, n_unknown: int, grades: npt.NDArray[np.int64], min_grade: int) -> str:
-    """Say why judgments give no positive: of ``n``, some have labels that are unknown, and the others low grades."""
+    """Describe why judgments give no positive: labels are unknown, or grades are low.
+
+    Parameters
+    ----------
+    n : int
+        Number of judgments.
+    n_unknown : int
+        Number of judgments whose labels are unknown.
+    grades : int64 (any,)
+        Grades of the others.
+    min_grade : int
+        Lowest grade of a positive.
+
+    Returns
+    -------
+    str
+    """
     if n == 0:
         return "No query has a positive: there are no judgments."
     why = [f"the labels of {n_unknown} are not among the rows"] if n_unknown else []

@@ -1,18 +1,18 @@
-"""Files in and out: embeddings, texts, judgments and runs in; mined negatives and training rows out.
+"""Input and output: read embeddings, texts, judgments and runs; write mined negatives and training rows.
 
 Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, TSV, Parquet, Arrow),
 :func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
 the documents that hold the same text, for ``groups=``.
 
-Writers: :func:`write_negatives` (Parquet, with where the negatives come from), which :func:`read_negatives` reads, and
-:func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file appears
-whole or not at all.
+Writers: :func:`write_negatives` (Parquet, with the provenance of the negatives), whose files :func:`read_negatives`
+reads, and :func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file
+appears whole or not at all.
 
 :func:`verify_negatives` verifies mined negatives against the embeddings, and :func:`evaluate_negatives` evaluates them
 against judgments: the negatives that are relevant documents, and how hard the negatives are.
 
-What the packages behind the extra ``negmine[io]`` can read, they read: pyarrow and safetensors are imported when a file
-needs them.
+Files that need pyarrow or safetensors need the extra ``negmine[io]``; these packages are imported when a file needs
+them.
 """
 
 from __future__ import annotations

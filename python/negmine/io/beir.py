@@ -1,4 +1,4 @@
-"""Retrieval sets in one folder: documents, queries, judgments and, if any, embeddings."""
+"""Retrieval sets in one folder: documents, queries, judgments and optional embeddings."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class RetrievalSet:
     qrels : Qrels
         The judgments of the split.
     split : str
+        Name of the split; empty if the judgments have no splits.
     query_indices : int64 (n_queries,)
-        Places of the queries in their file.
+        Positions of the queries in their file.
     n_all_queries : int
-        Queries in that file, of all splits.
+        Number of queries in that file, of all splits.
     corpus_embeddings, query_embeddings : array (n, width) or None
-        Embeddings, aligned with ``documents`` and ``queries``; None where the folder has none.
+        Embeddings, aligned with ``documents`` and ``queries``; None if the folder has none.
     """
 
     documents: Texts
@@ -63,7 +64,7 @@ class RetrievalSet:
         min_grade : int, default 1
             Lowest grade of a positive.
         unknown : {"error", "drop"}, default "error"
-            What to do with judgments of labels that are not in the files of texts.
+            Handling of judgments whose labels are not among the rows, as in :meth:`Qrels.positives`.
 
         Returns
         -------
@@ -74,7 +75,7 @@ class RetrievalSet:
         )
 
     def groups(self) -> npt.NDArray[np.int64]:
-        """Group documents that hold the same text, for ``groups=``, as :func:`same_text_groups` does.
+        """Group documents that hold the same text, for ``groups=``; see :func:`same_text_groups`.
 
         Returns
         -------
@@ -86,8 +87,8 @@ class RetrievalSet:
 def read_beir(folder: object, *, split: str | None = None, embeddings: str | None = None) -> RetrievalSet:
     """Read a retrieval set.
 
-    Two layouts are known. BEIR's: ``corpus.jsonl`` and ``queries.jsonl`` (keys "_id", "title", "text") and
-    ``qrels/SPLIT.tsv``, each of which may be gzipped. The same as tables: ``corpus.parquet`` (doc_id, title, text),
+    Two layouts are supported. That of BEIR has ``corpus.jsonl`` and ``queries.jsonl`` (keys "_id", "title", "text") and
+    ``qrels/SPLIT.tsv``, each of which may be gzipped. That of tables has ``corpus.parquet`` (doc_id, title, text),
     ``queries.parquet`` (query_id, text) and ``qrels.parquet`` (query_id, doc_id, score, split). In addition
     ``corpus.NAME.npy`` and ``queries.NAME.npy`` (or ``.safetensors``) may hold embeddings whose rows align with the
     files of texts.
@@ -95,7 +96,7 @@ def read_beir(folder: object, *, split: str | None = None, embeddings: str | Non
     Parameters
     ----------
     folder : path
-        The folder.
+        Folder of the retrieval set.
     split : str, optional
         Name of the split. Default: the only one.
     embeddings : str, optional
@@ -108,12 +109,12 @@ def read_beir(folder: object, *, split: str | None = None, embeddings: str | Non
     Raises
     ------
     NegmineValueError
-        A file is missing, there are several splits or embeddings to choose from, or rows do not align.
+        A file is missing, the choice of split or embeddings is ambiguous, or rows do not align.
     """
     root = files.as_path(folder, "folder")
     if not root.is_dir():
         raise NegmineValueError(f"`folder` must be a folder; got {root}.")
-    # All names first: the files may be large.
+    # Check all names before reading, because the files may be large.
     corpus_path, queries_path = _texts_file(root, "corpus"), _texts_file(root, "queries")
     qrels_path, split = _choose_split(root, split)
     name = _choose_embeddings(root, embeddings)
@@ -139,7 +140,7 @@ def _texts_file(root: Path, side: str) -> Path:
 
 
 def _choose_split(root: Path, split: str | None) -> tuple[Path, str | None]:
-    """Find the file of judgments and the split; no split where a table of judgments has no such column."""
+    """Find the file of judgments and the split; the split is None if a table of judgments has no such column."""
     table = root / "qrels.parquet"
     if table.is_file():
         known = read_splits(table, "folder")
@@ -148,7 +149,7 @@ def _choose_split(root: Path, split: str | None) -> tuple[Path, str | None]:
         if split is not None:
             raise NegmineValueError(f"`split` must be None, because {table} has no column 'split'; got {split!r}.")
         return table, None
-    # The plain file counts where both are present.
+    # If both files exist, the plain one is read.
     found = {
         file.name.removesuffix(suffix): file
         for suffix in (".tsv.gz", ".tsv")
@@ -172,7 +173,7 @@ def _choose_embeddings(root: Path, embeddings: str | None) -> str | None:
 
 
 def _only(value: str | None, known: list[str], argument: str, root: Path) -> str:
-    """Check the name asked for, or take the only one."""
+    """Validate the requested name, or return the only one."""
     listed = ", ".join(map(repr, known)) or "none"
     if value is None and len(known) != 1:
         raise NegmineValueError(f"`{argument}` must say which to read; {root} has {listed}.")

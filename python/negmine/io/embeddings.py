@@ -1,4 +1,4 @@
-"""Embeddings from files: npy, Parquet, Arrow, Feather, safetensors. What can be mapped is mapped, not loaded."""
+"""Embeddings from files: npy, Parquet, Arrow, Feather, safetensors. Files are memory-mapped where possible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Embeddings:
     rows : array (n, width)
         float32, float16, bfloat16, float64, int8 or uint8; a ``numpy.memmap`` for npy and safetensors.
     ids : int64 or str (n,) or None
-        Labels, where a column of them was asked for.
+        Labels, if a column of them was requested.
     """
 
     rows: npt.NDArray[Any]
@@ -52,12 +52,12 @@ def read_embeddings(path: object, *, name: str | None = None, id_name: str | Non
     Parameters
     ----------
     path : path
-        ``.npy`` and ``.safetensors`` are memory-mapped; ``.arrow``, ``.feather`` and ``.ipc`` too where they are not
-        compressed and lie in one batch; ``.parquet`` is decoded into memory.
+        ``.npy`` and ``.safetensors`` are memory-mapped; so are ``.arrow``, ``.feather`` and ``.ipc`` if they are not
+        compressed and have one batch; ``.parquet`` is decoded into memory.
     name : str, optional
-        The column of a table, or the tensor of a safetensors file. Default: the only one that can hold embeddings.
+        Column of a table, or tensor of a safetensors file. Default: the only one that can hold embeddings.
     id_name : str, optional
-        A column of unique labels, integers or strings; only tables have columns.
+        Column of unique labels, integers or strings; only tables have columns.
 
     Returns
     -------
@@ -66,10 +66,10 @@ def read_embeddings(path: object, *, name: str | None = None, id_name: str | Non
     Raises
     ------
     NegmineValueError
-        No such file, a file of another kind, several columns or tensors to choose from, rows of different lengths,
-        or nulls.
+        The file does not exist or has another format, the choice of column or tensor is ambiguous, rows differ in
+        length, or a value is null.
     NegmineTypeError
-        Elements that are not floats, int8 or uint8.
+        The elements are not floats, int8 or uint8.
     MissingExtraError
         pyarrow, safetensors or ml_dtypes (for bfloat16) is needed and not installed.
 
@@ -85,7 +85,23 @@ def read_embeddings(path: object, *, name: str | None = None, id_name: str | Non
 
 
 def load_embeddings(path: object, argument: str, *, name: str | None = None, id_name: str | None = None) -> Embeddings:
-    """:func:`read_embeddings` for a path that was given as ``argument``."""
+    """Read embeddings as :func:`read_embeddings` does, with error messages that name another argument.
+
+    Parameters
+    ----------
+    path : path
+        File of embeddings.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+    name : str, optional
+        Column or tensor. Default: the only one that can hold embeddings.
+    id_name : str, optional
+        Column of unique labels. Default: none.
+
+    Returns
+    -------
+    Embeddings
+    """
     file = files.input_file(path, argument)
     suffix = files.suffix_of(file)
     if suffix not in EMBEDDING_SUFFIXES:
@@ -121,7 +137,7 @@ def _from_npy(path: Path, argument: str) -> npt.NDArray[Any]:
 
 
 def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArray[Any]:
-    """Map one tensor. The package checks the file but copies tensors, so where one lies is read from the header."""
+    """Map one tensor. The package checks the file but copies tensors, so the position is read from the header."""
     package = require("safetensors", "io", "reading safetensors")
     try:
         with package.safe_open(path, framework="numpy") as file:
@@ -155,7 +171,7 @@ def _from_table(path: Path, name: str | None, id_name: str | None, argument: str
 
 
 def _only(name: str | None, fitting: list[str], what: str, argument: str, known: list[str] | None = None) -> str:
-    """The name asked for, or the only one that fits."""
+    """Return the requested name, or the only one that fits."""
     known = fitting if known is None else known
     if name is not None:
         if name not in known:

@@ -23,29 +23,29 @@ __all__ = ["NegativesEvaluation", "evaluate_negatives"]
 
 @dataclass(frozen=True, slots=True)
 class NegativesEvaluation:
-    """How many negatives are relevant documents, and how hard the negatives are. Neither says much without the other.
+    """False-negative rate and hardness of mined negatives. Read the two together: each alone says little.
 
     Attributes
     ----------
     n_rows, n_judged_rows, n_unjudged_rows : int
-        Result rows; those of them whose query has a relevant document in the judgments; and the others, of which
-        nothing is known.
+        Number of result rows; of rows whose query has a relevant document in the judgments; and of the other rows,
+        about which nothing is known.
     n_negatives, n_judged_negatives : int
-        Negatives of all rows, and of the judged ones: rates and hardness are over the latter.
+        Number of negatives of all rows, and of the judged rows, over which rates and hardness are computed.
     n_without_judgment : int
-        Negatives of judged rows that no judgment of their query mentions: the false-negative rate is a lower bound.
+        Negatives of judged rows that have no judgment for their query: the false-negative rate is a lower bound.
     n_known : int
         Negatives that are positives of their own row, as they were mined with: a fault of the miner.
     n_false_negatives : int
-        Other negatives that the judgments call relevant.
+        Other negatives that are relevant by the judgments.
     n_rows_hit : int
-        Rows with at least one of either.
+        Rows with at least one known positive or false negative.
     hardness : float or None
         Mean score of the negatives of judged rows; None without any.
     false_negative_hardness : float or None
-        Mean score of those that are known positives or false negatives.
+        Mean score of the negatives that are known positives or false negatives; None without any.
     gap : float or None
-        Mean of reference minus score, over judged rows that have a reference.
+        Mean of reference minus score, over judged rows that have a reference; None without any.
     """
 
     n_rows: int
@@ -63,24 +63,24 @@ class NegativesEvaluation:
 
     @property
     def false_negative_rate(self) -> float | None:
-        """Share of the judged rows' negatives that are false negatives; None without such negatives."""
+        """Share of the judged rows' negatives that are false negatives; None if there are no such negatives."""
         return _ratio(self.n_false_negatives, self.n_judged_negatives)
 
     @property
     def known_rate(self) -> float | None:
-        """Share of the judged rows' negatives that are known positives; None without such negatives."""
+        """Share of the judged rows' negatives that are known positives; None if there are no such negatives."""
         return _ratio(self.n_known, self.n_judged_negatives)
 
 
 def evaluate_negatives(
     negatives: HardNegatives | MinedRows | str | Path, qrels: Qrels, *, min_grade: int = 1
 ) -> NegativesEvaluation:
-    """Evaluate mined negatives against judgments that know more positives than were mined with.
+    """Evaluate mined negatives against judgments that have more positives than the mining used.
 
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        What a miner returned, or what :func:`read_negatives` reads, or its path. Its labels of queries and documents
+        Result of a miner or of :func:`read_negatives`, or the path of its file. Its labels of queries and documents
         must be those of the judgments.
     qrels : Qrels
         The judgments.
@@ -94,8 +94,8 @@ def evaluate_negatives(
     Raises
     ------
     NegmineValueError
-        No query of the negatives has a relevant document in the judgments, or none of their documents is judged: the
-        labels are those of another set.
+        No query of the negatives has a relevant document in the judgments, or no judgment mentions any of their
+        documents, so the labels belong to another data set.
     """
     check_integer(min_grade, "min_grade", least=-(2**31))
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
@@ -137,7 +137,7 @@ def evaluate_negatives(
 
 
 class _Judgments:
-    """Judgments that result rows are looked up in, their labels in the kind of those of the rows."""
+    """Judgments for lookup by result rows, with labels of the same type as those of the rows."""
 
     def __init__(self, qrels: Qrels, records: Records, min_grade: int) -> None:
         queries = like(qrels.query_ids, records.query_ids, "query_ids")
@@ -147,7 +147,7 @@ class _Judgments:
         self.any_grade = _Pairs(queries, documents)
 
     def count(self, records: Records, counts: Counter[str], sums: defaultdict[str, float]) -> None:
-        """Add what is counted and summed over some rows."""
+        """Add the counts and sums of some rows."""
         negatives = records.negatives
         row = np.repeat(np.arange(len(records)), negatives.counts)
         is_judged = self.relevant.has_query(records.query_ids)
@@ -173,7 +173,7 @@ class _Judgments:
 
 
 class _Pairs:
-    """Pairs of labels, as numbers that can be looked up."""
+    """Pairs of labels, encoded as sorted numbers for lookup."""
 
     def __init__(self, queries: Ids, documents: Ids) -> None:
         self.queries, query = _codes(queries)
@@ -193,7 +193,7 @@ class _Pairs:
 
 
 def _codes(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
-    """Different labels in order, and the place of each label among them."""
+    """Return the distinct labels in order, and the position of each label among them."""
     different: Any  # NumPy's types forget the kind of labels
     different, codes = np.unique(labels, return_inverse=True)
     return different, codes.astype(np.int64)

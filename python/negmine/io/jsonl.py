@@ -1,4 +1,4 @@
-"""Texts in JSON lines, parsed by Arrow; a fault is looked for again line by line, to be named."""
+"""Texts in JSON lines, parsed by Arrow; after an error, the lines are parsed one by one to name the wrong one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_columns"]
 
-#: Bytes that Arrow parses at once, at first: no line may be longer.
+#: Initial size of Arrow's parse blocks, in bytes; a longer line makes the reader retry with larger blocks.
 BLOCK_BYTES = 1 << 24
 
 LARGEST_BLOCK = (1 << 31) - 1
@@ -26,14 +26,28 @@ LARGEST_BLOCK = (1 << 31) - 1
 def read_columns(path: Path, argument: str, names: Names) -> dict[str, Column]:
     """Read the keys in use; keys that no line has are left out.
 
-    The first line says which key has the labels, and whether they are integers or strings.
+    The first line decides which key holds the labels, and whether they are integers or strings.
+
+    Parameters
+    ----------
+    path : Path
+        Existing JSONL file, gzipped or not.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+    names : Names
+        Keys of labels, texts and titles.
+
+    Returns
+    -------
+    dict of str to Column
+        Columns by key.
 
     Raises
     ------
     NegmineValueError
-        A line that is not a JSON object, labels that some lines lack, text that is not UTF-8.
+        A line is not a JSON object, only some lines have labels, or a text is not UTF-8.
     NegmineTypeError
-        A value in use of another type.
+        A value in use has another type.
     """
     arrow = require("pyarrow", "io", "reading JSONL")
     first = _first_object(path, argument)
@@ -60,7 +74,7 @@ def read_columns(path: Path, argument: str, names: Names) -> dict[str, Column]:
 
 
 def _first_object(path: Path, argument: str) -> dict[str, Any] | None:
-    """Read the first line; an empty object where it is wrong, which Arrow finds."""
+    """Read the first line: None without lines, and an empty object if the line is invalid; Arrow reports it later."""
     first = next(read_lines(path, argument), None)
     if first is None:
         return None

@@ -1,4 +1,4 @@
-"""Lines of text files: one way to read them, so that every format skips blank lines and takes gzip alike."""
+"""Lines of text files, read in one way, so that every format skips blank lines and accepts gzip."""
 
 from __future__ import annotations
 
@@ -14,18 +14,29 @@ from negmine.errors import NegmineValueError
 
 __all__ = ["compressed", "parse_integer", "parse_real", "read_lines"]
 
-#: Python reads "1_0" as 10, and digits of other scripts.
+#: Stricter than Python, which parses "1_0" as 10 and accepts digits of other scripts.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?", re.IGNORECASE)
 
 
 def compressed(suffixes: tuple[str, ...]) -> tuple[str, ...]:
-    """Add the gzipped form of every suffix of text files."""
+    """Add the gzipped form of every suffix of text files.
+
+    Parameters
+    ----------
+    suffixes : tuple of str
+        Suffixes, such as ".tsv".
+
+    Returns
+    -------
+    tuple of str
+        The suffixes, then the same with ".gz".
+    """
     return (*suffixes, *(f"{suffix}.gz" for suffix in suffixes))
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Open a text file, decompressed where its name ends in ``.gz``."""
+    """Open a text file, and decompress it if its name ends in ``.gz``."""
     return gzip.open(path, "rb") if files.suffix_of(path).endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
@@ -37,14 +48,19 @@ def read_lines(path: Path, argument: str) -> Iterator[tuple[int, str]]:
     Parameters
     ----------
     path : Path
-        A file that exists.
+        Existing file.
     argument : str
-        The name that errors use.
+        Name of the argument that gave the path, for error messages.
+
+    Yields
+    ------
+    tuple of (int, str)
+        Number and text of a line.
 
     Raises
     ------
     NegmineValueError
-        A line is not UTF-8, or the file is not whole gzip.
+        A line is not UTF-8, or the file is not complete gzip.
     """
     number = 0
     try:
@@ -61,9 +77,20 @@ def read_lines(path: Path, argument: str) -> Iterator[tuple[int, str]]:
 
 
 def parse_integer(text: str) -> int | None:
-    """Read an int64, or a float that is whole; None where the text is neither."""
+    """Parse an int64, or a float that is a whole number.
+
+    Parameters
+    ----------
+    text : str
+        Field of a line.
+
+    Returns
+    -------
+    int or None
+        None if the text is neither.
+    """
     if _INTEGER.fullmatch(text):
-        # Python refuses to read very long integers.
+        # Python refuses to parse very long integers.
         number = int(text) if len(text) < 100 else 2**63
     else:
         real = parse_real(text)
@@ -74,5 +101,16 @@ def parse_integer(text: str) -> int | None:
 
 
 def parse_real(text: str) -> float | None:
-    """Read a number, which may be infinite; None where the text is none."""
+    """Parse a number, which may be infinite.
+
+    Parameters
+    ----------
+    text : str
+        Field of a line.
+
+    Returns
+    -------
+    float or None
+        None if the text is not a number.
+    """
     return float(text) if _REAL.fullmatch(text) else None

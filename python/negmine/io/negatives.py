@@ -1,4 +1,4 @@
-"""Mined negatives as a table: one row per result row, in Parquet, with where they come from in its metadata."""
+"""Mined negatives as a Parquet table: one row per result row, with the provenance in its metadata."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
 __all__ = ["MinedRows", "Written", "describe_miner", "open_mined", "read_negatives", "write_negatives"]
 
 
-#: Result rows of a batch, unless they are wide.
+#: Result rows per batch, unless the rows are wide.
 BATCH_ROWS = 65_536
 
-#: Rules that take out documents in addition to the positives, by their lines in the report.
+#: Rules that remove documents in addition to the positives, by their lines in the report.
 _RULES = {"excluded": "exclude", "self": "exclude_self", "group": "groups", "ineligible": "eligible"}
 
-#: Entries of a batch at most: Arrow's lists count them in 31 bits.
+#: Upper bound on entries per batch: Arrow's lists count them in 31 bits.
 BATCH_ENTRIES = 1 << 24
 
 
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MinedRows:
-    """Mined negatives as they go to files: batches of :class:`Records`, and where they come from.
+    """Mined negatives for files: batches of :class:`Records`, and their provenance.
 
     Attributes
     ----------
     n_rows : int
-        Result rows.
+        Number of result rows.
     provenance : dict
-        What is known about where they come from; "width" is the number of negatives of a full row, "rules" are those
-        that took out documents in addition to the positives: "exclude", "exclude_self", "groups", "eligible".
+        What is known about the origin of the rows. "width" is the number of negatives of a full row; "rules" are the
+        rules that removed documents in addition to the positives: "exclude", "exclude_self", "groups", "eligible".
     """
 
     n_rows: int
@@ -64,12 +64,11 @@ class MinedRows:
         return self.n_rows
 
     def batches(self) -> Iterator[Records]:
-        """Read the rows in order, some at a time.
+        """Iterate over the rows in order; there is at least one batch, which may be empty.
 
         Returns
         -------
         iterator of Records
-            At least one batch, which may be empty.
         """
         return self._batches()
 
@@ -85,14 +84,14 @@ class MinedRows:
         miner: HardNegativeMiner | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> MinedRows:
-        """Take what a miner returned.
+        """Take the result of a miner.
 
         Parameters
         ----------
         negatives : HardNegatives
-            The negatives.
+            Result of a miner.
         positives : Positives, optional
-            The positives that were mined with. Default: those of the pool that the negatives refer to.
+            Positives of the mining call. Default: those of the pool that the negatives refer to.
         query_ids : int64 or str (n_queries,), optional
             Labels of all queries. Default: the rows.
         query_offset : int, default 0
@@ -100,9 +99,9 @@ class MinedRows:
         document_ids : int64 or str (n_documents,), optional
             Labels of all documents. Default: those of the pool.
         miner : HardNegativeMiner, optional
-            The miner, whose options then are part of the provenance.
-        provenance : mapping, optional
-            Further entries of it.
+            The miner, whose options become part of the provenance. Default: only the options of the draw do.
+        provenance : mapping of str to Any, optional
+            Further entries of the provenance.
 
         Returns
         -------
@@ -133,7 +132,7 @@ class MinedRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """Negatives, and the positives and labels that belong to them."""
+    """Negatives together with their positives and labels."""
 
     negatives: HardNegatives
     each: bool
@@ -175,12 +174,12 @@ class _Source:
         last = int(negatives.query_indices.max(initial=-1)) - query_offset
         if labels is not None and (labels.ndim != 1 or len(labels) <= last):
             raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
-        # Under "each" result rows are (query, positive) pairs, and more than there are queries or as many.
+        # Under "each", result rows are (query, positive) pairs.
         each = bool((negatives.positive_indices >= 0).any()) if pool is None else pool.each
         return cls(negatives, each, positives, labels, query_offset, ids)
 
     def records(self, begin: int, end: int) -> Records:
-        """Result rows ``begin`` to ``end``."""
+        """Return the result rows in [begin, end)."""
         negatives = self.negatives
         real = negatives.source[begin:end] != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
@@ -216,7 +215,18 @@ class _Source:
 
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
-    """All options of a miner as JSON can hold them."""
+    """Describe all options of a miner as values that JSON can represent.
+
+    Parameters
+    ----------
+    miner : HardNegativeMiner
+        The miner.
+
+    Returns
+    -------
+    dict
+        Options by name.
+    """
     options = {name: getattr(miner, name) for name in MINER_OPTIONS}
     return {name: _plain(value) for name, value in options.items()} | {"sampling": policies.to_json(miner.sampling)}
 
@@ -231,15 +241,16 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a writer did.
+    """Result of a writer.
 
     Attributes
     ----------
     path : Path
+        The file.
     n_rows : int
-        Rows or lines of the file.
+        Number of rows or lines in the file.
     n_dropped : int
-        Result rows that gave none, because the format needs more negatives or positives than they have.
+        Number of result rows that were left out, because the format needs more negatives or positives than they have.
     """
 
     path: Path
@@ -251,16 +262,16 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
     """Write mined negatives as Parquet, one row per result row; short and empty rows are kept.
 
     Columns: query_index, query_id, positive_indices, positive_ids, positive_scores, reference_score (null without
-    positives), reason (null where the row is full), negative_indices, negative_ids, negative_scores, negative_sources
+    positives), reason (null if the row is full), negative_indices, negative_ids, negative_scores, negative_sources
     ("mined" or "random"). The schema's metadata holds the provenance as JSON, under "negmine". The same negatives give
     the same bytes.
 
     Parameters
     ----------
     negatives : HardNegatives or MinedRows
-        :class:`MinedRows` carry labels of queries and more provenance than :class:`HardNegatives` know of.
+        Result of a miner. :class:`MinedRows` have labels of queries and more provenance than :class:`HardNegatives`.
     path : path
-        Written to the side and renamed: it is whole, or what it was before.
+        File to write. It is written under a temporary name and renamed, so it is either complete or unchanged.
 
     Returns
     -------
@@ -280,12 +291,12 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
 
 
 def read_negatives(path: object) -> MinedRows:
-    """Open what :func:`write_negatives` or a job wrote; rows are read as they are asked for.
+    """Open a file of :func:`write_negatives` or of a job; rows are read when they are requested.
 
     Parameters
     ----------
     path : path
-        A file ending in ``.parquet``.
+        Parquet file of mined negatives.
 
     Returns
     -------
@@ -294,7 +305,7 @@ def read_negatives(path: object) -> MinedRows:
     Raises
     ------
     NegmineValueError
-        The file is no such file, is of another version, or is damaged, which reading its rows may show.
+        The file has another format or version, or is corrupt; reading its rows may raise this too.
     """
     file = files.input_file(path, "path")
     if files.suffix_of(file) != ".parquet":
@@ -312,7 +323,19 @@ def read_negatives(path: object) -> MinedRows:
 
 
 def open_mined(path: Path, argument: str) -> AbstractContextManager[CheckedFile]:
-    """Open a file of mined negatives, after its kind, version and columns have been checked."""
+    """Open a file of mined negatives, after a check of its kind, version and columns.
+
+    Parameters
+    ----------
+    path : Path
+        Existing Parquet file.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+
+    Returns
+    -------
+    context manager of CheckedFile
+    """
 
     def check(schema: pa.Schema) -> None:
         _provenance(schema, path)
@@ -334,5 +357,5 @@ def _provenance(schema: pa.Schema, path: Path) -> dict[str, Any]:
 
 
 def as_mined(negatives: HardNegatives | MinedRows) -> MinedRows:
-    """Mined rows from either."""
+    """Return mined rows from either type."""
     return negatives if isinstance(negatives, MinedRows) else MinedRows.from_negatives(negatives)

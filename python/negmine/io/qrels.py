@@ -1,4 +1,4 @@
-"""Judgments (qrels) and runs: which document is relevant to which query, or was found for it."""
+"""Relevance judgments (qrels) and runs: the relevant or retrieved documents per query."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["QRELS_SUFFIXES", "load_qrels", "load_run", "read_qrels", "read_run",
 
 QRELS_SUFFIXES = (*compressed((".tsv", ".txt", ".qrels", ".qrel")), *tables.TABLE_SUFFIXES)
 
-#: Names of columns, in tables and in headers; the first that is present counts.
+#: Names of columns, in tables and in headers; the first one that is present is used.
 _QUERY_NAMES = ("query_id", "query-id", "qid")
 _DOCUMENT_NAMES = ("doc_id", "corpus-id", "corpus_id", "docid", "document_id", "document-id", "pid")
 _GRADE_NAMES = ("score", "grade", "relevance", "label")
@@ -46,7 +46,7 @@ def read_qrels(path: object, *, split: str | None = None) -> Qrels:
         Columns under a header and of tables are found by name, in any order: "query_id" or "query-id", "doc_id" or
         "corpus-id" and, if not all grades are 1, "score". Blank lines are skipped.
     split : str, optional
-        Only rows of a table whose column "split" says so.
+        Read only the rows of a table that have this value in column "split". Default: all rows.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def read_qrels(path: object, *, split: str | None = None) -> Qrels:
     Raises
     ------
     NegmineValueError
-        No such file, an unknown header, a line with another number of fields, or a grade that is not a whole number
-        (the line is named).
+        The file does not exist, its header is unknown, or a line has another number of fields or a grade that is not a
+        whole number (the message names the line).
     """
     return load_qrels(path, "path", split=split)
 
@@ -67,7 +67,7 @@ def read_run(path: object) -> Run:
     Parameters
     ----------
     path : path
-        It may be gzipped; blank lines are skipped.
+        File of the run. It may be gzipped; blank lines are skipped.
 
     Returns
     -------
@@ -76,13 +76,27 @@ def read_run(path: object) -> Run:
     Raises
     ------
     NegmineValueError
-        No such file, or a line that is not of this form (it is named).
+        The file does not exist, or a line has another form (the message names it).
     """
     return load_run(path, "path")
 
 
 def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrels:
-    """:func:`read_qrels` for a path that was given as ``argument``."""
+    """Read judgments as :func:`read_qrels` does, with error messages that name another argument.
+
+    Parameters
+    ----------
+    path : path
+        File of judgments.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+    split : str, optional
+        Split of a table. Default: all rows.
+
+    Returns
+    -------
+    Qrels
+    """
     file = files.input_file(path, argument)
     suffix = files.suffix_of(file)
     if suffix in tables.TABLE_SUFFIXES:
@@ -97,7 +111,7 @@ def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrel
         return Qrels(_strings([]), _strings([]), np.empty(0, dtype=np.int64))
     form = _Form.of(*first, file, argument)
     queries, documents, grades = [], [], []
-    known: dict[str, int] = {}  # few grades are different
+    known: dict[str, int] = {}  # few grades are distinct
     for number, line in rows if form.has_header else itertools.chain([first], rows):
         cells = form.cut(number, line)
         queries.append(cells[form.query])
@@ -116,7 +130,19 @@ def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrel
 
 
 def load_run(path: object, argument: str) -> Run:
-    """:func:`read_run` for a path that was given as ``argument``."""
+    """Read a run as :func:`read_run` does, with error messages that name another argument.
+
+    Parameters
+    ----------
+    path : path
+        File of the run.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+
+    Returns
+    -------
+    Run
+    """
     file = files.input_file(path, argument)
     form = _Form(file, argument, 6, None, query=0, document=2)
     queries, documents, ranks, scores, tag = [], [], [], [], ""
@@ -138,7 +164,7 @@ def load_run(path: object, argument: str) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How the lines of a file are cut, and where the fields lie."""
+    """Separator of the lines of a file, and positions of the fields."""
 
     path: Path
     argument: str
@@ -163,7 +189,7 @@ class _Form:
                         f"{names.count(names[place])}."
                     )
             return cls(path, argument, len(cells), "\t", query, document, grade, has_header=True)
-        # Any number is a grade, even a wrong one: if it made a header of the line, a judgment would be lost.
+        # Any number is a grade, even an invalid one: a judgment that passed for a header would be lost.
         if len(cells) == 3 and _is_number(names[2]):
             return cls(path, argument, 3, "\t", query=0, document=1, grade=2)
         if len(cells) != 3 and len(line.split()) == 4:
@@ -184,11 +210,11 @@ class _Form:
         return cells
 
     def integer(self, number: int, cell: str) -> int:
-        """Read an integer, or a float that is whole."""
+        """Parse an integer, or a float that is a whole number."""
         return self._number(parse_integer, "a whole number within int64", number, cell)
 
     def real(self, number: int, cell: str) -> float:
-        """Read a number."""
+        """Parse a number."""
         return self._number(parse_real, "a number", number, cell)
 
     def _number(self, parse: Callable[[str], T | None], rule: str, number: int, cell: str) -> T:
@@ -228,7 +254,20 @@ def _from_table(path: Path, split: str | None, argument: str) -> Qrels:
 
 
 def read_splits(path: Path, argument: str) -> list[str] | None:
-    """List the splits of a table of judgments; None where it has no column of them."""
+    """List the splits of a table of judgments.
+
+    Parameters
+    ----------
+    path : Path
+        Existing table.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+
+    Returns
+    -------
+    list of str or None
+        None if the table has no column "split".
+    """
     if "split" not in tables.read_schema(path, argument).names:
         return None
     column = _splits(tables.read_columns(path, argument, ["split"])["split"])

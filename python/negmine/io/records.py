@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "Lists", "Records", "check_columns", "with_provenance"]
 
 
-#: Columns of mined negatives, and the Arrow types that they or the entries of their lists may have.
+#: Columns of mined negatives, and the allowed Arrow types of their values or of the entries of their lists.
 COLUMNS = {
     "query_index": ("int64",),
     "query_id": ("int64", "string"),
@@ -41,10 +41,10 @@ COLUMNS = {
     "negative_sources": ("string",),
 }
 
-#: Columns that hold a list per result row, which begin so.
+#: Prefixes of the columns that hold a list per result row.
 _LISTS = ("positive_", "negative_")
 
-#: Columns in which a row may have nothing.
+#: Columns in which a value may be null.
 _NULLABLE = ("reference_score", "reason")
 
 
@@ -58,8 +58,11 @@ class Lists:
     offsets : int64 (n + 1,)
         The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
     indices : int64 (m,)
+        Rows of the documents.
     ids : int64 or str (m,)
+        Labels of the documents.
     scores : float64 or float32 (m,)
+        Scores of the documents.
     """
 
     offsets: npt.NDArray[np.int64]
@@ -69,7 +72,7 @@ class Lists:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """Documents per result row: int64 (n,)."""
+        """Number of documents per result row: int64 (n,)."""
         return np.diff(self.offsets)
 
 
@@ -81,19 +84,20 @@ class Records:
     Attributes
     ----------
     query_indices : int64 (n,)
+        Rows of the queries.
     query_ids : int64 or str (n,)
-        Labels of the queries; the rows where there are none.
+        Labels of the queries; the rows if there are none.
     reference_scores : float64 (n,)
-        What margins refer to; NaN without positives.
+        Scores that margins refer to; NaN without positives.
     reasons : uint8 (n,)
         Why a row is short: :class:`Reason`.
     positives : Lists
-        The query's positives (under ``reference="each"`` the row's own), scores in float64. Row -1 is outside the
-        corpus.
+        Positives of the query (under ``reference="each"``, that of the row), with scores in float64. Row -1 is outside
+        the corpus.
     negatives : Lists
-        Mined ones best first, then random ones, scores in float32.
+        Mined negatives, best first, then random ones, with scores in float32.
     sources : uint8 (m,)
-        Where each negative comes from: :class:`Source`.
+        Origin of each negative: :class:`Source`.
     """
 
     query_indices: npt.NDArray[np.int64]
@@ -108,7 +112,17 @@ class Records:
         return len(self.query_indices)
 
     def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
-        """The rows as a table whose schema carries the ``provenance``."""
+        """Return the rows as a table whose schema carries the provenance.
+
+        Parameters
+        ----------
+        provenance : mapping of str to Any
+            Values that JSON can represent.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         arrow = require("pyarrow", "io", "writing mined negatives")
         reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
         names = np.array([source.name.lower() for source in Source])
@@ -130,7 +144,24 @@ class Records:
 
     @classmethod
     def from_table(cls, table: pa.Table, path: Path) -> Records:
-        """Read the rows of a ``table`` that :meth:`to_table` made, from the file at ``path``."""
+        """Restore rows.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Result of :meth:`to_table`.
+        path : Path
+            File of the table, for error messages.
+
+        Returns
+        -------
+        Records
+
+        Raises
+        ------
+        NegmineValueError
+            The table holds nulls, lists of unequal length, or unknown reasons or sources.
+        """
         flat = {name: table[name].combine_chunks() for name in COLUMNS}
         _check_lists(flat, path)
         reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
@@ -153,7 +184,20 @@ class Records:
 
 
 def check_columns(schema: pa.Schema, path: Path) -> None:
-    """Refuse a file of mined negatives that lacks a column, or has one of another type."""
+    """Refuse a file of mined negatives that lacks a column, or has a column of another type.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Schema of the file.
+    path : Path
+        The file, for error messages.
+
+    Raises
+    ------
+    NegmineValueError
+        A column is missing, repeated or of another type.
+    """
     for name, kinds in COLUMNS.items():
         if schema.names.count(name) != 1:
             raise NegmineValueError(
@@ -184,7 +228,23 @@ def _check_lists(flat: Mapping[str, Any], path: Path) -> None:
 
 
 def with_provenance(table: pa.Table, form: Format, provenance: Mapping[str, Any], detail: str = "") -> pa.Table:
-    """The table with what it is and where it comes from in the metadata of its schema."""
+    """Put a format and the provenance into the metadata of a table's schema.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table.
+    form : Format
+        Format of the file.
+    provenance : mapping of str to Any
+        Values that JSON can represent.
+    detail : str, default ""
+        Addition to the kind of the format.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     kind = f"{form.kind}, {detail}" if detail else form.kind
     text = json.dumps({**provenance, "kind": kind, "version": form.version}, sort_keys=True)
     return table.replace_schema_metadata({METADATA_KEY: text.encode()})
@@ -193,7 +253,7 @@ def with_provenance(table: pa.Table, form: Format, provenance: Mapping[str, Any]
 def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
     arrow = require("pyarrow", "io", "writing mined negatives")
     entries = tables.to_array(values)
-    # Parquet calls the entries of a list so: the type stays what it is when the file is read.
+    # Parquet uses this name for the entries of a list, so the type is the same when the file is read.
     kind = arrow.list_(arrow.field("element", entries.type))
     return arrow.ListArray.from_arrays(arrow.array(offsets.astype(np.int32)), entries, type=kind)
 

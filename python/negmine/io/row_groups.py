@@ -1,8 +1,8 @@
-"""Parquet files whose row groups have checksums of their content, compared when they are read.
+"""Parquet files whose row groups have checksums of their content, which readers compare.
 
-Pages have the CRC-32 of the format. It covers neither the footer nor the headers of pages, so the file's metadata hold
-a SHA-256 of what each row group says: names, types and values of its columns, however they are encoded. They also
-hold the number of rows and a SHA-256 of the provenance.
+Pages have the CRC-32 of the format, which covers neither the footer nor the headers of pages. The file's metadata
+therefore hold a SHA-256 of the content of each row group: names, types and values of its columns, independent of their
+encoding. They also hold the number of rows and a SHA-256 of the provenance.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["METADATA_KEY", "CheckedFile", "open_tables", "table_sha256", "write_tables"]
 
-#: Key of the schema's metadata under which the provenance lies, as JSON.
+#: Key of the provenance in the schema's metadata; the value is JSON.
 METADATA_KEY = b"negmine"
 
-#: Key of the file's metadata under which the checksums lie, as JSON.
+#: Key of the checksums in the file's metadata; the value is JSON.
 _KEY = b"negmine.row_groups"
 
 
 def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
-    """Write tables of one schema, at least one, as one Parquet file, a row group each, whole or not at all.
+    """Write tables of one schema as one Parquet file, one row group each; the file appears whole or not at all.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File to write.
     parts : iterable of pyarrow.Table
-        The row groups.
+        The row groups, at least one.
 
     Raises
     ------
     NegmineValueError
-        The folder of ``path`` does not exist or takes no files.
+        The folder of ``path`` does not exist or does not accept files.
     NegmineOSError
         The system refuses to write.
     """
@@ -56,7 +56,7 @@ def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
         content: dict[str, Any] = {"n_rows": 0, "row_groups": []}
         try:
             for part in parts:
-                # One chunk per column, so that the bytes do not depend on how the table came about.
+                # One chunk per column, so that the bytes do not depend on how the table was built.
                 table = part.combine_chunks()
                 if writer is None:
                     writer = parquet.ParquetWriter(
@@ -71,7 +71,7 @@ def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
                 writer.add_key_value_metadata({_KEY: json.dumps(headers.seal(ROW_GROUPS, content), sort_keys=True)})
                 writer.close()
         except BaseException:
-            # The error that stopped the work matters, not that of a file which cannot be ended either.
+            # Report the error that stopped the work, not a later one from closing the file.
             with suppress(OSError):
                 if writer is not None:
                     writer.close()
@@ -79,14 +79,14 @@ def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
 
 
 class CheckedFile:
-    """A Parquet file of :func:`write_tables`, opened.
+    """Open Parquet file of :func:`write_tables`.
 
     Attributes
     ----------
     schema : pyarrow.Schema
-        Of its tables.
+        Schema of its tables.
     n_rows : int
-        Rows of all row groups.
+        Number of rows in all row groups.
     """
 
     def __init__(self, file: Any, path: Path, argument: str) -> None:  # noqa: ANN401 (pyarrow's)
@@ -107,12 +107,17 @@ class CheckedFile:
             raise corrupt(path)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Read the row groups in order, each compared with its checksum; an empty table where there is none.
+        """Read the row groups in order, and compare each with its checksum.
+
+        Yields
+        ------
+        pyarrow.Table
+            A row group; one empty table if the file has no row group.
 
         Raises
         ------
         NegmineValueError
-            The file is damaged.
+            The file is corrupt.
         """
         with _readable(self._path, self._argument):
             for group, expected in zip(self._groups, self._sums, strict=True):
@@ -126,21 +131,26 @@ class CheckedFile:
 
 @contextmanager
 def open_tables(path: Path, argument: str, check: Callable[[pa.Schema], object] | None = None) -> Iterator[CheckedFile]:
-    """Open what :func:`write_tables` wrote.
+    """Open a file of :func:`write_tables`.
 
     Parameters
     ----------
     path : Path
-        A file that exists.
+        Existing file.
     argument : str
-        The name that errors use.
+        Name of the argument that gave the path, for error messages.
     check : callable, optional
-        Called with the schema before checksums are compared, to refuse a file of another kind or version.
+        Function that is called with the schema before checksums are compared, to refuse a file of another kind or
+        version. Default: no check.
+
+    Yields
+    ------
+    CheckedFile
 
     Raises
     ------
     NegmineValueError
-        The file is no Parquet file, is damaged, or has no checksums.
+        The file is not a Parquet file, is corrupt, or has no checksums.
     """
     parquet = require("pyarrow.parquet", "io", "reading Parquet")
     with ExitStack() as stack:
@@ -156,7 +166,7 @@ def open_tables(path: Path, argument: str, check: Callable[[pa.Schema], object] 
 
 @contextmanager
 def _readable(path: Path, argument: str) -> Iterator[None]:
-    """Say of which file the bytes are not those of a Parquet file."""
+    """Turn errors of the Parquet reader into errors that name the file."""
     arrow = require("pyarrow", "io", "reading Parquet")
     try:
         yield
@@ -175,7 +185,17 @@ def _is_parquet(path: Path) -> bool:
 
 
 def table_sha256(table: pa.Table) -> str:
-    """Hash what a table says: names, types and values, and not how chunks, buffers and offsets hold them."""
+    """Hash the names, types and values of a table, independent of its chunks, buffers and offsets.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table.
+
+    Returns
+    -------
+    str
+    """
     hashed = hashlib.sha256()
     for field, column in zip(table.schema, table.columns, strict=True):
         hashed.update(json.dumps([field.name, str(field.type), len(column)]).encode())
@@ -211,7 +231,7 @@ def _hash_array(array: pa.Array, name: str, streams: dict[str, Any]) -> None:
     else:
         numbers = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
         if numbers.dtype.kind == "f":
-            # One NaN for all: a dictionary of values holds only one.
+            # Use one NaN for all, because a dictionary encoding holds only one.
             numbers = np.where(np.isnan(numbers), numbers.dtype.type(np.nan), numbers)
         add("values", np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)))
 

@@ -1,4 +1,4 @@
-"""Parquet and Arrow tables, and the columns that they hold."""
+"""Parquet and Arrow tables, and their columns."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ class Names:
     Attributes
     ----------
     labels : tuple of str
-        Names of labels, of which the first that is present counts.
-    text, title : str
+        Names of labels; the first one that is present is used.
+    text : str
+        Name of texts.
+    title : str
+        Name of titles.
     """
 
     labels: tuple[str, ...]
@@ -44,17 +47,56 @@ class Names:
     title: str
 
     def label(self, known: Container[str]) -> str | None:
-        """Find the name of the labels."""
+        """Find the name of the labels.
+
+        Parameters
+        ----------
+        known : container of str
+            Names that the file has.
+
+        Returns
+        -------
+        str or None
+            None if the file has no labels.
+        """
         return next((name for name in self.labels if name in known), None)
 
     def used(self, known: Container[str]) -> list[str]:
-        """List the names in use."""
+        """List the names in use.
+
+        Parameters
+        ----------
+        known : container of str
+            Names that the file has.
+
+        Returns
+        -------
+        list of str
+            The name of the labels, if the file has them, then those of texts and titles.
+        """
         label = self.label(known)
         return [*([] if label is None else [label]), self.text, self.title]
 
 
 def read_schema(path: Path, argument: str) -> pa.Schema:
-    """Read the schema of a Parquet, Arrow or Feather file."""
+    """Read the schema of a Parquet, Arrow or Feather file.
+
+    Parameters
+    ----------
+    path : Path
+        Existing file, with one of ``TABLE_SUFFIXES``.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+
+    Returns
+    -------
+    pyarrow.Schema
+
+    Raises
+    ------
+    NegmineValueError
+        The file cannot be read.
+    """
     return _read(path, argument, None, schema_only=True)
 
 
@@ -62,25 +104,26 @@ def read_columns(path: Path, argument: str, names: Sequence[str]) -> dict[str, C
     """Read some columns of a Parquet, Arrow (file or stream) or Feather file.
 
     Arrow files without compression are memory-mapped. Other columns are not read, so they may have any type, and
-    names that repeat.
+    their names may repeat.
 
     Parameters
     ----------
     path : Path
-        A file that exists, with one of ``TABLE_SUFFIXES``.
+        Existing file, with one of ``TABLE_SUFFIXES``.
     argument : str
-        The name that errors use.
+        Name of the argument that gave the path, for error messages.
     names : sequence of str
         Names of columns.
 
     Returns
     -------
-    dict of Column, by name
+    dict of str to Column
+        Columns by name.
 
     Raises
     ------
     NegmineValueError
-        The file is no such file, or has not exactly one column of a name.
+        The file cannot be read, or does not have exactly one column of each name.
     """
     known = read_schema(path, argument).names
     for name in names:
@@ -118,16 +161,18 @@ def _read(path: Path, argument: str, columns: list[str] | None, *, schema_only: 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A column of a table, with what errors name.
+    """Column of a table, with the names for error messages.
 
     Attributes
     ----------
     values : pyarrow.ChunkedArray
+        Values of the column.
     argument : str
-        The argument that the table was given as.
+        Name of the argument that gave the table.
     path : Path
-        The file of the table.
+        File of the table.
     name : str
+        Name of the column.
     """
 
     values: pa.ChunkedArray
@@ -142,11 +187,33 @@ class Column:
         return f"column {self.name!r} of {self.path}"
 
     def filter(self, keep: pa.ChunkedArray) -> Column:
-        """Keep some rows."""
+        """Keep some rows.
+
+        Parameters
+        ----------
+        keep : pyarrow.ChunkedArray
+            Whether to keep each row.
+
+        Returns
+        -------
+        Column
+        """
         return replace(self, values=self.values.filter(keep))
 
     def labels(self) -> Ids:
-        """Read integers or strings, which may repeat."""
+        """Read integers or strings, which may repeat.
+
+        Returns
+        -------
+        int64 or str (n,)
+
+        Raises
+        ------
+        NegmineTypeError
+            The column has another type.
+        NegmineValueError
+            A label is null, does not fit int64, or is not UTF-8.
+        """
         arrow = require("pyarrow", "io", "reading labels from a table")
         column = self._plain()
         is_text = _is_text(column.type)
@@ -163,7 +230,19 @@ class Column:
             raise NegmineValueError(f"`{self.argument}` must fit into int64; {self}: {error}") from None
 
     def ids(self) -> Ids:
-        """Read integers or strings that are unique."""
+        """Read integers or strings that are unique.
+
+        Returns
+        -------
+        int64 or str (n,)
+
+        Raises
+        ------
+        NegmineTypeError
+            The column has another type.
+        NegmineValueError
+            A label is null or invalid, or repeats.
+        """
         labels = self.labels()
         try:
             return as_ids(labels, self.argument, len(labels))
@@ -171,7 +250,12 @@ class Column:
             raise NegmineValueError(f"{str(error).removesuffix('.')}, in {self}.") from None
 
     def grades(self) -> npt.NDArray[np.int64]:
-        """Read integers, or floats that are whole numbers."""
+        """Read integers, or floats that are whole numbers.
+
+        Returns
+        -------
+        int64 (n,)
+        """
         arrow = require("pyarrow", "io", "reading grades from a table")
         column = self._plain()
         types = arrow.types
@@ -181,7 +265,24 @@ class Column:
         return as_grades(column.to_numpy(), self.argument, place=lambda row: f"at row {row} of {self}")
 
     def strings(self, *, missing: str | None = None) -> pa.LargeStringArray:
-        """Read strings in one piece; ``missing`` takes the place of nulls, which are refused without it."""
+        """Read strings in one piece.
+
+        Parameters
+        ----------
+        missing : str, optional
+            Replacement for nulls. Default: nulls are refused.
+
+        Returns
+        -------
+        pyarrow.LargeStringArray (n,)
+
+        Raises
+        ------
+        NegmineTypeError
+            The column has another type.
+        NegmineValueError
+            A string is null or is not UTF-8.
+        """
         arrow = require("pyarrow", "io", "reading texts")
         column = self._plain()
         if missing is not None and arrow.types.is_null(column.type):
@@ -195,13 +296,20 @@ class Column:
         return whole if missing is None else whole.fill_null(missing)
 
     def embeddings(self) -> npt.NDArray[Any]:
-        """Read lists of numbers, in place where they lie in one piece.
+        """Read lists of numbers, without a copy if they are contiguous.
 
-        Fixed-size lists, tensors of one dimension, or lists that all have the same length.
+        The column may hold fixed-size lists, tensors of one dimension, or lists that all have the same length.
 
         Returns
         -------
         array (n, width)
+
+        Raises
+        ------
+        NegmineTypeError
+            The column has another type.
+        NegmineValueError
+            A list or a value is null, or lists differ in length.
         """
         if not is_embedding_type(self.values.type):
             raise NegmineTypeError(
@@ -249,7 +357,7 @@ class Column:
         return int(lengths[0])
 
     def _plain(self) -> pa.ChunkedArray:
-        """Give the values without dictionary encoding."""
+        """Return the values without dictionary encoding."""
         types = require("pyarrow", "io", "reading a table").types
         return self.values.cast(self.values.type.value_type) if types.is_dictionary(self.values.type) else self.values
 
@@ -275,7 +383,17 @@ class Column:
 
 
 def is_embedding_type(kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type may hold embeddings: lists of floats, int8 or uint8."""
+    """Return whether a column of an Arrow type can hold embeddings: lists of floats, int8 or uint8.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        Type of the column.
+
+    Returns
+    -------
+    bool
+    """
     arrow = require("pyarrow", "io", "reading embeddings from a table")
     types, kind = arrow.types, _storage_type(kind)
     if not (types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind)):
@@ -284,7 +402,7 @@ def is_embedding_type(kind: pa.DataType) -> bool:
 
 
 def _storage_type(kind: pa.DataType) -> pa.DataType:
-    """Give the lists that hold tensors of one dimension; other types as they are."""
+    """Return the list type that stores tensors of one dimension; other types stay as they are."""
     tensor = require("pyarrow", "io", "reading a table").FixedShapeTensorType
     return kind.storage_type if isinstance(kind, tensor) and len(kind.shape) == 1 else kind
 
@@ -295,7 +413,17 @@ def _storage(chunk: pa.Array) -> pa.Array:
 
 
 def to_array(values: npt.NDArray[Any]) -> pa.Array:
-    """An Arrow array, in one piece: pyarrow cuts long arrays of NumPy strings."""
+    """Convert to an Arrow array in one piece; pyarrow alone splits long arrays of NumPy strings.
+
+    Parameters
+    ----------
+    values : array (n,)
+        NumPy array.
+
+    Returns
+    -------
+    pyarrow.Array
+    """
     arrow = require("pyarrow", "io", "making a table")
     made = arrow.array(values)
     return made.combine_chunks() if isinstance(made, arrow.ChunkedArray) else made

@@ -1,4 +1,4 @@
-"""Texts and their labels, from JSONL or tables, and which documents hold the same text."""
+"""Texts and their labels, from JSONL, TSV or tables, and groups of documents that hold the same text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["TEXT_SUFFIXES", "Texts", "load_texts", "read_texts", "same_text_grou
 #: Suffixes of files that hold texts.
 TEXT_SUFFIXES = (*compressed((".jsonl", ".tsv")), *tables.TABLE_SUFFIXES)
 
-#: What labels are usually called; the first that is present counts.
+#: Usual names of labels; the first one that is present is used.
 ID_NAMES = ("_id", "id", "doc_id", "query_id")
 
 
@@ -42,8 +42,9 @@ class Texts:
     ids : int64 or str (n,)
         Unique labels.
     texts : pyarrow.LargeStringArray (n,)
+        The texts.
     titles : pyarrow.LargeStringArray (n,) or None
-        None where the source has no titles; '' where a single one is missing.
+        The titles; None if the source has no titles, '' if a single one is missing.
     """
 
     ids: Ids
@@ -61,12 +62,12 @@ class Texts:
 
         Parameters
         ----------
-        texts : iterable of n str
-            The texts.
+        texts : iterable of str
+            One text per row.
         ids : int64 or str (n,), optional
             Unique labels. Default: the rows.
-        titles : iterable of n str, optional
-            Their titles.
+        titles : iterable of str, optional
+            One title per row. Default: no titles.
 
         Returns
         -------
@@ -84,7 +85,7 @@ class Texts:
         )
 
     def joined(self) -> pa.LargeStringArray:
-        """Title, a space and text of every row, stripped of what a missing half leaves: the text that BEIR encodes.
+        """Join title, a space and text of every row, without white space at the ends: the text that BEIR encodes.
 
         Returns
         -------
@@ -98,12 +99,12 @@ class Texts:
         return compute.utf8_trim_whitespace(compute.binary_join_element_wise(self.titles, self.texts, space))
 
     def take(self, rows: npt.NDArray[np.int64]) -> Texts:
-        """Take some of the texts.
+        """Take some rows, in the order given.
 
         Parameters
         ----------
-        rows : int64 (m,)
-            Their rows, in the order wanted.
+        rows : int64 (any,)
+            Row numbers.
 
         Returns
         -------
@@ -113,7 +114,7 @@ class Texts:
 
 
 def _strings(value: Iterable[str], argument: str) -> list[str]:
-    """Read strings, once."""
+    """Read strings into a list."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         got = f"the string {value!r}" if isinstance(value, str) else type(value).__name__
         raise NegmineTypeError(f"`{argument}` must be a list of strings; got {got}.")
@@ -135,14 +136,14 @@ def read_texts(
     ----------
     path : path
         ``.jsonl`` (one object per line), ``.tsv``, either of them gzipped (``.jsonl.gz``), ``.parquet``, ``.arrow``,
-        ``.feather`` or ``.ipc``. TSV has a header that names its columns, or two columns without one: labels and
-        texts, as MS MARCO's ``collection.tsv``; quotation marks have no meaning in it.
+        ``.feather`` or ``.ipc``. TSV has a header that names its columns, or two columns without a header: labels and
+        texts, as in MS MARCO's ``collection.tsv``; quotation marks have no special meaning in TSV.
     id_name : str, optional
         Key or column of the labels, unique integers or strings (in TSV always strings). Default: the first of "_id",
-        "id", "doc_id" and "query_id" that is present; where none is, the labels are the rows. Other keys and columns
-        are ignored.
+        "id", "doc_id" and "query_id" that is present; if none is, the labels are the rows. Other keys and columns are
+        ignored.
     text_name : str, default "text"
-        Key or column of the texts; a row without one is an error that names it.
+        Key or column of the texts; a row without a text is an error that names the row.
     title_name : str, default "title"
         Key or column of the titles; it may be missing.
 
@@ -153,9 +154,9 @@ def read_texts(
     Raises
     ------
     NegmineValueError
-        No such file, no such column, a row without text or label, labels that repeat.
+        The file or a column does not exist, a row has no text or label, or labels repeat.
     NegmineTypeError
-        Texts that are not strings, labels that are neither integers nor strings.
+        A text is not a string, or a label is neither an integer nor a string.
     """
     return load_texts(path, "path", id_name=id_name, text_name=text_name, title_name=title_name)
 
@@ -163,7 +164,25 @@ def read_texts(
 def load_texts(
     path: object, argument: str, *, id_name: str | None = None, text_name: str = "text", title_name: str = "title"
 ) -> Texts:
-    """:func:`read_texts` for a path that was given as ``argument``."""
+    """Read labeled texts as :func:`read_texts` does, with error messages that name another argument.
+
+    Parameters
+    ----------
+    path : path
+        File of texts.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+    id_name : str, optional
+        Key or column of the labels. Default: the first usual name that is present.
+    text_name : str, default "text"
+        Key or column of the texts.
+    title_name : str, default "title"
+        Key or column of the titles.
+
+    Returns
+    -------
+    Texts
+    """
     file = files.input_file(path, argument)
     suffix = files.suffix_of(file)
     if suffix not in TEXT_SUFFIXES:
@@ -191,7 +210,7 @@ def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:
     """Group documents that hold the same text, for ``groups=``: a copy of a positive is then never its negative.
 
     Two documents are the same if their titles and their texts are equal after Unicode normalization to NFC and the
-    removal of white space at both ends, and nothing else: case, punctuation and inner white space count.
+    removal of white space at both ends. Nothing else is normalized: case, punctuation and inner white space count.
 
     Parameters
     ----------
@@ -201,7 +220,7 @@ def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:
     Returns
     -------
     int64 (n,)
-        The first row that holds the same text; -1 where no other row does.
+        The first row that holds the same text; -1 if no other row does.
 
     Examples
     --------
@@ -210,7 +229,7 @@ def same_text_groups(texts: Texts) -> npt.NDArray[np.int64]:
     """
     n = len(texts)
     groups = np.full(n, -1, dtype=np.int64)
-    # Short digests find the few rows that can be copies, so that the texts are not held a second time.
+    # Short digests find the few rows that can be copies, so that no second copy of all texts is in memory.
     digests = np.fromiter((_digest(_normal(texts, row)) for row in range(n)), dtype=np.int64, count=n)
     order = np.argsort(digests, kind="stable")
     repeats = digests[order][1:] == digests[order][:-1]

@@ -1,7 +1,7 @@
-"""Training rows: mined negatives in the forms that trainers read.
+"""Training rows: mined negatives in the formats that trainers read.
 
-The rows of sentence-transformers have the columns that its ``mine_hard_negatives`` gives them; FlagEmbedding and
-Tevatron read JSON lines.
+The rows for sentence-transformers have the columns of its ``mine_hard_negatives``; FlagEmbedding and Tevatron read JSON
+lines.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "LINES_ONLY", "Format", "write_training_rows"]
 
-#: Forms of training rows.
+#: Formats of training rows.
 Format = Literal["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
 
-#: Those of them that are JSON lines, and need texts.
+#: Formats that are JSON lines and need texts.
 LINES_ONLY = ("flagembedding", "tevatron")
 
-#: Result rows that are turned into training rows at once.
+#: Number of result rows that are converted at once.
 STEP = 4096
 
 Int64s = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What the two columns of texts are called."""
+    """Names of the two columns of texts."""
 
     anchor: str
     positive: str
@@ -57,20 +57,20 @@ class _Names:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Side:
-    """Looks up what stands for a query or a document: its text, or its label where there are no texts."""
+    """Lookup of the value for a query or a document: its text, or its label if there are no texts."""
 
     texts: Texts | None
     argument: str
 
     def values(self, rows: Int64s, ids: Ids) -> pa.Array:
-        """One value per row."""
+        """Return one value per row."""
         if self.texts is None:
             return tables.to_array(ids)
         self.check(rows, ids)
         return self.texts.take(rows).joined()
 
     def check(self, rows: Int64s, ids: Ids) -> None:
-        """Refuse texts of another set: rows that do not exist, or labels that are others."""
+        """Refuse texts of another data set: rows that do not exist, or labels that differ."""
         assert self.texts is not None
         n = len(self.texts)
         if len(rows) and rows.max() >= n:
@@ -89,7 +89,7 @@ class _Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Maker:
-    """Turns result rows into training rows."""
+    """Converter of result rows to training rows."""
 
     queries: _Side
     documents: _Side
@@ -107,7 +107,7 @@ class _Maker:
         return require("pyarrow", "io", "writing training rows").table(columns)
 
     def triplets(self, records: Records) -> tuple[pa.Table, int]:
-        """Every positive with every negative."""
+        """Combine every positive with every negative."""
         n_positives, n_negatives = records.positives.counts, records.negatives.counts
         row, within = _enumerate(n_positives * n_negatives)
         positive = records.positives.offsets[row] + within // np.maximum(n_negatives[row], 1)
@@ -123,7 +123,7 @@ class _Maker:
         return self.table(columns), int((n_positives * n_negatives == 0).sum())
 
     def tuples(self, records: Records) -> tuple[pa.Table, int]:
-        """Every positive with all negatives of a full row."""
+        """Combine every positive with all negatives of a full row."""
         full = records.negatives.counts == self.width
         row, within = _enumerate(np.where(full, records.positives.counts, 0))
         positive = records.positives.offsets[row] + within
@@ -140,7 +140,7 @@ class _Maker:
         return self.table(columns), int((~full | (records.positives.counts == 0)).sum())
 
     def labeled_pairs(self, records: Records) -> tuple[pa.Table, int]:
-        """The positives of a row, labeled 1, then its negatives, labeled 0."""
+        """List the positives of a row, labeled 1, then its negatives, labeled 0."""
         row, is_positive, place = _interleave(records.positives.counts, records.negatives.counts)
         both = _joined(records)
         columns = {
@@ -154,7 +154,7 @@ class _Maker:
         return self.table(columns), int((records.positives.counts + records.negatives.counts == 0).sum())
 
     def labeled_lists(self, records: Records) -> tuple[pa.Table, int]:
-        """Every positive followed by the negatives that there are."""
+        """List every positive, followed by all negatives of its row."""
         n_negatives = records.negatives.counts
         row, within = _enumerate(np.where(n_negatives > 0, records.positives.counts, 0))
         positive = records.positives.offsets[row] + within
@@ -174,7 +174,7 @@ class _Maker:
         return self.table(columns), int(((n_negatives == 0) | (records.positives.counts == 0)).sum())
 
     def flagembedding(self, records: Records) -> Iterator[dict[str, Any] | None]:
-        """One line per result row that has positives and negatives."""
+        """Yield one line per result row that has positives and negatives; None for other rows."""
         everyone = np.arange(len(records))
         queries = self.anchors(records, everyone).to_pylist()
         positives = self.entries(records.positives, np.arange(len(records.positives.indices))).to_pylist()
@@ -190,7 +190,7 @@ class _Maker:
             yield line
 
     def tevatron(self, records: Records) -> Iterator[dict[str, Any] | None]:
-        """One line per result row that has positives and negatives."""
+        """Yield one line per result row that has positives and negatives; None for other rows."""
         assert self.queries.texts is not None  # checked at the start
         queries = self.anchors(records, np.arange(len(records))).to_pylist()
         query_ids = self.queries.texts.ids[records.query_indices].tolist()
@@ -244,27 +244,27 @@ def write_training_rows(
                    negative_passages (docid, title, text)
     ============== =============================================== ======================================
 
-    A query with several positives gives every one of them the same negatives. Rows that the format has no place for
-    are left out and counted: those without a negative or without a positive, under "n-tuple" also those that are not
-    full; "labeled-pair" keeps all.
+    All positives of a query get the same negatives. Rows that do not fit the format are left out and counted: rows
+    without a negative or without a positive and, for "n-tuple", rows that are not full; "labeled-pair" keeps all.
 
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        What a miner returned, or what :func:`read_negatives` reads or the path of it.
+        Result of a miner or of :func:`read_negatives`, or the path of its file.
     path : path
-        ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. Written to the side and renamed.
-    format : str
-        One of the above.
+        ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. The file is written under a temporary
+        name and renamed.
+    format : {"triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"}
+        Format of the rows.
     queries, documents : Texts, optional
-        Texts of all queries and documents, in the order of their rows; a title goes before its text. Without them the
+        Texts of all queries and documents, in the order of their rows; a title goes before its text. Default: the
         labels are written, which the last two formats do not allow.
     scores : bool, default False
         Whether scores are written.
     anchor_name : str, default "anchor"
-        Name of the first column, for the first four formats.
+        Name of the column of queries, for the first four formats.
     positive_name : str, default "positive"
-        Name of the second one.
+        Name of the column of positives, for the first four formats.
 
     Returns
     -------
@@ -273,8 +273,8 @@ def write_training_rows(
     Raises
     ------
     NegmineValueError
-        An unknown format, a suffix that does not fit, texts of another set, names that clash, a positive outside the
-        corpus, which has no text.
+        The format is unknown, the suffix does not fit it, the texts belong to another data set, names of columns
+        clash, or a positive is outside the corpus and therefore has no text.
     """
     check_choice(format, "format", FORMATS)
     target = files.as_path(path, "path")
@@ -326,7 +326,7 @@ def _check_names(format_name: str, anchor: str, positive: str, width: int) -> No
 
 
 def _steps(mined: MinedRows) -> Iterator[Records]:
-    """Batches cut small, since texts are long; positives outside the corpus are refused."""
+    """Yield small batches, because texts are long; refuse positives outside the corpus."""
     for batch in mined.batches():
         outside = batch.positives.indices == -1
         if outside.any():
@@ -395,14 +395,17 @@ def _write_lines(path: Path, mined: MinedRows, make: Callable[[Records], Iterato
 
 
 def _enumerate(counts: Int64s) -> tuple[Int64s, Int64s]:
-    """For rows of so many entries: the row of every entry, and its place within the row."""
+    """Return the row of every entry, and its position within the row, from the number of entries per row."""
     row = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
     return row, np.arange(len(row)) - starts[row]
 
 
 def _interleave(first: Int64s, second: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_], Int64s]:
-    """Entries of two lists per row, first those of the first: row, whether of the first, place in both joined."""
+    """Order the entries of two lists per row, those of the first list first.
+
+    Return the row of every entry, whether it is of the first list, and its position in both lists joined.
+    """
     row, within = _enumerate(first + second)
     of_first = within < first[row]
     first_begin, second_begin = np.cumsum(first) - first, int(first.sum()) + np.cumsum(second) - second
@@ -411,7 +414,7 @@ def _interleave(first: Int64s, second: Int64s) -> tuple[Int64s, npt.NDArray[np.b
 
 
 def _joined(records: Records) -> Lists:
-    """All positives, then all negatives."""
+    """Join all positives, then all negatives."""
     positives, negatives = records.positives, records.negatives
     return Lists(
         np.empty(0, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""Texts in TSV: a line per row, fields separated by tabs, no quoting."""
+"""Texts in TSV: one line per row, fields separated by tabs, no quoting."""
 
 from __future__ import annotations
 
@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 __all__ = ["read_columns"]
 
-#: Rows that are turned into a piece of a column at once: Python's strings take several times the memory of Arrow's.
+#: Number of rows that are converted at once: Python's strings take several times the memory of Arrow's.
 STEP = 65_536
 
 
 def read_columns(path: Path, argument: str, names: Names) -> dict[str, Column]:
-    """Read the columns in use by the names in the header, or labels and texts where there is no header.
+    """Read the columns in use by the names in the header; without a header, read labels and texts.
+
+    Parameters
+    ----------
+    path : Path
+        Existing TSV file, gzipped or not.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+    names : Names
+        Names of labels, texts and titles.
+
+    Returns
+    -------
+    dict of str to Column
+        Columns by name.
 
     Raises
     ------
     NegmineValueError
-        A line with another number of fields than the first, a name in use that repeats, or neither a header nor two
-        columns.
+        A line has another number of fields than the first, a name in use repeats, or there is neither a header nor
+        exactly two columns.
     """
     arrow = require("pyarrow", "io", "reading TSV")
     rows = read_lines(path, argument)

@@ -29,7 +29,7 @@ from negmine.search.verification import sample_queries
 
 __all__ = ["CHECKS", "NegativesVerification", "find_answer", "verify_negatives"]
 
-#: What is checked of every row, by what a row has that fails.
+#: Checks of every row, each with a description of a row that fails it.
 CHECKS = {
     "score": "a negative whose score is not the canonical one",
     "positive": "a positive of its query among the negatives",
@@ -41,7 +41,7 @@ CHECKS = {
     "rank": "other mined negatives than exact search finds in the window of ranks",
 }
 
-#: Queries that are searched at a time.
+#: Number of queries that are searched at a time.
 STEP = 4096
 
 Bools = npt.NDArray[np.bool_]
@@ -50,18 +50,19 @@ Bools = npt.NDArray[np.bool_]
 @short_repr
 @dataclass(frozen=True, slots=True)
 class NegativesVerification:
-    """How mined negatives compare with what the embeddings say.
+    """Comparison of mined negatives with the embeddings.
 
     Attributes
     ----------
     n_rows, n_checked, n_sound : int
-        Result rows, those that were checked, and those of them that hold up.
+        Number of result rows, of rows that were checked, and of checked rows that pass every check.
     failed : dict of int
-        Rows that fail, by check: "score", "positive", "repeated", "order", "reference", "rows", "cap", "rank".
+        Number of rows that fail, by check: "score", "positive", "repeated", "order", "reference", "rows", "cap",
+        "rank".
     first : dict of int
         Row of the first query that fails, by check.
     unchecked : dict of str
-        What could not be checked, and why.
+        Checks that were not made, with the reason.
     """
 
     n_rows: int
@@ -86,28 +87,28 @@ def verify_negatives(
 ) -> NegativesVerification:
     """Verify mined negatives against the embeddings that they were mined from.
 
-    Every score is computed again. No positive may be a negative, no document may repeat, and mined negatives come best
-    first. Where the provenance has the options of the miner, references, caps and ranks are checked by an exact search:
-    negatives come from the window of ranks, and under ``sampling="top"`` they are its first documents. Where further
-    rules took out documents, which files do not hold, only the first rank of the window is checked.
+    Every score is computed again. No positive may be a negative, no document may repeat, and mined negatives must come
+    best first. If the provenance has the options of the miner, an exact search checks references, caps and ranks:
+    negatives come from the window of ranks, and under ``sampling="top"`` they are its first documents. If further
+    rules, which files do not hold, removed documents, only the first rank of the window is checked.
 
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        What a miner returned, or the path of a Parquet file, of an archive (``.npz``; with its pool, as
+        Result of a miner, or the path of a Parquet file, of an archive (``.npz``; with its pool, as
         ``HardNegatives.save(..., pool=True)`` writes it, more is checked) or of the folder of a job.
     queries : array (n_queries, width)
-        All queries. Types as for :class:`negmine.ExactIndex`.
+        Embeddings of all queries, of the same types as for :class:`negmine.ExactIndex`.
     corpus : array (n_documents, width)
-        All documents, likewise.
+        Embeddings of all documents, likewise.
     metric : {"cosine", "ip", "l2"}, optional
-        What scores measure. Default: what the provenance says.
+        Similarity measure of the scores. Default: that of the provenance.
     sample : int, optional
         Check the rows of only this many queries, drawn by ``seed``. Default: all.
     seed : int, default 0
         Seed of the draw, in [0, 2**64).
     num_threads : int, optional
-        Default: every core that this process may use.
+        Number of threads. Default: all cores available to this process.
     progress : callable, optional
         Called as ``progress(done, total)``, in queries.
 
@@ -118,8 +119,8 @@ def verify_negatives(
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        No such file, embeddings of other numbers of rows, a metric that is unknown or another one, or an argument that
-        breaks its rule.
+        The file does not exist, the embeddings have other numbers of rows, the metric is unknown or differs from that
+        of the provenance, or an argument is invalid.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def verify_negatives(
     (2, 2, 0)
     """
     check_progress(progress)
-    check_seed(seed)  # even where nothing is drawn
+    check_seed(seed)  # even if nothing is drawn
     answer = _open(negatives)
     provenance = answer.mined.provenance
     metric = _metric(metric, provenance.get("metric"))
@@ -194,7 +195,24 @@ def _open(negatives: HardNegatives | MinedRows | str | Path) -> _Answer:
 
 
 def find_answer(path: object, argument: str) -> Path:
-    """Find the file of mined negatives at a path, which may be that of the folder of a job."""
+    """Find the file of mined negatives at a path, which may be that of the folder of a job.
+
+    Parameters
+    ----------
+    path : path
+        File, or folder of a job.
+    argument : str
+        Name of the argument that gave the path, for error messages.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    NegmineValueError
+        The folder holds no result.
+    """
     answer = files.as_path(path, argument)
     if answer.is_dir():
         if not (answer / "result.parquet").is_file():
@@ -208,7 +226,7 @@ def find_answer(path: object, argument: str) -> Path:
 
 
 def _open_archive(path: Path) -> _Answer:
-    """Open negatives that were saved; without their pool their positives are unknown."""
+    """Open saved negatives; without their pool, their positives are unknown."""
     pool_path = path.with_name(f"{path.name[: -len('.npz')]}.pool.npz")
     if pool_path.is_file():
         found = HardNegatives.load(path, pool=CandidatePool.load(pool_path))
@@ -235,7 +253,7 @@ def _check_size(argument: str, n: int, known: object) -> None:
 
 
 def _miner(options: object) -> HardNegativeMiner | None:
-    """Make the miner of a provenance again; None where it does not have all options."""
+    """Rebuild the miner from a provenance; return None if it does not have all options."""
     if not isinstance(options, dict) or not options.keys() >= {*MINER_OPTIONS}:
         return None
     try:
@@ -247,7 +265,7 @@ def _miner(options: object) -> HardNegativeMiner | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """The rows that are checked, by query, with their lists one after the other."""
+    """The checked rows, by query, with their lists concatenated."""
 
     query: npt.NDArray[np.int64]
     reference: npt.NDArray[np.float64]
@@ -337,7 +355,7 @@ def _queries_of(mined: MinedRows) -> npt.NDArray[np.int64]:
 
 
 def _repeats(row: npt.NDArray[np.int64], documents: npt.NDArray[np.int64]) -> Bools:
-    """Find the documents that their row had before."""
+    """Find the documents that occur earlier in their row."""
     order = np.lexsort((documents, row))
     again = (row[order][1:] == row[order][:-1]) & (documents[order][1:] == documents[order][:-1])
     repeats = np.zeros(len(row), dtype=np.bool_)
@@ -346,7 +364,7 @@ def _repeats(row: npt.NDArray[np.int64], documents: npt.NDArray[np.int64]) -> Bo
 
 
 def _disorder(rows: _Rows, scores: npt.NDArray[np.float64]) -> Bools:
-    """Find the mined negatives that should come before the one in front of them."""
+    """Find the mined negatives that should come before their predecessor."""
     bad = np.zeros(len(rows.row), dtype=np.bool_)
     better = (scores[1:] > scores[:-1]) | ((scores[1:] == scores[:-1]) & (rows.negatives[1:] < rows.negatives[:-1]))
     bad[1:] = (rows.row[1:] == rows.row[:-1]) & rows.is_mined[1:] & (better | ~rows.is_mined[:-1])
@@ -355,12 +373,12 @@ def _disorder(rows: _Rows, scores: npt.NDArray[np.float64]) -> Bools:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
-    """Mines the pool of the checked queries again."""
+    """Exact search that mines the pool of the checked queries again."""
 
     index: ExactIndex
     queries: npt.NDArray[Any]
     miner: HardNegativeMiner
-    #: Whether positives alone were no candidates, so that ranks are known.
+    #: Whether the positives were the only excluded documents, so that ranks are known.
     ranks_known: bool
 
     def check(
@@ -378,7 +396,7 @@ class _Search:
             n_rows = [np.bincount(query, minlength=len(queries)) for query in (of_query, pool.query_indices)]
             same = n_rows[0] == n_rows[1]
             bad["rows"][first:last] = ~same[of_query]
-            # Rows of a query are in the order of its positives on both sides.
+            # On both sides, the rows of a query are in the order of its positives.
             place = np.full(last - first, -1, dtype=np.int64)
             place[same[of_query]] = np.flatnonzero(same[pool.query_indices])
             self._compare(rows, scores, pool, (first, place), bad)
@@ -403,7 +421,7 @@ class _Search:
         part: tuple[int, npt.NDArray[np.int64]],
         bad: dict[str, Bools],
     ) -> None:
-        """Compare rows with those of the pool; ``part`` has the first row, and the place of every row in the pool."""
+        """Compare rows with those of the pool; ``part`` holds the first row, and the pool row of every row."""
         first, place = part
         with_pool = np.flatnonzero(place >= 0)
         reference = rows.reference[first + with_pool]
@@ -429,7 +447,7 @@ class _Search:
         outside = ~np.isin(own * span + rows.negatives[entries], held[pool.indices >= 0])
         bad["rank"][row[outside]] = True
         if self.miner.sampling == "top" and self.miner.limit_per_document is None:
-            # Members of the window in its order: they are its first ones if they are as many as there can be.
+            # The negatives are members of the window in its order; as many as possible means that they are its first.
             wanted = np.minimum(pool.counts[place[with_pool]], self.miner.num_negatives)
             counts = np.bincount(row, minlength=len(rows))[first + with_pool]
             n = int(wanted.max(initial=0))

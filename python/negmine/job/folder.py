@@ -1,11 +1,11 @@
-"""The folder of a job: a manifest, a lock, parts, and in the end a result and a report.
+"""Folder of a job: a manifest, a lock, parts and, once the job is finished, a result and a report.
 
-Every file appears whole or not at all, and what has appeared survives a crash of the machine. A process that is killed
-leaves at most a temporary file, which the next one removes. Manifest and report carry checksums of themselves, and the
-report one of the result.
+Every file appears whole or not at all, and a complete file survives a crash of the machine. A process that is killed
+leaves at most a temporary file, which the next process removes. Manifest and report carry checksums of themselves, and
+the report carries the checksum of the result.
 
-What is not protected: a folder on a file system without `flock`; and a child that was forked while a job ran, and
-outlives it, keeps the lock.
+Two cases are not protected: a folder on a file system without `flock`, and a child process that was forked while a job
+ran and that outlives it, which keeps the lock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from negmine.job.manifest import Manifest
 
 __all__ = ["JobFolder"]
 
-#: What a report says of every part, to be summed.
+#: Entries of every part's report; the report of the job sums them.
 REPORT = (
     "n_rows",
     "n_negatives",
@@ -39,50 +39,67 @@ REPORT = (
     "short",
 )
 
-#: What to do about a file of a finished job that is damaged.
+#: Advice for a corrupt file of a finished job.
 _AGAIN = "Remove it, and resume the job to mine it again."
 
 
 @dataclass(frozen=True, slots=True)
 class JobFolder:
-    """Names and states of a job's files."""
+    """Paths and states of a job's files.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    argument : str, default "folder"
+        Name of the argument that gave the folder, for error messages.
+    """
 
     path: Path
-    #: What errors call it.
     argument: str = "folder"
 
     @property
     def manifest_path(self) -> Path:
-        """What the job is."""
+        """Path of the manifest, which describes the job."""
         return self.path / "manifest.json"
 
     @property
     def result_path(self) -> Path:
-        """What it found."""
+        """Path of the result."""
         return self.path / "result.parquet"
 
     @property
     def report_path(self) -> Path:
-        """What it did; written last."""
+        """Path of the report, which is written last."""
         return self.path / "report.json"
 
     @property
     def lock_path(self) -> Path:
-        """Who writes."""
+        """Path of the lock, which names the process that writes."""
         return self.path / "lock"
 
     @property
     def parts_path(self) -> Path:
-        """Folder of what tiles found."""
+        """Path of the folder of parts."""
         return self.path / "parts"
 
     def part_path(self, tile: int) -> Path:
-        """What one tile found."""
+        """Return the path of the result of one tile.
+
+        Parameters
+        ----------
+        tile : int
+            Number of the tile.
+
+        Returns
+        -------
+        Path
+        """
         return self.parts_path / f"{tile:08d}.part"
 
     @contextlib.contextmanager
     def _system(self) -> Iterator[None]:
-        """Make errors of the system errors of the job that name the file."""
+        """Turn errors of the system into errors of the job that name the file."""
         try:
             yield
         except OSError as error:
@@ -94,7 +111,13 @@ class JobFolder:
             ) from error
 
     def refuse_other_folders(self) -> None:
-        """Refuse a folder that holds other things and is no job."""
+        """Refuse a folder that holds other files and no job.
+
+        Raises
+        ------
+        JobError
+            The path is not a folder, or the folder holds other files and no manifest.
+        """
         with self._system():
             if self.path.exists() and not self.path.is_dir():
                 raise JobError(
@@ -113,7 +136,7 @@ class JobFolder:
                     )
 
     def _read_json(self, path: Path, what: str) -> object:
-        """Read a JSON file; None where there is none."""
+        """Read a JSON file; return None if it does not exist."""
         try:
             with files.open_file(path) as file:
                 return json.loads(file.read())
@@ -123,7 +146,18 @@ class JobFolder:
             raise JobError(f"`{self.argument}` must hold a readable {what}; got {path}: {error}") from error
 
     def read_manifest(self) -> Manifest | None:
-        """The manifest, or None where there is none yet."""
+        """Read the manifest.
+
+        Returns
+        -------
+        Manifest or None
+            None if the folder has no manifest yet.
+
+        Raises
+        ------
+        JobError
+            The manifest cannot be read or is corrupt.
+        """
         found = self._read_json(self.manifest_path, "manifest")
         if found is None:
             return None
@@ -136,11 +170,33 @@ class JobFolder:
             ) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest."""
+        """Write the manifest.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            Description of the job.
+        """
         self._write_json(self.manifest_path, headers.seal(JOB, manifest.to_content()))
 
     def read_report(self, manifest: Manifest) -> dict[str, Any] | None:
-        """The report, or None where the job is not finished."""
+        """Read the report.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            Manifest of the folder.
+
+        Returns
+        -------
+        dict or None
+            None if the job is not finished.
+
+        Raises
+        ------
+        JobError
+            The report cannot be read, is corrupt, or belongs to another job.
+        """
         found = self._read_json(self.report_path, "report")
         if found is None:
             return None
@@ -154,14 +210,36 @@ class JobFolder:
             return report if self.result_path.exists() else None
 
     def write_report(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the report of the result, which must be there; what is read from then on."""
+        """Write the report of the result, which must exist.
+
+        Parameters
+        ----------
+        report : mapping of str to Any
+            Counts of the job.
+
+        Returns
+        -------
+        dict
+            The report as :meth:`read_report` returns it, with the SHA-256 of the result.
+        """
         with self._system():
             whole = {**report, "result_sha256": files.sha256(self.result_path)}
         self._write_json(self.report_path, headers.seal(JOB_REPORT, whole))
         return whole
 
     def check_result(self, report: Mapping[str, Any]) -> None:
-        """Refuse a result that is not the one that was written."""
+        """Refuse a result that differs from the one that was written.
+
+        Parameters
+        ----------
+        report : mapping of str to Any
+            Report of the job.
+
+        Raises
+        ------
+        JobError
+            The checksum of the result is not that of the report.
+        """
         with self._system():
             if files.sha256(self.result_path) != report["result_sha256"]:
                 raise corrupt(self.result_path, _AGAIN, JobError)
@@ -170,12 +248,23 @@ class JobFolder:
         files.write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     def has_leftovers(self) -> bool:
-        """Whether :meth:`clean` has something to remove from a finished job."""
+        """Return whether :meth:`clean` has something to remove from a finished job.
+
+        Returns
+        -------
+        bool
+        """
         with self._system():
             return self.parts_path.is_dir() or any(files.is_leftover(entry) for entry in self.path.iterdir())
 
     def clean(self, *, finished: bool) -> None:
-        """Remove what killed processes left, and the parts of a finished job."""
+        """Remove temporary files that killed processes left, and the parts of a finished job.
+
+        Parameters
+        ----------
+        finished : bool
+            Whether the job is finished.
+        """
         parts = self.parts_path
         with self._system():
             for folder in (self.path, parts):
@@ -184,13 +273,24 @@ class JobFolder:
                     if (files.is_leftover(entry) or is_part) and not entry.is_dir():
                         entry.unlink()
             if finished and parts.is_dir():
-                # Files of others stay, and so does the folder then.
+                # Files that are not parts stay, and then the folder stays too.
                 with contextlib.suppress(OSError):
                     parts.rmdir()
                 files.sync_folder(self.path)
 
     def make(self) -> list[Path]:
-        """Make the folder, and those that it lies in; what is made, from the inside out."""
+        """Make the folder and its parents.
+
+        Returns
+        -------
+        list of Path
+            The folders that were made, innermost first.
+
+        Raises
+        ------
+        JobError
+            The folder cannot be made.
+        """
         try:
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True)
@@ -202,19 +302,30 @@ class JobFolder:
         return missing
 
     def has_parts(self) -> bool:
-        """Whether any tile is finished."""
+        """Return whether any tile is finished.
+
+        Returns
+        -------
+        bool
+        """
         with self._system():
             return next(self.parts_path.glob("*.part"), None) is not None
 
     def make_parts(self) -> None:
-        """Make the folder of parts."""
+        """Make the folder of parts, unless it exists."""
         with self._system():
             if not self.parts_path.is_dir():
                 self.parts_path.mkdir()
                 files.sync_folder(self.path)
 
     def undo(self, folders: list[Path]) -> None:
-        """Remove what beginning a job made, with the ``folders`` of :meth:`make`; only under the lock."""
+        """Remove everything that the start of a job made; call it only under the lock.
+
+        Parameters
+        ----------
+        folders : list of Path
+            Result of :meth:`make`.
+        """
         with contextlib.suppress(OSError, JobError):
             self.clean(finished=True)
         with contextlib.suppress(OSError):
@@ -225,10 +336,22 @@ class JobFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer. The lock names its owner; the system takes it back when the process ends, however."""
+        """Hold the lock of the folder, as its only writer.
+
+        The lock names its owner. The system releases it when the process ends, in any way.
+
+        Yields
+        ------
+        None
+
+        Raises
+        ------
+        JobError
+            Another process holds the lock, or the folder cannot be locked.
+        """
         handle = self._take_lock()
         try:
-            # Only errors of other processes need it, and a full disk does not allow it.
+            # Only error messages of other processes need the owner, and a full disk does not allow the write.
             with contextlib.suppress(OSError):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, json.dumps({"host": os.uname().nodename, "pid": os.getpid()}).encode(), 0)
@@ -273,7 +396,7 @@ class JobFolder:
 
 
 def _is_open_at(handle: int, path: Path) -> bool:
-    """Whether a handle is that of the file which now has this path."""
+    """Return whether a handle belongs to the file that now has this path."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a job depends on: digests of its task, and options that only a job has."""
+"""Inputs of a job: digests of its task, and options that only a job has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,25 @@ __all__ = ["check_shard", "check_tile", "digests", "refuse_limit"]
 
 
 def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
-    """Digest what the answer depends on; reads all values once, and refuses NaN and infinity."""
+    """Digest everything that the result depends on; this reads all values once, and refuses NaN and infinity.
+
+    Parameters
+    ----------
+    task : MiningTask
+        Arguments of the job.
+    num_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    dict
+        Digests and options, by name.
+
+    Raises
+    ------
+    NegmineValueError
+        A value is NaN, infinite, or too large for float32.
+    """
     rules = task.rules
     options = describe_miner(task.miner)
     options |= {"metric": task.metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
@@ -36,7 +54,18 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
 
 
 def refuse_limit(miner: HardNegativeMiner) -> None:
-    """Refuse what no tile can do alone."""
+    """Refuse a miner with ``limit_per_document``, which one tile cannot apply alone.
+
+    Parameters
+    ----------
+    miner : HardNegativeMiner
+        The miner.
+
+    Raises
+    ------
+    NegmineValueError
+        The miner has a limit.
+    """
     if miner.limit_per_document is not None:
         raise NegmineValueError(
             "`limit_per_document` must be None in a job: it looks at all queries at once, and a tile does not; got "
@@ -45,7 +74,24 @@ def refuse_limit(miner: HardNegativeMiner) -> None:
 
 
 def check_tile(tile_queries: object, miner: HardNegativeMiner) -> int:
-    """Read the size of a tile, whose negatives must fit into one Arrow list."""
+    """Validate the size of a tile, whose negatives must fit into one Arrow list.
+
+    Parameters
+    ----------
+    tile_queries : int
+        Queries per tile.
+    miner : HardNegativeMiner
+        The miner, whose options decide the number of negatives per query.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The value is not an integer, or is too small or too large.
+    """
     tile = check_integer(tile_queries, "tile_queries", least=1)
     most = (2**31 - 1) // (miner.num_negatives + miner.num_random)
     if tile > most:
@@ -54,7 +100,22 @@ def check_tile(tile_queries: object, miner: HardNegativeMiner) -> int:
 
 
 def check_shard(shard: object) -> tuple[int, int]:
-    """Read a shard: (i, n), counted from 0."""
+    """Validate a shard.
+
+    Parameters
+    ----------
+    shard : tuple of int
+        ``(i, n)``, with ``i`` counted from 0.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The value is not such a pair.
+    """
     if not isinstance(shard, tuple | list) or len(shard) != 2:
         raise NegmineTypeError(f"`shard` must be a pair (i, n); got {shard!r}.")
     n = check_integer(shard[1], "shard", least=1)

@@ -1,4 +1,4 @@
-"""The manifest: what a job is."""
+"""Manifest of a job: what the job is."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Manifest"]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a job is.
+    """Description of a job.
 
     Attributes
     ----------
     version : str
-        The negmine that began it.
+        Version of negmine that started the job.
     inputs : dict
         Digests and options.
     n_queries : int
-        Queries of the whole set.
+        Number of queries in the whole set.
     tile_queries : int
-        Queries of a tile.
+        Queries per tile.
     shard : tuple of int or None
-        ``(i, n)`` where the job is one of several.
+        ``(i, n)`` if the job is one of several shards.
     """
 
     version: str
@@ -42,25 +42,42 @@ class Manifest:
 
     @property
     def tiles(self) -> range:
-        """Numbers of the job's tiles, counted over the whole set: a shard takes an even share of them."""
+        """Numbers of the job's tiles, counted over the whole set; a shard takes an even share of them."""
         n_tiles = -(-self.n_queries // self.tile_queries)
         i, n = self.shard or (0, 1)
         return range(i * n_tiles // n, (i + 1) * n_tiles // n)
 
     def queries(self, tile: int) -> tuple[int, int]:
-        """First query of a tile, and the one behind its last."""
+        """Return the range of queries of a tile.
+
+        Parameters
+        ----------
+        tile : int
+            Number of the tile.
+
+        Returns
+        -------
+        tuple of (int, int)
+            First query of the tile, and the one after its last.
+        """
         begin = tile * self.tile_queries
         return begin, min(begin + self.tile_queries, self.n_queries)
 
     @property
     def all_queries(self) -> tuple[int, int]:
-        """First query of the job's tiles, and the one behind its last; equal where it has no tiles."""
+        """First query of the job's tiles, and the one after their last; equal if the job has no tiles."""
         if not self.tiles:
             return 0, 0
         return self.queries(self.tiles[0])[0], self.queries(self.tiles[-1])[1]
 
     def provenance(self) -> dict[str, Any]:
-        """Where the result comes from, as the schema of its file and the report say."""
+        """Describe where the result comes from, for the schema of its file and for the report.
+
+        Returns
+        -------
+        dict
+            Values that JSON can represent.
+        """
         options = dict(self.inputs["options"])
         rules = [name for name in ("exclude", "groups", "eligible") if self.inputs[name] is not None]
         return {
@@ -77,7 +94,13 @@ class Manifest:
         } | ({} if self.shard is None else {"shard": list(self.shard)})
 
     def to_content(self) -> dict[str, Any]:
-        """What a file holds of the manifest."""
+        """Return the manifest as its file stores it.
+
+        Returns
+        -------
+        dict
+            Values that JSON can represent.
+        """
         return {
             "negmine": self.version,
             "fingerprint": self.fingerprint,
@@ -89,12 +112,21 @@ class Manifest:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> Manifest:
-        """Read what :meth:`to_content` gave.
+        """Restore a manifest from its file.
+
+        Parameters
+        ----------
+        content : mapping of str to Any
+            Result of :meth:`to_content`.
+
+        Returns
+        -------
+        Manifest
 
         Raises
         ------
         LookupError, TypeError, ValueError
-            An entry is missing, or is of another type than a job writes.
+            An entry is missing, or is not of the type that a job writes.
         """
         version, inputs, shard = content["negmine"], content["inputs"], content["shard"]
         n_queries, tile_queries = content["n_queries"], content["tile_queries"]

@@ -1,4 +1,4 @@
-"""``merge``: shards of one job into the folder that the uncut job would have made."""
+"""Merge the shards of a job into the folder that the unsharded job would have made."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["merge"]
 
 @refuse_unknown_options("merge")
 def merge(folders: Sequence[object], out: object) -> JobResult:
-    """Join the shards of a job into one folder, which then is equal to that of a job that never was cut.
+    """Join the shards of a job into one folder, equal to that of a job without shards.
 
     Parameters
     ----------
-    folders : sequence of paths
-        All shards, in any order, each finished.
+    folders : sequence of path
+        All shards, in any order; every one must be finished.
     out : path
-        A new or empty folder; one that holds the same result already is left as it is.
+        New or empty folder; one that already holds the same result stays as it is.
 
     Returns
     -------
@@ -39,8 +39,8 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
     Raises
     ------
     JobError
-        A folder is no finished shard, shards are of different inputs (the message names them), one is missing,
-        given twice or damaged (the message names the file).
+        A folder is not a finished shard, the shards have different inputs (the message names them), or a shard is
+        missing, repeated or corrupt (the message names the file).
     """
     if isinstance(folders, str | Path) or not isinstance(folders, Sequence) or not folders:
         raise NegmineTypeError(f"`folders` must be a list of at least one path; got {folders!r}.")
@@ -72,7 +72,7 @@ def merge(folders: Sequence[object], out: object) -> JobResult:
 
 
 def _finished(job: JobFolder, manifest: Manifest) -> dict[str, Any] | None:
-    """The report of a folder that holds the merged job already; None of one that does not yet."""
+    """Return the report of a folder that already holds the merged job, or None."""
     found = job.read_manifest()
     if found is None:
         return None
@@ -86,12 +86,12 @@ def _finished(job: JobFolder, manifest: Manifest) -> dict[str, Any] | None:
     return report
 
 
-#: A shard, what it is, and what it reports.
+#: Folder, manifest and report of a shard.
 Shard = tuple[JobFolder, Manifest, dict[str, Any]]
 
 
 def _shards(folders: list[JobFolder]) -> list[Shard]:
-    """The shards in order, checked."""
+    """Validate the shards, and return them in order."""
     found: dict[int, Shard] = {}
     for job in folders:
         manifest = job.read_manifest()

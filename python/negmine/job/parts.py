@@ -1,7 +1,7 @@
-"""Parts: what one tile found, in a file of its own whose header and content have checksums.
+"""Parts: the result of one tile in its own file, whose header and content have checksums.
 
-A part is a header (magic, version, JSON, SHA-256) and a table in Arrow's stream format. Nothing is decoded before it
-has been compared with its checksum, so that a damaged part is seen as such and its tile mined again.
+A part is a header (magic, version, JSON, SHA-256) and a table in Arrow's stream format. Content is compared with its
+checksum before it is decoded, so that a corrupt part is detected and its tile is mined again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,21 @@ __all__ = ["Coverage", "read_part", "write_part"]
 
 
 def write_part(job: JobFolder, manifest: Manifest, tile: int, table: pa.Table, report: Mapping[str, Any]) -> None:
-    """Write what a tile found, and what :data:`REPORT` has to say of it."""
+    """Write the result of a tile and its report.
+
+    Parameters
+    ----------
+    job : JobFolder
+        Folder of the job.
+    manifest : Manifest
+        Manifest of the folder.
+    tile : int
+        Number of the tile.
+    table : pyarrow.Table
+        Mined rows.
+    report : mapping of str to Any
+        Counts of the tile, with the entries of ``negmine.job.folder.REPORT``.
+    """
     arrow = require("pyarrow", "io", "a job")
     sink = arrow.BufferOutputStream()
     options = arrow.ipc.IpcWriteOptions(compression="zstd")
@@ -50,14 +64,28 @@ def write_part(job: JobFolder, manifest: Manifest, tile: int, table: pa.Table, r
 
 
 def read_part(job: JobFolder, manifest: Manifest, tile: int) -> tuple[pa.Table, dict[str, Any]]:
-    """Read what :func:`write_part` wrote.
+    """Read the result of a tile and its report.
+
+    Parameters
+    ----------
+    job : JobFolder
+        Folder of the job.
+    manifest : Manifest
+        Manifest of the folder.
+    tile : int
+        Number of the tile.
+
+    Returns
+    -------
+    tuple of (pyarrow.Table, dict)
+        Mined rows, and the counts of the tile.
 
     Raises
     ------
     FileNotFoundError
         The tile is not mined yet.
     JobError
-        The file cannot be read, is damaged, or is the part of another tile or job.
+        The file cannot be read, is corrupt, or is the part of another tile or job.
     """
     path = job.part_path(tile)
     try:
@@ -96,14 +124,26 @@ def _decode(job: JobFolder, path: Path, content: bytes) -> pa.Table:
 
 
 class Coverage:
-    """Whether tables, one after the other, have rows of all queries of a range, in order."""
+    """Check that consecutive tables have rows of all queries of a range, in order.
+
+    Parameters
+    ----------
+    begin, end : int
+        Range of queries.
+    """
 
     def __init__(self, begin: int, end: int) -> None:
         self._begin, self._end = begin, end
         self._last, self._n_rows, self._in_order = begin - 1, 0, True
 
     def add(self, table: pa.Table) -> None:
-        """Look at the next table."""
+        """Add the next table.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Mined rows.
+        """
         if "query_index" not in table.schema.names or len(table) == 0:
             self._in_order &= len(table) == 0
             return
@@ -114,5 +154,15 @@ class Coverage:
         self._last, self._n_rows = int(queries[-1]), self._n_rows + len(queries)
 
     def is_complete(self, n_rows: object) -> bool:
-        """Whether all queries were there, in so many rows."""
+        """Return whether all queries occurred, in the given number of rows.
+
+        Parameters
+        ----------
+        n_rows : int
+            Expected number of rows.
+
+        Returns
+        -------
+        bool
+        """
         return self._in_order and self._last == self._end - 1 and self._n_rows == n_rows

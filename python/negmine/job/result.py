@@ -1,4 +1,4 @@
-"""From parts to a result and a report, which are equal for equal jobs, however often they were stopped."""
+"""Result and report of a job: joined from its parts, and equal for equal jobs, however often they were interrupted."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ __all__ = ["JobResult", "Part", "finish", "result"]
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """A finished job.
+    """Result of a finished job.
 
     Attributes
     ----------
     folder : Path
+        Folder of the job.
     path : Path
-        The result: Parquet, as :func:`negmine.io.read_negatives` reads it.
+        Parquet file of the result, in the format that :func:`negmine.io.read_negatives` reads.
     report : dict
-        What ``report.json`` holds: counts that are equal on every machine, and the SHA-256 of the result.
+        Content of ``report.json``: counts that are equal on every machine, and the SHA-256 of the result.
     fingerprint : str
         Digest of the inputs.
     n_tiles : int
-        Tiles of this job.
+        Number of tiles of this job.
     n_mined : int
-        Those of them that this call mined; the others were there.
+        Number of tiles that this call mined; the others existed.
     was_finished : bool
-        Whether the job was finished before, so that this call did nothing.
+        Whether the job was already finished, so that this call did nothing.
     """
 
     folder: Path
@@ -51,7 +52,12 @@ class JobResult:
     was_finished: bool
 
     def rows(self) -> negatives.MinedRows:
-        """Open the result."""
+        """Open the result.
+
+        Returns
+        -------
+        MinedRows
+        """
         return negatives.read_negatives(self.path)
 
     def __str__(self) -> str:
@@ -70,7 +76,7 @@ class JobResult:
 
 @dataclass(slots=True)
 class _Sum:
-    """Sums of tiles' or shards' reports."""
+    """Sums over the reports of tiles or shards."""
 
     numbers: Counter[str] = field(default_factory=Counter)
     documents: Counter[str] = field(default_factory=Counter)
@@ -78,17 +84,17 @@ class _Sum:
     same: dict[str, int] = field(default_factory=dict)
 
     def add(self, report: Mapping[str, Any]) -> None:
-        """Add one."""
+        """Add one report."""
         for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries"):
             self.numbers[name] += report[name]
         self.documents.update(report["documents"])
         self.short.update(report["short"])
         for name in ("zero_documents", "duplicate_pairs", "unknown_judgments"):
-            # Known to every part that mined anything; a shard without tiles says 0.
+            # Every part that mined anything has the same number; a shard without tiles has 0.
             self.same[name] = max(report[name], self.same.get(name, 0))
 
     def finish(self, manifest: Manifest) -> dict[str, Any]:
-        """The report of the whole."""
+        """Return the report of the whole job."""
         numbers = {name: self.numbers[name] for name in ("n_rows", "n_negatives", "n_unscanned", "zero_queries")}
         same = {name: self.same.get(name, 0) for name in ("zero_documents", "duplicate_pairs", "unknown_judgments")}
         return {
@@ -100,18 +106,26 @@ class _Sum:
         }
 
 
-#: A table, and the report that belongs to it where it is the first of several.
+#: A table, and its report if the table is the first one that the report covers.
 Part = tuple["pa.Table", Mapping[str, Any] | None]
 
 
 def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[str, Any]:
-    """Join the parts, write the report, and remove the parts: in this order, each whole or not at all.
+    """Join the parts, write the report, and remove the parts, in this order; each file appears whole or not at all.
 
     Parameters
     ----------
-    job, manifest
-    parts
-        In the order of the queries; at least one, which may be empty.
+    job : JobFolder
+        Folder of the job.
+    manifest : Manifest
+        Manifest of the folder.
+    parts : iterator of (pyarrow.Table, mapping or None)
+        Tables in the order of the queries, with their reports; at least one table, which may be empty.
+
+    Returns
+    -------
+    dict
+        Report of the job.
     """
     total, source = _Sum(), manifest.provenance()
 
@@ -138,7 +152,25 @@ def finish(job: JobFolder, manifest: Manifest, parts: Iterator[Part]) -> dict[st
 def result(
     job: JobFolder, manifest: Manifest, report: Mapping[str, Any], n_mined: int, *, was_finished: bool
 ) -> JobResult:
-    """What the caller gets."""
+    """Make the result that the caller receives.
+
+    Parameters
+    ----------
+    job : JobFolder
+        Folder of the job.
+    manifest : Manifest
+        Manifest of the folder.
+    report : mapping of str to Any
+        Report of the job.
+    n_mined : int
+        Number of tiles that the call mined.
+    was_finished : bool
+        Whether the job was already finished.
+
+    Returns
+    -------
+    JobResult
+    """
     return JobResult(
         folder=job.path,
         path=job.result_path,

@@ -1,4 +1,4 @@
-"""``mine_to``: one tile after the other, each written before the next is begun."""
+"""Run a mining job: mine one tile after the other, and write each before the next one starts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mine_to"]
 
-#: Queries of a tile, unless the caller says otherwise: what an interruption costs at most.
+#: Default number of queries per tile: an interruption costs at most this much work.
 TILE_QUERIES = 8192
 
 
@@ -67,54 +67,66 @@ def mine_to(
     progress: Progress | None = None,
     **options: Unpack[MinerOptions],
 ) -> JobResult:
-    """Mine hard negatives into a folder, tile by tile, so that a killed job goes on where it stopped.
+    """Mine hard negatives into a folder, tile by tile, so that a killed job can continue where it stopped.
 
     Parameters
     ----------
     folder : path
-        New or empty, or that of the same job.
+        New or empty folder, or that of the same job.
     queries : array (n_queries, width)
+        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
     corpus : array (n_documents, width)
-    positives
-        Known relevant document rows per query: :class:`Positives` or one list per query.
-    miner
-        What to mine. Default: ``HardNegativeMiner(**options)``. ``limit_per_document`` is refused: it looks at all
-        queries at once, and a tile does not.
-    metric, memory_limit
-        As for :class:`ExactIndex`.
+        Embeddings of the documents, likewise.
+    positives : Positives, one list of document rows per query, or int64 (n_queries,)
+        Known relevant documents; one row number per query if every query has exactly one.
+    miner : HardNegativeMiner, optional
+        Options of the mining. Default: ``HardNegativeMiner(**options)``. ``limit_per_document`` is refused, because it
+        depends on all queries at once, and a tile has only some.
+    metric : {"cosine", "ip", "l2"}, default "cosine"
+        Similarity measure of the scores; a higher score means closer.
     document_ids : int64 or str (n_documents,), optional
         Unique labels of the documents.
     query_ids : int64 or str (n_queries,), optional
         Labels of the queries, for the result and for ``exclude_self``.
-    exclude, exclude_self, groups, eligible
-        As for :meth:`HardNegativeMiner.candidates`.
-    epoch
-        Epoch of the draws.
-    tile_queries
-        Queries of a tile. Default: 8192, and what the manifest says where a job goes on.
-    shard
-        ``(i, n)``: only part ``i`` of ``n`` (counted from 0) of the tiles. All arguments are still those of the whole;
-        :func:`merge` joins the shards.
-    resume
-        Whether to go on with a job that was begun. A folder that is new or empty is begun either way.
-    num_threads, progress
-        Threads, and a function called as ``progress(queries done, queries of this job)``.
-    **options
-        Options of :class:`HardNegativeMiner`, where ``miner`` is not task.
+    exclude : Positives or one list of document rows per query, optional
+        Further documents that are never negatives.
+    exclude_self : bool, default False
+        Whether the document that is the query itself is excluded, as for :meth:`HardNegativeMiner.candidates`.
+    groups : int64 (n_documents,), optional
+        Groups of documents: those that share a group with a positive are not candidates; -1 means no group.
+    eligible : Eligibility, optional
+        One key per document and one range of keys per query.
+    epoch : int, default 0
+        Epoch of the draws, in [0, 2**64).
+    tile_queries : int, optional
+        Queries per tile. Default: the value in the manifest if a job is resumed, else 8192.
+    shard : tuple of int, optional
+        ``(i, n)``: mine only part ``i`` of ``n`` (counted from 0) of the tiles. All other arguments are still those of
+        the whole set; :func:`merge` joins the shards. Default: all tiles.
+    resume : bool, default False
+        Whether to continue a job that was started. A new or empty folder is accepted in both cases.
+    memory_limit : int, optional
+        Bytes of working memory in addition to the caller's arrays, as for :class:`ExactIndex`. Default: no limit.
+    num_threads : int, optional
+        Number of threads. Default: all cores available to this process.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in queries of this job.
+    **options : Any
+        Options of :class:`HardNegativeMiner`, if ``miner`` is not given.
 
     Returns
     -------
     JobResult
-        Of a job that was finished before, ``was_finished`` is true and nothing was done.
+        If the job was already finished, ``was_finished`` is true and the call did nothing.
 
     Raises
     ------
     JobError
-        The folder is no job, another process writes to it, it holds an unfinished job and ``resume`` is false, its
-        job was begun with other inputs (the message names what changed), or one of its files is damaged (the
-        message names it). The tile of a damaged part is mined again, with a warning.
+        The folder holds no job but other files, another process writes to it, it holds an unfinished job and ``resume``
+        is false, its job was started with other inputs (the message names what changed), or one of its files is corrupt
+        (the message names it). If a part is corrupt, its tile is mined again, with a warning.
     NegmineValueError, NegmineTypeError
-        An argument that breaks its rule; nothing is left in the folder.
+        An argument is invalid or unknown; the folder stays as it was.
 
     Examples
     --------
@@ -167,14 +179,14 @@ def mine_to(
             report = result.finish(job, manifest, _parts(job, manifest, task))
         except NegmineError:
             if found is None and not job.has_parts():
-                job.undo(made)  # begun by this call, with arguments that turned out to be bad
+                job.undo(made)  # this call started the job, and an argument is invalid
             raise
         return result.result(job, manifest, report, n_mined, was_finished=False)
 
 
 @dataclass
 class _Call:
-    """What a call was given, compared with what is in its folder."""
+    """Arguments of a call, compared with the content of its folder."""
 
     job: JobFolder
     task: MiningTask
@@ -189,7 +201,7 @@ class _Call:
         return inputs.digests(self.task, self.num_threads)
 
     def finished(self) -> JobResult | None:
-        """The result of a job that is finished, which must be of this call; None of one that is not."""
+        """Return the result of a finished job, which must have the inputs of this call; None if it is not finished."""
         found = self.job.read_manifest()
         report = None if found is None else self.job.read_report(found)
         if found is None or report is None:
@@ -197,13 +209,13 @@ class _Call:
         self._refuse_changes(found)
         self.job.check_result(report)
         if self.job.has_leftovers():
-            # Nothing needs their removal: a read-only medium and another process that does it are no errors.
+            # The result is valid with them too, so a read-only medium and a lock of another process are not errors.
             with contextlib.suppress(JobError), self.job.lock():
                 self.job.clean(finished=True)
         return result.result(self.job, found, report, 0, was_finished=True)
 
     def begin(self, found: Manifest | None) -> Manifest:
-        """The manifest of the folder, which must be of this job, or a new one."""
+        """Return the manifest of the folder, which must have the inputs of this call, or write a new one."""
         if found is None:
             version = str(_native.build_info()["version"])
             size = self.tile_queries or TILE_QUERIES
@@ -238,13 +250,13 @@ def _mine_tiles(
     num_threads: int,
     progress: Progress | None,
 ) -> int:
-    """Mine the tiles that are not there yet."""
+    """Mine the tiles that have no part yet, and return their number."""
     job.clean(finished=False)
     job.make_parts()
     missing = []
     for tile in manifest.tiles:
         if not _is_part(job, manifest, tile):
-            missing.append(tile)  # noqa: PERF401 (a loop, so that the warning knows how deep the caller is)
+            missing.append(tile)  # noqa: PERF401 (a loop, so that the warning has a fixed stack depth)
     if not missing:
         return 0
     sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
@@ -293,7 +305,7 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
 
 
 def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
-    """Whether a tile is there; what is damaged or belongs elsewhere is mined again."""
+    """Return whether the part of a tile is valid; a corrupt part, or one of another job, is mined again."""
     try:
         read_part(job, manifest, tile)
     except FileNotFoundError:
@@ -305,7 +317,7 @@ def _is_part(job: JobFolder, manifest: Manifest, tile: int) -> bool:
 
 
 def _parts(job: JobFolder, manifest: Manifest, task: MiningTask) -> Iterator[result.Part]:
-    """What tiles found and said, in order; where there is no tile, an empty table."""
+    """Yield the tables and reports of the tiles in order; an empty table if there is no tile."""
     for tile in manifest.tiles:
         yield read_part(job, manifest, tile)
     if not manifest.tiles:
@@ -313,7 +325,7 @@ def _parts(job: JobFolder, manifest: Manifest, task: MiningTask) -> Iterator[res
 
 
 def _empty(task: MiningTask) -> pa.Table:
-    """The table of a job without queries."""
+    """Make the table of a job without queries."""
     rows, offsets = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     reals, codes = np.empty(0, dtype=np.float64), np.empty(0, dtype=np.uint8)
     ids, query_ids = (rows if labels is None else labels[:0] for labels in (task.document_ids, task.query_ids))

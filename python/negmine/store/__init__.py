@@ -1,4 +1,4 @@
-"""Mined negatives in a memory-mapped file whose generations are replaced whole under running readers."""
+"""Tables of mined negatives: memory-mapped files that one process replaces while others read them."""
 
 from __future__ import annotations
 

@@ -1,18 +1,19 @@
-"""Mined negatives in a file that the main process replaces and that workers read: how a refresh reaches them.
+"""Tables of mined negatives: a file that the main process replaces and that DataLoader workers read.
 
-A DataLoader copies its dataset into persistent workers once, and they never see what the main process mines later. So
-the negatives live in a file. Publishing writes the next generation next to it, flushes it to the disk, and renames it
-over the old one. The rename is the switch: no pointer can disagree with what it points to, a process that is killed at
-any step leaves the old table or the new one, and the old file lives on, unnamed, while any process has it mapped.
+A DataLoader copies its dataset into persistent workers once, so the workers never see what the main process mines
+later. A table therefore keeps the negatives in a file. Publishing writes the next generation to a temporary file,
+flushes it to the disk, and renames it over the old file. The rename switches the generations: a process that is killed
+at any step leaves either the old table or the new one, and the system keeps the old file, without a name, while any
+process has it mapped.
 
-A reader asks once per batch whether the name still belongs to the file that it has mapped (one `stat`, a microsecond),
-and maps the new file if not. It holds the mapping, so the system cannot give the file's number to another file
-meanwhile, and the comparison is exact and does not depend on clocks. A batch is read from one mapping: it is of one
-generation.
+Once per batch, a reader checks whether the name still belongs to the file that it has mapped (one `stat`, a
+microsecond), and maps the new file if it does not. While the reader holds the mapping, the system cannot give the
+file's number to another file, so the comparison is exact and does not depend on clocks. A batch is read from one
+mapping, so all its rows belong to one generation.
 
-The header and the columns have checksums, which a reader compares when it maps the file: once per generation it reads
-all of it. What is not protected: edits of the file in place after that; a folder on a network file system, where other
-machines see a new generation when their cache of names expires.
+The header and the columns have checksums. A reader compares them when it maps the file, which reads the whole file once
+per generation. Two cases are not protected: later edits of the file in place, and a folder on a network file system,
+where other machines see a new generation only after their cache of names expires.
 """
 
 from __future__ import annotations
@@ -41,31 +42,30 @@ __all__ = ["NegativesTable"]
 
 
 class NegativesTable:
-    """Negatives in a file that one process publishes and all others read, a whole generation at a time.
+    """Negatives in a file that one process publishes and all others read, one whole generation at a time.
 
-    :meth:`create` makes one; ``NegativesTable(folder)`` opens one that is there. It pickles as its path and the digest
-    of its data set, so that a worker maps the file again instead of receiving its bytes. Writers take turns; readers
-    never wait. Needs a POSIX system.
+    :meth:`create` makes a table; ``NegativesTable(folder)`` opens an existing one. A table pickles as its path and the
+    digest of its data set, so a worker maps the file again instead of receiving its bytes. Writers take turns; readers
+    never wait. A table needs a POSIX system.
 
     Parameters
     ----------
     folder : path
-        Where :meth:`create` made it.
+        Folder that :meth:`create` made.
 
     Attributes
     ----------
     folder : Path
-        Absolute.
+        Absolute path of the folder.
     digest : str
-        Of what all generations have in common: the number of documents, and the query and positive of every result
-        row.
+        Digest of what all generations share: the number of documents, and the query and positive of every result row.
 
     Raises
     ------
     NegmineTypeError
-        ``folder`` is no path.
+        ``folder`` is not a path.
     NegmineValueError
-        There is no table, or its file is damaged.
+        The folder holds no table, or the file is corrupt.
 
     Examples
     --------
@@ -96,9 +96,9 @@ class NegativesTable:
         Parameters
         ----------
         folder : path
-            New or empty; it is made with its parents.
+            New or empty folder; it is made together with its parents.
         negatives : HardNegatives
-            What it begins with.
+            First content of the table.
 
         Returns
         -------
@@ -107,10 +107,9 @@ class NegativesTable:
         Raises
         ------
         NegmineTypeError
-            ``negatives`` are something else.
+            ``negatives`` is not a :class:`HardNegatives`.
         NegmineValueError
-            The folder holds other things, or a table: open that one, or remove it first; or the system refuses to make
-            it.
+            The folder holds a table (open it, or remove it first) or other files, or the system refuses to make it.
         """
         path = files.as_path(folder, "folder").absolute()
         try:
@@ -141,7 +140,7 @@ class NegativesTable:
         return _reopen, (str(self.folder), self.digest)
 
     def __len__(self) -> int:
-        """Result rows."""
+        """Return the number of result rows."""
         return len(self._mapped.rows)
 
     def __repr__(self) -> str:
@@ -151,21 +150,25 @@ class NegativesTable:
 
     @property
     def n_documents(self) -> int:
-        """Documents of the corpus."""
+        """Number of documents in the corpus."""
         return self._mapped.n_documents
 
     @property
     def generation(self) -> int:
-        """How often the table has been published, by any process, up to now."""
+        """Number of times that any process has published the table so far."""
         return self.current().generation
 
     def current(self) -> TableRows:
-        """All rows of the newest generation, as read-only maps of its file, which stay as they are when it is replaced.
+        """Return all rows of the newest generation, as read-only maps of its file; they stay valid when it is replaced.
+
+        Returns
+        -------
+        TableRows
 
         Raises
         ------
         NegmineValueError
-            The table is gone, or now belongs to another data set.
+            The table no longer exists, or now belongs to another data set.
         """
         try:
             found = os.stat(self._path)  # noqa: PTH116 (half the time of `Path.stat`, once per batch)
@@ -182,12 +185,12 @@ class NegativesTable:
         return self._mapped.rows
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> TableRows:
-        """Copies of the result rows ``indices``, all of the newest generation.
+        """Copy result rows of the newest generation.
 
         Parameters
         ----------
         indices : sequence of int
-            Rows in [0, len(table)), in any order.
+            Row numbers in [0, len(table)), in any order.
 
         Returns
         -------
@@ -196,36 +199,36 @@ class NegativesTable:
         Raises
         ------
         IndexError
-            There is no such row.
+            A row number is out of range.
         NegmineTypeError
-            An index that is no integer.
+            An index is not an integer.
         NegmineValueError
-            As :meth:`current`.
+            The table no longer exists, or now belongs to another data set.
         """
         return self.current().read(indices)
 
     def publish(self, negatives: HardNegatives) -> int:
-        """Replace the table by ``negatives``; readers see them from their next batch on.
+        """Replace the content of the table; readers see the new generation from their next batch on.
 
-        It returns when the new generation is on the disk. Where this fails or is killed, the old one stays. The number
-        of negatives per row may change.
+        The call returns once the new generation is on the disk. If it fails or is killed, the old generation stays. The
+        number of negatives per row may change.
 
         Parameters
         ----------
         negatives : HardNegatives
-            For the same result rows and documents as before.
+            Negatives for the same result rows and documents as before.
 
         Returns
         -------
         int
-            The new generation.
+            Number of the new generation.
 
         Raises
         ------
         NegmineTypeError
-            ``negatives`` are something else.
+            ``negatives`` is not a :class:`HardNegatives`.
         NegmineValueError
-            They are for another data set: other documents, queries or positives.
+            The negatives belong to another data set, with other documents, queries or positives.
         """
         columns, before = _columns(negatives), self.current()
         if len(columns) != len(before) or negatives.report.n_documents != self.n_documents:
@@ -268,7 +271,7 @@ def _columns(negatives: HardNegatives) -> TableRows:
 
 
 def _digest(negatives: HardNegatives) -> str:
-    """What all generations of a table have in common."""
+    """Digest what all generations of a table share."""
     return fingerprint.of_inputs(
         {
             "n_documents": negatives.report.n_documents,

@@ -1,4 +1,4 @@
-"""The file of a table: header, digest and aligned columns, written whole and mapped read-only."""
+"""File format of a table: a header, a digest and aligned columns, written whole and mapped read-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from negmine.mining.negatives import HardNegatives
 __all__ = ["COLUMNS", "MappedTable", "TableRows", "map_table", "one_writer", "table_path", "write_table"]
 
 
-#: Columns in the order of the file, and their types.
+#: Columns in file order, with their types.
 COLUMNS = {
     "query_indices": "<i8",
     "positive_indices": "<i8",
@@ -44,7 +44,7 @@ class TableRows:
     Attributes
     ----------
     generation : int
-        How often the table had been published after it was created; 0 for what never was in a table.
+        Number of times that the table had been published after it was created; 0 for rows that were never in a table.
     epoch : int
         Epoch of the draws, as in :class:`negmine.HardNegatives`.
     query_indices : int64 (n_rows,)
@@ -53,10 +53,10 @@ class TableRows:
         Positive of every result row under ``reference="each"``, else -1.
     indices : int64 (n_rows, num_negatives)
         Row numbers of the negatives, padded with -1.
-    scores : float32 (n_rows, n)
-        Their scores, padded with -inf.
+    scores : float32 (n_rows, num_negatives)
+        Scores of the negatives, padded with -inf.
     counts : int32 (n_rows,)
-        Negatives per row.
+        Number of negatives per row.
     """
 
     generation: int
@@ -72,19 +72,38 @@ class TableRows:
 
     @classmethod
     def of(cls, negatives: HardNegatives) -> TableRows:
-        """The rows of ``negatives`` that never were in a table, sharing their memory."""
+        """Take the rows of mined negatives, as generation 0, without a copy.
+
+        Parameters
+        ----------
+        negatives : HardNegatives
+            Result of a miner; the rows share its memory.
+
+        Returns
+        -------
+        TableRows
+        """
         columns: dict[str, Any] = {name: np.asarray(getattr(negatives, name), COLUMNS[name]) for name in COLUMNS}
         return cls(0, negatives.epoch, **columns)
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> TableRows:
-        """Copies of the result rows ``indices``, in that order.
+        """Copy result rows, in the order given.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Row numbers in [0, len(rows)).
+
+        Returns
+        -------
+        TableRows
 
         Raises
         ------
         IndexError
-            There is no such row.
+            A row number is out of range.
         NegmineTypeError
-            An index that is no integer.
+            An index is not an integer.
         """
         chosen = integers_in_range(indices, len(self))
         columns: dict[str, Any] = {name: getattr(self, name).take(chosen, axis=0) for name in COLUMNS}
@@ -92,7 +111,7 @@ class TableRows:
 
 
 def integers_in_range(indices: Sequence[int] | npt.NDArray[np.integer[Any]], n: int) -> npt.NDArray[np.int64]:
-    """Read row numbers in [0, n)."""
+    """Validate row numbers in [0, n)."""
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
         raise NegmineTypeError(
@@ -105,7 +124,7 @@ def integers_in_range(indices: Sequence[int] | npt.NDArray[np.integer[Any]], n: 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedTable:
-    """A generation's file, mapped."""
+    """Mapped file of one generation."""
 
     #: Device and number of the file.
     place: tuple[int, int]
@@ -115,13 +134,40 @@ class MappedTable:
 
 
 def table_path(folder: Path) -> Path:
-    """Path of the table's file in its folder."""
+    """Return the path of the table's file in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the table.
+
+    Returns
+    -------
+    Path
+    """
     return folder / "negatives.table"
 
 
 @contextlib.contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
-    """Wait to be the only writer, and remove what killed ones left; the system ends the turn of one that dies."""
+    """Wait until this process is the only writer, then remove temporary files that killed writers left.
+
+    The system releases the lock of a process that dies.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the table.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    NegmineValueError
+        The folder cannot be opened or locked.
+    """
     try:
         import fcntl
     except ImportError as error:
@@ -137,7 +183,7 @@ def one_writer(folder: Path) -> Iterator[None]:
             raise NegmineValueError(f"`folder` must lie where it can be locked; got {folder}: {error}") from error
         for entry in folder.iterdir():
             if files.is_leftover(entry) and not entry.is_dir():
-                # Where it cannot be removed, the new generation cannot be written either, which says why.
+                # If the file cannot be removed, writing the new generation fails too, with an error that says why.
                 with contextlib.suppress(OSError):
                     entry.unlink()
         yield
@@ -146,7 +192,21 @@ def one_writer(folder: Path) -> Iterator[None]:
 
 
 def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, generation: int = 0) -> None:
-    """Put a generation in the place of the one before."""
+    """Write a generation, which replaces the previous one.
+
+    Parameters
+    ----------
+    path : Path
+        File of the table.
+    columns : TableRows
+        Content of the generation.
+    digest : str
+        Digest of what all generations share.
+    n_documents : int
+        Number of documents in the corpus.
+    generation : int, default 0
+        Number of the generation.
+    """
     content, hashed = [], hashlib.sha256()
     for name, kind in COLUMNS.items():
         array = np.ascontiguousarray(getattr(columns, name), dtype=kind)
@@ -170,7 +230,22 @@ def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, g
 
 
 def map_table(path: Path) -> MappedTable:
-    """Map a table's file, and compare its header, its size and its content with their checksums."""
+    """Map the file of a table, and compare its header, size and content with their checksums.
+
+    Parameters
+    ----------
+    path : Path
+        File of the table.
+
+    Returns
+    -------
+    MappedTable
+
+    Raises
+    ------
+    NegmineValueError
+        The file does not exist, cannot be read, or is corrupt.
+    """
     try:
         file = files.open_file(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -199,7 +274,7 @@ def map_table(path: Path) -> MappedTable:
 
 
 def _layout(n_rows: int, width: int, begin: int) -> tuple[dict[str, tuple[int, tuple[int, ...]]], int]:
-    """Where each column begins and its shape, and where the last one ends."""
+    """Return where each column begins and its shape, and where the last column ends."""
     layout: dict[str, tuple[int, tuple[int, ...]]] = {}
     for name, kind in COLUMNS.items():
         shape = (n_rows, width) if name in ("indices", "scores") else (n_rows,)
@@ -209,7 +284,7 @@ def _layout(n_rows: int, width: int, begin: int) -> tuple[dict[str, tuple[int, t
 
 
 def _check_header(header: Mapping[str, Any], path: Path) -> None:
-    """Refuse a header that is sound and says nonsense."""
+    """Refuse a header whose checksum is right but whose values are invalid."""
     highest = {"generation": 2**64 - 1, "epoch": 2**64 - 1, "n_documents": 2**63 - 1, "n_rows": 2**63 - 1}
     for name, most in {**highest, "width": MAX_INT32}.items():
         value = header.get(name)
