@@ -85,6 +85,14 @@ def interrupt(call: str) -> None:
     try:
         if call == "search":
             index.search(queries, 1, progress=progress)
+        elif call == "stream":
+            streamed = negmine.ExactIndex(corpus, memory_limit=40_000_000, num_threads=2)
+            assert streamed.plan(len(queries), 1).passes > 0
+            streamed.search(queries, 1, progress=progress)
+        elif call == "build":
+            # One row over and over: nothing is read from memory, and nothing is kept.
+            rows = np.broadcast_to(corpus[:1], (1_000_000_000, 128))
+            negmine.ExactIndex(rows, memory_limit=8_000_000, num_threads=2, progress=progress)
         else:
             miner = negmine.HardNegativeMiner(2, absolute_margin=0.1)
             positives = negmine.Positives.from_csr(np.arange(len(queries) + 1), np.zeros(len(queries), dtype=np.int64))

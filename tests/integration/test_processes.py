@@ -49,7 +49,7 @@ def test_a_worker_of_a_data_loader_uses_one_thread_unless_told_otherwise(method:
     assert [tuple(counts) for counts in loader] == [(1, 2)]
 
 
-@pytest.mark.parametrize("call", ["search", "mine"])
+@pytest.mark.parametrize("call", ["search", "mine", "stream", "build"])
 def test_ctrl_c_ends_a_long_call(call: str) -> None:
     child = subprocess.Popen(
         [sys.executable, SCRIPT, "interrupt", call], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -109,6 +109,34 @@ def test_progress_counts_up_to_the_whole() -> None:
     assert seen == sorted(seen)
     assert len({total for _, total in seen}) == 1
     assert seen[-1] == (seen[0][1], seen[0][1])
+
+
+@pytest.mark.parametrize("memory_limit", [None, 6_000_000])
+def test_every_stage_of_a_call_ends_with_all_of_it_done(memory_limit: int | None) -> None:
+    rows = np.random.default_rng(0).standard_normal((60_000, 128), dtype=np.float32)
+    seen: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    def stage(total: int | None = None) -> None:
+        assert seen
+        assert seen == sorted(seen)
+        assert {of for _, of in seen} == {seen[0][1] if total is None else total}
+        assert seen[-1][0] == seen[-1][1]
+        seen.clear()
+
+    index = negmine.ExactIndex(rows, memory_limit=memory_limit, progress=progress)
+    stage(len(rows))
+    index.search(rows[:64], 1, progress=progress)
+    stage()
+    index.search(rows[:0], 1, progress=progress)
+    stage(0)
+    miner = negmine.HardNegativeMiner(2, absolute_margin=0.0)
+    miner.mine(index, rows[:64], [[row] for row in range(64)], progress=progress)
+    stage()
+    negmine.score_pairs(rows[:2], rows, [[0, 1], [1, 5]], progress=progress)
+    stage(1)
 
 
 @pytest.mark.parametrize("n", [2, 8])

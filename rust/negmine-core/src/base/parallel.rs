@@ -50,6 +50,8 @@ struct State {
     total: usize,
     /// The number of finished items in the last report.
     reported: Option<usize>,
+    /// Whether a report was answered with a wish to stop, which holds for the rest of the call.
+    stopped: bool,
 }
 
 impl State {
@@ -63,7 +65,7 @@ impl<'a> Watch<'a> {
     /// Starts the clock of a call; the first report is due after 50 ms.
     #[must_use]
     pub fn new(report: &'a (dyn Fn(usize, usize) -> bool + Sync)) -> Self {
-        let state = State { due: REPORT_EVERY, total: 0, reported: None };
+        let state = State { due: REPORT_EVERY, total: 0, reported: None, stopped: false };
         Self { report, begun: Instant::now(), state: Mutex::new(state) }
     }
 
@@ -75,6 +77,9 @@ impl<'a> Watch<'a> {
     fn poll_at(&self, now: Duration, done: usize, total: usize) -> bool {
         let mut state = self.lock();
         let before = *state;
+        if before.stopped {
+            return true;
+        }
         if total != before.total {
             *state = State { total, reported: None, ..before };
         }
@@ -91,6 +96,9 @@ impl<'a> Watch<'a> {
             stop |= (self.report)(done, total);
             // Counted from the end of the report, which may itself take long.
             self.lock().due = self.begun.elapsed().max(now) + REPORT_EVERY;
+        }
+        if stop {
+            self.lock().stopped = true;
         }
         stop
     }
@@ -214,6 +222,10 @@ impl Run<'_> {
         if let Some((_, error)) = failure {
             return Err(error);
         }
+        // The wish may have come while this thread waited for workers that had nothing left to be stopped in.
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         results.sort_unstable_by_key(|(item, _)| *item);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
@@ -268,6 +280,32 @@ mod tests {
         let poll = |done, total| watch.poll_at(hour, done, total);
         let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
         assert_eq!(run.tick(0, 1), Err(Error::Interrupted));
+    }
+
+    #[test]
+    fn a_wish_to_stop_that_comes_while_workers_end_is_not_lost() {
+        // The calling thread polls as the piece starts, before its own item, and then as it waits for the other worker,
+        // which ends only after that poll was answered.
+        let polled = AtomicUsize::new(0);
+        let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) + 1 == 3;
+        let run = Run { threads: 2, isa: Isa::best(), poll: &poll };
+        let (caller, both) = (std::thread::current().id(), std::sync::Barrier::new(2));
+        let work = |(): &mut (), _: usize, _: &Ticker<'_>| {
+            both.wait();
+            while std::thread::current().id() != caller && polled.load(Ordering::Relaxed) < 3 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        assert_eq!(run.map(2, || (), work), Err(Error::Interrupted));
+
+        let answers = AtomicUsize::new(0);
+        let report = |_, _| answers.fetch_add(1, Ordering::Relaxed) == 0;
+        let watch = Watch::new(&report);
+        let hour = Duration::from_hours(1);
+        assert!(watch.poll_at(hour, 1, 2));
+        assert!(watch.poll_at(hour, 1, 2), "for the rest of the call");
+        assert_eq!(answers.load(Ordering::Relaxed), 1);
     }
 
     #[test]
