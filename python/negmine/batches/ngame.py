@@ -73,7 +73,7 @@ class NgameSchedule:
             check_integer(self.largest_size, "largest_size", least=1)
         epochs = tuple(as_int64s(self.curriculum, "curriculum").tolist())
         if any(later <= earlier for earlier, later in zip((-1, *epochs), epochs, strict=False)):
-            raise NegmineValueError(f"`curriculum` must hold rising epochs from 0; got {epochs}.")
+            raise NegmineValueError(f"`curriculum` must hold strictly ascending epochs from 0; got {epochs}.")
         object.__setattr__(self, "curriculum", epochs)
 
     def cluster_size(self, epoch: int) -> int:

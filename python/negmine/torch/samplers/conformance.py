@@ -177,7 +177,7 @@ def _batch_size(subject: _Subject, broken: _Broken) -> None:
     size = getattr(sampler, "batch_size", None)
     if size is None:
         if isinstance(sampler, BatchSampler):
-            raise broken("a torch BatchSampler must tell its `batch_size`; got None.")
+            raise broken("a torch BatchSampler must have a `batch_size`; got None.")
         return
     for number, batch in enumerate(subject.batches(0)):
         if len(batch) != size:
@@ -192,7 +192,7 @@ def _exact_length(subject: _Subject, broken: _Broken) -> None:
             for epoch in (0, 1):
                 found = len(subject.batches(epoch, world, rank))
                 if found != length:
-                    raise broken(f"len() must be exact; rank {rank} of {world} tells {length} and yields {found}.")
+                    raise broken(f"len() must be exact; rank {rank} of {world} reports {length} and yields {found}.")
 
 
 def _ranks(subject: _Subject, broken: _Broken) -> None:
@@ -215,7 +215,7 @@ def _lazy(subject: _Subject, broken: _Broken) -> None:
     for _ in range(3):
         iter(sampler)
     if list(sampler) != expected:
-        raise broken("iterators that nobody reads must change nothing; the batches after them are others.")
+        raise broken("iterators that are not read must change nothing; the batches after them are others.")
     if not _has_state(sampler):
         return
     sampler = subject.make(1, 0)

@@ -425,7 +425,7 @@ def _warn_if_sharded_again(num_replicas: int) -> None:
         if type(reader).__name__ == "BatchSamplerShard" and getattr(reader, "num_processes", 1) > 1:
             warnings.warn(
                 f"accelerate deals out the batches of a sampler that already keeps to one of {num_replicas} ranks, so "
-                "most batches reach nobody. Leave `num_replicas` and `rank` at their defaults.",
+                "most batches reach no rank. Leave `num_replicas` and `rank` at their defaults.",
                 NegmineWarning,
                 stacklevel=3,
             )
