@@ -413,8 +413,8 @@ def test_bad_input_of_a_mixture(sources: Any, options: dict[str, Any], error: ty
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"curriculum": (3, 3)}, "`curriculum` must hold rising epochs from 0; got (3, 3)"),
-        ({"curriculum": (-1, 3)}, "`curriculum` must hold rising epochs from 0"),
+        ({"curriculum": (3, 3)}, "`curriculum` must hold strictly ascending epochs from 0; got (3, 3)"),
+        ({"curriculum": (-1, 3)}, "`curriculum` must hold strictly ascending epochs from 0"),
         ({"initial_size": 0}, "`initial_size` must be at least 1; got 0"),
         ({"refresh_every": 0}, "`refresh_every` must be at least 1; got 0"),
         ({"lag": 2}, "`lag` must be at most 1; got 2"),
