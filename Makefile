@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set toy-policy
+.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set toy-policy limits
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,9 @@ bench-quick:  ## Benchmarks against peers at their smallest size: do they run, a
 	$(PYTHON) benches/python/dataloader.py --rows 2000 --rounds 1 --workers --refresh
 	$(PYTHON) benches/python/sdim.py --no-compile --rounds 1 --case 'short: 50 x 1 x 64'
 	$(PYTHON) benches/python/sketches.py --rounds 1 --sets 20
+
+limits:  ## Measure the limits of seconds and bytes that the documentation states.
+	for script in scripts/limits/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
 claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
 	for script in in_batch_neighbors cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
