@@ -446,7 +446,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
     ("change", "error", "part"),
     [
         ({"miner": HardNegativeMiner(2, limit_per_document=3)}, errors.NegmineValueError, "`limit_per_document`"),
-        ({"num_negatives": 3}, errors.NegmineTypeError, "`miner` must be None where options are given"),
+        ({"num_negatives": 3}, errors.NegmineTypeError, "`miner` must be None if options are given"),
         ({"miner": None, "num_negative": 3}, errors.NegmineTypeError, "no option 'num_negative'"),
         ({"miner": None, "range_min": -1}, errors.NegmineValueError, "`range_min`"),
         ({"metric": "dot"}, errors.NegmineValueError, "`metric` must be one of"),
@@ -457,7 +457,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         ({"shard": "1/2"}, errors.NegmineTypeError, "`shard` must be a pair"),
         ({"epoch": -1}, errors.NegmineValueError, "`epoch` must be at least 0; got -1"),
         ({"queries": np.ones((N_QUERIES, 3), np.float32)}, errors.NegmineValueError, "`queries` must have the width"),
-        ({"positives": [[0]]}, errors.NegmineValueError, "`positives` must have length 45, a list per query; got 1"),
+        ({"positives": [[0]]}, errors.NegmineValueError, "`positives` must have length 45, one list per query; got 1"),
         (
             {"positives": 5},
             errors.NegmineTypeError,
@@ -492,7 +492,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         (
             {"exclude": Positives.from_lists([[]] * (N_QUERIES - 1) + [[-1]], positive_scores=[0.5])},
             errors.NegmineValueError,
-            "`exclude` must hold rows of documents; got -1",
+            "`exclude` must hold document rows, at least 0; got -1",
         ),
         (
             {
