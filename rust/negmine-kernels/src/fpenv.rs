@@ -1,8 +1,9 @@
-//! The floating-point environment that results are defined in.
+//! The floating-point environment in which results are defined, and a guard that sets it.
 //!
 //! Some libraries leave a thread in a mode where denormals are flushed to zero, and threads inherit it. Bounds would no
-//! longer hold and bits would differ, so whoever computes takes a guard first. On x86-64 the mode is the MXCSR
-//! register: rounding direction, flush-to-zero, denormals-are-zero, and exception masks. Elsewhere the guard does nothing.
+//! longer hold and bits would differ, so every computing thread takes a guard first. On x86-64 the mode is the MXCSR
+//! register: rounding direction, flush-to-zero, denormals-are-zero, and exception masks. Elsewhere the guard does
+//! nothing.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! Which vector instructions this processor has, and which of them to use.
+//! Detection and choice of vector instruction sets.
 //!
 //! One process uses one instruction set, [`Isa::active`]: the best that is available, or one that the environment
 //! variable `NEGMINE_ISA` forces. It can be forced down, never up: an instruction set that the processor lacks is an
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The name of the environment variable that forces an instruction set.
 pub const ENVIRONMENT: &str = "NEGMINE_ISA";
 
-/// A set of vector instructions, in rising order of preference.
+/// A set of vector instructions, in ascending order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
     /// Portable code: the oracle, and what runs on other architectures.
@@ -31,7 +31,7 @@ static AVAILABLE: AtomicU8 = AtomicU8::new(0);
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
-    /// Every instruction set, rising.
+    /// Every instruction set, in ascending order of preference.
     pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Vnni256, Isa::Avx512];
 
     /// The lower-case name: `scalar`, `avx2`, `vnni256` or `avx512`.
@@ -58,7 +58,7 @@ impl Isa {
         available_bits() & self.bit() != 0
     }
 
-    /// The instruction sets of this processor, rising; the first is always `Scalar`.
+    /// The instruction sets of this processor, in ascending order of preference; the first is always `Scalar`.
     #[must_use]
     pub fn available() -> Vec<Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
@@ -74,7 +74,7 @@ impl Isa {
     /// the first call that succeeds; later changes have no effect.
     ///
     /// # Errors
-    /// Where `NEGMINE_ISA` holds a name that is unknown or an instruction set that this processor lacks.
+    /// If `NEGMINE_ISA` holds a name that is unknown or an instruction set that this processor lacks.
     pub fn active() -> Result<Isa, IsaError> {
         if let Some(isa) = Isa::ALL.into_iter().find(|isa| ACTIVE.load(Ordering::Relaxed) == *isa as u8 + 1) {
             return Ok(isa);
@@ -117,7 +117,7 @@ impl fmt::Display for Isa {
 pub struct IsaError {
     /// What the variable holds.
     pub requested: String,
-    /// What this processor has, rising.
+    /// The detected instruction sets, in ascending order of preference.
     pub available: Vec<Isa>,
 }
 

@@ -1,13 +1,13 @@
-//! Rows into buckets and back, one text for vectors of any length.
+//! Scatter and gather of rows by signature, in one source for vectors of any length.
 //!
 //! Accumulator: f32, one for each cell and column, in the order that `crate::buckets` defines, never fused. Columns are
-//! taken 64 at a time, then by two vectors and by one; what fills none goes through the text that all instruction sets share.
+//! taken 64 at a time, then by two vectors and by one; columns that fill no vector go through the portable code.
 //!
-//! [`scatter`] takes tiles of 64 rows. For each group the signatures of a tile are brought together as bytes; a comparison
-//! with a bucket's number gives its rows as a mask, and its cell stays in registers while they are added: one load and
-//! one addition a vector. Row by row a cell is also stored, and a 512-bit store takes two cycles. Tiles of few rows,
-//! and tables of so many buckets that a tile has few rows for each, go row by row: there a row's columns stay in
-//! registers. Both orders are the same, since rows rise in both.
+//! [`scatter`] takes tiles of 64 rows. For each group the signatures of a tile are brought together as bytes; a
+//! comparison with a bucket's number gives its rows as a mask, and its cell stays in registers while they are added:
+//! one load and one addition a vector. Row by row a cell is also stored, and a 512-bit store takes two cycles. Tiles of
+//! few rows, and tables of so many buckets that a tile has few rows for each, go row by row: there a row's columns stay
+//! in registers. Both ways give the same order, since rows ascend in both.
 
 use std::ops::Range;
 
