@@ -1,12 +1,14 @@
-//! The table of bucket sums and counts (BSE, "behavior sequence encoding"), one for each user.
+//! Tables of bucket sums and counts (BSE, "behavior sequence encoding", in SDIM: Cao and others, arXiv 2205.10249), one
+//! per user.
 //!
-//! Sums are kept as they are and normalized when they are read, so that appending, removing and decaying stay exact in
-//! what they mean. A sum has one accumulator, rows in the order in which they come, and does not depend on the number
-//! of threads. Removing subtracts, which leaves rounding behind: up to 2^-24 of the greatest sum for each removal. A
-//! cell that becomes empty is set to zero; the rest is for the caller, who rebuilds a user now and then.
+//! Sums are stored without normalization and normalized when they are read, so appending, removing and decaying keep
+//! their exact meaning. A sum has one accumulator, rows in the order in which they come, and does not depend on the
+//! number of threads. Removing subtracts, which leaves a rounding error of up to 2^-24 of the greatest sum per removal.
+//! A cell that becomes empty is set to zero; to remove other rounding errors, the caller rebuilds a user's table from
+//! time to time.
 //!
-//! Counts are u32 until a table is decayed and f32 after; a decayed table knows no longer what is left of a behavior,
-//! so nothing can be removed from it.
+//! Counts are u32 until a table is decayed and f32 after; a decayed table does not know the remaining share of a
+//! behavior, so nothing can be removed from it.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -26,10 +28,10 @@ use crate::base::{Error, Result};
 /// Candidates of an item of work: some 20 us at 16 groups and width 64.
 const CANDIDATES_PER_ITEM: usize = 512;
 
-/// Norms below this count as this, as in torch's `normalize`.
+/// Smaller norms are replaced by this one, as in torch's `normalize`.
 pub(super) const LEAST_NORM: f64 = 1e-12;
 
-/// What a candidate reads from the cell of a group.
+/// The value that a candidate reads from the cell of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalize {
     /// The sum over its norm: the paper's form.
@@ -42,7 +44,7 @@ pub enum Normalize {
     Ratio,
 }
 
-/// How often each cell was hit.
+/// Number of rows in each cell.
 #[derive(Clone, Copy, Debug)]
 pub enum Counts<'a> {
     /// Whole numbers.
@@ -117,12 +119,12 @@ pub struct TableMut<'a> {
     counts: CountsMut<'a>,
 }
 
-/// What is done with rows.
+/// The operation on rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// They are added.
+    /// Rows are added.
     Append,
-    /// They are taken away.
+    /// Rows are subtracted.
     Remove,
 }
 
@@ -130,7 +132,7 @@ impl<'a> TableMut<'a> {
     /// Wraps the tables of `users` users.
     ///
     /// # Errors
-    /// Lengths that do not fit the shape.
+    /// Returns an error on lengths that do not fit the shape.
     pub fn new(shape: Shape, users: usize, sums: &'a mut [f32], counts: CountsMut<'a>) -> Result<Self> {
         check_shape(shape)?;
         check_length("sums", users * shape.len(), sums.len())?;
@@ -142,8 +144,8 @@ impl<'a> TableMut<'a> {
     /// has changed, but for an interrupt.
     ///
     /// # Errors
-    /// Lengths that do not fit, users that do not rise or do not exist, a removal from a cell that does not hold as many
-    /// rows, or from a decayed table, or an interrupt.
+    /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, a removal from a cell
+    /// that does not hold as many rows, or from a decayed table, or an interrupt.
     pub fn update(
         self,
         update: Update,
@@ -321,7 +323,7 @@ impl<'a> Table<'a> {
     /// Wraps the tables of `users` users.
     ///
     /// # Errors
-    /// Lengths that do not fit the shape.
+    /// Returns an error on lengths that do not fit the shape.
     pub fn new(shape: Shape, users: usize, sums: &'a [f32], counts: Counts<'a>) -> Result<Self> {
         check_shape(shape)?;
         check_length("sums", users * shape.len(), sums.len())?;
@@ -333,7 +335,7 @@ impl<'a> Table<'a> {
     /// signatures reads zeros, and so does an empty bucket; with `skip_empty` the average is over the other groups.
     ///
     /// # Errors
-    /// Lengths that do not fit, users that do not rise or do not exist, or an interrupt.
+    /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, or an interrupt.
     pub fn query(
         &self,
         signatures: &[u32],
