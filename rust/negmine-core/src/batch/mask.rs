@@ -94,7 +94,7 @@ impl<'a> InBatch<'a> {
     /// For each query, the places of documents that must not count as negatives, in ascending order.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn lists(&self, run: &Run<'_>) -> Result<Lists<i64>> {
         let mut out = Lists::default();
         let mut places = Vec::new();

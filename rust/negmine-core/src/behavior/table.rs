@@ -261,7 +261,8 @@ fn cells(shape: Shape, row: &[u32]) -> impl Iterator<Item = usize> {
     known.map(move |(group, word)| group * shape.buckets + *word as usize)
 }
 
-/// Refuses NaN and infinity among the values of rows that have a signature; `first` is the number of the first row.
+/// Returns an error for NaN and infinity among the values of rows that have a signature; `first` is the number of the
+/// first row.
 pub(super) fn check_values(
     shape: Shape,
     words: &[u32],

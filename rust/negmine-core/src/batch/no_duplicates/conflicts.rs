@@ -80,7 +80,7 @@ impl Conflicts {
     /// Reads the columns.
     ///
     /// # Errors
-    /// Returns an error on columns of another length, numbers out of range, or too many of them; an interrupt.
+    /// Returns an error on columns of another length, numbers out of range, or too many of them, or an interrupt.
     pub(super) fn new(columns: &Columns<'_>, run: &Run<'_>) -> Result<Self> {
         let n = columns.rows;
         let spaces = [(columns.anchors, 0), (columns.positives, 1), (columns.negatives, 1)];
@@ -199,7 +199,7 @@ impl Conflicts {
     /// Rebuilds the value from its parts, without the caller's names of ids.
     ///
     /// # Errors
-    /// Returns an error on parts that do not fit each other; an interrupt.
+    /// Returns an error on parts that do not fit each other, or an interrupt.
     pub(super) fn restored(row_offsets: Vec<u32>, row_ids: Vec<u32>, run: &Run<'_>) -> Result<Self> {
         let ids = row_ids.iter().map(|item| (item >> 1) as usize + 1).max().unwrap_or(0);
         let fits = row_offsets.first() == Some(&0)

@@ -69,7 +69,7 @@ struct Coloring<'a> {
 /// wrong. Rows beyond the steps stay there. `None` if the sizes cannot be reached in this way.
 ///
 /// # Errors
-/// Returns an error on an interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn edge_coloring(
     conflicts: &Conflicts,
     shape: Shape,
@@ -211,7 +211,7 @@ impl Coloring<'_> {
     /// Gives every step its size; returns whether it succeeded.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     fn balance(&mut self, shape: &Shape) -> Result<bool> {
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.steps];
         for (row, step) in self.step.iter().enumerate().filter(|(_, step)| **step != NONE) {

@@ -55,7 +55,7 @@ impl<'a> Effort<'a> {
     /// Reports the part of the work that may have been done, and returns an error if the caller wishes to stop.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn check(&self) -> Result<()> {
         self.run.tick(self.spent.get().min(self.most - 1) as usize, self.most as usize)
     }

@@ -33,7 +33,7 @@ struct Chains<'a, 'b> {
 /// are more than `most`.
 ///
 /// # Errors
-/// Returns an error on an interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn chains(
     packing: &mut Packing<'_>,
     left: Vec<u32>,

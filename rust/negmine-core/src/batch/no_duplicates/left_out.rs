@@ -22,7 +22,7 @@ impl CyclicOrder {
     /// The order of a seed.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn new(n: usize, seed: u64, run: &Run<'_>) -> Result<Self> {
         let mut order = vec![0; n];
         let draws = Draws::new(seed, Stream::Order);
@@ -37,7 +37,7 @@ impl CyclicOrder {
     /// The rows that `shape` leaves out in an epoch; `None` if more rows must be left out than it allows.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn left_out(
         &self,
         conflicts: &Conflicts,

@@ -259,7 +259,7 @@ impl NoDuplicates {
     /// Rebuilds a plan from unmodified parts; its bound names no id.
     ///
     /// # Errors
-    /// Returns an error on parts that do not fit each other; an interrupt.
+    /// Returns an error on parts that do not fit each other, or an interrupt.
     pub fn restored(parts: Parts, run: &Run<'_>) -> Result<Self> {
         let Parts { row_offsets, row_ids, base, caps, steps, size, policy, remainder, seed } = parts;
         let conflicts = Conflicts::restored(row_offsets, row_ids, run)?;
@@ -342,7 +342,7 @@ impl NoDuplicates {
     /// The batches of one epoch.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Epoch> {
         let place = (self.seed, epoch);
         let effort = Effort::new(self.rows(), run);
@@ -364,7 +364,7 @@ impl NoDuplicates {
     /// and rows beyond the even share of their id per step.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn together(&self, rows: &[i64], offsets: &[i64], run: &Run<'_>) -> Result<(u64, u64)> {
         let (mut pairs, mut excess) = (0, 0);
         let mut held: Vec<(u32, bool)> = Vec::new();
@@ -392,7 +392,7 @@ impl NoDuplicates {
     /// [`Self::together`] of the packing of the build.
     ///
     /// # Errors
-    /// Returns an error on an interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn together_in_base(&self, run: &Run<'_>) -> Result<(u64, u64)> {
         let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
         let offsets: Vec<i64> = (0..=self.steps())

@@ -42,7 +42,7 @@ impl Rng {
 /// place, and ends early once they are more than `most`.
 ///
 /// # Errors
-/// Returns an error on an interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn repair(packing: &mut Packing<'_>, most: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let conflicts = packing.conflicts;
     // The last id that was seen in a step, plus 1.
@@ -189,7 +189,7 @@ fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng
 /// none or the moves are used up; returns whether it succeeded.
 ///
 /// # Errors
-/// Returns an error on an interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn search(
     packing: &mut Packing<'_>,
     mut waiting: Vec<u32>,
