@@ -1,9 +1,9 @@
 //! Aligned buffers on huge pages, and prefetch hints, for crates that forbid `unsafe`.
 //!
-//! A vector load that crosses a cache line counts twice, so panels should start at a multiple of 64 bytes, which `Vec`
-//! does not promise; [`Aligned`] does. Scattered reads of a large buffer miss the translation cache as well as the data
-//! caches; from [`LARGE`] on, a buffer starts at a large page's boundary and asks the system for such pages (Linux;
-//! elsewhere, or where the system declines, it is an ordinary buffer).
+//! A vector load that crosses a cache line costs two loads, so panels should start at a multiple of 64 bytes, which
+//! `Vec` does not promise; [`Aligned`] does. Scattered reads of a large buffer miss the translation cache as well as
+//! the data caches; from [`LARGE`] on, a buffer starts at the boundary of a huge page and asks the system for such
+//! pages (Linux; elsewhere, or if the system declines, it is an ordinary buffer).
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 /// Bytes of a cache line, and the minimum alignment of a buffer.
 pub const LINE: usize = 64;
 
-/// Bytes of a large page; buffers of at least this size are aligned to it.
+/// Bytes of a huge page; buffers of at least this size are aligned to it.
 pub const LARGE: usize = 2 << 20;
 
 /// A number type without padding, for which all-zero bits are a valid value. Sealed.
@@ -154,7 +154,7 @@ pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
     Some(unsafe { Box::from_raw(items.as_ptr()) }.into_vec())
 }
 
-/// Asks for large pages before the first write decides on small ones.
+/// Asks for huge pages before the first write decides on small ones.
 fn prefer_large_pages(start: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     {

@@ -12,8 +12,8 @@ pub use crate::arch::portable::feistel::{MAX_RADIX, ROUNDS, mix};
 use crate::dispatch;
 use crate::isa::Isa;
 
-/// What all rounds make of some positions, given as their halves: `left * a + right` goes to `out`, and the largest of
-/// it is returned. The halves are worked on in place.
+/// Applies all rounds to positions, given as their halves: writes `left * a + right` to `out`, and returns the largest
+/// value. The halves are modified in place.
 ///
 /// # Panics
 /// If the lengths differ, or a radix exceeds [`MAX_RADIX`].

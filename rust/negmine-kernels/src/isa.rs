@@ -14,7 +14,7 @@ pub const ENVIRONMENT: &str = "NEGMINE_ISA";
 /// A set of vector instructions, in ascending order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// Portable code: the oracle, and what runs on other architectures.
+    /// Portable code: the reference for tests, and the code for other architectures.
     Scalar,
     /// AVX2, FMA and F16C: int8 dot products through 16-bit products.
     Avx2,
@@ -24,7 +24,7 @@ pub enum Isa {
     Avx512,
 }
 
-/// One bit for each available instruction set; 0 means "not looked at yet", since `Scalar` is always there.
+/// One bit for each available instruction set; 0 means "not detected yet", since `Scalar` is always available.
 static AVAILABLE: AtomicU8 = AtomicU8::new(0);
 
 /// The active instruction set plus 1; 0 means "not chosen yet". Written once.
@@ -51,7 +51,7 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has the instruction set.
     #[inline]
     #[must_use]
     pub fn is_available(self) -> bool {
@@ -83,12 +83,12 @@ impl Isa {
         let isa = Isa::choose(requested.as_deref())?;
         match ACTIVE.compare_exchange(0, isa as u8 + 1, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Ok(isa),
-            // Another thread was first, and its reading stands.
+            // Another thread chose first, and its choice is used.
             Err(chosen) => Ok(Isa::ALL.into_iter().find(|isa| *isa as u8 + 1 == chosen).unwrap_or(isa)),
         }
     }
 
-    /// What [`Isa::active`] does with a value of `NEGMINE_ISA`; an empty one counts as absent.
+    /// The choice of [`Isa::active`] for a value of `NEGMINE_ISA`; an empty value counts as absent.
     ///
     /// # Errors
     /// As [`Isa::active`].
@@ -115,7 +115,7 @@ impl fmt::Display for Isa {
 /// `NEGMINE_ISA` asks for an instruction set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
-    /// What the variable holds.
+    /// The value of the variable.
     pub requested: String,
     /// The detected instruction sets, in ascending order of preference.
     pub available: Vec<Isa>,

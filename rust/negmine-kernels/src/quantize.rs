@@ -32,11 +32,11 @@ use crate::isa::Isa;
 /// The numbers that a quantized row needs in addition to its codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowCode {
-    /// The size of one step; 0 where the row is zero or leaves the range of f32.
+    /// The size of one step; 0 if the row is zero or leaves the range of f32.
     pub scale: f32,
-    /// At least the norm of what quantization lost.
+    /// An upper bound of the norm of the quantization error.
     pub error: f32,
-    /// At least the norm of the row times the factor.
+    /// An upper bound of the norm of the row times the factor.
     pub norm: f32,
     /// The sum of the codes.
     pub code_sum: i32,
@@ -114,7 +114,7 @@ pub fn largest_magnitude(isa: Isa, x: &[f32]) -> f32 {
 /// If this processor lacks `isa`.
 #[must_use]
 pub fn first_non_finite(isa: Isa, x: &[f32]) -> Option<usize> {
-    // Nearly every row is finite, and the largest magnitude says so at the speed of reading; only a bad row is
+    // Nearly every row is finite, and the largest magnitude proves it at the speed of reading; only a bad row is
     // searched.
     if dispatch::largest_magnitude(isa, x) < INFINITY_BITS {
         return None;

@@ -1,5 +1,5 @@
-//! SimHash, the signs of random projections (Charikar, STOC 2002), certified: each bit is the sign of the canonical f64
-//! product.
+//! `SimHash`, the signs of random projections (Charikar, STOC 2002), certified: each bit is the sign of the canonical
+//! f64 product.
 //!
 //! **What is computed.** For a row x and projections r(0), r(1), ...: bit k is 1 where `canonical::dot(r(k), x) > 0`.
 //! Bits are taken `tau` at a time, the first one lowest, into signatures of `tau` bits (SDIM, arXiv 2205.10249, section

@@ -1,4 +1,4 @@
-//! SimHash in scalar code: packed projections, and the definition of signatures. `crate::simhash` derives the
+//! `SimHash` in scalar code: packed projections, and the definition of signatures. `crate::simhash` derives the
 //! constants.
 
 use super::canonical;

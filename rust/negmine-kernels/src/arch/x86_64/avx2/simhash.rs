@@ -1,4 +1,4 @@
-//! SimHash signatures on 256-bit vectors: four rows by three vectors of eight projections, half a panel at a time.
+//! `SimHash` signatures on 256-bit vectors: four rows by three vectors of eight projections, half a panel at a time.
 //!
 //! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of doubtful
 //! bits have eight lanes. `crate::simhash` derives which sums are certain and how the other bits are decided. Twelve

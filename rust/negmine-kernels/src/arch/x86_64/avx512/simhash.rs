@@ -1,4 +1,4 @@
-//! SimHash signatures on 512-bit vectors: eight rows by three vectors of sixteen projections.
+//! `SimHash` signatures on 512-bit vectors: eight rows by three vectors of sixteen projections.
 //!
 //! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of doubtful
 //! bits have sixteen lanes. `crate::simhash` derives which sums are certain and how the other bits are decided. The
