@@ -1,4 +1,4 @@
-//! Bindings of sketches: MinHash and SimHash signatures, and near-duplicates.
+//! Bindings of sketches: `MinHash` and `SimHash` signatures, and near-duplicates.
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::sketch::{

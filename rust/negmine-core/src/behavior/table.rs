@@ -47,9 +47,9 @@ pub enum Normalize {
 /// Number of rows in each cell.
 #[derive(Clone, Copy, Debug)]
 pub enum Counts<'a> {
-    /// Whole numbers.
+    /// Integer counts.
     Whole(&'a [u32]),
-    /// What decay has left of them.
+    /// Counts after decay.
     Decayed(&'a [f32]),
 }
 
@@ -81,9 +81,9 @@ impl Counts<'_> {
 /// Counts that can be written.
 #[derive(Debug)]
 pub enum CountsMut<'a> {
-    /// Whole numbers.
+    /// Integer counts.
     Whole(&'a mut [u32]),
-    /// What decay has left of them.
+    /// Counts after decay.
     Decayed(&'a mut [f32]),
 }
 
@@ -140,8 +140,8 @@ impl<'a> TableMut<'a> {
         Ok(Self { shape, sums, counts })
     }
 
-    /// Adds or takes away the rows of list `i` to or from user `users[i]`; users rise strictly. With an error nothing
-    /// has changed, but for an interrupt.
+    /// Adds the rows of list `i` to the table of user `users[i]`, or subtracts them; users are strictly ascending. On
+    /// an error, except an interrupt, the tables are unchanged.
     ///
     /// # Errors
     /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, a removal from a cell
@@ -170,7 +170,7 @@ impl<'a> TableMut<'a> {
         if update == Update::Remove {
             self.check_removal(signatures, lists, users, run)?;
         }
-        // A user is one item where there are users enough, else each group of a user is.
+        // A user is one item if there are enough users; otherwise each group of a user is one.
         let parts = if lists.len() < run.threads { shape.groups } else { 1 };
         let part = Shape { groups: shape.groups / parts, ..shape };
         let mut tables: Vec<Option<(&mut [f32], CountsMut<'_>)>> =
@@ -332,8 +332,9 @@ impl<'a> Table<'a> {
         Ok(Self { shape, sums, counts })
     }
 
-    /// What each candidate of list `i` reads from the table of user `users[i]`, (rows, width). A candidate without
-    /// signatures reads zeros, and so does an empty bucket; with `skip_empty` the average is over the other groups.
+    /// The values that each candidate of list `i` reads from the table of user `users[i]`, (rows, width). A candidate
+    /// without signatures reads zeros, and so does an empty bucket; with `skip_empty` the average is over the other
+    /// groups.
     ///
     /// # Errors
     /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, or an interrupt.
@@ -395,7 +396,7 @@ pub(super) struct UserTable<'a> {
 }
 
 impl UserTable<'_> {
-    /// The factor of each candidate: one over what its groups are divided by.
+    /// The factor of each candidate: one over the divisor of its groups.
     pub(super) fn factors(&self, words: &[u32], (normalize, skip_empty): (Normalize, bool)) -> Vec<f32> {
         let Shape { groups, .. } = self.shape;
         if normalize != Normalize::Ratio && !skip_empty {
@@ -412,13 +413,13 @@ impl UserTable<'_> {
         words.chunks_exact(groups).map(factor).collect()
     }
 
-    /// What the sum of a cell is multiplied with before it is read.
+    /// The factor of the sum of a cell when it is read.
     fn cell_scale(&self, isa: Isa, cell: usize, normalize: Normalize) -> f64 {
         let norm = if normalize == Normalize::L2 { self.norm(isa, cell) } else { 0.0 };
         self.scale_of(cell, normalize, norm)
     }
 
-    /// The same where the norm is known.
+    /// The factor of the sum of a cell whose norm is known.
     pub(super) fn scale_of(&self, cell: usize, normalize: Normalize, norm: f64) -> f64 {
         match normalize {
             Normalize::L2 => 1.0 / norm.max(LEAST_NORM),
@@ -437,7 +438,7 @@ impl UserTable<'_> {
     }
 }
 
-/// A worker's own normalized table.
+/// The normalized table of one worker.
 pub(super) struct Reader {
     cells: Aligned<f32>,
     ready: Vec<bool>,

@@ -83,7 +83,7 @@ impl Prepared {
 pub struct Prediction {
     /// The cost at full width.
     pub full: f64,
-    /// With so many leading coordinates.
+    /// The cost with each number of leading coordinates.
     pub pruned: Vec<(usize, f64)>,
 }
 

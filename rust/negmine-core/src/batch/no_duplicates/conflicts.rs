@@ -15,7 +15,7 @@ pub struct Column<'a> {
     pub width: usize,
 }
 
-/// What the rows of a data set hold, as numbers below `n_anchors` and `n_documents`.
+/// The ids in the rows of a data set, as numbers below `n_anchors` and `n_documents`.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
     /// Rows.

@@ -24,7 +24,7 @@ const NO_ID: u32 = u32::MAX;
 /// Conflicts are counted to the end.
 const NO_LIMIT: u32 = u32::MAX;
 
-/// A SplitMix generator with a seed from Philox: moves need many fast draws in one order.
+/// A `SplitMix` generator with a seed from Philox: moves need many fast draws in one order.
 pub(super) struct Rng(SplitMix);
 
 impl Rng {

@@ -16,7 +16,7 @@
 //! with
 //!
 //! ```text
-//! a(X) = X.mean - mean.mean - XX / 2          b(C) = C.mean - CC / 2                  (without the squares under cosine)
+//! a(X) = X.mean - mean.mean - XX / 2          b(C) = C.mean - CC / 2              (without the squares under cosine)
 //! ```
 //!
 //! Tails and b(C) differ so much from centroid to centroid that the kernel's floor, which takes the greatest of a
