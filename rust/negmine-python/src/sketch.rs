@@ -197,7 +197,7 @@ pub(crate) fn connected_groups<'py>(
     Ok((PyArray1::from_vec(py, groups), PyArray1::from_vec(py, joined)))
 }
 
-/// SimHash: signs of random projections.
+/// `SimHash`: signs of random projections.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SimHash {
     pub(crate) inner: sketch::SimHash,
