@@ -59,8 +59,8 @@ pub fn aligned_zeros<T: Plain>(len: usize) -> Result<Aligned<T>> {
     Aligned::try_zeroed(len).ok_or_else(|| refused::<T>(len))
 }
 
-/// Checks that the system can allocate `bytes` bytes now, and releases them: for work that allocates them in pieces that
-/// are too small and too many for separate checks.
+/// Checks that the system can allocate `bytes` bytes now, and releases them: for work that allocates them in pieces
+/// that are too small and too many for separate checks.
 ///
 /// # Errors
 /// Returns [`Error::Allocation`].
