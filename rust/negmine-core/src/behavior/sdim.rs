@@ -111,7 +111,7 @@ impl Histories<'_> {
                 };
                 for tile in pieces(rows.clone(), TILE) {
                     let start = tile.start;
-                    // Signatures that nobody keeps are written over by the next tile.
+                    // Signatures that are not kept are overwritten by the next tile.
                     let place = if keep { (start - rows.start) * shape.groups } else { 0 };
                     let words = &mut to.keys[place..][..tile.len() * shape.groups];
                     worker.hasher.hash(self.keys, self.mask, tile.clone(), run.isa, words, ticker)?;

@@ -206,7 +206,7 @@ impl<'a> TableMut<'a> {
         Ok(())
     }
 
-    /// Refuses to take away more rows than a cell holds.
+    /// Returns an error if more rows are to be removed than a cell holds.
     fn check_removal(&self, signatures: &[u32], lists: &Offsets, users: &[i64], run: &Run<'_>) -> Result<()> {
         let shape = self.shape;
         let CountsMut::Whole(counts) = &self.counts else {
@@ -242,15 +242,15 @@ impl<'a> TableMut<'a> {
     }
 }
 
-/// Numbers that are read and written between two looks at the clock: some milliseconds.
+/// Numbers that are read and written between two checks for an interrupt: some milliseconds.
 const NUMBERS_AT_ONCE: usize = 1 << 22;
 
-/// Rows that are added or read between two looks at the clock.
+/// Rows that are added or read between two checks for an interrupt.
 pub(super) fn rows_at_once(shape: Shape) -> usize {
     (NUMBERS_AT_ONCE / (shape.groups * shape.width).max(1)).clamp(16, 4096)
 }
 
-/// A range in pieces of at most that many.
+/// Splits a range into pieces of at most `at_once`.
 pub(super) fn pieces(range: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(at_once).map(move |start| start..range.end.min(start + at_once))
 }
