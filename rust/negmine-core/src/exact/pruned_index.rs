@@ -89,7 +89,7 @@ impl Lead {
     /// Rotates and packs a corpus whose rows are known to be finite.
     ///
     /// # Errors
-    /// A value that is not finite after all, no memory, or an interrupt.
+    /// Returns an error on a value that is not finite after all, lack of memory, or an interrupt.
     pub(crate) fn pack(
         corpus: &Rows<'_>,
         metric: Metric,
