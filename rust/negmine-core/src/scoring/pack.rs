@@ -21,11 +21,11 @@ use super::score::{Metric, factor, unit_for};
 /// Bytes of a document in addition to its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
 
-/// Bytes that packing a tile takes for a moment in addition to the tile: buffers, and bounds on their way.
+/// Temporary bytes of packing in addition to the tile: buffers, and bounds before they are stored.
 const SPARE: usize = 8 << 20;
 
-/// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
-/// start with low thresholds.
+/// One of this many panels is scanned first, as a sample of the whole tile: a corpus in the order of its sources would
+/// otherwise start with low thresholds.
 const SAMPLE: usize = 16;
 
 /// Consecutive documents, packed.
