@@ -1,10 +1,11 @@
-//! What the chooser of the pruned scan predicts, beside what the whole grid measures, on four kinds of data.
+//! The predictions of the pruned scan's cost model, compared with measured times of the whole grid, on four kinds of
+//! data.
 //!
-//! `cargo run --release -p negmine-benches --example chooser [repetitions] [data sets]`, with `NEGMINE_DATA` naming the folder of
-//! real data; sets that are not there are left out. One thread. Times are of this thread on the processor where the
-//! system tells them, so that another's work is not counted; sides alternate, and medians are compared. Packing is
-//! reported apart. Every answer is compared with the full-width one. Widths without a prediction are none that is chosen
-//! from: their rows would fill cache lines badly.
+//! `cargo run --release -p negmine-benches --example chooser [repetitions] [data sets]`, with `NEGMINE_DATA` naming the
+//! folder of real data; missing sets are skipped. The program uses one thread. Times are the processor time of this
+//! thread if the system reports it, so that other work is not counted; the two kinds of scan alternate, and medians are
+//! compared. The time of packing is reported separately. Every result is compared with the full-width result. Widths
+//! without a prediction are never chosen: their rows would waste parts of cache lines.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints, for developers")]
 
 use std::path::Path;
@@ -23,7 +24,7 @@ use negmine_kernels::{peak, widen};
 const GRID: [usize; 7] = [64, 96, 128, 160, 192, 224, 256];
 const DEPTHS: [usize; 3] = [1, 10, 100];
 
-/// Seconds that this thread has run.
+/// Processor seconds of this thread.
 fn seconds(since: Instant) -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = stat.and_then(|stat| stat.split(' ').next()?.parse::<f64>().ok());
@@ -55,7 +56,7 @@ fn real(set: &str, queries: usize) -> Option<(Array2<f32>, Array2<f32>)> {
     Some((npy(&folder.join("corpus.minilm.npy"))?, queries))
 }
 
-/// Rows around as many centers as `clusters`; with 0 of them there is no structure at all.
+/// Rows around `clusters` centers; with 0 clusters the rows have no structure.
 fn made(rows: usize, clusters: usize) -> (Array2<f32>, Array2<f32>) {
     let width = 384;
     let mut random = Random(1);

@@ -1,4 +1,5 @@
-//! Canonical scores: one row, four interleaved rows, and squared distances. Rows come from a set that fits the L2 cache.
+//! Benchmarks of canonical scores: one row, four interleaved rows, and squared distances. Rows come from a set that
+//! fits the L2 cache.
 //!
 //! One element of throughput is one multiply-add.
 

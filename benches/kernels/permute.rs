@@ -1,4 +1,4 @@
-//! The order of an epoch: one position at a time, and in bulk on every instruction set.
+//! Benchmarks of the epoch permutation: one position at a time, and in bulk on every instruction set.
 //!
 //! One element of throughput is one position.
 

@@ -1,4 +1,4 @@
-//! What it takes to build a panel: quantizing 64 rows and interleaving their codes; also widening half precision.
+//! Benchmarks of building a panel: quantizing 64 rows and interleaving their codes; also widening half precision.
 //!
 //! One element of throughput is one coordinate.
 

@@ -1,4 +1,5 @@
-//! Inner products of one query with scattered int8 rows: from memory, where prefetching counts, and from the cache.
+//! Benchmarks of inner products of one query with scattered int8 rows: from memory, where prefetching matters, and from
+//! the cache.
 //!
 //! One element of throughput is one row.
 
@@ -21,7 +22,7 @@ fn bench(criterion: &mut Criterion) {
             *code = *some;
         }
         let query = random.codes(width);
-        // Many lists, so that rows of the large set come from memory each time.
+        // There are many lists, so that rows of the large set come from memory each time.
         let lists: Vec<Vec<u32>> =
             (0..256).map(|_| (0..PICKED).map(|_| (random.bits() % rows as u64) as u32).collect()).collect();
         let (mut out, mut expected) = (vec![0; PICKED], vec![0; PICKED]);

@@ -1,7 +1,8 @@
-//! The int8 panel scan: tiles of queries against streaming panels, and its rate as a share of the measured VNNI peak.
+//! Benchmarks of the int8 panel scan: tiles of queries against streaming panels, and the rate as a share of the
+//! measured VNNI peak.
 //!
-//! Thresholds stand four deviations out, where one document in some 30,000 is a hit: what a search for a few neighbors
-//! meets once its thresholds are good. One element of throughput is one multiply-add.
+//! Thresholds are four standard deviations above the mean, where one document in some 30,000 is a hit, as in a search
+//! for a few neighbors with good thresholds. One element of throughput is one multiply-add.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -30,7 +31,7 @@ struct Documents {
 impl Documents {
     fn new(random: &mut Random, width: usize) -> Self {
         let mut codes = Aligned::zeroed(DOCUMENTS / PANEL * packed_len(width));
-        // A few distinct panels, repeated: what the codes are does not change the time.
+        // A few distinct panels are repeated: the time does not depend on the codes.
         let rows: Vec<Vec<i8>> = (0..4).map(|_| random.codes(PANEL * padded_width(width))).collect();
         for (panel, rows) in codes.chunks_exact_mut(packed_len(width)).zip(rows.iter().cycle()) {
             pack_panel(Isa::best(), rows, width, panel);
@@ -57,7 +58,7 @@ fn tile(random: &mut Random, width: usize, queries: usize) -> QueryTile {
     tile
 }
 
-/// Every instruction set finds what the scalar form finds.
+/// Checks that every instruction set finds the hits of the scalar form.
 fn check(documents: &Documents, tile: &QueryTile) {
     let (mut expected, mut hits) = (Vec::new(), Vec::new());
     documents.scan(Isa::Scalar, tile, &mut expected);
@@ -88,7 +89,8 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-/// Prints the share of the VNNI peak for tiles of several lengths: medians, each beside a peak of the same moment.
+/// Prints the share of the VNNI peak for tiles of several lengths: medians, each relative to a peak measured at the
+/// same time.
 fn shares() {
     eprintln!("\nscan_panel, {DOCUMENTS} documents: Gop/s (share of the measured VNNI peak)");
     let mut random = Random(2);

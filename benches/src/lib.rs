@@ -1,4 +1,4 @@
-//! What the benchmarks share: reproducible data and short settings.
+//! Shared code of the benchmarks: reproducible data and short settings.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Splitmix64: enough for data.
+/// The generator splitmix64, for benchmark data.
 pub struct Random(pub u64);
 
 impl Random {
@@ -27,7 +27,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// About normal, with variance 1.
+    /// An approximately normal number with variance 1.
     pub fn normal(&mut self) -> f32 {
         let sum: u64 = (0..3).map(|_| self.bits()).map(|bits| (bits & 0xffff_ffff) + (bits >> 32)).sum();
         (sum as f64 / f64::from(u32::MAX) - 3.0) as f32 * std::f32::consts::SQRT_2
@@ -38,7 +38,7 @@ impl Random {
         (0..width).map(|_| self.normal()).collect()
     }
 
-    /// A row of codes in [-127, 127], about normal.
+    /// A row of approximately normal codes in [-127, 127].
     pub fn codes(&mut self, width: usize) -> Vec<i8> {
         (0..width).map(|_| (self.normal() * 35.0).clamp(-127.0, 127.0) as i8).collect()
     }

@@ -1,9 +1,9 @@
 //! The core of negmine: exact, certified search and hard-negative mining, without Python.
 //!
-//! `base` holds what every part uses; `scoring` defines the canonical score and bounds it; `exact` answers "which
-//! documents score highest" with certainty; `mine` gives the answer its meaning: who is a candidate, which caps apply,
-//! which of the pool is chosen; `batch` puts rows into batches; `cluster` groups rows that are alike; `sketch` hashes
-//! vectors and sets and finds near-duplicates; `behavior` pools histories by candidate.
+//! `base` holds the foundations of all modules; `scoring` defines the canonical score and bounds it; `exact` finds the
+//! documents that score highest, with certainty; `mine` applies the mining rules: candidates, caps, and the choice from
+//! the pool; `batch` puts rows into batches; `cluster` groups similar rows; `sketch` hashes vectors and sets and finds
+//! near-duplicates; `behavior` pools histories by candidate.
 #![forbid(unsafe_code)]
 
 pub mod base;

@@ -1,9 +1,9 @@
-//! Memory as the kernels like it, for callers that forbid `unsafe`: aligned, on large pages, and on its way early.
+//! Aligned buffers on huge pages, and prefetch hints, for crates that forbid `unsafe`.
 //!
-//! A vector load that crosses a cache line counts twice, so panels should start at a multiple of 64 bytes, which `Vec`
-//! does not promise; [`Aligned`] does. Scattered reads of a large buffer miss the translation cache as well as the data
-//! caches; from [`LARGE`] on, a buffer starts at a large page's boundary and asks the system for such pages (Linux;
-//! elsewhere, or where the system declines, it is an ordinary buffer).
+//! A vector load that crosses a cache line costs two loads, so panels should start at a multiple of 64 bytes, which
+//! `Vec` does not promise; [`Aligned`] does. Scattered reads of a large buffer miss the translation cache as well as
+//! the data caches; from [`LARGE`] on, a buffer starts at the boundary of a huge page and asks the system for such
+//! pages (Linux; elsewhere, or if the system declines, it is an ordinary buffer).
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -11,13 +11,13 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// Bytes of a cache line, and the least alignment of a buffer.
+/// Bytes of a cache line, and the minimum alignment of a buffer.
 pub const LINE: usize = 64;
 
-/// Bytes of a large page; buffers of at least this size are aligned to it.
+/// Bytes of a huge page; buffers of at least this size are aligned to it.
 pub const LARGE: usize = 2 << 20;
 
-/// A number for which all bits zero is a value and which has no padding. Sealed.
+/// A number type without padding, for which all-zero bits are a valid value. Sealed.
 pub trait Plain: Copy + Default + Send + Sync + sealed::Sealed + 'static {}
 
 mod sealed {
@@ -48,13 +48,13 @@ impl<T: Plain> Aligned<T> {
     /// A buffer of `len` zeros.
     ///
     /// # Panics
-    /// Where the size in bytes overflows.
+    /// If the size in bytes overflows.
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
         Self::try_zeroed(len).unwrap_or_else(|| handle_alloc_error(layout::<T>(len)))
     }
 
-    /// The same, or none where the system refuses the memory.
+    /// The same, or `None` if the system refuses the memory.
     #[must_use]
     pub fn try_zeroed(len: usize) -> Option<Self> {
         let layout = try_layout::<T>(len)?;
@@ -128,17 +128,17 @@ fn try_layout<T: Plain>(len: usize) -> Option<Layout> {
     array.align_to(alignment).ok()
 }
 
-/// A vector of zeros for results that somebody else will own. Where it is large, most of writing it for the first time
-/// would be waiting for the system to hand out small pages, one at a time.
+/// A vector of zeros for results that the caller will own. A large one is on huge pages: with small pages, most of the
+/// first write would be spent waiting for the system to hand them out one at a time.
 ///
 /// # Panics
-/// Where the size in bytes overflows.
+/// If the size in bytes overflows.
 #[must_use]
 pub fn zeros<T: Plain>(len: usize) -> Vec<T> {
     try_zeros(len).unwrap_or_else(|| handle_alloc_error(layout::<T>(len)))
 }
 
-/// The same, or none where the system refuses the memory.
+/// The same, or `None` if the system refuses the memory.
 #[must_use]
 pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
     let layout = Layout::array::<T>(len).ok()?;
@@ -154,7 +154,7 @@ pub fn try_zeros<T: Plain>(len: usize) -> Option<Vec<T>> {
     Some(unsafe { Box::from_raw(items.as_ptr()) }.into_vec())
 }
 
-/// Asks for large pages before the first write decides on small ones.
+/// Asks for huge pages before the first write decides on small ones.
 fn prefer_large_pages(start: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
@@ -170,11 +170,11 @@ fn prefer_large_pages(start: NonNull<u8>, bytes: usize) {
     let _ = (start, bytes);
 }
 
-/// Asks the processor to fetch a row that will be read soon, one request a cache line. It reads nothing and waits for
-/// nothing; without such an instruction it does nothing.
+/// Asks the processor to fetch a row that will be read soon, with one request per cache line. The call reads nothing
+/// and does not wait; on a processor without such an instruction it does nothing.
 ///
-/// The second cache is asked, not the first: a row of 1.5 KB fills every slot that the first has for lines under way, and
-/// then whatever is read meanwhile waits (measured on scattered rows of 384 f32, Zen 4: two thirds of the time).
+/// The hint names the L2 cache, not L1: a row of 1.5 KB fills every slot that L1 has for outstanding lines, and every
+/// other read then waits (measured on scattered rows of 384 f32, Zen 4: two thirds of the time).
 #[inline]
 pub fn prefetch<T: Plain>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]

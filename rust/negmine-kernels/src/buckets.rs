@@ -1,13 +1,13 @@
-//! Adding rows into buckets by signature, and reading buckets back: what a table of behaviors is made of.
+//! Scatter and gather of rows by signature, the kernels of behavior tables (SDIM: Cao and others, arXiv 2205.10249).
 //!
 //! A table has, for each group and bucket, a cell of `width` f32 columns. [`scatter`] adds every row to the cell that
 //! each of its signatures names; [`gather`] adds up, for every row, the cells that its signatures name, and multiplies
-//! by the row's factor. A signature that is no bucket is passed over. Columns are independent and every sum has one
-//! accumulator: rows rising in [`scatter`], groups rising in [`gather`], never fused, so vectors of any length give the
-//! same bits. NaN and infinity follow IEEE arithmetic.
+//! by the row's factor. A signature outside the buckets is skipped. Columns are independent and every sum has one
+//! accumulator: rows in ascending order in [`scatter`], groups in ascending order in [`gather`], never fused, so
+//! vectors of any length give the same bits. NaN and infinity follow IEEE arithmetic.
 //!
-//! Why this shape: a table of 16 groups, 8 buckets and 64 columns fills the first cache, and a row touches one cell of
-//! each group, so the work is one load, one addition and one store a vector, with nothing to wait for.
+//! Why this shape: a table of 16 groups, 8 buckets and 64 columns fills the L1 cache, and a row touches one cell of
+//! each group, so the work is one load, one addition and one store per vector, without dependencies.
 
 pub use crate::arch::portable::buckets::{Shape, Signatures};
 use crate::dispatch;
@@ -17,7 +17,7 @@ use crate::isa::Isa;
 /// `counts` is empty.
 ///
 /// # Panics
-/// Where lengths do not fit the shape, or this processor lacks `isa`.
+/// If lengths do not fit the shape, or this processor lacks `isa`.
 pub fn scatter(
     isa: Isa,
     shape: Shape,
@@ -37,7 +37,7 @@ pub fn scatter(
 /// Writes the sum of the cells of row `i`, times `factors[i]`, for all rows.
 ///
 /// # Panics
-/// Where lengths do not fit the shape, or this processor lacks `isa`.
+/// If lengths do not fit the shape, or this processor lacks `isa`.
 pub fn gather(
     isa: Isa,
     shape: Shape,

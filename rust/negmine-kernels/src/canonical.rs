@@ -1,8 +1,8 @@
-//! The canonical score, as a definition that can be read in a minute, and its vector forms.
+//! Canonical scores: inner product and squared distance in f64 with a fixed order of summation, and their vector forms.
 //!
 //! For two f32 rows of one width, in f64, with 16 lanes: lane `l` takes the coordinates `l, l + 16, l + 32, ...` in
-//! rising order, and the lanes are then added pairwise (`l` with `l + 8`, then `+ 4`, `+ 2`, `+ 1`). A product of two
-//! f32 values is exact in f64, so a fused and a separate multiply-add give the same bits; the squared difference is
+//! ascending order, and the lanes are then added pairwise (`l` with `l + 8`, then `+ 4`, `+ 2`, `+ 1`). A product of
+//! two f32 values is exact in f64, so a fused and a separate multiply-add give the same bits; the squared difference is
 //! not exact and is therefore multiplied first and added after, never fused.
 //!
 //! [`dot`] and [`squared_distance`] are the definition. Every other function here gives the same bits on every
@@ -10,8 +10,7 @@
 //! zeros, which changes no lane (a lane starts at +0 and a rounded sum is -0 only where both addends are). One row has
 //! too few independent sums to fill the multiply-add pipes; the `_many` forms interleave four.
 //!
-//! Empty rows give 0. A NaN or an infinity in a row gives what IEEE arithmetic makes of it; the payload and the sign of
-//! a NaN are not part of the promise.
+//! Empty rows give 0. NaN and infinity follow IEEE arithmetic; the payload and the sign of a NaN are unspecified.
 
 pub use crate::arch::portable::canonical::{LANES, dot, squared_distance};
 use crate::dispatch;
@@ -20,7 +19,7 @@ use crate::isa::Isa;
 /// [`dot`] on the given instruction set.
 ///
 /// # Panics
-/// Where the two rows differ in width, or this processor lacks `isa`.
+/// If the two rows differ in width, or this processor lacks `isa`.
 #[must_use]
 pub fn dot_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "rows of one width");
@@ -30,7 +29,7 @@ pub fn dot_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
 /// [`dot`] of `q` with each of four rows.
 ///
 /// # Panics
-/// Where the rows differ in width, or this processor lacks `isa`.
+/// If the rows differ in width, or this processor lacks `isa`.
 #[must_use]
 pub fn dot_many(isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
     assert!(rows.iter().all(|row| row.len() == q.len()), "rows of one width");
@@ -40,7 +39,7 @@ pub fn dot_many(isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
 /// [`squared_distance`] on the given instruction set.
 ///
 /// # Panics
-/// Where the two rows differ in width, or this processor lacks `isa`.
+/// If the two rows differ in width, or this processor lacks `isa`.
 #[must_use]
 pub fn squared_distance_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "rows of one width");
@@ -50,7 +49,7 @@ pub fn squared_distance_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
 /// [`squared_distance`] of `q` to each of four rows.
 ///
 /// # Panics
-/// Where the rows differ in width, or this processor lacks `isa`.
+/// If the rows differ in width, or this processor lacks `isa`.
 #[must_use]
 pub fn squared_distance_many(isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
     assert!(rows.iter().all(|row| row.len() == q.len()), "rows of one width");

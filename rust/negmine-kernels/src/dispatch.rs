@@ -1,4 +1,4 @@
-//! The one way from a requested [`Isa`] to a kernel that uses its instructions.
+//! Dispatch from a requested [`Isa`] to a kernel that uses its instructions.
 //!
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.

@@ -1,12 +1,14 @@
-//! The floating-point environment that results are defined in.
+//! The floating-point environment in which results are defined, and a guard that sets it.
 //!
 //! Some libraries leave a thread in a mode where denormals are flushed to zero, and threads inherit it. Bounds would no
-//! longer hold and bits would differ, so whoever computes takes a guard first. On x86-64 the mode is the MXCSR
-//! register: rounding direction, flush-to-zero, denormals-are-zero, and exception masks. Elsewhere the guard does nothing.
+//! longer hold and bits would differ, so every computing thread takes a guard first. On x86-64 the mode is the MXCSR
+//! register: rounding direction, flush-to-zero, denormals-are-zero, and exception masks. Elsewhere the guard does
+//! nothing.
 
 use std::marker::PhantomData;
 
-/// While it lives, this thread rounds to nearest, keeps denormals and traps nothing; then the mode before comes back.
+/// A guard: while it lives, this thread rounds to nearest, keeps denormals and masks all exceptions; dropping it
+/// restores the previous mode.
 ///
 /// It belongs to its thread: it is neither `Send` nor `Sync`. Guards may nest, the last one made being dropped first.
 #[must_use = "the environment is restored when the guard is dropped"]
@@ -51,7 +53,7 @@ mod x86_64 {
     /// Round to nearest, no flush-to-zero, no denormals-are-zero, all exceptions masked and none raised.
     pub(super) const DEFAULT: u32 = 0x1f80;
 
-    /// Sets MXCSR and returns what it held.
+    /// Sets MXCSR and returns its previous value.
     pub(super) fn replace(new: u32) -> u32 {
         let mut old = 0_u32;
         // SAFETY: stores to and loads from two locals. Every x86-64 processor has MXCSR. `new` is the default, which is

@@ -1,4 +1,4 @@
-//! Which vector instructions this processor has, and which of them to use.
+//! Detection and choice of vector instruction sets.
 //!
 //! One process uses one instruction set, [`Isa::active`]: the best that is available, or one that the environment
 //! variable `NEGMINE_ISA` forces. It can be forced down, never up: an instruction set that the processor lacks is an
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The name of the environment variable that forces an instruction set.
 pub const ENVIRONMENT: &str = "NEGMINE_ISA";
 
-/// A set of vector instructions, in rising order of preference.
+/// A set of vector instructions, in ascending order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// Portable code: the oracle, and what runs on other architectures.
+    /// Portable code: the reference for tests, and the code for other architectures.
     Scalar,
     /// AVX2, FMA and F16C: int8 dot products through 16-bit products.
     Avx2,
@@ -24,14 +24,14 @@ pub enum Isa {
     Avx512,
 }
 
-/// One bit for each available instruction set; 0 means "not looked at yet", since `Scalar` is always there.
+/// One bit for each available instruction set; 0 means "not detected yet", since `Scalar` is always available.
 static AVAILABLE: AtomicU8 = AtomicU8::new(0);
 
 /// The active instruction set plus 1; 0 means "not chosen yet". Written once.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
-    /// Every instruction set, rising.
+    /// Every instruction set, in ascending order of preference.
     pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Vnni256, Isa::Avx512];
 
     /// The lower-case name: `scalar`, `avx2`, `vnni256` or `avx512`.
@@ -51,14 +51,14 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has the instruction set.
     #[inline]
     #[must_use]
     pub fn is_available(self) -> bool {
         available_bits() & self.bit() != 0
     }
 
-    /// The instruction sets of this processor, rising; the first is always `Scalar`.
+    /// The instruction sets of this processor, in ascending order of preference; the first is always `Scalar`.
     #[must_use]
     pub fn available() -> Vec<Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
@@ -74,7 +74,7 @@ impl Isa {
     /// the first call that succeeds; later changes have no effect.
     ///
     /// # Errors
-    /// Where `NEGMINE_ISA` holds a name that is unknown or an instruction set that this processor lacks.
+    /// If `NEGMINE_ISA` holds a name that is unknown or an instruction set that this processor lacks.
     pub fn active() -> Result<Isa, IsaError> {
         if let Some(isa) = Isa::ALL.into_iter().find(|isa| ACTIVE.load(Ordering::Relaxed) == *isa as u8 + 1) {
             return Ok(isa);
@@ -83,12 +83,12 @@ impl Isa {
         let isa = Isa::choose(requested.as_deref())?;
         match ACTIVE.compare_exchange(0, isa as u8 + 1, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Ok(isa),
-            // Another thread was first, and its reading stands.
+            // Another thread chose first, and its choice is used.
             Err(chosen) => Ok(Isa::ALL.into_iter().find(|isa| *isa as u8 + 1 == chosen).unwrap_or(isa)),
         }
     }
 
-    /// What [`Isa::active`] does with a value of `NEGMINE_ISA`; an empty one counts as absent.
+    /// The choice of [`Isa::active`] for a value of `NEGMINE_ISA`; an empty value counts as absent.
     ///
     /// # Errors
     /// As [`Isa::active`].
@@ -115,9 +115,9 @@ impl fmt::Display for Isa {
 /// `NEGMINE_ISA` asks for an instruction set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
-    /// What the variable holds.
+    /// The value of the variable.
     pub requested: String,
-    /// What this processor has, rising.
+    /// The detected instruction sets, in ascending order of preference.
     pub available: Vec<Isa>,
 }
 

@@ -1,10 +1,11 @@
-//! What one core of this machine can do at most, measured, so that a rate can be given as a share of it.
+//! Measured peak rates of one core: f32 and int8 arithmetic, and read bandwidth. Benchmarks report rates as a share of
+//! them.
 //!
-//! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes. The
-//! VNNI peak is the int8 rate of the vector units, not of the machine: matrix units (AMX) have eight times as much. For
-//! `Avx2`, which has no int8 dot product, it is that of the exact sequence that the panel scan uses. The read bandwidth
-//! is that of summing a buffer larger than the caches. Each figure is the median of several runs, some 50 ms in all; on a
-//! shared machine they move by some percent, so compare figures of one run only.
+//! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes.
+//! The VNNI peak is the int8 rate of the vector units, not of the machine: matrix units (AMX) have eight times as much.
+//! For `Avx2`, which has no int8 dot product, it is the rate of the exact sequence that the panel scan uses. The read
+//! bandwidth is the rate of summing a buffer larger than the caches. Each figure is the median of several runs, some 50
+//! ms in all; on a shared machine they move by some percent, so compare figures of one run only.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub struct Peaks {
 /// Measures everything; takes some 0.3 s.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn measure(isa: Isa) -> Peaks {
     Peaks { isa, f32_gflops: f32_gflops(isa), vnni_gops: vnni_gops(isa), read_gb_per_s: read_gb_per_s(isa) }
@@ -37,7 +38,7 @@ pub fn measure(isa: Isa) -> Peaks {
 /// The f32 multiply-add peak in 10^9 operations a second; some 50 ms.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn f32_gflops(isa: Isa) -> f64 {
     2e-9 * median_rate(|rounds| dispatch::peak_f32(isa, rounds))
@@ -46,7 +47,7 @@ pub fn f32_gflops(isa: Isa) -> f64 {
 /// The VNNI peak, int8 multiply-adds by the vector units, in 10^9 operations a second; some 50 ms.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn vnni_gops(isa: Isa) -> f64 {
     2e-9 * median_rate(|rounds| dispatch::peak_int8(isa, rounds))
@@ -55,7 +56,7 @@ pub fn vnni_gops(isa: Isa) -> f64 {
 /// The bandwidth of one core reading memory in 10^9 bytes a second; some 0.2 s, most of it to obtain the memory.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn read_gb_per_s(isa: Isa) -> f64 {
     const BYTES: usize = 256 << 20;
@@ -68,7 +69,7 @@ pub fn read_gb_per_s(isa: Isa) -> f64 {
     1e-9 * BYTES as f64 / seconds
 }
 
-/// Multiply-adds a second of `work`, which does as many rounds as it is told and returns their multiply-adds.
+/// Multiply-adds per second of `work`, which runs the given number of rounds and returns their multiply-adds.
 fn median_rate(work: impl Fn(u64) -> u64) -> f64 {
     const RUN: Duration = Duration::from_millis(6);
     let timed = |rounds| {

@@ -1,4 +1,4 @@
-//! Symmetric int8 quantization of a row, with rigorous bounds on what it loses.
+//! Symmetric int8 quantization of a row, with rigorous bounds on the quantization error.
 //!
 //! With `y = x * factor`, a row becomes codes `i` in [-127, 127] and one f32 scale `s`, so that `y = s * i + e`. The
 //! bounds that the search builds on it need `||y||` and `||e||`:
@@ -12,8 +12,8 @@
 //!
 //! **Why it holds.** All arithmetic is f64. `fl(y)` is off by at most 2^-53 of `|y|`; `s * i` is exact (24 + 7 bits);
 //! `fl(fl(y) - s*i)` is off by at most 2^-53 of itself. A sum of squares over sixteen lanes of at most 4,096 terms is
-//! off by at most 4,102 * 2^-53 < 2^-40 of itself, the root by half of that. So `norm` is the root times (1 + 2^-40) and
-//! `error` the root times (1 + 2^-40) plus 2^-52 of the norm, both rounded up to f32, where these additions vanish.
+//! off by at most 4,102 * 2^-53 < 2^-40 of itself, the root by half of that. So `norm` is the root times (1 + 2^-40)
+//! and `error` the root times (1 + 2^-40) plus 2^-52 of the norm, both rounded up to f32, where these additions vanish.
 //! Nothing underflows: the factor is 0 or within 2^-300 and 2^300, so a y that is not 0 is at least 2^-449, a residual
 //! that is not 0 at least 2^-53 of that, and its square at least 2^-1004.
 //!
@@ -29,14 +29,14 @@ use crate::arch::portable::quantize::{Steps, magnitude};
 use crate::dispatch;
 use crate::isa::Isa;
 
-/// What a quantized row needs besides its codes.
+/// The numbers that a quantized row needs in addition to its codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowCode {
-    /// The size of one step; 0 where the row is zero or leaves the range of f32.
+    /// The size of one step; 0 if the row is zero or leaves the range of f32.
     pub scale: f32,
-    /// At least the norm of what quantization lost.
+    /// An upper bound of the norm of the quantization error.
     pub error: f32,
-    /// At least the norm of the row times the factor.
+    /// An upper bound of the norm of the row times the factor.
     pub norm: f32,
     /// The sum of the codes.
     pub code_sum: i32,
@@ -58,7 +58,7 @@ const fn power_of_two(exponent: i64) -> f64 {
 /// Quantizes `x * factor` into `codes`; codes beyond the row's width are set to 0.
 ///
 /// # Panics
-/// Where a coordinate is NaN or infinite, the row is wider than [`MAX_WIDTH`] or than `codes`, `factor` is neither 0
+/// If a coordinate is NaN or infinite, the row is wider than [`MAX_WIDTH`] or than `codes`, `factor` is neither 0
 /// nor in [2^-300, 2^300], or this processor lacks `isa`.
 pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCode {
     assert!(x.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
@@ -69,7 +69,8 @@ pub fn quantize_row(isa: Isa, x: &[f32], factor: f64, codes: &mut [i8]) -> RowCo
     quantize(isa, x, factor, scale_for(f64::from(largest) * factor), codes)
 }
 
-/// Quantizes `x` into `codes` at the scale of a larger row: of all rows that share it, `largest` is the largest magnitude.
+/// Quantizes `x` into `codes` at the scale of a larger row: of all rows that share it, `largest` is the largest
+/// magnitude.
 ///
 /// # Panics
 /// As [`quantize_row`], and where a coordinate is larger than `largest`.
@@ -101,7 +102,7 @@ fn quantize(isa: Isa, x: &[f32], factor: f64, scale: f32, codes: &mut [i8]) -> R
 /// The largest magnitude of a row; infinity or NaN where the row holds either.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn largest_magnitude(isa: Isa, x: &[f32]) -> f32 {
     f32::from_bits(dispatch::largest_magnitude(isa, x))
@@ -110,10 +111,11 @@ pub fn largest_magnitude(isa: Isa, x: &[f32]) -> f32 {
 /// The index of the first NaN or infinity, by the bits of the exponent: a floating-point maximum would lose a NaN.
 ///
 /// # Panics
-/// Where this processor lacks `isa`.
+/// If this processor lacks `isa`.
 #[must_use]
 pub fn first_non_finite(isa: Isa, x: &[f32]) -> Option<usize> {
-    // Nearly every row is finite, and the largest magnitude says so at the speed of reading; only a bad row is searched.
+    // Nearly every row is finite, and the largest magnitude proves it at the speed of reading; only a bad row is
+    // searched.
     if dispatch::largest_magnitude(isa, x) < INFINITY_BITS {
         return None;
     }

@@ -19,7 +19,7 @@ use crate::isa::Isa;
 /// with a code of -128, gives a wrong result on some instruction sets, no worse.
 ///
 /// # Panics
-/// Where `stride` is not a multiple of 64 or below the query's width, the width is above [`MAX_WIDTH`], a row is not
+/// If `stride` is not a multiple of 64 or below the query's width, the width is above [`MAX_WIDTH`], a row is not
 /// in `codes`, `rows` and `out` differ in length, or this processor lacks `isa`.
 pub fn dot_rows_i8(isa: Isa, query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {
     assert!(query.len() <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");

@@ -1,5 +1,5 @@
-//! Fast similarity sketches of sets of tokens: words of which two sets share a portion that is, in the mean, their
-//! Jaccard similarity.
+//! Fast similarity sketches of sets of tokens (Dahlgaard, Knudsen and Thorup, FOCS 2017): the expected portion of words
+//! that two sets share is their Jaccard similarity.
 //!
 //! The scheme is that of Dahlgaard, Knudsen and Thorup ("Fast similarity sketching", FOCS 2017) with four rounds of
 //! throws and a last round that every element enters in every bin. For one family of hash functions and k bins, a power
@@ -14,19 +14,19 @@
 //! word of bin b: the second part of the least value over all elements, in lexical order
 //! ```
 //!
-//! `odd[0]` is 1. A throw whose tie-break is `u32::MAX` does not count, so that this number can stand for "unfilled". The
-//! round is not stored: the element that is least in a bin of one set has the same round in every set that holds it.
-//! The values of different elements are alike in law, so the least of two sets' union is in both with probability
-//! J; bins repel each other, so that the mean over bins varies less than a binomial. The empty set has words of `u32::MAX`.
+//! `odd[0]` is 1. A throw whose tie-break is `u32::MAX` does not count, so that this number can stand for "unfilled".
+//! The round is not stored: the element that is least in a bin of one set has the same round in every set that holds
+//! it. The values of different elements have the same distribution, so the least of two sets' union is in both with
+//! probability J; bins repel each other, so that the mean over bins varies less than a binomial. The empty set has
+//! words of `u32::MAX`.
 //!
-//! **One function at every size.** [`definition`] says it; [`sketch_sets`] evaluates it in four ways, since words
-//! made by different functions could not be compared. Up to [`SPARSE`] elements throws are laid over the last round. Up
-//! to [`SMALL`] elements all four rounds are thrown at once. Above,
-//! a round is thrown only if bins are missing, and only those are searched when they are few. From [`BLOCK`] elements on,
-//! tokens are hashed a block at a time and only those enter the first round whose tie-break can be least, in all
-//! likelihood; where a bin is then missing, the others are looked at too. All is integer arithmetic, the same on every
-//! instruction set. They share the text; the steps over many elements, `Steps`, have a
-//! form of their own with AVX-512.
+//! **One function at every size.** [`definition`] is the function; [`sketch_sets`] evaluates it in four ways, since
+//! words made by different functions could not be compared. Up to [`SPARSE`] elements throws overwrite the last round.
+//! Up to [`SMALL`] elements all four rounds are thrown at once. Above, a round is thrown only if bins are missing, and
+//! only those are searched when they are few. From [`BLOCK`] elements on, tokens are hashed a block at a time and only
+//! those enter the first round whose tie-break can be least, in all likelihood; if a bin is then missing, the others
+//! are hashed too. All arithmetic is on integers and is the same on every instruction set. The instruction sets share
+//! one source; only AVX-512 has its own form of the steps over many elements, `Steps`.
 
 pub use crate::arch::portable::sketch::{SMALL, SPARSE};
 use crate::arch::portable::sketch_family::Job;
@@ -36,11 +36,11 @@ pub use crate::arch::portable::sketch_family::{
 use crate::dispatch;
 use crate::isa::Isa;
 
-/// Writes the words of many sets: set `s` holds `tokens[offsets[s]..offsets[s + 1]]`, in any order and with any repeats, and
-/// its first `words` bins go to `out` from `s * stride` on.
+/// Writes the words of many sets: set `s` holds `tokens[offsets[s]..offsets[s + 1]]`, in any order and with any
+/// repeats, and its first `words` bins go to `out` from `s * stride` on.
 ///
 /// # Panics
-/// Where the number of bins is none of those allowed, offsets fall or leave the tokens, `words` exceeds the bins or the
+/// If the number of bins is none of those allowed, offsets fall or leave the tokens, `words` exceeds the bins or the
 /// stride, `out` is not `stride` words a set, or this processor lacks `isa`.
 #[expect(clippy::too_many_arguments, reason = "two arrays, their layout, and one switch")]
 pub fn sketch_sets(

@@ -10,7 +10,7 @@ use crate::isa::Isa;
 /// Widens IEEE binary16.
 ///
 /// # Panics
-/// Where the lengths differ, or this processor lacks `isa`.
+/// If the lengths differ, or this processor lacks `isa`.
 pub fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
     assert_eq!(bits.len(), out.len(), "as many results as inputs");
     dispatch::widen_f16(isa, bits, out);
@@ -19,7 +19,7 @@ pub fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
 /// Widens bfloat16.
 ///
 /// # Panics
-/// Where the lengths differ, or this processor lacks `isa`.
+/// If the lengths differ, or this processor lacks `isa`.
 pub fn widen_bf16(isa: Isa, bits: &[u16], out: &mut [f32]) {
     assert_eq!(bits.len(), out.len(), "as many results as inputs");
     dispatch::widen_bf16(isa, bits, out);

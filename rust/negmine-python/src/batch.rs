@@ -1,4 +1,4 @@
-//! Batches: orders and plans out.
+//! Bindings of batches: permutations, samplers, masks, and plans without duplicates.
 
 use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, EpochSteps, Id, InBatch,
@@ -29,10 +29,10 @@ pub(crate) fn epoch_permutation(
     Ok(PyArray1::from_vec(py, order))
 }
 
-/// Lists: where each begins, and their entries.
+/// Lists as arrays: the offsets, and the entries.
 type ListArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
-/// Rows grouped by label: where each group begins, and the rows.
+/// Groups rows by label; returns the offsets of the groups, and the rows.
 #[pyfunction]
 pub(crate) fn group_rows<'py>(
     py: Python<'py>,
@@ -163,7 +163,7 @@ pub(crate) fn class_batches<'py>(
     Ok(PyArray1::from_vec(py, rows))
 }
 
-/// One pair of every query, by its margin.
+/// One pair per query, drawn by its margin.
 #[pyfunction]
 pub(crate) fn sample_balanced_margins<'py>(
     py: Python<'py>,
@@ -191,7 +191,7 @@ pub(crate) fn sample_balanced_margins<'py>(
     Ok(PyArray1::from_vec(py, chosen))
 }
 
-/// `negmine.batches.masks.Rules`.
+/// The fields of `negmine.batches.false_negatives.Rules`.
 #[derive(FromPyObject)]
 pub(crate) struct MaskArg<'py> {
     queries: PyReadonlyArray1<'py, i64>,
@@ -231,7 +231,7 @@ impl MaskArg<'_> {
     }
 }
 
-/// Which documents of a batch must not count as negatives, as a matrix.
+/// The documents of a batch that must not count as negatives, as a boolean matrix.
 #[pyfunction]
 pub(crate) fn false_negative_mask<'py>(
     py: Python<'py>,
@@ -242,7 +242,7 @@ pub(crate) fn false_negative_mask<'py>(
     matrix(py, mask, rules.queries.len()?, rules.documents.len()?)
 }
 
-/// The same as lists: where each begins, and the places.
+/// The documents of a batch that must not count as negatives, as lists: the offsets, and the places.
 #[pyfunction]
 pub(crate) fn false_negative_pairs<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
     let batch = rules.view(py)?;
@@ -252,7 +252,7 @@ pub(crate) fn false_negative_pairs<'py>(py: Python<'py>, rules: MaskArg<'_>) -> 
     Ok((PyArray1::from_vec(py, offsets), PyArray1::from_slice(py, lists.items())))
 }
 
-/// `negmine.batches.no_duplicates.Columns`.
+/// The fields of `negmine.batches.no_duplicates.Columns`.
 #[derive(FromPyObject)]
 pub(crate) struct ColumnsArg<'py> {
     anchors: PyReadonlyArray2<'py, i64>,
@@ -287,7 +287,7 @@ fn remainder(name: &str) -> Remainder {
     }
 }
 
-/// The rows of an epoch, where its steps begin, and whether the packing of the build was used.
+/// The rows of an epoch, the offsets of its steps, and whether the packing of the build was used.
 type EpochArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, bool);
 
 #[pymethods]
@@ -318,19 +318,19 @@ impl NoDuplicatePlan {
         .map(Self)
     }
 
-    /// Steps that hold all rows, but for those that are left out.
+    /// Number of steps that hold all rows except those that are left out.
     #[getter]
     fn steps(&self) -> usize {
         self.0.steps()
     }
 
-    /// Steps below which no packing exists, as far as that was proved.
+    /// The number of steps below which no packing exists, as far as that was proved.
     #[getter]
     fn needed(&self) -> usize {
         self.0.needed()
     }
 
-    /// Steps that an epoch emits.
+    /// Number of steps that an epoch emits.
     #[getter]
     fn emitted(&self) -> usize {
         self.0.emitted()
@@ -363,13 +363,14 @@ impl NoDuplicatePlan {
         call::run(py, 1, None, |run| self.0.together(rows, offsets, run))
     }
 
-    /// The same of the packing of the build.
+    /// Counts the same pairs and rows in the packing of the build.
     #[getter]
     fn together_in_base(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
         call::run(py, 1, None, |run| self.0.together_in_base(run))
     }
 
-    /// Pickles as the ids that can conflict and the packing of the build, about 8 bytes a row and 4 an occurrence.
+    /// The pickled state: the ids that can conflict and the packing of the build, about 8 bytes per row and 4 per
+    /// occurrence.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, State<'py>)> {
         let parts = self.0.parts();
         let restore = py.import("negmine._native")?.getattr("restore_no_duplicate_plan")?;
@@ -399,7 +400,7 @@ type State<'py> = (
     u64,
 );
 
-/// The plan that was pickled.
+/// Restores a pickled plan.
 #[pyfunction]
 pub(crate) fn restore_no_duplicate_plan(
     py: Python<'_>,

@@ -1,4 +1,4 @@
-//! Behavior sequences: tables, and attention by hashing.
+//! Bindings of behavior sequences: tables, and attention by hashing.
 
 use negmine_core::base::csr::Offsets;
 use negmine_core::behavior::{self, Counts, CountsMut, Histories, Normalize, Shape, Table, TableMut, Update};
@@ -42,14 +42,14 @@ pub(crate) enum CountsArg<'py> {
     Decayed(PyReadonlyArray3<'py, f32>),
 }
 
-/// Counts that are written.
+/// Counts that can be written.
 #[derive(FromPyObject)]
 pub(crate) enum CountsMutArg<'py> {
     Whole(PyReadwriteArray3<'py, u32>),
     Decayed(PyReadwriteArray3<'py, f32>),
 }
 
-/// Adds rows to tables, or takes them away, in place.
+/// Adds rows to tables, or subtracts them, in place.
 #[pyfunction]
 pub(crate) fn table_update(
     py: Python<'_>,
@@ -75,7 +75,7 @@ pub(crate) fn table_update(
     call::run(py, num_threads, None, |run| table.update(update, signatures, values, &lists, users, run))
 }
 
-/// What candidates read from tables, (candidates, width).
+/// The values that candidates read from tables, (candidates, width).
 #[pyfunction]
 pub(crate) fn table_query<'py>(
     py: Python<'py>,
@@ -102,7 +102,7 @@ pub(crate) fn table_query<'py>(
     matrix(py, out, rows, shape.width)
 }
 
-/// What the backward pass of `sdim_forward` starts from.
+/// The state from which the backward pass of `sdim_forward` starts.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SdimPass {
     kept: behavior::Kept,
@@ -126,7 +126,7 @@ impl SdimPass {
 }
 
 /// Attention of candidates to `n_lists` histories of one length each, (candidates, width) as an array of `shape`, and
-/// with `keep` what the backward pass needs.
+/// with `keep` the state for the backward pass.
 #[pyfunction]
 pub(crate) fn sdim_forward<'py>(
     py: Python<'py>,

@@ -1,4 +1,5 @@
-//! The one way into the core: detach from the interpreter, poll for signals, report progress, translate errors.
+//! The wrapper of every call into the core: it detaches from the interpreter, polls for signals, reports progress, and
+//! translates errors.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +38,7 @@ pub(crate) fn run<T: Send>(
         let poll = |done: usize, total: usize| watch.poll(done, total);
         let outcome = work(&Run { threads: num_threads.max(1), isa, poll: &poll });
         if outcome.is_ok() && progress.is_some() {
-            // What it answers is in `raised`.
+            // The result of the callback is in `raised`.
             watch.finish();
         }
         (outcome, raised.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -1,4 +1,4 @@
-//! Clusters: rows in, labels out.
+//! Bindings of clustering: k-means and balanced clusters.
 
 use negmine_core::cluster::{Balanced, Clustering, KMeans, Quality};
 use numpy::{PyArray1, PyArray2};

@@ -1,5 +1,5 @@
-//! Arrays of the Python face as views of the core. `negmine._coerce` has made them aligned, native and two-dimensional;
-//! what is read here is what soundness depends on.
+//! Conversion of the Python interface's arrays to views of the core. `negmine._core.arrays` has made them aligned,
+//! native and two-dimensional; the checks here are those that soundness depends on.
 
 use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 
 use crate::errors;
 
-/// `negmine._coerce.Rows`: an array, what its elements are, and how they lie. A float32 matrix stands for itself.
+/// `negmine._core.arrays.Rows`: an array, its element type, and its memory layout. A float32 matrix is passed as it is.
 pub(crate) enum RowsArg<'py> {
     F32(PyReadonlyArray2<'py, f32>),
     F64(PyReadonlyArray2<'py, f64>),
@@ -86,7 +86,7 @@ fn view<'a, T: numpy::Element>(array: &'a PyReadonlyArray2<'_, T>) -> ArrayView2
     array.as_array()
 }
 
-/// `negmine._coerce.CsrLike`: whatever has offsets and items.
+/// `negmine._core.arrays.CsrLike`: any object that has offsets and items.
 #[derive(FromPyObject)]
 pub(crate) struct CsrArg<'py> {
     offsets: PyReadonlyArray1<'py, i64>,
@@ -105,7 +105,7 @@ impl CsrArg<'_> {
     }
 }
 
-/// `negmine.positives.Eligibility`.
+/// The fields of `negmine.Eligibility`.
 #[derive(FromPyObject)]
 pub(crate) struct EligibleArg<'py> {
     keys: PyReadonlyArray1<'py, i64>,

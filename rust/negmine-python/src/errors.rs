@@ -1,4 +1,4 @@
-//! Core errors as exceptions of `negmine.errors`, every variant by name.
+//! Conversion of core errors to the exceptions of `negmine.errors`, by the name of the variant.
 
 use negmine_core::base::Error;
 use pyo3::prelude::*;
@@ -31,7 +31,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, class, error.to_string())
 }
 
-/// `NegmineValueError` for what the bindings themselves refuse.
+/// `NegmineValueError` for errors that the bindings detect themselves.
 pub(crate) fn value_error(py: Python<'_>, message: String) -> PyErr {
     exception(py, "NegmineValueError", message)
 }

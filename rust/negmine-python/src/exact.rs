@@ -1,4 +1,4 @@
-//! The exact index: build, search, mine.
+//! Bindings of the exact index: build, search, candidate pools, and scores of pairs.
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest};
@@ -71,14 +71,14 @@ impl ExactIndex {
         self.inner.zero_rows()
     }
 
-    /// Bytes kept beside the caller's rows.
+    /// Bytes kept in addition to the caller's rows.
     #[getter]
     fn nbytes(&self) -> usize {
         self.inner.bytes()
     }
 
-    /// What a scan takes: bytes packed, of queries, of the answer; queries at once; passes; bytes
-    /// of rotated documents at most.
+    /// The memory plan of a scan: bytes of packed documents, of queries, and of the result; queries at once; passes;
+    /// the most bytes of rotated documents.
     fn plan(
         &self,
         py: Python<'_>,
@@ -137,8 +137,8 @@ impl ExactIndex {
         pool_dict(py, pool)
     }
 
-    /// Canonical f64 scores of given pairs with documents of the index, in CSR order; each is checked against what was
-    /// indexed.
+    /// Canonical f64 scores of given pairs with documents of the index, in CSR order; each is checked against the
+    /// indexed document.
     fn score_pairs<'py>(
         &self,
         py: Python<'py>,
@@ -155,7 +155,7 @@ impl ExactIndex {
     }
 }
 
-/// Refuses -1, which elsewhere stands for a document outside the corpus.
+/// Returns an error for -1, which elsewhere means a document outside the corpus.
 fn refuse_outside(py: Python<'_>, pairs: CsrView<'_>) -> PyResult<()> {
     match pairs.items().iter().find(|&&j| j < 0) {
         Some(row) => {

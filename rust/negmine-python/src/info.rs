@@ -1,4 +1,4 @@
-//! What was built, and what runs.
+//! Build information, the instruction set in use, and measured peak rates.
 
 use negmine_kernels::isa::Isa;
 use pyo3::prelude::*;
@@ -17,7 +17,8 @@ pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// What one core can do, measured: f32 and VNNI (int8) operations in 10^9 a second, and bytes read in 10^9 a second.
+/// Measured peak rates of one core: f32 and VNNI (int8) operations in 10^9 per second, and bytes read in 10^9 per
+/// second.
 #[pyfunction]
 pub(crate) fn peaks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let isa = call::active(py)?;
@@ -29,7 +30,7 @@ pub(crate) fn peaks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(peaks)
 }
 
-/// The VNNI figure alone, in 10^9 operations a second of one core; takes some 50 ms and no memory.
+/// The measured VNNI peak rate of one core, in 10^9 operations per second; takes some 50 ms and no memory.
 #[pyfunction]
 pub(crate) fn vnni_gops(py: Python<'_>) -> PyResult<f64> {
     let isa = call::active(py)?;

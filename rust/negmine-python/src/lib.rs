@@ -1,7 +1,7 @@
-//! `negmine._native`: the bindings. Every function extracts, checks, detaches from the interpreter, calls the core,
-//! and wraps; a loop over data here would be in the wrong crate.
+//! `negmine._native`: the Python bindings. Every function extracts and checks its arguments, detaches from the
+//! interpreter, calls the core, and wraps the result; loops over data belong in the core.
 #![forbid(unsafe_code)]
-// What PyO3 extracts arrives by value, and one crossing of the border takes all that a call needs.
+// PyO3 passes extracted arguments by value, and one call passes all arguments at once.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
 mod batch;

@@ -1,4 +1,4 @@
-//! Mining: requests in, pools and choices out.
+//! Bindings of mining: candidate pools, selection, and random negatives.
 
 use negmine_core::base::Error;
 use negmine_core::mine::eligible::Rules;
@@ -13,7 +13,7 @@ use pyo3::types::PyDict;
 use crate::convert::{CsrArg, EligibleArg, PaddedArrays, matrix, padded};
 use crate::{call, errors};
 
-/// `negmine.pool.Rules`.
+/// The fields of `negmine.search.Rules`.
 #[derive(FromPyObject)]
 pub(crate) struct RulesArg<'py> {
     positives: CsrArg<'py>,
@@ -40,7 +40,7 @@ impl RulesArg<'_> {
     }
 }
 
-/// `negmine.miner.PoolRequest`.
+/// The fields of `negmine.search.PoolRequest`.
 #[derive(FromPyObject)]
 pub(crate) struct PoolArg<'py> {
     rules: RulesArg<'py>,
@@ -129,7 +129,7 @@ fn reasons<'py>(py: Python<'py>, reasons: &[Reason]) -> Bound<'py, PyArray1<u8>>
     PyArray1::from_vec(py, reasons.iter().map(|&reason| reason as u8).collect())
 }
 
-/// `negmine.pool.CandidatePool`, as far as choosing needs it.
+/// The fields of `negmine.mining.CandidatePool` that selection needs.
 #[derive(FromPyObject)]
 pub(crate) struct PoolArrays<'py> {
     indices: PyReadonlyArray2<'py, i64>,

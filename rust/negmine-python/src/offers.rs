@@ -1,4 +1,4 @@
-//! First passes of the caller's own.
+//! Bindings of candidate pools from an external first pass.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,7 @@ use crate::exact::ExactIndex;
 use crate::mine::{PoolArg, pool_dict};
 use crate::{call, errors};
 
-/// The states of a request, with references to all that it was made from.
+/// The states of a request, with references to all of its inputs.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct Offers {
     inner: Mutex<Option<PoolOffers>>,
@@ -41,7 +41,7 @@ impl Offers {
         Ok(Self { inner: Mutex::new(Some(states)), ..made })
     }
 
-    /// The score below which a document is of no use to each query.
+    /// The score below which a document cannot enter the pools of each query.
     fn thresholds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let inner = self.inner.try_lock().map_err(|_| busy(py))?;
         let states = inner.as_ref().ok_or_else(|| finished(py))?;
@@ -72,7 +72,7 @@ impl Offers {
         })
     }
 
-    /// Scores what may still be of use; the pools, as a dictionary of arrays.
+    /// Scores every pending document that may still enter a pool; returns the pools, as a dictionary of arrays.
     fn finish<'py>(&self, py: Python<'py>, num_threads: usize) -> PyResult<Bound<'py, PyDict>> {
         let pool = self.with(py, |offers, index, corpus, queries, request| {
             let states = offers.take().ok_or_else(|| finished(py))?;
@@ -83,7 +83,7 @@ impl Offers {
 }
 
 impl Offers {
-    /// Reads what the states refer to, and hands it on with them.
+    /// Reads the inputs that the states refer to, and passes them to `work` together with the states.
     fn with<T>(
         &self,
         py: Python<'_>,
@@ -115,7 +115,8 @@ fn finished(py: Python<'_>) -> PyErr {
     errors::value_error(py, "`Offers` must not be used after `finish`; make new ones.".to_owned())
 }
 
-/// A second thread may not wait: it would hold the interpreter, which the first one needs to return.
+/// The error for a second thread, which must not wait: it would hold the interpreter, which the first one needs to
+/// return.
 fn busy(py: Python<'_>) -> PyErr {
     errors::value_error(py, "`Offers` must be used by one thread at a time; got two calls.".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Sketches: signatures of vectors and sets, and near-duplicates.
+//! Bindings of sketches: `MinHash` and `SimHash` signatures, and near-duplicates.
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::sketch::{
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::convert::{RowsArg, matrix};
 use crate::{call, errors};
 
-/// `negmine.sketches.Sets`: where each set begins, and the tokens of all.
+/// `negmine.sketches.minhash.Sets`: the offsets of the sets, and their tokens.
 #[derive(FromPyObject)]
 pub(crate) struct SetsArg<'py> {
     offsets: PyReadonlyArray1<'py, i64>,
@@ -35,7 +35,7 @@ fn view<'a, T: numpy::Element>(
         .map_err(|error| errors::raise(py, &error))
 }
 
-/// `negmine.sketches.MinHash`.
+/// The fields of `negmine.sketches.MinHash`.
 #[derive(FromPyObject)]
 pub(crate) struct MinHashArg {
     num_hashes: usize,
@@ -69,8 +69,8 @@ pub(crate) fn minhash_signatures<'py>(
     let (n, words) = (sets.len(), core.words());
     if core.bits.is_none() && core.tau == 1 {
         core.check().map_err(|error| errors::raise(py, &error))?;
-        // NumPy asks for large pages where an array is large: a page of 4 KiB is touched for the first time every eight
-        // sets, and that takes as long as a small set.
+        // NumPy requests huge pages for large arrays: with pages of 4 KiB, every eighth set touches a new page, which
+        // takes as long as a small set.
         let out = PyArray2::<u32>::zeros(py, [n, words], false);
         let mut all = out.readwrite();
         let slice = all.as_slice_mut()?;
@@ -109,10 +109,10 @@ pub(crate) fn hash_strings<'py>(
     Ok(PyArray1::from_vec(py, call::run(py, 1, None, |run| strings(text, run))?))
 }
 
-/// Where sets begin, and their tokens.
+/// The offsets of the sets, and their tokens.
 type SetArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u64>>);
 
-/// Texts as sets of shingles, rising and without repeats.
+/// Texts as sets of shingles, in ascending order and without repeats.
 #[pyfunction]
 pub(crate) fn shingle_sets<'py>(
     py: Python<'py>,
@@ -129,14 +129,14 @@ pub(crate) fn shingle_sets<'py>(
     Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, tokens)))
 }
 
-/// Bands, and words of a band, for a threshold.
+/// The number of bands, and of words per band, for a threshold.
 #[pyfunction]
 pub(crate) fn lsh_bands(threshold: f64, words: usize) -> (usize, usize) {
     let cut = Bands::choose(threshold, words);
     (cut.bands, cut.rows)
 }
 
-/// Group keys, the two sides of the pairs that hold groups together, their similarities, and pairs that were verified.
+/// Group keys, the two sides of the pairs that connect groups, their similarities, and the number of verified pairs.
 type DuplicateArrays<'py> = (
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<i64>>,
@@ -145,7 +145,7 @@ type DuplicateArrays<'py> = (
     u64,
 );
 
-/// Near-duplicates among signatures, judged by their sets where those are given.
+/// Near-duplicates among signatures, verified by their sets if those are given.
 #[pyfunction]
 pub(crate) fn lsh_duplicates<'py>(
     py: Python<'py>,
@@ -181,10 +181,10 @@ pub(crate) fn lsh_duplicates<'py>(
     Ok((PyArray1::from_vec(py, found.groups), left, right, similarities, found.verified))
 }
 
-/// Group keys, and which pairs joined two groups.
+/// Group keys, and whether each pair joined two groups.
 type GroupArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<bool>>);
 
-/// Group keys of rows that pairs connect, and which pairs joined two groups.
+/// Group keys of rows that pairs connect, and whether each pair joined two groups.
 #[pyfunction]
 pub(crate) fn connected_groups<'py>(
     py: Python<'py>,
@@ -197,7 +197,7 @@ pub(crate) fn connected_groups<'py>(
     Ok((PyArray1::from_vec(py, groups), PyArray1::from_vec(py, joined)))
 }
 
-/// Signs of random projections.
+/// `SimHash`: signs of random projections.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SimHash {
     pub(crate) inner: sketch::SimHash,
@@ -243,7 +243,7 @@ impl SimHash {
     }
 }
 
-/// The names of arguments that the core may have to name.
+/// The static name of an argument that an error of the core may contain.
 fn name(argument: &str) -> &'static str {
     match argument {
         "behaviors" => "behaviors",

@@ -1,11 +1,12 @@
-//! Ragged lists, as offsets and entries: borrowed from the caller, owned, or offsets alone.
+//! Compressed sparse rows (CSR): ragged lists as offsets and entries, borrowed from the caller or owned, or offsets
+//! alone.
 
 use std::ops::Range;
 
 use super::memory::reserve;
 use super::{Error, Result};
 
-/// Checks that offsets of `rows` lists start at 0, never fall, and end at the number of entries.
+/// Checks that the offsets of `rows` lists start at 0, never decrease, and end at the number of entries.
 fn check_offsets(argument: &'static str, offsets: &[i64], rows: usize, entries: usize) -> Result<()> {
     if offsets.len() != rows + 1 {
         return Err(Error::Length { argument, expected: rows, got: offsets.len().saturating_sub(1) });
@@ -22,7 +23,7 @@ fn check_offsets(argument: &'static str, offsets: &[i64], rows: usize, entries: 
     Ok(())
 }
 
-/// Borrowed CSR as it comes over the border: entries of row `i` are `items[offsets[i]..offsets[i + 1]]`.
+/// Borrowed CSR as the caller passes it: the entries of row `i` are `items[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct CsrView<'a, T = i64> {
     offsets: &'a [i64],
@@ -33,7 +34,8 @@ impl<'a, T> CsrView<'a, T> {
     /// Checks the offsets; the entries may be anything.
     ///
     /// # Errors
-    /// A wrong number of rows, or offsets that do not start at 0, fall, or do not end at the number of entries.
+    /// Returns an error on a wrong number of rows, or offsets that do not start at 0, decrease, or do not end at the
+    /// number of entries.
     pub fn new(argument: &'static str, offsets: &'a [i64], items: &'a [T], rows: usize) -> Result<Self> {
         check_offsets(argument, offsets, rows, items.len())?;
         Ok(Self { offsets, items })
@@ -75,7 +77,7 @@ impl<'a, T> CsrView<'a, T> {
         &self.items[self.range(i)]
     }
 
-    /// Where rows begin, and where the last one ends.
+    /// The positions where rows begin, and the position where the last one ends.
     #[must_use]
     pub fn offsets(&self) -> &'a [i64] {
         self.offsets
@@ -89,16 +91,16 @@ impl<'a, T> CsrView<'a, T> {
 }
 
 impl CsrView<'_> {
-    /// Checks that the entries of every row rise strictly and are row numbers below `limit`; with `outside`, a row may
+    /// Checks that the entries of every row are strictly ascending row numbers below `limit`; with `outside`, a row may
     /// begin with any number of -1.
     ///
     /// # Errors
-    /// The first row that is unsorted, repeats a number, or holds one out of range.
+    /// Returns an error on the first row that is unsorted, repeats a number, or holds one out of range.
     pub fn check_rows(&self, argument: &'static str, limit: usize, outside: bool) -> Result<()> {
         (0..self.len()).try_for_each(|i| self.check_row(argument, i, limit, outside))
     }
 
-    /// The same of row `i` alone.
+    /// Checks row `i` alone in the same way.
     ///
     /// # Errors
     /// As above.
@@ -117,7 +119,7 @@ impl CsrView<'_> {
     }
 }
 
-/// Where each of some lists that follow one another begins and ends.
+/// Offsets of consecutive lists: the positions where each list begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offsets(Vec<usize>);
 
@@ -131,7 +133,7 @@ impl Offsets {
     /// List `i` holds the entries `offsets[i]..offsets[i + 1]` of all `entries`.
     ///
     /// # Errors
-    /// Offsets that do not start at 0, fall, or do not end at the number of entries.
+    /// Returns an error on offsets that do not start at 0, decrease, or do not end at the number of entries.
     pub fn new(argument: &'static str, offsets: &[i64], entries: usize) -> Result<Self> {
         let lists = offsets.len().checked_sub(1).ok_or(Error::RaggedCsr { argument, row: 0 })?;
         check_offsets(argument, offsets, lists, entries)?;
@@ -174,10 +176,10 @@ impl Offsets {
         self.0.windows(2).map(|ends| ends[0]..ends[1])
     }
 
-    /// An array of `width` numbers an entry, as one slice for each list.
+    /// Splits an array of `width` numbers per entry into one slice per list.
     ///
     /// # Panics
-    /// Where the array has fewer entries.
+    /// If the array has fewer entries.
     pub fn split<'a, T>(&self, array: &'a mut [T], width: usize) -> impl Iterator<Item = &'a mut [T]> {
         let mut rest = array;
         self.ranges().map(move |range| {
@@ -241,7 +243,7 @@ impl<T> Lists<T> {
     /// Appends all rows of other lists.
     ///
     /// # Errors
-    /// No memory for them.
+    /// Returns an error on lack of memory for them.
     pub(crate) fn append(&mut self, mut other: Self) -> Result<()> {
         reserve(&mut self.items, other.items.len())?;
         reserve(&mut self.offsets.0, other.len())?;

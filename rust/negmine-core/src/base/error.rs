@@ -1,11 +1,11 @@
-//! One error type, one variant per distinct mistake; the fields carry what the message names.
+//! The error type of the core, with one variant per kind of mistake; the fields hold the values that the message names.
 
 use std::fmt;
 
 /// The result of every fallible function of the core.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can be wrong with a call. Arguments are named as the Python face names them.
+/// The errors of a call. Arguments have the names that the Python interface gives them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,7 +41,7 @@ pub enum Error {
         /// Its width.
         width: usize,
     },
-    /// More rows than row numbers.
+    /// More rows than u32 row numbers.
     TooManyRows {
         /// The array.
         argument: &'static str,
@@ -52,19 +52,19 @@ pub enum Error {
     Length {
         /// The array.
         argument: &'static str,
-        /// The length that the other arguments ask for.
+        /// The length that the other arguments imply.
         expected: usize,
         /// The length it has.
         got: usize,
     },
-    /// CSR offsets that do not start at 0, fall, or do not end at the number of entries.
+    /// CSR offsets that do not start at 0, decrease, or do not end at the number of entries.
     RaggedCsr {
         /// The CSR argument.
         argument: &'static str,
         /// The first row whose offsets are wrong.
         row: usize,
     },
-    /// CSR entries of one row that do not rise strictly.
+    /// CSR entries of one row that are not strictly ascending.
     UnsortedCsr {
         /// The CSR argument.
         argument: &'static str,
@@ -77,7 +77,7 @@ pub enum Error {
         argument: &'static str,
         /// The number.
         row: i64,
-        /// Rows there are.
+        /// Number of rows of that array.
         rows: usize,
     },
     /// A value breaks its rule.
@@ -101,11 +101,11 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
-    /// No memory can be had for an answer.
+    /// The result does not fit in memory.
     OutOfMemory {
         /// The argument that sets its size.
         argument: &'static str,
-        /// Entries of the answer.
+        /// Entries of the result.
         entries: u128,
         /// What to do instead.
         instead: &'static str,
@@ -167,7 +167,7 @@ impl fmt::Display for Error {
             }
             Self::OutOfMemory { argument, entries, instead } => write!(
                 f,
-                "`{argument}` must leave an answer that fits memory; got one of {entries} entries. {instead}"
+                "`{argument}` must give a result that fits in memory; got one of {entries} entries. {instead}"
             ),
             Self::Allocation { bytes } => write!(
                 f,
@@ -180,15 +180,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Refuses an array whose length is not the one that the other arguments ask for.
+/// Validates that an array has the length that the other arguments imply.
 ///
 /// # Errors
-/// [`Error::Length`].
+/// Returns [`Error::Length`].
 pub fn check_length(argument: &'static str, expected: usize, got: usize) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::Length { argument, expected, got }) }
 }
 
-/// An empty vector that has room for an answer: where there is no memory, an error and not the end of the process.
+/// An empty vector with the capacity for a result; returns an error, instead of aborting the process, if memory is
+/// short.
 pub(crate) fn try_with_capacity<T>(
     argument: &'static str,
     entries: u128,

@@ -1,7 +1,7 @@
-//! Transcendentals on a deciding path, from one deterministic source.
+//! Deterministic transcendental functions, for every value that decides a result.
 //!
-//! The platform's own differ between processors in the last bit (with and without fused multiply-add), and a last bit
-//! decides a draw. `libm` without its architecture feature is plain arithmetic.
+//! The platform's functions differ between processors in the last bit (with and without fused multiply-add), and the
+//! last bit can decide a draw. `libm` without its architecture feature is plain arithmetic.
 
 /// Natural logarithm.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Borrowed rows of any supported element type and any strides, read as f32.
 //!
-//! Nothing is widened ahead of time: a float16 memmap larger than memory is read row by row. f16, bf16, int8 and uint8
-//! widen exactly; f64 is rounded to f32 once, here.
+//! Rows are widened only when they are read: a float16 memmap larger than memory is read row by row. f16, bf16, int8
+//! and uint8 widen exactly; f64 is rounded to f32 once, here.
 
 use ndarray::{ArrayView2, ArrayView3};
 use negmine_kernels::aligned::{Plain, prefetch};
@@ -11,7 +11,7 @@ use negmine_kernels::{quantize, widen};
 use super::limits::{MAX_ROWS, MAX_WIDTH};
 use super::{Error, Result};
 
-/// The elements of a matrix as the caller holds them.
+/// The elements of a matrix, in the caller's memory layout.
 #[derive(Clone, Debug)]
 pub enum Elements<'a> {
     /// float32
@@ -26,7 +26,7 @@ pub enum Elements<'a> {
     I8(ArrayView2<'a, i8>),
     /// uint8
     U8(ArrayView2<'a, u8>),
-    /// Elements that lie misaligned, or in the other byte order: (rows, width, bytes of an element).
+    /// Elements that are misaligned, or in the other byte order: (rows, width, bytes of an element).
     Bytes(ArrayView3<'a, u8>, Wide, ByteOrder),
 }
 
@@ -46,9 +46,9 @@ pub enum Wide {
 /// The order of an element's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteOrder {
-    /// This machine's.
+    /// The byte order of this machine.
     Native,
-    /// The other one.
+    /// The opposite byte order.
     Swapped,
 }
 
@@ -86,7 +86,7 @@ fn element(a: &ArrayView3<'_, u8>, wide: Wide, order: ByteOrder, r: usize, c: us
     wide.read(bytes)
 }
 
-/// A matrix that somebody else owns, with the name that errors use.
+/// A matrix that the caller owns, with the name that errors use.
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
     argument: &'static str,
@@ -98,7 +98,7 @@ impl<'a> Rows<'a> {
     /// Wraps `elements`, called `argument` in errors.
     ///
     /// # Errors
-    /// Width 0 or above [`MAX_WIDTH`]; more than [`MAX_ROWS`] rows.
+    /// Returns an error on width 0 or above [`MAX_WIDTH`]; more than [`MAX_ROWS`] rows.
     pub fn new(argument: &'static str, elements: Elements<'a>) -> Result<Self> {
         let shape = match &elements {
             Elements::F32(a) => a.dim(),
@@ -146,7 +146,7 @@ impl<'a> Rows<'a> {
         self.argument
     }
 
-    /// All rows as one slice, where they are float32 and lie ready.
+    /// All rows as one slice, if they are float32 and contiguous.
     #[must_use]
     pub fn contiguous(&self) -> Option<&[f32]> {
         match &self.elements {
@@ -155,7 +155,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Row `r` as f32: borrowed where it lies ready, else widened into `buffer` (as wide as the matrix).
+    /// Row `r` as f32: borrowed if it is contiguous float32, otherwise widened into `buffer` (as wide as the matrix).
     pub fn row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> &'b [f32] {
         match &self.elements {
             Elements::F32(a) => {
@@ -188,7 +188,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Asks for row `r`, which will be read soon.
+    /// Prefetches row `r`, which will be read soon.
     pub fn prefetch(&self, r: usize) {
         match &self.elements {
             Elements::F32(a) => prefetch_row(a, r),
@@ -196,15 +196,15 @@ impl<'a> Rows<'a> {
             Elements::F16(a) | Elements::Bf16(a) => prefetch_row(a, r),
             Elements::I8(a) => prefetch_row(a, r),
             Elements::U8(a) => prefetch_row(a, r),
-            // Read so rarely that nothing is won.
+            // Such rows are read so rarely that a prefetch gains nothing.
             Elements::Bytes(..) => {}
         }
     }
 
-    /// Row `r` as [`Rows::row`] gives it, refused where it holds a value that has no finite f32.
+    /// Row `r` as [`Rows::row`] gives it; an error if it holds a value that has no finite f32.
     ///
     /// # Errors
-    /// NaN, infinity, or a float64 beyond float32: row and column are named.
+    /// Returns an error on NaN, infinity, or a float64 beyond float32: row and column are named.
     pub fn finite_row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> Result<&'b [f32]> {
         let row = self.row(isa, r, buffer);
         match quantize::first_non_finite(isa, row) {

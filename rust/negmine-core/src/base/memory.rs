@@ -1,13 +1,14 @@
-//! Allocations that may fail: results can be as large as memory, and a process must not end where there is none.
+//! Fallible allocation: results can be as large as memory, and a lack of memory must be an error instead of the end of
+//! the process.
 
 use negmine_kernels::aligned::{self, Aligned, Plain};
 
 use super::{Error, Result};
 
-/// Makes room for `additional` items.
+/// Reserves capacity for `additional` items.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 #[inline]
 pub fn reserve<T>(items: &mut Vec<T>, additional: usize) -> Result<()> {
     if items.capacity() - items.len() < additional {
@@ -24,7 +25,7 @@ fn grow<T>(items: &mut Vec<T>, additional: usize) -> Result<()> {
 /// Appends one item.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 #[inline]
 pub fn push<T>(items: &mut Vec<T>, item: T) -> Result<()> {
     reserve(items, 1)?;
@@ -35,42 +36,42 @@ pub fn push<T>(items: &mut Vec<T>, item: T) -> Result<()> {
 /// An empty vector with room for `len` items.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 pub fn with_capacity<T>(len: usize) -> Result<Vec<T>> {
     let mut items = Vec::new();
     items.try_reserve_exact(len).map_err(|_| refused::<T>(len))?;
     Ok(items)
 }
 
-/// `len` zeros.
+/// A vector of `len` zeros.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 pub fn zeros<T: Plain>(len: usize) -> Result<Vec<T>> {
     aligned::try_zeros(len).ok_or_else(|| refused::<T>(len))
 }
 
-/// `len` zeros where the kernels like them.
+/// An aligned buffer of `len` zeros, for kernels.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 pub fn aligned_zeros<T: Plain>(len: usize) -> Result<Aligned<T>> {
     Aligned::try_zeroed(len).ok_or_else(|| refused::<T>(len))
 }
 
-/// Makes sure that the system grants so many bytes at the moment, and gives them back: for work that allocates them in
-/// pieces too small and too many to be asked for one by one.
+/// Checks that the system can allocate `bytes` bytes now, and releases them: for work that allocates them in pieces
+/// that are too small and too many for separate checks.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 pub fn ensure_available(bytes: usize) -> Result<()> {
     with_capacity::<u8>(bytes).map(drop)
 }
 
-/// A copy.
+/// A copy of `items`.
 ///
 /// # Errors
-/// [`Error::Allocation`].
+/// Returns [`Error::Allocation`].
 pub fn copied<T: Copy>(items: &[T]) -> Result<Vec<T>> {
     let mut copy = with_capacity(items.len())?;
     copy.extend_from_slice(items);

@@ -1,4 +1,4 @@
-//! What every part of the core uses: errors, views, order, threads, draws.
+//! Foundations that every module of the core uses: errors, array views, ordering, threads, random draws.
 
 pub mod csr;
 pub mod error;

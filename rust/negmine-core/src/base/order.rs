@@ -1,4 +1,5 @@
-//! Orders: answers by score descending, then row ascending; the highest of many numbers; bits that order like floats.
+//! Top-k selection and ordering: results by score descending, then row ascending; the highest of many numbers; bits
+//! that order like floats.
 
 use std::cmp::Ordering;
 
@@ -15,7 +16,7 @@ pub struct Scored {
 }
 
 impl Scored {
-    /// `Less` where `self` stands before `other`.
+    /// `Less` if `self` comes before `other`.
     #[must_use]
     pub fn rank(&self, other: &Self) -> Ordering {
         // Zeros of either sign are equal scores, so total_cmp would not do.
@@ -23,13 +24,13 @@ impl Scored {
     }
 }
 
-/// The best `k` of whatever is offered, whatever the order in which it comes.
+/// The best `k` of all offered documents; the result does not depend on the order of the offers.
 #[derive(Clone, Debug, Default)]
 pub struct Best {
     k: usize,
-    /// Unsorted; at most `2 k` long, of which the best `k` are the answer.
+    /// Unsorted; at most `2 k` items, of which the best `k` are the result.
     items: Vec<Scored>,
-    /// The k-th of the last cut: what does not stand before it cannot enter.
+    /// The k-th item of the last cut; a document that does not come before it cannot enter.
     last: Option<Scored>,
 }
 
@@ -43,7 +44,7 @@ impl Best {
     /// Offers one document. No row may be offered twice.
     ///
     /// # Errors
-    /// No memory for it.
+    /// Returns an error on lack of memory for it.
     #[inline]
     pub fn offer(&mut self, scored: Scored) -> Result<()> {
         if self.k == 0 || self.last.is_some_and(|last| scored.rank(&last) != Ordering::Less) {
@@ -64,7 +65,7 @@ impl Best {
         self.last.map(|last| last.score)
     }
 
-    /// Forgets everything and holds the best `k` of what comes.
+    /// Removes all items; from now on holds the best `k` of the following offers.
     pub fn clear(&mut self, k: usize) {
         self.k = k;
         self.items.clear();
@@ -77,7 +78,7 @@ impl Best {
         self.items.len() >= self.k
     }
 
-    /// The answer so far, best first.
+    /// The result so far, best first.
     pub fn sorted(&mut self) -> &[Scored] {
         self.items.sort_unstable_by(Scored::rank);
         self.items.truncate(self.k);
@@ -104,7 +105,7 @@ pub(crate) struct Highest {
     last: f64,
 }
 
-/// Numbers that wait at least before the highest are selected again.
+/// The minimum count of waiting numbers before the highest are selected again.
 const WAITING: usize = 4;
 
 impl Default for Highest {
@@ -131,10 +132,10 @@ impl Highest {
         self.last = f64::NEG_INFINITY;
     }
 
-    /// Takes a number; true where `last` may have risen. A number of which nothing is certain, NaN, is none.
+    /// Takes a number; returns true if `last` may have increased. NaN, of which nothing is certain, is ignored.
     ///
     /// # Errors
-    /// No memory for it.
+    /// Returns an error on lack of memory for it.
     #[inline]
     pub(crate) fn offer(&mut self, value: f64) -> Result<bool> {
         if self.depth == 0 || value.is_nan() || value <= self.last {
@@ -153,14 +154,14 @@ impl Highest {
     }
 }
 
-/// Bits that order like the number, which is not NaN.
+/// Bits that order like the number, which must not be NaN.
 #[inline]
 pub(crate) fn sortable_bits(x: f32) -> u32 {
     let bits = x.to_bits();
     if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits }
 }
 
-/// The number of such bits.
+/// The number that has these bits.
 #[inline]
 pub(crate) fn from_sortable_bits(bits: u32) -> f32 {
     f32::from_bits(if bits >> 31 == 1 { bits & 0x7fff_ffff } else { !bits })

@@ -1,14 +1,14 @@
-//! Lists of scored documents as arrays of one width.
+//! Padded arrays: lists of scored documents as arrays of one width.
 
 use super::Result;
 use super::memory::with_capacity;
 use super::order::Scored;
 use super::parallel::Run;
 
-/// Rows copied between two looks at the clock.
+/// Rows copied between two checks for an interrupt.
 const ROWS_PER_CHECK: usize = 64;
 
-/// Document rows padded with -1 and scores padded with -inf, row-major, and how many of each row are no padding.
+/// Document rows padded with -1 and scores padded with -inf, row-major, and the count of documents per row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Padded {
     /// Width of `indices` and `scores`.
@@ -22,10 +22,10 @@ pub struct Padded {
 }
 
 impl Padded {
-    /// No rows yet, but memory for `rows` of them.
+    /// An empty value with memory for `rows` rows.
     ///
     /// # Errors
-    /// No memory.
+    /// Returns an error on lack of memory.
     pub fn with_capacity(rows: usize, width: usize) -> Result<Self> {
         let entries = rows.saturating_mul(width);
         let (indices, scores) = (with_capacity(entries)?, with_capacity(entries)?);
@@ -35,7 +35,7 @@ impl Padded {
     /// Lists of at most `width` documents.
     ///
     /// # Errors
-    /// No memory, or an interrupt.
+    /// Returns an error on lack of memory, or an interrupt.
     pub fn from_lists(
         width: usize,
         lists: impl ExactSizeIterator<Item = Vec<Scored>>,

@@ -1,4 +1,4 @@
-//! Scoped threads over numbered items; no pool outlives a call, so nothing can be lost in a fork.
+//! Parallel map over numbered items with scoped threads; no thread pool outlives a call, so a fork loses nothing.
 //!
 //! Items are handed out in ascending order from one counter and results are returned in item order, so a result never
 //! depends on the schedule; of several errors the one of the lowest item is reported, for every lower item had been
@@ -22,27 +22,27 @@ use super::{Error, Result};
 /// Time between two reports to the caller.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
-/// How a call runs. None of it changes a result.
+/// How a call runs. No field changes a result.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     /// Threads, the calling one included; at least 1.
     pub threads: usize,
     /// The instruction set.
     pub isa: Isa,
-    /// Called on the calling thread with (finished items, all items), more often than a caller wants to hear: see
+    /// Called on the calling thread with (finished items, all items), more often than the caller needs reports: see
     /// [`Watch`]. True means stop.
     pub poll: &'a (dyn Fn(usize, usize) -> bool + Sync),
 }
 
-/// Passes on what the pieces of one call report: about every 50 ms, never backwards while the total stays the same, and
-/// once at the end of the call.
+/// Forwards the progress reports of the pieces of one call: about every 50 ms, never backwards while the total stays
+/// the same, and once at the end of the call.
 pub struct Watch<'a> {
     report: &'a (dyn Fn(usize, usize) -> bool + Sync),
     begun: Instant,
     state: Mutex<State>,
 }
 
-/// What a watch knows of the current total.
+/// The state of a watch for the current total.
 #[derive(Clone, Copy)]
 struct State {
     /// Time after the start of the call at which the next report is due.
@@ -55,7 +55,7 @@ struct State {
 }
 
 impl State {
-    /// Whether a report is missing that says that all is done.
+    /// Whether the final report, that all items are done, is still missing.
     fn is_open(&self) -> bool {
         self.reported != Some(self.total)
     }
@@ -69,7 +69,7 @@ impl<'a> Watch<'a> {
         Self { report, begun: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// What [`Run::poll`] is to call: reports if a report is due. True means stop.
+    /// The function for [`Run::poll`]: reports if a report is due. True means stop.
     pub fn poll(&self, done: usize, total: usize) -> bool {
         self.poll_at(self.begun.elapsed(), done, total)
     }
@@ -88,7 +88,7 @@ impl<'a> Watch<'a> {
         if due {
             state.reported = Some(done);
         }
-        // The caller's code may take its time, and may come back here.
+        // The caller's code may be slow, and may call this function again.
         drop(state);
         let closes = total != before.total && before.reported.is_some() && before.is_open();
         let mut stop = closes && (self.report)(before.total, before.total);
@@ -114,10 +114,10 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// What a worker asks between two pieces of its work.
+/// The interrupt check of a worker between two pieces of its work.
 pub struct Ticker<'a> {
     stop: &'a AtomicBool,
-    /// Only the calling thread may call the caller's code.
+    /// Present on the calling thread only, which alone may call the caller's code.
     poll: Option<&'a dyn Fn() -> bool>,
 }
 
@@ -125,7 +125,7 @@ impl Ticker<'_> {
     /// Returns an error once the call was asked to stop.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// Returns [`Error::Interrupted`].
     pub fn check(&self) -> Result<()> {
         if self.poll.is_some_and(|poll| poll()) {
             self.stop.store(true, Ordering::Relaxed);
@@ -138,13 +138,13 @@ impl Run<'_> {
     /// Polls from a loop of the calling thread, which has finished `done` of `total` items. It takes some 30 ns.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// Returns [`Error::Interrupted`].
     pub fn tick(&self, done: usize, total: usize) -> Result<()> {
         if (self.poll)(done, total) { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Runs a part of a call, whose own progress counts as `steps` of the `total` steps of the whole, in whole steps.
-    /// With an empty range the progress stands still.
+    /// With an empty range the progress does not change.
     pub fn part<T>(&self, steps: Range<usize>, total: usize, work: impl FnOnce(&Run<'_>) -> T) -> T {
         let width = steps.len() as u128;
         let poll = |done: usize, all: usize| {
@@ -185,7 +185,7 @@ impl Run<'_> {
                 match outcome {
                     Ok(result) => results.push((item, result)),
                     Err(error) => {
-                        // Nothing above this item matters any more; what lies below is already in work.
+                        // Higher items no longer matter; lower items have already been handed out.
                         next.fetch_max(items, Ordering::Relaxed);
                         let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         if first.as_ref().is_none_or(|(other, _)| item < *other) {

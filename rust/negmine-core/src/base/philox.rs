@@ -1,23 +1,23 @@
 //! Philox4x64-10: every draw is a pure function of (seed, stream, epoch, query row, document row).
 //!
-//! Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. `NumPy`'s `Philox` gives the same
-//! numbers for the same key and a counter whose first word is one lower.
+//! Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. `NumPy`'s `Philox` gives the
+//! same numbers for the same key and a counter whose first word is one lower.
 
 const MULTIPLIER: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
 const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
 const ROUNDS: usize = 10;
 
-/// What a draw is for; each has a stream of its own.
+/// The purposes of draws; each has its own stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
     /// Choosing from a pool.
     Select = 1,
-    /// Random negatives beside the mined ones.
+    /// Random negatives in addition to the mined ones.
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
-    /// Where clusterings start.
+    /// Initial rows of clusterings.
     Seeding = 16,
     /// The order of clusters in an epoch.
     ClusterOrder = 24,
@@ -59,14 +59,14 @@ impl Draws {
         philox(self.key, [1 + t / 4, entry(positive), query, epoch])[(t % 4) as usize]
     }
 
-    /// The four numbers of one counter, which is `NumPy`'s after it has counted up.
+    /// The four numbers of one counter, which equals `NumPy`'s counter after its increment.
     #[must_use]
     pub fn block(&self, counter: [u64; 4]) -> [u64; 4] {
         philox(self.key, counter)
     }
 }
 
-/// What a positive adds to a counter: 0 without one, so that -1, outside the corpus, has 0 too.
+/// The counter word of a positive: 0 if there is none, and also 0 for -1, a positive outside the corpus.
 fn entry(positive: Option<i64>) -> u64 {
     positive.map_or(0, |row| row.wrapping_add(1) as u64)
 }

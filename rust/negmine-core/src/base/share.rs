@@ -1,21 +1,21 @@
-//! The law of shares: whole numbers in proportion to shares, by largest remainders, with a minimum, caps, and what was
-//! given before.
+//! Apportionment by largest remainders: whole numbers in proportion to shares, with a minimum, caps, and earlier
+//! allocations.
 //!
-//! Group g gets x_g = clip(L share_g - given_g, lo_g, cap_g), with L such that the numbers add up: floors first, then one
-//! more for the largest remainders, ties by place. lo_g = min(cap_g, max(0, minimum - given_g)). A group of share 0 gets
-//! lo_g. If caps allow fewer than asked for, every group gets its cap.
+//! Group g gets x_g = clip(L share_g - given_g, lo_g, cap_g), with L such that the numbers add up: floors first, then
+//! one more for the largest remainders, ties by place. lo_g = min(cap_g, max(0, minimum - given_g)). A group of share 0
+//! gets lo_g. If caps allow fewer than asked for, every group gets its cap.
 
 use super::error::check_length;
 use super::{Error, Result};
 
-/// What a number is shared out by.
+/// The parameters of an apportionment.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares<'a> {
     /// Finite numbers of at least 0, not all 0; they need not add up to 1.
     pub shares: &'a [f64],
-    /// What each group was given before; empty for nothing.
+    /// The earlier allocation of each group; empty for none.
     pub given: &'a [u64],
-    /// What each group is to have in all, if its cap allows it.
+    /// The least total of each group, if its cap allows it.
     pub minimum: u64,
     /// The most that each group can get now; empty for no limits.
     pub caps: &'a [u64],
@@ -31,8 +31,8 @@ impl Shares<'_> {
     /// Shares out `n`, or as much of it as the caps allow.
     ///
     /// # Errors
-    /// Shares that are negative, infinite, NaN or all 0, arrays of another length, or an `n` below the sum of the least
-    /// numbers.
+    /// Returns an error on shares that are negative, infinite, NaN or all 0, arrays of another length, or an `n` below
+    /// the sum of the least numbers.
     pub fn share_out(&self, n: u64) -> Result<Vec<u64>> {
         let groups = self.shares.len();
         for (argument, got) in [("given", self.given.len()), ("caps", self.caps.len())] {
@@ -70,7 +70,7 @@ impl Shares<'_> {
 /// Shares as parts of the largest one: sums of large shares may be infinite.
 ///
 /// # Errors
-/// Shares that are negative, infinite, NaN or all 0.
+/// Returns an error on shares that are negative, infinite, NaN or all 0.
 pub(crate) fn normalized(shares: &[f64]) -> Result<Vec<f64>> {
     let largest = shares.iter().copied().fold(0.0, f64::max);
     let fits = largest > 0.0 && shares.iter().all(|share| share.is_finite() && *share >= 0.0);
@@ -130,8 +130,8 @@ fn level(groups: &[Group], total: u64) -> f64 {
     if slope > 0.0 { (rest / slope).clamp(low, high) } else { high }
 }
 
-/// Whole numbers of the sum `total`, each within its bounds: floors of `exact`, then one more for the largest remainders,
-/// ties by place.
+/// Whole numbers of the sum `total`, each within its bounds: floors of `exact`, then one more for the largest
+/// remainders, ties by place.
 pub(crate) fn rounded(exact: &[f64], bounds: &[[u64; 2]], total: u64) -> Vec<u64> {
     let mut numbers: Vec<u64> = exact
         .iter()

@@ -1,4 +1,4 @@
-//! Sorting that uses all threads and can be interrupted.
+//! Parallel merge sort that can be interrupted.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use super::Result;
 use super::memory::copied;
 use super::parallel::{Run, Ticker};
 
-/// Items that are sorted, or merged, between two looks at the clock: some milliseconds.
+/// Items that are sorted, or merged, between two checks for an interrupt: some milliseconds.
 const AT_ONCE: usize = 1 << 17;
 
-/// Sorts ascending; equal items must be interchangeable. Takes as much memory again where there are many.
+/// Sorts ascending; equal items must be interchangeable. A large input takes as much memory again.
 ///
 /// # Errors
-/// No memory, or an interrupt.
+/// Returns an error on lack of memory, or an interrupt.
 pub(crate) fn sort<T: Ord + Copy + Send + Sync>(items: &mut Vec<T>, run: &Run<'_>) -> Result<()> {
     let slots: Vec<_> = items.chunks_mut(AT_ONCE).map(Mutex::new).collect();
     run.map(

@@ -1,11 +1,11 @@
-//! Balance over classes and over margins.
+//! Class-balanced batches, and balanced margin sampling (TAS-Balanced: Hofstätter et al., SIGIR 2021, section 3).
 //!
-//! A class-balanced batch holds as many rows of each of its classes, as contrastive losses with class labels want it.
-//! Classes are dealt, and the rows of each class too, so the use of classes, and of rows within a class, differs by at
-//! most one at any time, over the borders of epochs as well.
+//! A class-balanced batch holds equally many rows of each of its classes, as contrastive losses with class labels need.
+//! Classes, and the rows of each class, are drawn without replacement, so the use counts of classes, and of rows within
+//! a class, differ by at most one at any time, even across epochs.
 //!
-//! Balanced margin sampling (TAS-Balanced: Hofstätter et al., SIGIR 2021, section 3) draws one pair a query by a bin of
-//! its margin, so that the many pairs of one margin do not drown the few of another.
+//! Balanced margin sampling draws one pair per query by a bin of its margin, so that frequent margins do not outweigh
+//! rare ones.
 
 use std::ops::Range;
 
@@ -32,11 +32,12 @@ pub struct ClassBatches<'a> {
 }
 
 impl ClassBatches<'_> {
-    /// Rows of some batches of an epoch, class after class. A class of fewer rows than are wanted gives each of them as
-    /// equally often as it can.
+    /// Rows of some batches of an epoch, class after class. A class with fewer rows than `per_class` repeats its rows
+    /// as evenly as possible.
     ///
     /// # Errors
-    /// More classes a batch than there are, an empty class, batches that there is no memory for, or an interrupt.
+    /// Returns an error on more classes a batch than there are, an empty class, batches that do not fit in memory, or
+    /// an interrupt.
     pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
         let classes = self.classes.len();
         if self.per_batch == 0 || self.per_batch > classes || self.per_class == 0 {
@@ -88,18 +89,18 @@ impl ClassBatches<'_> {
 /// How margins are put into bins, and bins drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binning {
-    /// Bins of equal width between a query's least and largest margin, equally likely where they are not empty.
+    /// Bins of equal width between a query's least and largest margin; nonempty bins are equally likely.
     Width,
-    /// Bins of like numbers of pairs, equally likely.
+    /// Bins of about equal numbers of pairs, equally likely.
     Quantile,
-    /// Bins of equal width, drawn with the square root of how many pairs they hold.
+    /// Bins of equal width, with a probability proportional to the square root of their number of pairs.
     Tempered,
 }
 
 /// One pair of every query, drawn by its margin; -1 for a query without pairs.
 ///
 /// # Errors
-/// Margins that are not finite or too far apart, or an interrupt.
+/// Returns an error on margins that are not finite or too far apart, or an interrupt.
 pub fn sample_balanced_margins(
     margins: &[f64],
     pairs: CsrView<'_>,

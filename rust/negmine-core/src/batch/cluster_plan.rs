@@ -1,10 +1,10 @@
-//! Batches of whole clusters: points of one cluster share hard labels, so the positives of the others in a batch are
-//! hard negatives without a search (NGAME: Dahiya et al., WSDM 2023, whose released sampler shuffles the list of
-//! clusters and cuts it).
+//! Batches of whole clusters (NGAME: Dahiya et al., WSDM 2023, whose released sampler shuffles the list of clusters and
+//! cuts it): points of one cluster share hard labels, so the positives of the other rows of a batch are hard negatives
+//! without a search.
 //!
 //! An epoch's permutation comes first: its head is the share that is drawn at random, and the rest keeps its order
-//! inside the clusters, so that where a border of batches cuts a cluster, it cuts it elsewhere in every epoch. A
-//! cluster that is larger than what a batch has room for is cut into equal parts, which are shuffled on their own.
+//! inside the clusters, so that a border between batches cuts a cluster at a different place in every epoch. A cluster
+//! that is larger than a batch is cut into equal parts, which are shuffled on their own.
 
 use super::permutation::Permutation;
 use crate::base::csr::{Lists, Offsets};
@@ -33,10 +33,10 @@ pub struct ClusterBatches<'a> {
     pub seed: u64,
 }
 
-/// Rows grouped by label: where each group begins, and the rows, rising inside a group.
+/// Groups rows by label; returns the offsets of the groups, and the rows, ascending inside a group.
 ///
 /// # Errors
-/// A label out of range.
+/// Returns an error on a label out of range.
 pub fn group(labels: &[i64], groups: usize) -> Result<(Vec<i64>, Vec<i64>)> {
     if let Some(&row) = labels.iter().find(|label| **label < 0 || **label >= groups as i64) {
         return Err(Error::RowOutOfRange { argument: "labels", row, rows: groups });
@@ -50,7 +50,7 @@ impl ClusterBatches<'_> {
     /// Rows of all batches of an epoch.
     ///
     /// # Errors
-    /// A batch of no rows, a step larger than the data, a label out of range, or an interrupt.
+    /// Returns an error on a batch of no rows, a step larger than the data, a label out of range, or an interrupt.
     pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Vec<i64>> {
         let n = self.labels.len();
         let step = self.batch * self.batches_per_step;
@@ -94,7 +94,7 @@ impl ClusterBatches<'_> {
         self.batch.min(self.labels.len() - batch * self.batch)
     }
 
-    /// How many of them are drawn from all rows.
+    /// Number of those rows that are drawn from all rows.
     fn drawn(&self, batch: usize) -> usize {
         self.random * self.len(batch) / self.batch
     }
@@ -127,7 +127,7 @@ impl ClusterBatches<'_> {
                 (first..batches.min(first + self.batches_per_step)).map(|b| self.len(b) - self.drawn(b)).sum()
             })
             .collect();
-        // The last step stays the last, where it is short.
+        // A short last step stays the last.
         let short = !self.labels.len().is_multiple_of(self.batch * self.batches_per_step);
         let last = if short { sizes.pop() } else { None };
         let order = Permutation::keyed(sizes.len() as u64, draws, [1, 0, epoch]);
@@ -141,7 +141,7 @@ impl ClusterBatches<'_> {
             .flat_map(|part| &rows[part.clone()])
             .copied()
             .collect();
-        // Where clusters begin on the circle.
+        // The positions where clusters begin on the circle.
         let mut begins = Vec::with_capacity(parts.len() + 1);
         begins.push(0);
         for part in parts[first..].iter().chain(&parts[..first]) {

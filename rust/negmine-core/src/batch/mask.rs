@@ -1,8 +1,8 @@
-//! Which documents of a batch must not count as a query's negatives: its positives, what is excluded, documents of a
-//! group with a positive, and what is not eligible. By ids, so that a positive that is in the batch as another query's
-//! document, twice or on another rank, is found.
+//! False-negative masks of a batch: the documents that must not count as a query's negatives, which are its positives,
+//! excluded documents, documents of a group with a positive, and ineligible documents. Documents are compared by id, so
+//! a positive is found even if it is in the batch as another query's document, twice, or on another rank.
 //!
-//! Everything here is as long as the batch: the lists of its queries, the groups and keys of its documents.
+//! Every array has the length of the batch: the lists of its queries, the groups and keys of its documents.
 
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::{check_length, try_with_capacity};
@@ -14,11 +14,11 @@ use crate::base::{Error, Result};
 pub struct BatchRules<'a> {
     /// Rows of the queries; -1 is none, which has no negatives.
     pub queries: &'a [i64],
-    /// Rows of the documents; -1 is none, which is nobody's negative.
+    /// Rows of the documents; -1 is no document, and never counts as a negative.
     pub documents: &'a [i64],
-    /// Positives of every query of the batch, rising.
+    /// Positives of every query of the batch, in ascending order.
     pub positives: CsrView<'a>,
-    /// Excluded documents of every query of the batch, rising.
+    /// Excluded documents of every query of the batch, in ascending order.
     pub exclude: Option<CsrView<'a>>,
     /// Groups of the documents, and of the entries of `positives`; -1 is no group.
     pub groups: Option<(&'a [i64], &'a [i64])>,
@@ -34,14 +34,14 @@ pub struct InBatch<'a> {
     by_group: Vec<(i64, usize)>,
 }
 
-/// Queries between two looks at the caller's wish to stop.
+/// Queries between two checks for an interrupt.
 const STRIDE: usize = 1024;
 
 impl<'a> InBatch<'a> {
     /// Checks the rules and sorts the documents.
     ///
     /// # Errors
-    /// Lengths that differ, or lists that do not rise.
+    /// Returns an error on lengths that differ, or lists that are not ascending.
     pub fn new(rules: BatchRules<'a>) -> Result<Self> {
         let (queries, documents) = (rules.queries.len(), rules.documents.len());
         check_length("positives", queries, rules.positives.len())?;
@@ -70,10 +70,10 @@ impl<'a> InBatch<'a> {
         Ok(Self { by_row: sorted(rules.documents), rules, by_group })
     }
 
-    /// One row after the other: for each query, whether each document must not count as a negative.
+    /// The dense mask, row-major: for each query, whether each document must not count as a negative.
     ///
     /// # Errors
-    /// A mask that there is no memory for, or an interrupt.
+    /// Returns an error on a mask that does not fit in memory, or an interrupt.
     pub fn dense(&self, run: &Run<'_>) -> Result<Vec<bool>> {
         let width = self.rules.documents.len();
         let entries = self.rules.queries.len() as u128 * width as u128;
@@ -91,10 +91,10 @@ impl<'a> InBatch<'a> {
         Ok(out)
     }
 
-    /// For each query, the places of documents that must not count as negatives, rising.
+    /// For each query, the places of documents that must not count as negatives, in ascending order.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn lists(&self, run: &Run<'_>) -> Result<Lists<i64>> {
         let mut out = Lists::default();
         let mut places = Vec::new();
@@ -114,7 +114,7 @@ impl<'a> InBatch<'a> {
         if due && (run.poll)(query, self.rules.queries.len()) { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// Calls `masked` with the places of documents, some perhaps more than once.
+    /// Calls `masked` with the places of the query's masked documents; a place may occur more than once.
     fn mark(&self, query: usize, mut masked: impl FnMut(usize)) {
         let rules = &self.rules;
         if rules.queries[query] < 0 {

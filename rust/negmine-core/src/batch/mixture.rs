@@ -1,8 +1,8 @@
-//! How often each source of a mixture comes up in an epoch: the law of shares, whose remainders are carried over epochs.
+//! Steps of each source of a mixture per epoch: apportionment by largest remainders, which are carried over epochs.
 //!
 //! After every epoch each source has been used within one step of its exact share of all steps so far. What an epoch
-//! cannot divide goes to the largest remainders, ties by place. For a few combinations of many shares that would leave an
-//! epoch with more steps due than it has; for these, what is due first goes first (earliest deadline first, which is
+//! cannot divide goes to the largest remainders, ties by place. For a few combinations of many shares that would leave
+//! an epoch with more steps due than it has; for these, what is due first goes first (earliest deadline first, which is
 //! always possible). Remainders begin at 0 again every 2^20 epochs, so that any epoch can be asked for.
 
 use crate::base::Result;
@@ -15,7 +15,7 @@ const CYCLE: u64 = 1 << 20;
 /// Epochs that are looked through for steps that cannot be taken in time.
 const LOOKED_THROUGH: u64 = 1 << 10;
 
-/// Epochs between two looks at the caller's wish to stop.
+/// Epochs between two checks for an interrupt.
 const POLL_EVERY: u64 = 1 << 10;
 
 /// Parts of a step that are rounding errors.
@@ -55,7 +55,7 @@ impl MixtureSteps {
     /// Shares out `steps` an epoch.
     ///
     /// # Errors
-    /// Shares that are negative, infinite, NaN or all 0.
+    /// Returns an error on shares that are negative, infinite, NaN or all 0.
     pub fn new(shares: &[f64], steps: u64) -> Result<Self> {
         let shares = normalized(shares)?;
         let sum: f64 = shares.iter().sum();
@@ -81,7 +81,7 @@ impl MixtureSteps {
     /// The steps of an epoch, counted from `last` on if that helps.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn epoch(&self, epoch: u64, last: Option<&EpochSteps>, run: &Run<'_>) -> Result<EpochSteps> {
         let (cycle, within) = (epoch / CYCLE, epoch % CYCLE);
         let nothing = || vec![0; self.exact.len()];

@@ -1,12 +1,13 @@
-//! The order of an epoch: a permutation that is never stored, of which any position costs the same.
+//! Random-access permutations by a Feistel cipher with cycle walking (Black and Rogaway, CT-RSA 2002): the order of an
+//! epoch without storage, at the same cost for every position.
 //!
-//! Shuffling an array costs memory and must be done from its beginning, so a resumed run or a second rank pays for what
-//! it does not use. Here position x of epoch e is a pure function of (N, seed, e, x): a Feistel cipher on pairs (x div a,
-//! x mod a) with radices a = ceil(sqrt N) and b = ceil(N / a), and cycle walking: what falls on one of the at most a - 1
-//! points beyond N goes through again (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). Eight
-//! rounds pass tests of positions, pairs, differences, composition of batches, and of one epoch or seed against the
-//! next; four fail and six fail up to N = 128. Up to 256 elements the cipher misses permutations, and Fisher and Yates's
-//! shuffle is cheap, so that is used.
+//! Shuffling an array costs memory and must start from its beginning, so a resumed run or a second rank pays for
+//! positions that it does not use. Here position x of epoch e is a pure function of (N, seed, e, x): a Feistel cipher
+//! on pairs (x div a, x mod a) with radices a = ceil(sqrt N) and b = ceil(N / a), and cycle walking: a position on one
+//! of the at most a - 1 points beyond N goes through the cipher again (Black and Rogaway, "Ciphers with arbitrary
+//! finite domains", CT-RSA 2002). Eight rounds pass tests of positions, pairs, differences, composition of batches, and
+//! of one epoch or seed against the next; four fail and six fail up to N = 128. Up to 256 elements the cipher misses
+//! permutations, and the Fisher-Yates shuffle costs little, so it is used instead.
 
 use negmine_kernels::feistel::{MAX_RADIX, ROUNDS, mix, rounds};
 use negmine_kernels::isa::Isa;
@@ -18,10 +19,10 @@ use crate::base::{Error, Result};
 /// Up to this many elements are shuffled and kept.
 const SHUFFLED: u64 = 256;
 
-/// Positions that go through the rounds together: two arrays of 2 KiB, well inside the first cache.
+/// Positions that go through the rounds together: two arrays of 2 KiB, well inside the L1 cache.
 const BLOCK: usize = 512;
 
-/// Positions between two looks at the caller's wish to stop: about 10 ms.
+/// Positions between two checks for an interrupt: about 10 ms.
 const STRIDE: usize = 1 << 20;
 
 /// A permutation of `0..n`.
@@ -44,7 +45,7 @@ impl Permutation {
         Self::keyed(n, &Draws::new(seed, Stream::Order), [0, 0, epoch])
     }
 
-    /// One of many permutations on a stream; `key` tells them apart, its first word below 2^63.
+    /// One of many permutations on a stream, identified by `key`, whose first word is below 2^63.
     pub(super) fn keyed(n: u64, draws: &Draws, key: [u64; 3]) -> Self {
         let form = if n <= SHUFFLED {
             Form::Shuffled(shuffled(n as usize, draws, key))
@@ -75,7 +76,7 @@ impl Permutation {
     /// The element at position `x`.
     ///
     /// # Panics
-    /// Where `x` is not below the number of elements.
+    /// If `x` is not below the number of elements.
     #[must_use]
     pub fn index(&self, x: u64) -> u64 {
         assert!(x < self.n, "a position below {}; got {x}", self.n);
@@ -96,7 +97,7 @@ impl Permutation {
     /// Writes the elements at positions `start..start + out.len()`.
     ///
     /// # Errors
-    /// A range that ends beyond the last position, more elements than row numbers, or an interrupt.
+    /// Returns an error on a range that ends beyond the last position, more elements than row numbers, or an interrupt.
     pub fn fill(&self, start: u64, out: &mut [i64], run: &Run<'_>) -> Result<()> {
         if self.n > i64::MAX as u64 {
             return Err(Error::TooManyRows { argument: "n", rows: self.n as usize });

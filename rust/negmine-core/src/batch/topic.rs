@@ -1,7 +1,7 @@
 //! Topic-aware batches (TAS-Balanced: Hofstätter et al., SIGIR 2021, section 3): a batch is filled with queries of one
-//! or a few random clusters, so that its in-batch negatives are on the topic.
+//! or a few random clusters, so that its in-batch negatives share its topic.
 //!
-//! There is no epoch in the method, which draws clusters and queries for ever; here batch `b` of an epoch is a pure
+//! The published method has no epochs and draws clusters and queries without end; here batch `b` of an epoch is a pure
 //! function of (seed, epoch, b). Within a batch clusters are drawn without replacement, and so are the queries of a
 //! cluster: no row is in a batch twice.
 
@@ -21,11 +21,11 @@ pub struct TopicBatches<'a> {
     pub clusters: CsrView<'a>,
     /// Rows of a batch.
     pub batch: usize,
-    /// The most rows that a cluster gives to a batch, while there are others.
+    /// The most rows of one cluster in a batch, while other clusters have rows.
     pub share: usize,
     /// Rows of a batch that are drawn from all rows instead of by cluster.
     pub random: usize,
-    /// Whether a cluster is drawn as often as its size says, instead of as often as any other.
+    /// Whether clusters are drawn in proportion to their size, instead of equally often.
     pub by_size: bool,
     /// The seed.
     pub seed: u64,
@@ -35,7 +35,7 @@ impl TopicBatches<'_> {
     /// Rows of some batches of an epoch.
     ///
     /// # Errors
-    /// A batch of no rows or of more than there are, or an interrupt.
+    /// Returns an error on a batch of no rows or of more than there are, or an interrupt.
     pub fn batches(&self, epoch: u64, batches: Range<u64>, run: &Run<'_>) -> Result<Vec<i64>> {
         let n = self.clusters.entries();
         if self.batch == 0 || self.batch > n || self.share == 0 || self.random > self.batch {
@@ -75,7 +75,7 @@ impl TopicBatches<'_> {
         out.extend(others.filter(|row| !by_topic.contains(row)).take(self.random));
     }
 
-    /// What a batch has by cluster.
+    /// Appends the rows of a batch that are drawn by cluster.
     fn take_topics(&self, draws: &Draws, epoch: u64, batch: u64, out: &mut Vec<i64>) {
         let mut missing = self.batch - self.random;
         let mut drawn = Vec::new();
@@ -87,7 +87,7 @@ impl TopicBatches<'_> {
             missing -= taken;
             missing > 0
         });
-        // Too few clusters: their further rows.
+        // There are too few clusters, so their further rows are taken.
         for cluster in drawn {
             let size = self.clusters.row(cluster).len();
             let first = self.share.min(size);
@@ -119,7 +119,7 @@ impl TopicBatches<'_> {
             }
             return;
         }
-        // The clusters of random rows, as they come: successive draws by size.
+        // The clusters of random rows, in random order: successive draws by size.
         let order = Permutation::keyed(self.clusters.entries() as u64, draws, key);
         let mut seen = HashSet::new();
         for place in 0..order.len() {

@@ -1,18 +1,18 @@
-//! Sampling without replacement: batches of distinct items, of which each can be computed on its own.
+//! Sampling without replacement: batches of distinct items, each of which can be computed independently.
 //!
-//! Batch `b` of `p` items out of `n` is positions `b p .. (b + 1) p` of an endless sequence of permutations, one after the
-//! other. A batch that runs over the end of a permutation could hold an item twice; so where a permutation begins inside
-//! a batch, the items that the batch already holds are passed over and follow right after it. Only the first `p`
-//! positions of a permutation move by that, and the last `p` of the one before decide how, so with `2 p <= n` nothing
-//! has to be followed back. A larger batch is the complement of a smaller one. Between two batches, no item has been
-//! drawn twice more than another.
+//! Batch `b` of `p` items out of `n` is positions `b p .. (b + 1) p` of an endless sequence of permutations, one after
+//! the other. A batch that crosses the end of a permutation could hold an item twice; if a permutation begins inside a
+//! batch, the items that the batch already holds are skipped and follow right after it. This moves only the first `p`
+//! positions of a permutation, and only the last `p` of the previous one decide how, so with `2 p <= n` no earlier
+//! permutation matters. A larger batch is the complement of a smaller one. At any border between batches, the draw
+//! counts of any two items differ by at most one.
 
 use std::collections::HashSet;
 
 use super::permutation::Permutation;
 use crate::base::philox::Draws;
 
-/// Batches of `p` items out of `n`, at most all.
+/// Batches of `p` items out of `n`, with `p <= n`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WithoutReplacement<'a> {
     pub(super) draws: &'a Draws,
@@ -69,7 +69,7 @@ impl WithoutReplacement<'_> {
     fn items(&self, cycle: u128, places: std::ops::Range<u64>) -> Vec<u64> {
         let order = self.permutation(cycle);
         let (n, p) = (u128::from(self.n), u128::from(self.p));
-        // How many items of the batch in which this permutation begins are of the one before.
+        // The number of items of the batch in which this permutation begins that belong to the previous permutation.
         let before = (cycle % p * (n % p) % p) as u64;
         if places.start >= self.p || before == 0 {
             return places.map(|position| order.index(position)).collect();

@@ -1,4 +1,4 @@
-//! The behaviors whose signatures differ from a candidate's in the fewest bits (ETA: Chen and others, arXiv 2108.04468).
+//! Nearest behaviors by Hamming distance of signatures (ETA: Chen and others, arXiv 2108.04468).
 
 use crate::base::csr::Offsets;
 use crate::base::error::check_length;
@@ -7,10 +7,11 @@ use crate::base::{Error, Result};
 use crate::sketch::MASKED;
 
 /// The `k` nearest rows of each candidate's own list by Hamming distance, nearest first, ties by row; -1 beyond a
-/// list's end. A row with [`MASKED`] signatures is never one of them, and such a candidate has none.
+/// list's end. A row with [`MASKED`] signatures is never among them, and a candidate with such signatures has no
+/// neighbors.
 ///
 /// # Errors
-/// Lengths that do not fit, or an interrupt.
+/// Returns an error on lengths that do not fit, or an interrupt.
 pub fn nearest(
     groups: usize,
     candidates: (&[u32], &Offsets),

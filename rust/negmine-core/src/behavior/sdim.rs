@@ -1,7 +1,8 @@
-//! Attention over histories by hashing, forwards and backwards, in one call.
+//! Attention over histories by hashing (SDIM: Cao and others, arXiv 2205.10249), with forward and backward pass in one
+//! call each.
 //!
-//! Forwards: hash behaviors and candidates, fill a table, read it. Backwards, with the signatures kept: bits carry no
-//! gradient, so what a candidate sends back goes to the cells it read (the mirror of reading), through the
+//! Forward: hash behaviors and candidates, fill a table, read it. Backward, with the kept signatures: bits have no
+//! gradient, so the gradient of a candidate goes to the cells it read (the mirror of reading), through the
 //! normalization of each cell, and from there to the behaviors in it (the mirror of filling).
 
 use std::sync::{Mutex, PoisonError};
@@ -22,41 +23,41 @@ use crate::base::{Error, Result};
 use crate::sketch::SimHash;
 use crate::sketch::simhash::Hasher;
 
-/// Behaviors that are hashed and added before the next ones: their values are still in the first caches then.
+/// Behaviors that are hashed and added before the next ones: their values are still in the L1 and L2 caches then.
 const TILE: usize = 64;
 
-/// What a bucket is divided by, and whether empty ones count.
+/// The normalization of a bucket, and whether empty buckets count.
 pub type Pooling = (Normalize, bool);
 
-/// Some histories and the candidates that look at them: list `i` of the one goes with list `i` of the other.
+/// Histories and their candidates: list `i` of candidates attends to list `i` of behaviors.
 #[derive(Clone, Copy, Debug)]
 pub struct Histories<'a> {
-    /// What is hashed of behaviors.
+    /// Keys of behaviors, which are hashed.
     pub keys: &'a Rows<'a>,
-    /// Behaviors that are there; the others are not read.
+    /// Whether each behavior is present; absent ones are not read.
     pub mask: Option<&'a [bool]>,
-    /// What is pooled, (behaviors, width), contiguous.
+    /// Values that are pooled, (behaviors, width), contiguous.
     pub values: &'a [f32],
     /// Columns of `values`.
     pub width: usize,
     /// Lists of behaviors.
     pub behaviors: &'a Offsets,
-    /// What is hashed of candidates.
+    /// Keys of candidates, which are hashed.
     pub candidates: &'a Rows<'a>,
     /// Lists of candidates.
     pub of_candidates: &'a Offsets,
 }
 
-/// What the forward pass gives.
+/// The result of the forward pass.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// (candidates, width)
     pub output: Vec<f32>,
-    /// What the backward pass needs, if it was asked for.
+    /// The state for the backward pass, if requested.
     pub kept: Option<Kept>,
 }
 
-/// What the backward pass starts from.
+/// The state from which the backward pass starts.
 #[derive(Clone, Debug)]
 pub struct Kept {
     shape: Shape,
@@ -84,18 +85,18 @@ impl Histories<'_> {
         check_length("candidates", self.behaviors.len(), self.of_candidates.len())
     }
 
-    /// Pools every history for each of its candidates; with `keep` the backward pass can follow. Lists are handed to
-    /// threads; each has one owner.
+    /// Pools every history for each of its candidates; `keep` keeps the state for the backward pass. Each list is
+    /// processed by one thread.
     ///
     /// # Errors
-    /// Rows or values with NaN or infinity, lengths that do not fit, or an interrupt.
+    /// Returns an error on rows or values with NaN or infinity, lengths that do not fit, or an interrupt.
     pub fn forward(&self, hash: &SimHash, pooling: Pooling, keep: bool, run: &Run<'_>) -> Result<Forward> {
         self.check(hash)?;
         let shape = Shape { groups: hash.groups(), buckets: hash.buckets(), width: self.width };
         let mut output = zeros(self.candidates.len().saturating_mul(self.width))?;
         let mut kept = if keep { Some(self.kept(shape, pooling)?) } else { None };
         let items = self.items(shape, &mut output, kept.as_mut());
-        // Rows that are finite as keys need no second look as values.
+        // Rows that are finite as keys need no second check as values.
         let checked = self.keys.contiguous().is_some_and(|keys| std::ptr::eq(keys, self.values));
         run.map(
             items.len(),
@@ -110,7 +111,7 @@ impl Histories<'_> {
                 };
                 for tile in pieces(rows.clone(), TILE) {
                     let start = tile.start;
-                    // Signatures that nobody keeps are written over by the next tile.
+                    // Signatures that are not kept are overwritten by the next tile.
                     let place = if keep { (start - rows.start) * shape.groups } else { 0 };
                     let words = &mut to.keys[place..][..tile.len() * shape.groups];
                     worker.hasher.hash(self.keys, self.mask, tile.clone(), run.isa, words, ticker)?;
@@ -180,13 +181,13 @@ impl Histories<'_> {
     }
 }
 
-/// What one list writes.
+/// The output slices of one list.
 struct Item<'a> {
     output: &'a mut [f32],
     kept: Option<Filled<'a>>,
 }
 
-/// What is filled on the way.
+/// The intermediate buffers of one list.
 struct Filled<'a> {
     keys: &'a mut [u32],
     candidates: &'a mut [u32],
@@ -200,14 +201,14 @@ impl Filled<'_> {
     }
 }
 
-/// A worker's own state.
+/// The state of one worker.
 struct Worker<'a> {
     hasher: Hasher<'a>,
     reader: Reader,
     own: Own,
 }
 
-/// What a worker fills where nobody keeps it.
+/// The buffers of a worker for intermediate values that are not kept.
 #[derive(Default)]
 struct Own {
     keys: Vec<u32>,
@@ -217,7 +218,7 @@ struct Own {
 }
 
 impl Own {
-    /// An empty table, and room for signatures.
+    /// An empty table, and buffers for signatures.
     fn cleared(&mut self, shape: Shape, candidates: usize) -> Filled<'_> {
         if self.sums.is_empty() {
             self.sums = Aligned::zeroed(shape.len());
@@ -238,13 +239,13 @@ impl Own {
 }
 
 impl Kept {
-    /// Rows of the gradient that [`Kept::backward`] gives.
+    /// Number of rows of the gradient that [`Kept::backward`] returns.
     #[must_use]
     pub fn behaviors(&self) -> usize {
         self.behaviors.entries()
     }
 
-    /// Its columns, and those of the gradient that it takes.
+    /// Number of columns of that gradient, and of the gradient that it takes.
     #[must_use]
     pub fn width(&self) -> usize {
         self.shape.width
@@ -253,7 +254,7 @@ impl Kept {
     /// The gradient of the values, (behaviors, width), from that of the output, (candidates, width).
     ///
     /// # Errors
-    /// A gradient of another length, or an interrupt.
+    /// Returns an error on a gradient of another length, or an interrupt.
     pub fn backward(&self, gradient: &[f32], run: &Run<'_>) -> Result<Vec<f32>> {
         let shape = self.shape;
         check_length("gradient", self.of_candidates.entries() * shape.width, gradient.len())?;

@@ -1,12 +1,14 @@
-//! The table of bucket sums and counts (BSE, "behavior sequence encoding"), one for each user.
+//! Tables of bucket sums and counts (BSE, "behavior sequence encoding", in SDIM: Cao and others, arXiv 2205.10249), one
+//! per user.
 //!
-//! Sums are kept as they are and normalized when they are read, so that appending, removing and decaying stay exact in
-//! what they mean. A sum has one accumulator, rows in the order in which they come, and does not depend on the number
-//! of threads. Removing subtracts, which leaves rounding behind: up to 2^-24 of the greatest sum for each removal. A
-//! cell that becomes empty is set to zero; the rest is for the caller, who rebuilds a user now and then.
+//! Sums are stored without normalization and normalized when they are read, so appending, removing and decaying keep
+//! their exact meaning. A sum has one accumulator, rows in the order in which they come, and does not depend on the
+//! number of threads. Removing subtracts, which leaves a rounding error of up to 2^-24 of the greatest sum per removal.
+//! A cell that becomes empty is set to zero; to remove other rounding errors, the caller rebuilds a user's table from
+//! time to time.
 //!
-//! Counts are u32 until a table is decayed and f32 after; a decayed table knows no longer what is left of a behavior,
-//! so nothing can be removed from it.
+//! Counts are u32 until a table is decayed and f32 after; a decayed table does not know the remaining share of a
+//! behavior, so nothing can be removed from it.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -26,10 +28,10 @@ use crate::base::{Error, Result};
 /// Candidates of an item of work: some 20 us at 16 groups and width 64.
 const CANDIDATES_PER_ITEM: usize = 512;
 
-/// Norms below this count as this, as in torch's `normalize`.
+/// Smaller norms are replaced by this one, as in torch's `normalize`.
 pub(super) const LEAST_NORM: f64 = 1e-12;
 
-/// What a candidate reads from the cell of a group.
+/// The value that a candidate reads from the cell of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalize {
     /// The sum over its norm: the paper's form.
@@ -42,12 +44,12 @@ pub enum Normalize {
     Ratio,
 }
 
-/// How often each cell was hit.
+/// Number of rows in each cell.
 #[derive(Clone, Copy, Debug)]
 pub enum Counts<'a> {
-    /// Whole numbers.
+    /// Integer counts.
     Whole(&'a [u32]),
-    /// What decay has left of them.
+    /// Counts after decay.
     Decayed(&'a [f32]),
 }
 
@@ -79,9 +81,9 @@ impl Counts<'_> {
 /// Counts that can be written.
 #[derive(Debug)]
 pub enum CountsMut<'a> {
-    /// Whole numbers.
+    /// Integer counts.
     Whole(&'a mut [u32]),
-    /// What decay has left of them.
+    /// Counts after decay.
     Decayed(&'a mut [f32]),
 }
 
@@ -117,12 +119,12 @@ pub struct TableMut<'a> {
     counts: CountsMut<'a>,
 }
 
-/// What is done with rows.
+/// The operation on rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// They are added.
+    /// Rows are added.
     Append,
-    /// They are taken away.
+    /// Rows are subtracted.
     Remove,
 }
 
@@ -130,7 +132,7 @@ impl<'a> TableMut<'a> {
     /// Wraps the tables of `users` users.
     ///
     /// # Errors
-    /// Lengths that do not fit the shape.
+    /// Returns an error on lengths that do not fit the shape.
     pub fn new(shape: Shape, users: usize, sums: &'a mut [f32], counts: CountsMut<'a>) -> Result<Self> {
         check_shape(shape)?;
         check_length("sums", users * shape.len(), sums.len())?;
@@ -138,12 +140,12 @@ impl<'a> TableMut<'a> {
         Ok(Self { shape, sums, counts })
     }
 
-    /// Adds or takes away the rows of list `i` to or from user `users[i]`; users rise strictly. With an error nothing
-    /// has changed, but for an interrupt.
+    /// Adds the rows of list `i` to the table of user `users[i]`, or subtracts them; users are strictly ascending. On
+    /// an error, except an interrupt, the tables are unchanged.
     ///
     /// # Errors
-    /// Lengths that do not fit, users that do not rise or do not exist, a removal from a cell that does not hold as many
-    /// rows, or from a decayed table, or an interrupt.
+    /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, a removal from a cell
+    /// that does not hold as many rows, or from a decayed table, or an interrupt.
     pub fn update(
         self,
         update: Update,
@@ -168,7 +170,7 @@ impl<'a> TableMut<'a> {
         if update == Update::Remove {
             self.check_removal(signatures, lists, users, run)?;
         }
-        // A user is one item where there are users enough, else each group of a user is.
+        // A user is one item if there are enough users; otherwise each group of a user is one.
         let parts = if lists.len() < run.threads { shape.groups } else { 1 };
         let part = Shape { groups: shape.groups / parts, ..shape };
         let mut tables: Vec<Option<(&mut [f32], CountsMut<'_>)>> =
@@ -204,7 +206,7 @@ impl<'a> TableMut<'a> {
         Ok(())
     }
 
-    /// Refuses to take away more rows than a cell holds.
+    /// Returns an error if more rows are to be removed than a cell holds.
     fn check_removal(&self, signatures: &[u32], lists: &Offsets, users: &[i64], run: &Run<'_>) -> Result<()> {
         let shape = self.shape;
         let CountsMut::Whole(counts) = &self.counts else {
@@ -240,15 +242,15 @@ impl<'a> TableMut<'a> {
     }
 }
 
-/// Numbers that are read and written between two looks at the clock: some milliseconds.
+/// Numbers that are read and written between two checks for an interrupt: some milliseconds.
 const NUMBERS_AT_ONCE: usize = 1 << 22;
 
-/// Rows that are added or read between two looks at the clock.
+/// Rows that are added or read between two checks for an interrupt.
 pub(super) fn rows_at_once(shape: Shape) -> usize {
     (NUMBERS_AT_ONCE / (shape.groups * shape.width).max(1)).clamp(16, 4096)
 }
 
-/// A range in pieces of at most that many.
+/// Splits a range into pieces of at most `at_once`.
 pub(super) fn pieces(range: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(at_once).map(move |start| start..range.end.min(start + at_once))
 }
@@ -259,7 +261,8 @@ fn cells(shape: Shape, row: &[u32]) -> impl Iterator<Item = usize> {
     known.map(move |(group, word)| group * shape.buckets + *word as usize)
 }
 
-/// Refuses NaN and infinity among the values of rows that have a signature; `first` is the number of the first row.
+/// Returns an error for NaN and infinity among the values of rows that have a signature; `first` is the number of the
+/// first row.
 pub(super) fn check_values(
     shape: Shape,
     words: &[u32],
@@ -321,7 +324,7 @@ impl<'a> Table<'a> {
     /// Wraps the tables of `users` users.
     ///
     /// # Errors
-    /// Lengths that do not fit the shape.
+    /// Returns an error on lengths that do not fit the shape.
     pub fn new(shape: Shape, users: usize, sums: &'a [f32], counts: Counts<'a>) -> Result<Self> {
         check_shape(shape)?;
         check_length("sums", users * shape.len(), sums.len())?;
@@ -329,11 +332,12 @@ impl<'a> Table<'a> {
         Ok(Self { shape, sums, counts })
     }
 
-    /// What each candidate of list `i` reads from the table of user `users[i]`, (rows, width). A candidate without
-    /// signatures reads zeros, and so does an empty bucket; with `skip_empty` the average is over the other groups.
+    /// The values that each candidate of list `i` reads from the table of user `users[i]`, (rows, width). A candidate
+    /// without signatures reads zeros, and so does an empty bucket; with `skip_empty` the average is over the other
+    /// groups.
     ///
     /// # Errors
-    /// Lengths that do not fit, users that do not rise or do not exist, or an interrupt.
+    /// Returns an error on lengths that do not fit, users that are not ascending or do not exist, or an interrupt.
     pub fn query(
         &self,
         signatures: &[u32],
@@ -392,7 +396,7 @@ pub(super) struct UserTable<'a> {
 }
 
 impl UserTable<'_> {
-    /// The factor of each candidate: one over what its groups are divided by.
+    /// The factor of each candidate: one over the divisor of its groups.
     pub(super) fn factors(&self, words: &[u32], (normalize, skip_empty): (Normalize, bool)) -> Vec<f32> {
         let Shape { groups, .. } = self.shape;
         if normalize != Normalize::Ratio && !skip_empty {
@@ -409,13 +413,13 @@ impl UserTable<'_> {
         words.chunks_exact(groups).map(factor).collect()
     }
 
-    /// What the sum of a cell is multiplied with before it is read.
+    /// The factor of the sum of a cell when it is read.
     fn cell_scale(&self, isa: Isa, cell: usize, normalize: Normalize) -> f64 {
         let norm = if normalize == Normalize::L2 { self.norm(isa, cell) } else { 0.0 };
         self.scale_of(cell, normalize, norm)
     }
 
-    /// The same where the norm is known.
+    /// The factor of the sum of a cell whose norm is known.
     pub(super) fn scale_of(&self, cell: usize, normalize: Normalize, norm: f64) -> f64 {
         match normalize {
             Normalize::L2 => 1.0 / norm.max(LEAST_NORM),
@@ -434,7 +438,7 @@ impl UserTable<'_> {
     }
 }
 
-/// A worker's own normalized table.
+/// The normalized table of one worker.
 pub(super) struct Reader {
     cells: Aligned<f32>,
     ready: Vec<bool>,

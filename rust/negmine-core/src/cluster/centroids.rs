@@ -1,8 +1,8 @@
-//! What clusters of rows amount to: their means, and how far rows lie from them.
+//! Centroids and inertia of clusters: means of rows, and the distances of rows to them.
 //!
 //! Rows are divided by their norms under cosine, in f64, by multiplication with the inverse; a row of zeros stays zero.
-//! A mean is a sum in f64 over the cluster's rows, rising, divided by their number and rounded to f32 once. One cluster
-//! is summed by one thread, so nothing depends on the schedule.
+//! A mean is a sum in f64 over the cluster's rows in ascending order, divided by their number and rounded to f32 once.
+//! One cluster is summed by one thread, so nothing depends on the schedule.
 
 use ndarray::ArrayView2;
 use negmine_kernels::isa::Isa;
@@ -15,10 +15,10 @@ use crate::scoring::Metric;
 
 use super::members::{Members, members};
 
-/// Rows of a cluster that are fetched ahead of the one that is added.
+/// Number of rows of a cluster that are prefetched.
 const AHEAD: usize = 4;
 
-/// Clusters of a piece of work at most, and rows about.
+/// The most clusters of a piece of work, and its approximate number of rows.
 const CLUSTERS_PER_ITEM: usize = 64;
 
 /// Rows of a piece of work.
@@ -37,11 +37,11 @@ pub struct Clustering {
     pub iterations: usize,
 }
 
-/// The rows that are clustered, with what brings each to its working length.
+/// The norms of the clustered rows, and the factors that bring rows to their working length.
 pub(crate) struct Lengths {
     /// Squared norms.
     pub(crate) squared: Vec<f64>,
-    /// What coordinates are multiplied with: the inverse norm under cosine, else 1.
+    /// The factor of coordinates: the inverse norm under cosine, otherwise 1.
     pub(crate) factors: Vec<f64>,
 }
 

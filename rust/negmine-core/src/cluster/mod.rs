@@ -1,4 +1,4 @@
-//! Clusters: rows that are alike, in groups of any size (`kmeans`) or of one size (`balanced`).
+//! Clusters of similar rows, of any size (`kmeans`) or of one size (`balanced`).
 
 pub mod balanced;
 pub mod centroids;

@@ -1,4 +1,4 @@
-//! A block of queries in the middle of a scan, and what all blocks of a scan share.
+//! Blocks of queries in a scan: their state, and the data that all blocks share.
 
 use std::ops::Range;
 
@@ -20,10 +20,10 @@ use super::query_state::QueryState;
 use super::rescore::Scorer;
 use super::types::{Candidates, Counters, Outcome, Targets};
 
-/// Queries of a piece of work where thresholds alone are asked for.
+/// Queries of a piece of work if only thresholds are computed.
 const TOGETHER: usize = 16;
 
-/// Everything that the pieces of one scan share.
+/// The data that all pieces of one scan share.
 #[derive(Clone, Copy)]
 pub(crate) struct Scan<'a, 'c, 'q, 'r> {
     pub(crate) index: &'a ExactIndex,
@@ -31,7 +31,7 @@ pub(crate) struct Scan<'a, 'c, 'q, 'r> {
     pub(crate) queries: &'a Rows<'q>,
     pub(crate) candidates: &'a Candidates<'r>,
     pub(crate) targets: &'a Targets,
-    /// All documents, where they are packed at the same time.
+    /// All documents, if they are packed at the same time.
     pub(crate) packed: PackedRows<'a>,
     pub(crate) isa: Isa,
     /// Queries of a block.
@@ -51,7 +51,7 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
         Scorer::new(self.isa, self.index.metric(), self.corpus, packed, ticker)
     }
 
-    /// The thresholds that some queries end with, scanned at full width.
+    /// The final thresholds of some queries, scanned at full width.
     pub(crate) fn thresholds(&self, queries: &[usize], run: &Run<'_>) -> Result<Vec<f64>> {
         let panels = self.packed.panels();
         let parts = run.map(
@@ -80,8 +80,8 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
         Ok(state)
     }
 
-    /// A score that the depth-th document of every result row reaches, from documents that were good before: scored
-    /// again, under the rules as they are now. -inf where too few of them are left.
+    /// A score that the depth-th document of every result row reaches, from earlier good documents, which are scored
+    /// again under the current rules; -inf if too few of them remain candidates.
     fn start(&self, query: usize, q: &[f32], qq: f64) -> Result<f64> {
         let Some(warm) = &self.targets.warm else { return Ok(f64::NEG_INFINITY) };
         let metric = self.index.metric();
@@ -111,7 +111,7 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
     }
 }
 
-/// A block of queries in the middle of a scan; its memory serves one block after another.
+/// A block of queries in a scan; its memory is reused for the next block.
 pub(crate) struct Block {
     tile: QueryTile,
     states: Vec<QueryState>,
@@ -123,14 +123,14 @@ pub(crate) struct Block {
     codes: Vec<i8>,
 }
 
-/// A block, and one for the queries that its guesses missed.
+/// A block, and a second one for the queries that its guesses missed.
 pub(crate) struct Blocks {
     pub(crate) first: Block,
     pub(crate) again: Block,
 }
 
 impl Blocks {
-    /// What some queries find in one run of documents, which `whole` scans to its end.
+    /// The result of some queries in one run of documents, which `whole` scans to its end.
     pub(crate) fn answer(
         &mut self,
         scan: &Scan<'_, '_, '_, '_>,
@@ -168,7 +168,7 @@ impl Block {
         }
     }
 
-    /// Takes on some queries, which are quantized.
+    /// Starts with some queries, which it quantizes.
     pub(crate) fn begin(
         &mut self,
         scan: &Scan<'_, '_, '_, '_>,
@@ -248,7 +248,7 @@ impl Block {
         Ok(())
     }
 
-    /// Scores whatever may still be of use; the documents seen so far are not wanted again.
+    /// Scores every pending document that may still enter a result; the documents seen so far are not needed again.
     pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>, ticker: &Ticker<'_>) -> Result<()> {
         for state in &mut self.states {
             ticker.check()?;
@@ -257,7 +257,7 @@ impl Block {
         Ok(())
     }
 
-    /// The places of queries that are to be scanned again.
+    /// The places of queries that must be scanned again.
     fn missed(&mut self) -> Vec<usize> {
         let states = self.states.iter_mut().enumerate();
         states.filter_map(|(place, state)| state.missed().then_some(place)).collect()
@@ -272,7 +272,7 @@ impl Block {
         self.refined += again.refined;
     }
 
-    /// Thresholds and offsets as panels of another unit want them.
+    /// Converts thresholds and offsets to the unit of the next panels.
     fn set_unit(&mut self, unit: f64) {
         for (query, state) in self.states.iter().enumerate() {
             self.tile.set_threshold(query, state.bound.threshold(state.threshold(), unit));

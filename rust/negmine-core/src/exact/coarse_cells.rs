@@ -1,19 +1,19 @@
-//! Cells: documents near a common pivot stand together, so that a query can look at likely ones first.
+//! Coarse cells: documents near a common pivot are adjacent, so that a query can scan likely documents first.
 //!
-//! A pruned scan is only as good as its thresholds: at 100,000 documents and k = 10 four times as many pairs survive the
-//! lead while thresholds rise as when they are known beforehand. A query therefore starts with the panels of the cells
-//! whose pivots suit it best. Pivots are documents taken at equal steps, which needs no iteration; what a cell is does
-//! not touch an answer, only when a document is seen.
+//! The speed of a pruned scan depends on its thresholds: at 100,000 documents and k = 10, four times as many pairs
+//! survive the lead while thresholds increase as when they are known in advance. A query therefore starts with the
+//! panels of the cells whose pivots have the highest scores. Pivots are documents taken at equal steps, which needs no
+//! iteration; cells never change a result, only the order in which documents are scanned.
 
 use std::ops::Range;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// Pivots at most: their products with a query must stay small beside a scan.
+/// The most pivots: their products with a query must cost little compared with a scan.
 const MOST_PIVOTS: usize = 512;
 
-/// Documents of a cell, about, where that gives few enough pivots.
+/// The approximate number of documents per cell, if that gives few enough pivots.
 const ROWS_PER_CELL: usize = 256;
 
 /// Pivots, by their leading rotated coordinates.
@@ -29,13 +29,13 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// Which rows of a corpus serve as pivots.
+    /// The rows of a corpus that serve as pivots.
     pub(crate) fn pivot_rows(rows: usize) -> impl Iterator<Item = usize> {
         let pivots = (rows / ROWS_PER_CELL).clamp(1, MOST_PIVOTS);
         (0..pivots).map(move |i| i * rows / pivots)
     }
 
-    /// From the leading coordinates of the pivots.
+    /// Cells from the leading coordinates of the pivots.
     pub(crate) fn new(width: usize, pivots: Vec<f32>) -> Self {
         let halves = pivots.chunks_exact(width).map(|p| p.iter().map(|x| x * x).sum::<f32>() / 2.0).collect();
         Self { width, pivots, halves, places: Vec::new() }
@@ -66,7 +66,7 @@ impl Cells {
         products.chunks_exact(self.halves.len()).map(nearest).collect()
     }
 
-    /// Notes where the documents of each cell stand, from the cell of every place, rising.
+    /// Records the places of the documents of each cell, from the cells of all places, in ascending order.
     pub(crate) fn place(&mut self, cells: impl Iterator<Item = u16>) {
         self.places = vec![0..0; self.halves.len()];
         for (place, cell) in cells.enumerate() {
@@ -91,5 +91,5 @@ impl Cells {
     }
 }
 
-/// Cells that a query looks into at most.
+/// The most cells that a query starts with.
 const MOST_LIKELY: usize = 64;

@@ -1,4 +1,4 @@
-//! The index: what is known about a corpus that somebody else keeps.
+//! The exact index over a corpus that the caller owns.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::memory_plan::{Layout, Pruned};
 use super::prepared::Prepared;
 use super::tiles::Tiles;
 
-/// An exact index over rows that the caller keeps and hands in again with every call.
+/// An exact index over rows that the caller owns and passes again with every call.
 #[derive(Clone, Debug)]
 pub struct ExactIndex {
     metric: Metric,
@@ -23,7 +23,7 @@ pub struct ExactIndex {
     /// None unless the layout is resident.
     tiles: Tiles,
     zero_rows: usize,
-    /// What pruned scans have prepared.
+    /// The prepared data of pruned scans.
     prepared: Prepared,
 }
 
@@ -31,7 +31,7 @@ impl ExactIndex {
     /// Reads the corpus once: every row must be finite. Progress counts documents.
     ///
     /// # Errors
-    /// A value that is not finite, no memory, or an interrupt.
+    /// Returns an error on a value that is not finite, lack of memory, or an interrupt.
     pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
         // Squared distances are scanned at full width.
         let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
@@ -52,7 +52,8 @@ impl ExactIndex {
         Ok(index)
     }
 
-    /// Packs all documents tile by tile, and keeps the tiles if they are wanted; the number of rows of norm zero.
+    /// Packs all documents tile by tile, and keeps the tiles if `keep` is given; returns the number of rows of norm
+    /// zero.
     fn pack(&self, corpus: &Rows<'_>, mut keep: Option<&mut Vec<Tile>>, run: &Run<'_>) -> Result<usize> {
         let mut zero_rows = 0;
         for documents in self.tile_ranges(self.layout.tile_rows) {
@@ -67,8 +68,8 @@ impl ExactIndex {
         Ok(zero_rows)
     }
 
-    /// All documents packed: as they are kept, or packed again where they had to be given up. `steps` are the progress
-    /// of the call.
+    /// All documents, packed: the kept tiles, or newly packed ones if the tiles had to be released. `steps` are the
+    /// progress of the call.
     pub(crate) fn all_tiles(&self, corpus: &Rows<'_>, steps: usize, run: &Run<'_>) -> Result<Arc<Vec<Tile>>> {
         if let Some(tiles) = self.tiles.get() {
             return Ok(tiles);
@@ -110,7 +111,7 @@ impl ExactIndex {
         if self.metric == Metric::Cosine { self.zero_rows } else { 0 }
     }
 
-    /// How the index is laid out.
+    /// The memory layout of the index.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -128,7 +129,7 @@ impl ExactIndex {
         self.tiles.get()
     }
 
-    /// Gives up what is kept, for a call that has no memory for it.
+    /// Releases the kept data, for a call whose memory limit has no room for it.
     pub(crate) fn release(&self) {
         self.prepared.forget();
         self.tiles.release();
@@ -144,7 +145,8 @@ impl ExactIndex {
         (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
     }
 
-    /// What an error of a call on the index means: rows of the corpus were finite when it was built.
+    /// Translates an error of a call on the index: a row that is not finite has changed, since all rows were finite
+    /// when the index was built.
     pub(crate) fn of_changed_corpus(corpus: &Rows<'_>, error: Error) -> Error {
         match error {
             Error::NonFinite { argument, row, .. } | Error::BeyondFloat32 { argument, row, .. }

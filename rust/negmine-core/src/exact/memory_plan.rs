@@ -1,4 +1,4 @@
-//! Memory: how an index is laid out under a limit, and what a scan needs.
+//! Memory planning: the layout of an index under a memory limit, and the memory of a scan.
 
 use negmine_kernels::dot_i8::PANEL;
 
@@ -14,7 +14,7 @@ use super::{query_state, result_rows};
 /// Documents packed at once where memory allows: at width 384 a tile is 6 MiB.
 pub const TILE_ROWS: usize = 16_384;
 
-/// Queries of a block: a multiple of the kernel's six, and at width 768 half of a 256 KiB second cache.
+/// Queries of a block: a multiple of the kernel's six, and at width 768 half of a 256 KiB L2 cache.
 pub(crate) const BLOCK: usize = 96;
 
 /// Queries of a block of a pruned scan, where memory is not limited: its panels and what refines them come from memory,
@@ -22,17 +22,17 @@ pub(crate) const BLOCK: usize = 96;
 /// 382, 395 and 412 Gop/s.
 pub(crate) const PRUNED_BLOCK: usize = 480;
 
-/// What a pooled document costs on its way out: found, sorted, copied into padded arrays, and rounded.
+/// Bytes per document of a result while it is collected, sorted, copied into padded arrays, and rounded.
 const BYTES_PER_ANSWER: usize = 56;
 
-/// How an index is laid out. None of it changes an answer.
+/// The layout of an index. No field changes a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layout {
     /// Documents per tile, at least 1.
     pub tile_rows: usize,
     /// Whether packed tiles are kept, or packed again in every call.
     pub resident: bool,
-    /// Bytes of working memory beside the caller's arrays, if limited.
+    /// Bytes of working memory in addition to the caller's arrays, if limited.
     pub memory_limit: Option<usize>,
     /// The slack of the bound.
     pub slack: Slack,
@@ -40,16 +40,16 @@ pub struct Layout {
     pub pruned: Pruned,
 }
 
-/// Whether a scan may go by leading rotated coordinates first. None of it changes an answer; squared distances and
-/// streamed corpora are scanned at full width whatever it says.
+/// Whether a scan may use leading rotated coordinates first. No choice changes a result; squared distances and streamed
+/// corpora are always scanned at full width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pruned {
-    /// Where it is predicted to pay, packing included.
+    /// If it is predicted to save time, packing included.
     #[default]
     Auto,
     /// Never.
     Off,
-    /// Always, with about that many leading coordinates; full width where the rows have no more, and while another scan
+    /// Always, with about that many leading coordinates; at full width if the rows have no more, and while another scan
     /// packs them.
     Forced(usize),
 }
@@ -66,7 +66,7 @@ impl Default for Layout {
     }
 }
 
-/// What a scan is asked, as far as its memory goes.
+/// The size of a scan, as far as it determines memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanSize {
     /// Queries.
@@ -79,34 +79,34 @@ pub struct ScanSize {
     pub threads: usize,
 }
 
-/// What a scan of some size takes.
+/// The memory plan of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanPlan {
     /// Bytes of packed documents held at a time.
     pub packed_bytes: usize,
     /// Bytes of query states held at a time.
     pub query_bytes: usize,
-    /// Bytes of the answer.
+    /// Bytes of the result.
     pub answer_bytes: usize,
     /// Queries whose states are held at a time; a streamed corpus is read once for each such group.
     pub queries_at_once: usize,
     /// Whether all documents are packed at the same time, and kept so.
     pub resident: bool,
-    /// How often the documents are packed: 0 where they are kept packed.
+    /// The number of times that documents are packed: 0 if they are kept packed.
     pub passes: usize,
     /// Documents packed at a time.
     pub tile_rows: usize,
-    /// Bytes of rotated documents that are kept as well once a scan goes by leading coordinates, at most; 0 where none
-    /// may.
+    /// The most bytes of rotated documents that are also kept once a scan uses leading coordinates; 0 if none may be
+    /// kept.
     pub pruned_bytes: usize,
 }
 
 impl Layout {
-    /// The layout for a corpus under a limit: kept packed where that takes at most three quarters of it, else streamed
-    /// in tiles that take at most a quarter where a tile of one panel does.
+    /// The layout for a corpus under a memory limit: packed tiles are kept if they take at most three quarters of the
+    /// limit, otherwise the corpus is streamed in tiles that take at most a quarter, if a tile of one panel does.
     ///
     /// # Errors
-    /// A limit that cannot hold even the smallest tile.
+    /// Returns an error on a limit that cannot hold even the smallest tile.
     pub fn for_corpus(
         rows: usize,
         width: usize,
@@ -137,11 +137,11 @@ impl Layout {
         if self.resident { most.unwrap_or(0) } else { 0 }
     }
 
-    /// What a scan takes. Documents that are kept packed are given up where the limit holds the scan only without them,
-    /// so that what can be done within a limit can be done within every higher one.
+    /// The memory plan of a scan. Kept tiles are released if the scan fits into the limit only without them, so a scan
+    /// that is possible within a limit is possible within every higher limit.
     ///
     /// # Errors
-    /// More than the limit, even with one block of queries and one panel of documents at a time.
+    /// Returns an error on more than the limit, even with one block of queries and one panel of documents at a time.
     pub fn plan(&self, rows: usize, width: usize, size: &ScanSize) -> Result<ScanPlan> {
         let needs = Needs::new(rows, width, size);
         let Some(limit) = self.memory_limit else {
@@ -158,7 +158,7 @@ impl Layout {
         let one_block = needs.answer.saturating_add(needs.query.saturating_mul(block));
         let packed = Tile::bytes(rows, width);
         if self.resident && one_block.saturating_add(packed) <= limit {
-            // What the limit leaves goes to one block of queries first, and to the rotated form only where both fit.
+            // The remaining memory goes to one block of queries first, and to the rotated form only if both fit.
             let rotated = self.rotated_bytes(rows, width);
             let more = rotated.saturating_add(block * needs.pruned_query);
             let fits = one_block.saturating_add(packed).saturating_add(more) <= limit;
@@ -173,7 +173,7 @@ impl Layout {
     }
 }
 
-/// The most documents, up to `rows`, whose tile takes at most `bytes`; one panel where none does.
+/// The most documents, up to `rows`, whose tile takes at most `bytes`; one panel if no tile does.
 fn largest_tile(rows: usize, width: usize, bytes: usize) -> usize {
     let mut tile_rows = rows.next_multiple_of(PANEL);
     while tile_rows > PANEL && Tile::bytes(tile_rows, width) > bytes {
@@ -182,12 +182,12 @@ fn largest_tile(rows: usize, width: usize, bytes: usize) -> usize {
     tile_rows
 }
 
-/// Bytes of what a scan consists of.
+/// Bytes of the components of a scan.
 struct Needs {
     rows: usize,
     width: usize,
     answer: usize,
-    /// One query's state, and what a pruned scan adds to it.
+    /// One query's state, including the additions of a pruned scan.
     query: usize,
     pruned_query: usize,
 }
@@ -208,7 +208,7 @@ impl Needs {
         }
     }
 
-    /// With all documents packed.
+    /// The plan with all documents packed.
     fn resident(&self, size: &ScanSize, block: usize, rotated: usize, limit: usize) -> ScanPlan {
         let packed_bytes = Tile::bytes(self.rows, self.width);
         let per_query = self.query + if rotated > 0 { self.pruned_query } else { 0 };
@@ -227,7 +227,7 @@ impl Needs {
         }
     }
 
-    /// With one tile of documents after the other.
+    /// The plan with one tile of documents at a time.
     fn streamed(&self, size: &ScanSize, tile_rows: usize, limit: usize) -> ScanPlan {
         let packed_bytes = Tile::bytes(tile_rows, self.width);
         let block_bytes = self.query.saturating_mul(BLOCK.min(size.queries.max(1)));

@@ -1,10 +1,10 @@
-//! Joining answers of one set of queries from different documents.
+//! Merging the results of one set of queries from different documents.
 
 use crate::base::order::Scored;
 
 use super::types::Outcome;
 
-/// Joins the answers of one block of queries from further documents to those it has.
+/// Merges the results of one block of queries from further documents into its earlier results.
 pub(crate) fn merge(all: &mut Outcome, more: Outcome, depth: usize) {
     all.counters.add([more.counters]);
     for (all, mut more) in all.found.iter_mut().zip(more.found) {

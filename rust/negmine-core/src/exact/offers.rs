@@ -1,7 +1,8 @@
-//! Candidates of a first pass other than the scan.
+//! Exact search from an external first pass, which offers (query, document) pairs with score intervals.
 //!
-//! A first pass elsewhere (a GPU, another machine, a test) computes an interval per (query, document) pair and offers
-//! the pairs that it cannot rule out. The states are those of the scan, so the answer is the scan's, to the bit.
+//! A first pass outside this crate (a GPU, another machine, a test) computes an interval per (query, document) pair and
+//! offers the pairs that it cannot rule out. The query states are those of the scan, so the results equal those of the
+//! scan, bit for bit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,7 @@ use super::index::ExactIndex;
 use super::query_state::QueryState;
 use super::types::{Candidates, Counters, Outcome, Targets};
 
-/// Pairs that a first pass could not rule out, with intervals that hold their scores; NaN where nothing is known.
+/// Pairs that a first pass could not rule out, with intervals that hold their scores; NaN if no bound is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Offered<'a> {
     /// Query of every pair.
@@ -47,7 +48,7 @@ impl Offered<'_> {
         Ok(())
     }
 
-    /// An interval as a state takes it.
+    /// The interval of pair `i` in the form that a query state takes.
     fn interval(&self, i: usize) -> (f64, f64) {
         let (low, high) = (self.low[i], self.high[i]);
         (if low.is_nan() { f64::NEG_INFINITY } else { low }, if high.is_nan() { f64::INFINITY } else { high })
@@ -59,7 +60,7 @@ pub struct Offers {
     states: Vec<Mutex<QueryState>>,
 }
 
-/// What the states of a request refer to; the same in every call.
+/// The data that the states of a request refer to; they must be the same in every call.
 #[derive(Clone, Copy)]
 pub struct Sides<'a, 'c, 'q, 'r> {
     /// The index.
@@ -68,7 +69,7 @@ pub struct Sides<'a, 'c, 'q, 'r> {
     pub corpus: &'a Rows<'c>,
     /// The queries.
     pub queries: &'a Rows<'q>,
-    /// Who is a candidate.
+    /// The candidate rules.
     pub candidates: &'a Candidates<'r>,
     /// The result rows.
     pub targets: &'a Targets,
@@ -78,7 +79,8 @@ impl Offers {
     /// States that have seen no document.
     ///
     /// # Errors
-    /// Shapes that do not fit the index, values that are not finite, no memory, or an interrupt.
+    /// Returns an error on shapes that do not fit the index, values that are not finite, lack of memory, or an
+    /// interrupt.
     pub fn begin(sides: Sides<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Self> {
         let Sides { index, corpus, queries, candidates, targets } = sides;
         index.check_sides(corpus, queries)?;
@@ -97,7 +99,7 @@ impl Offers {
         Ok(Self { states })
     }
 
-    /// The score below which a document is of no use to each query; +inf where none is needed.
+    /// The score below which a document cannot enter the results of each query; +inf if a query needs no documents.
     #[must_use]
     pub fn thresholds(&self) -> Vec<f64> {
         self.states.iter().map(|state| lock(state).threshold()).collect()
@@ -106,7 +108,8 @@ impl Offers {
     /// Takes pairs, each at most once over all calls.
     ///
     /// # Errors
-    /// Rows out of range, lengths that differ, a score outside its interval, no memory, or an interrupt.
+    /// Returns an error on rows out of range, lengths that differ, a score outside its interval, lack of memory, or an
+    /// interrupt.
     pub fn offer(&self, sides: Sides<'_, '_, '_, '_>, offered: &Offered<'_>, run: &Run<'_>) -> Result<()> {
         let Sides { index, corpus, queries, candidates, targets } = sides;
         index.check_sides(corpus, queries)?;
@@ -137,10 +140,10 @@ impl Offers {
         Ok(())
     }
 
-    /// Scores what may still be of use, and ends.
+    /// Scores every pending document that may still enter a result, and returns the outcome.
     ///
     /// # Errors
-    /// A score outside its interval, no memory, or an interrupt.
+    /// Returns an error on a score outside its interval, lack of memory, or an interrupt.
     pub fn finish(self, sides: Sides<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Outcome> {
         let Sides { index, corpus, queries, candidates, targets } = sides;
         index.check_sides(corpus, queries)?;

@@ -1,7 +1,8 @@
 //! Canonical scores of given pairs of a query and a document of an index.
 //!
-//! As in a scan, each is held to its certified interval where the document is kept packed: a row that has changed since
-//! would otherwise move a reference or a cap in silence. Documents that are not kept packed are read as they are now.
+//! As in a scan, each score is checked against its certified interval if the document is kept packed: a row that has
+//! changed since the build would otherwise change a reference or a cap silently. Documents that are not kept packed are
+//! read in their current state.
 
 use negmine_kernels::dot_i8::padded_width;
 use negmine_kernels::isa::Isa;
@@ -22,7 +23,7 @@ pub(crate) struct PairScorer<'a, 'c> {
     metric: Metric,
     slack: Slack,
     corpus: &'a Rows<'c>,
-    /// Empty where documents are not kept packed.
+    /// Empty if documents are not kept packed.
     packed: PackedRows<'a>,
     buffer: Vec<f32>,
     q: Vec<f32>,

@@ -1,4 +1,4 @@
-//! What pruned scans of an index have prepared, decided and measured.
+//! Shared state of the pruned scans of an index: prepared data, decisions, and measured times.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,22 +7,23 @@ use crate::scoring::rotation::{Axes, STEP};
 
 use super::pruned_index::Lead;
 
-/// Below this predicted share of the full width's cost a pruned scan is used. Predictions are good to a tenth on sentence
-/// embeddings and up to a third too hopeful on clustered data; there the first pruned scan's own time ends the attempt,
-/// and packing has then cost a tenth of what was spent before, as it waits until savings repay it.
+/// Below this predicted share of the full width's cost a pruned scan is used. Predictions are within a tenth on
+/// sentence embeddings and up to a third too optimistic on clustered data; there, the measured time of the first pruned
+/// scan ends the attempt, and packing has then cost a tenth of the time spent before, as it waits until savings repay
+/// it.
 pub(crate) const CLEARLY: f64 = 0.9;
 
-/// Pairs of a scan whose time means something.
+/// The least number of pairs of a scan whose time is meaningful.
 const LEAST_MEASURED: f64 = 1e7;
 
-/// Decisions that are kept.
+/// The most decisions that are kept.
 pub(crate) const VERDICTS: usize = 64;
 
-/// What pruned scans of an index have prepared; clones share it.
+/// The prepared data of the pruned scans of an index; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Prepared {
-    /// Held while something is prepared, which may call back into the caller: nobody may wait for it who holds what
-    /// the caller needs.
+    /// Locked during a preparation, which may call back into the caller: a thread that holds a resource of the caller
+    /// must not wait for this lock.
     pub(crate) parts: Arc<Mutex<Parts>>,
     pub(crate) bytes: Arc<AtomicUsize>,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Whether pruning was tried at that depth and did not pay: predictions can be too hopeful.
+    /// Whether pruning was tried at that depth and did not pay: predictions can be too optimistic.
     pub(crate) fn disappointed(&self, depth: usize) -> bool {
         let own = self.measured.iter().find(|(other, _)| *other == depth);
         own.is_some_and(|(_, times)| matches!(times, [Some(full), Some(pruned)] if pruned > full))
@@ -48,7 +49,7 @@ impl Parts {
 }
 
 impl Prepared {
-    /// Notes what a scan took, in seconds of one thread; it decides how later ones go, never what they answer.
+    /// Records the time of a scan, in seconds of one thread; it affects the speed of later scans, never their results.
     pub(crate) fn note(&self, depth: usize, pruned: bool, pairs: f64, seconds: f64) {
         let Ok(mut parts) = self.parts.try_lock() else { return };
         if pairs < LEAST_MEASURED {
@@ -63,8 +64,8 @@ impl Prepared {
         parts.measured[place].1[usize::from(pruned)] = Some(seconds / pairs);
     }
 
-    /// Gives back what is kept, for a call whose memory limit leaves no room for it, unless it is in use: whoever holds
-    /// it may wait for this very call (a callback), or be gone (a fork).
+    /// Releases the kept data, for a call whose memory limit has no room for it, unless it is in use: its user may be
+    /// waiting for this call (a callback), or may no longer exist (a fork).
     pub(crate) fn forget(&self) {
         let Ok(mut parts) = self.parts.try_lock() else { return };
         *parts = Parts::default();
@@ -77,23 +78,23 @@ impl Prepared {
     }
 }
 
-/// What a pair is predicted to cost.
+/// The predicted cost of a pair.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// At full width.
+    /// The cost at full width.
     pub full: f64,
-    /// With so many leading coordinates.
+    /// The cost with each number of leading coordinates.
     pub pruned: Vec<(usize, f64)>,
 }
 
 impl Prediction {
-    /// The cheapest number of leading coordinates and its cost.
+    /// The number of leading coordinates with the least cost, and that cost.
     #[must_use]
     pub fn best(&self) -> Option<(usize, f64)> {
         self.pruned.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The same, where it is clearly cheaper than the full width.
+    /// The best number of leading coordinates and its cost, if that is clearly below the cost of the full width.
     #[must_use]
     pub fn chosen(&self) -> Option<(usize, f64)> {
         self.best().filter(|(_, cost)| *cost <= CLEARLY * self.full)

@@ -1,12 +1,14 @@
-//! The pruned form of a corpus: rotated documents, the leading coordinates in panels for the first pass, the others
-//! row by row to refine what it leaves, and the documents' side of the bound (`lead_bound`).
+//! The pruned form of a corpus: rotated documents, with the leading coordinates in panels for the first pass, the other
+//! coordinates row by row to refine its hits, and the documents' terms of the bound (`scoring::prefix_bound`).
 //!
-//! **Order.** Documents stand by cell (`cells`), and in a cell by the tail that their lead leaves, so that a panel's are
-//! alike: most queries have hits in few panels, and the kernel's floor rules the others out at once. The refining rows of
-//! a panel lie together, are read once a block of queries and stay in the first cache.
+//! **Order.** Documents are sorted by cell (`coarse_cells`), and within a cell by the tail after their lead, so that
+//! the documents of a panel are similar: most queries have hits in few panels, and the kernel's floor rules the others
+//! out at once. The refining rows of a panel are adjacent, are read once per block of queries, and stay in the L1
+//! cache.
 //!
-//! Units: documents by the corpus's power of two (`Axes::unit`), queries by their own. Coordinates are below 2 and 1, so
-//! what underflows in centering and rotating changes a product by less than D times `underflow` of the kernel's units.
+//! Units: documents by the corpus's power of two (`Axes::unit`), queries by their own. Coordinates are below 2 and 1,
+//! so what underflows in centering and rotating changes a product by less than D times `underflow` of the kernel's
+//! units.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -48,7 +50,7 @@ pub(crate) fn stride(width: usize) -> usize {
     width.next_multiple_of(ROW_ALIGNMENT)
 }
 
-/// Bytes that a query takes beside its state: as it is rotated, and its codes.
+/// Bytes of a query in addition to its state: its rotated row and its codes.
 pub(crate) fn query_bytes(width: usize) -> usize {
     2 * width * size_of::<f32>() + stride(width) + 2 * ROW_ALIGNMENT + size_of::<LeadQuery>()
 }
@@ -72,7 +74,7 @@ impl Buffers {
     }
 }
 
-/// Where one panel's refining rows are written.
+/// The output slices of one panel's refining rows.
 type Slot<'a> = (&'a mut [u8], [&'a mut [i8]; 2]);
 
 impl Lead {
@@ -87,7 +89,7 @@ impl Lead {
     /// Rotates and packs a corpus whose rows are known to be finite.
     ///
     /// # Errors
-    /// A value that is not finite after all, no memory, or an interrupt.
+    /// Returns an error on a value that is not finite after all, lack of memory, or an interrupt.
     pub(crate) fn pack(
         corpus: &Rows<'_>,
         metric: Metric,
@@ -104,7 +106,7 @@ impl Lead {
         let mut refine =
             [aligned_zeros(panels * PANEL * strides[0])?, aligned_zeros(panels * PANEL * strides[1])?];
         let [middle, rest] = &mut refine;
-        // Segments may be empty, and chunks of nothing are not allowed.
+        // Segments may be empty, and chunks of length 0 are not allowed.
         let mut middle = middle.chunks_mut((PANEL * strides[0]).max(1));
         let mut rest = rest.chunks_mut((PANEL * strides[1]).max(1));
         let slots: Vec<Mutex<Slot<'_>>> = codes
@@ -127,7 +129,7 @@ impl Lead {
         Ok(Self { rotation, segments, slack, rows, codes, refine, panels: packed, cells })
     }
 
-    /// Bytes of this one.
+    /// Bytes of this corpus.
     pub(crate) fn own_bytes(&self) -> usize {
         Self::bytes(self.rows, self.segments)
     }
@@ -141,7 +143,7 @@ impl Lead {
         PANEL.min(self.rows - p * PANEL)
     }
 
-    /// The documents' side of the bound in panel `p`.
+    /// The documents' terms of the bound in panel `p`.
     pub(crate) fn panel(&self, p: usize) -> &LeadPanel {
         &self.panels[p]
     }
@@ -152,13 +154,13 @@ impl Lead {
         &self.refine[segment][p * bytes..(p + 1) * bytes]
     }
 
-    /// Asks for what refines panel `p`, which will be read once its lead has been multiplied.
+    /// Prefetches the refining rows of panel `p`, which will be read once its lead has been multiplied.
     pub(crate) fn prefetch(&self, p: usize) {
         prefetch(self.refining(p, 0));
         prefetch(self.refining(p, 1));
     }
 
-    /// Panel `p` as the kernel takes it; `errors` and `norms` are written to.
+    /// Panel `p` in the kernel's form; writes `errors` and `norms`.
     pub(crate) fn view<'a>(&'a self, p: usize, [errors, norms]: &'a mut [PerLane; 2]) -> Panel<'a> {
         let bytes = packed_len(self.segments.lead);
         let panel = &self.panels[p];
@@ -174,7 +176,7 @@ impl Lead {
     }
 }
 
-/// Rows by cell, and in a cell in the order of what the lead leaves of them.
+/// Rows by cell, and within a cell by the tail after the lead.
 fn by_cell(
     corpus: &Rows<'_>,
     metric: Metric,

@@ -1,10 +1,10 @@
-//! The pruned scan of a block of queries: lead, middle, rest, and only then the query's state.
+//! The pruned scan of a block of queries: the bound of lead, middle and rest coordinates, then the query's state.
 //!
-//! Every query starts with the panels of its likeliest cells, alone, so that its threshold is good when the whole block
-//! is multiplied with one panel after the other; what it saw at the start it skips later. What the kernel cannot rule
-//! out is refined, a panel's hits together: with the middle coordinates, then with the rest, each time against the
-//! query's threshold. What is left goes to the [`QueryState`] with an interval about as narrow as the full-width
-//! kernel's, so that everything after that is the same as without pruning, and so are the answers.
+//! Every query first scans the panels of its likeliest cells, alone, so that its threshold is high when the whole block
+//! is multiplied with one panel after the other; it skips these panels later. Pairs that the kernel cannot rule out are
+//! refined, all hits of a panel together: with the middle coordinates, then with the rest, each time against the
+//! query's threshold. The remaining pairs go to the [`QueryState`] with an interval about as narrow as that of the
+//! full-width kernel, so all later steps, and the results, are the same as without pruning.
 
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ use super::query_state::QueryState;
 use super::rescore::Scorer;
 use super::types::{Candidates, Counters};
 
-/// Panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730, 725, 715, 698 and
-/// 699 Gop/s at k = 1, 569, 557, 565, 549 and 549 at k = 10, 310, 323, 327, 332 and 315 at k = 100.
+/// The number of panels that a query starts with. Measured at 100,000 documents with 4, 8, 16, 24 and 32 of them: 730,
+/// 725, 715, 698 and 699 Gop/s at k = 1, 569, 557, 565, 549 and 549 at k = 10, 310, 323, 327, 332 and 315 at k = 100.
 fn start_panels(depth: usize) -> usize {
     (4 + depth / 5).min(24)
 }
@@ -36,11 +36,11 @@ pub(crate) struct LeadBlock<'a> {
     isa: Isa,
     tile: QueryTile,
     queries: Vec<LeadQuery>,
-    /// Codes of the lead, the middle and the rest, one row a query.
+    /// Codes of the lead, the middle and the rest, one row per query.
     codes: [Vec<i8>; 3],
     /// Places of likely documents of every query, the likeliest first.
     likely: Vec<Vec<Range<usize>>>,
-    /// Pairs of a panel and a query that has seen it, rising.
+    /// Pairs of a panel and a query that has scanned it, in ascending order.
     seen: Vec<(u32, u32)>,
     hits: Vec<Hit>,
     left: Vec<Hit>,
@@ -50,10 +50,10 @@ pub(crate) struct LeadBlock<'a> {
     lanes: [PerLane; 2],
 }
 
-/// A threshold that nothing reaches, and that the kernel's floor can still calculate with.
+/// A threshold that no bound reaches, and with which the kernel's floor can still be computed.
 const NOTHING: f32 = 1e30;
 
-/// What the pieces of a scan share.
+/// The data that the pieces of a scan share.
 pub(crate) struct Shared<'m, 's, 'c, 'r> {
     pub(crate) scorer: &'m mut Scorer<'s, 'c>,
     pub(crate) candidates: &'r Candidates<'r>,
@@ -104,7 +104,7 @@ impl<'a> LeadBlock<'a> {
         }
     }
 
-    /// Scans some panels; documents stay pending. How much work it was.
+    /// Scans some panels; documents stay pending. Returns counts of the work.
     pub(crate) fn scan(
         &mut self,
         states: &mut [QueryState],
@@ -136,7 +136,7 @@ impl<'a> LeadBlock<'a> {
         Ok(counters)
     }
 
-    /// The hits of panel `p`, of all queries or of a tile of some.
+    /// The hits of panel `p` for all queries, or for the queries of a tile.
     fn hits(&mut self, p: usize, some: Option<&QueryTile>) -> Vec<Hit> {
         let mut hits = std::mem::take(&mut self.hits);
         hits.clear();
@@ -145,7 +145,8 @@ impl<'a> LeadBlock<'a> {
         hits
     }
 
-    /// Every query's likeliest panels: panel by panel, so that each is fetched once, with the queries that want it.
+    /// Scans every query's likeliest panels: panel by panel, so that each is fetched once, with the queries that start
+    /// with it.
     fn start(
         &mut self,
         states: &mut [QueryState],
@@ -234,7 +235,7 @@ impl<'a> LeadBlock<'a> {
         Ok(())
     }
 
-    /// Leaves the hits that the middle, whose products are in `dots`, does not rule out.
+    /// Keeps the hits that the middle, whose products are in `dots`, does not rule out.
     fn keep(&mut self, p: usize, hits: &[Hit]) {
         let panel = self.lead.panel(p);
         self.left.resize(hits.len(), Hit { query: 0, lane: 0, dot: 0 });
@@ -244,7 +245,7 @@ impl<'a> LeadBlock<'a> {
             let q = hits[0].query as usize;
             let (bound, threshold) = (self.queries[q].in_panel(panel), self.tile.threshold(q));
             for (hit, &dot) in hits.iter().zip(dots) {
-                // Without a branch, which nothing could predict.
+                // The code has no branch, since the processor could not predict it.
                 self.left[left] = *hit;
                 self.middles[left] = dot;
                 let high = bound.high(panel, hit.lane as usize % PANEL, hit.dot, dot);
@@ -256,7 +257,7 @@ impl<'a> LeadBlock<'a> {
         self.left.truncate(left);
     }
 
-    /// Thresholds as the states have them now.
+    /// Updates thresholds from the states.
     fn renew(&mut self, states: &[QueryState]) {
         for (q, (state, query)) in states.iter().zip(&self.queries).enumerate() {
             self.tile.set_threshold(q, query.threshold(state.threshold()));
@@ -264,7 +265,7 @@ impl<'a> LeadBlock<'a> {
     }
 }
 
-/// The hits of one query after the other, each run with its part of `dots`.
+/// Runs of hits of one query, each with its part of `dots`.
 fn runs<'h>(hits: &'h [Hit], mut dots: &'h [i32]) -> impl Iterator<Item = (&'h [Hit], &'h [i32])> {
     hits.chunk_by(|a, b| a.query == b.query).map(move |run| {
         let (own, rest) = dots.split_at(run.len());

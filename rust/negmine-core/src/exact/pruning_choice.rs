@@ -1,14 +1,15 @@
-//! Whether to prune, and with how many leading coordinates.
+//! Cost model of pruned search: whether to prune, and with how many leading coordinates.
 //!
-//! Pruning pays where few axes hold most of what tells documents apart: twice the full-width rate on sentence
-//! embeddings, a loss on isotropic data. So it is estimated, on the call's own queries under the call's own rules: some
-//! queries are scanned at full width, which gives the thresholds that they end with; then the share of pairs that the
-//! bound leaves above them, s(d'), is counted on a sample of documents for every d' of a grid, and what a pair costs is
-//! predicted.
+//! Pruning saves time if few axes hold most of the variance: it doubles the full-width rate on sentence embeddings, and
+//! is a loss on isotropic data. The gain is therefore estimated, on the call's queries under the call's rules: some
+//! queries are scanned at full width, which gives their final thresholds; then the share of pairs that the bound cannot
+//! rule out at these thresholds, s(d'), is counted on a sample of documents for every d' of a grid, and the cost of a
+//! pair is predicted.
 //!
-//! Packing costs as much as scanning some thousands of queries. It happens in the call in which what pruning
-//! would have saved so far, this call included, exceeds it: whatever comes after, that is at most twice the least
-//! possible. What was prepared and decided is kept; a second caller meanwhile scans at full width and does not wait.
+//! Packing costs as much as scanning some thousands of queries. It happens in the call in which the savings that
+//! pruning would have had so far, this call included, exceed its cost: for every sequence of later calls, the total is
+//! at most twice the least possible. Prepared data and decisions are kept; a second caller meanwhile scans at full
+//! width and does not wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,22 +32,23 @@ use super::pruned_index::Lead;
 const QUERIES: usize = 64;
 const DOCUMENTS: usize = 2_048;
 
-/// Documents that the axes are taken from.
+/// Documents for the estimate of the axes.
 const SAMPLE: usize = 16_384;
 
-/// Fewer documents are never rotated: a scan of them is over before an estimate.
+/// Smaller corpora are never rotated: a scan of them takes less time than an estimate.
 const LEAST_ROWS: usize = 16_384;
 
-/// What a pair costs, in cycles of 512-bit products, fitted to times on the processor over the grid on 100,000 sentence
-/// embeddings.
+/// The costs of a pair, in cycles of 512-bit products, fitted to times on the processor over the grid on 100,000
+/// sentence embeddings.
 mod cycles {
-    /// Hits that are found, seen already, or spoil the floor of a panel.
+    /// Hits that are found, that were scanned already, or that reach the floor of a panel.
     pub(super) const PRUNED: f64 = 0.3;
     /// A query's start and rotation, however many documents there are: at 9,000 they cost more than pruning saves.
     pub(super) const START: f64 = 50_000.0;
-    /// A pair that is left above the threshold that its query ends with; once or twice as many again are left before.
+    /// A pair that is not ruled out at the final threshold of its query; one or two times as many additional pairs
+    /// remain before that threshold is reached.
     pub(super) const SURVIVOR: f64 = 120.0;
-    /// What both ways share: selection, and scoring canonically, a document of the depth.
+    /// The costs that both kinds of scan share, per document of the depth: selection and canonical scores.
     pub(super) const SHARED: f64 = 0.6;
     pub(super) const DEPTH: f64 = 4_300.0;
 }
@@ -73,7 +75,7 @@ impl ExactIndex {
         let mut verdict = verdict.map(|(_, prediction)| Arc::clone(prediction));
         if parts.lead.is_none() {
             parts.pairs += scan.queries.len() as f64 * self.len() as f64;
-            // As if everything but the quarter were saved.
+            // The upper bound assumes that pruning saves three quarters.
             let most = verdict.as_ref().map_or(0.75 * cost(self.width(), 0.0, 0.0), |v| saving(v));
             if most * parts.pairs < self.packing_cycles() {
                 return Ok(None);
@@ -98,11 +100,11 @@ impl ExactIndex {
         }
     }
 
-    /// Packs the corpus by a rotation that somebody else made, for scans that are forced to prune; false where the rows
-    /// have no more than `lead` coordinates, or where a scan is preparing something.
+    /// Packs the corpus by a rotation that the caller provides, for scans that are forced to prune; returns false if
+    /// the rows have no more than `lead` coordinates, or if a scan is in a preparation.
     ///
     /// # Errors
-    /// A value that is not finite, an interrupt, or a rotation of another width.
+    /// Returns an error on a value that is not finite, an interrupt, or a rotation of another width.
     pub fn rotate_by(
         &self,
         corpus: &Rows<'_>,
@@ -119,7 +121,7 @@ impl ExactIndex {
         Ok(true)
     }
 
-    /// What packing costs, in cycles: 0.6 to 0.8 s for 100,000 rows of width 384, and the axes' cube.
+    /// The cost of packing, in cycles: 0.6 to 0.8 s for 100,000 rows of width 384, and the axes' cube.
     fn packing_cycles(&self) -> f64 {
         let width = self.width() as f64;
         self.len() as f64 * width * (0.11 * width + 25.0) + 20.0 * width.powi(3)
@@ -158,7 +160,7 @@ impl ExactIndex {
         Ok(parts.axes.clone())
     }
 
-    /// What a pair of this call costs; at full width only where nothing can be pruned.
+    /// The predicted cost of a pair of this call; only at full width if pruning is impossible.
     pub(crate) fn prediction(&self, scan: &Scan<'_, '_, '_, '_>, run: &Run<'_>) -> Result<Prediction> {
         let mut own = Parts::default();
         let mut kept = self.prepared().parts.try_lock();
@@ -207,7 +209,7 @@ fn cost(width: usize, survivors: f64, depth_share: f64) -> f64 {
         + cycles::DEPTH * depth_share
 }
 
-/// Cycles that pruning saves of a pair.
+/// Cycles that pruning saves per pair.
 fn saving(prediction: &Prediction) -> f64 {
     prediction.best().map_or(0.0, |(_, cost)| prediction.full - cost)
 }

@@ -1,9 +1,10 @@
-//! What one query keeps while documents stream past.
+//! The state of one query during a scan: its threshold, pending documents, and the best results.
 //!
 //! A document that the kernel cannot rule out is pending, with the interval that holds its score. The low ends of the
-//! best intervals raise the threshold as they come; where too many documents are left, as in flat distributions, those
-//! that look best are scored canonically. What is left is scored at the end, best first. A streamed corpus ends with
-//! every tile, so that a tile's rows are never wanted again. A state and its memory serve one query after another.
+//! best intervals raise the threshold at once; if too many documents remain, as with flat distributions, the most
+//! promising ones are scored canonically. The remaining documents are scored at the end, best first. A streamed corpus
+//! is scored at the end of every tile, so that a tile's rows are never needed again. The memory of a state is reused
+//! for the next query.
 
 use crate::base::Result;
 use crate::base::memory::{push, reserve};
@@ -15,18 +16,18 @@ use super::rescore::{Pending, Scorer};
 use super::result_rows::ResultRows;
 use super::types::{Candidates, Counters, Found, Targets};
 
-/// Fewest pending documents that are worth a look before the tile ends.
+/// The fewest pending documents for a check before the tile ends.
 const MIN_TRIGGER: usize = 128;
 
-/// Pending documents, as a multiple of the trigger, that are not kept waiting.
+/// The multiple of the trigger at which pending documents are scored without delay.
 const MANY: usize = 8;
 
-/// Documents scored at the end of a tile before the threshold is looked at again: at least so many, and a share of the
-/// depth, since looking takes time in proportion to it.
+/// Documents scored at the end of a tile between two updates of the threshold: at least this number, plus a share of
+/// the depth, since an update takes time in proportion to the depth.
 const BATCH: usize = 4;
 const BATCH_SHARE: usize = 64;
 
-/// One query and what it has found.
+/// One query and its results so far.
 pub(crate) struct QueryState {
     /// Row of the query.
     query: usize,
@@ -35,11 +36,12 @@ pub(crate) struct QueryState {
     rows: ResultRows,
     depth: usize,
     floor: f64,
-    /// Documents that score below it are of no use to any result row; +inf where none asks for documents.
+    /// Documents that score below it cannot enter any result row; +inf if no row needs documents.
     threshold: f64,
-    /// What the threshold started from without a proof; -inf where it is proved.
+    /// The guess that the threshold started from; -inf if the threshold is proved.
     guess: f64,
-    /// A score that the row of the lowest cap must end with, as documents that were good before reach it; -inf without.
+    /// A score that the result row of the lowest cap must reach, since earlier good documents reach it; -inf if there
+    /// is none.
     start: f64,
     /// Documents above every cap need no canonical score to be counted.
     highest_cap: f64,
@@ -83,7 +85,7 @@ impl QueryState {
         }
     }
 
-    /// Takes on a query whose result rows want nothing that scores below `start`, and probably nothing below the guess.
+    /// Starts a query whose result rows need no document that scores below `start`, and probably none below the guess.
     pub(crate) fn begin(
         &mut self,
         query: usize,
@@ -104,7 +106,7 @@ impl QueryState {
         self.start = start;
         self.highest_cap = self.rows.highest_cap().unwrap_or(f64::NEG_INFINITY);
         self.lowest_cap = self.rows.lowest_cap().unwrap_or(f64::INFINITY);
-        // A floor above the cap does not hide what is to be counted above the cap.
+        // A floor above the cap must not hide documents that are counted above the cap.
         let least = |cap| targets.floor.max(start).min(cap);
         self.threshold = self.rows.lowest_cap().map_or(f64::INFINITY, least);
         self.guess = guess.threshold(self.lowest_cap);
@@ -126,22 +128,23 @@ impl QueryState {
         self.query
     }
 
-    /// The query as the caller has it.
+    /// The query's row in the caller's units.
     pub(crate) fn row(&self) -> &[f32] {
         &self.q
     }
 
-    /// A document that scores below this is of no use.
+    /// The score below which a document cannot enter a result.
     pub(crate) fn threshold(&self) -> f64 {
         self.threshold
     }
 
-    /// A score that the row of the lowest cap must end with, as documents that were good before reach it; -inf without.
+    /// A score that the result row of the lowest cap must reach, since earlier good documents reach it; -inf if there
+    /// is none.
     pub(crate) fn start(&self) -> f64 {
         self.start
     }
 
-    /// Takes a document that the kernel could not rule out. True where it is time to prune.
+    /// Takes a document that the kernel could not rule out. Returns true if it is time to prune.
     #[inline]
     pub(crate) fn take(
         &mut self,
@@ -174,7 +177,7 @@ impl QueryState {
         Ok(self.pending.len() + self.straddling.len() >= self.trigger)
     }
 
-    /// Drops what the threshold rules out by now; scores documents only where too many are left.
+    /// Drops documents that the threshold rules out; scores documents only if too many remain.
     pub(crate) fn prune_pending(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.drop_ruled_out();
         let trigger = self.least_trigger();
@@ -187,10 +190,11 @@ impl QueryState {
         Ok(())
     }
 
-    /// Scores what looks best, so that the threshold rises, and drops what that rules out.
+    /// Scores the most promising documents, to raise the threshold, and drops those that it then rules out.
     fn rescore_promising(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.score_straddling(scorer)?;
-        // Only what probably lies above the threshold can raise it. (Twice the middle of an interval orders like it.)
+        // Only documents that probably lie above the threshold can raise it. (Twice the middle of an interval orders
+        // like it.)
         let middle = |document: &Pending| document.low + document.high;
         let twice = 2.0 * self.threshold;
         let mut promising = std::mem::take(&mut scorer.promising);
@@ -212,7 +216,7 @@ impl QueryState {
         Ok(())
     }
 
-    /// Scores whatever may still be of use; nothing stays pending.
+    /// Scores every document that may still enter a result; no document stays pending.
     pub(crate) fn finish(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.score_straddling(scorer)?;
         let mut pending = std::mem::take(&mut self.pending);
@@ -230,16 +234,16 @@ impl QueryState {
         Ok(())
     }
 
-    /// Whether a result row's answer ends below the guess: then it may lack documents, and the query is to be scanned
-    /// again without one.
+    /// Whether the results of a result row end below the guess: then documents may be missing, and the query must be
+    /// scanned again without a guess.
     pub(crate) fn missed(&mut self) -> bool {
         let guess = self.guess;
         let holds = |last: f64| last >= guess;
         guess > f64::NEG_INFINITY && !self.rows.threshold().is_some_and(holds)
     }
 
-    /// How far below the lowest cap the answer ends, as a share of the cap; infinite where it is not full, none where
-    /// there is no cap.
+    /// The distance between the lowest cap and the end of its results, as a share of the cap; infinite if the row is
+    /// not full, `None` if there is no cap.
     pub(crate) fn share_below_cap(&self) -> Option<f64> {
         let share = if self.rows.are_full() {
             (self.lowest_cap - self.threshold) / self.lowest_cap.abs()
@@ -249,12 +253,12 @@ impl QueryState {
         (self.lowest_cap.is_finite() && self.depth > 0).then_some(share)
     }
 
-    /// How much work it was; pairs scanned are counted elsewhere.
+    /// Counts of the work; scanned pairs are counted elsewhere.
     pub(crate) fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// What every result row found.
+    /// The results of every result row.
     pub(crate) fn found(&mut self) -> Result<Vec<Found>> {
         self.rows.found()
     }
@@ -268,7 +272,8 @@ impl QueryState {
         self.pending.retain(|document| document.high >= threshold);
     }
 
-    /// Scores what may lie above a cap. That is never in vain: whether it does must be known in the end.
+    /// Scores documents that may lie above a cap. This work is always needed: the final counts must know whether they
+    /// do.
     fn score_straddling(&mut self, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         let mut straddling = std::mem::take(&mut self.straddling);
         scorer.expect(&straddling);
@@ -278,13 +283,13 @@ impl QueryState {
         Ok(())
     }
 
-    /// Scores the first `n` documents; those behind them will be next.
+    /// Scores the first `n` documents, and prefetches those after them.
     fn score(&mut self, documents: &[Pending], n: usize, scorer: &mut Scorer<'_, '_>) -> Result<()> {
         self.counters.rescored += n as u64;
         for &scored in scorer.score(&self.q, self.bound.qq, documents, n)? {
             self.rows.offer(scored)?;
         }
-        // What scores below the lowest of the result rows' thresholds is of use to none.
+        // A document that scores below the lowest threshold of all result rows cannot enter any of them.
         self.threshold = self.threshold.max(self.rows.threshold().unwrap_or(f64::NEG_INFINITY));
         Ok(())
     }

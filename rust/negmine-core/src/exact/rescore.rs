@@ -13,10 +13,10 @@ use crate::scoring::score::Metric;
 /// Documents that are scored together; the kernel interleaves them.
 const TOGETHER: usize = 4;
 
-/// Scattered rows come from memory: they are asked for this many documents ahead.
+/// Scattered rows come from memory: they are prefetched this many documents ahead.
 const AHEAD: usize = 8;
 
-/// Documents scored between two looks at the clock.
+/// Documents scored between two checks for an interrupt.
 const DOCUMENTS_PER_CHECK: usize = 4096;
 
 /// A document whose score is known to lie in [low, high].
@@ -34,11 +34,11 @@ pub(crate) struct Scorer<'a, 'c> {
     corpus: &'a Rows<'c>,
     packed: PackedRows<'a>,
     ticker: &'a Ticker<'a>,
-    /// Documents scored since the ticker was asked.
+    /// Documents scored since the last check for an interrupt.
     since_check: usize,
     /// One row buffer for each document scored together.
     buffers: [Vec<f32>; TOGETHER],
-    // What a query needs for a moment; kept here, as queries are many and short-lived.
+    // Temporary buffers of a query; they are kept here because queries are many and short-lived.
     scores: Vec<Scored>,
     pub(crate) promising: Vec<Pending>,
 }
@@ -64,14 +64,14 @@ impl<'a, 'c> Scorer<'a, 'c> {
         }
     }
 
-    /// Asks for the rows of the first documents of those that [`Scorer::score`] will be given.
+    /// Prefetches the rows of the first documents of the next call of [`Scorer::score`].
     pub(crate) fn expect(&self, documents: &[Pending]) {
         for ahead in documents.iter().take(AHEAD) {
             self.corpus.prefetch(ahead.row as usize);
         }
     }
 
-    /// Canonical scores of the first `n` documents, each held to its certified interval.
+    /// Canonical scores of the first `n` documents, each checked against its certified interval.
     pub(crate) fn score(&mut self, q: &[f32], qq: f64, documents: &[Pending], n: usize) -> Result<&[Scored]> {
         self.scores.clear();
         reserve(&mut self.scores, n)?;

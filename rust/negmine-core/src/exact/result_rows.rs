@@ -1,9 +1,9 @@
-//! The answers of one query's result rows, which differ in nothing but their caps.
+//! The results of one query's result rows, which differ only in their caps.
 //!
 //! Under `reference="each"` a query has a result row per positive. The distinct caps cut scores into bands. A document
-//! falls into one band, and only the best `depth` of a band can be in an answer, which consists of the best of the row's
-//! own band, then of the next lower one, and so on. So a document costs a binary search among the caps, an answer is a
-//! slice of one sorted list, and the whole is linear in result rows and documents.
+//! falls into one band, and only the best `depth` of a band can be results; the results of a row are the best of its
+//! own band, then of the next lower one, and so on. A document therefore costs a binary search among the caps, the
+//! results of a row are a slice of one sorted list, and the total cost is linear in result rows and documents.
 
 use crate::base::Result;
 use crate::base::memory::{copied, reserve, with_capacity};
@@ -11,14 +11,14 @@ use crate::base::order::{Best, Scored};
 
 use super::types::Found;
 
-/// The band of a row that asks for nothing.
+/// The band of a row that needs no documents.
 const NO_BAND: u32 = u32::MAX;
 
 /// Documents above the next lower cap and not above the band's own.
 #[derive(Default)]
 struct Band {
     best: Best,
-    /// All of them, those below the floor included.
+    /// Number of all candidates, including those below the floor.
     candidates: u64,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct ResultRows {
     rows: Vec<u32>,
 }
 
-/// Bytes that each result row takes at most until the answer is made, its documents aside.
+/// The most bytes of each result row until its results are made, without its documents.
 pub(crate) const BYTES_PER_ROW: usize = size_of::<f64>() + size_of::<Band>() + size_of::<u32>();
 
 impl ResultRows {
-    /// Takes on the rows of another query, by their caps; NaN asks for nothing.
+    /// Starts the rows of another query, by their caps; a row with a NaN cap needs no documents.
     pub(crate) fn begin(&mut self, caps: &[f64], depth: usize, floor: f64) -> Result<()> {
         let Self { caps: distinct, bands, rows, .. } = self;
         distinct.clear();
@@ -64,7 +64,7 @@ impl ResultRows {
         Ok(())
     }
 
-    /// The lowest cap, if any row asks for documents.
+    /// The lowest cap, if any row needs documents.
     pub(crate) fn lowest_cap(&self) -> Option<f64> {
         self.caps.first().copied()
     }
@@ -93,18 +93,18 @@ impl ResultRows {
         self.above += 1;
     }
 
-    /// The score that a further document must reach to be of use to any row, once the row of the lowest cap has all that
-    /// it asks for: a row with a higher cap then has as many that are at least as good.
+    /// The score that a further document must reach to enter any row, once the row of the lowest cap is full: a row
+    /// with a higher cap then has as many documents that are at least as good.
     pub(crate) fn threshold(&mut self) -> Option<f64> {
         self.bands.first_mut().and_then(|band| band.best.threshold())
     }
 
-    /// Whether every row has all that it asks for.
+    /// Whether every row is full.
     pub(crate) fn are_full(&self) -> bool {
         self.bands.first().is_none_or(|band| band.best.is_full())
     }
 
-    /// What every row found.
+    /// The results of every row.
     pub(crate) fn found(&mut self) -> Result<Vec<Found>> {
         let mut found = with_capacity(self.rows.len())?;
         if let [band] = &mut self.bands[..] {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What one result row finds, by its definition.
+    /// The results of one result row, by definition.
     fn plain(documents: &[Scored], cap: f64, depth: usize, floor: f64) -> Found {
         if cap.is_nan() {
             return Found::default();
@@ -183,7 +183,7 @@ mod tests {
             let documents: Vec<Scored> =
                 scores.iter().zip(0..).map(|(&score, row)| Scored { score: score.into(), row }).collect();
             let mut rows = ResultRows::default();
-            // Memory serves one query after another.
+            // The memory is reused for the next query.
             rows.begin(&[1.0, 2.0, 3.0], 2, 0.0).unwrap();
             rows.offer(Scored { score: 2.5, row: 7 }).unwrap();
             rows.begin(&caps, depth, floor).unwrap();

@@ -1,9 +1,9 @@
-//! The scan: tiles of documents against blocks of queries.
+//! The exact scan: tiles of documents against blocks of queries.
 //!
-//! A block of queries stays in the second cache while panels of documents stream past; each panel is multiplied with
-//! the whole block. What the kernel cannot rule out goes to the query's `QueryState`. Many queries are divided among
-//! threads by blocks; few queries against many documents by runs of documents as well, whose answers are then merged.
-//! Neither division changes an answer: a state's answer is exact for whatever documents it has seen.
+//! A block of queries stays in the L2 cache while panels of documents stream past; each panel is multiplied with the
+//! whole block. Pairs that the kernel cannot rule out go to the query's `QueryState`. Many queries are divided among
+//! threads by blocks; few queries against many documents by runs of documents as well, whose results are then merged.
+//! Neither division changes a result: the results of a state are exact for every set of documents that it has scanned.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -30,15 +30,15 @@ use super::types::{Candidates, Outcome, Targets};
 /// Pieces of work per thread at least, so that threads end together.
 const ITEMS_PER_THREAD: usize = 4;
 
-/// Panels of a scan that starts from guesses: with more of them, scanning again what a guess missed takes more than all
-/// guesses save.
+/// Panels of a scan that starts from guesses: with more of them, repeated scans after missed guesses take more time
+/// than all guesses save.
 const GUESS_UP_TO: usize = 128;
 
 impl ExactIndex {
     /// The best documents of every result row.
     ///
     /// # Errors
-    /// Shapes that do not fit the index, values that are not finite, or an interrupt.
+    /// Returns an error on shapes that do not fit the index, values that are not finite, or an interrupt.
     pub fn scan(
         &self,
         corpus: &Rows<'_>,
@@ -72,8 +72,8 @@ impl ExactIndex {
         scanned().map_err(|error| Self::of_changed_corpus(corpus, error))
     }
 
-    /// What a pair of such a scan is predicted to cost at full width and with leading coordinates; it is for people, and
-    /// prepares what a scan would.
+    /// The predicted cost of a pair of such a scan at full width and with leading coordinates, for reports; the call
+    /// also does the preparation of a scan.
     ///
     /// # Errors
     /// As for a scan.
@@ -96,7 +96,7 @@ impl ExactIndex {
         queries.saturating_mul(self.len().div_ceil(PANEL))
     }
 
-    /// Documents that are packed, if they are.
+    /// The packed documents, if they are kept packed.
     pub(crate) fn packed_rows<'a>(&self, tiles: Option<&'a Vec<Tile>>) -> PackedRows<'a> {
         PackedRows::new(tiles.map_or(&[], |tiles| &tiles[..]), self.layout().tile_rows)
     }
@@ -129,7 +129,7 @@ impl Scan<'_, '_, '_, '_> {
         self.queries.len().div_ceil(self.block)
     }
 
-    /// All tiles are at hand: a block's state lives only while its piece is worked on.
+    /// Scans with all tiles in memory: the state of a block lives only during its piece of work.
     fn resident(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
         // Memory may allow fewer blocks at a time than there are threads.
         let threads = run.threads.min(plan.queries_at_once.div_ceil(BLOCK).max(1));
@@ -141,7 +141,7 @@ impl Scan<'_, '_, '_, '_> {
         let steps = self.index.steps(self.queries.len());
         let lead = if plan.pruned_bytes > 0 {
             match run.part(0..0, steps, |run| self.index.lead_for(self, run)) {
-                // It can be done without.
+                // The scan is possible without it.
                 Err(Error::Allocation { .. }) => None,
                 lead => lead?,
             }
@@ -157,7 +157,7 @@ impl Scan<'_, '_, '_, '_> {
         let panel_count = lead.map_or(panels.len(), Lead::panels);
         let runs = needed.div_ceil(blocks.max(1)).clamp(1, panel_count.max(1));
         let per_run = panel_count.div_ceil(runs).max(1);
-        // What a guess missed takes memory again.
+        // A repeated scan after a missed guess takes additional memory.
         let guessing = panel_count <= GUESS_UP_TO && self.index.layout().memory_limit.is_none();
         let started = Instant::now();
         let parts = run.part(0..steps, steps, |run| {
@@ -195,8 +195,8 @@ impl Scan<'_, '_, '_, '_> {
         Ok(outcome)
     }
 
-    /// Tiles are packed one after the other, and states live until the last: all of them, or as many as memory holds,
-    /// and then the corpus is read once for each such group.
+    /// Scans tiles that are packed one after the other. States live until the last tile: all of them, or groups of as
+    /// many as memory holds; the corpus is read once per group.
     fn streamed(&self, plan: &ScanPlan, run: &Run<'_>) -> Result<Outcome> {
         let mut outcome = Outcome { found: with_capacity(self.targets.caps.len())?, ..Outcome::default() };
         let group = plan.queries_at_once.div_ceil(BLOCK).max(1);
@@ -257,8 +257,8 @@ impl Scan<'_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Refuses an answer that ends below the score that earlier documents reached when the scan began: one of them has
-    /// changed, as no document in the answer has.
+    /// Returns an error for a result that ends below the score that earlier documents reached when the scan began: one
+    /// of these documents has changed, since no document in the result has.
     pub(crate) fn check_starts(&self, outcome: &Outcome) -> Result<()> {
         let Some(warm) = &self.targets.warm else { return Ok(()) };
         if self.targets.depth == 0 {

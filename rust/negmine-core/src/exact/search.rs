@@ -1,4 +1,4 @@
-//! Search without the meaning that mining adds: the best k of every query.
+//! Exact top-k search without mining rules.
 
 use crate::base::Result;
 use crate::base::csr::{CsrView, Lists};
@@ -10,15 +10,15 @@ use crate::base::parallel::Run;
 use super::index::ExactIndex;
 use super::types::{Candidates, Eligible, Outcome, Targets};
 
-/// Queries whose exclusions are read between two looks at the clock.
+/// Queries whose exclusions are read between two checks for an interrupt.
 const QUERIES_PER_CHECK: usize = 1024;
 
-/// What a search may leave out.
+/// The parameters of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchRequest<'a> {
     /// Documents per query.
     pub k: usize,
-    /// Rows that are never an answer, rising, per query.
+    /// Per query, the rows that are never results, in ascending order.
     pub exclude: Option<CsrView<'a>>,
     /// No score above this.
     pub max_score: Option<f64>,
@@ -30,7 +30,7 @@ impl ExactIndex {
     /// The best `k` documents of every query.
     ///
     /// # Errors
-    /// Arrays that do not fit each other, values that are not finite, or an interrupt.
+    /// Returns an error on arrays that do not fit each other, values that are not finite, or an interrupt.
     pub fn search(
         &self,
         corpus: &Rows<'_>,
@@ -63,10 +63,10 @@ impl ExactIndex {
         self.scan(corpus, queries, &candidates, &targets, run)
     }
 
-    /// The same as arrays of width `k`, padded where fewer exist.
+    /// The best `k` documents of every query as arrays of width `k`, padded if fewer exist.
     ///
     /// # Errors
-    /// As for [`ExactIndex::search`], and no memory for the arrays.
+    /// As for [`ExactIndex::search`], or on lack of memory for the arrays.
     pub fn top_k(
         &self,
         corpus: &Rows<'_>,

@@ -1,10 +1,10 @@
-//! Packed documents that an index keeps, and gives up where a call has no memory for them.
+//! The packed tiles that an index keeps, and releases for a call whose memory limit has no room for them.
 
 use std::sync::{Arc, Mutex, TryLockError};
 
 use crate::scoring::pack::Tile;
 
-/// Attempts to get at the tiles. The lock is held for the time of a pointer's copy, unless a fork left it locked.
+/// The most attempts to lock the tiles. The lock is held only while a pointer is copied, unless a fork left it locked.
 const ATTEMPTS: usize = 1_000;
 
 /// Tiles of a whole corpus; clones share them.
@@ -17,14 +17,14 @@ impl Tiles {
         self.exchange(|kept| *kept = Some(Arc::clone(tiles)));
     }
 
-    /// The tiles, if they are kept. Where that cannot be known, none: they can be packed again.
+    /// The tiles, if they are kept; `None` if the lock cannot be taken, since tiles can be packed again.
     pub(crate) fn get(&self) -> Option<Arc<Vec<Tile>>> {
         self.exchange(|kept| kept.clone()).flatten()
     }
 
-    /// Gives the memory back, once no other call uses it.
+    /// Releases the memory once no other call uses it.
     pub(crate) fn release(&self) {
-        // Freed after the lock.
+        // The memory is freed after the lock is released.
         drop(self.exchange(Option::take));
     }
 

@@ -1,4 +1,4 @@
-//! What a scan is asked, and what it answers.
+//! Input and output types of a scan.
 
 use crate::base::Result;
 use crate::base::csr::Lists;
@@ -10,7 +10,7 @@ use crate::base::order::Scored;
 pub struct GroupRule<'a> {
     /// Group of every document; -1 is no group.
     pub of_document: &'a [i64],
-    /// Per query, the groups of its positives, rising.
+    /// Per query, the groups of its positives, in ascending order.
     pub forbidden: &'a Lists<i64>,
 }
 
@@ -29,7 +29,7 @@ impl Eligible<'_> {
     /// Checks the lengths.
     ///
     /// # Errors
-    /// The array whose length does not fit.
+    /// Returns an error that names the array whose length does not fit.
     pub fn check(&self, queries: usize, documents: usize) -> Result<()> {
         check_length("eligible.keys", documents, self.keys.len())?;
         check_length("eligible.lowest", queries, self.lowest.len())?;
@@ -37,10 +37,10 @@ impl Eligible<'_> {
     }
 }
 
-/// Who is a candidate of each query.
+/// The candidates of each query.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
-    /// Per query, the rows that are never candidates, rising: positives, exclusions, the query itself.
+    /// Per query, the rows that are never candidates, in ascending order: positives, exclusions, the query itself.
     pub banned: &'a Lists<u32>,
     /// Groups of positives.
     pub groups: Option<GroupRule<'a>>,
@@ -73,14 +73,14 @@ impl Candidates<'_> {
 pub struct Targets {
     /// Result rows of query `i` are `offsets[i]..offsets[i + 1]`.
     pub offsets: Vec<usize>,
-    /// Highest score that each result row admits; +inf where there is no cap, NaN where the row asks for nothing.
+    /// Highest score that each result row admits; +inf if there is no cap, NaN if the row needs no documents.
     pub caps: Vec<f64>,
     /// Lowest score that every result row admits; -inf where there is no floor.
     pub floor: f64,
-    /// Documents that each result row wants.
+    /// Number of documents per result row.
     pub depth: usize,
-    /// Per query, documents that may be good, in any order: they give a threshold to start from and are never an
-    /// answer by themselves.
+    /// Per query, documents that may be good, in any order: they only give an initial threshold and are not results by
+    /// themselves.
     pub warm: Option<Lists<u32>>,
 }
 
@@ -98,7 +98,7 @@ impl Targets {
     }
 }
 
-/// What one result row got.
+/// The results of one result row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The best documents that pass cap and floor, best first; fewer than the depth only where no more exist.
@@ -107,7 +107,7 @@ pub struct Found {
     pub above_cap: u64,
 }
 
-/// How much work a scan was. Depends on the schedule, so it is for people and never part of an answer.
+/// Counts of the work of a scan. They depend on the schedule, so they are for reports and never part of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// (query, document) pairs scored in int8.
@@ -131,15 +131,15 @@ impl Counters {
     }
 }
 
-/// The answer of a scan.
+/// The outcome of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What every result row got, in order.
+    /// The results of every result row, in order.
     pub found: Vec<Found>,
     /// Queries of norm zero, under cosine.
     pub zero_queries: u64,
-    /// How much work it was.
+    /// Counts of the work.
     pub counters: Counters,
-    /// Per query, a score that the result row of the lowest cap must end with; -inf where there is none.
+    /// Per query, a score that the result row of the lowest cap must reach; -inf if there is none.
     pub(crate) starts: Vec<f64>,
 }

@@ -1,11 +1,11 @@
-//! The highest score that a negative may have, and which rule set it.
+//! Score caps of negatives: the highest admitted score, and the rule that set it.
 
-/// What a query's positives are reduced to.
+/// The reference score of a query's positives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// The lowest score of a positive.
     Min,
-    /// The highest.
+    /// The highest score of a positive.
     Max,
     /// The mean: a sequential sum in CSR order, divided once. Where that sum overflows it is taken of the scores times
     /// 2^-64, and the mean is kept between the lowest and the highest.
@@ -19,15 +19,15 @@ pub enum Reference {
 pub struct CapRules {
     /// No score above this.
     pub max_score: Option<f64>,
-    /// No score above the reference less this; may be negative.
+    /// No score above the reference minus this; may be negative.
     pub absolute_margin: Option<f64>,
-    /// No score above the reference less this share of its magnitude; at least 0.
+    /// No score above the reference minus this share of its magnitude; at least 0.
     pub relative_margin: Option<f64>,
-    /// What the margins refer to.
+    /// The reference of the margins.
     pub reference: Reference,
 }
 
-/// Which rule set a cap.
+/// The rule that set a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Cap {
@@ -83,7 +83,7 @@ impl CapRules {
     }
 }
 
-/// Fewer scores than its reciprocal fit memory, so that no sum of scaled scores overflows.
+/// Memory holds fewer scores than the reciprocal of this number, so no sum of scaled scores overflows.
 const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 
 fn mean(scores: &[f64]) -> f64 {

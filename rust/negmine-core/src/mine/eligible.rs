@@ -1,4 +1,5 @@
-//! Who is a candidate, rules 1 to 5, and how many documents fall under each; a document counts under the first.
+//! Candidate rules 1 to 5 (positives, exclusions, the query itself, groups, keys), and the number of documents under
+//! each rule; a document counts under the first rule that applies.
 
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
@@ -11,9 +12,9 @@ use crate::exact::{Candidates, Eligible, GroupRule};
 /// The candidate rules as the caller gives them. All row numbers are checked before use.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Rows of known positives per query, rising; -1 for one outside the corpus.
+    /// Rows of known positives per query, in ascending order; -1 for a positive outside the corpus.
     pub positives: CsrView<'a>,
-    /// Further rows that are never candidates, rising.
+    /// Further rows that are never candidates, in ascending order.
     pub exclude: Option<CsrView<'a>>,
     /// The document row that is the query itself; -1 for none.
     pub self_rows: Option<&'a [i64]>,
@@ -39,14 +40,14 @@ pub struct RuleCounts {
 }
 
 impl RuleCounts {
-    /// Documents that are no candidates.
+    /// Number of documents that are not candidates.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.positives + self.excluded + self.itself + self.group + self.ineligible
     }
 }
 
-/// Queries whose rules are worked out between two looks at the clock.
+/// Queries whose rules are resolved between two checks for an interrupt.
 const QUERIES_PER_ITEM: usize = 256;
 
 /// The rules of all queries, ready for a scan.
@@ -58,7 +59,7 @@ pub struct Ruled<'a> {
     members: Option<Members>,
 }
 
-/// What some queries' rules come to.
+/// The resolved rules of some queries.
 #[derive(Debug, Default)]
 pub(crate) struct PerQuery {
     banned: Lists<u32>,
@@ -67,10 +68,10 @@ pub(crate) struct PerQuery {
 }
 
 impl<'a> Rules<'a> {
-    /// Checks the rules against a corpus of `documents` rows and works out lists and counts.
+    /// Checks the rules against a corpus of `documents` rows and computes lists and counts.
     ///
     /// # Errors
-    /// Lengths that differ, rows out of range, unsorted lists, no memory, or an interrupt.
+    /// Returns an error on lengths that differ, rows out of range, unsorted lists, lack of memory, or an interrupt.
     pub fn resolve(self, documents: usize, run: &Run<'_>) -> Result<Ruled<'a>> {
         let queries = self.positives.len();
         self.check(queries, documents)?;
@@ -133,12 +134,12 @@ impl Ruled<'_> {
         self.per_query.candidates(&self.rules)
     }
 
-    /// What does not refer to the caller's arrays.
+    /// The part that does not refer to the caller's arrays.
     pub(crate) fn into_per_query(self) -> PerQuery {
         self.per_query
     }
 
-    /// Rows of query `i` that rules 1 to 4 take out, ascending.
+    /// Rows of query `i` that rules 1 to 4 exclude, ascending.
     #[must_use]
     pub fn excluded_rows(&self, i: usize) -> Vec<u32> {
         let mut rows = self.per_query.banned.row(i).to_vec();
@@ -154,7 +155,7 @@ impl Ruled<'_> {
 }
 
 impl PerQuery {
-    /// The candidates under the rules that this came from.
+    /// The candidates under the rules from which this was resolved.
     pub(crate) fn candidates<'a>(&'a self, rules: &Rules<'a>) -> Candidates<'a> {
         let Self { banned, forbidden, .. } = self;
         let groups = rules.groups.map(|of_document| GroupRule { of_document, forbidden });
@@ -198,8 +199,8 @@ impl PerQuery {
                 key < lowest || key > highest
             })
         };
-        // Members of groups are counted, not listed: a group may hold most documents. Of those counted, banned ones fall
-        // under an earlier rule.
+        // Members of groups are counted, not listed: a group may hold most documents. Of those counted, banned ones
+        // fall under an earlier rule.
         let mut counted_outside = banned.iter().filter(|&&row| outside(row)).count();
         if let (Some(groups), Some(members), false) = (rules.groups, members, forbidden.is_empty()) {
             let earlier =
@@ -239,7 +240,7 @@ struct Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Member {
     group: i64,
-    /// What eligibility goes by, where there is such a rule.
+    /// The eligibility key, if there is such a rule.
     key: i64,
     row: u32,
 }

@@ -1,7 +1,7 @@
-//! At most `cap` result rows per document: deferred acceptance (Gale and Shapley 1962).
+//! Deferred acceptance (Gale and Shapley 1962), for the limit of `cap` result rows per document.
 //!
 //! Rows propose in their policy's order; a document keeps its best `cap` proposals by (score, then lower result row).
-//! The row-optimal stable assignment is unique, so the order in which rows get their turn changes nothing.
+//! The row-optimal stable assignment is unique, so the order in which rows propose does not matter.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -14,7 +14,7 @@ use super::policy::Order;
 use super::reason::Reason;
 use super::select::{Choice, Chosen, PoolView};
 
-/// Rows that get their turn between two looks at whether the call should stop.
+/// Rows that propose between two checks for an interrupt.
 const TURNS_PER_POLL: usize = 1 << 14;
 
 /// A proposal that a document holds; greater is better for the document.
@@ -42,7 +42,7 @@ impl PartialOrd for Proposal {
 /// Chooses from every result row so that no document serves more than `cap` of them.
 ///
 /// # Errors
-/// Arrays that do not fit each other, or an interrupt.
+/// Returns an error on arrays that do not fit each other, or an interrupt.
 pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run: &Run<'_>) -> Result<Chosen> {
     pool.check()?;
     let draws = Draws::new(choice.seed, Stream::Select);

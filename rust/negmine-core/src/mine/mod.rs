@@ -1,7 +1,7 @@
-//! Mining: what the scan's answer means. Who is a candidate, which caps apply, what the pool holds, what is chosen.
+//! Mining of hard negatives: candidate rules, score caps, candidate pools, and selection from the pools.
 //!
-//! Two stages: [`pool::candidates`] looks at vectors once; [`select::select`] and [`limit::limit_per_document`] are
-//! pure functions of the pool it made.
+//! Two stages: [`pool::candidates`] reads vectors once; [`select::select`] and [`limit::limit_per_document`] are pure
+//! functions of the pool it made.
 
 pub mod caps;
 pub mod eligible;

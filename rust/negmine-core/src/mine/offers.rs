@@ -1,4 +1,4 @@
-//! Candidate pools of a first pass other than the scan.
+//! Candidate pools from an external first pass.
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
@@ -33,7 +33,7 @@ impl PoolOffers {
         Ok(Self { prepared, states })
     }
 
-    /// The score below which a document is of no use to each query.
+    /// The score below which a document cannot enter the pools of each query.
     #[must_use]
     pub fn thresholds(&self) -> Vec<f64> {
         self.states.thresholds()
@@ -42,7 +42,7 @@ impl PoolOffers {
     /// Takes pairs that a first pass could not rule out; each at most once over all calls.
     ///
     /// # Errors
-    /// Rows out of range, a score outside its interval, or an interrupt.
+    /// Returns an error on rows out of range, a score outside its interval, or an interrupt.
     pub fn offer(
         &self,
         index: &ExactIndex,
@@ -57,10 +57,10 @@ impl PoolOffers {
         self.states.offer(Sides { index, corpus, queries, candidates: &candidates, targets }, offered, run)
     }
 
-    /// Scores what may still be of use, and returns the pools.
+    /// Scores every pending document that may still enter a pool, and returns the pools.
     ///
     /// # Errors
-    /// A score outside its interval, or an interrupt.
+    /// Returns an error on a score outside its interval, or an interrupt.
     pub fn finish(
         self,
         index: &ExactIndex,

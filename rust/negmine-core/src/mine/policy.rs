@@ -1,4 +1,4 @@
-//! Selection policies: an order on one row's pool, of which the first n are taken.
+//! Selection policies: orders of one row's pool, of which the first n documents are taken.
 
 use crate::base::math::ln;
 use crate::base::philox::{Draws, unit};
@@ -21,10 +21,10 @@ pub enum Policy {
         a: f64,
         /// In score units, its sign as in the released code.
         b: f64,
-        /// What differences are measured in.
+        /// The unit of score differences.
         scale: Scale,
     },
-    /// Every step-th document, from an offset that moves with the epoch: `T2Ranking`'s released code.
+    /// Every step-th document, from an offset that moves with the epoch, as in the released code of `T2Ranking`.
     Stride,
 }
 
@@ -37,14 +37,14 @@ pub enum Scale {
     Std,
 }
 
-/// One result row's pool, with what its draws depend on.
+/// One result row's pool, and the values that its draws depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolRow<'a> {
     /// Document rows, by rank.
     pub indices: &'a [i64],
     /// Their scores, descending.
     pub scores: &'a [f64],
-    /// The positive's score that the row refers to; NaN where there is none.
+    /// The reference score of the row; NaN if there is none.
     pub reference: f64,
     /// Global query row.
     pub query: u64,
@@ -77,7 +77,7 @@ impl Policy {
         })
     }
 
-    /// Orders one pool, of which `n` are wanted.
+    /// Orders one pool, of which `n` documents are requested.
     #[must_use]
     pub fn order(&self, pool: &PoolRow<'_>, n: usize, draws: &Draws, epoch: u64) -> Order {
         let ranks = 0..pool.indices.len();

@@ -12,27 +12,27 @@ use super::caps::{CapRules, Reference};
 use super::eligible::{PerQuery, Rules};
 use super::reason::Reason;
 
-/// Result rows copied between two looks at the clock.
+/// Result rows copied between two checks for an interrupt.
 const ROWS_PER_CHECK: usize = 64;
 
-/// The first stage of mining, as the caller asks for it.
+/// A request for the first stage of mining.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolRequest<'a> {
-    /// Who is a candidate.
+    /// The candidate rules.
     pub rules: Rules<'a>,
-    /// Scores of positives, aligned with their CSR; NaN where the row's own vectors are to be scored. Needed for
-    /// positives outside the corpus.
+    /// Scores of positives, aligned with their CSR; NaN if the row's vectors are to be scored. Needed for positives
+    /// outside the corpus.
     pub given_scores: Option<&'a [f64]>,
-    /// What caps a score.
+    /// The rules that cap scores.
     pub caps: CapRules,
     /// Lowest score of a survivor.
     pub min_score: Option<f64>,
     /// First rank that the pool keeps.
     pub range_min: usize,
-    /// First rank that it does not.
+    /// First rank that the pool no longer keeps.
     pub range_max: usize,
-    /// Rows that earlier mining found, row-major per query, padded with anything that is no row: only a threshold is
-    /// taken from them.
+    /// Rows that earlier mining found, row-major per query, padded with any number that is not a row; they only give a
+    /// threshold.
     pub warm_start: Option<&'a [i64]>,
 }
 
@@ -84,21 +84,21 @@ pub struct Pool {
     pub query_indices: Vec<i64>,
     /// Positive of every result row under `Each`, else -1.
     pub positive_indices: Vec<i64>,
-    /// What the margins refer to; NaN without positives.
+    /// The reference of the margins; NaN without positives.
     pub reference_scores: Vec<f64>,
-    /// The score above which nothing was kept; +inf without caps, NaN where a reference is missing.
+    /// The score above which nothing was kept; +inf without caps, NaN if a reference is missing.
     pub cap_scores: Vec<f64>,
     /// Scores of the positives, aligned with their CSR.
     pub positive_scores: Vec<f64>,
-    /// What became of the documents.
+    /// Counts of documents by outcome.
     pub report: ReportColumns,
     /// Queries of norm zero, under cosine.
     pub zero_queries: u64,
-    /// How much work the scan was; not part of the answer.
+    /// Counts of the work of the scan; not part of the result.
     pub counters: Counters,
 }
 
-/// Result rows before the scan: which query and positive they stand for, and their caps.
+/// Result rows before the scan: their queries, positives and caps.
 struct Plan {
     targets: Targets,
     queries: Vec<usize>,
@@ -107,7 +107,7 @@ struct Plan {
     rules: Vec<Option<super::caps::Cap>>,
 }
 
-/// A request before documents are looked at: what its rules and its positives come to.
+/// A request before the scan, with resolved rules and scored positives.
 pub(crate) struct Prepared {
     per_query: PerQuery,
     positive_scores: Vec<f64>,
@@ -117,7 +117,7 @@ pub(crate) struct Prepared {
 /// Builds the pool: one scan of the corpus, exact.
 ///
 /// # Errors
-/// Arrays that do not fit each other, values that are not finite, or an interrupt.
+/// Returns an error on arrays that do not fit each other, values that are not finite, or an interrupt.
 pub fn candidates(
     index: &ExactIndex,
     corpus: &Rows<'_>,
@@ -152,7 +152,7 @@ impl Prepared {
         Ok(Self { per_query, positive_scores, plan })
     }
 
-    /// Who is a candidate.
+    /// The candidate rules.
     pub(crate) fn candidates<'a>(&'a self, rules: &Rules<'a>) -> Candidates<'a> {
         self.per_query.candidates(rules)
     }
@@ -162,7 +162,7 @@ impl Prepared {
         &self.plan.targets
     }
 
-    /// The pool of an outcome; `tick` is called now and then.
+    /// The pool of an outcome; calls `tick` regularly.
     pub(crate) fn pool(
         self,
         outcome: Outcome,
@@ -267,7 +267,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64], documents: usize) ->
     Ok(plan)
 }
 
-/// Earlier rows per query, without what is no row.
+/// Earlier rows per query, without padding.
 fn warm_lists(rows: &[i64], queries: usize) -> Lists<u32> {
     let width = rows.len().checked_div(queries).unwrap_or(0);
     let mut lists = Lists::default();
@@ -325,7 +325,7 @@ impl Pool {
             Reason::CorpusExhausted
         });
 
-        // A row without the positive that its margin needs was not looked at: it counts as such and nowhere else.
+        // A row without the positive that its margin needs was not scanned: it counts as such only.
         let counts = if no_positive { super::eligible::RuleCounts::default() } else { counts };
         let report = &mut self.report;
         report.positives.push(counts.positives);

@@ -1,8 +1,8 @@
 //! Random negatives in addition to the mined ones: uniform over the candidates of rules 1 to 5 (STAR's static and
 //! random mix, Zhan et al., SIGIR 2021).
 //!
-//! The draws depend on the rules alone. Scores come from whoever has them, a round of pairs at a time, so that every
-//! source of candidates gets the same draws.
+//! The draws depend on the rules alone. The caller provides scores, for one round of pairs at a time, so every source
+//! of candidates gets the same draws.
 
 use crate::base::error::check_length;
 use crate::base::memory::reserve;
@@ -29,20 +29,20 @@ const ROWS_PER_ITEM: usize = 1024;
 /// Scores of (query, document) pairs: as many as there are pairs, NaN where a score is unknown.
 pub type ScorePairs<'a> = dyn FnMut(&[i64], &[i64]) -> Result<Vec<f64>> + 'a;
 
-/// What the draws of every result row depend on.
+/// The inputs of the draws of every result row.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomRequest<'a> {
-    /// Who is a candidate.
+    /// The candidate rules.
     pub rules: Rules<'a>,
     /// Query of every result row, counted from the first of the call.
     pub query_indices: &'a [i64],
     /// Positive of every result row, where draws depend on it (`reference="each"`).
     pub positive_indices: Option<&'a [i64]>,
-    /// Highest admitted score of every result row; NaN where the row gets no negatives.
+    /// Highest admitted score of every result row; NaN if the row gets no negatives.
     pub cap_scores: &'a [f64],
     /// Lowest admitted score.
     pub min_score: Option<f64>,
-    /// What was chosen already, row-major and padded with -1.
+    /// The documents that were already chosen, row-major and padded with -1.
     pub chosen: &'a [i64],
     /// Row of the first query in every draw.
     pub query_offset: u64,
@@ -55,10 +55,10 @@ pub struct RandomRequest<'a> {
 }
 
 /// Draws up to `n` documents per result row, in the order drawn, with their scores. Documents whose score is known to
-/// lie above the cap or below the floor are passed over.
+/// lie above the cap or below the floor are skipped.
 ///
 /// # Errors
-/// Arrays that do not fit each other, an error of `score`, or an interrupt.
+/// Returns an error on arrays that do not fit each other, an error of `score`, or an interrupt.
 pub fn random_negatives(
     documents: usize,
     request: &RandomRequest<'_>,
@@ -138,8 +138,8 @@ impl RandomRequest<'_> {
         score.is_nan() || (score <= self.cap_scores[r] && self.min_score.is_none_or(|floor| score >= floor))
     }
 
-    /// What every active row draws next. Rows of one query share its candidates, and there may be as many such rows as the
-    /// query has positives.
+    /// The next draws of every active row. Rows of one query share its candidates, and there may be as many such rows
+    /// as the query has positives.
     fn round(
         &self,
         active: &[(usize, u64)],
@@ -168,7 +168,7 @@ impl RandomRequest<'_> {
         Ok(proposals.into_iter().flatten().collect())
     }
 
-    /// The documents of row `r` from draw `first` on, as many as it still lacks; repeats are passed over.
+    /// The documents of row `r` from draw `first` on, as many as it still lacks; repeats are skipped.
     fn propose(
         &self,
         r: usize,
@@ -208,7 +208,7 @@ struct Numbered {
 }
 
 enum Rank {
-    /// All rows but these: candidate number c is the c-th row that is not listed.
+    /// All rows except these: candidate number c is the c-th row that is not listed.
     AllBut(Vec<u32>),
     /// These rows.
     Only(Vec<u32>),
@@ -234,7 +234,7 @@ impl Numbered {
         match &self.rows {
             Rank::Only(rows) => rows[number as usize],
             Rank::AllBut(excluded) => {
-                // Entry e has e excluded rows before it: it precedes the answer iff its own number is not above.
+                // Entry e has e excluded rows before it: it precedes the result if and only if its number is not above.
                 let (mut low, mut high) = (0, excluded.len());
                 while low < high {
                     let middle = usize::midpoint(low, high);

@@ -1,6 +1,6 @@
-//! Why a row has fewer than it could hold.
+//! The reasons why a result row is not full.
 
-/// The first that applies, in this order. The numbers are part of the file formats.
+/// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
@@ -9,9 +9,9 @@ pub enum Reason {
     None = 0,
     /// A margin, or a policy, needs a positive's score and the query has no positive.
     NoPositive = 1,
-    /// Documents had served as many rows as they may.
+    /// Documents had reached the limit of rows per document.
     DocumentLimit = 2,
-    /// The pool was full: `range_max` is what limits it.
+    /// The pool was full: `range_max` limits it.
     RankWindow = 3,
     /// The policy gave documents of the pool a weight of exactly zero.
     ZeroWeight = 4,
@@ -21,6 +21,6 @@ pub enum Reason {
     BelowFloor = 6,
     /// There are no more candidates in the corpus.
     CorpusExhausted = 7,
-    /// The random draws met too many documents that may not be used.
+    /// The random draws met too many documents that are not admitted.
     RandomExhausted = 8,
 }

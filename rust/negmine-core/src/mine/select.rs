@@ -1,4 +1,4 @@
-//! Selection: from a pool to negatives, a pure function of the pool, the policy, the seed and the epoch.
+//! Selection of negatives from a pool, a pure function of the pool, the policy, the seed and the epoch.
 
 use crate::base::error::check_length;
 use crate::base::padded::Padded;
@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use super::policy::{Order, Policy, PoolRow};
 use super::reason::Reason;
 
-/// Result rows chosen between two looks at the clock.
+/// Result rows chosen between two checks for an interrupt.
 const ROWS_PER_ITEM: usize = 256;
 
 /// A pool as borrowed arrays.
@@ -29,13 +29,13 @@ pub struct PoolView<'a> {
     pub query_indices: &'a [i64],
     /// Positive of every result row; used by draws only under `each`.
     pub positive_indices: &'a [i64],
-    /// What the margins refer to.
+    /// The reference of the margins.
     pub reference_scores: &'a [f64],
     /// Whether result rows are (query, positive) pairs.
     pub each: bool,
 }
 
-/// How to choose.
+/// The parameters of a selection.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
     /// Negatives per result row.
@@ -48,7 +48,7 @@ pub struct Choice {
     pub epoch: u64,
 }
 
-/// Ranks chosen per result row, rising, and why rows are short.
+/// Chosen ranks per result row, in ascending order, and the reasons why rows are short.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chosen {
     /// Ranks within the pool.
@@ -61,7 +61,7 @@ impl Chosen {
     /// The documents of the chosen ranks, as arrays of width `n`.
     ///
     /// # Errors
-    /// No memory, or an interrupt.
+    /// Returns an error on lack of memory, or an interrupt.
     pub fn documents(&self, pool: &PoolView<'_>, n: usize, run: &Run<'_>) -> Result<Padded> {
         let rows = self.ranks.len();
         let mut documents = Padded::with_capacity(rows, n)?;
@@ -80,7 +80,7 @@ impl<'a> PoolView<'a> {
     /// Checks that the arrays fit each other.
     ///
     /// # Errors
-    /// A length that differs, or a count outside 0..=width.
+    /// Returns an error on a length that differs, or a count outside 0..=width.
     pub fn check(&self) -> Result<()> {
         let rows = self.counts.len();
         let lengths = [
@@ -129,7 +129,7 @@ impl<'a> PoolView<'a> {
         }
     }
 
-    /// Why row `r` ends up short of what was asked of it, where no document limit is at work.
+    /// Why row `r` has fewer negatives than requested, if no document limit applies.
     #[must_use]
     pub fn reason(&self, r: usize, order: &Order) -> Reason {
         let own = self.reasons[r];
@@ -156,7 +156,7 @@ impl<'a> PoolView<'a> {
 /// Chooses from every result row.
 ///
 /// # Errors
-/// Arrays that do not fit each other, or an interrupt.
+/// Returns an error on arrays that do not fit each other, or an interrupt.
 pub fn select(pool: &PoolView<'_>, choice: &Choice, run: &Run<'_>) -> Result<Chosen> {
     pool.check()?;
     let draws = Draws::new(choice.seed, Stream::Select);

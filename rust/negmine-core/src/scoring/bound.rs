@@ -1,4 +1,4 @@
-//! The certified bound: from an int8 inner product to an interval that holds the canonical score.
+//! The certified bound (Cauchy and Schwarz): from an int8 inner product to an interval that holds the canonical score.
 //!
 //! **Derivation.** A row x is stored as codes i in [-127, 127] with an f32 scale s, so x = s i + e, where e is measured
 //! against the *stored* scale: rounding the scale costs nothing. Then
@@ -8,27 +8,27 @@
 //! |q.d - s_q s_d (i_q.i_d)|  <=  ||s_q i_q|| ||e_d||  +  ||e_q|| ||d||            (Cauchy and Schwarz, twice)
 //! ```
 //!
-//! The integer product is exact. Norms are measured in f64 and rounded up to f32, so with `u = ||q|| + ||e_q||` (at least
-//! `||s_q i_q||`), `v = ||e_q||`, `e = ||e_d||`, `n = ||d||` the interval is `s_q s_d dot -+ (u e + v n)`.
+//! The integer product is exact. Norms are measured in f64 and rounded up to f32, so with `u = ||q|| + ||e_q||` (at
+//! least `||s_q i_q||`), `v = ||e_q||`, `e = ||e_d||`, `n = ||d||` the interval is `s_q s_d dot -+ (u e + v n)`.
 //!
 //! **Units.** Under cosine every row is divided by its norm as it is quantized. Under the other metrics a panel and a
 //! query are multiplied by powers of two that bring their largest coordinate near 1, so that magnitudes of 1e-30 or
-//! 1e30 never meet the ends of f32; only rows 2^-126 below their panel's largest do, and for them there is `underflow`.
+//! 1e30 never meet the ends of f32; only rows 2^-126 below their panel's largest do, and `underflow` covers them.
 //!
 //! **The kernel's side** works in f32 and divides everything by the query's scale: a document is a hit unless
 //! `dot s_d + (u/s_q) e + (v/s_q) n + (w/s_q) o < t`. Converting `dot` and up to four fused operations lose at most
 //! 2^-22 of the sum of the magnitudes, and `|dot| s_d <= (u/s_q)(n + e)`; weights are widened by `rounding`, a multiple
 //! of that. Thresholds are rounded down, weights and norms up.
 //!
-//! **The canonical score** is itself rounded: at most D 2^-53 of ||q|| ||d||, less than `canonical`. Clamping a cosine to
-//! [-1, 1] moves it towards the exact one, which lies there, so the interval holds it still.
+//! **The canonical score** is itself rounded: at most D 2^-53 of ||q|| ||d||, less than `canonical`. Clamping a cosine
+//! to [-1, 1] moves it towards the exact one, which lies there, so the interval still holds it.
 //!
-//! **Squared distances.** -(q-d)^2 = 2 q.d - dd - qq. The kernel compares q.d - dd/2 with (T + qq)/2; dd/2 enters as the
-//! offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, and pays for
-//! it in width, not in truth.
+//! **Squared distances.** -(q-d)^2 = 2 q.d - dd - qq. The kernel compares q.d - dd/2 with (T + qq)/2; dd/2 enters as
+//! the offset o, moved up by `rounding`. The canonical form never subtracts large numbers; the interval does, which
+//! makes it wider but keeps it valid.
 //!
-//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] say what that costs: `rotation` derives
-//! them.
+//! **Rotation.** Where rows are rotated first, `gamma`, `eta` and `rho` of [`Slack`] bound the error of that:
+//! `rotation` derives them.
 
 use negmine_kernels::dot_i8::PANEL;
 use negmine_kernels::isa::Isa;
@@ -36,7 +36,8 @@ use negmine_kernels::quantize::{RowCode, largest_magnitude, quantize_row, round_
 
 use super::score::{Metric, factor, unit_for};
 
-/// The slack terms of the bound. Anything but [`Slack::CERTIFIED`] is for tests that show that a term is needed.
+/// The slack terms of the bound. All values other than [`Slack::CERTIFIED`] are for tests that show that a term is
+/// needed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slack {
     /// Relative, for the f32 arithmetic of the first pass.
@@ -47,15 +48,16 @@ pub struct Slack {
     pub canonical: f64,
     /// Relative, one rounding of the f32 arithmetic that rotates rows.
     pub gamma: f64,
-    /// How much of what the rotation lacks of being orthogonal is allowed for: all of it, 1, or nothing, 0.
+    /// The share of the rotation's deviation from orthogonality that the bound covers: 1 for all, 0 for none.
     pub eta: f64,
-    /// How much of what rotating costs a product, relative to ||q|| ||c||, is allowed for: all of it, 1, or nothing, 0.
+    /// The share of the rotation's error in a product, relative to ||q|| ||c||, that the bound covers: 1 for all, 0 for
+    /// none.
     pub rho: f64,
 }
 
 impl Slack {
-    /// 2^-20 is four times what the first pass loses, 2^-120 far above its smallest normal number, and 2^-34 is above
-    /// D 2^-53 for every width.
+    /// 2^-20 is four times the rounding loss of the first pass, 2^-120 far above its smallest normal number, and 2^-34
+    /// is above D 2^-53 for every width.
     pub const CERTIFIED: Self = Self {
         rounding: 1.0 / (1_u64 << 20) as f64,
         underflow: 1.0 / (1_u128 << 120) as f64,
@@ -66,7 +68,7 @@ impl Slack {
     };
 }
 
-/// A query's side of the bound.
+/// A query's terms of the bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueryBound {
     metric: Metric,
@@ -79,14 +81,14 @@ pub(crate) struct QueryBound {
     error: f64,
     /// At least the norm, in the query's unit.
     norm: f64,
-    /// What coordinates were multiplied with (1 under cosine, where rows are normed), and what undoes that.
+    /// The factor of coordinates (1 under cosine, where rows are normed), and its inverse.
     unit: f64,
     back: f64,
     /// Squared norm, in the caller's units.
     pub(crate) qq: f64,
 }
 
-/// What the kernel multiplies a document's numbers with.
+/// The weights that the kernel multiplies a document's numbers with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights {
     pub(crate) error: f32,
@@ -95,13 +97,13 @@ pub(crate) struct Weights {
 
 impl QueryBound {
     pub(crate) fn new(metric: Metric, slack: Slack, code: &RowCode, unit: f64, qq: f64) -> Self {
-        // Codes that are all zero have any scale.
+        // Codes that are all zero may have any scale.
         let scale = if code.scale == 0.0 { 1.0 } else { f64::from(code.scale) };
         let (norm, error) = (f64::from(code.norm), f64::from(code.error));
         Self { metric, slack, scale, code_norm: norm + error, error, norm, unit, back: 1.0 / unit, qq }
     }
 
-    /// Of a query, whose codes are written.
+    /// The bound of a query; writes its codes.
     pub(crate) fn of(metric: Metric, slack: Slack, isa: Isa, row: &[f32], codes: &mut [i8]) -> Self {
         let qq = metric.squared_norm(isa, row);
         let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest_magnitude(isa, row)) };
@@ -114,12 +116,12 @@ impl QueryBound {
         self.norm
     }
 
-    /// What coordinates are multiplied with before anything else.
+    /// The factor of coordinates before every other step.
     pub(crate) fn factor(&self) -> f64 {
         factor(self.metric, self.qq, self.unit)
     }
 
-    /// What coordinates were multiplied with (1 under cosine, where rows are normed).
+    /// The factor of coordinates (1 under cosine, where rows are normed).
     pub(crate) fn unit(&self) -> f64 {
         self.unit
     }
@@ -144,11 +146,11 @@ impl QueryBound {
 
     /// Weight of the offset in a panel whose coordinates were multiplied with `unit`.
     pub(crate) fn offset_weight(&self, unit: f64) -> f32 {
-        // Nearest: the offset itself is moved up by more than this can lose.
+        // The weight is rounded to nearest: the offset itself is moved up by more than this rounding can lose.
         (self.unit / unit / self.scale) as f32
     }
 
-    /// The kernel's threshold for "may score at least `score`" in such a panel; -inf where f32 cannot tell.
+    /// The kernel's threshold for "may score at least `score`" in such a panel; -inf if f32 is too coarse to decide.
     pub(crate) fn threshold(&self, score: f64, unit: f64) -> f32 {
         if score == f64::NEG_INFINITY {
             return f32::NEG_INFINITY;
@@ -181,7 +183,7 @@ impl QueryBound {
     }
 }
 
-/// A document's side of the bound, in the caller's units (under cosine, of rows that are normed).
+/// A document's terms of the bound, in the caller's units (under cosine, of normed rows).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DocumentBound {
     pub(crate) scale: f64,

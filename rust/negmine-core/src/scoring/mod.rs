@@ -1,4 +1,4 @@
-//! Scores and what bounds them: the canonical score, int8 codes in panels, the certified bound, and rotation.
+//! Scores and their bounds: the canonical score, int8 codes in panels, the certified bound, and rotation.
 
 pub(crate) mod bound;
 pub(crate) mod pack;

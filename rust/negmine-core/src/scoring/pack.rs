@@ -1,7 +1,7 @@
-//! Packing: documents become int8 codes in panels of 64, with the few numbers that their bound needs.
+//! Packing of documents into int8 codes in panels of 64, with the numbers that their bound needs.
 //!
-//! A tile is what is packed at once: a run of panels in one buffer on large pages. A corpus that is kept packed is a
-//! list of tiles; one that is streamed is packed tile by tile and forgotten.
+//! A tile is the unit of packing: a run of panels in one buffer on huge pages. A corpus that is kept packed is a list
+//! of tiles; a streamed corpus is packed tile by tile, and every tile is discarded after its scan.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -18,14 +18,14 @@ use crate::base::parallel::Run;
 use super::bound::{DocumentBound, PerLane, Slack, offset};
 use super::score::{Metric, factor, unit_for};
 
-/// What a document costs beside its codes: three f32 and, under two metrics, a squared norm and an offset.
+/// Bytes of a document in addition to its codes: three f32 and, under two metrics, a squared norm and an offset.
 const BYTES_PER_DOCUMENT: usize = 24;
 
-/// Bytes that packing a tile takes for a moment in addition to the tile: buffers, and bounds on their way.
+/// Temporary bytes of packing in addition to the tile: buffers, and bounds before they are stored.
 const SPARE: usize = 8 << 20;
 
-/// One panel in so many is scanned first, wherever it stands: a corpus in the order of its sources would otherwise
-/// start with low thresholds.
+/// One of this many panels is scanned first, as a sample of the whole tile: a corpus in the order of its sources would
+/// otherwise start with low thresholds.
 const SAMPLE: usize = 16;
 
 /// Consecutive documents, packed.
@@ -46,7 +46,7 @@ pub(crate) struct PanelBounds {
     offset: Option<Box<PerLane>>,
     /// Squared norms, in the caller's units; under `Cosine` and `L2` only.
     squared_norms: Vec<f64>,
-    /// What coordinates were multiplied with.
+    /// The factor of coordinates.
     pub(crate) unit: f64,
     /// First document.
     pub(crate) first: usize,
@@ -65,7 +65,7 @@ pub(crate) struct PackedRows<'a> {
 }
 
 impl<'a> PackedRows<'a> {
-    /// Of tiles of `step` rows that follow each other.
+    /// Documents of consecutive tiles of `step` rows.
     pub(crate) fn new(tiles: &'a [Tile], step: usize) -> Self {
         let first = tiles.first().and_then(|tile| tile.panels.first()).map_or(0, |panel| panel.first);
         Self { tiles, first, step }
@@ -94,7 +94,7 @@ impl<'a> PackedRows<'a> {
         tile.panels[panel].squared_norm(lane)
     }
 
-    /// One row's side of the bound, and the exact inner product of its codes with a query's.
+    /// One row's terms of the bound, and the exact inner product of its codes with a query's.
     pub(crate) fn bound(&self, row: u32, query: &[i8]) -> (DocumentBound, i32) {
         let (tile, panel, lane) = self.place(row);
         (tile.panels[panel].document(lane), dot_packed(query, tile.view(panel).codes, lane))
@@ -108,7 +108,7 @@ impl<'a> PackedRows<'a> {
     }
 }
 
-/// What one thread packs with.
+/// The buffers of one packing thread.
 struct Buffers {
     row: Vec<f32>,
     panel: Vec<f32>,
@@ -124,7 +124,7 @@ impl Tile {
     /// Packs `documents`, which are all checked to be finite.
     ///
     /// # Errors
-    /// A value that is not finite, no memory, or an interrupt.
+    /// Returns an error on a value that is not finite, lack of memory, or an interrupt.
     pub(crate) fn pack(
         corpus: &Rows<'_>,
         documents: Range<usize>,
@@ -161,7 +161,7 @@ impl Tile {
         (0..self.panels.len()).map(move |p| (self, p))
     }
 
-    /// Panel `p` as the kernel takes it.
+    /// Panel `p` in the kernel's form.
     pub(crate) fn view(&self, p: usize) -> Panel<'_> {
         let bytes = packed_len(self.width);
         let panel = &self.panels[p];
@@ -239,9 +239,9 @@ impl Buffers {
 }
 
 impl PanelBounds {
-    /// One document's side of the bound.
+    /// One document's terms of the bound.
     pub(crate) fn document(&self, lane: usize) -> DocumentBound {
-        // Powers of two: nothing is rounded.
+        // Units are powers of two, so nothing is rounded.
         let back = 1.0 / self.unit;
         DocumentBound {
             scale: f64::from(self.scale[lane]) * back,
@@ -251,13 +251,13 @@ impl PanelBounds {
         }
     }
 
-    /// Squared norm of one document; 0 under `Ip`, which has no use for it.
+    /// Squared norm of one document; 0 under `Ip`, which does not need it.
     pub(crate) fn squared_norm(&self, lane: usize) -> f64 {
         self.squared_norms.get(lane).copied().unwrap_or(0.0)
     }
 }
 
-/// Places of `n` panels in an order that starts with a sample from everywhere.
+/// Places of `n` panels in an order that starts with a sample of the whole range.
 pub(crate) fn sampled_first(n: usize) -> impl Iterator<Item = usize> {
     (0..n).step_by(SAMPLE).chain((0..n).filter(|p| p % SAMPLE != 0))
 }

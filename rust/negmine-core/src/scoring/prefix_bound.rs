@@ -1,18 +1,18 @@
-//! Both sides of the bound of a pruned scan: from inner products of the codes of some leading rotated coordinates to an
+//! The certified bound of a pruned scan: from inner products of the codes of some leading rotated coordinates to an
 //! interval that holds the canonical score.
 //!
-//! **Bound.** With z, y the rotated query and document, a hat for what int8 codes stand for, `u` at least |z^|, `v` at
+//! **Bound.** With z, y the rotated query and document, a hat for the values of int8 codes, `u` at least |z^|, `v` at
 //! least |z - z^|, `e` at least |y - y^| and `n` at least |y|, each segment that has been multiplied costs `u e + v n`,
-//! as in `bound`; what has not been costs `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotation` derives both). The
-//! constant q.mean is moved into the threshold. The canonical score of the pair is off by `canonical` of |q| |d|, and
-//! |d| <= |c| + |mean|.
+//! as in `bound`; the other segments together cost `tail(q) tail(c)`, and the rotation `rho |q| |c|` (`rotation`
+//! derives both). The constant q.mean is moved into the threshold. The canonical score of the pair is off by
+//! `canonical` of |q| |d|, and |d| <= |c| + |mean|.
 //!
-//! The kernel of the first pass has three terms a document: the error, the norm of the lead and, as its offset, the
+//! The kernel of the first pass has three terms per document: the error, the norm of the lead and, as its offset, the
 //! tail. Since |c| (1 - r) <= |y| + tail(c), the rotation's term is spread over the last two.
 //!
-//! **Per panel.** A document keeps its scales and tails. Errors over scales, norms of segments and |c| are alike in a
-//! panel, so it keeps the greatest of each: with 64 documents that widens the final interval by some per cent, and takes
-//! 24 bytes a document instead of 80.
+//! **Per panel.** A document keeps its scales and tails. Errors over scales, norms of segments and |c| are similar in a
+//! panel, so it keeps the greatest of each: with 64 documents that widens the final interval by some per cent, and
+//! takes 24 bytes per document instead of 80.
 
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::PANEL;
@@ -22,16 +22,16 @@ use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
 use super::bound::{PerLane, QueryBound, Slack};
 use super::rotation::{Rotation, Segments};
 
-/// The documents' side of the bound in a panel.
+/// The documents' terms of the bound in a panel.
 #[derive(Clone, Debug)]
 pub(crate) struct LeadPanel {
     /// Scale of every segment's codes; that of the lead is one for all, so that the floor of the first pass is sharp.
     pub(crate) scales: [PerLane; 3],
-    /// What the lead leaves, and what lead and middle leave.
+    /// Tails after the lead, and after lead and middle.
     pub(crate) tails: [PerLane; 2],
     /// Rows in the caller's corpus.
     pub(crate) rows: [u32; PANEL],
-    /// At least what a scale is multiplied with to be at least the error.
+    /// Upper bounds of the errors over the scales.
     errors: [f32; 3],
     /// At least the norm of every segment.
     norms: [f32; 3],
@@ -56,7 +56,7 @@ impl Default for LeadPanel {
 const OF_RATIO: f64 = 1.0 / (1_u64 << 22) as f64;
 
 impl LeadPanel {
-    /// Notes one document: its segments' codes, what they leave, and at least |c|.
+    /// Records one document: the codes of its segments, its tails, and an upper bound of |c|.
     pub(crate) fn set(&mut self, lane: usize, row: u32, coded: [RowCode; 3], tails: [f64; 2], norm: f32) {
         self.rows[lane] = row;
         self.norm = self.norm.max(norm);
@@ -64,7 +64,7 @@ impl LeadPanel {
             lanes[lane] = round_up(tail);
         }
         for (i, code) in coded.into_iter().enumerate() {
-            // Codes that are all zero have any scale.
+            // Codes that are all zero may have any scale.
             let scale = if code.scale == 0.0 { code.error } else { code.scale };
             self.scales[i][lane] = scale;
             self.norms[i] = self.norms[i].max(code.norm);
@@ -75,7 +75,7 @@ impl LeadPanel {
         }
     }
 
-    /// Errors and norms of the lead, a lane each.
+    /// Writes errors and norms of the lead, one per lane.
     pub(crate) fn write_lead(&self, errors: &mut PerLane, norms: &mut PerLane) {
         for (error, scale) in errors.iter_mut().zip(&self.scales[0]) {
             *error = self.errors[0] * scale;
@@ -91,7 +91,7 @@ pub(crate) struct Tails {
     slack: Slack,
     /// r after the lead, after the middle, and after all.
     deviations: [f64; 3],
-    /// What the rotation costs a product in each step, over |q| |c|.
+    /// The rotation's error in a product at each step, over |q| |c|.
     rho: [f64; 3],
 }
 
@@ -106,7 +106,8 @@ impl Tails {
         self.segments
     }
 
-    /// From |x|, at least, and the squared norms of its segments; f64 sums lose nothing beside the f32 of `norm`.
+    /// Tails from an upper bound of |x| and the squared norms of its segments; the rounding of f64 sums is negligible
+    /// next to the f32 rounding of `norm`.
     pub(crate) fn of(&self, norm: f64, squares: [f64; 3]) -> [f64; 2] {
         let mut left = [0.0; 2];
         let mut square = 0.0;
@@ -117,7 +118,7 @@ impl Tails {
         left
     }
 
-    /// Whether no coordinate is left after the lead or after the middle.
+    /// Whether no coordinates remain after the lead or after the middle.
     fn done_after(&self, i: usize) -> bool {
         i == 1 && self.segments.rest == 0
     }
@@ -126,39 +127,39 @@ impl Tails {
 /// Above the relative rounding of a few f64 operations and of canonical sums.
 const ABOVE: f64 = 1.0 / (1_u64 << 38) as f64;
 
-/// What some rotated coordinates, of that squared norm and deviation, leave of a row, whose norm is at least |x|.
+/// The tail of a row after some rotated coordinates with the given squared norm and deviation; `norm` is at least |x|.
 pub(crate) fn tail(norm: f64, square: f64, deviation: f64) -> f64 {
     let hidden = 2.0 * deviation * norm * square.sqrt();
     let tail = norm * norm * (1.0 + ABOVE) - square * (1.0 - ABOVE) + hidden;
     tail.max(0.0).sqrt() * (1.0 + ABOVE)
 }
 
-/// A query's side of the bound, one number for each step of refinement where it has three.
+/// A query's terms of the bound; arrays of three hold one number per step of refinement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeadQuery {
     scales: [f64; 3],
     /// At least |z^| of every segment.
     codes: [f64; 3],
     errors: [f64; 3],
-    /// What the lead leaves of the query.
+    /// The query's tail after the lead.
     tail: f64,
-    /// What |c| is multiplied with when all has been multiplied: the rotation and the canonical score's rounding.
+    /// The factor of |c| after the last step: the rotation and the rounding of the canonical score.
     rotation: f64,
     /// Added once: the rounding that goes with |q| |mean|.
     constant: f64,
     /// q.mean.
     mean: f64,
-    /// 1 over what a score is multiplied with, both powers of two.
+    /// The inverse of the factor of scores; both are powers of two.
     inverse_unit: f64,
     slack: Slack,
-    /// 1 over the scale of the lead, and what the kernel's norms are widened by.
+    /// The inverse of the scale of the lead, and the factor that widens the kernel's norms.
     inverse: f64,
     spread: f64,
     width: f64,
     middle: AfterMiddle,
 }
 
-/// What the f32 bound after the middle multiplies a panel's and a document's numbers with, in the units of the lead.
+/// The f32 weights of the bound after the middle, in the units of the lead.
 #[derive(Clone, Copy, Debug)]
 struct AfterMiddle {
     /// The scale of the middle.
@@ -166,7 +167,7 @@ struct AfterMiddle {
     errors: [f32; 2],
     norms: [f32; 2],
     tail: f32,
-    /// Of |c|.
+    /// The weight of |c|.
     rotation: f32,
 }
 
@@ -174,7 +175,7 @@ struct AfterMiddle {
 pub(crate) type SegmentCodes<'a> = [&'a mut [i8]; 3];
 
 impl LeadQuery {
-    /// From a query as it is and rotated; writes the codes.
+    /// The bound of a query, from its original and its rotated row; writes the codes.
     pub(crate) fn new(
         rotation: &Rotation,
         tails: &Tails,
@@ -234,13 +235,13 @@ impl LeadQuery {
         [error, norm, tail].map(|weight| round_up(weight * self.inverse))
     }
 
-    /// What z.y must reach where the score must reach `score`.
+    /// The least z.y with which the score can reach `score`.
     fn least_product(&self, score: f64) -> f64 {
         let product = score / self.inverse_unit;
         product - product.abs() * self.slack.canonical - self.constant - self.mean
     }
 
-    /// The kernel's threshold for "may score at least `score`"; -inf where f32 cannot tell.
+    /// The kernel's threshold for "may score at least `score`"; -inf if f32 is too coarse to decide.
     pub(crate) fn threshold(&self, score: f64) -> f32 {
         if score == f64::NEG_INFINITY {
             return f32::NEG_INFINITY;
@@ -285,14 +286,14 @@ impl LeadQuery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InPanel {
     scale: f32,
-    /// What the scales of lead and middle are multiplied with.
+    /// The factors of the scales of lead and middle.
     errors: [f32; 2],
     tail: f32,
     rest: f32,
 }
 
 impl InPanel {
-    /// At least what the lead and the middle leave possible.
+    /// An upper bound of the contribution of the remaining coordinates.
     #[inline]
     pub(crate) fn high(&self, panel: &LeadPanel, lane: usize, lead: i32, middle: i32) -> f32 {
         panel.scales[0][lane] * (lead as f32 + self.errors[0])
@@ -302,7 +303,7 @@ impl InPanel {
     }
 }
 
-/// A rotated row, cut.
+/// The three segments of a rotated row.
 pub(crate) fn split(row: &[f32], segments: Segments) -> [&[f32]; 3] {
     let (lead, others) = row.split_at(segments.lead);
     let (middle, rest) = others.split_at(segments.middle);

@@ -1,4 +1,4 @@
-//! What leading rotated coordinates leave, estimated on a sample: the share of pairs that the bound cannot rule out.
+//! Estimate, on a sample, of the share of pairs that the bound of leading rotated coordinates cannot rule out.
 
 use negmine_kernels::quantize::largest_magnitude;
 
@@ -9,10 +9,10 @@ use crate::base::parallel::Run;
 use super::rotation::{Rotation, STEP, center};
 use super::score::{Metric, factor, unit_for};
 
-/// Narrower rows are never rotated: a scan of them is over before an estimate.
+/// Narrower rows are never rotated: a scan of them takes less time than an estimate.
 pub(crate) const LEAST_WIDTH: usize = 96;
 
-/// What sixty-four coordinates of a pair cost, in cycles of 512-bit products, fitted to times on 100,000 sentence
+/// The cost of sixty-four coordinates of a pair, in cycles of 512-bit products, fitted to times on 100,000 sentence
 /// embeddings.
 pub(crate) const COORDINATES: f64 = 1.06;
 
@@ -22,7 +22,7 @@ pub(crate) fn spread(all: usize, n: usize) -> Vec<usize> {
     (0..n).map(|i| i * all / n).collect()
 }
 
-/// A row along the axes.
+/// A row in the coordinates of the axes.
 pub(crate) struct Along {
     coordinates: Vec<f32>,
     /// Inner product with the mean.
@@ -72,11 +72,12 @@ pub(crate) fn rotated(
     )
 }
 
-/// Of the norms of both sides, what quantizing a segment costs: a random rotation gives each coordinate the same range,
-/// some three standard deviations, of which a step is 1/127; a rounding error's is 1/sqrt(12) of a step; on both sides.
+/// The quantization error of a segment's product, relative to the norms of both sides: a random rotation gives each
+/// coordinate the same range, some three standard deviations, of which a step is 1/127; the standard deviation of a
+/// rounding error is 1/sqrt(12) of a step; the error occurs on both sides.
 const QUANTISATION: f32 = 0.0136;
 
-/// Adds one where a pair, whose product must be at least `least`, is left after each step of leading coordinates.
+/// For each step of leading coordinates, adds one if the pair, whose product must be at least `least`, remains.
 pub(crate) fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
     let (mut dot, mut zz, mut yy) = (0.0_f32, 0.0_f32, 0.0_f32);
     let chunks = z.coordinates.chunks_exact(STEP).zip(y.coordinates.chunks_exact(STEP));

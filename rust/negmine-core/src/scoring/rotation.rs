@@ -1,4 +1,5 @@
-//! Centering and rotation: most of what tells documents apart is moved into the leading coordinates.
+//! Centering and rotation to principal axes, which moves most of the variance of documents into the leading
+//! coordinates.
 //!
 //! A document d (divided by its norm under cosine, multiplied with a power of two otherwise) becomes c = d - mean, so
 //! that q.d = q.mean + q.c, and then y = A c; a query becomes z = A q. The rows of A are the principal axes of a sample
@@ -6,11 +7,11 @@
 //! coordinates evenly: int8 codes of equal ranges lose least. Answers do not depend on A, which is why its draws need
 //! not be Philox and its arithmetic may differ between processors; only the bound below must hold for the A used.
 //!
-//! **Derivation.** A is square, stored in f32, and near-orthogonal: AA' = I + E, `eta` the Frobenius norm of E, measured
-//! in f64 on the stored matrix. For its first m rows M, MM' = I + F with F a block of E. B = (MM')^-1/2
-//! M has exactly orthonormal rows and |Mx - Bx| <= eta |x|, since |sqrt(1 + e) - 1| <= |e|. In f32, whatever the
-//! order of summation, |fl(Mx) - Mx| <= gamma sqrt(m (1 + eta)) |x| with gamma = (D + 2) u / (1 - (D + 2) u) and
-//! u = 2^-24; the 2 covers that x itself was rounded to f32. Together |fl(Mx) - Bx| <= r |x|,
+//! **Derivation.** A is square, stored in f32, and near-orthogonal: AA' = I + E, `eta` the Frobenius norm of E,
+//! measured in f64 on the stored matrix. For its first m rows M, MM' = I + F with F a block of E. B = (MM')^-1/2 M has
+//! exactly orthonormal rows and |Mx - Bx| <= eta |x|, since |sqrt(1 + e) - 1| <= |e|. In f32, for every order of
+//! summation, |fl(Mx) - Mx| <= gamma sqrt(m (1 + eta)) |x| with gamma = (D + 2) u / (1 - (D + 2) u) and u = 2^-24; the
+//! 2 covers that x itself was rounded to f32. Together |fl(Mx) - Bx| <= r |x|,
 //!
 //! ```text
 //! r = gamma sqrt(m (1 + eta)) + eta                                                              (`deviation`)
@@ -25,10 +26,10 @@
 //! tail(x)^2      =   |x|^2 - |Bx|^2  <=  |x|^2 - |fl(Mx)|^2 + 2 r |x| |fl(Mx)|
 //! ```
 //!
-//! Both are needed: a tail allows for what the rotation may hide of one row, rho for what it does to the product of what
-//! it shows. Rows along an axis that the matrix lengthens have no tail, and yet a negative product falls below the truth.
-//! The tail needs no coordinate beyond the m-th, and is 0 for m = D. Products that underflow are left to the absolute
-//! slack of the caller.
+//! Both are needed: a tail covers the part of one row that the rotation may hide, rho the error in the product of the
+//! visible parts. Rows along an axis that the matrix lengthens have no tail, and yet a negative product falls below the
+//! truth. The tail needs no coordinate beyond the m-th, and is 0 for m = D. Products that underflow are left to the
+//! absolute slack of the caller.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
@@ -43,19 +44,19 @@ use crate::base::{Error, Result};
 use super::bound::Slack;
 use super::score::{Metric, factor};
 
-/// Documents that are centered and rotated at once: their f32 rows stay in the second cache.
+/// Documents that are centered and rotated at once: their f32 rows stay in the L2 cache.
 pub(crate) const TOGETHER: usize = 128;
 
 /// Above the relative rounding of a centered row to f32, which its measured norm has gone through.
 pub(crate) const OF_NORM: f64 = 1.0 / (1_u64 << 23) as f64;
 
-/// Near-orthogonality below which the derivation is used at all.
+/// The largest deviation from orthogonality for which the derivation is used.
 const MOST_ETA: f64 = 0.01;
 
 /// The widest row that is rotated: the work grows with the cube of the width, and 2,048 takes some seconds.
 pub(crate) const MAX_ROTATED_WIDTH: usize = 2_048;
 
-/// How a rotated row is cut: `lead` coordinates in the first pass, `middle` to refine what it leaves, the `rest` last.
+/// The segments of a rotated row: `lead` coordinates in the first pass, `middle` to refine its hits, the `rest` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segments {
     pub(crate) lead: usize,
@@ -64,7 +65,7 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// The cut of a width after about `lead` coordinates; `None` where the width is too small to leave any out.
+    /// The cut of a width after about `lead` coordinates; `None` if the width is too small to leave any coordinate out.
     pub(crate) fn new(width: usize, lead: usize) -> Option<Self> {
         let lead = lead.clamp(4, MAX_ROTATED_WIDTH).next_multiple_of(4);
         if width > MAX_ROTATED_WIDTH || lead >= width {
@@ -78,7 +79,7 @@ impl Segments {
     }
 
     /// The cuts that may be chosen, and whose rows lose little to whole cache lines: at width 384 the rotated form then
-    /// takes at most a quarter of the rows' f32 bytes beside the full-width one.
+    /// takes at most a quarter of the rows' f32 bytes in addition to the full-width form.
     pub(crate) fn choices(width: usize) -> impl Iterator<Item = Self> {
         let cuts = (1..width.div_ceil(STEP)).filter_map(move |i| Self::new(width, i * STEP));
         cuts.filter(|cut| {
@@ -98,7 +99,7 @@ pub(crate) const STEP: usize = 16;
 /// Mean and principal axes of a corpus.
 #[derive(Clone, Debug)]
 pub(crate) struct Axes {
-    /// What coordinates are multiplied with before they are centered; 1 under cosine, where rows are normed.
+    /// The factor of coordinates before they are centered; 1 under cosine, where rows are normed.
     pub(crate) unit: f64,
     pub(crate) mean: Vec<f32>,
     /// One axis after the other, the widest first.
@@ -106,10 +107,10 @@ pub(crate) struct Axes {
 }
 
 impl Axes {
-    /// The axes of about `sample` documents, every few rows one.
+    /// The axes of a sample of about `sample` documents at equal steps.
     ///
     /// # Errors
-    /// A value that is not finite, or an interrupt.
+    /// Returns an error on a value that is not finite, or an interrupt.
     pub(crate) fn of(
         corpus: &Rows<'_>,
         metric: Metric,
@@ -137,7 +138,7 @@ impl Axes {
         let count = rows.len().max(1) as f64;
         let mean = |j: usize| (sums.iter().map(|sum| sum[j]).sum::<f64>() / count) as f32;
         let mean: Vec<f32> = (0..width).map(mean).collect();
-        // Eight pieces whatever the threads, so that partial sums stay few.
+        // There are eight pieces for every number of threads, so that partial sums stay few.
         let piece = rows.len().div_ceil(TOGETHER).div_ceil(8).max(1);
         let covariances = run.map(
             rows.len().div_ceil(TOGETHER * piece),
@@ -164,14 +165,14 @@ impl Axes {
         Ok(widest_first(&covariance).map(|rows| Self { unit, mean, rows }))
     }
 
-    /// The rotation to the axes themselves, to see what each is worth.
+    /// The rotation to the axes themselves, to measure the variance along each.
     pub(crate) fn plain(&self, run: &Run<'_>) -> Result<Option<Rotation>> {
         let width = self.mean.len();
         let matrix = (0..width * width).map(|i| self.rows[(i / width, i % width)] as f32).collect();
         Rotation::new(self.unit, self.mean.clone(), matrix, run)
     }
 
-    /// The rotation whose leading coordinates follow the widest axes; `None` where it is no rotation.
+    /// The rotation whose leading coordinates follow the widest axes; `None` if the matrix is not a rotation.
     pub(crate) fn rotation(&self, segments: Segments, run: &Run<'_>) -> Result<Option<Rotation>> {
         let width = segments.width();
         let mut matrix = vec![0.0; width * width];
@@ -218,7 +219,7 @@ fn random_orthogonal(n: usize, seed: u64) -> Mat<f64> {
     Mat::from_fn(n, n, |_, _| draw()).qr().compute_Q()
 }
 
-/// A centering and a rotation, with what they are worth.
+/// A centering and a rotation, with the measured deviation from orthogonality.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     unit: f64,
@@ -229,17 +230,18 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Any square row-major `matrix` that is nearly orthogonal: how nearly is measured here. `None` where it is not.
-    /// Documents are multiplied with `unit`, a power of two, before `mean` is subtracted; 1 under cosine.
+    /// A rotation by a square row-major `matrix` that is nearly orthogonal; the deviation is measured here. `None` if
+    /// it is too large. Documents are multiplied with `unit`, a power of two, before `mean` is subtracted; 1 under
+    /// cosine.
     ///
     /// # Errors
-    /// A matrix that is not as wide as the mean, or an interrupt.
+    /// Returns an error on a matrix that is not as wide as the mean, or an interrupt.
     pub fn new(unit: f64, mean: Vec<f32>, matrix: Vec<f32>, run: &Run<'_>) -> Result<Option<Self>> {
         let width = mean.len();
         if matrix.len() != width * width {
             return Err(Error::Length { argument: "matrix", expected: width * width, got: matrix.len() });
         }
-        // As an item of a run, so that the caller's rounding and flush modes do not matter.
+        // The measurement is an item of a run, so that the caller's rounding and flush modes do not matter.
         let eta = run.map(1, || (), |(), _, _| Ok(off_orthogonal(&matrix, width)))?[0];
         // Negated, so that a NaN is refused.
         Ok((eta <= MOST_ETA).then_some(Self { unit, mean, matrix, eta }))

@@ -1,4 +1,4 @@
-//! The canonical score of a pair, from the kernels' canonical sums.
+//! Canonical scores of pairs, from the kernels' canonical sums: cosine, inner product, and negative squared distance.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,13 +11,13 @@ use crate::base::memory::zeros;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
-/// Pairs scored between two looks at the clock.
+/// Pairs scored between two checks for an interrupt.
 const PAIRS_PER_ITEM: usize = 1024;
 
-/// Row numbers checked between two looks at the clock.
+/// Row numbers checked between two checks for an interrupt.
 const ROWS_PER_CHECK: usize = 1 << 20;
 
-/// What "close" means; higher scores are closer under every metric.
+/// The metric of scores; higher scores are closer under every metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// dot / sqrt(qq * dd): one square root, one division, clamped to [-1, 1], since rounding carries three in 5,000
@@ -53,7 +53,7 @@ impl Metric {
         }
     }
 
-    /// The canonical sums of one query and four documents, faster together and the same bits.
+    /// The canonical sums of one query and four documents: faster together, with the same bits.
     #[must_use]
     pub fn sum_many(self, isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
         match self {
@@ -62,7 +62,7 @@ impl Metric {
         }
     }
 
-    /// The squared norm of a row, as `finish` and the certified bound want it; 0 under `Ip`, which has no use for it.
+    /// The squared norm of a row, for `finish` and the certified bound; 0 under `Ip`, which does not need it.
     #[must_use]
     pub fn squared_norm(self, isa: Isa, row: &[f32]) -> f64 {
         if self == Self::Ip { 0.0 } else { canonical::dot_with(isa, row, row) }
@@ -78,7 +78,7 @@ pub(crate) fn unit_for(largest: f32) -> f64 {
     libm::ldexp(1.0, -exponent)
 }
 
-/// What a row's coordinates are multiplied with before they are quantized: under cosine the inverse norm.
+/// The factor of a row's coordinates before they are quantized: under cosine the inverse norm.
 pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
     match metric {
         Metric::Cosine if squared_norm == 0.0 => 0.0,
@@ -87,9 +87,9 @@ pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
     }
 }
 
-/// What scores documents against one query after another.
+/// A scorer of documents against one query after another.
 pub(crate) trait ScorePairs {
-    /// Takes on a query, which is finite.
+    /// Starts a query, which must be finite.
     fn begin(&mut self, query: &[f32]);
 
     /// The canonical score of a document with the query.
@@ -101,7 +101,8 @@ pub(crate) trait ScorePairs {
 /// Entries of -1 (a document outside the corpus) get NaN.
 ///
 /// # Errors
-/// Widths that differ, rows out of range, values that are not finite, no memory, or an interrupt.
+/// Returns an error on widths that differ, rows out of range, values that are not finite, lack of memory, or an
+/// interrupt.
 pub fn score_pairs(
     metric: Metric,
     queries: &Rows<'_>,
@@ -118,7 +119,7 @@ pub fn score_pairs(
     score_pairs_with(queries, documents.len(), pairs, scorer, run)
 }
 
-/// The same by scorers of any kind, one for each worker.
+/// Scores pairs by scorers of any kind, one per worker.
 pub(crate) fn score_pairs_with<S: ScorePairs>(
     queries: &Rows<'_>,
     documents: usize,

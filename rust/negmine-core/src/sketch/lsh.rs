@@ -1,13 +1,13 @@
-//! Near-duplicates by locality-sensitive hashing of signatures (Indyk and Motwani, STOC 1998; bands of `MinHash` words as in
-//! Broder and others, "Syntactic clustering of the web", 1997).
+//! Near-duplicates by locality-sensitive hashing of signatures (Indyk and Motwani, STOC 1998; bands of `MinHash` words
+//! as in Broder and others, "Syntactic clustering of the web", 1997).
 //!
-//! A signature is cut into bands of a few words; sets that agree in a whole band are candidates, with probability
-//! `1 - (1 - J^rows)^bands`. Every candidate pair is verified, unless its sets are connected already, so what
-//! is reported never depends on the luck of a band: a false candidate costs time, and only a missed pair costs an answer.
-//! Bands are chosen by that.
+//! A signature is cut into bands of a few words; sets that agree in a whole band are candidates, with probability `1 -
+//! (1 - J^rows)^bands`. Every candidate pair is verified, unless its sets are connected already, so there are no false
+//! reports: a false candidate only costs time, and only a missed pair changes the result. The choice of bands follows
+//! from this.
 //!
-//! Bands follow each other; within one, every bucket is judged by itself, from the groups that the bands before have left. So
-//! groups, links and counts are the same for any number of threads.
+//! Bands follow each other; within a band, every bucket is processed independently, from the groups that the earlier
+//! bands produced. Groups, links and counts are therefore the same for any number of threads.
 
 use negmine_kernels::sketch::{EMPTY, splitmix};
 
@@ -19,7 +19,7 @@ use crate::base::{Error, Result};
 /// Parts of a band's buckets, by key.
 const PARTS: usize = 16;
 
-/// Rows whose keys are computed between two looks at whether to stop.
+/// Rows whose keys are computed between two checks for an interrupt.
 const ROWS_PER_ITEM: usize = 1 << 12;
 
 /// Steps of the integrals.
@@ -28,7 +28,7 @@ const STEPS: usize = 1_000;
 /// The mean portion of pairs above the threshold that bands may miss.
 const MAX_MISSED: f64 = 0.01;
 
-/// How a signature is cut.
+/// The division of a signature into bands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bands {
     /// Bands of a signature.
@@ -55,7 +55,7 @@ impl Bands {
         best.map_or(Self { bands: 0, rows: 1 }, |(_, _, cut)| cut)
     }
 
-    /// How probably a pair of similarity `s` is a candidate.
+    /// The probability that a pair of similarity `s` is a candidate.
     #[must_use]
     pub fn probability(&self, s: f64) -> f64 {
         let power = |x: f64, n: usize| (0..n).fold(1.0, |product, _| product * x);
@@ -69,16 +69,16 @@ fn mean(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
     middles.map(f).sum::<f64>() / STEPS as f64
 }
 
-/// What a candidate pair is judged by.
+/// The evidence that verifies a candidate pair.
 #[derive(Clone, Copy, Debug)]
 pub enum Evidence<'a> {
-    /// The sets, rising and without repeats: exact Jaccard similarity.
+    /// The sets, with items ascending and without repeats: exact Jaccard similarity.
     Sets(CsrView<'a, u64>),
     /// The signatures: the portion of words in which they agree.
     Signatures,
 }
 
-/// Two rows that were found alike, the lower one first.
+/// Two similar rows, the lower one first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
     /// The lower row.
@@ -92,20 +92,21 @@ pub struct Link {
 /// Near-duplicates.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The first row of every row's group, -1 where it is alone.
+    /// The first row of every row's group; -1 for a row without near-duplicates.
     pub groups: Vec<i64>,
-    /// The pairs that hold groups together, one fewer than rows in each, rising.
+    /// The pairs that connect groups, one fewer than rows in each, in ascending order.
     pub links: Vec<Link>,
     /// Candidate pairs that were verified.
     pub verified: u64,
 }
 
-/// Finds the groups of sets that are connected by pairs of similarity `threshold` or more, as far as bands bring them together.
+/// Finds the groups of sets that are connected by pairs of similarity `threshold` or more, among the pairs that share a
+/// band.
 ///
-/// `signatures` holds `words` minima a row; those of the empty set match nothing.
+/// `signatures` holds `words` minima per row; those of the empty set match nothing.
 ///
 /// # Errors
-/// More rows than row numbers, arrays of unequal length, or an interrupt.
+/// Returns an error on more rows than row numbers, arrays of unequal length, or an interrupt.
 pub fn near_duplicates(
     signatures: &[u32],
     words: usize,
@@ -226,7 +227,7 @@ impl Search<'_> {
         }
     }
 
-    /// The first of some lower rows that a row is like.
+    /// The first of some lower rows that is similar to a row.
     fn alike(&self, row: u32, others: &[u32], band: usize, verified: &mut u64) -> Option<Link> {
         others.iter().find_map(|other| {
             // A pair that met in an earlier band was compared there.
@@ -252,7 +253,7 @@ impl Search<'_> {
     }
 }
 
-/// The Jaccard similarity of two sets, rising and without repeats.
+/// The Jaccard similarity of two sets, whose items are ascending and without repeats.
 fn jaccard(a: &[u64], b: &[u64]) -> f64 {
     let (mut i, mut j, mut shared) = (0, 0, 0_usize);
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {

@@ -1,16 +1,17 @@
-//! `MinHash` signatures by fast similarity sketching; `negmine_kernels::sketch` defines the words.
+//! `MinHash` signatures by fast similarity sketching (Dahlgaard, Knudsen and Thorup, FOCS 2017);
+//! `negmine_kernels::sketch` defines the words.
 //!
-//! A signature of k minima takes them from families of hash functions that differ in their draws: as many of 256 bins as k
-//! holds, and one of the next power of two for the rest, of which the first bins are taken. Constants come from Philox
-//! by (seed, family), so a signature is a pure function of (k, tau, bits, seed) and the set.
+//! The k minima of a signature come from families of hash functions with different draws: k / 256 families of 256 bins,
+//! rounded down, and for the remaining minima the first bins of one family with the next power of two of bins.
+//! Constants come from Philox by (seed, family), so a signature is a pure function of (k, tau, bits, seed) and the set.
 //!
-//! **Words of tau minima** agree where all of theirs do: with probability J^tau, up to the repulsion of bins, which takes
-//! less than 1 / k from it. They are folded by splitmix64, in which 2^-64 of the unequal ones meet.
+//! **Words of tau minima** agree if all of their minima do: with probability J^tau, up to the repulsion of bins, which
+//! lowers it by less than 1 / k. They are combined by splitmix64, in which a share of 2^-64 of unequal words collides.
 //!
-//! **Words of a few bits** (Li and König, "b-bit minwise hashing", WWW 2010) agree with probability
-//! `2^-b + (1 - 2^-b) J`. The bits are not those of the minimum itself: tie-breaks of different bins are multiples of one
-//! another's, so if the low bits of two elements agreed they would in every bin, and two sets of one element each would with
-//! probability 2^-b look alike. A mixer of 32 bits is taken first.
+//! **Words of a few bits** (Li and König, "b-bit minwise hashing", WWW 2010) agree with probability `2^-b + (1 - 2^-b)
+//! J`. The bits are not those of the minimum itself: tie-breaks of different bins are multiples of one another's, so if
+//! the low bits of two elements agreed, they would agree in every bin, and two sets of one element each would look
+//! identical with probability 2^-b. Minima therefore go through a 32-bit mixer first.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -29,10 +30,10 @@ pub const MAX_MINIMA: usize = 4096;
 /// The most bits of a word that is cut to a few bits of each minimum.
 const MAX_BITS: usize = 16;
 
-/// Sets between two looks at whether to stop.
+/// Sets between two checks for an interrupt.
 const SETS_PER_ITEM: usize = 64;
 
-/// What a signature is.
+/// The parameters of signatures.
 #[derive(Clone, Copy, Debug)]
 pub struct MinHash {
     /// Minima: 1 to [`MAX_MINIMA`].
@@ -45,12 +46,12 @@ pub struct MinHash {
     pub seed: u64,
 }
 
-/// Signatures of many sets, `minima / tau` words each. A set is empty where every word is the largest of its type.
+/// Signatures of many sets, `minima / tau` words each. A set is empty if every word is the largest of its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signatures {
-    /// At most 8 bits a word.
+    /// Words of at most 8 bits.
     U8(Vec<u8>),
-    /// 9 to 16 bits.
+    /// Words of 9 to 16 bits.
     U16(Vec<u16>),
     /// The minima themselves.
     U32(Vec<u32>),
@@ -90,10 +91,10 @@ impl Word for u64 {
 }
 
 impl MinHash {
-    /// Refuses what is no signature.
+    /// Validates the parameters.
     ///
     /// # Errors
-    /// The argument and its rule.
+    /// Returns an error that names the argument and its rule.
     pub fn check(&self) -> Result<()> {
         let value = |argument, rule, got: usize| Err(Error::Value { argument, rule, got: got.to_string() });
         if self.minima == 0 || self.minima > MAX_MINIMA {
@@ -116,7 +117,7 @@ impl MinHash {
         self.minima / self.tau
     }
 
-    /// The hash functions, and how many bins are taken of each family.
+    /// The hash functions, and the number of bins that are taken from each family.
     #[must_use]
     pub fn families(&self) -> Vec<(Family, usize)> {
         let draws = Draws::new(self.seed, Stream::Sketches);
@@ -142,7 +143,7 @@ impl MinHash {
     /// splitmix64 first.
     ///
     /// # Errors
-    /// What [`MinHash::check`] refuses, or an interrupt.
+    /// Returns an error if [`MinHash::check`] does, or on an interrupt.
     pub fn signatures(&self, sets: CsrView<'_, u64>, prehashed: bool, run: &Run<'_>) -> Result<Signatures> {
         self.check()?;
         Ok(match (self.bits, self.tau) {
@@ -157,10 +158,11 @@ impl MinHash {
         })
     }
 
-    /// Writes the minima of sets, `minima` a set: what [`MinHash::signatures`] gives where `tau` is 1 and all bits are kept.
+    /// Writes the minima of sets, `minima` per set: the result of [`MinHash::signatures`] if `tau` is 1 and all bits
+    /// are kept.
     ///
     /// # Errors
-    /// What [`MinHash::check`] refuses, an array of another length, or an interrupt.
+    /// Returns an error if [`MinHash::check`] does, on an array of another length, or on an interrupt.
     pub fn minima_into(
         &self,
         sets: CsrView<'_, u64>,
@@ -246,7 +248,7 @@ impl MinHash {
         }
     }
 
-    /// The minima of one set, straight from the formula: what [`MinHash::signatures`] is held to.
+    /// The minima of one set, straight from the formula: the reference for [`MinHash::signatures`].
     #[must_use]
     pub fn definition(&self, prehashed: bool, tokens: &[u64]) -> Vec<u32> {
         let families = self.families();

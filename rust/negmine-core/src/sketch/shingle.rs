@@ -1,37 +1,38 @@
-//! Texts as sets of overlapping pieces ("shingles": Broder, "On the resemblance and containment of documents", 1997).
+//! Shingling (Broder, "On the resemblance and containment of documents", 1997): texts as sets of overlapping pieces.
 
 use super::xxh64::xxh64;
 use crate::base::csr::CsrView;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
-/// Texts between two looks at whether to stop.
+/// Texts between two checks for an interrupt.
 const TEXTS_PER_ITEM: usize = 64;
 
-/// What a shingle is made of.
+/// The unit of a shingle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Unicode scalar values.
     Characters,
-    /// What white space separates.
+    /// Words: pieces that white space separates.
     Words,
 }
 
-/// How texts become sets.
+/// The parameters of shingling.
 #[derive(Clone, Copy, Debug)]
 pub struct Shingles {
-    /// What a shingle is made of.
+    /// The unit of a shingle.
     pub unit: Unit,
     /// Units of a shingle, at least 1.
     pub width: usize,
 }
 
 impl Shingles {
-    /// The shingles of every text as [`xxh64`] of their bytes, rising and without repeats: where each set begins, and the
-    /// tokens. A text shorter than a shingle is one; an empty text, or one of words that has none, has none.
+    /// The shingles of every text as [`xxh64`] of their bytes, ascending and without repeats; returns the offsets of
+    /// the sets, and the tokens. A text shorter than a shingle is a single shingle; an empty text, or a text without
+    /// words if the unit is words, has no shingles.
     ///
     /// # Errors
-    /// A width of 0, texts that are not UTF-8, or an interrupt.
+    /// Returns an error on a width of 0, texts that are not UTF-8, or an interrupt.
     pub fn sets(&self, texts: CsrView<'_, u8>, run: &Run<'_>) -> Result<(Vec<i64>, Vec<u64>)> {
         if self.width == 0 {
             return Err(Error::Value { argument: "n", rule: "at least 1", got: "0".to_owned() });
@@ -87,7 +88,7 @@ impl Shingles {
                 tokens.extend(shingles.map(|span| xxh64(&bytes[span[0][0]..span[span.len() - 1][1]])));
             }
             Unit::Words => {
-                // One space between words, whatever the text has there.
+                // Words are joined by one space, regardless of the white space in the text.
                 let mut joined = String::with_capacity(text.len());
                 for word in text.split_whitespace() {
                     if !joined.is_empty() {

@@ -37,7 +37,8 @@ impl SimHash {
     /// `m` bits in signatures of `tau`; `center` is subtracted from rows, in f32, before they are hashed.
     ///
     /// # Errors
-    /// Sizes out of range, `tau` that does not divide `m`, a center of another width or that is not finite.
+    /// Returns an error on sizes out of range, `tau` that does not divide `m`, a center of another width or that is not
+    /// finite.
     pub fn new(m: usize, tau: usize, dim: usize, seed: u64, center: Option<Vec<f32>>) -> Result<Self> {
         if tau == 0 || tau > MAX_TAU {
             return Err(Error::Value { argument: "tau", rule: "from 1 to 31", got: tau.to_string() });
@@ -82,17 +83,17 @@ impl SimHash {
         self.projections.groups()
     }
 
-    /// Signatures that there are.
+    /// Number of distinct signatures.
     #[must_use]
     pub fn buckets(&self) -> usize {
         1 << self.projections.tau()
     }
 
-    /// The signatures of all rows, one row after the other. A row that `mask` leaves out, or whose coordinates are all
-    /// zero, has [`MASKED`]; what is left out is not read.
+    /// The signatures of all rows, one row after the other. A row that `mask` excludes, or whose coordinates are all
+    /// zero, has [`MASKED`]; excluded rows are not read.
     ///
     /// # Errors
-    /// Rows of another width, a mask of another length, NaN or infinity, or an interrupt.
+    /// Returns an error on rows of another width, a mask of another length, NaN or infinity, or an interrupt.
     pub fn signatures(&self, rows: &Rows<'_>, mask: Option<&[bool]>, run: &Run<'_>) -> Result<Vec<u32>> {
         self.check(rows, mask)?;
         let mut out = zeros(rows.len().saturating_mul(self.groups()))?;
@@ -110,7 +111,7 @@ impl SimHash {
         Ok(out)
     }
 
-    /// Refuses rows that do not fit the hash.
+    /// Validates that rows and mask fit the hash.
     pub(crate) fn check(&self, rows: &Rows<'_>, mask: Option<&[bool]>) -> Result<()> {
         if rows.width() != self.dim() {
             return Err(Error::Value {
@@ -122,12 +123,12 @@ impl SimHash {
         mask.map_or(Ok(()), |mask| check_length("mask", rows.len(), mask.len()))
     }
 
-    /// A worker's own state.
+    /// The state of one worker.
     pub(crate) fn hasher(&self) -> Hasher<'_> {
         Hasher { hash: self, codes: self.projections.scratch(), rows: Vec::new(), words: Vec::new() }
     }
 
-    /// Row `r`, with the center subtracted, in a buffer; it may hold what is not finite.
+    /// Writes row `r`, with the center subtracted, to a buffer; values may be NaN or infinite.
     fn centered(&self, rows: &Rows<'_>, r: usize, isa: Isa, buffer: &mut [f32]) {
         rows.copy_row(isa, r, buffer);
         for (x, c) in buffer.iter_mut().zip(self.center.iter().flatten()) {
@@ -135,7 +136,7 @@ impl SimHash {
         }
     }
 
-    /// Refuses a row that holds what is not finite, by itself or without the center.
+    /// Returns an error for a row with a value that is not finite, before or after the center is subtracted.
     fn check_row(&self, rows: &Rows<'_>, r: usize, isa: Isa) -> Result<()> {
         let mut buffer = vec![0.0; self.dim()];
         rows.finite_row(isa, r, &mut buffer)?;
@@ -151,13 +152,13 @@ impl SimHash {
     }
 }
 
-/// What hashing needs besides the hash.
+/// The buffers that hashing needs in addition to the hash.
 pub(crate) struct Hasher<'a> {
     hash: &'a SimHash,
     codes: Aligned<u32>,
-    /// Rows that do not lie ready.
+    /// Copies of rows that are not contiguous float32.
     rows: Vec<f32>,
-    /// Signatures of rows that do not follow each other.
+    /// Signatures of rows that are not consecutive.
     words: Vec<u32>,
 }
 
@@ -189,7 +190,7 @@ impl Hasher<'_> {
             let (Some(start), Some(last)) = (places.first(), places.last()) else {
                 return Ok(());
             };
-            // Rows that follow each other are written where they belong, others by way of a block.
+            // Signatures of consecutive rows are written directly, others through a block.
             if last - start + 1 == n {
                 self.write(rows, places, isa, &mut out[(start - first) * groups..][..n * groups])?;
                 continue;

@@ -1,4 +1,4 @@
-//! Rows that are connected, directly or through others.
+//! Union-find: groups of rows that are connected, directly or through other rows.
 
 use crate::base::{Error, Result};
 
@@ -9,7 +9,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Every row alone.
+    /// Groups of one row each.
     #[must_use]
     pub fn new(rows: usize) -> Self {
         Self { leader: (0..rows as u32).collect() }
@@ -25,7 +25,7 @@ impl Groups {
         row
     }
 
-    /// Joins the groups of two rows; says whether they were two.
+    /// Joins the groups of two rows; returns whether they were different.
     pub fn join(&mut self, a: u32, b: u32) -> bool {
         let (a, b) = (self.find(a), self.find(b));
         self.leader[a.max(b) as usize] = a.min(b);
@@ -38,7 +38,7 @@ impl Groups {
         (0..self.leader.len() as u32).map(|row| self.find(row)).collect()
     }
 
-    /// The first row of every row's group, and -1 where a row is alone.
+    /// The first row of every row's group, and -1 for a row that is alone.
     #[must_use]
     pub fn keys(mut self) -> Vec<i64> {
         let leaders = self.leaders();
@@ -51,10 +51,10 @@ impl Groups {
     }
 }
 
-/// The groups of rows that pairs connect, and which pairs joined two groups when taken in the order given.
+/// The groups of rows that pairs connect, and whether each pair joined two groups, in the given order of pairs.
 ///
 /// # Errors
-/// A row number outside the rows, or sides of unequal length.
+/// Returns an error on a row number outside the rows, or sides of unequal length.
 pub fn spanning(rows: usize, left: &[i64], right: &[i64]) -> Result<(Vec<i64>, Vec<bool>)> {
     crate::base::error::check_length("pairs", left.len(), right.len())?;
     let mut groups = Groups::new(rows);

@@ -11,7 +11,7 @@ const P3: u64 = 0x1656_67B1_9E37_79F9;
 const P4: u64 = 0x85EB_CA77_C2B2_AE63;
 const P5: u64 = 0x27D4_EB2F_1656_67C5;
 
-/// Strings hashed between two looks at whether to stop.
+/// Strings hashed between two checks for an interrupt.
 const STRINGS_PER_ITEM: usize = 1 << 14;
 
 /// XXH64 of some bytes, seed 0.
@@ -64,7 +64,7 @@ fn round(lane: u64, word: u64) -> u64 {
 /// [`xxh64`] of every string.
 ///
 /// # Errors
-/// An interrupt.
+/// Returns an error if the call is interrupted.
 pub fn hash_strings(strings: CsrView<'_, u8>, run: &Run<'_>) -> Result<Vec<u64>> {
     let n = strings.len();
     let parts = run.map(
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn golden_hashes() {
-        // Of the reference implementation; the lengths take every branch.
+        // The values are those of the reference implementation; the lengths take every branch.
         assert_eq!(xxh64(b""), 0xEF46_DB37_51D8_E999);
         assert_eq!(xxh64(b"a"), 0xD24E_C4F1_A98C_6E5B);
         assert_eq!(xxh64(b"abc"), 0x44BC_2CF5_AD77_0999);

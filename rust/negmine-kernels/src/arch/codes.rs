@@ -1,4 +1,5 @@
-//! How int8 codes lie in memory: rows at whole cache lines, and panels of 64 documents. `crate::dot_i8` says why.
+//! Memory layout of int8 codes: rows at whole cache lines, and panels of 64 documents. `crate::dot_i8` gives the
+//! reasons.
 
 /// Documents of a panel.
 pub const PANEL: usize = 64;
@@ -27,20 +28,20 @@ pub const fn packed_len(width: usize) -> usize {
     padded_width(width) * PANEL
 }
 
-/// Sixty-four packed documents and what their bound needs.
+/// Sixty-four packed documents and the numbers that their bound needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Panel<'a> {
     /// The codes, as [`pack_panel`](crate::dot_i8::pack_panel) writes them.
     pub codes: &'a [u8],
     /// The scale of each document's codes.
     pub scale: &'a [f32; PANEL],
-    /// What the query's error weight is multiplied with: the norm of the document's quantization error.
+    /// The norm of each document's quantization error; the query's error weight is multiplied with it.
     pub error: &'a [f32; PANEL],
-    /// What the query's norm weight is multiplied with: the norm of the document.
+    /// The norm of each document; the query's norm weight is multiplied with it.
     pub norm: &'a [f32; PANEL],
-    /// What the query's offset weight is multiplied with, where the metric has such a term.
+    /// The offset of each document, with which the query's offset weight is multiplied, if the metric has such a term.
     pub offset: Option<&'a [f32; PANEL]>,
-    /// Bit `lane` is set where there is a document.
+    /// Bit `lane` is set if the lane holds a document.
     pub valid: u64,
 }
 
@@ -55,7 +56,7 @@ pub struct Hit {
     pub dot: i32,
 }
 
-/// Appends the lanes of `mask`, rising.
+/// Appends the lanes of `mask` in ascending order.
 #[inline]
 pub(crate) fn append(hits: &mut Vec<Hit>, query: usize, mut mask: u64, dots: &[i32; PANEL]) {
     hits.reserve(mask.count_ones() as usize);
@@ -66,7 +67,7 @@ pub(crate) fn append(hits: &mut Vec<Hit>, query: usize, mut mask: u64, dots: &[i
     }
 }
 
-/// The places of the bits of a mask, rising.
+/// The positions of the set bits of a mask, in ascending order.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn bits(mut mask: u32) -> impl Iterator<Item = usize> {

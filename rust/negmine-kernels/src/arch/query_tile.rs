@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 
 use super::codes::{GROUP, MAX_WIDTH};
 
-/// Queries of a block, which a kernel multiplies with a panel in one go.
+/// Queries of a block, which a kernel multiplies with a panel in one pass.
 pub(crate) const BLOCK: usize = 6;
 
-/// The same, rounded up to a vector; the places beyond the queries hold zeros or what an earlier query left.
+/// The size of a block, rounded up to a vector; the places beyond the queries hold zeros or stale values of an earlier
+/// query.
 pub(crate) const PLACES: usize = 8;
 
 /// Quantized queries, arranged for [`scan_panel`](crate::dot_i8::scan_panel). Built once per tile; thresholds change
@@ -16,15 +17,15 @@ pub(crate) const PLACES: usize = 8;
 pub struct QueryTile {
     len: usize,
     groups: usize,
-    /// Four codes a word; blocks of [`BLOCK`] queries, in a block group by group, in a group query by query.
+    /// Four codes per word, in blocks of [`BLOCK`] queries; a block is ordered by group, a group by query.
     words: Vec<[i32; BLOCK]>,
     /// The same codes, widened; made when a kernel without a dot-product instruction first asks.
     pairs: OnceLock<Vec<[Pair; BLOCK]>>,
-    /// One for each block.
+    /// Bounds of each block.
     bounds: Vec<Bounds>,
 }
 
-/// What the bounds of a block's queries need, a place for each query.
+/// The numbers that the bounds of a block's queries need, one place per query.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bounds {
     /// `-128 * sum(codes)`: where the accumulators of a query start.
@@ -48,7 +49,7 @@ pub(crate) struct Block<'a> {
     /// The block's place in the tile, and number of blocks in the tile.
     #[cfg(target_arch = "x86_64")]
     pub(crate) place: (usize, usize),
-    /// For each group a word of each query.
+    /// One word per group and query.
     pub(crate) words: &'a [[i32; BLOCK]],
     pub(crate) bounds: &'a Bounds,
 }
@@ -57,7 +58,7 @@ impl QueryTile {
     /// A tile without queries, for rows of that width.
     ///
     /// # Panics
-    /// Where `width` is above [`MAX_WIDTH`].
+    /// If `width` is above [`MAX_WIDTH`].
     #[must_use]
     pub fn new(width: usize) -> Self {
         assert!(width <= MAX_WIDTH, "a width of at most {MAX_WIDTH}");
@@ -76,7 +77,7 @@ impl QueryTile {
     /// Appends a query: its codes in [-127, 127], the three weights of its bound, and its threshold.
     ///
     /// # Panics
-    /// Where there are more codes than the padded width has; missing ones are 0.
+    /// If there are more codes than the padded width; missing ones are 0.
     pub fn push(
         &mut self,
         codes: &[i8],
@@ -116,7 +117,7 @@ impl QueryTile {
     /// Replaces the threshold of query `q`.
     ///
     /// # Panics
-    /// Where there is no such query.
+    /// If there is no such query.
     #[inline]
     pub fn set_threshold(&mut self, q: usize, threshold: f32) {
         assert!(q < self.len, "a query of the tile");
@@ -126,7 +127,7 @@ impl QueryTile {
     /// Replaces the offset weight of query `q`: it depends on the unit of the panels that follow.
     ///
     /// # Panics
-    /// Where there is no such query.
+    /// If there is no such query.
     #[inline]
     pub fn set_offset_weight(&mut self, q: usize, weight: f32) {
         assert!(q < self.len, "a query of the tile");
@@ -136,7 +137,7 @@ impl QueryTile {
     /// The threshold of query `q`.
     ///
     /// # Panics
-    /// Where there is no such query.
+    /// If there is no such query.
     #[inline]
     #[must_use]
     pub fn threshold(&self, q: usize) -> f32 {

@@ -1,4 +1,5 @@
-//! A floor for each query, so that most panels need one comparison a query instead of a bound a document.
+//! Floors of inner products, one per query, so that most panels need one comparison per query instead of one bound per
+//! document.
 //!
 //! The bound of `crate::dot_i8` takes five floating-point instructions for every sixteen documents, an eighth of the
 //! time at width 128, and nearly all bounds end below the threshold. So a kernel first compares the greatest inner
@@ -11,32 +12,32 @@
 //!
 //! **Why it holds.** For one query let t be the threshold, B the greatest that the part of the bound without `dot` can
 //! be in this panel (each weight times the least or the greatest of its values), S the sum of the magnitudes in it, and
-//! u = 2^-24. In the kernel `dot` is rounded once, the part without it at most three times and the result once, so a hit
-//! means, but for some 2^-147 lost to denormals,
+//! u = 2^-24. In the kernel `dot` is rounded once, the part without it at most three times and the result once, so a
+//! hit means, but for some 2^-147 lost to denormals,
 //!
 //! ```text
 //! dot * scale * (1 + 2.1u)  >=  t - B - 4.1u (S + |t|)
 //! ```
 //!
-//! Where the right-hand side is positive, so is `dot`, and the greatest scale may be divided by. Here t - B is off by at
-//! most 6u (S + |t|), and what is subtracted is 16u (S + |t|) and 2^-126; the quotient is lowered by another 16u. Sums
-//! stay below 2^120 and the scale between 2^-126 and 2^90, so nothing overflows.
+//! Where the right-hand side is positive, so is `dot`, and the greatest scale may be divided by. Here t - B is off by
+//! at most 6u (S + |t|), and what is subtracted is 16u (S + |t|) and 2^-126; the quotient is lowered by another 16u.
+//! Sums stay below 2^120 and the scale between 2^-126 and 2^90, so nothing overflows.
 
 // Inlined into functions with target features, all of this uses their vectors.
 #![expect(clippy::inline_always, clippy::needless_range_loop)]
 
 use super::query_tile::{Bounds, PLACES};
 
-/// What the documents of a panel contribute at least and at most.
+/// The least and the greatest contribution of a panel's documents.
 pub(crate) struct Summary {
-    /// Slightly less than the inverse of the greatest scale; NaN where no floor can be promised.
+    /// Slightly less than the inverse of the greatest scale; NaN if no floor can be promised.
     inverse_scale: f32,
     error: Range,
     norm: Range,
     offset: Range,
 }
 
-/// The least and the greatest of some values; where one of them is not finite, the greatest is a NaN.
+/// The least and the greatest of some values; if one of them is not finite, the greatest is NaN.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Range {
     pub(crate) least: f32,
@@ -53,10 +54,10 @@ const LARGEST: f32 = 1.329_228e36;
 const LARGEST_SCALE: f32 = 1.237_94e27;
 
 impl Summary {
-    /// From the ranges of a panel's scale, error, norm and offset.
+    /// A summary from the ranges of a panel's scale, error, norm and offset.
     #[inline(always)]
     pub(crate) fn new(scale: Range, error: Range, norm: Range, offset: Range) -> Self {
-        // Written so that a NaN fails.
+        // The comparison is false for NaN.
         let usable =
             scale.greatest >= f32::MIN_POSITIVE && scale.greatest < LARGEST_SCALE && scale.least >= 0.0;
         let inverse_scale = if usable { (1.0 - SLACK) / scale.greatest } else { f32::NAN };
@@ -75,7 +76,7 @@ impl Summary {
             let size = error_size + norm_size + offset_size + threshold.abs();
             let rest = threshold - (error + norm + offset) - SLACK * size - f32::MIN_POSITIVE;
             let floor = rest * self.inverse_scale;
-            // Written so that a NaN fails.
+            // The comparison is false for NaN.
             floors[q] = if rest > 0.0 && size < LARGEST && floor > 0.0 { floor } else { f32::NEG_INFINITY };
         }
         floors
@@ -83,7 +84,7 @@ impl Summary {
 }
 
 impl Range {
-    /// The greatest product with the weight, and the greatest magnitude of one; both NaN where a product may be one.
+    /// The greatest product with the weight, and the greatest magnitude of one; both are NaN if a product may be NaN.
     #[inline(always)]
     fn times(self, weight: f32) -> (f32, f32) {
         let (a, b) = (weight * self.least, weight * self.greatest);

@@ -1,17 +1,17 @@
-//! Rows in steps, with the question that every move asks: does this row conflict with that step?
+//! Assignment of rows to steps, with a count of the conflicts between a row and a step.
 //!
-//! Rows that are left out conflict with nobody. Of an id that no number of steps keeps apart, some rows may stand
-//! together: its cap, which all of its rows count towards.
+//! Rows that are left out have no conflicts. If the rows of an id cannot all be in different steps, the id has a cap:
+//! the number of its rows that may share a step, all of its rows counted.
 //!
-//! For most ids the rows that hold them are few and are looked at; for an id of many rows a count per step is kept. A
-//! table costs 8 bytes a step and is kept for ids of at least a sixteenth of the steps, so it takes at most 128 bytes an
-//! occurrence of these ids.
+//! Most ids have few rows, which are examined one by one; an id of many rows has a table of counts per step. A table
+//! costs 8 bytes per step and is kept for ids of at least a sixteenth as many rows as there are steps, so it takes at
+//! most 128 bytes per occurrence of these ids.
 
 use super::conflicts::Conflicts;
 use super::effort::Effort;
 use super::step_sizes::Shape;
 
-/// Ids of fewer rows are looked at row by row.
+/// Ids of fewer rows are examined row by row.
 const SCANNED: usize = 64;
 
 /// Rows in steps.
@@ -19,7 +19,8 @@ pub(super) struct Packing<'a> {
     pub(super) conflicts: &'a Conflicts,
     pub(super) shape: Shape,
     pub(super) effort: &'a Effort<'a>,
-    /// Rows of a step that may share an id, of the first ids; 0 and beyond these, it is a matter of conflict.
+    /// For the first ids, the number of rows of a step that may share the id; 0, and every later id, means that rows
+    /// conflict.
     pub(super) caps: &'a [u32],
     /// Row at each position; positions of a step are consecutive.
     row_at: Vec<u32>,
@@ -93,9 +94,9 @@ impl<'a> Packing<'a> {
         &self.row_at
     }
 
-    /// With how many rows of `step`, other than itself and `except`, which is in that step or nowhere, `row`
-    /// conflicts, a pair counted for each id, or of an id with a cap those beyond it; counting ends at `limit`. Of the
-    /// id `lenient`, shared holders are nobody's concern.
+    /// The number of conflicts of `row` with rows of `step` other than itself and `except`, which is in that step or in
+    /// none. A pair counts once per shared id; of an id with a cap, only the rows beyond the cap count. Counting ends
+    /// at `limit`. Shared holders of the id `lenient` do not count.
     pub(super) fn conflicts(&self, row: u32, step: u32, except: u32, lenient: u32, limit: u32) -> u32 {
         if self.shape.is_out(step) {
             return 0;
@@ -138,7 +139,7 @@ impl<'a> Packing<'a> {
         found
     }
 
-    /// How many rows of a step may hold an id; 0 where that is a matter of conflict.
+    /// The number of rows of a step that may share an id; 0 if rows conflict.
     #[inline]
     pub(super) fn cap(&self, id: u32) -> u32 {
         self.caps.get(id as usize).copied().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Which rows may not share a step: ids in both directions, the most frequent id first.
+//! The conflict graph of rows: which rows may not share a step. Ids by row and rows by id, the most frequent id first.
 
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
@@ -7,28 +7,28 @@ use crate::base::{Error, Result};
 /// A table of ids, row after row; -1 is no id.
 #[derive(Clone, Copy, Debug)]
 pub struct Column<'a> {
-    /// The argument that it came from.
+    /// The name of the argument.
     pub argument: &'static str,
-    /// `width` numbers a row.
+    /// `width` numbers per row.
     pub ids: &'a [i64],
-    /// Numbers a row.
+    /// Numbers per row.
     pub width: usize,
 }
 
-/// What the rows of a data set hold, as numbers below `n_anchors` and `n_documents`.
+/// The ids in the rows of a data set, as numbers below `n_anchors` and `n_documents`.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
     /// Rows.
     pub rows: usize,
-    /// Anchors: exclusive, in a space of their own.
+    /// Anchors: exclusive, with their own id space.
     pub anchors: Column<'a>,
     /// Positives: exclusive.
     pub positives: Column<'a>,
     /// Negatives: shared among themselves unless `strict`.
     pub negatives: Column<'a>,
-    /// Anchor ids there are.
+    /// Number of anchor ids.
     pub n_anchors: usize,
-    /// Document ids there are.
+    /// Number of document ids.
     pub n_documents: usize,
     /// Whether negatives are exclusive too.
     pub strict: bool,
@@ -48,7 +48,7 @@ pub enum Id {
 pub struct Bound {
     /// Steps.
     pub steps: usize,
-    /// The id, where it forces more steps than the number of rows does.
+    /// The id, if it forces more steps than the number of rows does.
     pub id: Option<Id>,
     /// Rows that hold the id as an anchor or a positive.
     pub exclusive: usize,
@@ -56,12 +56,12 @@ pub struct Bound {
     pub shared: usize,
 }
 
-/// The ids by which rows can conflict, numbered from the most frequent down: an id of one row, and a negative that is
-/// nobody's positive, are not among them.
+/// The ids by which rows can conflict, numbered by descending frequency, without ids of a single row and without
+/// negatives that are no row's positive.
 #[derive(Clone, Debug)]
 pub(super) struct Conflicts {
     row_offsets: Vec<u32>,
-    /// Ids of a row, rising, each doubled, plus 1 where it is exclusive.
+    /// Ids of a row in ascending order, each doubled, plus 1 if it is exclusive.
     row_ids: Vec<u32>,
     id_offsets: Vec<u32>,
     /// Rows of an id, the exclusive ones first.
@@ -70,7 +70,7 @@ pub(super) struct Conflicts {
     names: Vec<Id>,
 }
 
-/// Rows between two looks at the caller's wish to stop.
+/// Rows between two checks for an interrupt.
 const POLL_EVERY: usize = 1 << 14;
 
 /// The most rows and occurrences of ids.
@@ -80,7 +80,7 @@ impl Conflicts {
     /// Reads the columns.
     ///
     /// # Errors
-    /// Columns of another length, numbers out of range, or too many of them; an interrupt.
+    /// Returns an error on columns of another length, numbers out of range, or too many of them, or an interrupt.
     pub(super) fn new(columns: &Columns<'_>, run: &Run<'_>) -> Result<Self> {
         let n = columns.rows;
         let spaces = [(columns.anchors, 0), (columns.positives, 1), (columns.negatives, 1)];
@@ -191,15 +191,15 @@ impl Conflicts {
         Ok(Self { row_offsets, row_ids, id_offsets, holders, exclusive, names })
     }
 
-    /// The rows' ids, of which [`Self::restored`] makes the whole again: where those of each row begin, and the ids.
+    /// The offsets and ids of the rows, from which [`Self::restored`] rebuilds the value.
     pub(super) fn parts(&self) -> (&[u32], &[u32]) {
         (&self.row_offsets, &self.row_ids)
     }
 
-    /// The same from its parts, without the callers' names of ids.
+    /// Rebuilds the value from its parts, without the caller's names of ids.
     ///
     /// # Errors
-    /// Parts that do not fit each other; an interrupt.
+    /// Returns an error on parts that do not fit each other, or an interrupt.
     pub(super) fn restored(row_offsets: Vec<u32>, row_ids: Vec<u32>, run: &Run<'_>) -> Result<Self> {
         let ids = row_ids.iter().map(|item| (item >> 1) as usize + 1).max().unwrap_or(0);
         let fits = row_offsets.first() == Some(&0)
@@ -246,7 +246,7 @@ impl Conflicts {
         self.exclusive.len()
     }
 
-    /// The ids of a row, rising, and whether it holds them exclusively.
+    /// The ids of a row in ascending order, and whether the row holds them exclusively.
     #[inline]
     pub(super) fn of_row(&self, row: u32) -> impl Iterator<Item = (u32, bool)> + '_ {
         let (begin, end) = (self.row_offsets[row as usize], self.row_offsets[row as usize + 1]);
@@ -266,8 +266,8 @@ impl Conflicts {
         (self.id_offsets[id as usize + 1] - self.id_offsets[id as usize]) as usize
     }
 
-    /// How many rows of a step may share an id where `steps` steps do not keep it apart: an even share. Of the first
-    /// ids; 0 where steps do.
+    /// For the first ids, the number of rows of a step that may share the id: an even share if `steps` steps cannot
+    /// keep its rows apart, 0 if they can.
     pub(super) fn caps(&self, steps: usize, size: usize) -> Vec<u32> {
         let frequent = (0..self.ids() as u32).take_while(|id| self.frequency(*id) > steps);
         frequent
@@ -279,7 +279,7 @@ impl Conflicts {
             .collect()
     }
 
-    /// The least number of steps of at most `size` rows, as far as single ids and the number of rows tell.
+    /// A lower bound of the number of steps of at most `size` rows, from single ids and the number of rows.
     pub(super) fn bound(&self, size: usize) -> Bound {
         let mut bound = Bound { steps: self.rows().div_ceil(size), id: None, exclusive: 0, shared: 0 };
         for id in 0..self.ids() as u32 {

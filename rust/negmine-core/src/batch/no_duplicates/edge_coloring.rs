@@ -1,6 +1,6 @@
-//! Rows of at most two ids are the edges of a graph, and steps are colors of its edges. If the graph is bipartite, as it is
-//! of anchors and positives, as many colors as the most frequent id has rows are enough (König 1916), and the colors can
-//! be made equally frequent (de Werra 1971).
+//! Equitable edge coloring of bipartite graphs (König 1916; de Werra 1971). Rows of at most two ids are the edges of a
+//! graph, and steps are colors of its edges. If the graph is bipartite, as for anchors and positives, the number of
+//! rows of the most frequent id is enough colors (König), and the colors can be made equally frequent (de Werra).
 //!
 //! A row whose ids have no free step in common gets one by exchanging two steps along an alternating path, which cannot
 //! end where it began. The same exchange along a path that has one row more in one step than in the other moves a row
@@ -14,7 +14,7 @@ use crate::base::Result;
 
 const NONE: u32 = u32::MAX;
 
-/// Rows of an id that are looked through; of more frequent ids a table says which row each step holds.
+/// The most rows of an id that are searched one by one; more frequent ids have a table of the row in each step.
 const SCANNED: usize = 64;
 
 /// Whether rows are the edges of a bipartite graph: at most two ids each, none of them shared, on two sides.
@@ -54,9 +54,9 @@ struct Coloring<'a> {
     conflicts: &'a Conflicts,
     effort: &'a Effort<'a>,
     steps: usize,
-    /// Steps of like size, which are the first ones: all but a short last one.
+    /// Number of leading steps of equal size: all steps but a short last one.
     full: usize,
-    /// Step of each row; `NONE` where it has none.
+    /// Step of each row; `NONE` if it has none.
     step: Vec<u32>,
     /// The row of each step, for the ids `0..tabled`.
     table: Vec<u32>,
@@ -65,11 +65,11 @@ struct Coloring<'a> {
     sizes: Vec<usize>,
 }
 
-/// Puts the rows of `order` into steps of the sizes of `shape`, as far as they are in conflict or the sizes are wrong;
-/// rows beyond the steps stay there. `None` if the sizes cannot be reached in this way.
+/// Puts the rows of `order` into steps of the sizes of `shape`; moves only rows that conflict or that make a size
+/// wrong. Rows beyond the steps stay there. `None` if the sizes cannot be reached in this way.
 ///
 /// # Errors
-/// An interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn edge_coloring(
     conflicts: &Conflicts,
     shape: Shape,
@@ -173,7 +173,7 @@ impl Coloring<'_> {
         path
     }
 
-    /// Finds a step for a row. It fails only where an id has more rows than there are steps.
+    /// Finds a step for a row. It fails only if an id has more rows than there are steps.
     fn insert(&mut self, row: u32, rng: &mut Rng) -> bool {
         // Bits of the ids that a step holds.
         let mut held = vec![0_u8; self.steps];
@@ -208,10 +208,10 @@ impl Coloring<'_> {
         true
     }
 
-    /// Gives every step its size; whether it succeeded.
+    /// Gives every step its size; returns whether it succeeded.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     fn balance(&mut self, shape: &Shape) -> Result<bool> {
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.steps];
         for (row, step) in self.step.iter().enumerate().filter(|(_, step)| **step != NONE) {

@@ -1,18 +1,18 @@
-//! How much work a packing may cost: searches end by a count of what they looked at, not by a clock, so that a plan is
-//! the same on any machine.
+//! Work limits of a packing: searches end after a number of examined items, not after a time, so that a plan is the
+//! same on every machine.
 
 use std::cell::Cell;
 
 use crate::base::Result;
 use crate::base::parallel::Run;
 
-/// What one call may look at, in ids of rows and rows that hold them: some five seconds.
+/// The most items that one call may examine, in ids of rows and rows of ids: some five seconds.
 const MOST: u64 = 1 << 32;
 
-/// As much again for each row: a tenth of a microsecond or two.
+/// Additional items per row: one or two tenths of a microsecond.
 const MOST_A_ROW: u64 = 1 << 8;
 
-/// Counts the work of one call, and asks between its pieces whether the call should stop.
+/// Counts the work of one call, and checks for an interrupt between its pieces.
 pub(super) struct Effort<'a> {
     run: &'a Run<'a>,
     most: u64,
@@ -30,13 +30,13 @@ impl<'a> Effort<'a> {
         self.run
     }
 
-    /// Counts ids and rows that were looked at.
+    /// Counts examined ids and rows.
     #[inline]
     pub(super) fn look(&self, items: usize) {
         self.spent.set(self.spent.get() + items as u64);
     }
 
-    /// What was looked at so far.
+    /// Number of items that were examined so far.
     #[cfg(test)]
     pub(super) fn spent(&self) -> u64 {
         self.spent.get()
@@ -47,7 +47,7 @@ impl<'a> Effort<'a> {
         self.spent.get() >= self.most
     }
 
-    /// How long a search may be of which `most` is the length at other times.
+    /// The allowed length of a search whose usual length is `most`.
     pub(super) fn allowed(&self, most: usize) -> usize {
         if self.is_spent() { most / 16 } else { most }
     }
@@ -55,7 +55,7 @@ impl<'a> Effort<'a> {
     /// Reports the part of the work that may have been done, and returns an error if the caller wishes to stop.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn check(&self) -> Result<()> {
         self.run.tick(self.spent.get().min(self.most - 1) as usize, self.most as usize)
     }

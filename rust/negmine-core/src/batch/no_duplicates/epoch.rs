@@ -1,4 +1,5 @@
-//! One epoch in steps: an order, cut, repaired and searched through, from other beginnings if that fails.
+//! Packing of one epoch: a random order is cut into steps, repaired, then improved by a search; if that fails, other
+//! initial orders are tried.
 
 use super::assignment::Packing;
 use super::conflicts::Conflicts;
@@ -13,10 +14,10 @@ use crate::base::Result;
 use crate::base::philox::{Draws, Stream};
 use crate::batch::permutation::Permutation;
 
-/// Moves that a search may take: enough for what a repair leaves, a fraction of a second at most.
+/// The most moves of a search: enough for the conflicts that a repair leaves, a fraction of a second at most.
 const MOVES: usize = 20_000;
 
-/// As much for each row of small data.
+/// The most moves per row of small data.
 const MOVES_A_ROW: usize = 50;
 
 /// Orders of one epoch that are tried.
@@ -59,9 +60,9 @@ pub(super) fn pack(
     let n = conflicts.rows();
     let moves = MOVES.min(MOVES_A_ROW * n);
     let Some(order) = ordered(conflicts, shape, place, effort)? else { return Ok(None) };
-    // More rows in conflict mean a hopeless number of steps, which is not worth a search.
+    // With more rows in conflict, the number of steps is too small for a search to succeed.
     let searched = 16 + n / 64;
-    // Where the most frequent id is in every step, the other attempts rarely succeed.
+    // If the most frequent id is in every step, the other attempts rarely succeed.
     let tight = conflicts.ids() > 0 && conflicts.frequency(0) >= shape.steps;
     for attempt in 0..ATTEMPTS {
         let most = if attempt == 0 { searched } else { searched.max(n / 8) };
@@ -142,7 +143,8 @@ mod tests {
         Conflicts::new(&columns, &Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }).unwrap()
     }
 
-    /// What one packing into `steps` steps of `size` rows looked at, after `before`, and the most between two polls.
+    /// The number of items that one packing into `steps` steps of `size` rows examines, after `before`, and the most
+    /// between two polls.
     fn looked_at(size: usize, steps: usize, before: usize) -> (u64, usize) {
         let conflicts = crowded();
         let (last, widest) = (AtomicUsize::new(before), AtomicUsize::new(0));

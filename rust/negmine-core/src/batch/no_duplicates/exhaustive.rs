@@ -1,5 +1,5 @@
-//! The last word on small data: a search through all ways to fill the steps, the most constrained row first (Brélaz
-//! 1979), up to a number of nodes.
+//! Exhaustive search for small data: backtracking over all ways to fill the steps, the most constrained row first
+//! (DSATUR: Brélaz 1979), up to a number of nodes.
 
 use super::conflicts::Conflicts;
 use super::step_sizes::Shape;
@@ -17,7 +17,7 @@ struct Search<'a> {
     nodes: usize,
 }
 
-/// What a search came to.
+/// The outcome of a search.
 pub(super) enum Outcome {
     /// Rows in step order, without conflict.
     Found(Vec<u32>),
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// Looks through the ways to fill the steps.
+/// Searches all ways to fill the steps.
 pub(super) fn exhaustive(conflicts: &Conflicts, shape: &Shape) -> Outcome {
     let n = conflicts.rows();
     if n > MOST_ROWS {
@@ -67,7 +67,7 @@ impl Search<'_> {
         (0..self.steps.len()).filter(move |step| {
             let held = self.steps[*step];
             let size = self.shape.range(*step).len();
-            // Of empty steps of one size the first stands for all.
+            // Empty steps of one size are equivalent; only the first is tried.
             let twin = *step > 0
                 && held == 0
                 && self.steps[*step - 1] == 0

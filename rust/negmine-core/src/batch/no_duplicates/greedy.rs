@@ -1,6 +1,6 @@
-//! The packer for data that shuffling and repair fail on, where steps have no room to spare: rows of the most frequent
-//! ids first, each into a random step that is free for it. What finds none is put where there is room, for the search to
-//! mend.
+//! Greedy packing, for data on which shuffling and repair fail because steps have no spare room: rows of the most
+//! frequent ids first, each into a random step without conflict. Rows without such a step are put where there is room;
+//! the search that follows resolves their conflicts.
 
 use super::conflicts::Conflicts;
 use super::effort::Effort;
@@ -8,10 +8,10 @@ use super::repair::Rng;
 use super::step_sizes::Shape;
 use crate::base::Result;
 
-/// Random steps that a row is tried with before all are.
+/// Random steps that are tried for a row before all steps are.
 const TRIES: usize = 64;
 
-/// Rows between two looks at the caller's wish to stop.
+/// Rows between two checks for an interrupt.
 const POLL_EVERY: usize = 1 << 8;
 
 const NO_STEP: u32 = u32::MAX;
@@ -28,8 +28,8 @@ struct Filling<'a> {
     counted: u32,
 }
 
-/// Puts the rows of `order` into steps, its last ones aside if they are left out. Returns the rows in step order and those
-/// that conflict; once these are more than `most`, all further rows are among them.
+/// Puts the rows of `order` into steps, or aside if they are the last ones and left out. Returns the rows in step order
+/// and those that conflict; once these are more than `most`, all further rows are among them.
 pub(super) fn fill_greedily(
     conflicts: &Conflicts,
     shape: Shape,
@@ -40,7 +40,7 @@ pub(super) fn fill_greedily(
 ) -> Result<(Vec<u32>, Vec<u32>)> {
     let steps = shape.steps;
     let counted = (0..conflicts.ids() as u32).take_while(|id| 4 * conflicts.frequency(*id) > steps).count();
-    // As much for the table as for the rows themselves, at least.
+    // The table may take at least as much memory as the rows themselves.
     let counted = counted.min((conflicts.rows() * 8 / steps).max(64));
     let mut filling = Filling {
         conflicts,
@@ -52,7 +52,7 @@ pub(super) fn fill_greedily(
         counted: counted as u32,
     };
     let mut rows = order[..shape.held()].to_vec();
-    // Ids are numbered from the most frequent down, and a row's rise.
+    // Ids are numbered by descending frequency, and the ids of a row ascend.
     rows.sort_by_key(|row| conflicts.of_row(*row).next().map_or(NO_STEP, |(id, _)| id));
     let mut open: Vec<u32> = (0..steps as u32).collect();
     let mut left = Vec::new();

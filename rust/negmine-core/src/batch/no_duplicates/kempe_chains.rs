@@ -1,10 +1,10 @@
-//! Ejection chains between two steps, for rows that no swap places: where steps have no room to spare, a row finds a free
-//! step only by moving others.
+//! Kempe chains (Kempe 1879) between two steps, for rows that no swap can place: if steps have no spare room, a row
+//! gets a free step only by moving other rows.
 //!
-//! The rows of two steps that conflict with each other form chains, and a chain that changes sides as a whole leaves both
-//! steps without conflict (Kempe 1879; with two ids a row it is the proof that a bipartite graph needs no more colors
-//! than its largest degree, König 1916). A row goes into another step if the chains of its rivals there can change sides
-//! without bringing its rivals here along; rows without rivals make up the numbers.
+//! The rows of two steps that conflict with each other form chains, and moving a whole chain to the other side leaves
+//! both steps without conflict (with two ids per row, this is the proof that a bipartite graph needs no more colors
+//! than its largest degree, König 1916). A row goes into another step if the chains of its rivals there can change
+//! sides without moving its rivals here along; rows without rivals are moved to balance the sizes.
 
 use std::collections::HashSet;
 
@@ -18,22 +18,22 @@ const FEW: usize = 12;
 /// The most rows of the chains of one row.
 const LONGEST: usize = 2_048;
 
-/// Holders of ids that a call may look at: about a second.
+/// The most holders of ids that a call may examine: about a second.
 const BUDGET: usize = 200_000_000;
 
 struct Chains<'a, 'b> {
     packing: &'a mut Packing<'b>,
-    /// Rows that are in conflict still; nobody minds them.
+    /// Rows that are still in conflict; they do not count as rivals.
     waiting: HashSet<u32>,
     looked_at: usize,
     budget: usize,
 }
 
-/// Places rows that conflict, as far as chains do it. Returns the rows that are left, and ends early once they are more
-/// than `most`.
+/// Places rows that conflict with the help of chains. Returns the rows that still conflict, and ends early once they
+/// are more than `most`.
 ///
 /// # Errors
-/// An interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn chains(
     packing: &mut Packing<'_>,
     left: Vec<u32>,
@@ -63,7 +63,7 @@ impl Chains<'_, '_> {
         self.packing.effort.look(items);
     }
 
-    /// Whether nothing more may be looked at.
+    /// Whether the work limit is reached.
     fn is_spent(&self) -> bool {
         self.looked_at > self.budget
     }
@@ -118,7 +118,7 @@ impl Chains<'_, '_> {
         true
     }
 
-    /// Rows of a step that conflict with `row`, but for those that wait.
+    /// Rows of a step that conflict with `row`, except those that wait.
     fn rivals(&mut self, row: u32, step: u32) -> Vec<u32> {
         let mut found = Vec::new();
         for (id, exclusive) in self.packing.conflicts.of_row(row) {
@@ -132,7 +132,7 @@ impl Chains<'_, '_> {
         found
     }
 
-    /// Moves a row into step `other`, and chains to and fro; `here` are its rivals where it is.
+    /// Moves a row into step `other`, and chains between both steps; `here` are its rivals where it is.
     fn place(&mut self, row: u32, other: u32, here: &[u32]) -> bool {
         let own = self.packing.step(row);
         let mut chain = self.rivals(row, other);
@@ -155,7 +155,7 @@ impl Chains<'_, '_> {
         let (mut outgoing, mut incoming): (Vec<u32>, Vec<u32>) =
             chain.iter().partition(|member| self.packing.step(**member) == own);
         outgoing.push(row);
-        // Rows without rivals make up the numbers; those that come along must not be the row's rivals.
+        // Rows without rivals balance the sizes; they must not be rivals of the row.
         let missing = outgoing.len().abs_diff(incoming.len());
         if outgoing.len() > incoming.len() {
             incoming.extend(self.free(other, own, missing, &known, &[]));
@@ -172,7 +172,7 @@ impl Chains<'_, '_> {
         true
     }
 
-    /// At most `needed` rows of step `from`, none of `known` and `rivals`, that conflict with nobody in step `to`.
+    /// At most `needed` rows of step `from`, none of `known` and `rivals`, that have no conflict in step `to`.
     fn free(&mut self, from: u32, to: u32, needed: usize, known: &HashSet<u32>, rivals: &[u32]) -> Vec<u32> {
         let mut found = Vec::new();
         for place in self.packing.shape.range(from as usize) {

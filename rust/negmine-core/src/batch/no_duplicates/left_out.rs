@@ -1,7 +1,8 @@
-//! Which rows an epoch leaves out where ids need more steps than rows fill: the fewest of each frequent id, in turn.
+//! Rotation of left-out rows: if ids need more steps than the rows fill, an epoch leaves out the fewest rows of each
+//! frequent id, in turn.
 //!
-//! Rows of one id have a cyclic order that never changes; an epoch keeps as many of them as there are steps,
-//! beginning where the epoch before ended. So a row that was left out goes before those that were not.
+//! Rows of one id have a cyclic order that never changes; an epoch keeps as many of them as there are steps, beginning
+//! where the previous epoch ended, so a row that was left out has priority over rows that were not.
 
 use super::conflicts::Conflicts;
 use super::effort::Effort;
@@ -21,7 +22,7 @@ impl CyclicOrder {
     /// The order of a seed.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn new(n: usize, seed: u64, run: &Run<'_>) -> Result<Self> {
         let mut order = vec![0; n];
         let draws = Draws::new(seed, Stream::Order);
@@ -33,10 +34,10 @@ impl CyclicOrder {
         Ok(Self { order, rank })
     }
 
-    /// Which rows `shape` leaves out in an epoch; `None` where more must be left out than it does.
+    /// The rows that `shape` leaves out in an epoch; `None` if more rows must be left out than it allows.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub(super) fn left_out(
         &self,
         conflicts: &Conflicts,
@@ -78,7 +79,7 @@ impl CyclicOrder {
                 }
             }
         }
-        // The rest in turn too, those of frequent ids last.
+        // The remaining left-out rows also rotate, rows of frequent ids last.
         for held in [false, true] {
             let others: Vec<i64> =
                 self.order.iter().copied().filter(|row| frequent[*row as usize] == held).collect();

@@ -1,14 +1,16 @@
-//! Batches in which no document is another row's negative by accident: every row once an epoch, no step with a conflict.
+//! Plans of conflict-free batches: every row once per epoch, and no document of a step is another row's negative by
+//! accident.
 //!
-//! A step is `batches_per_step` consecutive batches, on whatever ranks. Two rows conflict if they share an anchor, or a
-//! positive of one is any document of the other; under `strict`, if they share any document. The number of steps is
-//! fixed when the plan is built, so lengths never depend on the epoch: the first number, from the lower bound up, for
-//! which a packing is found. Where it exceeds what the number of rows needs, steps are as equal as they can be.
+//! A step is `batches_per_step` consecutive batches, on any number of ranks. Two rows conflict if they share an anchor,
+//! or a positive of one is any document of the other; under `strict`, if they share any document. The number of steps
+//! is fixed when the plan is built, so lengths never depend on the epoch: the first number, from the lower bound up,
+//! for which a packing is found. If it exceeds the number that the rows need, step sizes are as equal as possible.
 //!
 //! An epoch is its permutation, cut into steps and repaired by swaps (near-linear in the occurrences of ids), then by a
-//! search through conflicts; if both fail, the packing that the plan was built with, moved by random swaps that keep it
-//! valid. To find the least number of steps is set packing, which is NP-hard: small data are searched through, larger
-//! ones may get a step more than they need. Nothing is promised across the borders of steps.
+//! search through conflicts; if both fail, the epoch is the packing that the plan was built with, changed by random
+//! swaps that keep it valid. The least number of steps is a set packing problem, which is NP-hard: small data are
+//! searched exhaustively, larger data may get one step more than necessary. There is no guarantee across the borders of
+//! steps.
 
 use super::assignment::Packing;
 use super::conflicts::{Bound, Columns, Conflicts};
@@ -21,25 +23,25 @@ use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
-/// What becomes of a last step that is short.
+/// The treatment of a short last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remainder {
     /// It is filled with rows of other steps that do not conflict with it.
     Pad,
     /// It is left out.
     Drop,
-    /// It is handed out as it is.
+    /// It is emitted as it is.
     Short,
 }
 
-/// What becomes of ids that need more steps than rows fill.
+/// The treatment of ids that need more steps than the rows fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// As many steps as they need, of like sizes.
+    /// As many steps as the ids need, of about equal sizes.
     Extend,
     /// Full steps; some rows are left out, others in the next epoch.
     Drop,
-    /// As many steps as rows fill; rows of such an id stand together, in no step more than they must.
+    /// As many steps as the rows fill; rows of such an id share steps, spread as evenly as possible.
     Spread,
 }
 
@@ -54,12 +56,12 @@ pub struct NoDuplicates {
     policy: Policy,
     remainder: Remainder,
     seed: u64,
-    /// Where rows of an id stand together: rows of a step that may share one, of the first ids.
+    /// If rows of an id may share a step: the number of rows that may, for the first ids.
     caps: Option<Vec<u32>>,
     base: Vec<u32>,
 }
 
-/// What a search for a packing came to.
+/// The outcome of a search for a packing.
 enum Search {
     /// It is the base of the plan.
     Found,
@@ -69,24 +71,24 @@ enum Search {
     Impossible,
 }
 
-/// What a plan is made of; the names of ids are not among it.
+/// The serializable parts of a plan, without the names of ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
     /// Where the ids of each row begin.
     pub row_offsets: Vec<u32>,
-    /// Ids of all rows, doubled, plus 1 where they are exclusive.
+    /// Ids of all rows, doubled, plus 1 if they are exclusive.
     pub row_ids: Vec<u32>,
     /// The packing of the build.
     pub base: Vec<u32>,
-    /// Rows of a step that may share an id, of the first ids; `None` where none may.
+    /// For the first ids, the number of rows of a step that may share the id; `None` if no rows may.
     pub caps: Option<Vec<u32>>,
     /// Steps.
     pub steps: usize,
     /// Rows of a full step.
     pub size: usize,
-    /// What becomes of ids that need more steps than rows fill.
+    /// The treatment of ids that need more steps than the rows fill.
     pub policy: Policy,
-    /// What becomes of a last step that is short.
+    /// The treatment of a short last step.
     pub remainder: Remainder,
     /// The seed.
     pub seed: u64,
@@ -97,9 +99,9 @@ pub struct Parts {
 pub struct Epoch {
     /// Rows, step after step.
     pub rows: Vec<i64>,
-    /// Where each step begins; one more than there are steps.
+    /// Offsets of the steps; one more than there are steps.
     pub offsets: Vec<i64>,
-    /// Whether the packing of the build was used, since none was found for the epoch's own order.
+    /// Whether the packing of the build was used because none was found for the epoch's own order.
     pub from_base: bool,
 }
 
@@ -107,8 +109,8 @@ impl NoDuplicates {
     /// Finds the number of steps of at most `size` rows.
     ///
     /// # Errors
-    /// Columns that do not fit each other, a size of 0 or above the number of rows, a last step that cannot be padded,
-    /// not even one step without conflict, or an interrupt.
+    /// Returns an error on columns that do not fit each other, a size of 0 or above the number of rows, a last step
+    /// that cannot be padded, not even one step without conflict, or an interrupt.
     pub fn new(
         columns: &Columns<'_>,
         size: usize,
@@ -150,7 +152,7 @@ impl NoDuplicates {
         Ok(plan)
     }
 
-    /// Makes a packing of the shape the base, if one is found; the number of steps is the data's and not the seed's.
+    /// Searches a packing of the shape and makes it the base; the number of steps depends on the data, not on the seed.
     fn found(&mut self, effort: &Effort<'_>) -> Result<Search> {
         let found = match exhaustive(&self.conflicts, &self.shape) {
             Outcome::Found(rows) => Some(rows),
@@ -194,7 +196,7 @@ impl NoDuplicates {
         }
     }
 
-    /// The most full steps, as far as single ids tell and a packing is found.
+    /// The plan with the most full steps that single ids allow and for which a packing is found.
     fn dropped(mut self, effort: &Effort<'_>) -> Result<Self> {
         let (n, size) = (self.rows(), self.size);
         if self.bound.steps == self.shape.steps && matches!(self.found(effort)?, Search::Found) {
@@ -237,7 +239,7 @@ impl NoDuplicates {
         Ok(self)
     }
 
-    /// What [`Self::restored`] makes the plan of again, in another process.
+    /// The parts from which [`Self::restored`] rebuilds the plan in another process.
     #[must_use]
     pub fn parts(&self) -> Parts {
         let (row_offsets, row_ids) = self.conflicts.parts();
@@ -254,10 +256,10 @@ impl NoDuplicates {
         }
     }
 
-    /// The plan of these parts, which nobody has touched; its bound names no id.
+    /// Rebuilds a plan from unmodified parts; its bound names no id.
     ///
     /// # Errors
-    /// Parts that do not fit each other; an interrupt.
+    /// Returns an error on parts that do not fit each other, or an interrupt.
     pub fn restored(parts: Parts, run: &Run<'_>) -> Result<Self> {
         let Parts { row_offsets, row_ids, base, caps, steps, size, policy, remainder, seed } = parts;
         let conflicts = Conflicts::restored(row_offsets, row_ids, run)?;
@@ -281,13 +283,13 @@ impl NoDuplicates {
         Ok(Self { conflicts, shape, bound, needed, size, policy, remainder, seed, caps, base })
     }
 
-    /// Steps that hold all rows, but for those that are left out.
+    /// Number of steps that hold all rows except those that are left out.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.shape.steps
     }
 
-    /// Steps of an epoch as they are emitted: without the last if it is short and dropped.
+    /// Number of emitted steps of an epoch: without the last if it is short and dropped.
     #[must_use]
     pub fn emitted(&self) -> usize {
         self.steps() - usize::from(self.has_remainder() && self.remainder == Remainder::Drop)
@@ -299,14 +301,14 @@ impl NoDuplicates {
         self.bound
     }
 
-    /// The number of steps below which no packing of all rows exists, as far as that was proved: by the bound, or by a
-    /// search through all packings of small data.
+    /// The number of steps below which no packing of all rows exists, as far as it was proved, by the bound or by an
+    /// exhaustive search of small data.
     #[must_use]
     pub fn needed(&self) -> usize {
         self.needed
     }
 
-    /// Whether rows are cut into full steps and a rest.
+    /// Whether rows are cut into full steps and a shorter last one.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.steps() == self.rows().div_ceil(self.size)
@@ -316,7 +318,7 @@ impl NoDuplicates {
         self.conflicts.rows()
     }
 
-    /// Rows of a step that may share an id; 0 where it is a matter of conflict.
+    /// The number of rows of a step that may share an id; 0 if rows conflict.
     fn cap(&self, id: u32) -> u32 {
         self.caps.as_ref().and_then(|caps| caps.get(id as usize)).copied().unwrap_or(0)
     }
@@ -340,7 +342,7 @@ impl NoDuplicates {
     /// The batches of one epoch.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn epoch(&self, epoch: u64, run: &Run<'_>) -> Result<Epoch> {
         let place = (self.seed, epoch);
         let effort = Effort::new(self.rows(), run);
@@ -358,11 +360,11 @@ impl NoDuplicates {
         Ok(self.emit(rows.unwrap_or_default(), true))
     }
 
-    /// What stands together in the steps of some rows, as [`Self::epoch`] emits them: pairs that conflict, counted for
-    /// each id, and rows beyond what their id's even share of the steps is.
+    /// Counts conflicts in the steps of some rows, as [`Self::epoch`] emits them: pairs that conflict, counted per id,
+    /// and rows beyond the even share of their id per step.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn together(&self, rows: &[i64], offsets: &[i64], run: &Run<'_>) -> Result<(u64, u64)> {
         let (mut pairs, mut excess) = (0, 0);
         let mut held: Vec<(u32, bool)> = Vec::new();
@@ -390,7 +392,7 @@ impl NoDuplicates {
     /// [`Self::together`] of the packing of the build.
     ///
     /// # Errors
-    /// An interrupt.
+    /// Returns an error if the call is interrupted.
     pub fn together_in_base(&self, run: &Run<'_>) -> Result<(u64, u64)> {
         let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
         let offsets: Vec<i64> = (0..=self.steps())
@@ -408,7 +410,7 @@ impl NoDuplicates {
         Epoch { rows, offsets, from_base }
     }
 
-    /// The rows of all emitted steps, the last one filled or left out; else how many rows are missing.
+    /// The rows of all emitted steps, the last one filled or left out; otherwise the number of missing rows.
     fn finish(&self, rows: &[u32]) -> std::result::Result<Vec<i64>, usize> {
         let mut out: Vec<i64> = rows[..self.shape.held()].iter().map(|row| i64::from(*row)).collect();
         if !self.has_remainder() || self.remainder == Remainder::Short {
@@ -446,14 +448,14 @@ impl NoDuplicates {
                 passed.push(i64::from(*row));
             }
         }
-        // What stands together anyway fills up the rest.
+        // Rows that share steps anyway fill the remaining places.
         let more = missing.min(passed.len());
         out.extend_from_slice(&passed[..more]);
         if missing == more { Ok(out) } else { Err(missing - more) }
     }
 
-    /// The packing of the build after a random swap for every row, as far as swaps are without conflict, its steps
-    /// and the rows of each in another order.
+    /// The packing of the build after one random swap per row, if the swap is without conflict, with its steps and the
+    /// rows of each step shuffled.
     fn moved(&self, epoch: u64, effort: &Effort<'_>) -> Result<Vec<u32>> {
         let mut rng = rng(self.seed, epoch, ATTEMPTS);
         let n = self.rows();

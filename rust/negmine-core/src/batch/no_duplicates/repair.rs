@@ -1,11 +1,11 @@
-//! From a shuffled order to steps without conflicts: swaps for the most frequent id first, then a search that goes
-//! through conflicts where none is free.
+//! Repair of a shuffled order to steps without conflicts: swaps for the most frequent id first, then a min-conflicts
+//! search with a tabu list (Minton et al. 1992; Hertz and de Werra 1987).
 
 use super::assignment::Packing;
 use crate::base::Result;
 use crate::base::philox::{SplitMix, below};
 
-/// Random partners that a row is tried with where free steps are common.
+/// Random swap partners that are tried for a row if free steps are common.
 const TRIES: usize = 256;
 
 /// Free steps that are tried for a row of a frequent id, and rows of each.
@@ -15,7 +15,7 @@ const ROWS: usize = 16;
 /// Partners that one move of the search compares.
 const PARTNERS: usize = 96;
 
-/// Ids and rows between two looks at the caller's wish to stop.
+/// Ids and rows between two checks for an interrupt.
 const POLL_EVERY: usize = 1 << 8;
 
 /// No id is treated leniently.
@@ -24,7 +24,7 @@ const NO_ID: u32 = u32::MAX;
 /// Conflicts are counted to the end.
 const NO_LIMIT: u32 = u32::MAX;
 
-/// From a seed that Philox made: moves need many cheap numbers in one order.
+/// A `SplitMix` generator with a seed from Philox: moves need many fast draws in one order.
 pub(super) struct Rng(SplitMix);
 
 impl Rng {
@@ -38,11 +38,11 @@ impl Rng {
     }
 }
 
-/// Moves every row that repeats an id of its step, the most frequent id first. Returns the rows that no swap helped, and
-/// ends early once they are more than `most`.
+/// Moves every row that repeats an id of its step, the most frequent id first. Returns the rows that no swap could
+/// place, and ends early once they are more than `most`.
 ///
 /// # Errors
-/// An interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn repair(packing: &mut Packing<'_>, most: usize, rng: &mut Rng) -> Result<Vec<u32>> {
     let conflicts = packing.conflicts;
     // The last id that was seen in a step, plus 1.
@@ -73,7 +73,7 @@ pub(super) fn repair(packing: &mut Packing<'_>, most: usize, rng: &mut Rng) -> R
             *mark = id + 1;
         }
         if !bad.is_empty() {
-            // Shared holders make way below.
+            // Shared holders are moved below.
             let lenient = if shared.is_empty() { NO_ID } else { id };
             place(packing, &mut bad, &mut seen, (id, lenient), &mut left, rng)?;
         }
@@ -152,7 +152,7 @@ fn partner_in(
     })
 }
 
-/// Swaps rows of an id out of the steps that hold more of it than its cap, into such as hold fewer.
+/// Swaps rows of an id out of steps that hold more than its cap, into steps that hold fewer.
 fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng) -> Result<()> {
     let cap = packing.cap(id);
     let (exclusive, shared) = packing.conflicts.holders(id);
@@ -186,10 +186,10 @@ fn spread(packing: &mut Packing<'_>, id: u32, left: &mut Vec<u32>, rng: &mut Rng
 }
 
 /// Min-conflicts with a tabu list (Minton et al. 1992; Hertz and de Werra 1987) on the rows in conflict, until there is
-/// none or the moves are used up; whether it succeeded.
+/// none or the moves are used up; returns whether it succeeded.
 ///
 /// # Errors
-/// An interrupt.
+/// Returns an error if the call is interrupted.
 pub(super) fn search(
     packing: &mut Packing<'_>,
     mut waiting: Vec<u32>,
@@ -201,7 +201,8 @@ pub(super) fn search(
         return Ok(waiting.iter().all(|row| trouble(packing, *row) == 0));
     }
     let mut rested = vec![0_u32; n];
-    // Rows that are known to be without conflict; with caps, a move also changes rows that it does not name.
+    // Rows that are known to be without conflict; with caps, a move also changes the conflicts of rows that it does not
+    // move.
     let mut quiet = vec![false; n];
     let watched = packing.caps.is_empty();
     let mut done = 0;
@@ -266,11 +267,12 @@ fn best_partner(
                 }
                 None => trouble(packing, other),
             };
-        // Counting ends where the pair cannot be the best any more.
+        // Counting ends when the pair can no longer be the best.
         let limit = (best.0 >> 10).saturating_add(i64::from(before) + 1).clamp(0, i64::from(u32::MAX)) as u32;
         let after = swapped(packing, row, other, limit);
         let gain = i64::from(after) - i64::from(before);
-        // Ties fall to chance; a rested pair is preferred unless all conflicts of both go.
+        // Ties are broken at random; a pair outside the tabu list is preferred unless the swap removes all conflicts of
+        // both.
         let penalty = if after > 0 && tabu(other) { 1 << 20 } else { 0 };
         let value = (gain + penalty) * 1024 + rng.below(1024) as i64;
         if value < best.0 {
@@ -319,7 +321,7 @@ fn rivals(packing: &Packing<'_>, row: u32, waiting: &mut Vec<u32>) {
     }
 }
 
-/// Whether no step holds a conflict, by looking at every id of every step anew.
+/// Verifies, from every id of every step, that no step holds a conflict.
 pub(super) fn verified(packing: &Packing<'_>) -> bool {
     let mut seen = vec![0_u32; packing.shape.parts()];
     let inside = |row: &&u32| !packing.shape.is_out(packing.step(**row));

@@ -12,7 +12,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// `steps` steps of `n` rows: full ones and a rest where that many suffice, else as equal as they can be.
+    /// `steps` steps of `n` rows: full ones and a rest where that many suffice, otherwise sizes as equal as possible.
     pub(super) fn new(n: usize, size: usize, steps: usize) -> Self {
         if steps <= n.div_ceil(size) {
             Self { steps, first: n / size, large: size, small: (n % size).max(1), spare: false }
@@ -26,7 +26,7 @@ impl Shape {
         Self { steps, first: steps, large: size, small: n - steps * size, spare: true }
     }
 
-    /// Parts that rows lie in: the steps, and after them the rows that are left out.
+    /// Number of parts of the rows: the steps, and after them the rows that are left out.
     pub(super) fn parts(&self) -> usize {
         self.steps + usize::from(self.spare)
     }
@@ -37,7 +37,7 @@ impl Shape {
         part as usize >= self.steps
     }
 
-    /// Rows that steps hold.
+    /// Number of rows in steps.
     pub(super) fn held(&self) -> usize {
         self.range(self.steps).start
     }

@@ -1,12 +1,12 @@
-//! The auction: exact sizes.
+//! The auction algorithm for the transportation problem, which gives clusters of exact sizes.
 //!
-//! Bertsekas's auction for objects that come in several pieces (Bertsekas and Castañon, "The auction algorithm for the
-//! transportation problem", Annals of Operations Research 20, 1989). A cluster holds as many rows as it has room for, those
-//! with the highest bids, and its price is the lowest bid that it holds, once it is full. A row without a place bids for
-//! the cluster of its list with the highest score minus price: as much as makes it no better than the second, and a little.
-//! Whoever had the lowest bid loses the place and bids in turn. It starts from prices under which few rows are without
-//! a place. Rows whose lists have no room together could bid for ever: bids are counted, and whoever is left in the end
-//! goes to the best cluster with room.
+//! Bertsekas and Castañon, "The auction algorithm for the transportation problem", Annals of Operations Research 20,
+//! 1989: an auction in which every object has several copies. A cluster holds the rows with the highest bids, up to its
+//! capacity, and the price of a full cluster is the lowest bid that it holds. A row without a place bids for the
+//! cluster of its list with the highest score minus price; its bid makes that cluster slightly worse than the second
+//! best. The row with the lowest bid loses its place and bids in turn. It starts from prices under which few rows are
+//! without a place. Rows whose lists do not have enough room could bid forever, so the number of bids is limited, and
+//! the remaining rows go to the best cluster with room.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,25 +19,26 @@ use crate::base::parallel::{Run, Ticker};
 use super::candidates::Lists;
 use super::prices::two_best;
 
-/// What a bid is higher than it must be, at first. It doubles a few times while bids are used up: rows that are alike raise
-/// a price by little more than that each time, and a few steps must take them past what others would pay.
+/// The initial increment of bids above the necessary amount. It doubles a few times while the allowed bids are used up:
+/// similar rows raise a price by little more than the increment each time, and a few steps must lift the price above
+/// the bids of other rows.
 const LEAST_INCREMENT: f32 = 1.0 / (1 << 14) as f32;
 const DOUBLINGS: usize = 10;
 
 /// Bids per row, on average, before the auction ends and leaves rows without a place.
 const BIDS_PER_ROW: usize = 2;
 
-/// Bids between two looks at the clock.
+/// Bids between two checks for an interrupt.
 const BIDS_PER_LOOK: usize = 1_024;
 
 /// A bid, ordered as its value, and the row.
 type Bid = (Reverse<u32>, u32);
 
-/// Labels of exact sizes, where the auction ended, and the rows without a place.
+/// The labels of exact sizes when the auction ended, and the rows without a place.
 pub(crate) struct Allocation {
     pub(crate) labels: Vec<u32>,
     pub(crate) unassigned: Vec<u32>,
-    /// Places that are free in every cluster.
+    /// Number of free places per cluster.
     pub(crate) free: Vec<usize>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn auction(
     labels: Vec<u32>,
     run: &Run<'_>,
 ) -> Result<Allocation> {
-    // One piece, for every bid depends on those before it; it can be interrupted all the same.
+    // There is a single piece of work, since every bid depends on earlier ones; it can still be interrupted.
     let start = Mutex::new(Some((prices, labels)));
     let mut allocations = run.map(
         1,
@@ -110,7 +111,7 @@ fn run_auction(
     Ok(Allocation { labels, unassigned, free })
 }
 
-/// A full cluster costs as much as its lowest bid.
+/// Sets the price of a full cluster to its lowest bid.
 fn raise(price: &mut f32, held: &BinaryHeap<Bid>, capacity: usize) {
     if let (true, Some((Reverse(lowest), _))) = (held.len() == capacity, held.peek()) {
         *price = price.max(from_sortable_bits(*lowest));

@@ -1,12 +1,13 @@
-//! Balanced clusters by halving: the tree of NGAME (Dahiya et al., "NGAME: negative mining-aware mini-batching for extreme
-//! classification", WSDM 2023; the splitter is that of the authors' code), with exact sizes for any number of clusters.
+//! Balanced clusters by recursive bisection: the tree of NGAME (Dahiya et al., "NGAME: negative mining-aware
+//! mini-batching for extreme classification", WSDM 2023; the splitter is that of the authors' code), with exact sizes
+//! for any number of clusters.
 //!
-//! A node of k clusters is split into ceil(k / 2) and floor(k / 2) of them, and its rows in proportion, so that the sizes
-//! of all leaves differ by at most one. A split is k-means of two centroids with given sizes: rows are ordered by
+//! A node of k clusters is split into ceil(k / 2) and floor(k / 2) of them, and its rows in proportion, so that the
+//! sizes of all leaves differ by at most one. A split is k-means of two centroids with given sizes: rows are ordered by
 //! (closer to the second, row), the first so many go left, and centroids are the normed sums of both sides; until the
 //! mean score of a row with its own centroid gains less than `LEAST_GAIN`. It starts from two rows, drawn by the node's
-//! number in the tree, so a split is a pure function of its rows, whatever the schedule. Leaves are numbered from left to
-//! right: neighbors in number are neighbors in the tree.
+//! number in the tree, so a split is a pure function of its rows and does not depend on the schedule. Leaves are
+//! numbered from left to right: neighbors in number are neighbors in the tree.
 
 use std::sync::Mutex;
 
@@ -20,7 +21,7 @@ use crate::base::philox::{Draws, Stream, below};
 
 use super::quantized_rows::{Codes, Sum, norm};
 
-/// Where a split stops.
+/// A split stops when the mean score gains less than this.
 const LEAST_GAIN: f64 = 1e-4;
 
 /// Rounds of a split at most.
@@ -32,15 +33,15 @@ const LARGE: usize = 16_384;
 /// Rows of a large node that one piece of work takes.
 const ROWS_PER_ITEM: usize = 4_096;
 
-/// Rows of a sample, and of nodes that are sampled: most rounds are only needed to find about the direction.
+/// Rows of a sample, and the least rows of sampled nodes: most rounds only find the approximate direction.
 const SAMPLE: usize = 2_048;
 const LEAST_SAMPLED: usize = 4 * SAMPLE;
 
 /// Part of the tree that is not split yet.
 struct Node {
-    /// Rising.
+    /// Ascending.
     rows: Vec<u32>,
-    /// Leaves below, of which the first has this number.
+    /// Number of leaves below, and the number of the first one.
     clusters: usize,
     first: usize,
     /// 1 for the root; 2 i and 2 i + 1 below node i.
@@ -62,7 +63,7 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
         while splitter.round_in_parallel(&node, run)? {}
         nodes.extend(splitter.parts(&node));
     }
-    // Large leaves first, so that threads end together.
+    // Large nodes come first, so that threads end together.
     nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.rows.len()), node.number));
     let waiting: Vec<Mutex<Option<Node>>> = nodes.into_iter().map(|node| Mutex::new(Some(node))).collect();
     let parts = run.map(
@@ -112,11 +113,11 @@ fn left_part(clusters: usize, rows: usize) -> (usize, usize) {
     (left, left * base + (extra * left).div_ceil(clusters))
 }
 
-/// What one thread splits with.
+/// The state of one thread that splits nodes.
 struct Splitter<'a> {
     codes: &'a Codes,
     isa: Isa,
-    /// Rows that go left, of how many.
+    /// Number of rows that go left, and number of all rows.
     n_left: usize,
     left: Sum,
     /// Whether each row of the node is on the left.
@@ -169,7 +170,7 @@ impl<'a> Splitter<'a> {
         Ok(())
     }
 
-    /// The first direction: two rows of the node give it, and in a large node a sample has improved it.
+    /// Sets the initial direction from two rows of the node; in a large node, rounds on a sample improve it.
     fn start(&mut self, node: &Node, draws: &Draws) {
         let n = node.rows.len();
         let (_, n_left) = left_part(node.clusters, n);
@@ -202,7 +203,7 @@ impl<'a> Splitter<'a> {
         self.rounds = 0;
     }
 
-    /// From the first centroid to the second.
+    /// Sets the direction from the first centroid to the second.
     fn point(&mut self, first: &[i64], second: &[i64]) {
         let inverse = |x: &[i64]| if x.iter().all(|&x| x == 0) { 0.0 } else { 1.0 / norm(x) };
         let (a, b) = (inverse(first), inverse(second));
@@ -211,7 +212,7 @@ impl<'a> Splitter<'a> {
         quantize_row(self.isa, &difference, 1.0, &mut self.direction);
     }
 
-    /// One round over rows of that sum; whether another is worth it.
+    /// Runs one round over rows of that sum; returns whether another round is worthwhile.
     fn round(&mut self, rows: &[u32], whole: &[i64]) -> bool {
         let codes = self.codes;
         self.dots.resize(rows.len(), 0);
@@ -220,7 +221,7 @@ impl<'a> Splitter<'a> {
         self.go_on(rows.len(), whole)
     }
 
-    /// The same by all threads.
+    /// Runs one round with all threads.
     fn round_in_parallel(&mut self, node: &Node, run: &Run<'_>) -> Result<bool> {
         let (codes, isa, direction) = (self.codes, self.isa, &self.direction);
         let chunks: Vec<&[u32]> = node.rows.chunks(ROWS_PER_ITEM).collect();
@@ -239,7 +240,7 @@ impl<'a> Splitter<'a> {
         Ok(self.go_on(node.rows.len(), &node.whole))
     }
 
-    /// The rows of the lowest keys go left.
+    /// Sends the rows of the lowest keys to the left.
     fn divide(&mut self, rows: &[u32]) {
         self.keys.clear();
         let keys = rows.iter().zip(&self.dots).enumerate();

@@ -1,9 +1,9 @@
-//! Refinement's view of rows: the clusters that each may join, with scores.
+//! Candidate lists of the refinement: the clusters that each row may join, with scores.
 //!
-//! A score is the inner product of a row with a cluster's mean, in whole numbers times two scales. From the score with its
-//! own cluster the row's own share of that mean is taken off (Hartigan's correction), without which a row likes to stay
-//! where it is. Clusters have prices, and a row's list holds the clusters of the highest score minus price: lists by
-//! score alone miss those that have room.
+//! A score is the inner product of a row with a cluster's mean, in integers times two scales. The row's own share of
+//! the mean is subtracted from the score with its own cluster (Hartigan's correction); otherwise scores favor the
+//! current cluster. Clusters have prices, and a row's list holds the clusters of the highest score minus price: lists
+//! by score alone would miss clusters that have room.
 
 use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,7 @@ use super::quantized_rows::Codes;
 /// Clusters of a row's list.
 pub(crate) const DEPTH: usize = 16;
 
-/// Rows of a block: as in a scan.
+/// Rows of a block, as in a scan.
 const BLOCK: usize = 96;
 
 /// A cluster that a row may join.
@@ -42,7 +42,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Own clusters and their neighbors in the tree, without scores.
+    /// Lists of each row's own cluster and its neighbors in the tree, without scores.
     pub(crate) fn around(labels: &[u32], clusters: usize) -> Self {
         let depth = DEPTH.min(clusters);
         let mut entries = Vec::with_capacity(labels.len() * depth);
@@ -59,7 +59,7 @@ impl Lists {
         self.entries.len() / self.depth
     }
 
-    /// The lists, one a row.
+    /// The lists, one per row.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[Entry]> {
         self.entries.chunks_exact(self.depth)
     }
@@ -71,7 +71,7 @@ impl Lists {
 }
 
 impl Lists {
-    /// Gives the entries scores as the centers are now.
+    /// Scores the entries with the current centers.
     pub(crate) fn rescore(
         &mut self,
         codes: &Codes,
@@ -104,7 +104,7 @@ impl Lists {
     }
 }
 
-/// Centers in panels, with prices, which rise from panel to panel: the kernel rules out a whole panel by its extremes.
+/// Centers in panels, with prices that ascend from panel to panel: the kernel rules out a whole panel by its extremes.
 struct Panels {
     order: Vec<u32>,
     codes: Aligned<u8>,
@@ -160,7 +160,8 @@ impl Panels {
     }
 }
 
-/// A cluster that a row may join: a number that rises with score minus price and falls with the cluster, and the score.
+/// A cluster that a row may join: a key that increases with score minus price and decreases with the cluster number,
+/// and the score.
 type Valued = (u64, f32);
 
 fn valued(value: f32, entry: Entry) -> Valued {
@@ -171,7 +172,7 @@ fn entry((key, score): Valued) -> Entry {
     Entry { cluster: !(key as u32), score }
 }
 
-/// Keeps the best `depth`, of which there are as many, and says what a further one must reach.
+/// Keeps the best `depth` of at least that many; returns the value that a further one must reach.
 fn cut(best: &mut Vec<Valued>, depth: usize) -> f32 {
     if best.len() > depth {
         best.select_nth_unstable_by_key(depth - 1, |&(key, _)| Reverse(key));
@@ -180,12 +181,12 @@ fn cut(best: &mut Vec<Valued>, depth: usize) -> f32 {
     from_sortable_bits(best.iter().fold(u64::MAX, |least, (key, _)| least.min(*key)).wrapping_shr(32) as u32)
 }
 
-/// What one thread searches with, a place for each row of a block.
+/// The state of one searching thread, with one place per row of a block.
 struct Searcher {
     tile: QueryTile,
     hits: Vec<Hit>,
     best: Vec<Vec<Valued>>,
-    /// What codes stand for, and what values are multiplied with before the kernel, which knows only codes, compares.
+    /// The unit of the codes, and the factor of values before the kernel compares them with products of codes.
     units: Vec<(f32, f32)>,
 }
 
@@ -253,7 +254,7 @@ impl Searcher {
         }
     }
 
-    /// The hits of a panel of clusters; those that the lists hold are known already.
+    /// Takes the hits of a panel of clusters, except those that the lists already hold.
     fn take(&mut self, lists: &[Entry], clusters: &[u32], centers: &Centers, prices: &[f32], labels: &[u32]) {
         let depth = lists.len() / self.units.len().max(1);
         for hit in &self.hits {

@@ -1,4 +1,4 @@
-//! Means of clusters in whole numbers, for the refinement of balanced clusters.
+//! Means of clusters in integer arithmetic, for the refinement of balanced clusters.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,20 +11,20 @@ use crate::cluster::members::members_among;
 
 use super::quantized_rows::{Codes, Sum};
 
-/// Means of clusters, in whole numbers.
+/// Means of clusters, as int8 codes.
 pub(crate) struct Centers {
     pub(crate) stride: usize,
     pub(crate) codes: Aligned<i8>,
     pub(crate) scales: Vec<f32>,
-    /// What a row's own share of the mean is; 0 where there is none.
+    /// The share of a row in the mean of its cluster; 0 if there is none.
     shares: Vec<f32>,
-    /// Sums of the rows that clusters hold, and which these are.
+    /// Sums of the rows of clusters, and the cluster of every row.
     sums: Vec<i64>,
     labels: Vec<u32>,
     sizes: Vec<usize>,
 }
 
-/// A cluster's part of what centers are made of.
+/// The parts of the centers that belong to one cluster.
 type Slot<'a> = (&'a mut [i8], &'a mut [i64]);
 
 impl Centers {
@@ -41,8 +41,8 @@ impl Centers {
         }
     }
 
-    /// Moves every center to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows that
-    /// moved are added and taken away.
+    /// Moves every center to the mean of its rows; one without rows stays where it is. Sums are exact, so only rows
+    /// that moved are added and subtracted.
     pub(crate) fn update(&mut self, codes: &Codes, labels: &[u32], run: &Run<'_>) -> Result<()> {
         let clusters = self.scales.len();
         let moved = |row: &u32| self.labels.get(*row as usize) != labels.get(*row as usize);
@@ -100,7 +100,7 @@ impl Centers {
         Ok(())
     }
 
-    /// Half the squared norm of every center: what squared distances make of prices where sizes are free.
+    /// Half the squared norm of every center: the price that squared distances imply if sizes are free.
     pub(crate) fn half_norms(&self) -> Vec<f32> {
         let rows = self.codes.chunks_exact(self.stride).zip(&self.scales);
         rows.map(|(codes, scale)| {
@@ -118,7 +118,7 @@ impl Centers {
     }
 }
 
-/// What one of a row's codes stands for.
+/// The value of one unit of a row's codes.
 pub(crate) fn unit_of(codes: &Codes, r: u32) -> f32 {
     (f64::from(codes.factor(r)) * codes.unit) as f32
 }

@@ -1,8 +1,8 @@
-//! Copies: rows that are alike, more of them than a cluster holds.
+//! Identical rows, for copies that are more than a cluster holds.
 //!
-//! No price parts equals: what one of them bids the others bid as well. Bisection, whose ties go by row, already puts most
-//! of them in clusters of their own. What it left over among others is put together here, so that such clusters can be
-//! set aside.
+//! Prices cannot separate identical rows: they value every cluster equally. Bisection, which breaks ties by row,
+//! already puts most copies into clusters of their own. The remaining copies are gathered here, so that such clusters
+//! can be excluded from refinement.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::quantized_rows::Codes;
 use crate::cluster::members::members;
 
-/// The clusters that are not all copies of one row, rising.
+/// The clusters that do not consist of copies of one row, in ascending order.
 pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize) -> Vec<u32> {
     let groups = members(labels, clusters);
     let is_mixed = |j: &u32| {
@@ -20,12 +20,12 @@ pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize) -> Vec<u32> 
     (0..clusters as u32).filter(is_mixed).collect()
 }
 
-/// What is the same for copies.
+/// The key that copies of a row share.
 fn key(codes: &Codes, row: u32) -> (i16, &[i8]) {
     (codes.factor(row), codes.row(row))
 }
 
-/// Exchanges rows of the open clusters until copies that could fill a cluster do; sizes stay.
+/// Exchanges rows of the open clusters until all copies that can fill a cluster fill one; sizes do not change.
 pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: usize) {
     let groups = members(labels, clusters);
     let mut copies: HashMap<(i16, &[i8]), Vec<u32>> = HashMap::new();
@@ -36,7 +36,7 @@ pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: 
     }
     let least = open.iter().map(|&j| groups.row(j as usize).len()).min().unwrap_or(0);
     let mut many: Vec<Vec<u32>> = copies.into_values().filter(|rows| rows.len() >= least).collect();
-    // The order of a hash map is nobody's.
+    // HashMap iteration order is unspecified; sort for determinism.
     many.sort_unstable();
     let mut members: Vec<Vec<u32>> = (0..clusters).map(|j| groups.row(j).to_vec()).collect();
     for rows in many {
@@ -44,7 +44,7 @@ pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: 
         for &row in &rows {
             by_cluster.entry(labels[row as usize]).or_default().push(row);
         }
-        // The cluster with most copies is filled first, from the one with fewest.
+        // The cluster with the most copies is filled first, from the cluster with the fewest.
         let mut order: Vec<(u32, Vec<u32>)> = by_cluster.into_iter().collect();
         order.sort_by_key(|(j, own)| (Reverse(own.len()), *j));
         let mut order = VecDeque::from(order);

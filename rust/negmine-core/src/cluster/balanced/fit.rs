@@ -1,4 +1,4 @@
-//! Balanced clusters: sizes that differ by at most one, in tree order.
+//! Balanced clustering: bisection and refinement into clusters whose sizes differ by at most one, in tree order.
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
@@ -12,14 +12,14 @@ use super::bisect::bisect;
 use super::quantized_rows::Codes;
 use super::refine::{Quality, refine, stages};
 
-/// What a balanced clustering is asked for.
+/// The parameters of a balanced clustering.
 #[derive(Clone, Copy, Debug)]
 pub struct Balanced {
     /// Number of clusters, at least 1 and at most the number of rows.
     pub clusters: usize,
-    /// How much time goes into it.
+    /// The trade-off between time and quality.
     pub quality: Quality,
-    /// Of the rows that splits start from.
+    /// Seed of the draws of initial rows of splits.
     pub seed: u64,
 }
 
@@ -27,10 +27,10 @@ impl Balanced {
     /// Clusters `rows` by their directions.
     ///
     /// # Errors
-    /// More clusters than rows or none, values that are not finite, or an interrupt.
+    /// Returns an error on more clusters than rows or none, values that are not finite, or an interrupt.
     pub fn fit(&self, rows: &Rows<'_>, run: &Run<'_>) -> Result<Clustering> {
         check_clusters(self.clusters, rows.len())?;
-        // A cluster of one or of all has nothing to refine.
+        // Clusters of one row, or one cluster of all rows, cannot be refined.
         let alone = self.clusters == 1 || rows.len() / self.clusters < 2;
         let quality = if alone { Quality::Fast } else { self.quality };
         let metric = Metric::Cosine;
@@ -44,7 +44,7 @@ impl Balanced {
         }
         let refined = refine(&codes, self.clusters, halved.clone(), quality, (2, stages), run)?;
         stage(run, stages - 1, stages, |run| {
-            // Refinement goes by whole numbers; what counts are the rows.
+            // Refinement optimizes quantized rows; the better result is chosen on the rows themselves.
             let (refined, halved) = (done(refined, run)?, done(halved, run)?);
             Ok(if refined.inertia <= halved.inertia { refined } else { halved })
         })

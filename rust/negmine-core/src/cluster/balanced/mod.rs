@@ -1,4 +1,4 @@
-//! Balanced clusters: bisection with the cut at the median, then an auction that refines it.
+//! Balanced clusters: bisection into equal parts (NGAME), then refinement by prices and an auction.
 
 pub(crate) mod auction;
 pub(crate) mod bisect;

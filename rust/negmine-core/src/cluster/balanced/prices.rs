@@ -1,25 +1,25 @@
-//! Prices: what makes rows spread evenly over clusters.
+//! Prices of clusters, which spread rows evenly, by Newton's method.
 //!
-//! Every row takes the cluster of its list with the highest score minus price, the lower of several. A cluster with too
-//! many rows becomes dearer, one with too few cheaper: by what is missing over how many rows are about to change, which
-//! are those whose two best values differ by less than a width that shrinks from round to round (Newton's method, one
-//! cluster at a time). A cluster that is on too few lists to fill its room wants no more rows than those: its price would fall
-//! without end, and the next search of all clusters would put it on every list. All counts are whole numbers, so the order of
-//! rows does not matter.
+//! Every row takes the cluster of its list with the highest score minus price, the lower of several. Over-full clusters
+//! get a higher price, under-full ones a lower one. The step is surplus / slope, where the slope estimates how many
+//! rows would switch: those whose two best values differ by less than a width that shrinks from round to round
+//! (Newton's method, one cluster at a time). The target size of a cluster on too few lists is the number of those
+//! lists: otherwise its price would decrease without end, and the next search of all clusters would put it on every
+//! list. All counts are integers, so the order of rows does not matter.
 
 use crate::base::Result;
 use crate::base::parallel::Run;
 
 use super::candidates::{DEPTH, Entry, Lists};
 
-/// What the width is multiplied with from round to round.
+/// The factor of the width from round to round.
 const SHRINK: f32 = 0.85;
 
-/// Share of a step that is made: all clusters move at once, and neighbors would overshoot together.
+/// The damping of steps: all prices move at once, and neighbors would overshoot together.
 const DAMPING: f32 = 0.7;
 
-/// More rounds than asked for are made, up to so many, while more than one in `UNEVEN` rows is too much or missing somewhere:
-/// where clusters are small.
+/// The most rounds. There are more rounds than requested while the surplus and the deficit exceed one in `UNEVEN` rows,
+/// as with small clusters.
 const MOST_ROUNDS: usize = 6;
 const UNEVEN: usize = 4;
 
@@ -27,18 +27,19 @@ const UNEVEN: usize = 4;
 const LEAST_ROWS: usize = 8_192;
 const MOST_ITEMS: usize = 64;
 
-/// The best value of a list and its place, the lower cluster of several, and the second best value; infinitely low where
-/// there is no second.
+/// The best value of a list and its place, the lower cluster of several, and the second best value; -inf if there is no
+/// second.
 #[inline]
 pub(crate) fn two_best(list: &[Entry], prices: &[f32]) -> (f32, usize, f32) {
-    // Nearly all lists are of one length, and then every step is a few vectors: rounds come here for every row.
+    // Every round calls this for every row. Nearly all lists have one length, for which every step is a few vector
+    // instructions.
     match list.first_chunk::<DEPTH>() {
         Some(list) => two_best_of(list, prices),
         None => two_best_of_few(list, prices),
     }
 }
 
-/// Without branches, which would be guessed wrong, and without chains of operations that wait for each other.
+/// The code avoids branches, which would be mispredicted, and long dependency chains.
 #[expect(clippy::needless_bitwise_bool, reason = "see above")]
 fn two_best_of(list: &[Entry; DEPTH], prices: &[f32]) -> (f32, usize, f32) {
     let values = list.map(|entry| entry.score - prices[entry.cluster as usize]);
@@ -88,7 +89,7 @@ struct Demand {
     counts: Vec<u32>,
     /// Rows of every cluster that are about to leave.
     near: Vec<u32>,
-    /// Sum of what the best is better than the second best.
+    /// Sum of the differences between the best and the second best value.
     margins: f64,
 }
 
@@ -109,7 +110,8 @@ impl Demand {
         demand
     }
 
-    /// By all threads, in pieces that depend on the number of rows alone, for margins are summed in their order.
+    /// Counts with all threads, in pieces that depend on the number of rows alone, since margins are summed in their
+    /// order.
     fn in_parallel(lists: &Lists, prices: &[f32], width: f32, run: &Run<'_>) -> Result<Self> {
         let per_item = LEAST_ROWS.max(lists.len().div_ceil(MOST_ITEMS));
         let mut parts = run.map(
@@ -133,7 +135,7 @@ impl Demand {
     }
 }
 
-/// Rows that each cluster needs: its capacity, or all that may join where they are fewer.
+/// The target size of each cluster: its capacity, or the number of rows that may join if that is smaller.
 fn needed(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
     let mut on_lists = vec![0_usize; capacities.len()];
     for entry in lists.iter().flatten() {
@@ -142,7 +144,7 @@ fn needed(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
     on_lists.iter().zip(capacities).map(|(&lists, &capacity)| lists.min(capacity)).collect()
 }
 
-/// Moves prices for some rounds; the cluster that every row takes in the end.
+/// Moves prices for some rounds; returns the cluster that every row prefers at the end.
 pub(crate) fn balance(
     lists: &Lists,
     prices: &mut [f32],
@@ -162,7 +164,7 @@ pub(crate) fn balance(
         }
         for (j, price) in prices.iter_mut().enumerate() {
             let surplus = demand.counts[j] as f32 - needed[j] as f32;
-            // As many rows outside are about to come as inside are about to leave.
+            // The estimate assumes that as many rows are about to join as are about to leave.
             let slope = (2 * demand.near[j]).max(1) as f32 / width.max(f32::MIN_POSITIVE);
             *price += (DAMPING * surplus / slope).clamp(-2.0 * width, 2.0 * width);
         }

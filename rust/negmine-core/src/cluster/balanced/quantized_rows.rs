@@ -1,10 +1,10 @@
-//! Rows as whole numbers: what balanced clusters are found with.
+//! Rows as integers, for deterministic balanced clustering: int8 codes with an integer factor per row.
 //!
-//! A row of length 1 is about `unit * factor * codes`, with int8 codes, a factor of eleven bits, and one unit for all rows.
-//! Scores are then products of codes, and centroids are sums of `factor * codes`: integers, whose sums have no order, so
-//! that every thread count and instruction set finds the same clusters. It is not exact: a direction is off by half
-//! a step a coordinate, the length by up to 2^-12 of that of the longest row's. Clusters that are balanced are no
-//! optimum that a bound could certify, and what they are worth is measured on the rows themselves.
+//! A row of length 1 is about `unit * factor * codes`, with int8 codes, a factor of eleven bits, and one unit for all
+//! rows. Scores are then products of codes, and centroids are sums of `factor * codes`: integers, whose sums have no
+//! order, so that every thread count and instruction set finds the same clusters. The representation is not exact: a
+//! direction is off by half a step per coordinate, the length by up to 2^-12 of that of the longest row. Balanced
+//! clusters are not an optimum that a bound could certify, and their quality is measured on the rows themselves.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -29,13 +29,13 @@ const ROWS_IN_I32: usize = 8_192;
 /// Rows of a piece of work.
 const ROWS_PER_ITEM: usize = 256;
 
-/// Rows, in whole numbers.
+/// Rows as integers.
 pub(crate) struct Codes {
     width: usize,
     stride: usize,
     all: Aligned<i8>,
     factors: Vec<i16>,
-    /// What one stands for.
+    /// The value of one unit.
     pub(crate) unit: f64,
 }
 
@@ -114,7 +114,7 @@ impl Codes {
 #[derive(Clone, Debug)]
 pub(crate) struct Sum {
     total: Vec<i64>,
-    /// What has not been added to the total, of so many rows.
+    /// The sum of the rows that were not added to the total yet, and their number.
     recent: Vec<i32>,
     rows: usize,
 }
@@ -135,7 +135,7 @@ impl Sum {
         self.change(isa, codes, r, codes.factor(r));
     }
 
-    /// Takes row `r` away.
+    /// Subtracts row `r`.
     pub(crate) fn subtract(&mut self, isa: Isa, codes: &Codes, r: u32) {
         self.change(isa, codes, r, -codes.factor(r));
     }

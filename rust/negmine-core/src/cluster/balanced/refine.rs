@@ -1,8 +1,8 @@
-//! Refinement of balanced clusters: k-means in which clusters have prices.
+//! Refinement of balanced clusters: k-means with a price per cluster.
 //!
-//! A step moves centers to the means of their rows, scores rows, moves prices until sizes are about even, and lets rows
-//! take what is best for them. Scoring every row with every center is what costs, so some steps look only at the
-//! clusters that the last such search found. Sizes need be exact only in the end, where an auction makes them so. (Fixed
+//! A step moves centers to the means of their rows, scores rows, moves prices until sizes are about even, and assigns
+//! every row to its best cluster. Scoring every row with every center is most of the cost, so some steps consider only
+//! the clusters that the last full search found. Only the final sizes must be exact; an auction makes them so. (Fixed
 //! sizes make the offset of squared distances a price like any other.)
 
 use crate::base::parallel::Run;
@@ -16,21 +16,21 @@ use super::duplicates::{gather, mixed};
 use super::prices::balance;
 use super::quantized_rows::Codes;
 
-/// How much time goes into a balanced clustering.
+/// The trade-off between time and quality of a balanced clustering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
     /// Bisection alone.
     Fast,
     /// Bisection, then a few rounds of refinement.
     Default,
-    /// Bisection, then refinement until little is left to gain.
+    /// Bisection, then refinement until the remaining gain is small.
     High,
 }
 
-/// Which clusters a step looks at.
+/// The clusters that a step considers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// All.
+    /// All clusters.
     Full,
     /// Those of the last full step.
     Short,
@@ -38,8 +38,8 @@ enum Step {
 
 use Step::{Full, Short};
 
-/// Steps before the last, which is a full one. A search finds more once a step has moved centers away from bisection's, and a
-/// step after it costs less than another search.
+/// Steps before the last one, which is full. A search finds more after a step has moved the centers of the bisection,
+/// and a short step after it costs less than another search.
 fn steps(quality: Quality) -> &'static [Step] {
     match quality {
         Quality::Fast => &[],
@@ -57,9 +57,9 @@ pub(crate) fn stages(quality: Quality) -> usize {
     if quality == Quality::Fast { 0 } else { steps(quality).len() + 1 }
 }
 
-/// Better labels of the same sizes; `stages` are the number of its first stage and how many there are in all.
+/// Improves labels without changing sizes; `stages` are the number of its first stage and how many there are in all.
 ///
-/// Clusters that are all copies of one row are set aside, and the others are refined.
+/// Clusters that are all copies of one row are excluded, and the others are refined.
 pub(crate) fn refine(
     codes: &Codes,
     clusters: usize,
@@ -91,8 +91,8 @@ pub(crate) fn refine(
     Ok(labels)
 }
 
-/// Better labels of the same sizes, where no cluster is all copies of one row; its stages start with number `first` of
-/// `all`.
+/// Improves labels without changing sizes; no cluster may consist of copies of one row; its stages start with number
+/// `first` of `all`.
 fn refine_all(
     codes: &Codes,
     clusters: usize,

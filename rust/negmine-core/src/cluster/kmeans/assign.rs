@@ -1,13 +1,14 @@
-//! Assignment: the nearest centroid of every row, exactly.
+//! Exact k-means assignment: the nearest centroid of every row.
 //!
-//! It is exact search for one document with the roles turned: rows are many and never change, centroids are few and
-//! change every round. So rows are quantized once, and a round packs the centroids and multiplies block after block of
-//! rows with all their panels. Every product gives an interval that holds the canonical score (`scoring::bound`). The
-//! score of the centroid that a row had before is a threshold; what reaches it raises it further. Where one centroid is
-//! left its score need not be known; where several are, they are scored canonically and the lowest of the best is taken.
+//! Assignment is exact search for one document with exchanged roles: rows are many and never change, centroids are few
+//! and change every round. Rows are therefore quantized once, and a round packs the centroids and multiplies block
+//! after block of rows with all their panels. Every product gives an interval that holds the canonical score
+//! (`scoring::bound`). The score of the centroid that a row had before is a threshold; a centroid that reaches it
+//! raises it further. If one centroid remains, its score is not needed; if several remain, they are scored canonically
+//! and the lowest number of the best is taken.
 //!
 //! From the second round on, with thresholds as good as that, a few rotated coordinates rule out nearly every centroid
-//! (`pruned_assign`), where `pruning_choice` finds that they do; only what is left is multiplied at full width.
+//! (`pruned_assign`), if `pruning_choice` predicts a gain; only the remaining centroids are multiplied at full width.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -29,10 +30,11 @@ use crate::scoring::{Metric, Rotation, Slack};
 use super::pruned_assign::{LeadCentroids, LeadRows};
 use super::pruning_choice::Choice;
 
-/// Rows of a block: a multiple of the kernel's six; at width 768 half of a 256 KiB second cache.
+/// Rows of a block: a multiple of the kernel's six; at width 768 half of a 256 KiB L2 cache.
 const BLOCK: usize = 96;
 
-/// Centroids that a row without a label looks at first: without them every centroid of the first panel may be the best.
+/// Centroids that are tried first for a row without a label: without them every centroid of the first panel may be the
+/// best.
 const GUESSES: usize = 16;
 
 /// Rows, quantized.
@@ -43,17 +45,17 @@ pub(crate) struct Points<'a, 'c> {
     codes: Aligned<i8>,
     bounds: Vec<(RowCode, f64)>,
     squared: &'a [f64],
-    /// Leading coordinates of the rows, where they pay.
+    /// Leading coordinates of the rows, if they save time.
     lead: Option<LeadRows>,
 }
 
-/// Centroids as the kernels want them: in panels, and row by row.
+/// Centroids in the layouts of the kernels: in panels, and row by row.
 struct Packed<'a> {
     /// Row-major.
     centroids: &'a [f32],
     tile: Tile,
     codes: Aligned<i8>,
-    /// Their side of the bound, which the tile has by panels.
+    /// The centroids' terms of the bound, which the tile holds by panels.
     documents: Vec<DocumentBound>,
 }
 
@@ -64,7 +66,7 @@ struct Pending {
     high: f64,
 }
 
-/// What one thread assigns with.
+/// The state of one assigning thread.
 struct Block {
     tile: QueryTile,
     bounds: Vec<QueryBound>,
@@ -121,7 +123,8 @@ impl<'a, 'c> Points<'a, 'c> {
         })
     }
 
-    /// Lets `rounds` further assignments go by leading coordinates, if that pays; `labels` are of centroids like these.
+    /// Uses leading coordinates for `rounds` further assignments, if that saves time; `labels` belong to centroids like
+    /// these.
     pub(crate) fn shorten(
         &mut self,
         centroids: &[f32],
@@ -137,7 +140,7 @@ impl<'a, 'c> Points<'a, 'c> {
         }
     }
 
-    /// Lets further assignments go by so many leading coordinates of a rotation.
+    /// Uses the given number of leading coordinates of a rotation for further assignments.
     pub(crate) fn shorten_by(
         &mut self,
         rotation: (Rotation, usize),
@@ -156,7 +159,7 @@ impl<'a, 'c> Points<'a, 'c> {
         run: &Run<'_>,
     ) -> Result<Vec<u32>> {
         let packed = self.pack(centroids, run)?;
-        // Without labels to start from nothing could be ruled out.
+        // Without initial labels nothing could be ruled out.
         let lead = self.lead.as_ref().filter(|_| before.is_some());
         let lead = lead.map(|lead| Ok((lead, lead.pack(centroids, run)?))).transpose()?;
         let blocks = run.map(
@@ -220,7 +223,7 @@ impl<'a, 'c> Points<'a, 'c> {
         for (j, (row, codes)) in
             centroids.chunks_exact(width).zip(codes.chunks_exact_mut(self.stride)).enumerate()
         {
-            // As the tile quantized it.
+            // The codes are those of the tile.
             let panel = &tile.panels()[j / PANEL];
             quantize_row(run.isa, row, factor(self.metric, panel.squared_norm(j % PANEL), panel.unit), codes);
         }
@@ -255,7 +258,8 @@ impl Block {
         }
     }
 
-    /// What the centroids of before score: exactly, for a low end that is sharp rules out more than it costs to read the rows.
+    /// Scores the previous centroids of the rows, exactly: a sharp threshold rules out more work than reading the rows
+    /// costs.
     fn warm(
         &mut self,
         points: &Points<'_, '_>,
@@ -269,7 +273,7 @@ impl Block {
         }
     }
 
-    /// What the best of a few centroids is certain to score.
+    /// Sets thresholds from the certain scores of the best of a few centroids.
     fn guess(&mut self, points: &Points<'_, '_>, packed: &Packed<'_>, first: usize, run: &Run<'_>) {
         let (n, clusters) = (self.lows.len(), packed.documents.len());
         let guesses = GUESSES.min(clusters);
@@ -290,7 +294,7 @@ impl Block {
         }
     }
 
-    /// Multiplies the block with every panel and keeps what may be the best.
+    /// Multiplies the block with every panel and keeps centroids that may be the best.
     fn scan(
         &mut self,
         points: &Points<'_, '_>,
@@ -329,7 +333,7 @@ impl Block {
         Ok(())
     }
 
-    /// The same by leading coordinates; what they cannot rule out is multiplied at full width.
+    /// Scans by leading coordinates; centroids that they cannot rule out are multiplied at full width.
     #[expect(clippy::too_many_arguments, reason = "both sides of two bounds")]
     fn scan_lead(
         &mut self,
@@ -366,7 +370,7 @@ impl Block {
         Ok(())
     }
 
-    /// The best of what is left of every row.
+    /// The best of the remaining centroids of every row.
     fn best_labels(
         &mut self,
         points: &Points<'_, '_>,
@@ -392,7 +396,8 @@ impl Block {
     }
 }
 
-/// Keeps a centroid that may be the best of a row whose best is certain to score `low`; whether it raises that.
+/// Keeps a centroid that may be the best of a row whose best is certain to score `low`; returns whether it raises
+/// `low`.
 fn take(
     pending: &mut Vec<Pending>,
     low: &mut f64,
@@ -411,7 +416,7 @@ fn take(
     raised
 }
 
-/// The centroid of the highest canonical score, the lowest of several.
+/// The centroid of the highest canonical score; of equal scores, the lowest number.
 fn best(
     points: &Points<'_, '_>,
     packed: &Packed<'_>,
@@ -427,7 +432,7 @@ fn best(
     let centroid = |j: u32| &packed.centroids[j as usize * width..(j as usize + 1) * width];
     for together in left.chunks(4) {
         let sums = if let [a, b] = together {
-            // Half of the work of four.
+            // Two pairs take half of the work of four.
             [
                 metric.sum(run.isa, row, centroid(a.cluster)),
                 metric.sum(run.isa, row, centroid(b.cluster)),

@@ -1,11 +1,11 @@
-//! k-means: rows go to the nearest centroid, centroids to the mean of their rows (Lloyd, IEEE Trans. Inf. Theory 28, 1982);
-//! under cosine rows have length 1 and "nearest" is the angle (spherical k-means: Dhillon and Modha, Machine Learning 42,
-//! 2001).
+//! k-means: rows go to the nearest centroid, centroids to the mean of their rows (Lloyd, IEEE Trans. Inf. Theory 28,
+//! 1982); under cosine rows have length 1 and "nearest" is the angle (spherical k-means: Dhillon and Modha, Machine
+//! Learning 42, 2001).
 //!
 //! It starts from distinct rows, drawn by number. Assignment is exact (`assign`), so that a round is a pure function of
-//! the labels before it. A cluster that lost all its rows gets the one that scores lowest with its own centroid, ties by
-//! row, from a cluster that keeps another; so no cluster is ever empty. It ends after a number of rounds, or when
-//! a round changes no label.
+//! the labels before it. A cluster that lost all its rows gets the one that scores lowest with its own centroid, ties
+//! by row, from a cluster that keeps another; so no cluster is ever empty. It ends after a number of rounds, or when a
+//! round changes no label.
 
 use crate::base::csr::Lists;
 use crate::base::matrix::Rows;
@@ -19,20 +19,20 @@ use crate::scoring::Metric;
 
 use super::assign::Points;
 
-/// What a k-means clustering is asked for.
+/// The parameters of a k-means clustering.
 #[derive(Clone, Copy, Debug)]
 pub struct KMeans {
     /// Number of clusters, at least 1 and at most the number of rows.
     pub clusters: usize,
-    /// Rounds of assignment at most, at least 1.
+    /// The most rounds of assignment, at least 1.
     pub iterations: usize,
     /// `Cosine` or `L2`.
     pub metric: Metric,
-    /// Of the rows to start from.
+    /// Seed of the draws of initial rows.
     pub seed: u64,
 }
 
-/// Refuses a number of clusters that rows cannot fill.
+/// Validates that the rows can fill the number of clusters.
 pub(crate) fn check_clusters(clusters: usize, rows: usize) -> Result<()> {
     if clusters == 0 || clusters > rows {
         let rule = "at least 1 and at most the number of rows";
@@ -49,7 +49,7 @@ impl KMeans {
     /// Clusters `rows`.
     ///
     /// # Errors
-    /// More clusters than rows or none, values that are not finite, or an interrupt.
+    /// Returns an error on more clusters than rows or none, values that are not finite, or an interrupt.
     pub fn fit(&self, rows: &Rows<'_>, run: &Run<'_>) -> Result<Clustering> {
         check_clusters(self.clusters, rows.len())?;
         let stages = self.iterations + 2;
@@ -95,7 +95,7 @@ impl KMeans {
             drawn.truncate(self.clusters);
         }
         drawn.sort_unstable_by_key(|&(_, row)| row);
-        // Each is the mean of itself.
+        // The mean of a single row is the row itself.
         means(rows, lengths, &Lists::single(drawn.into_iter().map(|(_, row)| row).collect()), run)
     }
 }

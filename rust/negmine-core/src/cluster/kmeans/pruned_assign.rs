@@ -1,25 +1,26 @@
-//! The pruned pass of an assignment: a few leading coordinates rule out most centroids of a row.
+//! Pruned k-means assignment: a few leading rotated coordinates rule out most centroids of a row.
 //!
-//! Rows are centered and rotated once (`scoring::rotation`), centroids every round, and the first coordinates of both are
-//! multiplied in int8. What they leave is bounded by norms, and what that cannot rule out is multiplied at full width. It
-//! differs from the pruned scan of a search in what is kept: rows, which are many, keep only their leading codes, and
-//! centroids, which are few, are sorted anew each round.
+//! Rows are centered and rotated once (`scoring::rotation`), centroids every round, and the first coordinates of both
+//! are multiplied in int8. The remaining coordinates are bounded by norms, and centroids that the bound cannot rule out
+//! are multiplied at full width. The storage differs from that of a pruned search: rows, which are many, keep only
+//! their leading codes, and centroids, which are few, are sorted again each round.
 //!
-//! **Bound.** Let X and C be a row and a centroid, divided by their norms under cosine and multiplied with one power of two
-//! otherwise, x = X - mean, c = C - mean, z and y their computed leading coordinates. `rotation` derives
+//! **Bound.** Let X and C be a row and a centroid, divided by their norms under cosine and multiplied with one power of
+//! two otherwise, x = X - mean, c = C - mean, z and y their computed leading coordinates. `rotation` derives
 //!
 //! ```text
 //! x.c  <=  z.y  +  tail(x) tail(c)  +  rho |x| |c|
 //! ```
 //!
-//! A score is x.c + a(X) + b(C): under cosine X.C itself, else half of what squared distances make of it, with
+//! A score is x.c + a(X) + b(C): under cosine X.C itself, otherwise half of the corresponding squared-distance score,
+//! with
 //!
 //! ```text
-//! a(X) = X.mean - mean.mean - XX / 2          b(C) = C.mean - CC / 2                  (without the squares under cosine)
+//! a(X) = X.mean - mean.mean - XX / 2          b(C) = C.mean - CC / 2              (without the squares under cosine)
 //! ```
 //!
-//! Tails and b(C) differ so much from centroid to centroid that the kernel's floor, which takes the greatest of a panel,
-//! would hold back little. But both terms are products as well: with t = tail / 2, a constant g and a base B,
+//! Tails and b(C) differ so much from centroid to centroid that the kernel's floor, which takes the greatest of a
+//! panel, would rule out little. But both terms are products as well: with t = tail / 2, a constant g and a base B,
 //!
 //! ```text
 //! z' = (z, t(x), t(x), t(x), t(x), g, g, g, g)       y' = (y, t(c), ..., h, ...)       h = (b(C) - B) / 4g
@@ -28,9 +29,9 @@
 //!
 //! where t and h are rounded up. So z' and y' are quantized as a whole, and `bound` gives z'.y' <= z^.y^ + u e + v n.
 //! As |c| (1 - r) <= |y| + tail(c) <= sqrt(2) n, the rotation's term goes to the last one. What the kernel's f32 loses
-//! is at most 2^-22 of the sum of the magnitudes, and |z^.y^| <= u (n + e): weights are widened by `rounding`, four times
-//! that. a(X) and B are off by less than `canonical` of (|X| + |mean|)^2 and of |B|; the canonical score under cosine
-//! likewise, and under squared distances it is off by less than `canonical` of itself.
+//! is at most 2^-22 of the sum of the magnitudes, and |z^.y^| <= u (n + e): weights are widened by `rounding`, four
+//! times that. a(X) and B are off by less than `canonical` of (|X| + |mean|)^2 and of |B|; the canonical score under
+//! cosine likewise, and under squared distances it is off by less than `canonical` of itself.
 //!
 //! Coordinates are below 1 in magnitude, so what underflows in centering and rotating changes a product by less than D
 //! times `underflow`; the kernel's own, after the division by a row's scale, is allowed for once more.
@@ -53,12 +54,12 @@ use crate::scoring::{Metric, Slack};
 
 use crate::cluster::centroids::as_rows;
 
-/// Copies of half a tail, and of a share of the offset, that follow the leading coordinates: with fewer they would be larger
-/// than those, and coarsen the codes of all.
+/// Copies of half a tail, and of a share of the offset, that follow the leading coordinates: with fewer they would be
+/// larger than those, and coarsen the codes of all.
 const COPIES: usize = 4;
 pub(crate) const ADDED: usize = 2 * COPIES;
 
-/// Where centroids are all alike they may differ later, and h must stay finite.
+/// Equal centroids may differ later, and h must stay finite.
 const LEAST_SHARE: f64 = 1.0 / (1_u64 << 20) as f64;
 
 /// Rows, by their leading coordinates.
@@ -75,12 +76,12 @@ pub(crate) struct LeadRows {
     sides: Vec<Side>,
 }
 
-/// A row's side of the bound, as far as it is not in a tile.
+/// A row's terms of the bound that are not in a tile.
 #[derive(Clone, Copy)]
 struct Side {
     /// 1 over the scale of the codes.
     inverse: f64,
-    /// a(X), and what it may be off.
+    /// a(X), and its largest error.
     shift: f64,
 }
 
@@ -135,7 +136,7 @@ impl Buffers {
     }
 }
 
-/// What is measured of a row.
+/// The measurements of a row.
 #[derive(Clone, Copy)]
 struct Measured {
     /// X.mean
@@ -162,7 +163,7 @@ impl LeadRows {
         let (_, measured) = all.rotate(centroids, run)?;
         let (least, greatest) = all.offsets(&measured);
         let norm = measured.iter().map(|one| one.norm).fold(0.0, f64::max);
-        // About as large as the other coordinates, for rows and for centroids.
+        // The shares are about as large as the other coordinates, for rows and for centroids.
         all.share = (greatest - least).sqrt().max(norm / 8.0).max(LEAST_SHARE) as f32 / 2.0;
         let parts = run.map(
             rows.len().div_ceil(block),
@@ -217,7 +218,8 @@ impl LeadRows {
         self.tiles[block].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The kernel's threshold for "may score at least `score`" with row `r` and such a base; -inf where f32 cannot tell.
+    /// The kernel's threshold for "may score at least `score`" with row `r` and such a base; -inf if f32 is too coarse
+    /// to decide.
     pub(crate) fn threshold(&self, r: usize, score: f64, base: f64) -> f32 {
         let Side { inverse, shift } = self.sides[r];
         if score == f64::NEG_INFINITY {
@@ -289,7 +291,7 @@ impl LeadRows {
         Ok((rotated.concat(), measured.concat()))
     }
 
-    /// XX / 2 or CC / 2, where the metric has it.
+    /// XX / 2 or CC / 2, if the metric has the term.
     fn half_square(&self, one: &Measured) -> f64 {
         if self.metric == Metric::L2 { one.squared / 2.0 } else { 0.0 }
     }
@@ -306,7 +308,7 @@ impl LeadRows {
     }
 }
 
-/// Half a tail, so that four products make one of tails.
+/// Half a tail, so that four products add up to one product of tails.
 fn half(tail: f64) -> f32 {
     round_up(tail / 2.0)
 }
@@ -320,7 +322,7 @@ pub(crate) struct LeadCentroids {
     panels: Vec<LeadPanel>,
 }
 
-/// The centroids' side of the bound in a panel.
+/// The centroids' terms of the bound in a panel.
 struct LeadPanel {
     scale: PerLane,
     error: PerLane,
@@ -339,7 +341,7 @@ impl LeadCentroids {
         self.panels.len()
     }
 
-    /// Panel `p` as the kernel takes it.
+    /// Panel `p` in the kernel's form.
     pub(crate) fn view(&self, p: usize) -> Panel<'_> {
         let panel = &self.panels[p];
         Panel {

@@ -1,7 +1,8 @@
-//! Whether assignments should go by leading coordinates, and by how many.
+//! Cost model of pruned assignment: whether to use leading coordinates, and how many.
 //!
-//! As for a search (`exact::pruning_choice`), from a sample: rows that know their best centroid, and the share of centroids that
-//! so many leading coordinates leave above it. Costs and gains are known beforehand, for the rounds are.
+//! As for a search (`exact::pruning_choice`), the choice uses a sample: rows with a known best centroid, and the share
+//! of centroids that a number of leading coordinates leaves above it. The number of rounds is known, so costs and gains
+//! are known in advance.
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
@@ -17,33 +18,33 @@ use super::pruned_assign::ADDED;
 const ROWS: usize = 32;
 const CENTROIDS: usize = 256;
 
-/// Rows that the axes are taken from: 16,384 make no better ones for means of rows, and take three times as long.
+/// Rows for the estimate of the axes: 16,384 give no better axes for means of rows, and take three times as long.
 const SAMPLE: usize = 4_096;
 
-/// Below this predicted share of the full width's cost it is done: predictions are up to a third too hopeful on clustered
-/// data.
+/// Pruning is used below this predicted share of the full width's cost: predictions are up to a third too optimistic on
+/// clustered data.
 const CLEARLY: f64 = 0.75;
 
-/// What a pair costs beside its products, in cycles of 512-bit products, fitted to times at 80 to 128 coordinates of 100,000
-/// sentence embeddings and 1,024 centroids.
+/// The costs of a pair in addition to its products, in cycles of 512-bit products, fitted to times at 80 to 128
+/// coordinates of 100,000 sentence embeddings and 1,024 centroids.
 mod cycles {
     /// Floors, at full width and by leading coordinates.
     pub(super) const FLOORS: f64 = 0.6;
-    /// A pair that is left.
+    /// A pair that is not ruled out.
     pub(super) const SURVIVOR: f64 = 80.0;
     /// A coordinate that is rotated, for every leading one and for all.
     pub(super) const ROTATED: f64 = 0.07;
     pub(super) const READ: f64 = 5.0;
-    /// A coordinate of the sample for every other one, and the axes' cube.
+    /// Every product of two coordinates of a sampled row, and the cube of the number of axes.
     pub(super) const SAMPLED: f64 = 0.1;
     pub(super) const AXES: f64 = 4.0;
 }
 
-/// What is to be assigned.
+/// The assignment problem of an estimate.
 pub(crate) struct Choice<'a, 'c> {
     pub(crate) rows: &'a Rows<'c>,
     pub(crate) metric: Metric,
-    /// What coordinates are multiplied with before they are centered.
+    /// The factor of coordinates before they are centered.
     pub(crate) unit: f64,
     pub(crate) centroids: &'a [f32],
     /// A good centroid of every row.
@@ -51,7 +52,7 @@ pub(crate) struct Choice<'a, 'c> {
 }
 
 impl Choice<'_, '_> {
-    /// A rotation and the number of its leading coordinates that pay over so many rounds, if any do.
+    /// A rotation and the number of its leading coordinates that save time over the given rounds, if any do.
     pub(crate) fn rotation(&self, rounds: usize, run: &Run<'_>) -> Result<Option<(Rotation, usize)>> {
         let (n, width) = (self.rows.len(), self.rows.width());
         let full = cost(width, 0.0);
@@ -73,7 +74,7 @@ impl Choice<'_, '_> {
         Ok(axes.rotation(segments, run)?.map(|rotation| (rotation, segments.lead)))
     }
 
-    /// The share of pairs that are left after each step of leading coordinates.
+    /// The share of pairs that remain after each step of leading coordinates.
     fn survivors(&self, plain: &Rotation, run: &Run<'_>) -> Result<Vec<f64>> {
         let width = self.rows.width();
         let centroids = as_rows(self.centroids, width)?;
@@ -82,7 +83,7 @@ impl Choice<'_, '_> {
         let along = |rows: &Rows<'_>, which: &[usize]| rotated(rows, which, self.metric, plain, true, run);
         let (some, own, others) =
             (along(self.rows, &some)?, along(&centroids, &own)?, along(&centroids, &others)?);
-        // What is added to the product with every row.
+        // The addend of the product with every row.
         let offset = |c: &Along| if self.metric == Metric::L2 { -f64::from(c.norm) / 2.0 } else { c.mean };
         let mut left = vec![0_usize; width / STEP];
         for (row, own) in some.iter().zip(&own) {
@@ -102,7 +103,7 @@ fn cost(width: usize, survivors: f64) -> f64 {
     COORDINATES * width as f64 / 64.0 + cycles::FLOORS + cycles::SURVIVOR * survivors
 }
 
-/// Cycles of preparing.
+/// Cycles of the preparation.
 fn preparing(rows: usize, width: usize, lead: usize) -> f64 {
     let (rows, width) = (rows as f64, width as f64);
     let axes = cycles::SAMPLED * rows.min(SAMPLE as f64) * width * width + cycles::AXES * width.powi(3);

@@ -1,4 +1,4 @@
-//! Pruned assignment rules out nothing that it must not.
+//! Tests that pruned assignment rules out no best centroid.
 
 use negmine_kernels::canonical;
 use negmine_kernels::dot_i8::{PANEL, scan_panel};
@@ -84,7 +84,7 @@ fn rotation_of(kind: &str, rows: &Rows<'_>, metric: Metric, lead: usize, run: &R
     axes.rotation(Segments::new(width, lead)?, run).unwrap()
 }
 
-/// Whatever scores a threshold or more reaches it in the kernel.
+/// Every centroid that scores a threshold or more reaches it in the kernel.
 #[test]
 fn nothing_that_scores_enough_is_ruled_out() {
     let (n, k, lead) = (50, 70, 24);

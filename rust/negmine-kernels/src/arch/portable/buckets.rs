@@ -1,11 +1,12 @@
-//! Tables of buckets, their definition, and the columns that fill no vector.
+//! Tables of bucket sums: the scalar definition of scatter and gather, which also handles the columns that fill no
+//! vector.
 
 use std::ops::Range;
 
 /// The shape of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Signatures of a row that are read, and groups of the table.
+    /// Number of signatures that are read per row, which is the number of groups of the table.
     pub groups: usize,
     /// Cells of a group.
     pub buckets: usize,
@@ -33,7 +34,7 @@ impl Shape {
     }
 }
 
-/// Signatures as they lie: the first `groups` of every `stride` are read.
+/// Signatures in memory: the first `groups` of every `stride` are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Signatures<'a> {
     words: &'a [u32],
@@ -44,7 +45,7 @@ impl<'a> Signatures<'a> {
     /// Rows of `stride` signatures, of which only those from `first` on are looked at.
     ///
     /// # Panics
-    /// Where the words are no whole rows, or `first` lies beyond one.
+    /// If the words are no whole rows, or `first` lies beyond one.
     #[must_use]
     pub fn new(words: &'a [u32], stride: usize, first: usize) -> Self {
         assert!(
@@ -88,7 +89,8 @@ impl<'a> Signatures<'a> {
     }
 }
 
-/// [`crate::buckets::scatter`] for some of the columns: the definition, and what vector bodies do with columns that fill no block.
+/// [`crate::buckets::scatter`] for some of the columns: the definition, which vector bodies also use for columns that
+/// fill no block.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn scatter_columns(
@@ -121,7 +123,8 @@ pub(crate) fn scatter_columns(
     }
 }
 
-/// [`crate::buckets::gather`] for some of the columns, likewise.
+/// [`crate::buckets::gather`] for some of the columns: the definition, which vector bodies also use for columns that
+/// fill no block.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn gather_columns(

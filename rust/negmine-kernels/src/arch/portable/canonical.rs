@@ -1,4 +1,4 @@
-//! The definition of the canonical score, which `crate::canonical` states.
+//! The canonical score in scalar code: the definition that `crate::canonical` describes.
 
 /// Number of independent partial sums.
 pub const LANES: usize = 16;
@@ -6,7 +6,7 @@ pub const LANES: usize = 16;
 /// The inner product of `a` and `b` in canonical order.
 ///
 /// # Panics
-/// Where the two rows differ in width.
+/// If the two rows differ in width.
 #[must_use]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "rows of one width");
@@ -20,7 +20,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
 /// The squared Euclidean distance of `a` and `b` in canonical order.
 ///
 /// # Panics
-/// Where the two rows differ in width.
+/// If the two rows differ in width.
 #[must_use]
 pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "rows of one width");

@@ -1,4 +1,5 @@
-//! Panels: the definition of their layout, and the scan that every other is held to.
+//! Panels of int8 codes in scalar code: the definition of their layout, and the reference scan that every other scan
+//! must equal.
 
 use crate::arch::codes::{GROUP, GROUP_BYTES, Hit, PANEL, Panel, append};
 use crate::arch::query_tile::QueryTile;
@@ -19,7 +20,7 @@ pub(crate) fn pack_rest_of_panel(rows: &[i8], padded: usize, first_group: usize,
     }
 }
 
-/// [`crate::dot_i8::scan_panel`]: the oracle.
+/// [`crate::dot_i8::scan_panel`]: the reference implementation.
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
     for block in (0..queries.blocks()).map(|block| queries.block(block)) {
         let bounds = block.bounds;

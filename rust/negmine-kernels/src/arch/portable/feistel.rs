@@ -1,4 +1,4 @@
-//! Rounds of the cipher, in the text that every instruction set compiles.
+//! Rounds of the two-radix Feistel cipher, in source code that every instruction set compiles.
 
 /// Rounds of the cipher; four and six fail tests of randomness on small sets.
 pub const ROUNDS: usize = 8;
@@ -6,7 +6,7 @@ pub const ROUNDS: usize = 8;
 /// The largest radix of this kernel.
 pub const MAX_RADIX: u32 = 1 << 31;
 
-/// lowbias32.
+/// The integer hash lowbias32.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a call would not take the target features of its caller")]
 #[must_use]
@@ -16,8 +16,8 @@ pub const fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// The text that every instruction set compiles. Positions are the inner loop: a round waits for the one before it, and
-/// neighbors fill that time.
+/// The source code that every instruction set compiles. The inner loop runs over positions: a round must wait for the
+/// one before it, and other positions fill that time.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn rounds(

@@ -1,4 +1,4 @@
-//! Inner products of hits, pair by pair.
+//! Exact int8 inner products of a panel's hits, pair by pair in scalar code.
 
 use crate::arch::codes::Hit;
 

@@ -1,5 +1,5 @@
-//! Scalar kernels, written to be read: the definition of each, its types, and the texts that every instruction set
-//! compiles again.
+//! Scalar kernels, written for readability: the definition of each kernel, its types, and the source code that every
+//! instruction set compiles again.
 
 pub(crate) mod buckets;
 pub(crate) mod canonical;

@@ -1,4 +1,4 @@
-//! Loops that do nothing but multiply and add, as the compiler vectorizes them.
+//! Multiply-add loops that measure peak arithmetic rates, as the compiler vectorizes them.
 
 use std::hint::black_box;
 

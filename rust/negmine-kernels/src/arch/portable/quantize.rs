@@ -1,8 +1,9 @@
-//! Quantization of a row, coordinate by coordinate.
+//! Symmetric int8 quantization of a row, coordinate by coordinate in scalar code.
 
 use super::canonical::{LANES, add_lanes};
 
-/// What a kernel multiplies coordinates with: by `factor` to y, by `inverse` to codes, and codes by `scale` back.
+/// Multipliers of a row: coordinates times `factor` give y, y times `inverse` gives codes, and codes times `scale` give
+/// y back.
 #[derive(Clone, Copy)]
 pub(crate) struct Steps {
     pub(crate) factor: f64,

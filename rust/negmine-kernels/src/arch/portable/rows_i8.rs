@@ -1,4 +1,4 @@
-//! Inner products with scattered rows, row by row.
+//! Exact int8 inner products with scattered rows, row by row in scalar code.
 
 /// [`crate::rows_i8::dot_rows_i8`].
 pub(crate) fn dot_rows_i8(query: &[i8], codes: &[i8], stride: usize, rows: &[u32], out: &mut [i32]) {

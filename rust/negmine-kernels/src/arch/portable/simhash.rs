@@ -1,4 +1,5 @@
-//! Projections as kernels read them, and signatures by their definition. `crate::simhash` derives the numbers.
+//! `SimHash` in scalar code: packed projections, and the definition of signatures. `crate::simhash` derives the
+//! constants.
 
 use super::canonical;
 use crate::aligned::Aligned;
@@ -18,7 +19,7 @@ pub const MASKED: u32 = u32::MAX;
 /// The largest number of bits of a signature.
 pub const MAX_TAU: usize = 31;
 
-/// The largest width; `crate::simhash` says why.
+/// The largest width; `crate::simhash` gives the reason.
 pub const MAX_WIDTH: usize = 65_536;
 
 /// The norm that rows and projections are scaled to before they are rounded.
@@ -27,7 +28,7 @@ const NORM: f64 = 32_000.0;
 /// By how much a row's norm may exceed [`NORM`].
 const REACH: f64 = 1.0 + 1.0 / 256.0;
 
-/// By how much a row's code is off at most.
+/// The largest rounding error of a row's code.
 const STEP: f64 = 0.503;
 
 /// Sums of squares between which a row is scaled: 2^-100 and 2^126.
@@ -44,12 +45,12 @@ pub struct Projections {
     groups: usize,
     /// Row after row.
     rows: Vec<f32>,
-    /// For each panel and pair of coordinates, the codes of its 48 projections, the first coordinate in the low half; unused
-    /// places are 0.
+    /// For each panel and pair of coordinates, the codes of its 48 projections, the first coordinate in the low half;
+    /// unused places are 0.
     panels: Aligned<u32>,
-    /// How far from 0 a product of codes must be for its sign to be certain.
+    /// The magnitude that a product of codes must exceed for its sign to be certain.
     doubt_of_codes: i32,
-    /// What a row's norm is multiplied with.
+    /// The factor of a row's norm in the f32 error bound.
     doubt: f32,
 }
 
@@ -57,7 +58,7 @@ impl Projections {
     /// Packs `rows`, each `width` long; every `tau` of them make a signature.
     ///
     /// # Panics
-    /// Where the sizes do not fit each other or their limits, or a norm is not below 2^30.
+    /// If the sizes contradict each other or exceed their limits, or if a norm is not below 2^30.
     #[must_use]
     pub fn new(rows: Vec<f32>, width: usize, tau: usize) -> Self {
         assert!((1..=MAX_WIDTH).contains(&width), "a width from 1 to {MAX_WIDTH}");
@@ -80,7 +81,7 @@ impl Projections {
         packed
     }
 
-    /// Fills the panels and measures what is lost.
+    /// Fills the panels and measures the rounding error.
     fn pack(&mut self) {
         let (per_panel, pairs) = (self.panel_bits(), self.pairs());
         let mut panels = Aligned::zeroed(self.n_panels() * pairs * PANEL);
@@ -160,13 +161,13 @@ impl Projections {
         self.width.next_multiple_of(BLOCK) / 2
     }
 
-    /// Room for the codes of [`MAX_ROWS`] rows.
+    /// A buffer for the codes of [`MAX_ROWS`] rows.
     #[must_use]
     pub fn scratch(&self) -> Aligned<u32> {
         Aligned::zeroed(MAX_ROWS * self.stride())
     }
 
-    /// How far from 0 a product of codes must be for its sign to be certain.
+    /// The magnitude that a product of codes must exceed for its sign to be certain.
     #[inline]
     pub(crate) fn doubt_of_codes(&self) -> i32 {
         self.doubt_of_codes
@@ -178,7 +179,7 @@ impl Projections {
         first..self.groups.min(first + self.panel_groups())
     }
 
-    /// How far from 0 an f32 product must be for its sign to be certain, from the sum of squares of a row.
+    /// The magnitude that an f32 product must exceed for its sign to be certain, from the sum of squares of a row.
     #[inline]
     pub(crate) fn doubt(&self, sum_of_squares: f32) -> f32 {
         const TINY: f32 = f32::from_bits((127 - 74) << 23);
@@ -190,7 +191,7 @@ impl Projections {
         &self.rows[(p * self.panel_bits() + bit) * self.width..][..self.width]
     }
 
-    /// Panels, as numbers.
+    /// The range of panel numbers.
     pub(crate) fn all_panels(&self) -> std::ops::Range<usize> {
         0..self.n_panels()
     }

@@ -1,4 +1,5 @@
-//! Similarity sketches of sets, in the text that every instruction set compiles. `crate::sketch` states the function.
+//! Similarity sketches of sets (Dahlgaard, Knudsen and Thorup, FOCS 2017), in source code that every instruction set
+//! compiles. `crate::sketch` defines the function.
 
 use super::sketch_family::{BLOCK, EMPTY, Family, Hashes, Job, LANES, MAX_BINS, ROUNDS};
 use super::sketch_steps::{Field, Steps};
@@ -6,21 +7,22 @@ use super::sketch_steps::{Field, Steps};
 /// The largest set whose rounds are all thrown at once.
 pub const SMALL: usize = 128;
 
-/// Elements expected in a bin among those that enter the first round of a large set. With eight, all 128 bins are filled in
-/// 96 sets of 100; six would be 73 of 100, and a second look costs as much as the first.
+/// Elements expected in a bin among those that enter the first round of a large set. With eight, all 128 bins are
+/// filled in 96 of 100 sets; with six, in 73 of 100, and a second pass costs as much as the first.
 const KEPT: u64 = 8;
 
-/// Up to this many missing bins are searched one by one: a bin costs a quarter cycle a token, throws about five.
+/// Up to this many missing bins are searched one by one: a bin costs a quarter of a cycle per token, throws cost about
+/// five cycles.
 const FEW: usize = 16;
 
-/// Up to this many elements the last round is written first and throws are laid over it: four tables, to be cleared and
-/// merged, would be most of the work. Measured with 128 bins on a Zen 4 processor.
+/// Up to this many elements the last round is written first and throws overwrite it: clearing and merging four tables
+/// would be most of the work. Measured with 128 bins on a Zen 4 processor.
 pub const SPARSE: usize = 16;
 
 /// Up to this many elements the last round is evaluated in all bins at once.
 const DENSE: usize = 40;
 
-/// The text that every instruction set compiles.
+/// The source code that every instruction set compiles.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn sketch_sets(steps: impl Steps, job: &Job<'_>, out: &mut [u32]) {
@@ -56,12 +58,12 @@ fn all<const K: usize, const PREHASHED: bool>(steps: impl Steps, job: &Job<'_>, 
     }
 }
 
-/// One set at a time, in memory that is used again and starts at a cache line, so that no register crosses one.
+/// Working memory for one set at a time; it is reused, and it starts at a cache line so that no vector crosses one.
 #[repr(C, align(64))]
 struct Sketch<'a, S, const K: usize, const PREHASHED: bool> {
-    /// Tie-breaks of the tokens at hand.
+    /// Tie-breaks of the current block of tokens.
     ties: Hashes,
-    /// Their fields.
+    /// Fields of the same tokens.
     fields: Hashes,
     /// The least tie-break of every bin, by round or in four shares of one.
     tables: [[u32; K]; ROUNDS],
@@ -72,7 +74,7 @@ struct Sketch<'a, S, const K: usize, const PREHASHED: bool> {
     steps: S,
 }
 
-/// The places of set bits, rising.
+/// The positions of set bits, in ascending order.
 #[inline]
 fn places(bits: [u64; MAX_BINS / 64]) -> impl Iterator<Item = usize> {
     bits.into_iter().enumerate().flat_map(|(word, mut bits)| {
@@ -131,7 +133,8 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         }
     }
 
-    /// The last round, and all throws over it. A byte for each bin says which round it has; nothing branches on it.
+    /// Computes the last round and lets all throws overwrite it. One byte per bin holds its round; no branch depends on
+    /// it.
     #[inline(always)]
     fn sparse(&mut self, tokens: &[u64]) {
         let n = tokens.len();
@@ -154,7 +157,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         }
     }
 
-    /// All rounds at once.
+    /// Computes all rounds at once.
     #[inline(always)]
     fn small(&mut self, tokens: &[u64]) {
         let n = tokens.len();
@@ -176,7 +179,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         }
     }
 
-    /// Only what is likely to be least enters the first round.
+    /// Computes the first round from those elements only that are likely to be least.
     #[inline(always)]
     fn large(&mut self, tokens: &[u64]) {
         let limit = ((KEPT * K as u64) << 32) / tokens.len() as u64;
@@ -195,13 +198,13 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         self.words = [EMPTY; K];
         self.steps.fill_least(&self.tables, &mut self.words);
         if limit != EMPTY {
-            // What was left out may be all that a bin has.
+            // An element that was skipped may be the only one of its bin.
             self.find(tokens, 0);
         }
         self.later_rounds(tokens);
     }
 
-    /// Rounds after the first, as far as bins are missing.
+    /// Computes rounds after the first while bins are missing.
     #[inline(always)]
     fn later_rounds(&mut self, tokens: &[u64]) {
         for round in 1..ROUNDS {
@@ -212,7 +215,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         self.last_round(tokens);
     }
 
-    /// Fills missing bins by the throws of one round; says whether any was missing.
+    /// Fills missing bins by the throws of one round; returns whether any was missing.
     #[inline(always)]
     fn find(&mut self, tokens: &[u64], round: usize) -> bool {
         let missing = self.steps.unfilled(&self.words);
@@ -238,7 +241,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         true
     }
 
-    /// Looks among the first elements of the block for those of missing bins.
+    /// Searches the first elements of the block for those of missing bins.
     #[inline(always)]
     fn search(&mut self, n: usize, round: usize, missing: [u64; MAX_BINS / 64]) {
         let (shift, odd) = (Family::field_shift(K, round), self.family.odd[round]);
@@ -249,7 +252,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         }
     }
 
-    /// The last round in the bins that are missing.
+    /// Computes the last round in the bins that are missing.
     #[inline(always)]
     fn last_round(&mut self, tokens: &[u64]) {
         let missing = self.steps.unfilled(&self.words);
@@ -267,7 +270,7 @@ impl<S: Steps, const K: usize, const PREHASHED: bool> Sketch<'_, S, K, PREHASHED
         }
     }
 
-    /// Hashes a block, unless it is the whole set, whose hashes are still there.
+    /// Hashes a block, unless it is the whole set, whose hashes are still in memory.
     #[inline(always)]
     fn hash_again(&mut self, tokens: &[u64], block: &[u64]) {
         if tokens.len() > BLOCK {

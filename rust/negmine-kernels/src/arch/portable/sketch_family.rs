@@ -1,4 +1,4 @@
-//! Families of hash functions for similarity sketches, and what a sketch is by definition.
+//! Families of hash functions for similarity sketches, and the definition of a sketch.
 
 /// Rounds of throws.
 pub const ROUNDS: usize = 4;
@@ -9,7 +9,7 @@ pub const MAX_BINS: usize = 256;
 /// The fewest bins of a family.
 pub const MIN_BINS: usize = 16;
 
-/// The word of every bin of the empty set, and a bin that no throw has filled.
+/// The word of every bin of the empty set, and of a bin that no throw has filled.
 pub const EMPTY: u32 = u32::MAX;
 
 /// Tokens that are hashed at a time; larger sets are read in blocks.
@@ -26,20 +26,20 @@ pub(crate) type Hashes = [u32; BLOCK + LANES];
 pub struct Family {
     /// Bins: a power of two from [`MIN_BINS`] to [`MAX_BINS`].
     pub bins: usize,
-    /// Odd.
+    /// The multiplier of tokens: odd.
     pub multiplier: u64,
-    /// Any number.
+    /// The addend of multiplied tokens: any number.
     pub addend: u64,
-    /// What tie-breaks are multiplied with, round by round: odd, the first of them 1.
+    /// The multiplier of tie-breaks per round: odd; the first one is 1.
     pub odd: [u32; ROUNDS],
-    /// What tie-breaks of the last round are multiplied with: odd.
+    /// The multipliers of tie-breaks in the last round: odd.
     pub scale: [u32; MAX_BINS / 4],
-    /// What is added to them.
+    /// The addends of tie-breaks in the last round.
     pub shift: [u32; MAX_BINS / 4],
 }
 
 impl Family {
-    /// Tie-break and fields of a token, well mixed already.
+    /// The tie-break and the fields of a token that is well mixed already.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
     pub(crate) fn hash(&self, x: u64) -> (u32, u32) {
@@ -48,7 +48,7 @@ impl Family {
         (y as u32 ^ high, high)
     }
 
-    /// Where the field of a round begins in the high half.
+    /// The position of a round's field in the high half.
     pub(crate) const fn field_shift(bins: usize, round: usize) -> u32 {
         32 - (round as u32 + 1) * bins.trailing_zeros()
     }
@@ -65,8 +65,8 @@ pub const fn splitmix(x: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The words of one set, straight from the formula of `crate::sketch`; `prehashed` tokens are taken as they are. For tests and for
-/// reading.
+/// The words of one set, straight from the formula of `crate::sketch`; `prehashed` tokens are taken as they are. For
+/// tests and for readers.
 #[must_use]
 pub fn definition(family: &Family, prehashed: bool, tokens: &[u64]) -> Vec<u32> {
     let quarter = family.bins / 4;
@@ -87,7 +87,7 @@ pub fn definition(family: &Family, prehashed: bool, tokens: &[u64]) -> Vec<u32> 
         .collect()
 }
 
-/// What [`crate::sketch::sketch_sets`] was asked for, checked.
+/// The checked arguments of [`crate::sketch::sketch_sets`].
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) family: &'a Family,

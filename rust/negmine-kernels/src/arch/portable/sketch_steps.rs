@@ -2,15 +2,15 @@
 
 use super::sketch_family::{EMPTY, Family, Hashes, MAX_BINS, ROUNDS, splitmix};
 
-/// Fields of one round that are looked for: those whose bits under `mask` are `bits`.
+/// The fields of one round to search for: those whose bits under `mask` equal `bits`.
 #[derive(Clone, Copy)]
 pub(crate) struct Field {
     pub(crate) mask: u32,
     pub(crate) bits: u32,
 }
 
-/// What is done with many elements at once. The defaults are loops that compilers make vectors of, in whatever instructions
-/// the function around them may use.
+/// Steps over many elements at once. The defaults are loops that the compiler vectorizes with the instructions that the
+/// surrounding function may use.
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) trait Steps: Copy {
     /// Hashes tokens, at most a block.
@@ -121,7 +121,7 @@ pub(crate) trait Steps: Copy {
     }
 }
 
-/// Portable steps.
+/// The portable steps: the defaults.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

@@ -1,4 +1,4 @@
-//! Sums of rows, in the text that every instruction set compiles.
+//! Sums of rows, in source code that every instruction set compiles.
 
 /// [`crate::sums::add_row`].
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! Half precision widened number by number.
+//! binary16 and bfloat16 to f32, number by number in scalar code.
 
 /// [`crate::widen::widen_f16`].
 pub(crate) fn widen_f16(bits: &[u16], out: &mut [f32]) {

@@ -1,13 +1,13 @@
-//! Rows into buckets and back, one text for vectors of any length.
+//! Scatter and gather of rows by signature, in one source for vectors of any length.
 //!
 //! Accumulator: f32, one for each cell and column, in the order that `crate::buckets` defines, never fused. Columns are
-//! taken 64 at a time, then by two vectors and by one; what fills none goes through the text that all instruction sets share.
+//! taken 64 at a time, then by two vectors and by one; columns that fill no vector go through the portable code.
 //!
-//! [`scatter`] takes tiles of 64 rows. For each group the signatures of a tile are brought together as bytes; a comparison
+//! [`scatter`] takes tiles of 64 rows. For each group the signatures of a tile are collected as bytes; a comparison
 //! with a bucket's number gives its rows as a mask, and its cell stays in registers while they are added: one load and
 //! one addition a vector. Row by row a cell is also stored, and a 512-bit store takes two cycles. Tiles of few rows,
 //! and tables of so many buckets that a tile has few rows for each, go row by row: there a row's columns stay in
-//! registers. Both orders are the same, since rows rise in both.
+//! registers. Both ways give the same order, since rows ascend in both.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const BLOCK: usize = 64;
 /// Rows of a tile.
 const TILE: usize = 64;
 
-/// Groups whose bytes are brought together at a time.
+/// Groups whose bytes are collected at a time.
 const GROUPS: usize = 16;
 
 /// The signature of a row that is in no bucket, as a byte.
@@ -33,12 +33,12 @@ const ROWS_PER_BUCKET: usize = 3;
 /// The signatures of a tile, group by group.
 pub(super) type Bytes = [[u8; TILE]; GROUPS];
 
-/// Vectors of f32.
+/// Operations on vectors of f32.
 #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(super) trait Lanes: Copy {
-    /// A vector.
+    /// The vector type.
     type Vector: Copy;
-    /// Its numbers.
+    /// Number of lanes of a vector.
     const LANES: usize;
 
     fn zero(self) -> Self::Vector;
@@ -50,13 +50,13 @@ pub(super) trait Lanes: Copy {
     /// Reads numbers from a place on.
     ///
     /// # Safety
-    /// The slice has them.
+    /// The slice must hold these numbers.
     unsafe fn load_at(self, from: &[f32], place: usize) -> Self::Vector;
     fn store(self, to: &mut [f32], vector: Self::Vector);
     /// One bit for each byte that is `byte`.
     fn equal(self, bytes: &[u8; TILE], byte: u8) -> u64;
 
-    /// Brings the signatures of a tile together; rows beyond its last have [`NONE`].
+    /// Collects the signatures of a tile as bytes; rows beyond its last have [`NONE`].
     #[inline(always)]
     fn collect(
         self,
@@ -99,7 +99,7 @@ pub(super) fn scatter<L: Lanes, const WIDE: usize>(
     }
 }
 
-/// Some rows that are added.
+/// A tile of rows to add.
 struct Tile<'a, L> {
     lanes: L,
     shape: Shape,
@@ -217,7 +217,7 @@ impl<L: Lanes> Tile<'_, L> {
             }
         }
         if whole < width {
-            // What was counted with the first block is not counted again.
+            // Rows that were counted with the first block are not counted again.
             self.rest(whole..width, table, if whole == 0 { counts } else { &mut [] });
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! All of them are safe functions that carry their target features; only `crate::dispatch` calls them from outside.
 
-// Small arrays of registers are indexed by loops that unroll completely; iterators over several of them at once hide it.
+// Small arrays of registers are indexed by loops that unroll completely; iterators over several of them at once hide
+// it.
 #![allow(clippy::needless_range_loop)]
 
 pub(crate) mod avx2;

@@ -1,4 +1,4 @@
-//! Loops that do nothing but multiply and add, to measure what the pipes can do.
+//! Multiply-add loops on registers, which measure peak arithmetic rates.
 //!
 //! Each has enough independent accumulators for the latency and the number of pipes, in registers only; operands pass
 //! through `black_box` so that nothing is computed beforehand. They return the number of multiply-adds done.

@@ -1,4 +1,4 @@
-//! Requests for rows and panels that will be read soon.
+//! Prefetch hints for rows and panels that will be read soon.
 
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
@@ -52,9 +52,9 @@ impl<'a> Rows<'a> {
 /// The panel after this one, fetched while this one is scanned: the first blocks of a tile each request their share.
 ///
 /// Panels of an index follow each other in memory, but a page ends every few groups, and there the processor's own
-/// prefetching stops. Where another panel is next, the requests are in vain and do no harm. A tile of one block requests
-/// nothing: it needs the next panel too soon (a loss of 15 % on a Zen 4 core with panels in memory, against gains of 34 %
-/// with two blocks, 14 with six, 5 with sixteen).
+/// prefetching stops. If another panel is next, the requests are useless but harmless. A tile of one block requests
+/// nothing: it needs the next panel too soon (a loss of 15 % on a Zen 4 core with panels in memory, against gains of 34
+/// % with two blocks, 14 with six, 5 with sixteen).
 pub(super) struct Ahead {
     line: *const u8,
     /// Bytes from one request to the next; 0 repeats a request that costs little, less than a branch for each group.
@@ -67,7 +67,7 @@ impl Ahead {
     /// Lines that are requested for each group.
     const LINES: usize = 2;
 
-    /// The share of a block of queries, or nothing.
+    /// The share of a block of queries, or no requests.
     #[inline(always)]
     pub(super) fn new(panel: &Panel<'_>, block: &Block<'_>) -> Self {
         let (place, blocks) = block.place;
@@ -79,11 +79,11 @@ impl Ahead {
         }
     }
 
-    /// Requests what one group is for.
+    /// Requests the lines that one group is responsible for.
     #[inline(always)]
     pub(super) fn step(&mut self) {
         for _ in 0..Self::LINES {
-            // SAFETY: every x86-64 processor has the instruction, and it accesses nothing, whatever the address.
+            // SAFETY: every x86-64 processor has the instruction, and it accesses nothing, for any address.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(self.line.cast()) };
             self.line = self.line.wrapping_add(self.step);
         }

@@ -1,8 +1,8 @@
 //! The int8 panel scan with `vpdpbusd` on 256-bit vectors, in the AVX-512 VL encoding with its thirty-two registers.
 //!
-//! As `crate::arch::x86_64::avx512::dot_i8` in all but the vector length: the 24 accumulators are six queries by four vectors of
-//! eight documents, and a panel is scanned in two strips. For processors whose 512-bit units are slow or lower the
-//! clock.
+//! As `crate::arch::x86_64::avx512::dot_i8` in all but the vector length: the 24 accumulators are six queries by four
+//! vectors of eight documents, and a panel is scanned in two strips. For processors whose 512-bit units are slow or
+//! lower the clock.
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 

@@ -1,4 +1,4 @@
-//! Rows into buckets and back on 256-bit vectors; `crate::arch::x86_64::buckets` has the text.
+//! Scatter and gather of rows by signature on 256-bit vectors; `crate::arch::x86_64::buckets` holds the shared source.
 
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_cmpeq_epi8, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 use crate::arch::portable::buckets::{Shape, Signatures};
 use crate::arch::x86_64::buckets::{self, Lanes};
 
-/// Only the functions below make one, so whoever has one has the instructions.
+/// Only the functions below make one, so its existence proves that the processor has the instructions.
 #[derive(Clone, Copy)]
 struct Bits256(());
 

@@ -6,7 +6,7 @@
 //! for the query and the row.
 //!
 //! AVX-512 processors use this form too: on Zen 4 a 512-bit one reached 13.2 thousand million multiply-adds a second
-//! where this one reaches 17.1, for the conversions of 512-bit vectors set the pace.
+//! where this one reaches 17.1, because the conversions of 512-bit vectors are the limit.
 
 use std::arch::x86_64::{
     __m128, __m256d, _mm_loadu_ps, _mm256_add_pd, _mm256_cvtps_pd, _mm256_fmadd_pd, _mm256_mul_pd,

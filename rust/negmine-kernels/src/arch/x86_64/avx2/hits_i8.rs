@@ -1,5 +1,5 @@
-//! Inner products of a panel's hits on 256-bit vectors: each as a call of [`super::rows_i8`], which is short enough
-//! beside a product of a hundred coordinates and more.
+//! Exact int8 inner products of a panel's hits on 256-bit vectors: one call of [`super::rows_i8`] per hit, whose
+//! overhead is small compared with a product of a hundred coordinates and more.
 
 use super::rows_i8::dot_rows_i8;
 use crate::arch::codes::Hit;

@@ -1,7 +1,7 @@
 //! Interleaving codes into panels: a transposition of 32-bit words, eight rows by eight groups at a time.
 //!
-//! `rows` and `out` have 64 times `padded` bytes (checked by the caller). Reading a row at a time would write one word a
-//! cache line; transposing in registers writes 32 bytes a store and reads each row in runs of 32 bytes.
+//! `rows` and `out` have 64 times `padded` bytes (checked by the caller). Reading a row at a time would write one word
+//! a cache line; transposing in registers writes 32 bytes a store and reads each row in runs of 32 bytes.
 
 use std::arch::x86_64::{
     __m256i, _mm256_loadu_si256, _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_storeu_si256,

@@ -1,7 +1,7 @@
-//! Quantization of a row on 256-bit vectors.
+//! Symmetric int8 quantization of a row on 256-bit vectors.
 //!
-//! As `crate::arch::x86_64::avx512::quantize`, with the sixteen f64 lanes of each sum in four vectors: eight accumulators,
-//! three constants, and the rest of the sixteen registers for one vector of four coordinates at a time.
+//! As `crate::arch::x86_64::avx512::quantize`, with the sixteen f64 lanes of each sum in four vectors: eight
+//! accumulators, three constants, and the rest of the sixteen registers for one vector of four coordinates at a time.
 
 use std::arch::x86_64::{
     __m128i, __m256d, __m256i, _mm_add_epi32, _mm_loadu_ps, _mm_packs_epi16, _mm_packs_epi32,

@@ -1,4 +1,4 @@
-//! Kernels whose portable text is compiled again: the compiler makes vectors of it.
+//! Kernels whose portable source is compiled again for AVX2; the compiler vectorizes it.
 
 use crate::arch::portable::feistel::{self, ROUNDS};
 use crate::arch::portable::sketch_family::Job;

@@ -1,9 +1,9 @@
-//! Inner products with scattered int8 rows on 256-bit vectors.
+//! Exact inner products with scattered int8 rows on 256-bit vectors.
 //!
 //! Accumulator: i32, eight partial sums a row; integer sums have no order. Rows lie inside `codes` and the stride is a
 //! multiple of 64 (checked by the caller), so whole vectors are read; beyond the query's width the query is 0. The sign
-//! of the row moves to the query, as in `super::dot_i8`, so that pairs of products stay inside i16. One row at a time:
-//! what limits is memory.
+//! of the row moves to the query, as in `super::dot_i8`, so that pairs of products stay inside i16. Rows are taken one
+//! at a time: memory is the limit.
 
 use std::arch::x86_64::{
     __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,

@@ -1,7 +1,7 @@
-//! Signatures on 256-bit vectors: four rows by three vectors of eight projections, half a panel at a time.
+//! `SimHash` signatures on 256-bit vectors: four rows by three vectors of eight projections, half a panel at a time.
 //!
-//! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of what is in
-//! doubt have eight lanes. What the sums are good for, and what becomes of the rest, stands in `crate::simhash`. Twelve
+//! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of doubtful
+//! bits have eight lanes. `crate::simhash` derives which sums are certain and how the other bits are decided. Twelve
 //! accumulators leave four registers for a pair of coordinates and products under way.
 
 use std::arch::x86_64::{
@@ -29,7 +29,7 @@ const ROWS: usize = 8;
 /// Rows that are multiplied together.
 const TILE: usize = 4;
 
-/// What rows are multiplied with before they are rounded.
+/// The factors that rows are multiplied with before they are rounded.
 pub(crate) struct Scales {
     /// The sums of their squares.
     pub(crate) sums: [f32; ROWS],

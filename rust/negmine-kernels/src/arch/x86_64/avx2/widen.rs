@@ -1,7 +1,7 @@
 //! binary16 to f32 with the instruction of F16C, eight at a time.
 //!
-//! Exact; denormals are kept whatever the floating-point environment says. `out` is as long as `bits` (checked by the
-//! caller); no alignment. A tail of fewer than eight goes through a padded block.
+//! The conversion is exact; it keeps denormals in every floating-point environment. `out` is as long as `bits` (checked
+//! by the caller); no alignment. A tail of fewer than eight goes through a padded block.
 
 use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
 

@@ -1,4 +1,4 @@
-//! Rows into buckets and back on 512-bit vectors; `crate::arch::x86_64::buckets` has the text.
+//! Scatter and gather of rows by signature on 512-bit vectors; `crate::arch::x86_64::buckets` holds the shared source.
 
 use std::arch::x86_64::{
     __m512, _mm_storeu_si128, _mm512_add_ps, _mm512_cmpeq_epi8_mask, _mm512_cvtusepi32_epi8, _mm512_loadu_ps,
@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::arch::portable::buckets::{Shape, Signatures};
 use crate::arch::x86_64::buckets::{self, Bytes, Lanes};
 
-/// Only the functions below make one, so whoever has one has the instructions.
+/// Only the functions below make one, so its existence proves that the processor has the instructions.
 #[derive(Clone, Copy)]
 struct Bits512(());
 

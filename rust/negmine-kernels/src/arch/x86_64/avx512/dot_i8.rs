@@ -4,12 +4,13 @@
 //! cancels; integer sums have no order. The bound is f32 and as `crate::dot_i8` defines it, NaN kept. The panel has
 //! `groups * 256` bytes (checked by the caller), best aligned to 64.
 //!
-//! Why this shape: a dot-product instruction needs four cycles and one or two start each cycle, so eight or more
-//! must be in flight. Six queries by four vectors are 24, with four registers for documents and four to spare; a group
-//! of four dimensions costs four loads and six broadcasts for 24 products, well below the loads that the processor has.
-//! The non-saturating form is the only exact one. Survivors are rare, so the epilogue takes the greatest product of each
-//! query, compares it with the query's floor (`crate::arch::summary`), and only where one is reached stores products and forms
-//! bounds. At width 128 this is 94 % of the peak of `vpdpbusd` on a Zen 4 core, with the bounds in registers 87.
+//! Why this shape: a dot-product instruction needs four cycles and one or two start each cycle, so eight or more must
+//! be in flight. Six queries by four vectors are 24, with four registers for documents and four to spare; a group of
+//! four dimensions costs four loads and six broadcasts for 24 products, well below the loads that the processor has.
+//! The non-saturating form is the only exact one. Survivors are rare, so the epilogue takes the greatest product of
+//! each query, compares it with the query's floor (`crate::arch::summary`), and only where one is reached stores
+//! products and forms bounds. At width 128 this is 94 % of the peak of `vpdpbusd` on a Zen 4 core, with the bounds in
+//! registers 87.
 
 use std::arch::x86_64::{
     __m512, __m512i, _CMP_GE_OQ, _CMP_NLT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,

@@ -3,9 +3,9 @@
 //! Accumulator: i32, sixteen partial sums a pair; integer sums have no order. Rows lie inside their slices and the
 //! stride is a positive multiple of 64 (checked by the caller).
 //!
-//! Why this shape: rows and queries are in the first cache, so the reduction is what costs. Four pairs are reduced
-//! together by transposed additions. Rows are shifted by 128 to be unsigned; a second product with 128 alone takes the
-//! shift back, which is cheaper than to keep a correction for each query.
+//! Why this shape: rows and queries are in the L1 cache, so the reduction is most of the cost. Four pairs are reduced
+//! together by transposed additions. Rows are shifted by 128 to be unsigned; a second product, with 128 alone, undoes
+//! the shift at less cost than a stored correction per query.
 
 use std::arch::x86_64::{
     __m512i, _mm_add_epi32, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,

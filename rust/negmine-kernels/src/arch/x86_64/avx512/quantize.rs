@@ -1,9 +1,9 @@
-//! Quantization of a row on 512-bit vectors.
+//! Symmetric int8 quantization of a row on 512-bit vectors.
 //!
 //! Two passes, because the scale must be known first; the second finds the row in the L1 cache. Accumulators: for the
-//! norm and for the error sixteen f64 lanes each, in canonical order, multiplied then added, never fused, so the bits are
-//! those of the scalar form in `crate::quantize`. Coordinates are finite (checked by the caller between the passes) and
-//! no code leaves [-127, 127]. `codes` is as long as the row (checked by the caller); no alignment.
+//! norm and for the error sixteen f64 lanes each, in canonical order, multiplied then added, never fused, so the bits
+//! are those of the scalar form in `crate::quantize`. Coordinates are finite (checked by the caller between the passes)
+//! and no code leaves [-127, 127]. `codes` is as long as the row (checked by the caller); no alignment.
 //!
 //! A last block of fewer than sixteen coordinates is filled with zeros: a zero has code 0 and adds nothing.
 

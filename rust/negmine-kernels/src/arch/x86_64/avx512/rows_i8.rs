@@ -4,8 +4,8 @@
 //! a multiple of 64 (checked by the caller), so whole vectors are read; beyond the query's width the query is 0.
 //!
 //! Why this shape: four rows at a time share the query's vectors, give four chains, and have their sixteen partial sums
-//! added together, which costs a row a quarter of what adding them one row at a time does. With rows in memory what
-//! counts is that the rows ahead are on their way.
+//! added together, which costs a quarter as much per row as adding them one row at a time. When rows come from memory,
+//! the prefetch of later rows decides the speed.
 
 use std::arch::x86_64::{
     __m512i, _mm_add_epi32, _mm_set1_epi32, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,

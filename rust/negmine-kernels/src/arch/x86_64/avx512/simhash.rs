@@ -1,7 +1,7 @@
-//! Signatures on 512-bit vectors: eight rows by three vectors of sixteen projections.
+//! `SimHash` signatures on 512-bit vectors: eight rows by three vectors of sixteen projections.
 //!
-//! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of what is in
-//! doubt have sixteen lanes. What the sums are good for, and what becomes of the rest, stands in `crate::simhash`. The
+//! Accumulator: i32, one for each row and projection, exact; the f32 sum of squares and the f32 products of doubtful
+//! bits have sixteen lanes. `crate::simhash` derives which sums are certain and how the other bits are decided. The
 //! sums of squares of eight rows are reduced, rooted and inverted together.
 
 use std::arch::x86_64::{
@@ -37,7 +37,8 @@ pub(crate) fn signatures(
     let (groups, stride) = (projections.groups(), projections.stride());
     let mut squares = [0.0; MAX_ROWS];
     let mut unsure = 0;
-    // All rows are rounded before the first is multiplied: one after the other, each step would wait for the last.
+    // All rows are rounded before the first is multiplied: if each row were rounded and multiplied in turn, every step
+    // would wait for the last.
     for (first, rows) in (0..).step_by(ROWS).zip(rows.chunks(ROWS)) {
         let mut lanes = [_mm256_setzero_ps(); ROWS];
         for r in 0..ROWS {
@@ -107,8 +108,9 @@ fn encode_block(x: __m512, scale: __m512, codes: &mut [u32; LANES / 2]) {
     unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(codes_32)) };
 }
 
-/// The products of the codes of each row with those of a panel. A function of its own, which has all registers. The
-/// instruction is the saturating one, though nothing saturates: compilers take the other for two, as fast on old processors.
+/// The products of the codes of each row with those of a panel. It is a separate function so that all registers are
+/// available. It uses the saturating instruction, although nothing saturates: compilers replace the other one by two
+/// instructions, which is as fast on old processors.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn products(panel: &[[u32; PANEL]], codes: &[u32], stride: usize, out: &mut [[__m512i; VECTORS]; ROWS]) {
@@ -142,16 +144,16 @@ fn bits(products: [__m512i; VECTORS]) -> u64 {
     bits
 }
 
-/// How products with a panel become signatures.
+/// The constants that turn products with a panel into signatures.
 struct Panel<'a> {
     projections: &'a Projections,
     p: usize,
     groups: std::ops::Range<usize>,
-    /// What the magnitude of a product must exceed for its sign to be certain; -1 in places that are not used.
+    /// The magnitude that a product must exceed for its sign to be certain; -1 in unused places.
     doubts: [__m512i; VECTORS],
     /// Shifts of the first eight signatures in the bits, and of the next eight.
     shifts: [__m512i; 2],
-    /// By how much those of the next sixteen differ.
+    /// The difference between these shifts and those of the next sixteen signatures.
     step: __m512i,
     /// The bits of a signature.
     mask: __m512i,
@@ -229,7 +231,7 @@ impl<'a> Panel<'a> {
         self.unpack(bits, out);
     }
 
-    /// The bits of a row, with those that were in doubt settled; none where the row is zero.
+    /// The bits of a row, with the doubtful ones decided; `None` if the row is zero.
     #[cold]
     #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

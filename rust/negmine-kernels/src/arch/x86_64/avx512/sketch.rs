@@ -1,8 +1,8 @@
-//! Similarity sketches, sixteen elements or bins to a register.
+//! Steps of similarity sketches on 512-bit vectors, sixteen elements or bins per register.
 //!
 //! Hashes of sixteen tokens come from two registers of 64-bit products, whose halves are sorted into tie-breaks and
 //! fields. Where only small tie-breaks are kept, lanes are compressed in the register and stored whole: the compressing
-//! store takes a hundred cycles on Zen 4. Minima run in lanes of their own and meet at the end.
+//! store takes a hundred cycles on Zen 4. Each lane keeps its own minimum; the lanes are combined at the end.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi32_mask,
@@ -23,7 +23,7 @@ pub(crate) fn sketch_sets(job: &Job<'_>, out: &mut [u32]) {
     sketch::sketch_sets(Avx512(()), job, out);
 }
 
-/// Only [`sketch_sets`] makes one, so whoever has one has the instructions.
+/// Only [`sketch_sets`] makes one, so its existence proves that the processor has the instructions.
 #[derive(Clone, Copy)]
 struct Avx512(());
 

@@ -1,7 +1,7 @@
 //! binary16 to f32, sixteen at a time.
 //!
-//! Exact; denormals are kept whatever the floating-point environment says. `out` is as long as `bits` (checked by the
-//! caller); no alignment. A tail of fewer than sixteen goes through a padded block.
+//! The conversion is exact; it keeps denormals in every floating-point environment. `out` is as long as `bits` (checked
+//! by the caller); no alignment. A tail of fewer than sixteen goes through a padded block.
 
 use std::arch::x86_64::{_mm256_loadu_si256, _mm512_cvtph_ps, _mm512_storeu_ps};
 
