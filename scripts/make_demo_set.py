@@ -56,7 +56,7 @@ N_DOCUMENTS = 3_000
 QUOTAS = {2: 850, 3: 240, 4: 70, 5: 40}
 """Number of query nouns by number of meanings: 1,200 in all."""
 N_HYPERNYMS = 200
-"""Documents that are there because they stand above others; what is left goes to siblings."""
+"""Documents that are there because they stand above others; the rest goes to siblings."""
 
 QUERY = "define {lemma}"
 """The best of twelve wordings that were tried; see the README of the set."""

@@ -310,7 +310,7 @@ def test_truth_values_are_no_rows_and_no_labels() -> None:
     ("given", "words"),
     [
         (([], []), "`offsets` must start at 0"),
-        (([0, 2], [3, 1]), "`items` must rise strictly within a query; got query 0"),
+        (([0, 2], [3, 1]), "`items` must be strictly ascending within a query; got query 0"),
         (([0, 1], [-2]), "`items` must hold rows, or -1 for outside the corpus; got -2"),
         (([0, 1], [-1]), "`positive_scores` or `positive_embeddings` must be given"),
         (([0, 1], [1], [1, 2]), "`grades` must have shape (1,)"),

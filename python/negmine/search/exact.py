@@ -3,7 +3,7 @@
 The index holds int8 codes and bounds; the rows themselves stay the caller's, so that a corpus may be larger than
 memory and is never copied. The price is that they must not change: every score is held against the bound of what was
 packed, and a change is an error. What is not protected: a change so small that it stays within the bound, and, where a
-memory limit has documents packed anew in every call, any change between calls to a row that is still finite.
+memory limit has documents packed again in every call, any change between calls to a row that is still finite.
 """
 
 from __future__ import annotations

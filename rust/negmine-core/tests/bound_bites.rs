@@ -2,7 +2,7 @@
 //! certified interval, when that term alone is zero, and is found when it is not.
 //!
 //! Inputs are built so that quantization loses nothing (coordinates are integers of up to 127 times the scale), for
-//! beside its terms the others would not show. The numbers of `rounding` and `canonical` were found by search.
+//! next to its terms the others would not show. The numbers of `rounding` and `canonical` were found by search.
 #![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
 
 use ndarray::Array2;

@@ -406,7 +406,7 @@ fn every_epoch_and_seed_has_an_order_of_its_own_and_the_same_number_of_steps() {
 
 #[test]
 fn a_last_step_that_cannot_be_filled_is_an_error() {
-    // Two steps of 2 and a rest of 1, and one anchor in every step: nobody may stand beside the rest.
+    // Two steps of 2 and a rest of 1, and one anchor in every step: no row may stand next to the rest.
     let data = Data {
         anchors: vec![0, 1, 2, 3, 4],
         positives: vec![vec![5], vec![5], vec![5], vec![9], vec![9]],

@@ -83,7 +83,7 @@ fn value(kind: u8) -> BoxedStrategy<f32> {
         2 => (any::<i8>(), -149_i32..100).prop_map(|(m, e)| f32::from(m) * 2.0_f32.powi(e)).boxed(),
         3 => (-1.0_f32..1.0).prop_map(|x| x * 1e-30).boxed(),
         4 => (-1.0_f32..1.0).prop_map(|x| x * 1e30).boxed(),
-        // Far from the origin: differences are small beside the norms.
+        // Far from the origin: differences are small compared with the norms.
         _ => (-1.0_f32..1.0).prop_map(|x| 1000.0 + x).boxed(),
     }
 }

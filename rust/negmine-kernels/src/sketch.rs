@@ -61,8 +61,8 @@ pub fn sketch_sets(
     );
     assert!(words <= bins && words <= stride, "at most as many words as bins");
     assert_eq!(out.len(), sets * stride, "`stride` words a set");
-    let rising = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-    assert!(rising && offsets.first().is_none_or(|first| *first >= 0), "offsets that rise");
+    let ascending = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+    assert!(ascending && offsets.first().is_none_or(|first| *first >= 0), "offsets that ascend");
     assert!(offsets.last().is_none_or(|last| *last <= tokens.len() as i64), "offsets within the tokens");
     dispatch::sketch_sets(isa, &Job { family, prehashed, offsets, tokens, stride, words }, out);
 }

@@ -273,7 +273,7 @@ fn bounds_that_overflow_are_found() {
     (documents.error, documents.norm, documents.offset) = ([1.0; PANEL], [1.0; PANEL], Some([1.0; PANEL]));
     documents.scale = [1e-3; PANEL];
     let codes = Random(9).codes(20);
-    // The bound is infinite after two terms, whatever the third; in another order it would be finite.
+    // The bound is infinite after two terms, for every third; in another order it would be finite.
     let queries = vec![(codes.clone(), -3e38, 3e38, 3e38, 3.3e38), (codes, 3e38, 3e38, -3e38, 3.3e38)];
     assert!(bound(&queries[0], &documents, 0).is_infinite());
     for_each_isa(|isa| check(isa, &queries, &documents));

@@ -67,7 +67,7 @@ fn any_number_of_rows() {
     }
 }
 
-/// Every row that holds what is not finite is told, and of the others only those whose squares overflow.
+/// Every row with a value that is not finite is reported, and of the others only those whose squares overflow.
 #[test]
 fn what_is_not_finite_is_reported() {
     let mut random = Random(5);

@@ -127,7 +127,7 @@ fn offsets_beyond_the_tokens_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "offsets that rise")]
+#[should_panic(expected = "offsets that ascend")]
 fn offsets_that_fall_are_refused() {
     let family = family(&mut Random(6), 16);
     sketch_sets(Isa::best(), &family, true, &[1, 0], &[1], &mut [0; 16], 16, 16);

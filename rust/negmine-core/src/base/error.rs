@@ -152,7 +152,7 @@ impl fmt::Display for Error {
             ),
             Self::UnsortedCsr { argument, row } => write!(
                 f,
-                "`{argument}` must hold strictly rising row numbers per query; got row {row} unsorted or with repeats."
+                "`{argument}` must hold strictly ascending row numbers per query; got row {row} unsorted or with repeats."
             ),
             Self::RowOutOfRange { argument, row, rows } => {
                 write!(f, "`{argument}` must hold row numbers below {rows}; got {row}.")

@@ -315,7 +315,7 @@ fn check_users(users: &[i64], all: usize) -> Result<()> {
     }
     if let Some([before, user]) = users.array_windows().find(|[before, user]| before >= user) {
         let got = format!("{user} after {before}");
-        return Err(Error::Value { argument: "users", rule: "strictly rising", got });
+        return Err(Error::Value { argument: "users", rule: "strictly ascending", got });
     }
     Ok(())
 }

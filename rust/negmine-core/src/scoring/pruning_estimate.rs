@@ -75,7 +75,7 @@ pub(crate) fn rotated(
 /// The quantization error of a segment's product, relative to the norms of both sides: a random rotation gives each
 /// coordinate the same range, some three standard deviations, of which a step is 1/127; the standard deviation of a
 /// rounding error is 1/sqrt(12) of a step; the error occurs on both sides.
-const QUANTISATION: f32 = 0.0136;
+const QUANTIZATION: f32 = 0.0136;
 
 /// For each step of leading coordinates, adds one if the pair, whose product must be at least `least`, remains.
 pub(crate) fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
@@ -88,7 +88,7 @@ pub(crate) fn count_left(left: &mut [usize], z: &Along, y: &Along, least: f64) {
             yy += y * y;
         }
         let tails = (z.norm - zz).max(0.0) * (y.norm - yy).max(0.0);
-        let high = dot + QUANTISATION * (zz * yy).sqrt() + tails.sqrt();
+        let high = dot + QUANTIZATION * (zz * yy).sqrt() + tails.sqrt();
         *left += usize::from(f64::from(high) >= least);
     }
 }
