@@ -1,9 +1,9 @@
 //! Apportionment by largest remainders: whole numbers in proportion to shares, with a minimum, caps, and earlier
 //! allocations.
 //!
-//! Group g gets x_g = clip(L share_g - given_g, lo_g, cap_g), with L such that the numbers add up: floors first, then
-//! one more for the largest remainders, ties by place. lo_g = min(cap_g, max(0, minimum - given_g)). A group of share 0
-//! gets lo_g. If caps allow fewer than asked for, every group gets its cap.
+//! Group g gets `x_g = clip(L share_g - given_g, lo_g, cap_g)`, with L such that the numbers add up: floors first, then
+//! one more for the largest remainders, ties by place. `lo_g = min(cap_g, max(0, minimum - given_g))`. A group of share
+//! 0 gets `lo_g`. If caps allow fewer than asked for, every group gets its cap.
 
 use super::error::check_length;
 use super::{Error, Result};
