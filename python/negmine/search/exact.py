@@ -1,9 +1,10 @@
 """Exact nearest-neighbor search under the canonical score.
 
-The index holds int8 codes and bounds; the rows themselves stay the caller's, so that a corpus may be larger than
-memory and is never copied. The price is that they must not change: every score is held against the bound of what was
-packed, and a change is an error. What is not protected: a change so small that it stays within the bound, and, where a
-memory limit has documents packed again in every call, any change between calls to a row that is still finite.
+The index stores int8 codes and error bounds, and refers to the caller's array for the embeddings themselves, so that a
+corpus may be larger than memory and is never copied. Therefore the array must not change. Each score that is computed
+again is compared with its bound, and a score outside the bound raises an error. A change so small that all scores stay
+within their bounds is not detected; nor, where a memory limit has documents packed again in every call, is a change
+between calls that leaves the row finite.
 """
 
 from __future__ import annotations

@@ -64,6 +64,9 @@ pub(crate) fn cluster_batches<'py>(
     Ok(PyArray1::from_vec(py, rows))
 }
 
+/// How source steps pickle: the constructor and its arguments.
+type Reduced<'py> = (Bound<'py, PyAny>, (Vec<f64>, u64));
+
 /// How often each source of a mixture comes up.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct SourceSteps {
@@ -101,7 +104,7 @@ impl SourceSteps {
         call::run(py, 1, None, |run| self.core.epoch(epoch, last, run)).map(SourceStepsOfEpoch)
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Vec<f64>, u64))> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         let class = py.import("negmine._native")?.getattr("SourceSteps")?;
         Ok((class, (self.shares.clone(), self.steps)))
     }
