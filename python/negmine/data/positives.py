@@ -579,6 +579,6 @@ def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argu
     bad = same_query & ((rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (rows[1:] >= 0)))
     if bad.any():
         raise NegmineValueError(
-            f"`{argument}` must be strictly ascending within a query; got query {query[1:][bad][0]} unsorted or with repeats. "
-            "`from_pairs` and `from_lists` sort."
+            f"`{argument}` must be strictly ascending within a query; got query {query[1:][bad][0]} unsorted "
+            "or with repeats. `from_pairs` and `from_lists` sort."
         )

@@ -78,7 +78,7 @@ fn rounding() {
     large_product(1_100, ROUNDING.0, ROUNDING.1).check(Slack { rounding: 0.0, ..Slack::CERTIFIED });
 }
 
-/// Beside huge documents a tiny one is below the smallest f32: centering leaves nothing of it. They fill one panel and it
+/// Among huge documents a tiny one is below the smallest f32: centering leaves nothing of it. They fill one panel and it
 /// stands in the next, since what bounds a panel's norms would otherwise make up for it.
 #[test]
 fn underflow() {
