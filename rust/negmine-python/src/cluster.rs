@@ -24,13 +24,14 @@ pub(crate) fn kmeans<'py>(
     embeddings: RowsArg<'py>,
     n_clusters: usize,
     metric_name: &str,
-    iterations: usize,
+    max_iterations: usize,
     seed: u64,
     num_threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<ClusterArrays<'py>> {
     let rows = embeddings.rows(py, "embeddings")?;
-    let request = KMeans { clusters: n_clusters, iterations, metric: metric(py, metric_name)?, seed };
+    let request =
+        KMeans { clusters: n_clusters, iterations: max_iterations, metric: metric(py, metric_name)?, seed };
     let found = call::run(py, num_threads, progress.as_ref(), |run| request.fit(&rows, run))?;
     arrays(py, found, n_clusters)
 }
