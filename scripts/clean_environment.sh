@@ -22,7 +22,7 @@ packages = {dist.metadata["Name"].lower() for dist in importlib.metadata.distrib
 assert packages <= {"negmine", "numpy", "pip", "setuptools"}, packages
 corpus = np.random.default_rng(0).standard_normal((500, 32), dtype=np.float32)
 found = negmine.mine(corpus[:20], corpus, [[i] for i in range(20)], num_negatives=3, relative_margin=0.05)
-assert (found.counts == 3).all() and not (found.rows == np.arange(20)[:, None]).any()
+assert (found.counts == 3).all() and not (found.indices == np.arange(20)[:, None]).any()
 assert not {"torch", "pyarrow", "pandas"} & set(sys.modules)
 try:
     import negmine.torch
