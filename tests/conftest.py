@@ -1,8 +1,9 @@
-"""Hypothesis profiles: `fast` for every change, `slow` for the night (HYPOTHESIS_PROFILE=slow)."""
+"""Hypothesis profiles (HYPOTHESIS_PROFILE=fast or slow), and signals as the tests expect them."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,11 @@ settings.register_profile(
 )
 settings.register_profile("slow", max_examples=2000, deadline=None, suppress_health_check=IGNORED, print_blob=True)
 settings.load_profile(PROFILE)
+
+
+# A background shell and `nohup` start processes that ignore Ctrl-C, and children inherit that: the tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
