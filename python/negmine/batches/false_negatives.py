@@ -12,9 +12,9 @@ from negmine._core.arrays import Csr, as_int64s
 from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.options import refuse_unknown_options
 from negmine.batches.plan import Array
-from negmine.data.eligibility import Eligibility
+from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineValueError
 
 __all__ = ["Rules", "false_negative_mask", "false_negative_pairs"]
 
@@ -145,13 +145,12 @@ def _rules(
     positives: object,
     exclude: object,
     groups: object,
-    eligible: object,
+    eligible: Eligibility | None,
 ) -> Rules:
     """Validate the arguments, and select from the data what the batch needs."""
     lists = Positives.read(positives, "positives")
     queries = _rows(query_indices, "query_indices", len(lists))
-    if eligible is not None and not isinstance(eligible, Eligibility):
-        raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
+    check_eligible(eligible)
     known = None if groups is None else as_int64s(groups, "groups")
     total = None if known is None else len(known)
     if eligible is not None:

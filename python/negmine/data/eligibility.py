@@ -10,9 +10,9 @@ import numpy.typing as npt
 from negmine._core.arrays import as_int64s
 from negmine._core.options import refuse_unknown_fields, refuse_unknown_options
 from negmine._core.reprs import short_repr
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Eligibility"]
+__all__ = ["Eligibility", "check_eligible"]
 
 
 @short_repr
@@ -83,3 +83,26 @@ class Eligibility:
         Eligibility
         """
         return Eligibility(self.keys, self.lowest[begin:end], self.highest[begin:end])
+
+
+def check_eligible(eligible: object) -> Eligibility | None:
+    """Validate the argument ``eligible``.
+
+    Parameters
+    ----------
+    eligible : object
+        The argument.
+
+    Returns
+    -------
+    Eligibility or None
+        The argument itself.
+
+    Raises
+    ------
+    NegmineTypeError
+        The argument is neither None nor an `Eligibility`.
+    """
+    if eligible is not None and not isinstance(eligible, Eligibility):
+        raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
+    return eligible

@@ -33,9 +33,9 @@ from negmine.mining.options import CandidateOptions, Reference, RuleOptions
 from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
 from negmine.mining.report import Report, count_reasons
-from negmine.mining.rules import CandidateRules, WarmStart, check_source, warm_start_rows
+from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
 from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins
-from negmine.search.protocol import CandidateSource
+from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import PoolRequest, Rules
 from negmine.search.results import take_labels
 

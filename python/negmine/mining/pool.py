@@ -22,13 +22,13 @@ from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file,
 from negmine._core.calls import ensure_fits_in_memory, memory_errors, resolve_num_threads
 from negmine._core.options import check_epoch, refuse_unknown_options
 from negmine.data.eligibility import Eligibility
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineValueError
 from negmine.mining import policies
 from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
-from negmine.search.protocol import CandidateSource
+from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import Rules
 from negmine.search.results import take_labels
 
@@ -248,10 +248,7 @@ class CandidatePool:
             The source or the queries are not those of the pool: their number differs, or a score differs; the message
             then names the rows.
         """
-        if not isinstance(source, CandidateSource):
-            raise NegmineTypeError(
-                f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
-            )
+        check_source(source)
         n = len(self.rules.positives.offsets) - 1
         given = n if queries is None else as_rows(queries, "queries").shape[0]
         if given != n or len(source) != self.report.n_documents:

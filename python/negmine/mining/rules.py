@@ -21,16 +21,16 @@ from negmine._core.arrays import (
 )
 from negmine._core.options import check_flag, check_integer
 from negmine._core.reprs import short_repr
-from negmine.data.eligibility import Eligibility
+from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineValueError
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.pool import CandidatePool
 from negmine.search.exact import score_pairs
 from negmine.search.protocol import CandidateSource
 from negmine.search.request import Rules
 
-__all__ = ["CandidateRules", "check_source", "warm_start_rows"]
+__all__ = ["CandidateRules", "warm_start_rows"]
 
 #: Accepted forms of an earlier mining result of the same queries.
 WarmStart = CandidatePool | HardNegatives | npt.NDArray[np.int64]
@@ -114,8 +114,7 @@ class CandidateRules:
         excluded = None if exclude is None else Positives.read(exclude, "exclude")
         if excluded is not None:
             _check_lists(excluded, "exclude", n_queries, n_documents)
-        if eligible is not None and not isinstance(eligible, Eligibility):
-            raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
+        check_eligible(eligible)
         if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
             raise NegmineValueError(
                 f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
@@ -210,26 +209,6 @@ class CandidateRules:
         scores = np.full(len(positives.items), np.nan)
         scores[outside] = score_pairs(queries, positives.embeddings, pairs, metric=metric)
         return scores
-
-
-def check_source(source: object) -> CandidateSource:
-    """Validate a candidate source.
-
-    Parameters
-    ----------
-    source : object
-        The argument.
-
-    Returns
-    -------
-    CandidateSource
-        The argument itself.
-    """
-    if not isinstance(source, CandidateSource):
-        raise NegmineTypeError(
-            f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
-        )
-    return source
 
 
 def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.NDArray[np.int64] | None:

@@ -20,7 +20,7 @@ from negmine._core import memmap
 from negmine._core.arrays import Csr, CsrLike, Ids, as_array, as_ids, as_rows, public_scores, refuse_beyond_int64
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
-from negmine.data.eligibility import Eligibility
+from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.search.request import PoolArrays, PoolRequest
@@ -246,7 +246,7 @@ class ExactIndex:
                 k,
                 None if exclude is None else Positives.read(exclude, "exclude"),
                 cap,
-                _check_eligible(eligible),
+                check_eligible(eligible),
                 self.threads(num_threads),
                 check_progress(progress),
             )
@@ -284,8 +284,7 @@ class ExactIndex:
             arrays = self._native.candidates(
                 as_rows(queries, "queries"), request, self.threads(num_threads), check_progress(progress)
             )
-            lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
-            return PoolArrays(**arrays, lines=lines, zero_documents=self._native.zero_rows)
+            return PoolArrays.of_core(arrays, self._native.zero_rows)
 
     def score_pairs(
         self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
@@ -344,12 +343,6 @@ class ExactIndex:
             The labels, padded with -1 or ''; ``indices`` itself if the index has no labels.
         """
         return take_labels(self.document_ids, indices)
-
-
-def _check_eligible(eligible: Eligibility | None) -> Eligibility | None:
-    if eligible is not None and not isinstance(eligible, Eligibility):
-        raise NegmineTypeError(f"`eligible` must be an Eligibility; got {type(eligible).__name__}.")
-    return eligible
 
 
 @refuse_unknown_options("score_pairs")

@@ -16,10 +16,11 @@ from negmine._core.arrays import Ids
 from negmine._core.calls import Progress
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
+from negmine.errors import NegmineTypeError
 from negmine.search.request import PoolArrays, PoolRequest
 from negmine.search.results import Metric, TopK
 
-__all__ = ["CandidateSource", "Searcher"]
+__all__ = ["CandidateSource", "Searcher", "check_source"]
 
 
 @runtime_checkable
@@ -141,3 +142,28 @@ class CandidateSource(Protocol):
         float64 (n,)
             The scores, in the order of the pairs; NaN for a pair whose score the source does not have.
         """
+
+
+def check_source(source: object) -> CandidateSource:
+    """Validate a candidate source.
+
+    Parameters
+    ----------
+    source : object
+        The argument.
+
+    Returns
+    -------
+    CandidateSource
+        The argument itself.
+
+    Raises
+    ------
+    NegmineTypeError
+        The argument is not a `CandidateSource`.
+    """
+    if not isinstance(source, CandidateSource):
+        raise NegmineTypeError(
+            f"`source` must be an ExactIndex or another CandidateSource; got {type(source).__name__}."
+        )
+    return source
