@@ -14,4 +14,4 @@ cd "$scratch/negmine"
 sed -n '/^```diff$/,/^```$/p' docs/extend/policy.md | sed '1d;$d' | git apply
 PYO3_BUILD_EXTENSION_MODULE=1 cargo build --quiet -p negmine-python
 cp "$CARGO_TARGET_DIR/debug/lib_native.so" python/negmine/_native.abi3.so
-PYTHONPATH=$PWD/python "$python" -m pytest -q -p no:cacheprovider tests/unit/test_policy_near.py tests/unit/test_policies.py
+PYTHONPATH=$PWD/python "$python" -m pytest -q -p no:cacheprovider tests/mining/test_policy_near.py tests/mining/test_policies.py

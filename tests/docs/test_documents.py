@@ -231,7 +231,7 @@ def test_commands_in_blocks_exist(page: str) -> None:
         "negmine mime",
         "negmine mine --relative-margins 0.1",
         "--relative-margins",
-        "pytest tests/unit/test_nothing.py",
+        "pytest tests/mining/test_nothing.py",
         "negmine.mining.nothing",
         "negmine.mining.HardNegativeMiner.nothing",
         "HardNegativeMiner.nothing",

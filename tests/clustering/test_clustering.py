@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import digests_clusters
 import negmine
 import oracle
 import oracle_clusters
@@ -154,32 +155,8 @@ def test_more_time_gives_better_clusters_however_many() -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("isa", negmine.build_info()["available_isas"])
 def test_every_isa_gives_the_same_clusters(isa: str, threads: int) -> None:
-    command = [sys.executable, "-c", DIGESTS, str(threads)]
+    command = [sys.executable, str(Path(digests_clusters.__file__)), str(threads)]
     environment = {**os.environ, "NEGMINE_ISA": isa}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == digests(1)
-
-
-def digests(threads: int) -> list[str]:
-    """Digests of clusters that use every kernel, its tails, several panels, blocks and large nodes."""
-    found = []
-    for n, width, k in ((700, 33, 70), (900, 128, 130), (17_000, 20, 9)):
-        centers = np.random.default_rng(width).standard_normal((30, width))
-        draw = np.random.default_rng(n)
-        rows = (centers[draw.integers(30, size=n)] + draw.standard_normal((n, width))).astype(np.float32)
-        for metric in ("cosine", "l2"):
-            some = kmeans(rows, n_clusters=k, metric=metric, max_iterations=3, num_threads=threads)  # type: ignore[arg-type]
-            found += [some.digest, repr(some.inertia), repr(float(some.centroids.sum()))]
-        for quality in QUALITIES:
-            some = balanced_clusters(rows, n_clusters=k, quality=quality, num_threads=threads)  # type: ignore[arg-type]
-            found += [some.digest, repr(some.inertia)]
-    return found
-
-
-DIGESTS = f"""
-import sys
-sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
-from test_clustering import digests
-print(*digests(int(sys.argv[1])))
-"""
+    assert done.stdout.split() == digests_clusters.lines(1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
+import loaders
 from processes import output_of
 
-SCRIPT = str(Path(__file__).with_name("loaders.py"))
+SCRIPT = loaders.__file__
 METHODS = ("fork", "spawn", "forkserver")
 
 

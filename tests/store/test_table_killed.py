@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import refreshed
 from negmine.torch import NegativesTable
 from processes import output_of
 from refreshed import is_of, marked, mined
@@ -79,7 +80,11 @@ print(k)
 
 
 def kill_at_every_step(root: Path, action: str) -> int:
-    return int(output_of([sys.executable, "-c", EVERY_STEP, str(root), action], seconds=120, cwd=Path(__file__).parent))
+    return int(
+        output_of(
+            [sys.executable, "-c", EVERY_STEP, str(root), action], seconds=120, cwd=Path(refreshed.__file__).parent
+        )
+    )
 
 
 def test_publishing_that_is_killed_leaves_the_old_generation_or_the_new(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ import negmine
 from processes import output_of
 from vectors import clusters
 
-SCRIPT = str(Path(__file__).with_name("children.py"))
+SCRIPT = children.__file__
 METHODS = ("fork", "spawn", "forkserver")
 
 

@@ -1,6 +1,6 @@
 """Print digests of a fixed battery of problems: run once per instruction set, all lines must be alike.
 
-`python tests/digests.py THREADS` prints one line per problem.
+`python tests/support/digests.py THREADS` prints one line per problem.
 """
 
 from __future__ import annotations

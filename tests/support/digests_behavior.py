@@ -1,6 +1,6 @@
 """Print digests of signatures and tables: run once per instruction set, all lines must be alike.
 
-`python tests/digests_behavior.py THREADS` prints one line per width.
+`python tests/support/digests_behavior.py THREADS` prints one line per width.
 """
 
 from __future__ import annotations

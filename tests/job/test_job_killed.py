@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import jobs
 from jobs import files, run
 from negmine import errors
 
@@ -35,7 +36,7 @@ import jobs
 
 
 def child(code: str, *arguments: object) -> subprocess.Popen[bytes]:
-    text = CHILD.format(tests=str(Path(__file__).parents[1])) + code
+    text = CHILD.format(tests=str(Path(jobs.__file__).parent)) + code
     return subprocess.Popen([sys.executable, "-c", text, *map(str, arguments)], stdout=subprocess.PIPE)
 
 
