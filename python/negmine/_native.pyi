@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import CsrLike, Rows
 from negmine._core.calls import Progress
+from negmine._core.labels import Strings
 from negmine.batches.false_negatives import Rules as MaskRules
 from negmine.batches.no_duplicates import Columns
 from negmine.data.eligibility import Eligibility
@@ -21,6 +22,7 @@ __all__ = [
     "SimHash",
     "SourceSteps",
     "SourceStepsOfEpoch",
+    "StringTable",
     "__version__",
     "balanced_clusters",
     "build_info",
@@ -197,6 +199,11 @@ class SdimPass:
     def backward(self, gradient: npt.NDArray[np.float32], num_threads: int) -> npt.NDArray[np.float32]: ...
 
 @final
+class StringTable:
+    def __new__(cls, strings: Strings) -> StringTable: ...
+    def find(self, known: Strings, wanted: Strings) -> npt.NDArray[np.int64]: ...
+
+@final
 class SimHash:
     def __new__(cls, m: int, tau: int, dim: int, seed: int, center: npt.NDArray[np.float32] | None) -> SimHash: ...
     @property
@@ -304,10 +311,9 @@ def minhash_signatures(
     minhash: MinHash, sets: Sets, prehashed: bool, num_threads: int, progress: Progress | None
 ) -> npt.NDArray[Any]: ...
 def minhash_definition(minhash: MinHash, tokens: npt.NDArray[np.uint64], prehashed: bool) -> npt.NDArray[np.uint32]: ...
-def hash_strings(offsets: npt.NDArray[np.int64], bytes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]: ...
+def hash_strings(strings: Strings) -> npt.NDArray[np.uint64]: ...
 def shingle_sets(
-    offsets: npt.NDArray[np.int64],
-    bytes: npt.NDArray[np.uint8],
+    texts: Strings,
     words: bool,
     width: int,
     num_threads: int,

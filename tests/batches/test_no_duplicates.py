@@ -174,7 +174,9 @@ def test_what_fits_says_so() -> None:
     assert no_duplicate_plan(anchors, positives, batch_size=3).steps == 30
 
 
-@pytest.mark.parametrize(("anchors", "steps"), [([-1, -1], 1), (["", ""], 1), (["a", "a\0"], 2), (["a", "\0a"], 1)])
+@pytest.mark.parametrize(
+    ("anchors", "steps"), [([-1, -1], 1), (["", ""], 1), (["a", "a\0"], 1), (["a", "a"], 2), (["a", "\0a"], 1)]
+)
 def test_anchors_that_are_none_or_differ_in_trailing_nuls(anchors: list[Any], steps: int) -> None:
     assert no_duplicate_plan(anchors, [0, 1], batch_size=2, conflicts="extend").steps == steps
 

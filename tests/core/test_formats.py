@@ -154,7 +154,7 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("missing", ["groups", "document_ids", "self_rows", "exclude_items", "scores"])
+@pytest.mark.parametrize("missing", ["groups", "document_ids_items", "self_rows", "exclude_items", "scores"])
 def test_a_pool_without_an_array_that_its_header_lists_is_refused(missing: str, tmp_path: Path) -> None:
     pool = dataclasses.replace(POOL, rules=dataclasses.replace(POOL.rules, self_rows=np.arange(6)))
     pool.save(tmp_path / "a.npz")

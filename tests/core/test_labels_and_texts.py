@@ -234,10 +234,8 @@ def test_texts_and_entries_with_a_lone_surrogate_are_refused_by_row(read: Callab
     assert "at row 2, with a lone surrogate" in str(caught.value)
 
 
-@pytest.mark.parametrize("at_once", [1, 5, 1 << 22])
 @pytest.mark.parametrize("bad", [0, 1, 37, 99])
-def test_a_surrogate_is_found_in_every_place(monkeypatch: pytest.MonkeyPatch, at_once: int, bad: int) -> None:
-    monkeypatch.setattr("negmine._core.arrays.CODES_AT_ONCE", at_once)
+def test_a_surrogate_is_found_in_every_place(bad: int) -> None:
     labels = [f"{row}\u00e9\U0001f600" for row in range(100)]
     corpus = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     for array in (np.array(labels), np.array(labels).astype(">U8"), np.array([*labels, *labels])[::2]):

@@ -15,6 +15,7 @@ import negmine
 from damage import damaged, outcomes
 from jobs import N_QUERIES, TILE, files, run
 from negmine import CandidatePool, Clusters, ExactIndex, HardNegativeMiner, HardNegatives, MinHash, io
+from negmine._core.labels import Strings
 from negmine.behavior import BehaviorTable
 from negmine.errors import JobError, NegmineError, NegmineValueError, NegmineWarning
 from negmine.job import merge, mine_to
@@ -37,6 +38,8 @@ def said(value: object) -> str:
         return repr((value.dtype.str, value.tolist()))
     if isinstance(value, tuple | list):
         return repr([said(one) for one in value])
+    if isinstance(value, Strings):
+        return repr(value.tolist())
     slots = getattr(type(value), "__slots__", ())
     return repr([(name, said(getattr(value, name))) for name in slots]) if slots else repr(value)
 

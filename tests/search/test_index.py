@@ -56,10 +56,10 @@ def test_the_index_keeps_a_reference_and_says_so() -> None:
     [
         (range(50), "i"),
         (np.arange(50, dtype=np.uint8), "i"),
-        ([f"d{i}" for i in range(50)], "U"),
-        (np.array([f"d{i}" for i in range(50)], dtype=object), "U"),
+        ([f"d{i}" for i in range(50)], "O"),
+        (np.array([f"d{i}" for i in range(50)], dtype=object), "O"),
         (np.array(list(range(50)), dtype=object), "i"),
-        (tuple(str(i) for i in range(50)), "U"),
+        (tuple(str(i) for i in range(50)), "O"),
     ],
 )
 def test_labels_are_int64_or_str(ids: Any, kind: str) -> None:

@@ -14,34 +14,22 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = [
     "Csr",
-    "Ids",
     "Rows",
     "as_array",
     "as_float64s",
     "as_grades",
-    "as_ids",
     "as_int64s",
-    "as_labels",
     "as_numpy",
     "as_rows",
     "check_field",
     "describe_kind",
-    "find_labels",
     "public_scores",
-    "refuse_surrogates",
     "refuse_unordered",
 ]
-
-#: Labels of rows: int64 or str.
-Ids = npt.NDArray[np.int64] | npt.NDArray[np.str_]
-
 
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
 
-
-#: Number of characters that are searched for surrogates at once: 16 MiB.
-CODES_AT_ONCE = 1 << 22
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
@@ -248,7 +236,12 @@ def as_array(value: object, argument: str) -> npt.NDArray[Any]:
     if bool in kinds and len(kinds) > 1:
         raise NegmineTypeError(f"`{argument}` must not mix True and False with other entries; got both.")
     try:
-        read = np.asarray(value)
+        # NumPy's own strings would reserve the length of the longest one for every entry.
+        read = (
+            np.array(value, dtype=object)
+            if kinds and all(issubclass(kind, str) for kind in kinds)
+            else np.asarray(value)
+        )
     except (ValueError, TypeError, OverflowError) as error:
         raise NegmineTypeError(
             f"`{argument}` must be an array or a flat list; got {type(value).__name__} of unequal or unreadable "
@@ -262,92 +255,8 @@ def as_array(value: object, argument: str) -> npt.NDArray[Any]:
 
 def describe_kind(array: npt.NDArray[Any]) -> str:
     """Describe the element type of an array, for error messages."""
-    return "strings" if array.dtype.kind in "UT" else f"dtype {array.dtype.name}"
-
-
-def as_ids(value: object, argument: str, n: int) -> Ids:
-    """Validate unique labels of ``n`` rows, int64 or str; -1 and '' are refused because they are padding."""
-    read = as_labels(value, argument)
-    if len(read) != n:
-        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
-    pad = "" if read.dtype.kind == "U" else -1
-    if (read == pad).any():
-        raise NegmineValueError(
-            f"`{argument}` must not hold {pad!r}, which pads; got it at row {np.argmax(read == pad)}."
-        )
-    unique, counts = np.unique(read, return_counts=True)
-    if len(unique) != n:
-        raise NegmineValueError(f"`{argument}` must be unique; got {unique[counts > 1][0].item()!r} more than once.")
-    return read
-
-
-def as_labels(value: object, argument: str) -> Ids:
-    """Validate labels, int64 or str."""
-    read = as_array(value, argument)
-    if read.ndim != 1:
-        raise NegmineValueError(f"`{argument}` must have shape (n,); got shape {read.shape}.")
-    if read.dtype.kind in "OT":
-        read = as_array(read.tolist(), argument)
-    if read.dtype.kind == "U" and read.size:
-        refuse_surrogates(read, argument)
-        return read
-    if read.dtype.kind not in "iu" and read.size:
-        raise NegmineTypeError(f"`{argument}` must hold integers or strings; got {describe_kind(read)}.")
-    return as_int64s(read, argument)
-
-
-def refuse_surrogates(strings: Iterable[object], argument: str, row: Callable[[int], int] = int) -> None:
-    """Refuse strings with a lone surrogate, which no file and no digest can hold.
-
-    Parameters
-    ----------
-    strings : iterable
-        Strings; entries of other types are skipped.
-    argument : str
-        Name of the argument, for error messages.
-    row : callable, default int
-        Function from the position of an entry to its row.
-
-    Raises
-    ------
-    NegmineValueError
-        A string has a lone surrogate; the message names its row.
-    """
-    if isinstance(strings, np.ndarray) and strings.dtype.kind == "U":
-        bad = _find_surrogate(strings)
-        candidates: Iterable[tuple[int, object]] = () if bad is None else [(bad, strings[bad].item())]
-    else:
-        candidates = enumerate(strings)
-    for place, string in candidates:
-        if isinstance(string, str) and not string.isascii():
-            try:
-                string.encode()
-            except UnicodeEncodeError:
-                raise NegmineValueError(
-                    f"`{argument}` must hold Unicode text; got {string!r} at row {row(place)}, with a lone surrogate."
-                ) from None
-
-
-def _find_surrogate(array: npt.NDArray[Any]) -> int | None:
-    """Find the first string of a one-dimensional array that has a surrogate; a few rows are searched at a time."""
-    width = array.dtype.itemsize // 4
-    step = max(1, CODES_AT_ONCE // max(width, 1))
-    for begin in range(0, len(array) if width else 0, step):
-        rows = np.ascontiguousarray(array[begin : begin + step]).astype(f"=U{width}", copy=False)
-        found = ((rows.view(np.uint32).reshape(-1, width) & 0xFFFFF800) == 0xD800).any(axis=1)
-        if found.any():
-            return begin + int(found.argmax())
-    return None
-
-
-def find_labels(wanted: Ids, known: Ids) -> npt.NDArray[np.int64]:
-    """Return the row of every wanted label among the known ones, which are unique; -1 if it is not among them."""
-    if len(known) == 0 or len(wanted) == 0:
-        return np.full(len(wanted), -1, dtype=np.int64)
-    order = np.argsort(known, kind="stable")
-    place = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
-    rows = order[place]
-    return np.where(known[rows] == wanted, rows, -1).astype(np.int64)
+    strings = array.dtype.kind in "UT" or (array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat))
+    return "strings" if strings and array.size else f"dtype {array.dtype.name}"
 
 
 def as_int64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.int64]:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from negmine._core.labels import Strings
+
 __all__ = ["digest"]
 
 
-def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[Any]]) -> str:
+def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[Any] | Strings]) -> str:
     """Return the hexadecimal SHA-256 of options and arrays.
 
     Parameters
@@ -21,7 +23,7 @@ def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[An
         Name and version of the format. The version must be incremented when the same arguments give a different result.
     options : iterable of object
         Options, hashed by their ``repr``.
-    arrays : iterable of array
+    arrays : iterable of array or Strings
         Arrays, hashed by shape, kind and content.
 
     Returns
@@ -31,10 +33,11 @@ def digest(kind: str, options: Iterable[object], arrays: Iterable[npt.NDArray[An
     """
     hashed = hashlib.sha256(repr([kind, *options]).encode())
     for array in arrays:
-        if array.dtype.kind == "U":
-            # The item size of a string array must not change the digest: only its strings count.
-            longest = np.char.str_len(array.astype(np.str_)).max(initial=1)
-            array = array.astype(f"<U{longest}")
+        if isinstance(array, Strings):
+            hashed.update(repr(["strings", len(array)]).encode())
+            hashed.update(np.ascontiguousarray(array.offsets).data)
+            hashed.update(np.ascontiguousarray(array.items).data)
+            continue
         hashed.update(repr([array.shape, array.dtype.kind]).encode())
         hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()

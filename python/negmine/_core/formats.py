@@ -96,8 +96,8 @@ BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 2)
-HARD_NEGATIVES = Format("hard negatives", 2)
+CANDIDATE_POOL = Format("candidate pool", 3)
+HARD_NEGATIVES = Format("hard negatives", 3)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import formats
-from negmine._core.arrays import Csr, Ids, as_labels
+from negmine._core.arrays import Csr
 from negmine._core.calls import ensure_fits_in_memory
 from negmine._core.digests import digest
+from negmine._core.labels import Ids, Strings, as_labels, codes_of
 from negmine._core.options import check_choice, check_integer, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.batches.plan import Array, StreamPlan, steps_of_stream
@@ -130,7 +131,7 @@ def class_balanced_plan(
     if len(read) == 0:
         raise NegmineValueError("`labels` must hold the class of every row; got no rows.")
     labeled = _labeled(read, check_choice(unlabeled, "unlabeled", ("error", "drop")))
-    names, numbers = np.unique(read[labeled], return_inverse=True)
+    names, numbers = codes_of(read[labeled])
     each = check_integer(per_class, "per_class", least=1)
     size = check_integer(batch_size, "batch_size", least=1)
     if size % each:
@@ -143,7 +144,7 @@ def class_balanced_plan(
     ensure_fits_in_memory(1, size, "batch_size")
     start = check_seed(seed)
     batches = steps_of_stream(len(labeled), size, batches_per_step, batches_per_epoch)
-    offsets, places = _native.group_rows(numbers.astype(np.int64), len(names))
+    offsets, places = _native.group_rows(numbers, len(names))
     sizes = np.diff(offsets)
     left_out = ["drop"] if len(labeled) < len(read) else []
     return ClassBalancedPlan(
@@ -174,8 +175,11 @@ def class_balanced_plan(
 
 def _labeled(labels: Ids, unlabeled: str) -> Array:
     """Return the rows that have a class; refuse the others unless ``unlabeled`` is "drop"."""
-    no_class = "" if labels.dtype.kind == "U" else -1
-    without = labels == no_class
+    no_class: int | str = -1
+    if isinstance(labels, Strings):
+        no_class, without = "", np.diff(labels.offsets) == 0
+    else:
+        without = labels == no_class
     if without.any() and unlabeled == "error":
         raise NegmineValueError(
             f"`labels` must hold the class of every row; got {no_class!r}, which is no class, in {int(without.sum())} "

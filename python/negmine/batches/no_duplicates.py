@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import formats
-from negmine._core.arrays import Ids, as_array, as_labels, describe_kind, refuse_surrogates
+from negmine._core.arrays import as_array
 from negmine._core.calls import Progress, check_progress
 from negmine._core.digests import digest
+from negmine._core.labels import Ids, Strings, as_labels, codes_of, concatenate, describe_labels
 from negmine._core.options import (
     check_choice,
     check_epoch,
@@ -237,7 +240,7 @@ def no_duplicate_plan(
     start = check_seed(seed)
     watch = check_progress(progress)
     tables = _tables(anchors, positives, negatives)
-    n = len(tables[0])
+    n = tables[0].shape[0]
     size = rows_of_batch(batch_size, batches_per_step, n, rest)
     per_step = int(batches_per_step)
     step = min(size * per_step, n)
@@ -266,6 +269,7 @@ def no_duplicate_plan(
     repeated = step - short if short and rest == "pad" else 0
     left_out = n - steps * step if steps < least else short if rest == "drop" else 0
     pairs, excess = plan.together_in_base
+    arrays = [array for table in tables for array in table.arrays()]
     return NoDuplicatePlan(
         n_rows=n,
         batch_size=None if mode == "extend" or rest == "short" else size,
@@ -275,7 +279,7 @@ def no_duplicate_plan(
         bound_id=bound_id,
         batches_per_epoch=plan.emitted * per_step,
         seed=start,
-        digest=digest(formats.NO_DUPLICATE_PLAN.tag, [size, per_step, flag, mode, rest, start, steps], tables),
+        digest=digest(formats.NO_DUPLICATE_PLAN.tag, [size, per_step, flag, mode, rest, start, steps], arrays),
         report={
             "rows": n,
             "rows_per_epoch": n + repeated - left_out,
@@ -330,20 +334,35 @@ def _ways_out(columns: Columns, step: int, seed: int) -> str:
     return f"{ways}, and 'drop' leaves out {n - dropping.emitted * step} rows per epoch."
 
 
-def _tables(anchors: object, positives: object, negatives: object) -> list[Ids]:
-    """Validate anchors, positives and negatives, and return them as matrices with the same number of rows."""
-    anchor_ids = as_labels(anchors, "anchors").reshape(-1, 1)
-    own = _table(positives, "positives", len(anchor_ids))
-    others = own[:, :0] if negatives is None else _table(negatives, "negatives", len(anchor_ids))
-    if others.size and own.size and own.dtype.kind != others.dtype.kind:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Ids of some columns, row after row."""
+
+    ids: Ids
+    shape: tuple[int, int]
+
+    def arrays(self) -> list[Array | Strings]:
+        """Return what a digest depends on."""
+        if isinstance(self.ids, Strings):
+            return [np.array(self.shape), self.ids]
+        return [self.ids.reshape(self.shape)]
+
+
+def _tables(anchors: object, positives: object, negatives: object) -> list[_Table]:
+    """Validate anchors, positives and negatives, which must have the same number of rows."""
+    anchor_ids = as_labels(anchors, "anchors")
+    n = len(anchor_ids)
+    own = _table(positives, "positives", n)
+    others = _Table(own.ids[:0], (n, 0)) if negatives is None else _table(negatives, "negatives", n)
+    if len(others.ids) and len(own.ids) and isinstance(own.ids, Strings) != isinstance(others.ids, Strings):
         raise NegmineTypeError(
-            f"`negatives` must have the same type as `positives`; got {describe_kind(others)} against "
-            f"{describe_kind(own)}."
+            f"`negatives` must have the same type as `positives`; got {describe_labels(others.ids)} against "
+            f"{describe_labels(own.ids)}."
         )
-    return [anchor_ids, own, others]
+    return [_Table(anchor_ids, (n, 1)), own, others]
 
 
-def _columns(tables: list[Ids], strict: bool) -> tuple[Columns, dict[str, Ids | range]]:
+def _columns(tables: list[_Table], strict: bool) -> tuple[Columns, dict[str, Ids | range]]:
     """Number the ids of anchors and of documents; return the numbers and the ids that they stand for."""
     (anchors,), anchor_names = _numbered(tables[:1])
     (positives, negatives), document_names = _numbered(tables[1:])
@@ -351,39 +370,53 @@ def _columns(tables: list[Ids], strict: bool) -> tuple[Columns, dict[str, Ids | 
     return columns, {"anchors": anchor_names, "documents": document_names}
 
 
-def _table(value: object, argument: str, n: int) -> Ids:
-    """Validate the ids of ``n`` rows and return them as a matrix."""
-    read = as_array(value, argument)
-    if read.ndim not in (1, 2) or len(read) != n:
+def _table(value: object, argument: str, n: int) -> _Table:
+    """Validate the ids of ``n`` rows."""
+    entries, shape = _entries(value, argument)
+    if len(shape) not in (1, 2) or shape[0] != n:
         raise NegmineValueError(
-            f"`{argument}` must have shape ({n},) or ({n}, k), because there are {n} anchors; got shape {read.shape}."
+            f"`{argument}` must have shape ({n},) or ({n}, k), because there are {n} anchors; got shape {shape}."
         )
-    if read.dtype.kind == "U":
-        refuse_surrogates(read.ravel(), argument, lambda place: place // max(read[:1].size, 1))
-    return as_labels(read.ravel(), argument).reshape(n, -1 if n else 0)
+    width = shape[1] if len(shape) == 2 else 1
+    if len(entries) and all(isinstance(entry, str) for entry in entries):
+        return _Table(Strings.of(entries, argument, lambda place: place // width), (n, width))
+    return _Table(as_labels(entries, argument), (n, width))
 
 
-def _numbered(tables: list[Ids]) -> tuple[list[npt.NDArray[np.int64]], Ids | range]:
+def _entries(value: object, argument: str) -> tuple[Any, tuple[int, ...]]:
+    """Return the ids in one sequence, and their shape; strings stay objects."""
+    if isinstance(value, Strings):
+        return value, value.shape
+    if isinstance(value, list | tuple) and value and all(isinstance(row, list | tuple) for row in value):
+        widths = {len(row) for row in value}
+        if len(widths) == 1:
+            return list(itertools.chain.from_iterable(value)), (len(value), widths.pop())
+    read = as_array(value, argument)
+    flat = read.ravel()
+    return flat.tolist() if read.dtype.kind in "OTU" else flat, read.shape
+
+
+def _numbered(tables: list[_Table]) -> tuple[list[Array], Ids | range]:
     """Number ids from 0; return the numbers and the ids that they stand for."""
-    flat = np.concatenate([table.ravel() for table in tables if table.size] or [np.empty(0, dtype=np.int64)])
+    flat = functools.reduce(concatenate, [table.ids for table in tables if len(table.ids)] or [np.empty(0, np.int64)])
     names: Ids | range
-    if flat.dtype.kind == "U":
-        absent = flat == ""
-        names, numbers = np.unique(flat, return_inverse=True)
+    if isinstance(flat, Strings):
+        absent = np.diff(flat.offsets) == 0
+        names, numbers = codes_of(flat)
     else:
         absent = flat == -1
         low, high = (int(flat.min()), int(flat.max())) if flat.size else (0, -1)
         if high - low < 4 * flat.size:
             names, numbers = range(low, high + 1), flat - low
         else:
-            names, numbers = np.unique(flat, return_inverse=True)
+            names, numbers = codes_of(flat)
     numbers = np.where(absent, -1, numbers).astype(np.int64)
-    ends = np.cumsum([table.size for table in tables])[:-1]
+    ends = np.cumsum([len(table.ids) for table in tables])[:-1]
     parts = [part.reshape(table.shape) for part, table in zip(np.split(numbers, ends), tables, strict=True)]
     return parts, names
 
 
 def _label(names: Ids | range, number: int) -> int | str:
     name = names[number]
-    label: int | str = name if isinstance(name, int) else name.item()
+    label: int | str = name if isinstance(name, int | str) else name.item()
     return label

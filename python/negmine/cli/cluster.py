@@ -11,9 +11,9 @@ import numpy as np
 import typer
 
 from negmine._core import files
-from negmine._core.arrays import Ids
 from negmine._core.calls import Progress, resolve_num_threads
 from negmine._core.extras import require
+from negmine._core.labels import Ids
 from negmine._core.options import check_choice, check_seed
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Force, Json, Threads, counted, put

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from negmine import io
 from negmine._core import files
-from negmine._core.arrays import Ids
+from negmine._core.labels import Ids
 from negmine._core.options import check_integer
 from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from negmine._core.labels import Strings
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 
-__all__ = ["Eligibility", "Positives", "Qrels", "Run"]
+__all__ = ["Eligibility", "Positives", "Qrels", "Run", "Strings"]

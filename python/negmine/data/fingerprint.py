@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import CsrLike, Ids, Rows, as_rows
+from negmine._core.arrays import CsrLike, Rows, as_rows
+from negmine._core.labels import Ids, Strings
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
@@ -86,7 +87,7 @@ def of_labels(labels: Ids | None) -> str | None:
 
     Parameters
     ----------
-    labels : int64 or str (n,) or None
+    labels : int64 (n,), Strings or None
         Labels of rows.
 
     Returns
@@ -96,11 +97,10 @@ def of_labels(labels: Ids | None) -> str | None:
     """
     if labels is None:
         return None
-    if labels.dtype.kind != "U":
+    if not isinstance(labels, Strings):
         return of_integers(labels)
-    encoded = [label.encode() for label in labels.tolist()]
-    lengths = np.array([len(label) for label in encoded], dtype="<i8")
-    return _digest(b"str", lengths.data, b"".join(encoded))
+    lengths = np.diff(labels.offsets).astype("<i8")
+    return _digest(b"str", lengths.data, np.ascontiguousarray(labels.items).data)
 
 
 def of_integers(values: npt.NDArray[Any] | None) -> str | None:

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import (
-    Ids,
     as_float64s,
     as_grades,
     as_int64s,
     as_numpy,
     as_offsets,
 )
+from negmine._core.labels import Ids
 from negmine._core.options import MAX_INT32, check_integer, check_real, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.translation import flatten, no_positives, read_known, read_labels, refuse_matrix, translate

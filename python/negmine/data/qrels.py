@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids, as_labels
+from negmine._core.labels import Ids, Strings, as_labels, find_labels
 from negmine._core.options import check_choice, check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
@@ -35,7 +35,7 @@ class Qrels:
 
     Attributes
     ----------
-    query_ids, document_ids : int64 or str (n,)
+    query_ids, document_ids : int64 (n,) or Strings
         Labels, in the order of the file.
     grades : int64 (n,)
         Relevance grades; a grade of at least ``min_grade`` counts as relevant.
@@ -44,6 +44,10 @@ class Qrels:
     query_ids: Ids
     document_ids: Ids
     grades: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("query_ids", "document_ids"):
+            object.__setattr__(self, name, as_labels(getattr(self, name), name))
 
     def __len__(self) -> int:
         return len(self.grades)
@@ -134,8 +138,7 @@ class Qrels:
         bool (n_queries,)
         """
         known = as_labels(query_ids, "query_ids")
-        judged: npt.NDArray[np.bool_] = np.isin(known, like(self.query_ids, known, "query_ids"))
-        return judged
+        return find_labels(known, like(self.query_ids, known, "query_ids")) >= 0
 
 
 def match(
@@ -145,7 +148,7 @@ def match(
 
     Parameters
     ----------
-    query_ids, document_ids : int64 or str (n,)
+    query_ids, document_ids : int64 (n,) or Strings
         Labels in the file.
     known_queries : int64 or str (n_queries,)
         Labels of all queries.
@@ -156,7 +159,7 @@ def match(
 
     Returns
     -------
-    tuple of (int64 or str (n,), int64 or str (n,), bool (n,))
+    tuple of (labels, labels, bool (n,))
         Converted labels of queries and documents, and which entries to keep.
     """
     check_choice(unknown, "unknown", ("error", "drop"))
@@ -164,7 +167,7 @@ def match(
     documents = like(document_ids, known_documents, "document_ids")
     keep = np.ones(len(queries), dtype=bool)
     if unknown == "drop":
-        keep = np.isin(queries, known_queries) & np.isin(documents, known_documents)
+        keep = (find_labels(queries, known_queries) >= 0) & (find_labels(documents, known_documents) >= 0)
     return queries, documents, keep
 
 
@@ -173,16 +176,16 @@ def like(labels: Ids, known: Ids, argument: str) -> Ids:
 
     Parameters
     ----------
-    labels : int64 or str (n,)
+    labels : int64 (n,) or Strings
         Labels in the file.
-    known : int64 or str (any,)
+    known : int64 (any,) or Strings
         Labels of the rows.
     argument : str
         Name of the argument, for error messages.
 
     Returns
     -------
-    int64 or str (n,)
+    int64 (n,) or Strings
 
     Raises
     ------
@@ -191,20 +194,20 @@ def like(labels: Ids, known: Ids, argument: str) -> Ids:
     NegmineValueError
         A label does not fit int64.
     """
-    kind = known.dtype.kind
-    if kind == "U" and labels.dtype.kind != "U":
-        return labels.astype(np.str_)
-    if kind not in "iu" or labels.dtype.kind != "U":
+    if isinstance(known, Strings) == isinstance(labels, Strings):
         return labels
-    # NumPy parses "1_0" as 10.
-    bad = next((label for label in labels.tolist() if not _INTEGER.fullmatch(label)), None)
+    if not isinstance(labels, Strings):
+        return Strings.of(map(str, labels.tolist()), argument)
+    strings = labels.tolist()
+    # Python parses "1_0" as 10.
+    bad = next((label for label in strings if not _INTEGER.fullmatch(label)), None)
     if bad is not None:
         raise NegmineTypeError(
             f"`{argument}` are integers, so every label must read as one; got {bad!r}. Give the labels of the rows."
         )
     try:
-        return labels.astype(np.int64)
+        return np.array([int(label) for label in strings], dtype=np.int64)
     except (ValueError, OverflowError):
         raise NegmineValueError(
-            f"`{argument}` are int64, so every label must fit it; got {max(labels.tolist(), key=len)!r}."
+            f"`{argument}` are int64, so every label must fit it; got {max(strings, key=len)!r}."
         ) from None

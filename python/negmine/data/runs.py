@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids
+from negmine._core.labels import Ids, as_labels, codes_of
 from negmine._core.options import check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
@@ -24,7 +24,7 @@ class Run:
 
     Attributes
     ----------
-    query_ids, document_ids : int64 or str (n,)
+    query_ids, document_ids : int64 (n,) or Strings
         Labels, in the order of the file.
     ranks : int64 (n,)
         Ranks, as in the file.
@@ -39,6 +39,10 @@ class Run:
     ranks: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     tag: str
+
+    def __post_init__(self) -> None:
+        for name in ("query_ids", "document_ids"):
+            object.__setattr__(self, name, as_labels(getattr(self, name), name))
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -74,7 +78,7 @@ class Run:
         chosen = np.arange(len(self))
         if depth is not None:
             check_integer(depth, "depth", least=0)
-            _, group = np.unique(queries, return_inverse=True)
+            _, group = codes_of(queries)
             order = np.lexsort((-self.scores, group))
             starts = np.searchsorted(group[order], group[order], side="left")
             chosen = order[np.arange(len(order)) - starts < depth]

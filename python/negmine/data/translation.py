@@ -8,17 +8,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import (
-    Ids,
-    as_array,
-    as_ids,
-    as_int64s,
-    as_labels,
-    describe_kind,
-    find_labels,
-    refuse_surrogates,
-    refuse_unordered,
-)
+from negmine._core.arrays import as_array, as_int64s, refuse_unordered
+from negmine._core.labels import Ids, Strings, as_ids, as_labels, describe_labels, find_labels
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["flatten", "no_positives", "read_known", "read_labels", "refuse_matrix", "translate"]
@@ -104,14 +95,14 @@ def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None:
 
     Parameters
     ----------
-    ids : int64 or str (n,) or None
+    ids : int64 (n,), Strings or None
         Unique labels.
     argument : str
         Name of the argument, for error messages.
 
     Returns
     -------
-    int64 or str (n,) or None
+    int64 (n,), Strings or None
         None without labels.
     """
     if ids is None:
@@ -120,7 +111,9 @@ def read_known(ids: npt.ArrayLike | None, argument: str) -> Ids | None:
     return as_ids(labels, argument, len(labels))
 
 
-def read_labels(values: Sequence[Any], argument: str, lengths: Sequence[int] | None = None) -> npt.NDArray[Any]:
+def read_labels(
+    values: Sequence[Any], argument: str, lengths: Sequence[int] | None = None
+) -> npt.NDArray[Any] | Strings:
     """Read labels, and refuse a mixture of integers and strings, which NumPy would silently turn into strings.
 
     Parameters
@@ -134,19 +127,19 @@ def read_labels(values: Sequence[Any], argument: str, lengths: Sequence[int] | N
 
     Returns
     -------
-    array (n,)
+    array (n,) or Strings
     """
     if not len(values):
         return np.empty(0, dtype=np.int64)
     read = as_array(values, argument)
-    if lengths is not None and read.dtype.kind == "U":
-        ends = np.cumsum(lengths)
-        refuse_surrogates(read, argument, lambda place: int(np.searchsorted(ends, place, side="right")))
-    return read
+    if lengths is None or not all(isinstance(value, str) for value in values):
+        return read
+    ends = np.cumsum(lengths)
+    return Strings.of(values, argument, lambda place: int(np.searchsorted(ends, place, side="right")))
 
 
 def translate(
-    values: npt.ArrayLike, labels: Ids | None, argument: str, known_argument: str, *, outside: bool = False
+    values: npt.ArrayLike | Strings, labels: Ids | None, argument: str, known_argument: str, *, outside: bool = False
 ) -> npt.NDArray[np.int64]:
     """Translate labels to rows; without known labels, the values are the rows.
 
@@ -154,7 +147,7 @@ def translate(
     ----------
     values : int64 or str (n,)
         Labels or rows.
-    labels : int64 or str (any,) or None
+    labels : int64 (any,), Strings or None
         Labels of all rows.
     argument : str
         Name of the argument that holds the values, for error messages.
@@ -177,18 +170,19 @@ def translate(
     if labels is None:
         return as_int64s(values, argument)
     read = as_labels(values, argument)
-    if len(read) and len(labels) and read.dtype.kind != labels.dtype.kind:
+    if len(read) and len(labels) and isinstance(read, Strings) != isinstance(labels, Strings):
         raise NegmineTypeError(
-            f"`{argument}` must hold labels of the type of `{known_argument}`, {describe_kind(labels)}; "
-            f"got {describe_kind(read)}."
+            f"`{argument}` must hold labels of the type of `{known_argument}`, {describe_labels(labels)}; "
+            f"got {describe_labels(read)}."
         )
     rows = find_labels(read, labels)
     unknown = rows == -1
-    if outside and read.dtype.kind == "i":
+    if outside and not isinstance(read, Strings):
         unknown &= read != -1
     if unknown.any():
+        label = read[unknown].tolist()[0]
         raise NegmineValueError(
-            f"`{argument}` must hold labels of `{known_argument}`; got {read[unknown][0].item()!r}, which is unknown."
+            f"`{argument}` must hold labels of `{known_argument}`; got {label!r}, which is unknown."
         )
     return rows
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import KINDS, Ids
+from negmine._core.arrays import KINDS
 from negmine._core.extras import require
+from negmine._core.labels import Ids
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
@@ -35,7 +36,7 @@ class Embeddings:
     ----------
     rows : array (n, width)
         float32, float16, bfloat16, float64, int8 or uint8; a ``numpy.memmap`` for npy and safetensors.
-    ids : int64 or str (n,) or None
+    ids : int64 (n,), Strings or None
         Labels, if a column of them was requested.
     """
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids, find_labels
+from negmine._core.labels import Ids, codes_of, find_labels
 from negmine._core.options import check_integer
 from negmine.data.qrels import Qrels, like
 from negmine.errors import NegmineValueError
@@ -108,7 +107,7 @@ def evaluate_negatives(
             judgments = _Judgments(qrels, records, min_grade)
         for name, labels in (("query", records.query_ids), ("document", records.negatives.ids)):
             if len(labels):
-                examples.setdefault(name, labels[0].item())
+                examples.setdefault(name, labels[:1].tolist()[0])
         judgments.count(records, counts, sums)
     if len(mined) and not counts["judged_rows"]:
         raise NegmineValueError(
@@ -176,8 +175,8 @@ class _Pairs:
     """Pairs of labels, encoded as sorted numbers for lookup."""
 
     def __init__(self, queries: Ids, documents: Ids) -> None:
-        self.queries, query = _codes(queries)
-        self.documents, document = _codes(documents)
+        self.queries, query = codes_of(queries)
+        self.documents, document = codes_of(documents)
         self.pairs = np.unique(query * max(len(self.documents), 1) + document)
 
     def has_query(self, queries: Ids) -> npt.NDArray[np.bool_]:
@@ -190,13 +189,6 @@ class _Pairs:
         query, document = find_labels(queries, self.queries), find_labels(documents, self.documents)
         pair = query * max(len(self.documents), 1) + document
         return (query >= 0) & (document >= 0) & np.isin(pair, self.pairs)
-
-
-def _codes(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
-    """Return the distinct labels in order, and the position of each label among them."""
-    different: Any  # NumPy's types forget the kind of labels
-    different, codes = np.unique(labels, return_inverse=True)
-    return different, codes.astype(np.int64)
 
 
 def _in_own_lists(records: Records, lists: Lists) -> npt.NDArray[np.bool_]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import files
-from negmine._core.arrays import CsrLike, Ids, as_ids, as_labels
+from negmine._core.arrays import CsrLike
 from negmine._core.formats import MINED_NEGATIVES
+from negmine._core.labels import Ids, PartialLabels, as_ids, as_labels, take_ids
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io.records import Lists, Records, check_columns
@@ -24,7 +25,6 @@ from negmine.mining import policies
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.report import Source
-from negmine.search.results import take_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,16 +163,16 @@ class _Source:
             raise NegmineValueError(
                 f"`positives` must be those that were mined with, {len(negatives.positive_scores)}; got {entries}."
             )
-        ids: Ids | None = None
+        ids: Ids | None
         if document_ids is not None:
             ids = as_ids(document_ids, "document_ids", negatives.report.n_documents)
-        elif pool is not None:
-            ids = pool.document_ids
-        elif negatives.ids.dtype.kind == "U" or not np.array_equal(negatives.ids, negatives.indices):
+        elif isinstance(negatives.document_ids, PartialLabels):
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
+        else:
+            ids = negatives.document_ids
         labels = None if query_ids is None else as_labels(query_ids, "query_ids")
         last = int(negatives.query_indices.max(initial=-1)) - query_offset
-        if labels is not None and (labels.ndim != 1 or len(labels) <= last):
+        if labels is not None and len(labels) <= last:
             raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
         # Under "each", result rows are (query, positive) pairs.
         each = bool((negatives.positive_indices >= 0).any()) if pool is None else pool.each
@@ -193,7 +193,7 @@ class _Source:
             negatives=Lists(
                 offsets,
                 rows,
-                take_labels(self.document_ids, rows),
+                take_ids(self.document_ids, rows),
                 negatives.scores[begin:end][real],
             ),
             sources=negatives.source[begin:end][real],
@@ -211,7 +211,7 @@ class _Source:
             rows = self.positives.items[first:last]
             scores = self.negatives.positive_scores[first:last]
             offsets = offsets - first
-        return Lists(offsets, rows, take_labels(self.document_ids, rows), scores)
+        return Lists(offsets, rows, take_ids(self.document_ids, rows), scores)
 
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:

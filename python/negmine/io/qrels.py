@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from negmine._core import files
 from negmine._core.extras import require
+from negmine._core.labels import Strings
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -108,7 +108,7 @@ def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrel
     rows = read_lines(file, argument)
     first = next(rows, None)
     if first is None:
-        return Qrels(_strings([]), _strings([]), np.empty(0, dtype=np.int64))
+        return Qrels(Strings.of([], argument), Strings.of([], argument), np.empty(0, dtype=np.int64))
     form = _Form.of(*first, file, argument)
     queries, documents, grades = [], [], []
     known: dict[str, int] = {}  # few grades are distinct
@@ -123,8 +123,8 @@ def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrel
             known[cell] = form.integer(number, cell)
         grades.append(known[cell])
     return Qrels(
-        _strings(queries),
-        _strings(documents),
+        Strings.of(queries, argument),
+        Strings.of(documents, argument),
         np.array([1] * len(queries) if form.grade is None else grades, dtype=np.int64),
     )
 
@@ -154,8 +154,8 @@ def load_run(path: object, argument: str) -> Run:
         scores.append(form.real(number, cells[4]))
         tag = tag or cells[5]
     return Run(
-        _strings(queries),
-        _strings(documents),
+        Strings.of(queries, argument),
+        Strings.of(documents, argument),
         np.array(ranks, dtype=np.int64),
         np.array(scores, dtype=np.float64),
         tag,
@@ -289,7 +289,3 @@ def _present(names: tuple[str, ...], known: list[str], path: Path, argument: str
         f"`{argument}` must have a column called one of {', '.join(map(repr, names))}; {path} has "
         f"{', '.join(map(repr, known))}."
     )
-
-
-def _strings(values: list[str]) -> npt.NDArray[np.str_]:
-    return np.array(values, dtype=np.str_)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids
 from negmine._core.extras import require
 from negmine._core.formats import MINED_NEGATIVES, Format
+from negmine._core.labels import Ids, Strings, as_labels
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 from negmine.io import tables
@@ -59,7 +59,7 @@ class Lists:
         The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
     indices : int64 (m,)
         Rows of the documents.
-    ids : int64 or str (m,)
+    ids : int64 (m,) or Strings
         Labels of the documents.
     scores : float64 or float32 (m,)
         Scores of the documents.
@@ -69,6 +69,9 @@ class Lists:
     indices: npt.NDArray[np.int64]
     ids: Ids
     scores: npt.NDArray[np.float64] | npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", as_labels(self.ids, "ids"))
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -85,7 +88,7 @@ class Records:
     ----------
     query_indices : int64 (n,)
         Rows of the queries.
-    query_ids : int64 or str (n,)
+    query_ids : int64 (n,) or Strings
         Labels of the queries; the rows if there are none.
     reference_scores : float64 (n,)
         Scores that margins refer to; NaN without positives.
@@ -107,6 +110,9 @@ class Records:
     positives: Lists
     negatives: Lists
     sources: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query_ids", as_labels(self.query_ids, "query_ids"))
 
     def __len__(self) -> int:
         return len(self.query_indices)
@@ -250,7 +256,7 @@ def with_provenance(table: pa.Table, form: Format, provenance: Mapping[str, Any]
     return table.replace_schema_metadata({METADATA_KEY: text.encode()})
 
 
-def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any]) -> pa.ListArray:
+def _list_array(offsets: npt.NDArray[np.int64], values: npt.NDArray[Any] | Strings) -> pa.ListArray:
     arrow = require("pyarrow", "io", "writing mined negatives")
     entries = tables.to_array(values)
     # Parquet uses this name for the entries of a list, so the type is the same when the file is read.

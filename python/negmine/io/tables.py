@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import Ids, as_grades, as_ids
+from negmine._core.arrays import as_grades
 from negmine._core.extras import require
+from negmine._core.labels import Ids, Strings, as_ids, to_arrow
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class Column:
 
         Returns
         -------
-        int64 or str (n,)
+        int64 (n,) or Strings
 
         Raises
         ------
@@ -222,8 +223,7 @@ class Column:
         self._refuse_nulls(column, "label every row")
         if is_text:
             self._check_utf8(column)
-            labels: Ids = np.array(column.to_pylist(), dtype=np.str_)
-            return labels
+            return Strings.from_arrow(column)
         try:
             return np.asarray(column.cast(arrow.int64()).to_numpy())
         except arrow.ArrowInvalid as error:
@@ -234,7 +234,7 @@ class Column:
 
         Returns
         -------
-        int64 or str (n,)
+        int64 (n,) or Strings
 
         Raises
         ------
@@ -412,18 +412,20 @@ def _storage(chunk: pa.Array) -> pa.Array:
     return chunk.storage if isinstance(chunk, extension) else chunk
 
 
-def to_array(values: npt.NDArray[Any]) -> pa.Array:
+def to_array(values: npt.NDArray[Any] | Strings) -> pa.Array:
     """Convert to an Arrow array in one piece; pyarrow alone splits long arrays of NumPy strings.
 
     Parameters
     ----------
-    values : array (n,)
-        NumPy array.
+    values : array (n,) or Strings
+        NumPy array or labels.
 
     Returns
     -------
     pyarrow.Array
     """
+    if isinstance(values, Strings):
+        return to_arrow(values)
     arrow = require("pyarrow", "io", "making a table")
     made = arrow.array(values)
     return made.combine_chunks() if isinstance(made, arrow.ChunkedArray) else made

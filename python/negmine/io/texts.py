@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import Ids, as_ids, refuse_surrogates, refuse_unordered
+from negmine._core.arrays import refuse_unordered
 from negmine._core.extras import require
+from negmine._core.labels import Ids, as_ids, refuse_surrogates
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import jsonl, tables, tsv
@@ -39,7 +40,7 @@ class Texts:
 
     Attributes
     ----------
-    ids : int64 or str (n,)
+    ids : int64 (n,) or Strings
         Unique labels.
     texts : pyarrow.LargeStringArray (n,)
         The texts.

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import Ids
 from negmine._core.extras import require
 from negmine._core.formats import TRAINING_ROWS
+from negmine._core.labels import Ids, Strings, concatenate, first_difference
 from negmine._core.options import check_choice
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
@@ -78,12 +78,15 @@ class _Side:
                 f"`{self.argument}` must hold a text for every row; got {n} texts, and row {rows.max()} is needed."
             )
         known = self.texts.ids[rows]
-        labeled = ids.dtype.kind == "U" or not np.array_equal(ids, rows)
-        if labeled and known.dtype.kind == ids.dtype.kind and (known != ids).any():
-            place = int((known != ids).argmax())
+        if isinstance(known, Strings) != isinstance(ids, Strings):
+            return
+        labeled = isinstance(ids, Strings) or not np.array_equal(ids, rows)
+        place = first_difference(known, ids) if labeled else None
+        if place is not None:
+            mined, own = ids[place : place + 1].tolist()[0], known[place : place + 1].tolist()[0]
             raise NegmineValueError(
-                f"`{self.argument}` must be the texts of what was mined; row {rows[place]} is {ids[place].item()!r} "
-                f"there and {known[place].item()!r} here."
+                f"`{self.argument}` must be the texts of what was mined; row {rows[place]} is {mined!r} there and "
+                f"{own!r} here."
             )
 
 
@@ -419,7 +422,7 @@ def _joined(records: Records) -> Lists:
     return Lists(
         np.empty(0, dtype=np.int64),
         np.concatenate([positives.indices, negatives.indices]),
-        np.concatenate([positives.ids, negatives.ids]),
+        concatenate(positives.ids, negatives.ids),
         np.concatenate([positives.scores, negatives.scores]).astype(np.float64),
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory
+from negmine._core.labels import as_labels
 from negmine._core.options import (
     check_choice,
     check_epoch,
@@ -37,7 +38,6 @@ from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
 from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import PoolRequest, Rules
-from negmine.search.results import take_labels
 
 __all__ = ["MINER_OPTIONS", "HardNegativeMiner"]
 
@@ -286,7 +286,6 @@ class HardNegativeMiner:
         )
         return CandidatePool(
             indices=found.indices,
-            ids=take_labels(source.document_ids, found.indices),
             scores=found.scores,
             counts=found.counts,
             reasons=found.reasons,
@@ -299,7 +298,7 @@ class HardNegativeMiner:
             cap_scores=found.cap_scores,
             min_score=_float(self.min_score),
             query_offset=query_offset,
-            document_ids=source.document_ids,
+            document_ids=None if source.document_ids is None else as_labels(source.document_ids, "document_ids"),
             rules=request.rules,
             origin=Origin(source, queries),
         )

@@ -7,6 +7,7 @@ tensors can share their memory, and a short row is reported as short instead of 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import archive, files, formats
-from negmine._core.arrays import Ids, check_field
+from negmine._core.arrays import check_field
 from negmine._core.extras import require
+from negmine._core.labels import (
+    Ids,
+    LabelArray,
+    PartialLabels,
+    from_arrays,
+    take_ids,
+    take_labels,
+    to_arrays,
+    to_arrow,
+)
 from negmine._core.options import check_epoch, check_flag, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
@@ -71,8 +82,6 @@ class HardNegatives:
     indices : int64 (n_rows, width)
         Row numbers of the documents: mined ones best first, then random ones in the order drawn; padded with -1;
         ``width = num_negatives + num_random``.
-    ids : int64 or str (n_rows, width)
-        Labels of the documents, padded with -1 or ''; equal to ``indices`` if the source has no labels.
     scores : float32 (n_rows, width)
         Canonical scores rounded to float32, padded with -inf.
     counts : int32 (n_rows,)
@@ -97,6 +106,8 @@ class HardNegatives:
         Epoch of the draws.
     draw : Draw
         Options of the draws, which :meth:`redraw` reuses.
+    document_ids : int64 (n_documents,), Strings, PartialLabels or None
+        Labels of all documents; after :meth:`load`, of those that occur.
     pool : CandidatePool or None
         Pool from which the negatives were selected; None after :meth:`load` without a pool.
 
@@ -110,7 +121,6 @@ class HardNegatives:
     """
 
     indices: npt.NDArray[np.int64]
-    ids: Ids
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
     reasons: npt.NDArray[np.uint8]
@@ -123,14 +133,16 @@ class HardNegatives:
     report: Report
     epoch: int
     draw: Draw
+    document_ids: Ids | PartialLabels | None = None
     pool: CandidatePool | None = field(default=None, repr=False)
+    _ids: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         counts = check_field(self.counts, "counts", np.int32, (None,))
         n = len(counts)
         indices = check_field(self.indices, "indices", np.int64, (n, None))
         arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "indices": indices}
-        dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_, "ids": self.ids.dtype}
+        dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_}
         arrays |= {name: check_field(getattr(self, name), name, dtypes[name], indices.shape) for name in dtypes}
         arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
         arrays["reference_scores"] = check_field(self.reference_scores, "reference_scores", np.float64, (n,))
@@ -142,6 +154,16 @@ class HardNegatives:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    @property
+    def ids(self) -> LabelArray:
+        """Labels of the documents, int64 or str objects (n_rows, width), padded with -1 or ''; made at first access.
+
+        They equal ``indices`` if the source has no labels.
+        """
+        if self._ids is None:
+            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
+        return self._ids  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
@@ -211,10 +233,10 @@ class HardNegatives:
         real = self.source != Source.PADDING
         offsets = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int32)
         lists = {
-            "negative_indices": self.indices,
-            "negative_ids": self.ids,
-            "scores": self.scores,
-            "source": self.source,
+            "negative_indices": self.indices[real],
+            "negative_ids": to_arrow(take_ids(self.document_ids, self.indices[real])),
+            "scores": self.scores[real],
+            "source": self.source[real],
         }
         columns: dict[str, Any] = {
             "query_index": self.query_indices,
@@ -223,7 +245,7 @@ class HardNegatives:
             "reason": self.reasons,
         }
         for name, values in lists.items():
-            columns[name] = arrow.ListArray.from_arrays(offsets, arrow.array(values[real]))
+            columns[name] = arrow.ListArray.from_arrays(offsets, arrow.array(values))
         return arrow.table(columns)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -287,6 +309,9 @@ class HardNegatives:
             "report": self.report.header(),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.document_ids is not None:
+            labeled = np.unique(self.indices[self.indices >= 0])
+            arrays |= {"labeled": labeled, **to_arrays("labels", take_ids(self.document_ids, labeled))}
         archive.write(path, formats.HARD_NEGATIVES, header, arrays | self.report.arrays())
 
     @classmethod
@@ -319,6 +344,7 @@ class HardNegatives:
                 report=Report.from_header(header["report"], arrays),
                 epoch=check_epoch(header["epoch"]),
                 draw=Draw(**header["draw"] | {"sampling": policies.from_json(header["draw"]["sampling"])}),
+                document_ids=_labels_of(arrays),
                 pool=pool,
             )
         if pool is not None:
@@ -354,7 +380,6 @@ _ENTRIES: archive.Entries = {"epoch": int, "draw": dict, "report": dict}
 #: Array fields that are saved.
 _ARRAYS = (
     "indices",
-    "ids",
     "scores",
     "counts",
     "reasons",
@@ -365,6 +390,14 @@ _ARRAYS = (
     "query_indices",
     "positive_indices",
 )
+
+
+def _labels_of(arrays: Mapping[str, npt.NDArray[Any]]) -> PartialLabels | None:
+    """Return the labels of a file; None if it has none."""
+    labels = from_arrays("labels", arrays)
+    if labels is None:
+        return None
+    return PartialLabels(check_field(arrays["labeled"], "labeled", np.int64, (None,)), labels)
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:

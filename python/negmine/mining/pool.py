@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import archive, formats
-from negmine._core.arrays import Ids, as_ids, as_rows, check_field, csr_of_file, public_scores
+from negmine._core.arrays import as_rows, check_field, csr_of_file, public_scores
 from negmine._core.calls import ensure_fits_in_memory, memory_errors, resolve_num_threads
+from negmine._core.labels import Ids, LabelArray, as_ids, from_arrays, take_labels, to_arrays
 from negmine._core.options import check_epoch, refuse_unknown_options
 from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineValueError
@@ -30,7 +31,6 @@ from negmine.mining.policies import Sampling
 from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import Rules
-from negmine.search.results import take_labels
 
 __all__ = ["CandidatePool"]
 
@@ -52,8 +52,6 @@ class CandidatePool:
     indices : int64 (n_rows, width)
         Row numbers of the documents by (score descending, row ascending), padded with -1;
         ``width = range_max - range_min``.
-    ids : int64 or str (n_rows, width)
-        Labels of the documents, padded with -1 or ''.
     scores : float64 (n_rows, width)
         Canonical scores, padded with -inf.
     counts : int32 (n_rows,)
@@ -80,7 +78,7 @@ class CandidatePool:
         Lowest admitted score.
     query_offset : int
         Row of the first query in the whole data set.
-    document_ids : int64 or str (n_documents,) or None
+    document_ids : int64 (n_documents,), Strings or None
         Labels of all documents.
     rules : Rules
         Rules of the call, which random negatives must satisfy as well.
@@ -98,7 +96,6 @@ class CandidatePool:
     """
 
     indices: npt.NDArray[np.int64]
-    ids: Ids
     scores: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
     reasons: npt.NDArray[np.uint8]
@@ -114,6 +111,7 @@ class CandidatePool:
     document_ids: Ids | None
     rules: Rules = field(repr=False)
     origin: Origin | None = field(default=None, repr=False)
+    _ids: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # The core reads contiguous arrays of exactly these shapes, but users may slice pools and files may be corrupt.
@@ -138,6 +136,16 @@ class CandidatePool:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    @property
+    def ids(self) -> LabelArray:
+        """Labels of the documents, int64 or str objects (n_rows, width), padded with -1 or ''; made at first access.
+
+        They equal ``indices`` if the source has no labels.
+        """
+        if self._ids is None:
+            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
+        return self._ids  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
@@ -164,8 +172,8 @@ class CandidatePool:
         }
         rules, eligible = self.rules, self.rules.eligible
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= to_arrays("document_ids", self.document_ids)
         arrays |= {
-            "document_ids": self.document_ids,
             "positives_offsets": rules.positives.offsets,
             "positives_items": rules.positives.items,
             "exclude_offsets": None if rules.exclude is None else rules.exclude.offsets,
@@ -203,13 +211,11 @@ class CandidatePool:
         header, arrays = archive.read(path, form, _ENTRIES, needed)
         exclude = archive.together(path, form, arrays, "exclude_offsets", "exclude_items")
         eligible = archive.together(path, form, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
-        ids = arrays.get("document_ids")
         fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
         with archive.whole(path, form):
-            report = Report.from_header(header["report"], arrays)
-            pool = cls(
+            report, ids = Report.from_header(header["report"], arrays), from_arrays("document_ids", arrays)
+            return cls(
                 **fields,
-                ids=arrays["indices"],
                 report=report,
                 each=header["each"],
                 min_score=header["min_score"],
@@ -223,7 +229,6 @@ class CandidatePool:
                     eligible=None if eligible is None else Eligibility(*eligible),
                 ),
             )
-        return replace(pool, ids=take_labels(pool.document_ids, pool.indices))
 
     def attach(self, source: CandidateSource, queries: object) -> CandidatePool:
         """Return a loaded pool with its source and its queries, which ``num_random`` needs.
@@ -332,7 +337,6 @@ class CandidatePool:
                 )
             return HardNegatives(
                 indices=indices,
-                ids=take_labels(self.document_ids, indices),
                 scores=public_scores(scores),
                 counts=counts,
                 reasons=reasons,
@@ -345,6 +349,7 @@ class CandidatePool:
                 report=replace(self.report, short=count_reasons(reasons)),
                 epoch=epoch,
                 draw=draw,
+                document_ids=self.document_ids,
                 pool=self,
             )
 

@@ -10,15 +10,12 @@ import numpy.typing as npt
 
 from negmine._core.arrays import (
     Csr,
-    Ids,
     Rows,
     as_array,
     as_int64s,
-    as_labels,
     as_rows,
-    describe_kind,
-    find_labels,
 )
+from negmine._core.labels import Strings, as_labels, describe_labels, find_labels
 from negmine._core.options import check_flag, check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility, check_eligible
@@ -268,7 +265,7 @@ def _self_rows(
 ) -> npt.NDArray[np.int64]:
     """Return, per query, the row of the document that is the query itself, or -1 if there is none."""
     if query_ids is not None:
-        return _rows_of_labels(source.document_ids, query_ids, n)
+        return _rows_of_labels(source, query_ids, n)
     corpus = getattr(source, "corpus", None)
     if (
         corpus is not None
@@ -282,16 +279,16 @@ def _self_rows(
     )
 
 
-def _rows_of_labels(document_ids: Ids | None, query_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
-    if document_ids is None:
+def _rows_of_labels(source: CandidateSource, query_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+    if source.document_ids is None:
         raise NegmineValueError("`exclude_self` with `query_ids` must also have labels of the documents; got none.")
-    labels = as_labels(query_ids, "query_ids")
+    labels, document_ids = as_labels(query_ids, "query_ids"), as_labels(source.document_ids, "document_ids")
     if labels.shape != (n,):
         raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")
-    if len(labels) and len(document_ids) and labels.dtype.kind != document_ids.dtype.kind:
+    if len(labels) and len(document_ids) and isinstance(labels, Strings) != isinstance(document_ids, Strings):
         raise NegmineValueError(
-            f"`query_ids` must have the same type as the labels of the documents, {describe_kind(document_ids)}; "
-            f"got {describe_kind(labels)}."
+            f"`query_ids` must have the same type as the labels of the documents, {describe_labels(document_ids)}; "
+            f"got {describe_labels(labels)}."
         )
     return find_labels(labels, document_ids)
 

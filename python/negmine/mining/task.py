@@ -12,8 +12,9 @@ from typing import Any, Unpack
 
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids, as_ids, as_labels, as_rows
+from negmine._core.arrays import as_rows
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.labels import Ids, as_ids, as_labels
 from negmine._core.options import check_choice, check_epoch, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility

@@ -17,14 +17,15 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import memmap
-from negmine._core.arrays import Csr, CsrLike, Ids, as_array, as_ids, as_rows, public_scores, refuse_beyond_int64
+from negmine._core.arrays import Csr, CsrLike, as_array, as_rows, public_scores, refuse_beyond_int64
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
+from negmine._core.labels import Ids, as_ids
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.search.request import PoolArrays, PoolRequest
-from negmine.search.results import METRICS, MemoryPlan, Metric, TopK, take_labels
+from negmine.search.results import METRICS, MemoryPlan, Metric, TopK
 
 __all__ = ["ExactIndex", "score_pairs"]
 
@@ -251,7 +252,7 @@ class ExactIndex:
                 check_progress(progress),
             )
             public = public_scores(scores) if dtype == "float32" else scores
-            return TopK(indices, self.label(indices), public, counts)
+            return TopK(indices, public, counts, self.document_ids)
 
     def candidates(
         self, queries: object, request: PoolRequest, *, num_threads: int | None = None, progress: Progress | None = None
@@ -328,21 +329,6 @@ class ExactIndex:
             At least 1.
         """
         return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
-
-    def label(self, indices: npt.NDArray[np.int64]) -> Ids:
-        """Return the labels of documents.
-
-        Parameters
-        ----------
-        indices : int64 array
-            Rows of documents, padded with -1.
-
-        Returns
-        -------
-        int64 or str array of the same shape
-            The labels, padded with -1 or ''; ``indices`` itself if the index has no labels.
-        """
-        return take_labels(self.document_ids, indices)
 
 
 @refuse_unknown_options("score_pairs")

@@ -12,8 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids
 from negmine._core.calls import Progress
+from negmine._core.labels import Ids
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Ids
+from negmine._core.labels import Ids, LabelArray, take_labels
 
-__all__ = ["METRICS", "MemoryPlan", "Metric", "TopK", "take_labels"]
+__all__ = ["METRICS", "MemoryPlan", "Metric", "TopK"]
 
 #: Similarity measure of the scores; a higher score means closer: "l2" is minus the squared distance.
 Metric = Literal["cosine", "ip", "l2"]
@@ -26,18 +26,29 @@ class TopK:
     ----------
     indices : int64 (n_queries, k)
         Row numbers of the documents, best first, ties by lower row, padded with -1.
-    ids : int64 or str (n_queries, k)
-        Labels of the documents, padded with -1 or ''; equal to ``indices`` if the index has no labels.
     scores : float32 (n_queries, k)
         Canonical scores rounded to float32, padded with -inf; not rounded if the search had ``dtype="float64"``.
     counts : int32 (n_queries,)
         Number of documents per query.
+    document_ids : int64 (n_documents,), Strings or None
+        Labels of all documents of the index.
     """
 
     indices: npt.NDArray[np.int64]
-    ids: Ids
     scores: npt.NDArray[np.float32] | npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
+    document_ids: Ids | None = None
+    _ids: LabelArray | None = field(default=None, init=False)
+
+    @property
+    def ids(self) -> LabelArray:
+        """Labels of the documents, int64 or str objects (n_queries, k), padded with -1 or ''; made at first access.
+
+        They equal ``indices`` if the index has no labels.
+        """
+        if self._ids is None:
+            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
+        return self._ids  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         n_queries, k = self.indices.shape
@@ -76,25 +87,3 @@ class MemoryPlan:
     def total_bytes(self) -> int:
         """Sum of all bytes."""
         return self.packed_bytes + self.query_bytes + self.answer_bytes + self.pruned_bytes
-
-
-def take_labels(ids: Ids | None, indices: npt.NDArray[np.int64]) -> Ids:
-    """Return the labels of documents; see :meth:`ExactIndex.label`.
-
-    Parameters
-    ----------
-    ids : int64 or str (n_documents,) or None
-        Labels of all documents.
-    indices : int64 array
-        Rows of documents, padded with -1.
-
-    Returns
-    -------
-    int64 or str array of the same shape
-        The labels, padded with -1 or ''; ``indices`` itself if ``ids`` is None.
-    """
-    if ids is None:
-        return indices
-    if ids.dtype.kind == "U":
-        return np.append(ids, "")[indices]
-    return np.append(ids, -1)[indices]

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core.arrays import as_numpy, refuse_unordered
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.labels import Strings
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.search.exact import ExactIndex
-from negmine.sketches.minhash import MinHash, Sets, read_sets, text_bytes
+from negmine.sketches.minhash import MinHash, Sets, read_sets
 
 __all__ = ["NearDuplicates", "near_duplicates"]
 
@@ -241,8 +242,8 @@ def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, pro
     Sets
         One set of hashed shingles per text.
     """
-    offsets, bytes_ = text_bytes(_normal(texts), "texts")
-    return Sets(*_native.shingle_sets(offsets, bytes_, unit == "words", width, threads, progress), hashed=True)
+    read = Strings.of(_normal(texts), "texts")
+    return Sets(*_native.shingle_sets(read, unit == "words", width, threads, progress), hashed=True)
 
 
 def _normal(texts: Iterable[str]) -> Iterable[str]:

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import archive, formats
-from negmine._core.arrays import as_offsets, describe_kind, refuse_surrogates, refuse_unordered
+from negmine._core.arrays import as_offsets, describe_kind, refuse_unordered
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
+from negmine._core.labels import Strings
 from negmine._core.options import check_flag, check_integer, check_seed, refuse_unknown_fields
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["MAX_MINIMA", "MinHash", "Sets", "hash_tokens", "text_bytes"]
+__all__ = ["MAX_MINIMA", "MinHash", "Sets", "hash_tokens"]
 
 #: Maximum number of minima of a signature.
 MAX_MINIMA = 4096
@@ -309,40 +310,7 @@ def hash_tokens(strings: Sequence[str], argument: str, row: Callable[[int], int]
     uint64 (n,)
         The hashes.
     """
-    return _native.hash_strings(*text_bytes(strings, argument, row))
-
-
-def text_bytes(
-    strings: Iterable[str], argument: str, row: Callable[[int], int] = int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Encode strings as UTF-8.
-
-    Parameters
-    ----------
-    strings : iterable of str
-        The strings.
-    argument : str
-        Name of the argument in error messages.
-    row : callable, default int
-        Function that returns the row of a string in error messages, given its position.
-
-    Returns
-    -------
-    offsets : int64 (n + 1,)
-        Start of each string in ``bytes``.
-    bytes : uint8 array
-        The bytes of all strings.
-    """
-    encoded: list[bytes] = []
-    for string in strings:
-        try:
-            encoded.append(string.encode())
-        except UnicodeEncodeError:
-            refuse_surrogates([string], argument, lambda _: row(len(encoded)))
-            raise
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
-    return offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return _native.hash_strings(Strings.of(strings, argument, row))
 
 
 def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:

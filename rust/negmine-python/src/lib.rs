@@ -15,6 +15,7 @@ mod info;
 mod mine;
 mod offers;
 mod sketch;
+mod strings;
 
 use pyo3::prelude::*;
 
@@ -45,7 +46,9 @@ mod _native {
     use super::offers::Offers;
     #[pymodule_export]
     use super::sketch::{
-        SimHash, connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition,
-        minhash_signatures, shingle_sets,
+        SimHash, connected_groups, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,
+        shingle_sets,
     };
+    #[pymodule_export]
+    use super::strings::{StringTable, hash_strings};
 }

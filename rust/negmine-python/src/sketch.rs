@@ -2,13 +2,13 @@
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::sketch::{
-    self, Bands, Evidence, MinHash, Shingles, Signatures, Unit, hash_strings as strings, near_duplicates,
-    spanning,
+    self, Bands, Evidence, MinHash, Shingles, Signatures, Unit, near_duplicates, spanning,
 };
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::convert::{RowsArg, matrix};
+use crate::strings::StringsArg;
 use crate::{call, errors};
 
 /// `negmine.sketches.minhash.Sets`: the offsets of the sets, and their tokens.
@@ -98,17 +98,6 @@ pub(crate) fn minhash_definition<'py>(
     Ok(PyArray1::from_vec(py, minhash.core().definition(prehashed, tokens.as_slice()?)))
 }
 
-/// The stable hash of strings in UTF-8.
-#[pyfunction]
-pub(crate) fn hash_strings<'py>(
-    py: Python<'py>,
-    offsets: PyReadonlyArray1<'_, i64>,
-    bytes: PyReadonlyArray1<'_, u8>,
-) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let text = view(py, "sets", &offsets, &bytes)?;
-    Ok(PyArray1::from_vec(py, call::run(py, 1, None, |run| strings(text, run))?))
-}
-
 /// The offsets of the sets, and their tokens.
 type SetArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u64>>);
 
@@ -116,14 +105,13 @@ type SetArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u64>>);
 #[pyfunction]
 pub(crate) fn shingle_sets<'py>(
     py: Python<'py>,
-    offsets: PyReadonlyArray1<'_, i64>,
-    bytes: PyReadonlyArray1<'_, u8>,
+    texts: StringsArg<'_>,
     words: bool,
     width: usize,
     num_threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<SetArrays<'py>> {
-    let texts = view(py, "texts", &offsets, &bytes)?;
+    let texts = texts.view(py, "texts")?;
     let shingles = Shingles { unit: if words { Unit::Words } else { Unit::Characters }, width };
     let (offsets, tokens) = call::run(py, num_threads, progress.as_ref(), |run| shingles.sets(texts, run))?;
     Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, tokens)))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from negmine._core import memmap
-from negmine._core.arrays import refuse_surrogates
+from negmine._core.labels import refuse_surrogates
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["Column", "Numbers", "Rows", "Things", "read"]

@@ -13,5 +13,7 @@ pub mod philox;
 pub mod share;
 pub(crate) mod sort;
 pub mod stages;
+pub mod strings;
+pub mod xxh64;
 
 pub use error::{Error, Result};

@@ -5,7 +5,6 @@ mod minhash;
 mod shingle;
 pub(crate) mod simhash;
 mod union_find;
-mod xxh64;
 
 pub use lsh::{Bands, Evidence, Found, Link, near_duplicates};
 pub use minhash::{MAX_MINIMA, MinHash, Signatures};
@@ -13,4 +12,3 @@ pub use negmine_kernels::simhash::MASKED;
 pub use shingle::{Shingles, Unit};
 pub use simhash::SimHash;
 pub use union_find::{Groups, spanning};
-pub use xxh64::{hash_strings, xxh64};

@@ -1,8 +1,8 @@
 //! Shingling (Broder, "On the resemblance and containment of documents", 1997): texts as sets of overlapping pieces.
 
-use super::xxh64::xxh64;
 use crate::base::csr::CsrView;
 use crate::base::parallel::Run;
+use crate::base::xxh64::xxh64;
 use crate::base::{Error, Result};
 
 /// Texts between two checks for an interrupt.

@@ -1,9 +1,9 @@
 //! XXH64 (Collet's xxHash, specification 0.2), seed 0: the stable 64-bit hash of strings. It depends on bytes alone, so
 //! tokens are the same in every process, on every machine and in every version.
 
-use crate::base::Result;
-use crate::base::csr::CsrView;
-use crate::base::parallel::Run;
+use super::Result;
+use super::csr::CsrView;
+use super::parallel::Run;
 
 const P1: u64 = 0x9E37_79B1_85EB_CA87;
 const P2: u64 = 0xC2B2_AE3D_27D4_EB4F;
