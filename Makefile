@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set toy-policy limits
+.PHONY: help develop format lint rust test clean-environment check slow bench bench-quick claims demo-set toy-policy limits against odd-place
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -51,6 +51,12 @@ bench-quick:  ## Benchmarks against peers at their smallest size: do they run, a
 
 limits:  ## Measure the limits of seconds and bytes that the documentation states.
 	for script in scripts/limits/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
+
+against:  ## Compare this tree's speed with that of REVISION.
+	$(PYTHON) benches/python/against.py $(REVISION)
+
+odd-place:  ## Run the suite with Ctrl-C ignored, as nohup has it, in a path with spaces and non-ASCII letters.
+	PYTHON=$(PYTHON) scripts/odd_place.sh
 
 claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
 	for script in in_batch_neighbors cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
