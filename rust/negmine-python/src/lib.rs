@@ -36,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]
-    use super::exact::{ExactIndex, score_pairs};
+    use super::exact::{ExactIndex, cosine_duplicates, score_pairs};
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
@@ -45,7 +45,7 @@ mod _native {
     use super::offers::Offers;
     #[pymodule_export]
     use super::sketch::{
-        SimHash, connected_groups, hash_strings, lsh_bands, lsh_duplicates, minhash_definition,
+        SimHash, distinct_sets, hash_strings, lsh_bands, lsh_duplicates, minhash_definition,
         minhash_signatures, shingle_sets,
     };
 }

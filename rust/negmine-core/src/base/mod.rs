@@ -13,5 +13,6 @@ pub mod philox;
 pub mod share;
 pub(crate) mod sort;
 pub mod stages;
+pub mod union_find;
 
 pub use error::{Error, Result};
