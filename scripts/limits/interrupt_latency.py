@@ -16,6 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 import negmine
+from negmine import _native
+from negmine.sketches.minhash import text_bytes
 
 #: Seconds from the signal to the exception.
 LIMIT = 0.5
@@ -76,7 +78,74 @@ def sdim() -> Callable[[], object]:
     return lambda: [module(candidates, behaviors) for _ in range(100)]
 
 
-CALLS = {call.__name__: call for call in (stream, build, rules, pairs, sdim)}
+def near_embeddings() -> Callable[[], object]:
+    """Compare embeddings whose similarities all lie just below the threshold."""
+    rows = (random_rows(1, 32) + np.float32(1e-3) * random_rows(50_000, 32)).astype(np.float32)
+    return lambda: negmine.near_duplicates(embeddings=rows, threshold=1.0, num_threads=1)
+
+
+def near_bucket() -> Callable[[], object]:
+    """Compare sets that share a band but too few tokens."""
+    rows = np.arange(50_000, dtype=np.uint32)
+    signatures = np.zeros((len(rows), 128), dtype=np.uint32)
+    signatures[:, 64:] = rows[:, None] * np.uint32(64) + np.arange(64, dtype=np.uint32)
+    return lambda: negmine.near_duplicates(signatures=signatures, threshold=0.9, num_threads=1)
+
+
+def near_set() -> Callable[[], object]:
+    """Sort the tokens of one set."""
+    tokens = np.random.default_rng(0).integers(0, 2**63, 100_000_000)
+    sets = (np.array([0, len(tokens)]), tokens)
+    return lambda: negmine.near_duplicates(sets=sets, num_threads=1)
+
+
+def near_lists() -> Callable[[], object]:
+    """Read a list of many tokens."""
+    sets = [list(range(30_000_000))]
+    return lambda: negmine.near_duplicates(sets=sets, num_threads=1)
+
+
+def near_text() -> Callable[[], object]:
+    """Normalize one text, then cut it into shingles."""
+    text = "un caf\u00e9 au bord de l'eau " * 2_000_000
+    return lambda: negmine.near_duplicates([text], num_threads=1)
+
+
+def shingles() -> Callable[[], object]:
+    """Cut one text into shingles."""
+    (offsets, text), options = text_bytes(["words and words " * 10_000_000], "texts"), (False, 5, 1, None)
+    return lambda: _native.shingle_sets(offsets, text, *options)
+
+
+def bands() -> Callable[[], object]:
+    """Choose the bands of long signatures."""
+    signatures = np.zeros((2, 8192), dtype=np.uint32)
+    return lambda: negmine.near_duplicates(signatures=signatures, num_threads=1)
+
+
+def minhash() -> Callable[[], object]:
+    """Hash a few large sets into long signatures."""
+    tokens = np.random.default_rng(0).integers(0, 2**63, 50_000_000)
+    sets = (np.linspace(0, len(tokens), 9).astype(np.int64), tokens)
+    return lambda: [negmine.MinHash(4096).signatures(sets, num_threads=1) for _ in range(10)]
+
+
+def hasher() -> Callable[[], object]:
+    """Draw many projections."""
+    return lambda: negmine.SimHash(65_536, 1, dim=2048)
+
+
+def simhash() -> Callable[[], object]:
+    """Hash many rows."""
+    rows = one_row(100_000_000, 64)
+    simhash = negmine.SimHash(dim=64)
+    return lambda: simhash.signatures(rows, num_threads=1)
+
+
+NEAR_DUPLICATES = (near_embeddings, near_bucket, near_set, near_lists, near_text, shingles, bands)
+HASHERS = (minhash, hasher, simhash)
+
+CALLS = {call.__name__: call for call in (stream, build, rules, pairs, sdim, *NEAR_DUPLICATES, *HASHERS)}
 
 
 def child(name: str) -> None:

@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 
+#: Strings that are joined in one call, between which signals are answered.
+AT_ONCE = 1 << 16
+
+
 class Strings(Sequence[str]):
     """Immutable strings, one per row, in Arrow's layout.
 
@@ -93,8 +97,12 @@ class Strings(Sequence[str]):
             except UnicodeEncodeError:
                 refuse_surrogates([string], argument, lambda _: row(len(encoded)))
                 raise
-        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        return cls(_offsets(lengths), np.frombuffer(b"".join(encoded), dtype=np.uint8))
+        lengths, joined = np.empty(len(encoded), dtype=np.int64), bytearray()
+        for begin in range(0, len(encoded), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            lengths[part] = list(map(len, encoded[part]))
+            joined += b"".join(encoded[part])
+        return cls(_offsets(lengths), np.frombuffer(joined, dtype=np.uint8))
 
     @classmethod
     def from_arrow(cls, column: pa.ChunkedArray | pa.Array) -> Strings:

@@ -10,12 +10,14 @@ use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::parallel::Run;
 use negmine_core::base::{Error, Result};
 use negmine_core::behavior::{CountsMut, Histories, Normalize, Shape, TableMut, Update};
-use negmine_core::exact::{Candidates, Eligible, ExactIndex, Layout, Targets};
+use negmine_core::exact::{Candidates, Eligible, ExactIndex, Layout, Targets, near_groups};
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::random::{RandomRequest, random_negatives};
 use negmine_core::scoring::Metric;
 use negmine_core::scoring::score::score_pairs;
-use negmine_core::sketch::SimHash;
+use negmine_core::sketch::{
+    Bands, Evidence, MinHash, Shingles, SimHash, Unit, distinct_sets, near_duplicates,
+};
 use negmine_kernels::isa::Isa;
 
 /// How often the work polls, and that it stops where a poll in the middle says so.
@@ -135,7 +137,8 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
 #[test]
 fn one_history_of_many_behaviors_with_many_candidates() {
     let (keys, candidates) = (array(20_000, 8), array(30_000, 8));
-    let hash = SimHash::new(12, 3, 8, 0, None).unwrap();
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let hash = SimHash::new(12, 3, 8, 0, None, &run).unwrap();
     let [behaviors, of_candidates] =
         [20_000, 30_000].map(|n| Offsets::new("offsets", &[0, n], n as usize).unwrap());
     let (key_rows, candidate_rows) = (rows("behaviors", &keys), rows("candidates", &candidates));
@@ -163,4 +166,75 @@ fn one_history_of_many_behaviors_with_many_candidates() {
         table.update(Update::Append, &signatures, keys.as_slice().unwrap(), &behaviors, &[0], run)
     };
     assert!(polls(update) >= 2 * 20_000 / 4096);
+}
+
+#[test]
+fn near_duplicates_of_one_group_and_of_none() {
+    // One large group; rows whose similarities the bound leaves open, of which none reaches the threshold; copies.
+    let equal =
+        Array2::from_shape_fn((20_000, 4), |(r, c)| if c == r % 4 { 1.0 + 1e-5 * r as f32 } else { 1.0 });
+    assert!(polls(|run| near_groups(&rows("embeddings", &equal), 0.5, None, run)) >= 20_000 / 192);
+    let close = Array2::from_shape_fn((2_000, 4), |(r, c)| 1.0 + 1e-6 * ((r * 7 + c * c * r) as f32));
+    let scored = |run: &Run<'_>| near_groups(&rows("embeddings", &close), 1.0, None, run);
+    assert!(polls(scored) >= 2_000 * 2_000 / 2 / 256 / 2);
+    let mixed =
+        |(r, c): (usize, usize)| ((r * 7_919 + c * c * 104_729 + r * c * 31) % 9_973) as f32 - 5_000.0;
+    let others = Array2::from_shape_fn((3_000, 64), mixed);
+    let streamed = |run: &Run<'_>| near_groups(&rows("embeddings", &others), 0.99, Some(1_200_000), run);
+    assert!(polls(streamed) >= 2 * 3_000 * 3_000 / 2 / 192 / 64);
+    let copies = Array2::from_elem((50_000, 4), 1.0);
+    assert!(polls(|run| near_groups(&rows("embeddings", &copies), 0.5, None, run)) >= 2 * 50_000 / 64);
+}
+
+#[test]
+fn one_bucket_of_sets_that_are_not_similar_enough() {
+    // Signatures agree in the first of two words; sets share nothing.
+    let n = 600;
+    let signatures: Vec<u32> = (0..n).flat_map(|row| [7, row]).collect();
+    let offsets: Vec<i64> = (0..=i64::from(n)).collect();
+    let tokens: Vec<u64> = (0..u64::from(n)).collect();
+    let sets = CsrView::new("sets", &offsets, &tokens, n as usize).unwrap();
+    let cut = Bands { bands: 2, rows: 1 };
+    for evidence in [Evidence::Signatures, Evidence::Sets(sets)] {
+        let pairs = (n * n / 2 / 64) as usize;
+        assert!(polls(|run| near_duplicates(&signatures, 2, cut, 0.9, evidence, run)) >= pairs);
+    }
+    // Two sets of many tokens.
+    let m = 5_000_000;
+    let tokens: Vec<u64> = (0..m).chain(0..m).collect();
+    let halves = [0, m as i64, 2 * m as i64];
+    let sets = CsrView::new("sets", &halves, &tokens, 2).unwrap();
+    let evidence = Evidence::Sets(sets);
+    let with = polls(|run| near_duplicates(&[1, 2, 1, 2], 2, cut, 0.9, evidence, run));
+    let without = polls(|run| near_duplicates(&[1, 2, 1, 2], 2, cut, 0.9, Evidence::Signatures, run));
+    assert!(with >= without + (m >> 20) as usize);
+}
+
+#[test]
+fn one_long_text_and_one_large_set() {
+    let text = "a long text of words ".repeat(100_000);
+    let bytes = text.as_bytes();
+    let whole = [0, bytes.len() as i64];
+    let texts = CsrView::new("texts", &whole, bytes, 1).unwrap();
+    for unit in [Unit::Characters, Unit::Words] {
+        let units = if unit == Unit::Words { 500_000 } else { bytes.len() };
+        assert!(polls(|run| Shingles { unit, width: 3 }.sets(texts, run)) >= units >> 17);
+        let wide = Shingles { unit, width: 1_000 };
+        assert!(polls(|run| wide.sets(texts, run)) >= (units * 1_000) >> 25);
+    }
+    let tokens: Vec<u64> = (0..10_000_000).map(|token| token * 7919 % 10_000_000).collect();
+    let offsets = [0, tokens.len() as i64];
+    let set = CsrView::new("sets", &offsets, &tokens, 1).unwrap();
+    assert!(polls(|run| distinct_sets(set, run)) >= tokens.len() >> 16);
+    let minhash = MinHash { minima: 4096, tau: 1, bits: None, seed: 0 };
+    assert!(polls(|run| minhash.signatures(set, false, run)) >= 16);
+    let offsets: Vec<i64> = (0..=10).map(|i| i * 1_000_000).collect();
+    let sets = CsrView::new("sets", &offsets, &tokens, 10).unwrap();
+    assert!(polls(|run| MinHash { minima: 16, ..minhash }.signatures(sets, false, run)) >= 4);
+}
+
+#[test]
+fn hashers_of_many_bits_and_bands_of_many_words() {
+    assert!(polls(|run| SimHash::new(3_000, 3, 8, 0, None, run)) >= 3 * 3_000);
+    assert!(polls(|run| Bands::choose(0.8, 300, run)) >= 300);
 }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::Result;
-use super::memory::copied;
+use super::memory::{copied, with_capacity};
 use super::parallel::{Run, Ticker};
 
 /// Items that are sorted, or merged, between two checks for an interrupt: some milliseconds.
@@ -42,6 +42,43 @@ pub(crate) fn sort<T: Ord + Copy + Send + Sync>(items: &mut Vec<T>, run: &Run<'_
         std::mem::swap(items, &mut merged);
         sorted *= 2;
     }
+    Ok(())
+}
+
+/// Sorts ascending and removes repeats, within one piece of work.
+///
+/// # Errors
+/// Returns an error on lack of memory, or an interrupt.
+pub(crate) fn sort_distinct<T: Ord + Copy>(items: &mut Vec<T>, ticker: &Ticker<'_>) -> Result<()> {
+    let (n, mut sorted) = (items.len(), AT_ONCE);
+    let mut merged = with_capacity(if sorted < n { n } else { 0 })?;
+    for part in items.chunks_mut(AT_ONCE) {
+        ticker.check()?;
+        part.sort_unstable();
+        if sorted < n {
+            merged.extend_from_slice(part);
+        }
+    }
+    while sorted < n {
+        for (part, out) in items.chunks(2 * sorted).zip(merged.chunks_mut(2 * sorted)) {
+            let (a, b) = part.split_at(sorted.min(part.len()));
+            merge(a, b, out, ticker)?;
+        }
+        std::mem::swap(items, &mut merged);
+        sorted *= 2;
+    }
+    drop(merged);
+    let mut kept = 0;
+    for begin in (0..n).step_by(AT_ONCE) {
+        ticker.check()?;
+        for i in begin..n.min(begin + AT_ONCE) {
+            if kept == 0 || items[i] != items[kept - 1] {
+                items[kept] = items[i];
+                kept += 1;
+            }
+        }
+    }
+    items.truncate(kept);
     Ok(())
 }
 
@@ -84,8 +121,18 @@ mod tests {
             let mut items: Vec<(u64, usize)> = (0..n).map(|i| (random.draw() % 1000, i)).collect();
             let mut expected = items.clone();
             expected.sort_unstable();
+            let unsorted = items.clone();
             sort(&mut items, &run).unwrap();
             assert!(items == expected, "{n} items");
+            let numbers = |items: &[(u64, usize)]| items.iter().map(|item| item.0).collect::<Vec<_>>();
+            let distinct = run.map(
+                1,
+                || numbers(&unsorted),
+                |items, _, ticker| sort_distinct(items, ticker).map(|()| std::mem::take(items)),
+            );
+            let mut expected = numbers(&expected);
+            expected.dedup();
+            assert!(distinct == Ok(vec![expected]), "{n} items without repeats");
         }
     }
 
