@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import digests_near
 import negmine
 import oracle
 import oracle_sketches
@@ -57,78 +57,28 @@ def test_groups_are_those_of_all_pairs(
     assert_right(rows, threshold, near_duplicates(embeddings=rows, threshold=threshold, num_threads=1))
 
 
-def chain(n: int, seed: int) -> F32:
-    """Rows around a circle in random order: near ones are similar, and all are connected."""
-    angles = np.random.default_rng(seed).permutation(n) * (2 * np.pi / n)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-
-def groups_of(sizes: list[int], noise: float, seed: int) -> F32:
-    """Groups of near-equal rows, in random order."""
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((len(sizes), 16))
-    rows = np.repeat(centers, sizes, axis=0)
-    rows += noise * rng.standard_normal(rows.shape)
-    return rng.permutation(rows).astype(np.float32)
-
-
-#: More rows than a block, which has 192, and than several.
-MANY = {
-    "chain": (chain(700, 0), float(np.cos(2 * np.pi / 700 * 1.5))),
-    "broken chain": (chain(700, 1)[:600], float(np.cos(2 * np.pi / 700 * 1.5))),
-    "long steps": (chain(500, 2), float(np.cos(2 * np.pi / 500 * 40.5))),
-    "one group": (groups_of([600], 1e-3, 3), 0.95),
-    "one group and others": (groups_of([450, *[1] * 120], 1e-3, 4), 0.95),
-    "two groups": (groups_of([300, 300], 1e-3, 5), 0.95),
-    "twenty groups": (groups_of([30] * 20, 1e-3, 6), 0.95),
-    "hardly similar": (groups_of([500], 0.2, 7), 0.96),
-    "hardly any": (groups_of([500], 0.2, 7), 0.99),
-    "no groups": (groups_of([1] * 400, 0.0, 8), 0.9),
-    "copies": (np.concatenate([groups_of([20] * 5, 0.0, 9), groups_of([100, 100], 1e-2, 9)]), 0.999),
-}
-
-
-@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("name", digests_near.MANY)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_groups_of_many_rows_are_those_of_all_pairs(name: str, threads: int) -> None:
-    rows, threshold = MANY[name]
+    rows, threshold = digests_near.MANY[name]
     assert_right(rows, threshold, near_duplicates(embeddings=rows, threshold=threshold, num_threads=threads))
-
-
-def digest(found: NearDuplicates) -> str:
-    parts = (found.groups, found.pairs, found.similarities)
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-
-
-SCRIPT = """
-import sys
-import test_near_embeddings as tests
-for name, (rows, threshold) in tests.MANY.items():
-    for threads in (1, 2, 5):
-        found = tests.near_duplicates(embeddings=rows, threshold=threshold, num_threads=threads)
-        print(name, tests.digest(found))
-"""
 
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_same_pairs_on_every_isa_and_for_any_number_of_threads(isa: str) -> None:
-    environment = {**os.environ, "NEGMINE_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, timeout=120, check=True
-    )
-    expected = []
-    for name, (rows, threshold) in MANY.items():
-        expected += [f"{name} {digest(near_duplicates(embeddings=rows, threshold=threshold))}"] * 3
-    assert done.stdout.splitlines() == expected
+    command = [sys.executable, digests_near.__file__]
+    environment = {**os.environ, "NEGMINE_ISA": isa}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert done.stdout.splitlines() == list(digests_near.lines((1, 1, 1)))
 
 
 @pytest.mark.parametrize("name", ["broken chain", "one group and others", "twenty groups", "copies"])
 def test_a_memory_limit_changes_no_pair_and_what_it_names_is_enough(name: str) -> None:
-    rows, threshold = MANY[name]
+    rows, threshold = digests_near.MANY[name]
 
     def under(memory_limit: int | None, threads: int = 1) -> str:
         options: dict[str, Any] = {"threshold": threshold, "memory_limit": memory_limit, "num_threads": threads}
-        return digest(near_duplicates(embeddings=rows, **options))
+        return digests_near.digest(near_duplicates(embeddings=rows, **options))
 
     with pytest.raises(MemoryLimitError, match="`memory_limit` must be at least") as refused:
         under(0)
@@ -150,13 +100,15 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_layout_of_the_rows_changes_nothing(layout: str) -> None:
-    rows, threshold = MANY["twenty groups"]
+    rows, threshold = digests_near.MANY["twenty groups"]
     expected = near_duplicates(embeddings=rows, threshold=threshold)
-    assert digest(near_duplicates(embeddings=LAYOUTS[layout](rows), threshold=threshold)) == digest(expected)
+    assert digests_near.digest(
+        near_duplicates(embeddings=LAYOUTS[layout](rows), threshold=threshold)
+    ) == digests_near.digest(expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int8])
 def test_rows_of_narrow_types_are_compared_by_their_own_values(dtype: Any) -> None:
-    rows = (8 * MANY["hardly similar"][0]).astype(dtype)
+    rows = (8 * digests_near.MANY["hardly similar"][0]).astype(dtype)
     found = near_duplicates(embeddings=rows, threshold=0.96)
     assert_right(rows.astype(np.float32), 0.96, found)
