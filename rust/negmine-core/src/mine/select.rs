@@ -133,16 +133,10 @@ impl<'a> PoolView<'a> {
     #[must_use]
     pub fn reason(&self, r: usize, order: &Order) -> Reason {
         let own = self.reasons[r];
-        let ordered = match order {
-            Order::NoReference => return Reason::NoPositive,
-            Order::Ranks(ranks) => ranks.len(),
-        };
-        if own == Reason::NoPositive as u8 {
+        if *order == Order::NoReference || own == Reason::NoPositive as u8 {
             Reason::NoPositive
         } else if own == Reason::None as u8 {
             Reason::RankWindow
-        } else if ordered < self.counts[r] as usize {
-            Reason::ZeroWeight
         } else if own == Reason::AboveCap as u8 {
             Reason::AboveCap
         } else if own == Reason::BelowFloor as u8 {
