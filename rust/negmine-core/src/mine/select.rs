@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use super::policy::{Order, Policy, PoolRow};
 use super::reason::Reason;
 
-/// Result rows chosen between two checks for an interrupt.
+/// Result rows of a piece of work.
 const ROWS_PER_ITEM: usize = 256;
 
 /// A pool as borrowed arrays.
@@ -158,9 +158,9 @@ pub fn select(pool: &PoolView<'_>, choice: &Choice, run: &Run<'_>) -> Result<Cho
         pool.len().div_ceil(ROWS_PER_ITEM),
         || (),
         |(), item, ticker| {
-            ticker.check()?;
             let mut chosen = Chosen::default();
             for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(pool.len()) {
+                ticker.check()?;
                 let order = choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch);
                 let short = !matches!(&order, Order::Ranks(ranks) if ranks.len() >= choice.n);
                 chosen.reasons.push(if short { pool.reason(r, &order) } else { Reason::None });
