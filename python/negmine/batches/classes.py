@@ -130,7 +130,7 @@ def class_balanced_plan(
     if len(read) == 0:
         raise NegmineValueError("`labels` must hold the class of every row; got no rows.")
     labeled = _labeled(read, check_choice(unlabeled, "unlabeled", ("error", "drop")))
-    names, numbers = np.unique(read[labeled], return_inverse=True)
+    names, numbers = _numbered(read[labeled])
     each = check_integer(per_class, "per_class", least=1)
     size = check_integer(batch_size, "batch_size", least=1)
     if size % each:
@@ -143,7 +143,7 @@ def class_balanced_plan(
     ensure_fits_in_memory(1, size, "batch_size")
     start = check_seed(seed)
     batches = steps_of_stream(len(labeled), size, batches_per_step, batches_per_epoch)
-    offsets, places = _native.group_rows(numbers.astype(np.int64), len(names))
+    offsets, places = _native.group_rows(numbers, len(names))
     sizes = np.diff(offsets)
     left_out = ["drop"] if len(labeled) < len(read) else []
     return ClassBalancedPlan(
@@ -170,6 +170,17 @@ def class_balanced_plan(
         per_class=each,
         _classes=Csr(offsets, labeled[places]),
     )
+
+
+#: Labels that are sorted at once, so that Ctrl-C is answered in between.
+_SORTED_AT_ONCE = 1 << 20
+
+
+def _numbered(labels: Ids) -> tuple[Ids, Array]:
+    """Return the classes in ascending order, and the number of the class of every label."""
+    parts = [labels[begin : begin + _SORTED_AT_ONCE] for begin in range(0, len(labels), _SORTED_AT_ONCE)]
+    names = np.unique(np.concatenate([np.unique(part) for part in parts]))
+    return names, np.concatenate([np.searchsorted(names, part) for part in parts]).astype(np.int64)
 
 
 def _labeled(labels: Ids, unlabeled: str) -> Array:
