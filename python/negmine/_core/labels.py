@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 
-#: Strings that are joined in one call, between which signals are answered.
-AT_ONCE = 1 << 16
+#: Labels that are joined or sorted in one call, so that signals are answered in between.
+AT_ONCE = 1 << 18
 
 
 class Strings(Sequence[str]):
@@ -390,8 +390,9 @@ def codes_of(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
         The distinct labels, and the number of each row's label among them.
     """
     if not isinstance(labels, Strings):
-        names, codes = np.unique(labels, return_inverse=True)
-        return names, codes.astype(np.int64)
+        parts = [labels[begin : begin + AT_ONCE] for begin in range(0, len(labels), AT_ONCE)]
+        names = np.unique(np.concatenate([labels[:0], *map(np.unique, parts)]))
+        return names, np.concatenate([labels[:0], *(np.searchsorted(names, part) for part in parts)])
     first = labels.first()
     distinct = np.flatnonzero(first == np.arange(len(first)))
     strings = labels[distinct].tolist()

@@ -1,4 +1,4 @@
-//! Parallel merge sort that can be interrupted.
+//! Parallel merge sort, and selection of one place of the order (Hoare, CACM 4, 1961), that can be interrupted.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -82,6 +82,45 @@ pub(crate) fn sort_distinct<T: Ord + Copy>(items: &mut Vec<T>, ticker: &Ticker<'
     Ok(())
 }
 
+/// Places of a sample at equal steps, of which one divides the items that a place is selected from.
+const SAMPLE: usize = 1 << 10;
+
+/// The item at place `n` of the ascending order; no two items may be equal. Afterwards, the items are in another order
+/// and may be fewer.
+///
+/// # Errors
+/// Returns an error if the call is interrupted.
+pub(crate) fn nth<T: Ord + Copy>(
+    items: &mut Vec<T>,
+    mut n: usize,
+    check: &dyn Fn() -> Result<()>,
+) -> Result<T> {
+    while items.len() > AT_ONCE {
+        let mut sample: Vec<T> = items.iter().step_by(items.len() / SAMPLE).copied().collect();
+        let place = (n as u128 * sample.len() as u128 / items.len() as u128) as usize;
+        // The least item divides nothing.
+        let (_, &mut pivot, _) = sample.select_nth_unstable(place.max(1));
+        let mut below = 0;
+        for i in 0..items.len() {
+            if i.is_multiple_of(AT_ONCE) {
+                check()?;
+            }
+            if items[i] < pivot {
+                items.swap(i, below);
+                below += 1;
+            }
+        }
+        if n < below {
+            items.truncate(below);
+        } else {
+            items.drain(..below);
+            n -= below;
+        }
+    }
+    check()?;
+    Ok(*items.select_nth_unstable(n).1)
+}
+
 /// Merges two sorted runs into `out`.
 fn merge<'a, T: Ord + Copy>(
     mut a: &'a [T],
@@ -134,6 +173,29 @@ mod tests {
             expected.dedup();
             assert!(distinct == Ok(vec![expected]), "{n} items without repeats");
         }
+    }
+
+    #[test]
+    fn a_place_is_that_of_the_sorted_items() {
+        for n in [1, 2, 100, AT_ONCE + 1, 3 * AT_ONCE] {
+            let mut random = SplitMix(n as u64);
+            for most in [2, u64::MAX] {
+                let items: Vec<(u64, usize)> = (0..n).map(|i| (random.draw() % most, i)).collect();
+                let mut sorted = items.clone();
+                sorted.sort_unstable();
+                for place in [0, 1, n / 3, n / 2, n - 1].map(|place| place.min(n - 1)) {
+                    for items in [&items, &sorted] {
+                        assert_eq!(
+                            nth(&mut items.clone(), place, &|| Ok(())),
+                            Ok(sorted[place]),
+                            "{n}, {place}"
+                        );
+                    }
+                }
+            }
+        }
+        let stop = || Err(Error::Interrupted);
+        assert_eq!(nth(&mut vec![3, 1, 2], 0, &stop), Err(Error::Interrupted));
     }
 
     #[test]
