@@ -27,7 +27,7 @@ from negmine.mining import (
     Stride,
     mine,
 )
-from negmine.search import ExactIndex, TopK, score_pairs, verify
+from negmine.search import ExactIndex, ScoredLists, TopK, score_pairs, verify
 from negmine.sketches import MinHash, SimHash, near_duplicates
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ __all__ = [
     "NegmineError",
     "Positives",
     "Report",
+    "ScoredLists",
     "SimANS",
     "SimHash",
     "Softmax",

@@ -36,6 +36,7 @@ __all__ = [
     "group_rows",
     "hash_strings",
     "kmeans",
+    "list_candidates",
     "lsh_bands",
     "lsh_duplicates",
     "minhash_definition",
@@ -242,13 +243,21 @@ def kmeans(
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int]: ...
 def peaks() -> dict[str, float]: ...
+def list_candidates(
+    documents: CsrLike,
+    scores: npt.NDArray[np.float64],
+    n_documents: int,
+    request: PoolRequest,
+    num_threads: int,
+    progress: Progress | None,
+) -> dict[str, Any]: ...
 def random_negatives(
     n_documents: int,
     rules: Rules,
     query_indices: npt.NDArray[np.int64],
     positive_indices: npt.NDArray[np.int64] | None,
     cap_scores: npt.NDArray[np.float64],
-    min_score: float | None,
+    floor_scores: npt.NDArray[np.float64],
     chosen: npt.NDArray[np.int64],
     query_offset: int,
     n: int,

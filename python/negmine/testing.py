@@ -35,6 +35,7 @@ DTYPES = {
     "positive_indices": np.int64,
     "reference_scores": np.float64,
     "cap_scores": np.float64,
+    "floor_scores": np.float64,
     "positive_scores": np.float64,
 }
 
@@ -127,7 +128,14 @@ def _cases() -> Iterator[_Case]:
         ("groups", {"positives": [[0], [1], [], [2]], "groups": True}, {}),
         ("eligibility", {"eligible": True}, {}),
         ("a highest score", {"positives": [[0], [1], [2], [3]]}, {"max_score": 0.5}),
-        ("a floor", {}, {"min_score": 0.25}),
+        ("a lowest score", {}, {"min_score": 0.25}),
+        ("an absolute floor", {"positives": [[0], [1], [2, 4], []]}, {"absolute_floor": 1.0}),
+        (
+            "a relative floor and a lowest score",
+            {"positives": [[0, 6], [1], [2, 4], [3]]},
+            {"relative_floor": 0.75, "min_score": 0.125, "reference": "each"},
+        ),
+        ("documents above the positive", {"positives": [[0], [1], [2], [3]]}, {"absolute_floor": -0.125}),
         ("an absolute margin", {"positives": [[0], [1], [2, 4], []]}, {"absolute_margin": 0.125}),
         ("a relative margin", {"positives": [[0], [1], [2, 4], [3]]}, {"relative_margin": 0.25}),
         (
@@ -150,6 +158,8 @@ def _cases() -> Iterator[_Case]:
             relative_margin=options.get("relative_margin"),  # type: ignore[arg-type]
             reference=str(options.get("reference", "min")),
             min_score=options.get("min_score"),  # type: ignore[arg-type]
+            absolute_floor=options.get("absolute_floor"),  # type: ignore[arg-type]
+            relative_floor=options.get("relative_floor"),  # type: ignore[arg-type]
             range_min=int(options.get("range_min", 0)),  # type: ignore[call-overload]
             range_max=int(options.get("range_max", 6)),  # type: ignore[call-overload]
             warm_start=None,
@@ -244,6 +254,7 @@ def _result_row(
     lines: dict[str, int],
 ) -> dict[str, object]:
     margins = (request.absolute_margin, request.relative_margin)
+    floors = (request.absolute_floor, request.relative_floor)
     caps = {
         "above_max_score": request.max_score,
         "above_absolute_margin": None if margins[0] is None else reference - margins[0],
@@ -251,13 +262,18 @@ def _result_row(
     }
     known = {line: cap for line, cap in caps.items() if cap is not None}
     row = {"query_indices": query, "positive_indices": positive, "reference_scores": reference}
-    if np.isnan(reference) and any(margin is not None for margin in margins):
+    bounds = [
+        -np.inf if request.min_score is None else request.min_score,
+        -np.inf if floors[0] is None else reference - floors[0],
+        -np.inf if floors[1] is None else reference - abs(reference) * floors[1],
+    ]
+    row["floor_scores"] = floor = float(np.nanmax(bounds))
+    if np.isnan(reference) and any(option is not None for option in margins + floors):
         none = {"indices": [], "scores": [], "cap_scores": np.nan, "lines": dict.fromkeys(LINES, 0)}
         return row | none | {"reasons": int(Reason.NO_POSITIVE)}
     line = min(known, key=lambda name: known[name]) if known else None
     cap = known[line] if line else np.inf
     above = sum(scores[document] > cap for document in candidates)
-    floor = -np.inf if request.min_score is None else request.min_score
     kept = sorted((d for d in candidates if floor <= scores[d] <= cap), key=lambda d: (-scores[d], d))
     ranked = kept[request.range_min : request.range_max]
     full = len(kept) >= request.range_max
@@ -303,7 +319,7 @@ def _compare(case: _Case, what: str, found: PoolArrays, expected: list[dict[str,
             refuse(f"scores: row {number} must have {row['scores']}", found.scores[number].tolist())
         if (found.indices[number, count:] != -1).any() or (found.scores[number, count:] != -np.inf).any():
             refuse(f"padding: row {number} must end with -1 and -inf", found.indices[number].tolist())
-    for name in ("query_indices", "positive_indices", "reference_scores", "cap_scores", "reasons"):
+    for name in ("query_indices", "positive_indices", "reference_scores", "cap_scores", "floor_scores", "reasons"):
         values = np.array([row[name] for row in expected], dtype=np.float64)
         if not np.array_equal(np.asarray(getattr(found, name), dtype=np.float64), values, equal_nan=True):
             refuse(f"`{name}` must be {values.tolist()}", np.asarray(getattr(found, name)).tolist())
@@ -385,5 +401,18 @@ def _hard_cases() -> Iterator[_Case]:
     for name, documents in problems.items():
         rows = documents.astype(np.float32)
         rules = _rules({"positives": [[0], [1], [2]]}, len(rows), 3)
-        request = PoolRequest(rules, None, None, None, None, "min", None, 0, 20, None)
+        request = PoolRequest(
+            rules=rules,
+            given_scores=None,
+            max_score=None,
+            absolute_margin=None,
+            relative_margin=None,
+            min_score=None,
+            absolute_floor=None,
+            relative_floor=None,
+            reference="min",
+            range_min=0,
+            range_max=20,
+            warm_start=None,
+        )
         yield _Case(name, (rows[:3] * np.float32(1.0 + 2**-10)), rows, request)

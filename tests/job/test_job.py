@@ -478,7 +478,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         (
             {"grups": [0]},
             errors.NegmineTypeError,
-            "`mine_to` has no option 'grups'. Did you mean 'groups'? It has absolute_margin, corpus",
+            "`mine_to` has no option 'grups'. Did you mean 'groups'? It has absolute_floor, absolute_margin, corpus",
         ),
         ({"positives": [[999]] * N_QUERIES}, errors.NegmineValueError, "`positives` must hold rows below 120; got 999"),
         ({"exclude": [[999]] * N_QUERIES}, errors.NegmineValueError, "`exclude` must hold rows below 120; got 999"),

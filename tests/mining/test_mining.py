@@ -228,7 +228,7 @@ def test_sweep(problem: Problem, margins: list[float], extra: int, relative: boo
     kind: Literal["relative", "absolute"] = "relative" if relative else "absolute"
     limits = problem.limits
     depth = limits.range_max + extra
-    bare = oracle.Limits(min_score=limits.min_score, reference=limits.reference, range_max=depth)
+    bare = replace(limits, absolute_margin=None, relative_margin=None, max_score=None, range_min=0, range_max=depth)
     rows = [row for row in compare.expected_pool(replace(problem, limits=bare)) if not math.isnan(row.reference)]
     n = 3
     miner = compare.miner_of(limits, num_negatives=n)

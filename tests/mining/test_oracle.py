@@ -92,7 +92,7 @@ def test_a_document_counts_under_the_first_rule_that_bars_it() -> None:
     rules = Rules(exclude=[[0, 1]], self_rows=[2], groups=[7, 7, 7, 7, -1, -1], eligible=([0, 0, 0, 0, 0, 5], [1], [9]))
     row = mine([1, 1, 1, 1, 1, 1], [0], rules=rules)
     assert row.pool == [5]
-    assert [row.counts[name] for name in oracle.RULES[1:]] == [1, 1, 1, 1, 1]
+    assert [row.counts[name] for name in oracle.RULES[1:]] == [1, 1, 1, 1, 1, 0]
 
 
 def test_group_of_no_group_bars_nobody() -> None:

@@ -97,7 +97,9 @@ def test_reports_and_sweeps_print_as_tables() -> None:
 def test_a_misspelt_or_foreign_option_is_answered_with_what_was_meant(option: str, meant: str) -> None:
     with pytest.raises(NegmineTypeError) as caught:
         negmine.mine(CORPUS[:3], CORPUS, [[0], [1], [2]], **{option: 1})  # type: ignore[arg-type]
-    assert str(caught.value).startswith(f"`mine` has no option {option!r}. {meant} It has absolute_margin, ")
+    assert str(caught.value).startswith(
+        f"`mine` has no option {option!r}. {meant} It has absolute_floor, absolute_margin, "
+    )
 
 
 def test_an_option_like_no_other_is_answered_with_the_list() -> None:

@@ -53,7 +53,8 @@ class BruteForce:
             ):
                 rows.append(self.row(request, q, p, reference, scores))
         width = request.range_max - request.range_min
-        names = ("counts", "reasons", "query_indices", "positive_indices", "reference_scores", "cap_scores")
+        names = ("counts", "reasons", "query_indices", "positive_indices")
+        names += ("reference_scores", "cap_scores", "floor_scores")
         return PoolArrays(
             indices=np.array([r["kept"] + [-1] * (width - len(r["kept"])) for r in rows]).reshape(-1, width),
             scores=np.array([r["scores"] + [-np.inf] * (width - len(r["kept"])) for r in rows]).reshape(-1, width),
@@ -63,18 +64,23 @@ class BruteForce:
         )
 
     def row(self, request: PoolRequest, q: int, p: int, reference: float, scores: Any) -> dict[str, Any]:
-        absolute, relative, floor = request.absolute_margin, request.relative_margin, request.min_score
+        absolute, relative = request.absolute_margin, request.relative_margin
+        floors = [-np.inf]
+        floors += [] if request.min_score is None else [request.min_score]
+        floors += [] if request.absolute_floor is None else [reference - request.absolute_floor]
+        floors += [] if request.relative_floor is None else [reference - abs(reference) * request.relative_floor]
         caps = [(np.inf, "")]
         caps += [] if request.max_score is None else [(request.max_score, "above_max_score")]
         caps += [] if absolute is None else [(reference - absolute, "above_absolute_margin")]
         caps += [] if relative is None else [(reference - abs(reference) * relative, "above_relative_margin")]
-        row = {"query_indices": q, "positive_indices": p, "reference_scores": reference}
-        if any(np.isnan(cap) for cap, _ in caps):
+        floor = np.nanmax(floors)
+        row = {"query_indices": q, "positive_indices": p, "reference_scores": reference, "floor_scores": floor}
+        if any(np.isnan(bound) for bound in [*floors, *(cap for cap, _ in caps)]):
             return row | {"cap_scores": np.nan, "counts": 0, "kept": [], "scores": [], "lines": [], "reasons": 1}
         cap, name = min(caps, key=lambda pair: pair[0])
         taken = [self.line(request.rules, q, d) or (name if scores[d] > cap else None) for d in range(len(self))]
         left = [d for d in np.lexsort((np.arange(len(self)), -scores)).tolist() if taken[d] is None]
-        passing = [d for d in left if floor is None or scores[d] >= floor]
+        passing = [d for d in left if scores[d] >= floor]
         kept = passing[request.range_min : request.range_max]
         short = 5 if name in taken and name else 6 if len(left) > len(passing) else 7
         reason = 0 if len(passing) >= request.range_max else short

@@ -41,6 +41,7 @@ LINES = {
     "above_max_score": "above_max_score",
     "above_absolute_margin": "above_absolute",
     "above_relative_margin": "above_relative",
+    "unlisted": "unlisted",
 }
 
 
@@ -193,6 +194,8 @@ def miner_of(limits: oracle.Limits, **options: Any) -> negmine.HardNegativeMiner
         relative_margin=limits.relative_margin,
         max_score=limits.max_score,
         min_score=limits.min_score,
+        absolute_floor=limits.absolute_floor,
+        relative_floor=limits.relative_floor,
         reference=limits.reference,
         range_min=limits.range_min,
         range_max=limits.range_max,
@@ -275,8 +278,10 @@ def same_labels(actual: NDArray[Any], rows: NDArray[np.int64], ids: Sequence[Any
     assert actual.tolist() == [[pad if row < 0 else known[row].item() for row in line] for line in rows.tolist()]
 
 
-def assert_same_pool(pool: negmine.CandidatePool, rows: Sequence[oracle.Row], problem: Problem) -> None:
-    """Hold every array and every line of the report to the oracle's."""
+def assert_same_pool(
+    pool: negmine.CandidatePool, rows: Sequence[oracle.Row], problem: Problem, *, norms: bool = True
+) -> None:
+    """Hold every array and every line of the report to the oracle's; a source without norms counts no zero rows."""
     limits = problem.limits
     width = limits.range_max - limits.range_min
     same(pool.indices, ragged([row.pool for row in rows], width, -1, np.int64), np.int64, "indices")
@@ -286,11 +291,13 @@ def assert_same_pool(pool: negmine.CandidatePool, rows: Sequence[oracle.Row], pr
     same(pool.positive_indices, [row.positive for row in rows], np.int64, "positive_indices")
     same(pool.reference_scores, [row.reference for row in rows], np.float64, "reference_scores")
     same(pool.cap_scores, [cap_of(row, limits) for row in rows], np.float64, "cap_scores")
+    floors = [limits.floor(row.reference) for row in rows if not row.no_positive]
+    same(pool.floor_scores[~np.isnan(pool.cap_scores)], floors, np.float64, "floor_scores")
     same(pool.positive_scores, positive_scores(problem), np.float64, "positive_scores")
     same_labels(pool.ids, pool.indices, problem.ids)
     assert reason_names(pool.reasons) == [row.reason for row in rows]
     assert pool.reasons.dtype == np.uint8
-    assert_same_report(pool.report, rows, problem, [row.reason for row in rows])
+    assert_same_report(pool.report, rows, problem, [row.reason for row in rows], norms=norms)
 
 
 def cap_of(row: oracle.Row, limits: oracle.Limits) -> float:
@@ -313,7 +320,7 @@ def positive_scores(problem: Problem) -> list[float]:
 
 
 def assert_same_report(
-    report: negmine.Report, rows: Sequence[oracle.Row], problem: Problem, reasons: Sequence[str]
+    report: negmine.Report, rows: Sequence[oracle.Row], problem: Problem, reasons: Sequence[str], *, norms: bool
 ) -> None:
     """Hold every line, per row and in sum."""
     for line, name in LINES.items():
@@ -326,7 +333,7 @@ def assert_same_report(
     assert report.n_unscanned == sum(row.no_positive for row in rows)
     rows_listed = [[entry for entry in entries if isinstance(entry, int)] for entries in problem.positives]
     assert report.duplicate_pairs == sum(len(entries) - len(set(entries)) for entries in rows_listed)
-    cosine = problem.metric == "cosine"
+    cosine = problem.metric == "cosine" and norms
     assert report.zero_documents == (zero_rows(problem.corpus) if cosine else 0)
     assert report.zero_queries == (zero_rows(problem.queries) if cosine else 0)
 
@@ -337,7 +344,13 @@ def zero_rows(array: NDArray[Any]) -> int:
 
 
 def assert_same_choice(
-    actual: negmine.HardNegatives, chosen: Sequence[oracle.Chosen], rows: Sequence[oracle.Row], problem: Problem, n: int
+    actual: negmine.HardNegatives,
+    chosen: Sequence[oracle.Chosen],
+    rows: Sequence[oracle.Row],
+    problem: Problem,
+    n: int,
+    *,
+    norms: bool = True,
 ) -> None:
     """Hold negatives to the oracle's; `n` is the number of mined ones asked for."""
     width = actual.indices.shape[1]
@@ -354,7 +367,7 @@ def assert_same_choice(
     reasons = [one.reason for one in chosen]
     assert reason_names(actual.reasons) == reasons
     assert len(actual) == len(rows)
-    assert_same_report(actual.report, rows, problem, reasons)
+    assert_same_report(actual.report, rows, problem, reasons, norms=norms)
     assert all(len(one.mined) <= n for one in chosen)
 
 

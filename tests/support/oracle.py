@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ Eligible = tuple[Sequence[int], Sequence[int], Sequence[int]]  # a key per docum
 FloatArray = NDArray[np.float64]
 INFINITY = math.inf
 LANES = 16
-RULES = ("candidate", "positive", "excluded", "self", "group", "ineligible")
+RULES = ("candidate", "positive", "excluded", "self", "group", "ineligible", "unlisted")
 CAPS = ("above_max_score", "above_absolute", "above_relative")
 
 
@@ -124,6 +124,8 @@ class Limits:
     relative_margin: float | None = None
     max_score: float | None = None
     min_score: float | None = None
+    absolute_floor: float | None = None
+    relative_floor: float | None = None
     reference: Reference = "min"
     range_min: int = 0
     range_max: int = 5
@@ -139,10 +141,22 @@ class Limits:
             caps["above_relative"] = reference - abs(reference) * self.relative_margin
         return caps
 
+    def floor(self, reference: float) -> float:
+        """Return the lowest score that is kept."""
+        floors = [-INFINITY]
+        if self.min_score is not None:
+            floors.append(self.min_score)
+        if self.absolute_floor is not None:
+            floors.append(reference - self.absolute_floor)
+        if self.relative_floor is not None:
+            floors.append(reference - abs(reference) * self.relative_floor)
+        return max(floors)
+
     @property
     def needs_reference(self) -> bool:
         """Whether a query without positives cannot be served."""
-        return self.absolute_margin is not None or self.relative_margin is not None
+        options = (self.absolute_margin, self.relative_margin, self.absolute_floor, self.relative_floor)
+        return any(option is not None for option in options)
 
 
 @dataclass(frozen=True)
@@ -159,7 +173,8 @@ class Row:
     pool: list[int]  # survivors of rank [range_min, range_max)
     width: int
     counts: dict[str, int] = field(default_factory=dict)  # the report's lines; they add up to the corpus
-    no_positive: bool = False
+    no_positive: bool = False  # no reference for margins and floors
+    has_positives: bool = False
 
     @property
     def pool_scores(self) -> list[float]:
@@ -184,7 +199,9 @@ class Row:
     def shortage(self) -> str:
         """Name the first reason of the first stage that applies."""
         if self.no_positive:
-            return "no_positive"
+            return "no_reference" if self.has_positives else "no_positive"
+        if self.counts["unlisted"]:
+            return "below_floor" if self.below_floor else "list_exhausted"
         if self.capped:
             return "above_cap"
         return "below_floor" if self.below_floor else "corpus_exhausted"
@@ -198,7 +215,7 @@ def in_csr_order(positives: Sequence[Positive]) -> list[Positive]:
 
 def reference_of(kind: Reference, scores: list[float]) -> float:
     """Return the reference score of a query; NaN without positives."""
-    if not scores:
+    if not scores or any(math.isnan(score) for score in scores):
         return math.nan
     if kind == "mean":
         total = sequential_sum(scores)
@@ -223,7 +240,7 @@ def make_row(
     caps = limits.caps(ref)
     tightest = min(caps, key=lambda line: caps[line]) if caps else ""  # `min` keeps the first of equals
     cap = caps.get(tightest, INFINITY)
-    floor = -INFINITY if limits.min_score is None else limits.min_score
+    floor = limits.floor(ref)
     within = [row for row in candidates if scores[row] <= cap]
     if tightest:
         counts[tightest] = len(candidates) - len(within)
@@ -255,6 +272,31 @@ def candidates(
             pairs = [(-1, reference_of(limits.reference, known))]
         for positive, ref in pairs:
             result.append(make_row(i, query_offset + i, positive, ref, scores, rule, limits))
+    return result
+
+
+def candidates_of_lists(
+    lists: Sequence[dict[int, float]],
+    n_documents: int,
+    positives: Sequence[Sequence[int]],
+    limits: Limits,
+    *,
+    given: dict[tuple[int, int], float] | None = None,
+    rules: Rules | None = None,
+) -> list[Row]:
+    """Run the first stage on one {document: score} per query; `given` are scores of (query, positive) pairs."""
+    result = []
+    for i, scored in enumerate(lists):
+        scores = np.array([scored.get(row, math.nan) for row in range(n_documents)])
+        rule = first_rule(n_documents, i, positives[i], rules or Rules())
+        rule[(rule == 0) & np.isnan(scores)] = RULES.index("unlisted")
+        entries = sorted(set(positives[i]))
+        known = [(given or {}).get((i, entry), scored.get(entry, math.nan)) for entry in entries]
+        each = limits.reference == "each" and entries
+        pairs = list(zip(entries, known, strict=True)) if each else [(-1, reference_of(limits.reference, known))]
+        for positive, ref in pairs:
+            row = make_row(i, i, positive, ref, scores, rule, limits)
+            result.append(replace(row, has_positives=bool(entries)))
     return result
 
 
@@ -317,7 +359,7 @@ def select(
 def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     """Name the first reason that applies to a row whose mined part is short."""
     if row.no_positive or (isinstance(sampling, SimANS) and math.isnan(row.reference)):
-        return "no_positive"
+        return "no_reference" if row.has_positives else "no_positive"
     if n_mined < n_ordered:
         return "document_limit"
     if len(row.pool) == row.width:

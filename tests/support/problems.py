@@ -31,6 +31,8 @@ class Features:
     relative: bool = False
     highest: bool = False
     lowest: bool = False
+    absolute_floor: bool = False
+    relative_floor: bool = False
     reference: oracle.Reference = "min"
     ids: str = "none"  # "none", "int", "str"
     range_min: int = 0
@@ -106,7 +108,18 @@ def make_limits(
     lowest = float(np.quantile(values, rng.choice([0.0, 0.25, 0.5]), method="lower")) if features.lowest else None
     if highest is not None and lowest is not None:
         lowest = min(lowest, highest)  # a floor above the highest score is refused
+
+    def floor_of(margin: float) -> float:
+        # From far below the margin's own cap to above it, with scores that equal the floor in between.
+        target = float(rng.choice(values))
+        exact = reference - target if np.isfinite(target) else 0.0
+        return float(rng.choice([exact, margin, margin + 0.25, -0.5, 0.0, 1.0]))
+
+    absolute_floor = floor_of(reference - target) if features.absolute_floor else None
+    relative_floor = floor_of(relative) / max(abs(reference), 0.25) if features.relative_floor else None
     return oracle.Limits(
+        absolute_floor=absolute_floor if absolute_floor is None or np.isfinite(absolute_floor) else 0.5,
+        relative_floor=relative_floor if relative_floor is None or np.isfinite(relative_floor) else 0.5,
         absolute_margin=reference - target if features.absolute else None,
         relative_margin=max(0.0, relative) if features.relative and np.isfinite(relative) else None,
         max_score=highest,

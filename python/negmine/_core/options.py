@@ -106,10 +106,16 @@ ELSEWHERE = {
 }
 
 
+#: Similarity from which on a known name is the only one that can be meant.
+CLEAR = 0.9
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Return a hint at the known options that a misspelled or foreign name may mean; empty if none is close."""
     meant = [option for option in ELSEWHERE.get(name, ()) if option in known]
     meant = meant or difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+    if meant and difflib.SequenceMatcher(None, meant[0], name).ratio() > CLEAR:
+        meant = meant[:1]
     return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
 
 

@@ -145,6 +145,22 @@ def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
     return _digest(*parts)
 
 
+def of_scores(scores: npt.NDArray[Any] | None) -> str | None:
+    """Digest scores.
+
+    Parameters
+    ----------
+    scores : array or None
+        Scores in float64.
+
+    Returns
+    -------
+    str or None
+        None without scores.
+    """
+    return None if scores is None else _digest(b"f8", np.ascontiguousarray(scores, dtype="<f8").data)
+
+
 def of_eligibility(eligible: Eligibility | None) -> str | None:
     """Digest keys and ranges.
 

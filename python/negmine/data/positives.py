@@ -193,7 +193,7 @@ class Positives:
         grades : int64 (n,), optional
             Relevance grade of every entry.
         positive_scores : float64 (n,), optional
-            Score of every entry; only those of entries -1 are used.
+            Score of every entry; those of rows are used by sources without embeddings.
         positive_embeddings : array (n_outside, width), optional
             One vector per entry -1, in order.
 
@@ -238,7 +238,7 @@ class Positives:
         grades : int64 (n,), optional
             Relevance grade of every pair.
         positive_scores : float64 (n,), optional
-            Score of every pair; only those of documents -1 are used.
+            Score of every pair; those of rows are used by sources without embeddings.
         positive_embeddings : array (n_outside, width), optional
             One vector per document -1, in order.
 
@@ -285,7 +285,7 @@ class Positives:
         grades : int64 (n,), optional
             Relevance grade of every entry, over all lists.
         positive_scores : float64 (n,), optional
-            Score of every entry, over all lists; only those of entries -1 are used.
+            Score of every entry, over all lists; those of rows are used by sources without embeddings.
         positive_embeddings : array (n_outside, width), optional
             One vector per entry -1, in order.
 
@@ -541,9 +541,11 @@ class Positives:
         scored = None
         if scores is not None:
             given = as_float64s(scores, "positive_scores", len(order))
-            scored = np.where(document == -1, given[order], np.nan)[keep]
+            scored = given[order][keep]
             if not np.isfinite(scored[document[keep] == -1]).all():
                 raise NegmineValueError("`positive_scores` must be finite for every entry -1; got NaN or infinity.")
+            if np.isinf(scored).any():
+                raise NegmineValueError("`positive_scores` must be finite, or NaN for rows; got infinity.")
         if embeddings is not None:
             # The caller's embeddings follow the given order of the entries -1.
             embeddings = as_numpy(embeddings, "positive_embeddings")

@@ -40,7 +40,7 @@ class NegativesEvaluation:
     n_rows_hit : int
         Rows with at least one known positive or false negative.
     hardness : float or None
-        Mean score of the negatives of judged rows; None without any.
+        Mean score of the negatives of judged rows that have a score; None without any.
     false_negative_hardness : float or None
         Mean score of the negatives that are known positives or false negatives; None without any.
     gap : float or None
@@ -129,8 +129,8 @@ def evaluate_negatives(
         n_known=counts["known"],
         n_false_negatives=counts["false"],
         n_rows_hit=counts["rows_hit"],
-        hardness=_ratio(sums["scores"], counts["judged"]),
-        false_negative_hardness=_ratio(sums["hit_scores"], counts["known"] + counts["false"]),
+        hardness=_ratio(sums["scores"], counts["scored"]),
+        false_negative_hardness=_ratio(sums["hit_scores"], counts["hit_scored"]),
         gap=_ratio(sums["gaps"], counts["with_reference"]),
     )
 
@@ -166,8 +166,12 @@ class _Judgments:
         for lists in (negatives, records.positives):
             counts["documents"] += len(lists.ids)
             counts["judged_documents"] += int(self.any_grade.has_document(lists.ids).sum())
-        sums["scores"] += float(scores[counted].sum())
-        sums["hit_scores"] += float(scores[hit].sum())
+        # Random negatives of a source without their scores have none.
+        scored = ~np.isnan(scores)
+        counts["scored"] += int((counted & scored).sum())
+        counts["hit_scored"] += int((hit & scored).sum())
+        sums["scores"] += float(np.nansum(scores[counted]))
+        sums["hit_scores"] += float(np.nansum(scores[hit]))
         sums["gaps"] += float(np.nansum(gaps))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,15 @@ def read_qrels(path: object, *, split: str | None = None) -> Qrels:
 
 
 def read_run(path: object) -> Run:
-    """Read a run in TREC's format: query, "Q0", document, rank, score and tag, separated by white space.
+    """Read a run in TREC's format or in JSON.
+
+    TREC's lines have query, "Q0", document, rank, score and tag, separated by white space. JSON is one object of
+    ``{query: {document: score}}``, as pytrec_eval and BEIR take it; the ranks are then by (score descending, place).
 
     Parameters
     ----------
     path : path
-        File of the run. It may be gzipped; blank lines are skipped.
+        File of the run; JSON if its name ends in ".json". It may be gzipped; blank lines are skipped.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def read_run(path: object) -> Run:
     Raises
     ------
     NegmineValueError
-        The file does not exist, or a line has another form (the message names it).
+        The file does not exist, or a line or an entry has another form (the message names it).
     """
     return load_run(path, "path")
 
@@ -144,6 +148,8 @@ def load_run(path: object, argument: str) -> Run:
     Run
     """
     file = files.input_file(path, argument)
+    if files.suffix_of(file) in compressed((".json",)):
+        return _run_of_json(file, argument)
     form = _Form(file, argument, 6, None, query=0, document=2)
     queries, documents, ranks, scores, tag = [], [], [], [], ""
     for number, line in read_lines(file, argument):
@@ -159,6 +165,43 @@ def load_run(path: object, argument: str) -> Run:
         np.array(ranks, dtype=np.int64),
         np.array(scores, dtype=np.float64),
         tag,
+    )
+
+
+def _run_of_json(path: Path, argument: str) -> Run:
+    """Read {query: {document: score}}."""
+    try:
+        content = json.loads("\n".join(line for _, line in read_lines(path, argument)))
+    except json.JSONDecodeError as error:
+        raise NegmineValueError(f"`{argument}` must be JSON; {path}: {error}.") from None
+    if not isinstance(content, dict):
+        raise NegmineValueError(f"`{argument}` must be an object of queries; {path} holds {type(content).__name__}.")
+    queries: list[str] = []
+    documents: list[str] = []
+    ranks: list[int] = []
+    scores: list[float] = []
+    for query, found in content.items():
+        if not isinstance(found, dict):
+            raise NegmineValueError(
+                f"`{argument}` must map a query to scores by document; query {query!r} of {path} has "
+                f"{type(found).__name__}."
+            )
+        for document, score in found.items():
+            if not isinstance(score, int | float) or isinstance(score, bool):
+                raise NegmineValueError(
+                    f"`{argument}` must hold numbers; document {document!r} of query {query!r} of {path} has {score!r}."
+                )
+            queries.append(query)
+            documents.append(document)
+            scores.append(float(score))
+        best_first = np.argsort(-np.array(scores[len(ranks) :]), kind="stable")
+        ranks += (np.argsort(best_first) + 1).tolist()
+    return Run(
+        Strings.of(queries, argument),
+        Strings.of(documents, argument),
+        np.array(ranks, dtype=np.int64),
+        np.array(scores, dtype=np.float64),
+        "",
     )
 
 

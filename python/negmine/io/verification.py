@@ -434,8 +434,7 @@ class _Search:
         begin, end = np.searchsorted(rows.row, [first, first + len(place)])
         entries = np.arange(begin, end)[place[rows.row[begin:end] - first] >= 0]
         row, own = rows.row[entries], place[rows.row[entries] - first]
-        least = -np.inf if self.miner.min_score is None else self.miner.min_score
-        within = (scores[entries] <= pool.cap_scores[own]) & (scores[entries] >= least)
+        within = (scores[entries] <= pool.cap_scores[own]) & (scores[entries] >= pool.floor_scores[own])
         bad["cap"][row[~within]] = True
         mined = rows.is_mined[entries]
         entries, row, own = entries[mined], row[mined], own[mined]

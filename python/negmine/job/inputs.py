@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from negmine._core import formats
 from negmine._core.arrays import as_rows
 from negmine._core.options import check_integer
@@ -12,6 +14,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io.negatives import describe_miner
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.task import MiningTask
+from negmine.search.lists import ScoredLists
 
 __all__ = ["check_shard", "check_tile", "digests", "refuse_limit"]
 
@@ -41,8 +44,7 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
     options |= {"metric": task.metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
     return {
         "canonical_version": formats.CANONICAL_SCORE.version,
-        "queries": fingerprint.of_rows(as_rows(task.queries, "queries"), "queries", num_threads),
-        "corpus": fingerprint.of_rows(as_rows(task.corpus, "corpus"), "corpus", num_threads),
+        **_digests_of_source(task, num_threads),
         "positives": fingerprint.of_lists(rules.positives, num_threads),
         "document_ids": fingerprint.of_labels(task.document_ids),
         "query_ids": fingerprint.of_labels(task.query_ids),
@@ -51,6 +53,24 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
         "eligible": fingerprint.of_eligibility(rules.eligible),
         "options": options,
     }
+
+
+def _digests_of_source(task: MiningTask, num_threads: int) -> dict[str, Any]:
+    """Digest queries and corpus: embeddings, or ranked lists and their numbers."""
+    if not isinstance(task.corpus, ScoredLists):
+        return {
+            "queries": fingerprint.of_rows(as_rows(task.queries, "queries"), "queries", num_threads),
+            "corpus": fingerprint.of_rows(as_rows(task.corpus, "corpus"), "corpus", num_threads),
+        }
+    numbers = np.arange(task.n_queries) if task.queries is None else np.asarray(task.queries)
+    lists, scores = task.corpus.arrays()
+    corpus = {
+        "n_documents": len(task.corpus),
+        "lists": fingerprint.of_lists(lists),
+        "scores": fingerprint.of_scores(scores),
+        "positive_scores": fingerprint.of_scores(task.corpus.positive_scores),
+    }
+    return {"queries": fingerprint.of_integers(numbers), "corpus": corpus}
 
 
 def refuse_limit(miner: HardNegativeMiner) -> None:

@@ -17,7 +17,7 @@ class Draw:
     Parameters
     ----------
     num_negatives : int
-        Mined negatives per result row, at least 1.
+        Mined negatives per result row; 0 if ``num_random`` is at least 1.
     limit_per_document : int, optional
         Maximum number of result rows that may use the same document, at least 1. Default: no limit.
     sampling : {"top", "random"} or Policy, default "top"
@@ -40,7 +40,8 @@ class Draw:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        integers = {"num_negatives": 1, "num_random": 0}
+        num_random = check_integer(self.num_random, "num_random", least=0)
+        integers = {"num_random": 0, "num_negatives": 1 if num_random == 0 else 0}
         integers |= {} if self.limit_per_document is None else {"limit_per_document": 1}
         for name, least in integers.items():
             object.__setattr__(self, name, check_integer(getattr(self, name), name, least=least))

@@ -51,24 +51,30 @@ class HardNegativeMiner:
     """Exact miner of hard negatives.
 
     A candidate is a document that is neither a positive nor excluded, shares no group with a positive, and is
-    eligible. A candidate survives if ``min_score <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin,
-    ref - |ref| * relative_margin)``. Options that are not set are left out of this rule. Survivors are ranked by (score
+    eligible. A candidate survives if ``floor <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin,
+    ref - |ref| * relative_margin)`` and ``floor = max(min_score, ref - absolute_floor, ref - |ref| * relative_floor)``.
+    Options that are not set are left out of this rule. Survivors are ranked by (score
     descending, row ascending). Those of ranks ``[range_min, range_max)`` form the candidate pool, from which
     ``sampling`` selects the negatives.
 
     Parameters
     ----------
     num_negatives : int, default 5
-        Mined negatives per result row, at least 1.
+        Mined negatives per result row; 0 if ``num_random`` is at least 1.
     absolute_margin : float, optional
         A negative must score at least this much below the reference score. A negative value allows higher scores.
     relative_margin : float, optional
         A negative must score at least this share of the reference's magnitude below the reference score; at least 0.
     max_score, min_score : float, optional
         Highest and lowest score of a negative. Default: no bounds.
+    absolute_floor : float, optional
+        A negative must score at most this much below the reference score. A negative value asks for documents that
+        score above the positive.
+    relative_floor : float, optional
+        A negative must score at most this share of the reference's magnitude below the reference score.
     reference : {"min", "max", "mean", "each"}, default "min"
-        The score that margins refer to: the lowest, highest or mean score of the query's positives, or the score of
-        each positive separately. "each" produces one result row per (query, positive).
+        The score that margins and floors refer to: the lowest, highest or mean score of the query's positives, or the
+        score of each positive separately. "each" produces one result row per (query, positive).
     range_min : int, default 0
         First rank, counted from 0 among survivors.
     range_max : int, optional
@@ -105,6 +111,8 @@ class HardNegativeMiner:
     relative_margin: float | None = None
     max_score: float | None = None
     min_score: float | None = None
+    absolute_floor: float | None = None
+    relative_floor: float | None = None
     reference: Reference = "min"
     range_min: int = 0
     range_max: int | None = None
@@ -114,8 +122,9 @@ class HardNegativeMiner:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_integer(self.num_negatives, "num_negatives", least=1)
-        for name in ("absolute_margin", "max_score", "min_score"):
+        num_random = check_integer(self.num_random, "num_random", least=0)
+        check_integer(self.num_negatives, "num_negatives", least=1 if num_random == 0 else 0)
+        for name in ("absolute_margin", "max_score", "min_score", "absolute_floor", "relative_floor"):
             if getattr(self, name) is not None:
                 check_real(getattr(self, name), name)
         if self.relative_margin is not None:
@@ -123,7 +132,6 @@ class HardNegativeMiner:
         check_choice(self.reference, "reference", ("min", "max", "mean", "each"))
         check_integer(self.range_min, "range_min", least=0)
         check_sampling(self.sampling)
-        check_integer(self.num_random, "num_random", least=0)
         if self.limit_per_document is not None:
             check_integer(self.limit_per_document, "limit_per_document", least=1)
         check_seed(self.seed)
@@ -262,6 +270,9 @@ class HardNegativeMiner:
         CandidatePool
         """
         started = time.perf_counter()
+        if queries is None:
+            # A source without embeddings: its lists from `query_offset` on.
+            queries = np.arange(query_offset, query_offset + rules.n_queries)
         n_rows = rules.n_queries
         if self.reference == "each":
             n_rows = int(np.maximum(np.diff(rules.positives.offsets), 1).sum())
@@ -296,7 +307,7 @@ class HardNegativeMiner:
             report=report,
             each=self.reference == "each",
             cap_scores=found.cap_scores,
-            min_score=_float(self.min_score),
+            floor_scores=found.floor_scores,
             query_offset=query_offset,
             document_ids=None if source.document_ids is None else as_labels(source.document_ids, "document_ids"),
             rules=request.rules,
@@ -331,8 +342,10 @@ class HardNegativeMiner:
             max_score=_float(self.max_score),
             absolute_margin=_float(self.absolute_margin),
             relative_margin=_float(self.relative_margin),
-            reference=self.reference,
             min_score=_float(self.min_score),
+            absolute_floor=_float(self.absolute_floor),
+            relative_floor=_float(self.relative_floor),
+            reference=self.reference,
             range_min=range_min,
             range_max=range_max,
             warm_start=warm_start,

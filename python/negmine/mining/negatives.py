@@ -83,7 +83,7 @@ class HardNegatives:
         Row numbers of the documents: mined ones best first, then random ones in the order drawn; padded with -1;
         ``width = num_negatives + num_random``.
     scores : float32 (n_rows, width)
-        Canonical scores rounded to float32, padded with -inf.
+        Scores rounded to float32, padded with -inf; NaN for a random negative whose score the source does not know.
     counts : int32 (n_rows,)
         Number of negatives per row.
     reasons : uint8 (n_rows,)

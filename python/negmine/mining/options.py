@@ -14,8 +14,8 @@ from negmine.mining.rules import WarmStart
 
 __all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "Reference", "RuleOptions"]
 
-#: The score that margins refer to: the lowest, highest or mean score of the query's positives, or the score of each
-#: positive separately.
+#: The score that margins and floors refer to: the lowest, highest or mean score of the query's positives, or the score
+#: of each positive separately.
 Reference = Literal["min", "max", "mean", "each"]
 
 
@@ -44,6 +44,8 @@ class MinerOptions(TypedDict, total=False):
     relative_margin: float | None
     max_score: float | None
     min_score: float | None
+    absolute_floor: float | None
+    relative_floor: float | None
     reference: Reference
     range_min: int
     range_max: int | None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -74,8 +73,8 @@ class CandidatePool:
         Whether result rows are (query, positive) pairs.
     cap_scores : float64 (n_rows,)
         Highest admitted score; +inf without caps, NaN if the reference is missing.
-    min_score : float or None
-        Lowest admitted score.
+    floor_scores : float64 (n_rows,)
+        Lowest admitted score; -inf without floors.
     query_offset : int
         Row of the first query in the whole data set.
     document_ids : int64 (n_documents,), Strings or None
@@ -106,7 +105,7 @@ class CandidatePool:
     report: Report
     each: bool
     cap_scores: npt.NDArray[np.float64]
-    min_score: float | None
+    floor_scores: npt.NDArray[np.float64]
     query_offset: int
     document_ids: Ids | None
     rules: Rules = field(repr=False)
@@ -123,7 +122,7 @@ class CandidatePool:
         arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
         for name in ("query_indices", "positive_indices"):
             arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
-        for name in ("reference_scores", "cap_scores"):
+        for name in ("reference_scores", "cap_scores", "floor_scores"):
             arrays[name] = check_field(getattr(self, name), name, np.float64, (n,))
         shape = (len(self.rules.positives.items),)
         arrays["positive_scores"] = check_field(self.positive_scores, "positive_scores", np.float64, shape)
@@ -133,6 +132,14 @@ class CandidatePool:
         if indices.size and not (indices.min() >= -1 and indices.max() < n_documents):
             bad = indices[(indices < -1) | (indices >= n_documents)][0]
             raise NegmineValueError(f"`indices` must hold rows below {n_documents}, or -1 as padding; got {bad}.")
+
+        n_queries = len(self.rules.positives.offsets) - 1
+        queries = arrays["query_indices"] - self.query_offset
+        if n and not (queries.min() >= 0 and queries.max() < n_queries):
+            raise NegmineValueError(
+                f"`query_indices` must hold rows of the {n_queries} queries from `query_offset`, {self.query_offset}; "
+                f"got {arrays['query_indices'].min()} to {arrays['query_indices'].max()}."
+            )
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -166,7 +173,6 @@ class CandidatePool:
         """
         header = {
             "each": self.each,
-            "min_score": self.min_score,
             "query_offset": self.query_offset,
             "report": self.report.header(),
         }
@@ -218,7 +224,6 @@ class CandidatePool:
                 **fields,
                 report=report,
                 each=header["each"],
-                min_score=header["min_score"],
                 query_offset=header["query_offset"],
                 document_ids=None if ids is None else as_ids(ids, "document_ids", report.n_documents),
                 rules=Rules(
@@ -294,7 +299,7 @@ class CandidatePool:
         Parameters
         ----------
         num_negatives : int
-            Mined negatives per result row, at least 1.
+            Mined negatives per result row; 0 if ``num_random`` is at least 1.
         limit_per_document : int, optional
             Maximum number of result rows that may use the same document, at least 1; random negatives do not count.
             Default: no limit.
@@ -329,6 +334,7 @@ class CandidatePool:
             indices, scores, counts, reasons = _native.select(
                 self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
             )
+            reasons = self._without_reference(reasons)
             source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
             if draw.num_random:
                 drawn = self._draw(indices, draw.num_random, draw.seed, epoch, threads)
@@ -353,6 +359,11 @@ class CandidatePool:
                 pool=self,
             )
 
+    def _without_reference(self, reasons: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Replace "no positive" by "no reference" for queries whose positives have no score."""
+        has_positives = np.diff(self.rules.positives.offsets)[self.query_indices - self.query_offset] > 0
+        return np.where((reasons == Reason.NO_POSITIVE) & has_positives, np.uint8(Reason.NO_REFERENCE), reasons)
+
     def _draw(
         self, chosen: npt.NDArray[np.int64], n: int, seed: int, epoch: int, threads: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
@@ -367,7 +378,7 @@ class CandidatePool:
             self.query_indices - self.query_offset,
             self.positive_indices if self.each else None,
             self.cap_scores,
-            self.min_score,
+            self.floor_scores,
             chosen,
             self.query_offset,
             n,
@@ -379,7 +390,7 @@ class CandidatePool:
 
 
 #: Entries of the header of a file, with their types.
-_ENTRIES: archive.Entries = {"each": bool, "min_score": (float, NoneType), "query_offset": int, "report": dict}
+_ENTRIES: archive.Entries = {"each": bool, "query_offset": int, "report": dict}
 
 #: Array fields that are saved.
 _ARRAYS = (
@@ -392,6 +403,7 @@ _ARRAYS = (
     "query_indices",
     "positive_indices",
     "cap_scores",
+    "floor_scores",
 )
 
 

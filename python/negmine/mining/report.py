@@ -27,6 +27,8 @@ class Reason(IntEnum):
     BELOW_FLOOR = 6
     CORPUS_EXHAUSTED = 7
     RANDOM_EXHAUSTED = 8
+    LIST_EXHAUSTED = 9
+    NO_REFERENCE = 10
 
 
 class Source(IntEnum):
@@ -47,6 +49,7 @@ LINES = (
     "above_max_score",
     "above_absolute_margin",
     "above_relative_margin",
+    "unlisted",
 )
 
 
@@ -59,11 +62,12 @@ class Report:
     n_documents, n_rows : int
         Number of documents in the corpus, and of result rows.
     n_unscanned : int
-        Result rows for which no document was scanned, because the query has no positive that the margin can refer to.
+        Result rows for which no document was scanned, because the query has no scored positive to which a margin or a
+        floor can refer.
     lines : dict of str to int64 (n_rows,)
         Documents per rule and result row: positives, excluded, self, group, ineligible, above_max_score,
-        above_absolute_margin, above_relative_margin. The documents that no line counts (survivors and documents below
-        the floor) are ``rest``. An unscanned row adds to no line.
+        above_absolute_margin, above_relative_margin, and unlisted: candidates that a list does not hold. The documents
+        that no line counts (survivors and documents below the floor) are ``rest``. An unscanned row adds to no line.
     short : dict of str to int
         Number of rows that are not full, by reason.
     zero_documents, zero_queries : int

@@ -27,7 +27,7 @@ from negmine.search.exact import score_pairs
 from negmine.search.protocol import CandidateSource
 from negmine.search.request import Rules
 
-__all__ = ["CandidateRules", "warm_start_rows"]
+__all__ = ["CandidateRules", "is_list_numbers", "warm_start_rows"]
 
 #: Accepted forms of an earlier mining result of the same queries.
 WarmStart = CandidatePool | HardNegatives | npt.NDArray[np.int64]
@@ -172,7 +172,9 @@ class CandidateRules:
         )
 
     def given_scores(self, source: CandidateSource, queries: object) -> npt.NDArray[np.float64] | None:
-        """Return the scores of positives outside the corpus.
+        """Return the scores of positives that the source does not compute: those outside the corpus.
+
+        A source without embeddings may not know a positive, so it takes all scores that are given.
 
         Parameters
         ----------
@@ -188,7 +190,9 @@ class CandidateRules:
         """
         positives = self.positives
         if positives.embeddings is None:
-            return positives.scores
+            if positives.scores is None or is_list_numbers(queries):
+                return positives.scores
+            return np.where(positives.items == -1, positives.scores, np.nan)
         metric = getattr(source, "metric", None)
         if metric is None:
             raise NegmineValueError(
@@ -246,9 +250,24 @@ def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.
 
 def _count_queries(queries: object) -> int:
     """Return the number of queries: rows of embeddings, or list numbers for a source without embeddings."""
-    if isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu":
-        return len(queries)
+    if is_list_numbers(queries):
+        return len(queries)  # type: ignore[arg-type]
     return as_rows(queries, "queries").shape[0]
+
+
+def is_list_numbers(queries: object) -> bool:
+    """Return whether queries are numbers of lists, for a source without embeddings.
+
+    Parameters
+    ----------
+    queries : object
+        The queries of a mining call.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu"
 
 
 def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int, *, outside: bool = False) -> None:

@@ -23,6 +23,7 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import CandidateOptions, MineOptions
+from negmine.mining.pool import CandidatePool
 from negmine.mining.rules import CandidateRules, WarmStart
 from negmine.search.exact import ExactIndex
 from negmine.search.protocol import CandidateSource
@@ -217,6 +218,48 @@ class MiningTask:
             progress=progress,
         )
 
+    def pool(
+        self,
+        source: CandidateSource,
+        begin: int = 0,
+        end: int | None = None,
+        *,
+        num_threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> CandidatePool:
+        """Return the candidate pool of a range of queries.
+
+        Parameters
+        ----------
+        source : CandidateSource
+            Result of :meth:`source`.
+        begin : int, default 0
+            First query.
+        end : int, optional
+            End of the range, exclusive. Default: the number of queries.
+        num_threads : int, optional
+            Number of threads. Default: that of the source.
+        progress : callable, optional
+            Called as ``progress(done, total)``.
+
+        Returns
+        -------
+        CandidatePool
+        """
+        whole = begin == 0 and end is None
+        end = self.n_queries if end is None else end
+        # Without embeddings, the miner takes the lists from the offset on.
+        queries = self.queries if whole or self.queries is None else self.queries[begin:end]
+        return self.miner.pool(
+            source,
+            queries,
+            self.rules if whole else self.rules.slice(begin, end),
+            self.warm_start if whole else None,
+            self.query_offset + begin,
+            num_threads,
+            progress,
+        )
+
     def mine(
         self,
         source: CandidateSource,
@@ -245,18 +288,7 @@ class MiningTask:
         -------
         HardNegatives
         """
-        whole = begin == 0 and end is None
-        end = self.n_queries if end is None else end
-        queries = self.queries if whole or self.queries is None else self.queries[begin:end]
-        pool = self.miner.pool(
-            source,
-            queries,
-            self.rules if whole else self.rules.slice(begin, end),
-            self.warm_start if whole else None,
-            self.query_offset + begin,
-            num_threads,
-            progress,
-        )
+        pool = self.pool(source, begin, end, num_threads=num_threads, progress=progress)
         return self.miner.select(pool, epoch=self.epoch, num_threads=num_threads)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.lists import ScoredLists
 from negmine.search.offers import Offers
 from negmine.search.protocol import CandidateSource, Searcher
 from negmine.search.request import PoolArrays, PoolRequest, Rules
@@ -17,6 +18,7 @@ __all__ = [
     "PoolArrays",
     "PoolRequest",
     "Rules",
+    "ScoredLists",
     "Searcher",
     "TopK",
     "Verification",

@@ -62,9 +62,10 @@ class PoolRequest:
         Options of the cap ``min(max_score, ref - absolute_margin, ref - |ref| * relative_margin)``. A score equal to
         the cap is kept.
     reference : {"min", "max", "mean", "each"}
-        The score that margins refer to; "each" produces one result row per (query, positive).
-    min_score : float or None
-        Floor: the lowest score of a candidate that is kept.
+        The score that margins and floors refer to; "each" produces one result row per (query, positive).
+    min_score, absolute_floor, relative_floor : float or None
+        Options of the floor ``max(min_score, ref - absolute_floor, ref - |ref| * relative_floor)``. A score equal to
+        the floor is kept.
     range_min, range_max : int
         Ranks ``[range_min, range_max)`` to return, counted among the candidates between floor and cap.
     warm_start : int64 (n_queries, any) or None
@@ -77,8 +78,10 @@ class PoolRequest:
     max_score: float | None
     absolute_margin: float | None
     relative_margin: float | None
-    reference: str
     min_score: float | None
+    absolute_floor: float | None
+    relative_floor: float | None
+    reference: str
     range_min: int
     range_max: int
     warm_start: npt.NDArray[np.int64] | None
@@ -106,7 +109,9 @@ class PoolArrays:
     reference_scores : float64 (n_rows,)
         Score that margins refer to; NaN without positives.
     cap_scores : float64 (n_rows,)
-        Highest admitted score; +inf without caps, NaN if a margin has no reference.
+        Highest admitted score; +inf without caps, NaN if a margin or a floor has no reference.
+    floor_scores : float64 (n_rows,)
+        Lowest admitted score; -inf without floors.
     positive_scores : float64 (n_positives,)
         Scores of the positives, aligned with their CSR.
     lines : mapping of str to int64 (n_rows,)
@@ -125,6 +130,7 @@ class PoolArrays:
     positive_indices: npt.NDArray[np.int64]
     reference_scores: npt.NDArray[np.float64]
     cap_scores: npt.NDArray[np.float64]
+    floor_scores: npt.NDArray[np.float64]
     positive_scores: npt.NDArray[np.float64]
     lines: Mapping[str, npt.NDArray[np.int64]]
     zero_documents: int = 0

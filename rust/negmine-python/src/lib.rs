@@ -41,7 +41,7 @@ mod _native {
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
-    use super::mine::{random_negatives, select};
+    use super::mine::{list_candidates, random_negatives, select};
     #[pymodule_export]
     use super::offers::Offers;
     #[pymodule_export]

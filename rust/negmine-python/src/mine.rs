@@ -3,6 +3,7 @@
 use negmine_core::base::Error;
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit as core_limit;
+use negmine_core::mine::lists::{self, ScoredLists};
 use negmine_core::mine::random::{self, RandomRequest};
 use negmine_core::mine::select::{self as core_select, Choice, PoolView};
 use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference};
@@ -48,8 +49,10 @@ pub(crate) struct PoolArg<'py> {
     max_score: Option<f64>,
     absolute_margin: Option<f64>,
     relative_margin: Option<f64>,
-    reference: String,
     min_score: Option<f64>,
+    absolute_floor: Option<f64>,
+    relative_floor: Option<f64>,
+    reference: String,
     range_min: usize,
     range_max: usize,
     warm_start: Option<PyReadonlyArray2<'py, i64>>,
@@ -76,9 +79,11 @@ impl PoolArg<'_> {
                 max_score: self.max_score,
                 absolute_margin: self.absolute_margin,
                 relative_margin: self.relative_margin,
+                min_score: self.min_score,
+                absolute_floor: self.absolute_floor,
+                relative_floor: self.relative_floor,
                 reference,
             },
-            min_score: self.min_score,
             range_min: self.range_min,
             range_max: self.range_max,
             warm_start: self.warm_start.as_ref().map(PyReadonlyArray2::as_slice).transpose()?,
@@ -98,6 +103,7 @@ pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict
     out.set_item("positive_indices", PyArray1::from_vec(py, pool.positive_indices))?;
     out.set_item("reference_scores", PyArray1::from_vec(py, pool.reference_scores))?;
     out.set_item("cap_scores", PyArray1::from_vec(py, pool.cap_scores))?;
+    out.set_item("floor_scores", PyArray1::from_vec(py, pool.floor_scores))?;
     out.set_item("positive_scores", PyArray1::from_vec(py, pool.positive_scores))?;
     out.set_item("zero_queries", pool.zero_queries)?;
     let counters = PyDict::new(py);
@@ -117,6 +123,7 @@ pub(crate) fn pool_dict(py: Python<'_>, pool: Pool) -> PyResult<Bound<'_, PyDict
         ("above_max_score", max_score),
         ("above_absolute_margin", absolute),
         ("above_relative_margin", relative),
+        ("unlisted", pool.report.unlisted),
     ];
     for (name, column) in columns {
         report.set_item(name, PyArray1::from_vec(py, column))?;
@@ -200,11 +207,33 @@ pub(crate) fn select<'py>(
     Ok((indices, scores, counts, reasons(py, &chosen.reasons)))
 }
 
+/// The candidate pool of ranked lists, as a dictionary of arrays.
+#[pyfunction]
+pub(crate) fn list_candidates<'py>(
+    py: Python<'py>,
+    documents: CsrArg<'py>,
+    scores: PyReadonlyArray1<'py, f64>,
+    n_documents: usize,
+    request: PoolArg<'py>,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let queries = documents.len()?;
+    let lists = ScoredLists {
+        documents: documents.view(py, "indices", queries)?,
+        scores: scores.as_slice()?,
+        n_documents,
+    };
+    let request = request.view(py, queries)?;
+    let pool = call::run(py, num_threads, progress.as_ref(), |run| lists::candidates(&lists, &request, run))?;
+    pool_dict(py, pool)
+}
+
 /// Draws random negatives in addition to the chosen ones: indices, f64 scores, counts. `score` is called as
 /// `score(query_indices, document_indices)` and returns an f64 array.
 #[pyfunction]
 #[pyo3(signature = (
-    n_documents, rules, query_indices, positive_indices, cap_scores, min_score, chosen, query_offset, n, seed, epoch,
+    n_documents, rules, query_indices, positive_indices, cap_scores, floor_scores, chosen, query_offset, n, seed, epoch,
     score, num_threads
 ))]
 pub(crate) fn random_negatives<'py>(
@@ -214,7 +243,7 @@ pub(crate) fn random_negatives<'py>(
     query_indices: PyReadonlyArray1<'py, i64>,
     positive_indices: Option<PyReadonlyArray1<'py, i64>>,
     cap_scores: PyReadonlyArray1<'py, f64>,
-    min_score: Option<f64>,
+    floor_scores: PyReadonlyArray1<'py, f64>,
     chosen: PyReadonlyArray2<'py, i64>,
     query_offset: u64,
     n: usize,
@@ -228,7 +257,7 @@ pub(crate) fn random_negatives<'py>(
         query_indices: query_indices.as_slice()?,
         positive_indices: positive_indices.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
         cap_scores: cap_scores.as_slice()?,
-        min_score,
+        floor_scores: floor_scores.as_slice()?,
         chosen: chosen.as_slice()?,
         query_offset,
         n,

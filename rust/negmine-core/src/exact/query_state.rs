@@ -97,19 +97,19 @@ impl QueryState {
         start: f64,
         guess: &Guess,
     ) -> Result<()> {
-        let caps = &targets.caps[targets.offsets[query]..targets.offsets[query + 1]];
-        self.rows.begin(caps, targets.depth, targets.floor)?;
+        let rows = targets.offsets[query]..targets.offsets[query + 1];
+        self.rows.begin(&targets.caps[rows.clone()], &targets.floors[rows], targets.depth)?;
         self.query = query;
         self.q.clear();
         self.q.extend_from_slice(q);
         self.bound = bound;
         self.depth = targets.depth;
-        self.floor = targets.floor;
+        self.floor = self.rows.floor();
         self.start = start;
         self.highest_cap = self.rows.highest_cap().unwrap_or(f64::NEG_INFINITY);
         self.lowest_cap = self.rows.lowest_cap().unwrap_or(f64::INFINITY);
         // A floor above the cap must not hide documents that are counted above the cap.
-        let least = |cap| targets.floor.max(start).min(cap);
+        let least = |cap| self.floor.max(start).min(cap);
         self.threshold = self.rows.lowest_cap().map_or(f64::INFINITY, least);
         self.guess = guess.threshold(self.lowest_cap);
         if self.guess > self.threshold {
@@ -171,7 +171,7 @@ impl QueryState {
             push(&mut self.straddling, document)?;
         } else {
             push(&mut self.pending, document)?;
-            // Documents below the floor are among the pending ones, and their low ends are no threshold.
+            // Documents below the floors are among the pending ones, and their low ends are no threshold.
             if self.lows.offer(low)? && self.lows.lowest() >= self.floor {
                 self.threshold = self.threshold.max(self.lows.lowest());
             }

@@ -1,8 +1,8 @@
-//! The results of one query's result rows, which differ only in their caps.
+//! The results of one query's result rows, which differ only in their caps and floors.
 //!
 //! Under `reference="each"` a query has a result row per positive. The distinct caps cut scores into bands. A document
 //! falls into one band, and only the best `depth` of a band can be results; the results of a row are the best of its
-//! own band, then of the next lower one, and so on. A document therefore costs a binary search among the caps, the
+//! own band, then of the next lower one, and so on, down to the floor of the row. A document therefore costs a binary search among the caps, the
 //! results of a row are a slice of one sorted list, and the total cost is linear in result rows and documents.
 
 use crate::base::Result;
@@ -18,7 +18,7 @@ const NO_BAND: u32 = u32::MAX;
 #[derive(Default)]
 struct Band {
     best: Best,
-    /// Number of all candidates, including those below the floor.
+    /// Number of all candidates, including those below the floors.
     candidates: u64,
 }
 
@@ -26,7 +26,10 @@ struct Band {
 #[derive(Default)]
 pub(crate) struct ResultRows {
     depth: usize,
+    /// The lowest floor of a row that needs documents: a document below it enters no row.
     floor: f64,
+    /// The floor of every row.
+    floors: Vec<f64>,
     /// Distinct caps, ascending; there is a band below each.
     caps: Vec<f64>,
     bands: Vec<Band>,
@@ -37,12 +40,17 @@ pub(crate) struct ResultRows {
 }
 
 /// The most bytes of each result row until its results are made, without its documents.
-pub(crate) const BYTES_PER_ROW: usize = size_of::<f64>() + size_of::<Band>() + size_of::<u32>();
+pub(crate) const BYTES_PER_ROW: usize = 2 * size_of::<f64>() + size_of::<Band>() + size_of::<u32>();
 
 impl ResultRows {
-    /// Starts the rows of another query, by their caps; a row with a NaN cap needs no documents.
-    pub(crate) fn begin(&mut self, caps: &[f64], depth: usize, floor: f64) -> Result<()> {
-        let Self { caps: distinct, bands, rows, .. } = self;
+    /// Starts the rows of another query, by their caps and floors; a row with a NaN cap needs no documents.
+    pub(crate) fn begin(&mut self, caps: &[f64], floors: &[f64], depth: usize) -> Result<()> {
+        let Self { caps: distinct, floors: of_rows, bands, rows, .. } = self;
+        of_rows.clear();
+        reserve(of_rows, floors.len())?;
+        of_rows.extend_from_slice(floors);
+        let needed = caps.iter().zip(floors).filter(|(cap, _)| !cap.is_nan());
+        let floor = needed.map(|(_, &floor)| floor).fold(f64::INFINITY, f64::min);
         distinct.clear();
         reserve(distinct, caps.len())?;
         distinct.extend(caps.iter().filter(|cap| !cap.is_nan()));
@@ -67,6 +75,11 @@ impl ResultRows {
     /// The lowest cap, if any row needs documents.
     pub(crate) fn lowest_cap(&self) -> Option<f64> {
         self.caps.first().copied()
+    }
+
+    /// The lowest floor of a row that needs documents; +inf if none does.
+    pub(crate) fn floor(&self) -> f64 {
+        self.floor
     }
 
     /// The highest cap.
@@ -109,9 +122,12 @@ impl ResultRows {
         let mut found = with_capacity(self.rows.len())?;
         if let [band] = &mut self.bands[..] {
             let best = band.best.sorted();
-            for &row in &self.rows {
-                let best = if row == NO_BAND { Vec::new() } else { copied(best)? };
-                found.push(Found { best, above_cap: if row == NO_BAND { 0 } else { self.above } });
+            for (&row, &floor) in self.rows.iter().zip(&self.floors) {
+                found.push(if row == NO_BAND {
+                    Found::default()
+                } else {
+                    Found { best: copied(not_below(best, floor))?, above_cap: self.above }
+                });
             }
             return Ok(found);
         }
@@ -126,17 +142,22 @@ impl ResultRows {
             reserve(&mut all, best.len())?;
             all.extend_from_slice(best);
         }
-        for &row in &self.rows {
+        for (&row, &floor) in self.rows.iter().zip(&self.floors) {
             found.push(if row == NO_BAND {
                 Found::default()
             } else {
                 let (begin, above_cap) = begins[begins.len() - 1 - row as usize];
                 let best: &[Scored] = &all[begin..all.len().min(begin.saturating_add(self.depth))];
-                Found { best: copied(best)?, above_cap }
+                Found { best: copied(not_below(best, floor))?, above_cap }
             });
         }
         Ok(found)
     }
+}
+
+/// The documents, of which the best come first, that do not score below a floor.
+fn not_below(best: &[Scored], floor: f64) -> &[Scored] {
+    &best[..best.partition_point(|document| document.score >= floor)]
 }
 
 /// The number of caps that are lower than a score.
@@ -178,27 +199,33 @@ mod tests {
                 0..9,
             ),
             depth in 0_usize..6,
-            floor in prop_oneof![Just(f64::NEG_INFINITY), (-6_i8..6).prop_map(f64::from)],
+            floors in prop::collection::vec(
+                prop_oneof![Just(f64::NEG_INFINITY), (-6_i8..6).prop_map(f64::from)],
+                9,
+            ),
         ) {
             let documents: Vec<Scored> =
                 scores.iter().zip(0..).map(|(&score, row)| Scored { score: score.into(), row }).collect();
             let mut rows = ResultRows::default();
             // The memory is reused for the next query.
-            rows.begin(&[1.0, 2.0, 3.0], 2, 0.0).unwrap();
+            rows.begin(&[1.0, 2.0, 3.0], &[0.0; 3], 2).unwrap();
             rows.offer(Scored { score: 2.5, row: 7 }).unwrap();
-            rows.begin(&caps, depth, floor).unwrap();
+            let floors = &floors[..caps.len()];
+            rows.begin(&caps, floors, depth).unwrap();
+            let targets = || caps.iter().zip(floors).filter(|(cap, _)| !cap.is_nan());
+            let lowest_floor = targets().map(|(_, &floor)| floor).fold(f64::INFINITY, f64::min);
             for (seen, &document) in documents.iter().enumerate() {
                 rows.offer(document).unwrap();
-                let plain = caps.iter().map(|&cap| plain(&documents[..=seen], cap, depth, floor));
-                let asking = caps.iter().zip(plain).filter(|(cap, _)| !cap.is_nan());
-                // The lowest of the rows' own thresholds.
-                let lowest = asking
-                    .map(|(_, found)| if depth > 0 { found.best.get(depth - 1).map(|last| last.score) } else { None })
+                // The lowest of the thresholds that the rows would have under the lowest floor.
+                let lowest = targets()
+                    .map(|(&cap, _)| plain(&documents[..=seen], cap, depth, lowest_floor))
+                    .map(|found| if depth > 0 { found.best.get(depth - 1).map(|last| last.score) } else { None })
                     .reduce(|a, b| a.zip(b).map(|(a, b)| a.min(b)));
                 prop_assert_eq!(rows.threshold(), lowest.flatten());
                 prop_assert!(depth == 0 || rows.are_full() == (lowest != Some(None)));
             }
-            let expected: Vec<Found> = caps.iter().map(|&cap| plain(&documents, cap, depth, floor)).collect();
+            let expected: Vec<Found> =
+                caps.iter().zip(floors).map(|(&cap, &floor)| plain(&documents, cap, depth, floor)).collect();
             prop_assert_eq!(rows.found().unwrap(), expected);
         }
     }

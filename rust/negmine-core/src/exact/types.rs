@@ -75,8 +75,8 @@ pub struct Targets {
     pub offsets: Vec<usize>,
     /// Highest score that each result row admits; +inf if there is no cap, NaN if the row needs no documents.
     pub caps: Vec<f64>,
-    /// Lowest score that every result row admits; -inf where there is no floor.
-    pub floor: f64,
+    /// Lowest score that each result row admits; -inf if there is no floor.
+    pub floors: Vec<f64>,
     /// Number of documents per result row.
     pub depth: usize,
     /// Per query, documents that may be good, in any order: they only give an initial threshold and are not results by
@@ -91,7 +91,7 @@ impl Targets {
         Self {
             offsets: (0..=queries).collect(),
             caps: vec![cap; queries],
-            floor: f64::NEG_INFINITY,
+            floors: vec![f64::NEG_INFINITY; queries],
             depth,
             warm: None,
         }

@@ -1,4 +1,4 @@
-//! Score caps of negatives: the highest admitted score, and the rule that set it.
+//! Score caps and floors of negatives: the highest and the lowest admitted score, and the rule that set the cap.
 
 /// The reference score of a query's positives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Reference {
     Each,
 }
 
-/// The rules that cap a score; absent ones are left out.
+/// The rules that bound a score; absent ones are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct CapRules {
     /// No score above this.
@@ -23,7 +23,13 @@ pub struct CapRules {
     pub absolute_margin: Option<f64>,
     /// No score above the reference minus this share of its magnitude; at least 0.
     pub relative_margin: Option<f64>,
-    /// The reference of the margins.
+    /// No score below this.
+    pub min_score: Option<f64>,
+    /// No score below the reference minus this; may be negative.
+    pub absolute_floor: Option<f64>,
+    /// No score below the reference minus this share of its magnitude.
+    pub relative_floor: Option<f64>,
+    /// The reference of margins and floors.
     pub reference: Reference,
 }
 
@@ -40,16 +46,30 @@ pub enum Cap {
 }
 
 impl CapRules {
-    /// Whether a margin is set, so that a query without positives has no cap to go by.
+    /// Whether a margin or a floor refers to positives, so that a query without positives has no bounds.
     #[must_use]
     pub fn needs_reference(&self) -> bool {
-        self.absolute_margin.is_some() || self.relative_margin.is_some()
+        [self.absolute_margin, self.relative_margin, self.absolute_floor, self.relative_floor]
+            .iter()
+            .any(Option::is_some)
     }
 
-    /// The reference of a query's positives; NaN where there are none. Not for `Each`.
+    /// The lowest admitted score under `reference`, the highest of the rules' terms; -inf if none is set.
+    #[must_use]
+    pub fn floor(&self, reference: f64) -> f64 {
+        let terms = [
+            self.min_score,
+            self.absolute_floor.map(|floor| reference - floor),
+            self.relative_floor.map(|floor| reference - reference.abs() * floor),
+        ];
+        terms.into_iter().flatten().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The reference of a query's positives; NaN if there are none, or if a score is unknown: the lowest of the known
+    /// scores would admit too much. Not for `Each`.
     #[must_use]
     pub fn reduce(&self, scores: &[f64]) -> f64 {
-        if scores.is_empty() {
+        if scores.is_empty() || scores.iter().any(|score| score.is_nan()) {
             return f64::NAN;
         }
         match self.reference {
@@ -60,7 +80,7 @@ impl CapRules {
     }
 
     /// The tightest cap under `reference`, ties in the order of the rules; +inf and no rule where none is set; NaN
-    /// where a margin is set and there is no reference.
+    /// where a margin or a floor needs a reference and there is none.
     #[must_use]
     pub fn cap(&self, reference: f64) -> (f64, Option<Cap>) {
         if self.needs_reference() && reference.is_nan() {

@@ -6,6 +6,7 @@
 pub mod caps;
 pub mod eligible;
 pub mod limit;
+pub mod lists;
 pub mod offers;
 pub mod policy;
 pub mod pool;

@@ -74,6 +74,6 @@ impl PoolOffers {
         let targets = prepared.targets();
         let outcome =
             states.finish(Sides { index, corpus, queries, candidates: &candidates, targets }, run)?;
-        prepared.pool(outcome, request, index.len(), || Ok(()))
+        prepared.pool(outcome, None, request, index.len(), || Ok(()))
     }
 }

@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crate::exact::{Candidates, Counters, ExactIndex, Found, Outcome, Targets};
 
 use super::caps::{CapRules, Reference};
-use super::eligible::{PerQuery, Rules};
+use super::eligible::{PerQuery, RuleCounts, Rules};
 use super::reason::Reason;
 
 /// Result rows copied between two checks for an interrupt.
@@ -20,13 +20,11 @@ const ROWS_PER_CHECK: usize = 64;
 pub struct PoolRequest<'a> {
     /// The candidate rules.
     pub rules: Rules<'a>,
-    /// Scores of positives, aligned with their CSR; NaN if the row's vectors are to be scored. Needed for positives
-    /// outside the corpus.
+    /// Scores of positives, aligned with their CSR; NaN if the source is to score them. Needed for positives outside
+    /// the corpus.
     pub given_scores: Option<&'a [f64]>,
-    /// The rules that cap scores.
+    /// The rules that bound scores.
     pub caps: CapRules,
-    /// Lowest score of a survivor.
-    pub min_score: Option<f64>,
     /// First rank that the pool keeps.
     pub range_min: usize,
     /// First rank that the pool no longer keeps.
@@ -51,6 +49,8 @@ pub struct ReportColumns {
     pub ineligible: Vec<u64>,
     /// Above a cap; by the rule that set it: `max_score`, `absolute_margin`, `relative_margin`.
     pub above: [Vec<u64>; 3],
+    /// Candidates that the source does not list.
+    pub unlisted: Vec<u64>,
 }
 
 impl ReportColumns {
@@ -63,6 +63,7 @@ impl ReportColumns {
             group: column()?,
             ineligible: column()?,
             above: [column()?, column()?, column()?],
+            unlisted: column()?,
         })
     }
 }
@@ -88,6 +89,8 @@ pub struct Pool {
     pub reference_scores: Vec<f64>,
     /// The score above which nothing was kept; +inf without caps, NaN if a reference is missing.
     pub cap_scores: Vec<f64>,
+    /// The score below which nothing was kept; -inf without floors.
+    pub floor_scores: Vec<f64>,
     /// Scores of the positives, aligned with their CSR.
     pub positive_scores: Vec<f64>,
     /// Counts of documents by outcome.
@@ -96,6 +99,16 @@ pub struct Pool {
     pub zero_queries: u64,
     /// Counts of the work of the scan; not part of the result.
     pub counters: Counters,
+}
+
+/// Counts of documents that all result rows of a query share.
+struct QueryCounts {
+    /// Documents that rules 1 to 5 reject.
+    rejected: RuleCounts,
+    /// Candidates that the source lists.
+    known: u64,
+    /// Candidates that it does not list.
+    unlisted: u64,
 }
 
 /// Result rows before the scan: their queries, positives and caps.
@@ -129,7 +142,7 @@ pub fn candidates(
     let prepared = run.part(0..0, steps, |run| Prepared::new(index, corpus, queries, request, run))?;
     let outcome =
         index.scan(corpus, queries, &prepared.candidates(&request.rules), prepared.targets(), run)?;
-    prepared.pool(outcome, request, index.len(), || run.tick(steps, steps))
+    prepared.pool(outcome, None, request, index.len(), || run.tick(steps, steps))
 }
 
 impl Prepared {
@@ -145,10 +158,21 @@ impl Prepared {
             let width = rows.len().checked_div(queries.len()).unwrap_or(0);
             check_length("warm_start", queries.len() * width, rows.len())?;
         }
-        let per_query = request.rules.resolve(index.len(), run)?.into_per_query();
         let positive_scores = positive_scores(index, corpus, queries, request, run)?;
-        let mut plan = plan(request, &positive_scores, index.len())?;
-        plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
+        let mut prepared = Self::with_scores(index.len(), request, positive_scores, run)?;
+        prepared.plan.targets.warm = request.warm_start.map(|rows| warm_lists(rows, queries.len()));
+        Ok(prepared)
+    }
+
+    /// A request whose positives are already scored, NaN if the score of one is unknown.
+    pub(crate) fn with_scores(
+        documents: usize,
+        request: &PoolRequest<'_>,
+        positive_scores: Vec<f64>,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        let per_query = request.rules.resolve(documents, run)?.into_per_query();
+        let plan = plan(request, &positive_scores, documents)?;
         Ok(Self { per_query, positive_scores, plan })
     }
 
@@ -162,10 +186,12 @@ impl Prepared {
         &self.plan.targets
     }
 
-    /// The pool of an outcome; calls `tick` regularly.
+    /// The pool of an outcome, where the source knows all candidates or `listed` ones per query; calls `tick`
+    /// regularly.
     pub(crate) fn pool(
         self,
         outcome: Outcome,
+        listed: Option<&[u64]>,
         request: &PoolRequest<'_>,
         documents: usize,
         mut tick: impl FnMut() -> Result<()>,
@@ -188,11 +214,17 @@ impl Prepared {
             if row.is_multiple_of(ROWS_PER_CHECK) {
                 tick()?;
             }
-            pool.push(row, &found, &self.plan, &self.per_query, request, documents);
+            let query = self.plan.queries[row];
+            let rejected = *self.per_query.counts(query);
+            let all = (documents as u64).saturating_sub(rejected.total());
+            let known = listed.map_or(all, |listed| listed[query]);
+            let counts = QueryCounts { rejected, known, unlisted: all - known };
+            pool.push(row, &found, &self.plan, &counts, request);
         }
         pool.positive_indices = self.plan.positive_indices;
         pool.reference_scores = self.plan.references;
         pool.cap_scores = self.plan.targets.caps;
+        pool.floor_scores = self.plan.targets.floors;
         pool.positive_scores = self.positive_scores;
         Ok(pool)
     }
@@ -235,7 +267,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64], documents: usize) ->
         targets: Targets {
             offsets: vec![0],
             caps: with_capacity(rows)?,
-            floor: request.min_score.unwrap_or(f64::NEG_INFINITY),
+            floors: with_capacity(rows)?,
             depth: request.range_max.min(documents),
             warm: None,
         },
@@ -247,6 +279,7 @@ fn plan(request: &PoolRequest<'_>, positive_scores: &[f64], documents: usize) ->
     let push = |plan: &mut Plan, query: usize, positive: i64, reference: f64| {
         let (cap, rule) = request.caps.cap(reference);
         plan.targets.caps.push(cap);
+        plan.targets.floors.push(request.caps.floor(reference));
         plan.rules.push(rule);
         plan.queries.push(query);
         plan.positive_indices.push(positive);
@@ -295,9 +328,8 @@ impl Pool {
         row: usize,
         found: &Found,
         plan: &Plan,
-        rules: &PerQuery,
+        counts: &QueryCounts,
         request: &PoolRequest<'_>,
-        documents: usize,
     ) {
         let query = plan.queries[row];
         let kept = found.best.get(request.range_min..).unwrap_or(&[]);
@@ -309,14 +341,17 @@ impl Pool {
         self.counts.push(kept.len() as i32);
         self.query_indices.push(query as i64);
 
-        let counts = *rules.counts(query);
-        let no_positive = plan.targets.caps[row].is_nan();
-        let below_floor =
-            (documents as u64).saturating_sub(counts.total() + found.above_cap + found.best.len() as u64);
-        self.reasons.push(if no_positive {
+        let is_unscanned = plan.targets.caps[row].is_nan();
+        let below_floor = counts.known.saturating_sub(found.above_cap + found.best.len() as u64);
+        self.reasons.push(if is_unscanned && request.rules.positives.row(query).is_empty() {
             Reason::NoPositive
+        } else if is_unscanned {
+            Reason::NoReference
         } else if found.best.len() >= request.range_max {
             Reason::None
+        } else if counts.unlisted > 0 {
+            // Documents that no list holds score lower, if a listed one lies below the floor.
+            if below_floor > 0 { Reason::BelowFloor } else { Reason::ListExhausted }
         } else if found.above_cap > 0 {
             Reason::AboveCap
         } else if below_floor > 0 {
@@ -325,9 +360,11 @@ impl Pool {
             Reason::CorpusExhausted
         });
 
-        // A row without the positive that its margin needs was not scanned: it counts as such only.
-        let counts = if no_positive { super::eligible::RuleCounts::default() } else { counts };
+        // A row without the reference that its bounds need was not scanned: it counts as such only.
+        let unlisted = if is_unscanned { 0 } else { counts.unlisted };
+        let counts = if is_unscanned { RuleCounts::default() } else { counts.rejected };
         let report = &mut self.report;
+        report.unlisted.push(unlisted);
         report.positives.push(counts.positives);
         report.excluded.push(counts.excluded);
         report.itself.push(counts.itself);

@@ -40,8 +40,8 @@ pub struct RandomRequest<'a> {
     pub positive_indices: Option<&'a [i64]>,
     /// Highest admitted score of every result row; NaN if the row gets no negatives.
     pub cap_scores: &'a [f64],
-    /// Lowest admitted score.
-    pub min_score: Option<f64>,
+    /// Lowest admitted score of every result row.
+    pub floor_scores: &'a [f64],
     /// The documents that were already chosen, row-major and padded with -1.
     pub chosen: &'a [i64],
     /// Row of the first query in every draw.
@@ -119,6 +119,7 @@ impl RandomRequest<'_> {
     fn check(&self) -> Result<usize> {
         let rows = self.query_indices.len();
         check_length("cap_scores", rows, self.cap_scores.len())?;
+        check_length("floor_scores", rows, self.floor_scores.len())?;
         if let Some(positive_indices) = self.positive_indices {
             check_length("positive_indices", rows, positive_indices.len())?;
         }
@@ -135,7 +136,7 @@ impl RandomRequest<'_> {
     }
 
     fn admits(&self, r: usize, score: f64) -> bool {
-        score.is_nan() || (score <= self.cap_scores[r] && self.min_score.is_none_or(|floor| score >= floor))
+        score.is_nan() || (score <= self.cap_scores[r] && score >= self.floor_scores[r])
     }
 
     /// The next draws of every active row. Rows of one query share its candidates, and there may be as many such rows

@@ -22,4 +22,27 @@ pub enum Reason {
     CorpusExhausted = 7,
     /// The random draws met too many documents that are not admitted.
     RandomExhausted = 8,
+    /// The source's list ends before the window is full: a longer list might hold more candidates.
+    ListExhausted = 9,
+    /// A margin, a floor or a policy needs a positive's score, and the source has no score of a positive.
+    NoReference = 10,
+}
+
+impl Reason {
+    /// The reason of a number; [`Reason::CorpusExhausted`] for a number that is not used.
+    #[must_use]
+    pub fn from_number(number: u8) -> Self {
+        let all = [
+            Self::None,
+            Self::NoPositive,
+            Self::DocumentLimit,
+            Self::RankWindow,
+            Self::AboveCap,
+            Self::BelowFloor,
+            Self::RandomExhausted,
+            Self::ListExhausted,
+            Self::NoReference,
+        ];
+        all.into_iter().find(|&reason| reason as u8 == number).unwrap_or(Self::CorpusExhausted)
+    }
 }

@@ -132,17 +132,12 @@ impl<'a> PoolView<'a> {
     /// Why row `r` has fewer negatives than requested, if no document limit applies.
     #[must_use]
     pub fn reason(&self, r: usize, order: &Order) -> Reason {
-        let own = self.reasons[r];
-        if *order == Order::NoReference || own == Reason::NoPositive as u8 {
-            Reason::NoPositive
-        } else if own == Reason::None as u8 {
-            Reason::RankWindow
-        } else if own == Reason::AboveCap as u8 {
-            Reason::AboveCap
-        } else if own == Reason::BelowFloor as u8 {
-            Reason::BelowFloor
-        } else {
-            Reason::CorpusExhausted
+        if *order == Order::NoReference {
+            return Reason::NoPositive;
+        }
+        match Reason::from_number(self.reasons[r]) {
+            Reason::None => Reason::RankWindow,
+            own => own,
         }
     }
 }
