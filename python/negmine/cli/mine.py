@@ -27,6 +27,7 @@ from negmine.mining import policies
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.policies import Sampling
 from negmine.mining.task import MiningTask
+from negmine.search.lists import ScoredLists
 from negmine.search.results import METRICS
 
 __all__ = ["command"]
@@ -103,6 +104,11 @@ def command(
     ] = None,
     query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
     document_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
+    run: Annotated[
+        list[Path] | None,
+        _file(INPUTS, "Ranked lists, which give the candidates: .trec, .run or .json. May be repeated.", "--run"),
+    ] = None,
+    fuse: Annotated[str, _option(INPUTS, "How several runs are joined: rrf, sum, min or max.")] = "rrf",
     embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
     min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
@@ -117,6 +123,8 @@ def command(
     relative_margin: Annotated[float | None, _option(RULES, "Score at least this share below it: 0.05 is 5 %.")] = None,
     max_score: Annotated[float | None, _option(RULES, "Highest score of a negative.")] = None,
     min_score: Annotated[float | None, _option(RULES, "Lowest score of a negative.")] = None,
+    absolute_floor: Annotated[float | None, _option(RULES, "Score at most this much below the reference.")] = None,
+    relative_floor: Annotated[float | None, _option(RULES, "Score at most this share below the reference.")] = None,
     reference: Annotated[
         str, _option(RULES, "What margins refer to: the positives' min, max or mean score, or each.")
     ] = "min",
@@ -165,6 +173,7 @@ def command(
             positives=positives,
             query_texts=query_texts,
             document_texts=document_texts,
+            runs=tuple(run or ()),
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,
@@ -179,6 +188,8 @@ def command(
             relative_margin=relative_margin,
             max_score=max_score,
             min_score=min_score,
+            absolute_floor=absolute_floor,
+            relative_floor=relative_floor,
             reference=reference,  # type: ignore[arg-type]
             range_min=range_min,
             range_max=range_max,
@@ -188,6 +199,8 @@ def command(
             seed=seed,
         )
         check_choice(metric, "metric", METRICS)
+        _check_runs(run or [], job=job, memory_limit=memory_limit, metric=metric)
+        check_choice(fuse, "fuse", METHODS)
         if job is not None and limit_per_document is not None:
             raise ArgumentError(
                 "`--limit-per-document` must not be given with `--job`: it looks at all queries at once, and a tile "
@@ -203,6 +216,7 @@ def command(
             "epoch": check_epoch(epoch),
             "num_threads": resolve_num_threads(num_threads),
             "memory_limit": _bytes(memory_limit),
+            "fuse": fuse,
         }
     task = sources.read(source)
     result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
@@ -227,24 +241,18 @@ def _mine(
     """Mine in one call."""
     assert target.out is not None  # checked by _Target
     threads = options["num_threads"]
-    mining = MiningTask.read(
-        task.queries,
-        task.corpus,
-        task.positives,
-        miner,
-        metric=options["metric"],
-        document_ids=task.document_ids,
-        query_ids=task.query_ids,
-        exclude=task.exclude,
-        exclude_self=options["exclude_self"],
-        groups=task.groups,
-        epoch=options["epoch"],
-    )
-    digest = fingerprint.of_inputs(inputs.digests(mining, threads))
+    tasks = [_task_of(task, source, miner, options) for source in _sources_of(task)]
+    mining = tasks[0]
+    digest = fingerprint.of_inputs(_digests(tasks, options))
     started = time.perf_counter()
     with shown("mining", mining.n_queries, "queries") as progress:
         source = mining.source(num_threads=threads, memory_limit=options["memory_limit"])
-        negatives = mining.mine(source, num_threads=threads, progress=progress)
+        if len(tasks) == 1:
+            negatives = mining.mine(source, num_threads=threads, progress=progress)
+        else:
+            pools = [one.pool(one.source(), num_threads=threads) for one in tasks]
+            joined = fuse(pools, method=options["fuse"])
+            negatives = miner.select(joined, epoch=options["epoch"], num_threads=threads)
     seconds = time.perf_counter() - started
     rows = io.MinedRows.from_negatives(
         negatives,
@@ -277,18 +285,59 @@ def _mine(
     return {**result, "fingerprint": digest, "seconds": seconds, "num_threads": threads}, lines
 
 
+def _sources_of(task: Task) -> tuple[Any, ...]:
+    """Return the embeddings of the documents, or the lists of every run."""
+    return task.corpus if isinstance(task.corpus, tuple) else (task.corpus,)
+
+
+def _task_of(task: Task, source: object, miner: HardNegativeMiner, options: dict[str, Any]) -> MiningTask:
+    """Return the mining task of one source."""
+    is_lists = isinstance(source, ScoredLists)
+    return MiningTask.read(
+        task.queries,
+        source,
+        task.positives,
+        miner,
+        metric=options["metric"],
+        document_ids=None if is_lists else task.document_ids,
+        query_ids=task.query_ids,
+        exclude=task.exclude,
+        exclude_self=options["exclude_self"],
+        groups=task.groups,
+        epoch=options["epoch"],
+    )
+
+
+def _digests(tasks: list[MiningTask], options: dict[str, Any]) -> dict[str, Any]:
+    """Digest the inputs: those of one source as a job has them, or of several runs together."""
+    digests = [inputs.digests(task, options["num_threads"]) for task in tasks]
+    return digests[0] if len(digests) == 1 else {"runs": digests, "fuse": options["fuse"]}
+
+
+def _check_runs(run: list[Path], *, job: Path | None, memory_limit: str | None, metric: str) -> None:
+    """Refuse options that have no meaning for runs."""
+    if run and memory_limit is not None:
+        raise ArgumentError("`--memory-limit` must not be given with `--run`, which has no index.")
+    if run and metric != "cosine":
+        raise ArgumentError("`--metric` must not be given with `--run`, whose scores are taken as they are.")
+    if len(run) > 1 and job is not None:
+        raise ArgumentError("`--job` must have one `--run`; got several.")
+
+
 def _mine_job(
     task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
 ) -> tuple[dict[str, Any], list[str]]:
     """Mine into a folder."""
+    options = {name: value for name, value in options.items() if name != "fuse"}
+    (source,) = _sources_of(task)
     with shown("mining", len(task.positives), "queries") as progress:
         done = mine_to(
             target.job,
             task.queries,
-            task.corpus,
+            source,
             task.positives,
             miner=miner,
-            document_ids=task.document_ids,
+            document_ids=None if isinstance(source, ScoredLists) else task.document_ids,
             query_ids=task.query_ids,
             exclude=task.exclude,
             groups=task.groups,

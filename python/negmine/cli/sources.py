@@ -14,16 +14,18 @@ import numpy.typing as npt
 
 from negmine import io
 from negmine._core import files
-from negmine._core.labels import Ids
+from negmine._core.labels import Ids, codes_of, concatenate
 from negmine._core.options import check_integer
 from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives
+from negmine.data.qrels import like
 from negmine.errors import NegmineError, NegmineValueError, NegmineWarning
 from negmine.io.embeddings import load_embeddings
 from negmine.io.lines import compressed
 from negmine.io.qrels import load_qrels, load_run
 from negmine.io.tables import TABLE_SUFFIXES
 from negmine.io.texts import load_texts
+from negmine.search.lists import ScoredLists
 
 __all__ = ["Sources", "Task", "read", "read_folder"]
 
@@ -43,6 +45,7 @@ class Sources:
     positives: Path | None
     query_texts: Path | None
     document_texts: Path | None
+    runs: tuple[Path, ...]
     embedding_name: str | None
     id_name: str | None
     exclude: Path | None
@@ -52,8 +55,13 @@ class Sources:
     same_text: bool
 
     def __post_init__(self) -> None:
+        if self.runs:
+            for name in ("queries", "corpus", "embeddings", "embedding_name", "id_name"):
+                if getattr(self, name) is not None:
+                    option = name.replace("_", "-")
+                    raise ArgumentError(f"`--{option}` must not be given with `--run`, whose scores are taken.")
         if self.beir is None:
-            for name in ("queries", "corpus", "positives"):
+            for name in ("positives",) if self.runs else ("queries", "corpus", "positives"):
                 if getattr(self, name) is None:
                     raise ArgumentError(f"`--{name}` must be given where `--beir` is not.")
             if self.embeddings is not None:
@@ -83,10 +91,10 @@ class Task:
 
     Attributes
     ----------
-    queries : array (n_queries, width)
-        Embeddings of the queries.
-    corpus : array (n_documents, width)
-        Embeddings of the documents.
+    queries : array (n_queries, width) or None
+        Embeddings of the queries; None if runs give the candidates.
+    corpus : array (n_documents, width), or tuple of ScoredLists
+        Embeddings of the documents, or the lists of one or several runs.
     positives : Positives
         Relevant documents per query.
     exclude : Positives or None
@@ -103,8 +111,8 @@ class Task:
         Number of entries of ``--exclude`` that were dropped because their labels are not among the rows.
     """
 
-    queries: npt.NDArray[Any]
-    corpus: npt.NDArray[Any]
+    queries: npt.NDArray[Any] | None
+    corpus: npt.NDArray[Any] | tuple[ScoredLists, ...]
     positives: Positives
     exclude: Positives | None
     groups: npt.NDArray[np.int64] | None
@@ -123,6 +131,8 @@ class Task:
 
 def read(sources: Sources) -> Task:
     """Read and join all files."""
+    if sources.runs:
+        return _from_runs(sources)
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
     queries = load_embeddings(
@@ -144,6 +154,45 @@ def read(sources: Sources) -> Task:
         query_texts,
         document_texts,
     )
+
+
+def _from_runs(sources: Sources) -> Task:
+    """Take candidates from runs; labels come from texts, or else from the runs and the judgments."""
+    if sources.beir is not None:
+        with arguments("split"), _beir():
+            found = io.read_beir(sources.beir, split=sources.split)
+        qrels, query_texts, document_texts = found.qrels, found.queries, found.documents
+    else:
+        query_texts = None if sources.query_texts is None else load_texts(sources.query_texts, "query_texts")
+        document_texts = (
+            None if sources.document_texts is None else load_texts(sources.document_texts, "document_texts")
+        )
+        with arguments("split"):
+            qrels = load_qrels(sources.positives, "positives", split=sources.split)
+    runs = [load_run(path, "run") for path in sources.runs]
+    named = [qrels, *runs]
+    query_ids = _union([one.query_ids for one in named]) if query_texts is None else query_texts.ids
+    document_ids = _union([one.document_ids for one in named]) if document_texts is None else document_texts.ids
+    lists = []
+    for path, run in zip(sources.runs, runs, strict=True):
+        with _naming(path):
+            lists.append(
+                ScoredLists.from_run(
+                    run,
+                    query_ids=query_ids,
+                    document_ids=document_ids,
+                    unknown=sources.unknown,  # type: ignore[arg-type]
+                )
+            )
+    return _task(sources, (None, tuple(lists)), query_ids, document_ids, qrels, query_texts, document_texts)
+
+
+def _union(labels: list[Ids]) -> Ids:
+    """Return all labels that occur, in ascending order."""
+    joined = labels[0]
+    for others in labels[1:]:
+        joined = concatenate(joined, like(others, joined, "query_ids"))
+    return codes_of(joined)[0]
 
 
 def _id_name(sources: Sources, path: Path | None) -> str | None:
@@ -203,7 +252,7 @@ def read_folder(
 
 def _task(
     sources: Sources,
-    embeddings: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    embeddings: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | tuple[ScoredLists, ...]],
     query_ids: Ids | None,
     document_ids: Ids | None,
     qrels: io.Qrels,
@@ -212,7 +261,7 @@ def _task(
 ) -> Task:
     queries, corpus = embeddings
     rows: dict[str, Any] = {
-        "query_ids": np.arange(len(queries)) if query_ids is None else query_ids,
+        "query_ids": np.arange(len(queries)) if query_ids is None and queries is not None else query_ids,
         "document_ids": np.arange(len(corpus)) if document_ids is None else document_ids,
     }
     unlabeled = query_ids is None or document_ids is None
