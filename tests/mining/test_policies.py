@@ -450,6 +450,8 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
         "BELOW_FLOOR": 6,
         "CORPUS_EXHAUSTED": 7,
         "RANDOM_EXHAUSTED": 8,
+        "NO_REFERENCE": 10,
+        "RESTRICTED": 11,
     }
     assert [source.name for source in sorted(Source)] == ["PADDING", "MINED", "RANDOM"]
 

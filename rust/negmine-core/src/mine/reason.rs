@@ -2,6 +2,9 @@
 
 /// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats; 4 is
 /// not used.
+///
+/// Python has further reasons from 9 on, for pools that it changes after the scan: `select` gives a short row of such a
+/// pool `CorpusExhausted`, and Python then puts the pool's own reason in its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
