@@ -25,6 +25,7 @@ from negmine.mining import (
     SimANS,
     Softmax,
     Stride,
+    fuse,
     mine,
 )
 from negmine.search import ExactIndex, TopK, score_pairs, verify
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     "balanced_clusters",
     "build_info",
+    "fuse",
     "kmeans",
     "mine",
     "mine_to",
