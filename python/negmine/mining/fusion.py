@@ -246,9 +246,9 @@ def _combined(scores: npt.NDArray[np.float64], method: str, factors: Sequence[fl
     """Fuse scores of documents or positives, one row per pool; NaN where one that is needed is missing."""
     if method in ("min", "max"):
         extreme: npt.NDArray[np.float64] = (np.fmax if method == "max" else np.minimum).reduce(scores, axis=0)
-        return extreme
+        return extreme + 0.0  # -0.0 becomes +0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        return _added(np.array(factors)[:, None] * scores)
+        return _added(np.array(factors)[:, None] * scores) + 0.0
 
 
 # ---- the pool

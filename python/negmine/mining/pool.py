@@ -29,7 +29,7 @@ from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.pool_file import read_fields, write_pool
 from negmine.mining.references import Reference
-from negmine.mining.report import Reason, Report, Source, count_reasons
+from negmine.mining.report import AFTER_THE_SCAN, Reason, Report, Source, count_reasons
 from negmine.mining.rescoring import Scorer
 from negmine.mining.sources import PoolSources
 from negmine.search.protocol import CandidateSource, check_source
@@ -504,8 +504,8 @@ class CandidatePool:
             indices, scores, counts, reasons = _native.select(
                 self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
             )
-            # The core knows no reasons of pools that were changed after the scan.
-            later = (reasons == Reason.CORPUS_EXHAUSTED) & (self.reasons > Reason.RANDOM_EXHAUSTED)
+            # The core knows no short rows with reasons that a pool gets after the scan.
+            later = (reasons == Reason.CORPUS_EXHAUSTED) & np.isin(self.reasons, AFTER_THE_SCAN)
             reasons = np.where(later, self.reasons, reasons)
             source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
             if draw.num_random:

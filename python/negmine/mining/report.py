@@ -34,6 +34,10 @@ class Reason(IntEnum):
     RESTRICTED = 11
 
 
+#: Reasons of short pool rows that the core does not give.
+AFTER_THE_SCAN = (Reason.RANK_WINDOW, Reason.NO_REFERENCE, Reason.RESTRICTED)
+
+
 class Source(IntEnum):
     """Origin of a negative."""
 

@@ -217,7 +217,7 @@ def _by_array(
             f"`scorer` must have the shape of the pool's indices, {pool.indices.shape}; got shape {array.shape}."
         )
     real = pool.indices >= 0
-    scores = np.where(real, array.astype(np.float64), -np.inf)
+    scores = np.where(real, array.astype(np.float64) + 0.0, -np.inf)
     bad = real & ~np.isfinite(scores)
     if bad.any():
         row, column = (int(places[0]) for places in np.nonzero(bad))
@@ -367,4 +367,4 @@ def _score(pairs: Pairs, scorer: Scorer, batch: npt.NDArray[np.int64]) -> npt.ND
         raise NegmineValueError(
             f"`scorer` must return finite scores; got {scores[place]} for {pairs.describe(batch[place])}."
         )
-    return scores
+    return scores + 0.0  # -0.0 becomes +0.0
