@@ -228,6 +228,13 @@ def test_reasons_and_windows() -> None:
     found = fuse([full, full.restrict(max_score=3.0)])
     assert found.counts.tolist() == [2, 2]
     assert found.select(3).reasons.tolist() == [Reason.RANK_WINDOW] * 2
+    # A row that was full and then restricted may still have more behind its rank window.
+    cut = full.restrict(max_score=3.0)
+    assert reason_names(fuse([cut, cut]).reasons) == ["rank_window", ""]
+    assert fuse([cut, cut]).select(3).reasons.tolist() == [Reason.RANK_WINDOW] * 2
+    one = line_pool([[5.0, 4.0, 3.0, 2.0]], [[0]], range_max=2).restrict(max_score=3.0)
+    assert reason_names(one.reasons) == ["rank_window"]
+    assert reason_names(fuse([one, one]).reasons) == [""]  # as wide as the fused pool
     all_of_it = line_pool([[5.0, 4.0, 3.0, 2.0], [5.0, 4.0, 3.0, 2.0]], [[0], [0, 1]])
     found = fuse([all_of_it, all_of_it])
     assert reason_names(found.reasons) == ["corpus_exhausted"] * 2

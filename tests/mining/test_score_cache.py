@@ -21,6 +21,7 @@ import scorers
 from negmine import CandidatePool
 from negmine._core import formats, headers
 from negmine.errors import NegmineOSError, NegmineTypeError, NegmineValueError
+from negmine.mining.score_cache import open_cache
 from pools import as_rows, assert_equal_pools, line_pool, lists, teacher
 from scorers import BATCH, Logged, calls, kept, make_pool, options, records, score
 
@@ -134,6 +135,17 @@ def test_many_pairs_are_found_in_any_order(cache: Path) -> None:
     pool = line_pool(draw.standard_normal((40, 50)).tolist(), [[row] for row in range(40)])
     pool.rescore(score, cache=cache, name="x", cache_key="set", batch_size=1)
     assert_equal_pools(pool.rescore(never, cache=cache, name="x", cache_key="set"), pool.rescore(score))
+
+
+def test_keys_are_compared_as_a_whole(cache: Path) -> None:
+    keys = np.array([[7, 1], [7, 2], [3, 1], [7, 3], [9, 9]], dtype=np.uint64)
+    with open_cache(cache) as opened:
+        opened.append(keys[:3], np.array([0.5, 1.5, 2.5]))
+        opened.append(keys[3:4], np.array([3.5]))
+    with open_cache(cache) as opened:
+        found = opened.find(np.concatenate([keys[::-1], np.array([[7, 4], [3, 2], [2, 1]], dtype=np.uint64)]))
+    expected = [np.nan, 3.5, 2.5, 1.5, 0.5, np.nan, np.nan, np.nan]
+    assert np.array_equal(found, expected, equal_nan=True)
 
 
 # ---- bad scorers
