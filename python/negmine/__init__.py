@@ -25,6 +25,7 @@ from negmine.mining import (
     SimANS,
     Softmax,
     Stride,
+    fuse,
     mine,
 )
 from negmine.search import ExactIndex, ScoredLists, TopK, score_pairs, verify
@@ -65,6 +66,7 @@ __all__ = [
     "__version__",
     "balanced_clusters",
     "build_info",
+    "fuse",
     "kmeans",
     "mine",
     "mine_to",

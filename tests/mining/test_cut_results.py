@@ -79,6 +79,27 @@ def test_changed_files_of_pools_end_in_errors_of_negmine(pool: CandidatePool, tm
     assert refused > 200
 
 
+@pytest.mark.parametrize("kind", ["guided", "fused"])
+def test_changed_files_of_later_pools_end_in_errors_of_negmine(kind: str, pool: CandidatePool, tmp_path: Path) -> None:
+    guided = pool.rescore(lambda queries, documents: -documents, as_guide=True)
+    changed_pool = guided if kind == "guided" else negmine.fuse([pool, guided])
+    by, names = ("guide", ("guide_scores", "guide_positive_scores"))
+    if kind == "fused":
+        by, names = "score", ("source_ranks", "source_scores")
+    changed_pool.save(tmp_path / "pool.npz")
+    header, arrays = archive.read(tmp_path / "pool.npz", formats.CANDIDATE_POOL)
+    refused = 0
+    for name in names:
+        for _, array in [("gone", None), *changed(arrays[name])]:
+            archive.write(tmp_path / "changed.npz", formats.CANDIDATE_POOL, header, {**arrays, name: array})
+            try:
+                loaded = CandidatePool.load(tmp_path / "changed.npz")
+                loaded.restrict(by=by, max_score=0.0).select(2)  # type: ignore[arg-type]
+            except negmine.NegmineError:
+                refused += 1
+    assert refused >= 16
+
+
 def test_a_pool_is_read_row_by_row_however_its_arrays_lie(pool: CandidatePool, tmp_path: Path) -> None:
     # The core once took columns for rows, and gave other negatives without a word.
     columns = dataclasses.replace(pool, indices=np.asfortranarray(pool.indices), scores=np.asfortranarray(pool.scores))

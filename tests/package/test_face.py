@@ -44,6 +44,7 @@ def results() -> dict[str, Any]:
         "index": index,
         "miner": miner,
         "pool": pool,
+        "sources": negmine.fuse([pool, pool]).sources,
         "negatives": negatives,
         "report": negatives.report,
         "issues": negatives.label_issues(),

@@ -25,6 +25,7 @@ __all__ = [
     "input_file",
     "is_leftover",
     "open_file",
+    "open_locked",
     "sha256",
     "suffix_of",
     "sync_folder",
@@ -83,6 +84,56 @@ def open_file(path: Path) -> BufferedReader:
         return os.fdopen(handle, "rb")
     os.close(handle)
     raise OSError(errno.EINVAL, f"not a file but {describe(path)}", str(path))
+
+
+def open_locked(path: Path) -> int:
+    """Open a file for reading and writing as its only user; the file is made if it does not exist.
+
+    The system releases the lock when the handle is closed, and when the process ends in any way. Two cases are not
+    protected: file systems without `flock`, and a child process that was forked meanwhile, which keeps the lock as long
+    as it lives.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder must exist.
+
+    Returns
+    -------
+    int
+        Handle of the file, which the caller closes.
+
+    Raises
+    ------
+    ImportError
+        The system has no `flock`.
+    BlockingIOError
+        Another process holds the lock.
+    OSError
+        The system refuses, or the path is not that of a file.
+    """
+    import fcntl
+
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, f"not a file but {describe(path)}", str(path))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_open_at(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # removed between opening and locking
+
+
+def _is_open_at(handle: int, path: Path) -> bool:
+    """Return whether a handle belongs to the file that now has this path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sha256(path: Path) -> str:

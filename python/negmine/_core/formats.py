@@ -94,10 +94,13 @@ ROW_GROUPS = Format("row groups", 1)
 NEGATIVES_TABLE = Format("negatives table", 2, b"negtable")
 BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 
+#: Scores of (query, document) pairs, appended batch by batch.
+SCORE_CACHE = Format("score cache", 1, b"negscore")
+
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 3)
-HARD_NEGATIVES = Format("hard negatives", 3)
+CANDIDATE_POOL = Format("candidate pool", 4)
+HARD_NEGATIVES = Format("hard negatives", 4)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
 

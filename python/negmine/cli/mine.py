@@ -24,6 +24,7 @@ from negmine.errors import NegmineError
 from negmine.io.training import FORMATS, LINES_ONLY
 from negmine.job import inputs, mine_to
 from negmine.mining import policies
+from negmine.mining.fusion import METHODS, fuse
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.policies import Sampling
 from negmine.mining.task import MiningTask

@@ -158,6 +158,8 @@ def read(sources: Sources) -> Task:
 
 def _from_runs(sources: Sources) -> Task:
     """Take candidates from runs; labels come from texts, or else from the runs and the judgments."""
+    query_texts: io.Texts | None
+    document_texts: io.Texts | None
     if sources.beir is not None:
         with arguments("split"), _beir():
             found = io.read_beir(sources.beir, split=sources.split)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -363,49 +362,21 @@ class JobFolder:
 
     def _take_lock(self) -> int:
         try:
-            import fcntl
+            return files.open_locked(self.lock_path)
         except ImportError as error:
             raise JobError(f"`{self.argument}` must be locked, which needs a POSIX system.") from error
-        while True:
+        except BlockingIOError:
+            raise JobError(
+                f"`{self.argument}` must have one writer at a time; {self.path} is held by {_owner(self.lock_path)}."
+            ) from None
+        except OSError:
             with self._system():
-                handle = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
-            try:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    raise JobError(
-                        f"`{self.argument}` must have a file as its lock; got {self.lock_path}, where there is "
-                        f"{files.describe(self.lock_path)}."
-                    )
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_open_at(handle, self.lock_path):
-                    return handle
-            except BlockingIOError:
-                owner = _owner(os.pread(handle, 4096, 0))
-                os.close(handle)
-                raise JobError(
-                    f"`{self.argument}` must have one writer at a time; {self.path} is held by {owner}."
-                ) from None
-            except OSError as error:
-                os.close(handle)
-                raise JobError(
-                    f"`{self.argument}` must lie where files can be locked; got {self.path}: {error}"
-                ) from error
-            except BaseException:
-                os.close(handle)
                 raise
-            os.close(handle)  # removed between opening and locking
 
 
-def _is_open_at(handle: int, path: Path) -> bool:
-    """Return whether a handle belongs to the file that now has this path."""
+def _owner(path: Path) -> str:
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _owner(text: bytes) -> str:
-    try:
-        owner = json.loads(text)
+        owner = json.loads(path.read_bytes())
         return f"process {owner['pid']} on {owner['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"

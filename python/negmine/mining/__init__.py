@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from negmine.mining.draw import Draw
+from negmine.mining.fusion import fuse
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
+from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
 from negmine.mining.task import MiningTask, mine
 
@@ -19,6 +21,7 @@ __all__ = [
     "LabelIssues",
     "MiningTask",
     "Policy",
+    "PoolSources",
     "Reason",
     "Report",
     "SimANS",
@@ -26,5 +29,6 @@ __all__ = [
     "Source",
     "Stride",
     "Sweep",
+    "fuse",
     "mine",
 ]

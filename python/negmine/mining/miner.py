@@ -30,9 +30,10 @@ from negmine._core.options import (
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
-from negmine.mining.options import CandidateOptions, Reference, RuleOptions
+from negmine.mining.options import CandidateOptions, RuleOptions
 from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
+from negmine.mining.references import Reference
 from negmine.mining.report import Report, count_reasons
 from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
 from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins

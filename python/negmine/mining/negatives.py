@@ -30,8 +30,10 @@ from negmine._core.labels import (
 )
 from negmine._core.options import check_epoch, check_flag, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
+from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
 from negmine.mining import policies
+from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
 from negmine.mining.report import LINE_NAMES, Report, Source
 
@@ -219,6 +221,25 @@ class HardNegatives:
         low = np.flatnonzero(above > rank)
         low = low[np.argsort(-above[low], kind="stable")]
         return LabelIssues(rows[order], columns[order], excess[order], low, above[low])
+
+    def to_positives(self) -> Positives:
+        """Return the negatives as positives of their queries, such as the best pseudo-positive of a teacher.
+
+        Returns
+        -------
+        Positives
+            Per query, the negatives of all of its result rows, without its positives.
+
+        Raises
+        ------
+        NegmineValueError
+            The negatives have no pool, because they were loaded without it.
+        """
+        if self.pool is None:
+            raise NegmineValueError(
+                "`to_positives` must have the pool; got negatives that were saved without `pool=True`."
+            )
+        return to_positives(self.pool, self.indices)
 
     def to_arrow(self) -> pa.Table:
         """Convert to an Arrow table with one row per result row. Needs the extra ``negmine[arrow]``.

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import numpy.typing as npt
 
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.mining.policies import Sampling
+from negmine.mining.references import Reference
 from negmine.mining.rules import WarmStart
 
-__all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "Reference", "RuleOptions"]
-
-#: The score that margins and floors refer to: the lowest, highest or mean score of the query's positives, or the score
-#: of each positive separately.
-Reference = Literal["min", "max", "mean", "each"]
+__all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "RuleOptions"]
 
 
 class RuleOptions(TypedDict, total=False):

@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import archive, formats
-from negmine._core.arrays import as_rows, check_field, csr_of_file, public_scores
-from negmine._core.calls import ensure_fits_in_memory, memory_errors, resolve_num_threads
-from negmine._core.labels import Ids, LabelArray, as_ids, from_arrays, take_labels, to_arrays
+from negmine._core.arrays import as_rows, check_field, public_scores
+from negmine._core.calls import Progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
+from negmine._core.labels import Ids, LabelArray, take_labels
 from negmine._core.options import check_epoch, refuse_unknown_options
-from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
-from negmine.mining import policies
+from negmine.mining import bands, policies, rescoring
 from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
-from negmine.mining.report import LINE_NAMES, Reason, Report, Source, count_reasons
+from negmine.mining.pool_file import read_fields, write_pool
+from negmine.mining.references import Reference
+from negmine.mining.report import Reason, Report, Source, count_reasons
+from negmine.mining.rescoring import Scorer
+from negmine.mining.sources import PoolSources
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import Rules
 
@@ -82,7 +86,14 @@ class CandidatePool:
     rules : Rules
         Rules of the call, which random negatives must satisfy as well.
     origin : Origin or None
-        The source and the queries; None after :meth:`load`, until :meth:`attach`.
+        The source and the queries; None after :meth:`load`, until :meth:`attach`, and in pools whose scores are not
+        those of a source: after :meth:`rescore` and :func:`negmine.fuse`.
+    guide_scores : float64 (n_rows, width) or None
+        Scores of a guide, aligned with ``indices`` and padded with -inf; see :meth:`rescore`.
+    guide_positive_scores : float64 (n_positives,) or None
+        Scores of the guide for the positives, aligned with their CSR; NaN where the guide has none.
+    sources : PoolSources or None
+        Rank and score of every document in each of the pools that :func:`negmine.fuse` merged.
 
     Examples
     --------
@@ -110,6 +121,9 @@ class CandidatePool:
     document_ids: Ids | None
     rules: Rules = field(repr=False)
     origin: Origin | None = field(default=None, repr=False)
+    guide_scores: npt.NDArray[np.float64] | None = None
+    guide_positive_scores: npt.NDArray[np.float64] | None = None
+    sources: PoolSources | None = None
     _ids: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +140,16 @@ class CandidatePool:
             arrays[name] = check_field(getattr(self, name), name, np.float64, (n,))
         shape = (len(self.rules.positives.items),)
         arrays["positive_scores"] = check_field(self.positive_scores, "positive_scores", np.float64, shape)
+        if (self.guide_scores is None) != (self.guide_positive_scores is None):
+            missing = "guide_scores" if self.guide_scores is None else "guide_positive_scores"
+            raise NegmineValueError(f"`guide_scores` and `guide_positive_scores` must go together; got no `{missing}`.")
+        if self.guide_scores is not None:
+            for name, size in (("guide_scores", indices.shape), ("guide_positive_scores", shape)):
+                arrays[name] = check_field(getattr(self, name), name, np.float64, size)
+        if self.sources is not None and self.sources.ranks.shape[1:] != indices.shape:
+            raise NegmineValueError(
+                f"`sources` must have shape (n_pools, {n}, {indices.shape[1]}); got {self.sources.ranks.shape}."
+            )
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         n_documents = self.report.n_documents
@@ -171,26 +195,7 @@ class CandidatePool:
         NegmineValueError
             The folder of ``path`` does not exist.
         """
-        header = {
-            "each": self.each,
-            "query_offset": self.query_offset,
-            "report": self.report.header(),
-        }
-        rules, eligible = self.rules, self.rules.eligible
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= to_arrays("document_ids", self.document_ids)
-        arrays |= {
-            "positives_offsets": rules.positives.offsets,
-            "positives_items": rules.positives.items,
-            "exclude_offsets": None if rules.exclude is None else rules.exclude.offsets,
-            "exclude_items": None if rules.exclude is None else rules.exclude.items,
-            "self_rows": rules.self_rows,
-            "groups": rules.groups,
-            "eligible_keys": None if eligible is None else eligible.keys,
-            "eligible_lowest": None if eligible is None else eligible.lowest,
-            "eligible_highest": None if eligible is None else eligible.highest,
-        }
-        archive.write(path, formats.CANDIDATE_POOL, header, arrays | self.report.arrays())
+        write_pool(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
@@ -212,28 +217,9 @@ class CandidatePool:
         NegmineValueError
             There is no such file, or the file does not hold a candidate pool.
         """
-        needed = (*_ARRAYS, "positives_offsets", "positives_items", *LINE_NAMES)
-        form = formats.CANDIDATE_POOL
-        header, arrays = archive.read(path, form, _ENTRIES, needed)
-        exclude = archive.together(path, form, arrays, "exclude_offsets", "exclude_items")
-        eligible = archive.together(path, form, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
-        fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-        with archive.whole(path, form):
-            report, ids = Report.from_header(header["report"], arrays), from_arrays("document_ids", arrays)
-            return cls(
-                **fields,
-                report=report,
-                each=header["each"],
-                query_offset=header["query_offset"],
-                document_ids=None if ids is None else as_ids(ids, "document_ids", report.n_documents),
-                rules=Rules(
-                    positives=csr_of_file(arrays["positives_offsets"], arrays["positives_items"], "positives"),
-                    exclude=None if exclude is None else csr_of_file(exclude[0], exclude[1], "exclude"),
-                    self_rows=arrays.get("self_rows"),
-                    groups=arrays.get("groups"),
-                    eligible=None if eligible is None else Eligibility(*eligible),
-                ),
-            )
+        fields = read_fields(path)
+        with archive.whole(path, formats.CANDIDATE_POOL):
+            return cls(**fields)
 
     def attach(self, source: CandidateSource, queries: object) -> CandidatePool:
         """Return a loaded pool with its source and its queries, which ``num_random`` needs.
@@ -277,6 +263,198 @@ class CandidatePool:
                 f"{document[i]} and query row {query[i]}, where the pool has {self.scores[filled, 0][i]}."
             )
         return replace(self, origin=Origin(source, queries))
+
+    @refuse_unknown_options("rescore")
+    def rescore(
+        self,
+        scorer: Scorer | npt.ArrayLike,
+        *,
+        as_guide: bool = False,
+        positive_scores: npt.ArrayLike | None = None,
+        reference: Reference | None = None,
+        batch_size: int = 256,
+        cache: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        query_ids: npt.ArrayLike | None = None,
+        cache_key: str | None = None,
+        progress: Progress | None = None,
+    ) -> CandidatePool:
+        """Score the documents of the pool and the positives with a teacher, a reranker or a reward.
+
+        The scorer sees every stored (query, document) pair and every positive in the corpus once, in ascending order
+        of query and document. Its scores replace those of the pool, which is ranked again by (score descending, row
+        ascending), or they are kept in addition, as a guide for :meth:`restrict`.
+
+        No cap, floor or rank window is applied again, and no document outside the pool can enter: mine with a large
+        ``range_max``. After the scores are replaced, ``cap_scores`` are +inf and ``floor_scores`` -inf.
+
+        Parameters
+        ----------
+        scorer : callable or float64 (n_rows, width)
+            Called as ``scorer(query_indices, document_indices)`` with two int64 arrays of up to ``batch_size`` rows of
+            the whole data set; it returns one finite score per pair. Or an array of scores aligned with ``indices``,
+            whose padding is ignored.
+        as_guide : bool, default False
+            Whether to keep the pool's scores and their order, and to store the new ones as ``guide_scores`` and
+            ``guide_positive_scores``.
+        positive_scores : float64 (n_positives,), optional
+            Scores of the positives, aligned with their CSR, if ``scorer`` is an array; NaN for positives without a
+            score. Default: none has a score.
+        reference : {"min", "max", "mean", "each"}, optional
+            The new score that margins refer to, if scores are replaced. A row whose reference needs a positive without
+            a score gets NaN. Default: "min", or the row's own positive if the pool was mined under "each".
+        batch_size : int, default 256
+            Maximum number of pairs per call of the scorer.
+        cache : path, optional
+            File to which the scores of every batch are appended, so that no finished batch is ever scored again. A
+            process that is killed loses at most one batch. One process may use a file at a time; scorers of different
+            names may share it.
+        name : str, optional
+            Name of the scorer in the cache, such as a model and its revision; required with ``cache``.
+        query_ids : int64 or str (n_queries,), optional
+            Labels of the pool's queries, by which the cache finds pairs and errors name them.
+        cache_key : str, optional
+            Name of the data set, required with ``cache`` if queries or documents have no labels: the cache then finds
+            them by row, and rows shift when the data change.
+        progress : callable, optional
+            Called as ``progress(done, total)`` about every 50 ms, in pairs.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            An argument is invalid, another process uses the cache, the cache is corrupt, or the scorer raises, returns
+            another number of scores, or returns NaN or infinity; the message names the pair.
+        NegmineOSError
+            The system refuses to write the cache.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+        >>> miner = negmine.HardNegativeMiner(3)
+        >>> pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
+        >>> reranked = pool.rescore(lambda queries, documents: documents / 10)
+        >>> reranked.indices.tolist(), reranked.reference_scores.tolist()
+        ([[3, 2, 1]], [0.0])
+        """
+        return rescoring.rescore(
+            self,
+            scorer,
+            as_guide=as_guide,
+            positive_scores=positive_scores,
+            reference=reference,
+            batch_size=batch_size,
+            cache=cache,
+            name=name,
+            query_ids=query_ids,
+            cache_key=cache_key,
+            progress=progress,
+        )
+
+    @refuse_unknown_options("restrict")
+    def restrict(
+        self,
+        *,
+        by: Literal["score", "guide"] = "score",
+        max_score: float | None = None,
+        min_score: float | None = None,
+        absolute_margin: float | None = None,
+        relative_margin: float | None = None,
+        absolute_floor: float | None = None,
+        relative_floor: float | None = None,
+        reference: Reference | None = None,
+        range_min: int = 0,
+        range_max: int | None = None,
+    ) -> CandidatePool:
+        """Keep the documents of the pool whose score or guide score lies in a band, without a scan.
+
+        A document is kept if ``low <= score <= cap`` with ``cap = min(max_score, ref - absolute_margin, ref - |ref| *
+        relative_margin)`` and ``low = max(min_score, ref - absolute_floor, ref - |ref| * relative_floor)``. Options
+        that are not set are left out. Order, scores and reference scores do not change. The report counts dropped
+        documents as ``restricted``. A row that loses documents and is short has the reason ``rank_window`` if its pool
+        row was full, else ``restricted``. Random negatives are no documents of the pool, and are drawn as before.
+
+        Parameters
+        ----------
+        by : {"score", "guide"}, default "score"
+            Which scores of documents and positives decide.
+        max_score, min_score : float, optional
+            Highest and lowest score.
+        absolute_margin : float, optional
+            Least distance below the reference score; negative values allow higher scores.
+        relative_margin : float, optional
+            Least distance below the reference score as a share of its magnitude, at least 0.
+        absolute_floor : float, optional
+            Greatest distance below the reference score; negative values ask for documents above it.
+        relative_floor : float, optional
+            Greatest distance below the reference score as a share of its magnitude; negative values ask for documents
+            above it.
+        reference : {"min", "max", "mean", "each"}, optional
+            The score that margins and floors refer to. Default: "min", or the row's own positive if the pool was mined
+            under "each", which "each" requires.
+        range_min : int, default 0
+            First rank to keep, counted from 0 among the documents within the band.
+        range_max : int, optional
+            End of the ranks to keep, exclusive. Default: the width of the pool.
+
+        Returns
+        -------
+        CandidatePool
+            A pool of width ``range_max - range_min``.
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            An argument is invalid, or the pool has no guide scores.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+        >>> miner = negmine.HardNegativeMiner(3)
+        >>> pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
+        >>> guided = pool.rescore(lambda queries, documents: documents / 10, as_guide=True)
+        >>> guided.restrict(by="guide", max_score=0.2).indices.tolist()
+        [[1, 2, -1]]
+        """
+        return bands.restrict(
+            self,
+            by=by,
+            given={
+                "max_score": max_score,
+                "min_score": min_score,
+                "absolute_margin": absolute_margin,
+                "relative_margin": relative_margin,
+                "absolute_floor": absolute_floor,
+                "relative_floor": relative_floor,
+            },
+            reference=reference,
+            range_min=range_min,
+            range_max=range_max,
+        )
+
+    def to_positives(self) -> Positives:
+        """Return the documents of the pool as positives, such as the pseudo-positives of a teacher.
+
+        Returns
+        -------
+        Positives
+            Per query, the documents of all of its result rows, without its positives.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+        >>> miner = negmine.HardNegativeMiner(3)
+        >>> pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
+        >>> pool.restrict(min_score=0.9).to_positives()[0].tolist()
+        [1]
+        """
+        return bands.to_positives(self, self.indices)
 
     @refuse_unknown_options("select")
     def select(
@@ -369,7 +547,8 @@ class CandidatePool:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         if self.origin is None:
             raise NegmineValueError(
-                "`num_random` must have embeddings; got a loaded pool. Call `.attach(source, queries)` first."
+                "`num_random` must have embeddings; got a pool that was loaded, rescored or fused. Call "
+                "`.attach(source, queries)` first."
             )
         source, queries = self.origin.source, self.origin.queries
         return _native.random_negatives(
@@ -387,24 +566,6 @@ class CandidatePool:
             lambda query, document: source.score_pairs(queries, query, document),
             threads,
         )
-
-
-#: Entries of the header of a file, with their types.
-_ENTRIES: archive.Entries = {"each": bool, "query_offset": int, "report": dict}
-
-#: Array fields that are saved.
-_ARRAYS = (
-    "indices",
-    "scores",
-    "counts",
-    "reasons",
-    "reference_scores",
-    "positive_scores",
-    "query_indices",
-    "positive_indices",
-    "cap_scores",
-    "floor_scores",
-)
 
 
 def _append(

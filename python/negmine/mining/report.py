@@ -17,7 +17,10 @@ __all__ = ["Reason", "Report", "Source"]
 
 
 class Reason(IntEnum):
-    """Reason why a result row has fewer documents than its width; the first reason that applies is used."""
+    """Reason why a result row has fewer documents than its width; the first reason that applies is used.
+
+    The core knows the reasons up to 8. The numbers are part of the file formats; 9 is reserved.
+    """
 
     NONE = 0
     NO_POSITIVE = 1
@@ -29,6 +32,7 @@ class Reason(IntEnum):
     RANDOM_EXHAUSTED = 8
     LIST_EXHAUSTED = 9
     NO_REFERENCE = 10
+    RESTRICTED = 11
 
 
 class Source(IntEnum):
@@ -39,7 +43,8 @@ class Source(IntEnum):
     RANDOM = 2
 
 
-#: Lines of the report. Each document of a result row is counted under the first rule that rejects it.
+#: Lines that every source of candidates reports. Each document of a result row is counted under the first rule that
+#: rejects it.
 LINES = (
     "positives",
     "excluded",
@@ -51,6 +56,9 @@ LINES = (
     "above_relative_margin",
     "unlisted",
 )
+
+#: Lines that :meth:`CandidatePool.restrict` adds; zero in a new pool.
+LATER_LINES = ("restricted",)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -66,8 +74,9 @@ class Report:
         floor can refer.
     lines : dict of str to int64 (n_rows,)
         Documents per rule and result row: positives, excluded, self, group, ineligible, above_max_score,
-        above_absolute_margin, above_relative_margin, and unlisted: candidates that a list does not hold. The documents
-        that no line counts (survivors and documents below the floor) are ``rest``. An unscanned row adds to no line.
+        above_absolute_margin, above_relative_margin, and unlisted: candidates that a list does not hold, or documents
+        that no fused pool kept; then restricted: documents of the pool that ``restrict`` dropped. The documents that no
+        line counts (survivors and documents below the floor) are ``rest``. An unscanned row adds to no line.
     short : dict of str to int
         Number of rows that are not full, by reason.
     zero_documents, zero_queries : int
@@ -95,13 +104,18 @@ class Report:
         if not isinstance(other, Report):
             return NotImplemented
         return self.header() == other.header() and all(
-            np.array_equal(self.lines[line], other.lines[line]) for line in LINES
+            np.array_equal(self.lines[line], other.lines[line]) for line in (*LINES, *LATER_LINES)
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        lines = {line: check_field(self.lines[line], f"report_{line}", np.int64, (self.n_rows,)) for line in LINES}
+        zeros = dict.fromkeys(LATER_LINES, np.zeros(self.n_rows, dtype=np.int64))
+        columns = {**zeros, **self.lines}
+        lines = {
+            line: check_field(columns[line], f"report_{line}", np.int64, (self.n_rows,))
+            for line in (*LINES, *LATER_LINES)
+        }
         object.__setattr__(self, "lines", lines)
 
     def totals(self) -> dict[str, int]:
@@ -110,9 +124,11 @@ class Report:
         Returns
         -------
         dict of str to int
-            The counts by line, then ``"rest"``.
+            The counts by line, then ``"rest"``. The lines ``"unlisted"`` and ``"restricted"`` are left out if they are
+            zero.
         """
-        totals = {line: int(self.lines[line].sum()) for line in LINES}
+        totals = {line: int(self.lines[line].sum()) for line in (*LINES, *LATER_LINES)}
+        totals = {line: count for line, count in totals.items() if count or line in LINES}
         totals["rest"] = self.n_documents * (self.n_rows - self.n_unscanned) - sum(totals.values())
         return totals
 
@@ -166,7 +182,7 @@ class Report:
             check_choice(name, "short", reasons): check_integer(rows, "short", least=0, most=_MOST)
             for name, rows in header["short"].items()
         }
-        return cls(lines={line: arrays[f"report_{line}"] for line in LINES}, **numbers)
+        return cls(lines={line: arrays[f"report_{line}"] for line in (*LINES, *LATER_LINES)}, **numbers)
 
     def __repr__(self) -> str:
         short = sum(self.short.values())
@@ -201,7 +217,7 @@ _NUMBERS = (
 _MOST = 2**63 - 1
 
 #: Names of the lines in :meth:`Report.arrays`.
-LINE_NAMES = tuple(f"report_{line}" for line in LINES)
+LINE_NAMES = tuple(f"report_{line}" for line in (*LINES, *LATER_LINES))
 
 
 def count_reasons(reasons: npt.NDArray[np.uint8]) -> dict[str, int]:

@@ -26,6 +26,8 @@ pub enum Reason {
     ListExhausted = 9,
     /// A margin, a floor or a policy needs a positive's score, and the source has no score of a positive.
     NoReference = 10,
+    /// A band of scores removed documents of the pool.
+    Restricted = 11,
 }
 
 impl Reason {
@@ -42,6 +44,7 @@ impl Reason {
             Self::RandomExhausted,
             Self::ListExhausted,
             Self::NoReference,
+            Self::Restricted,
         ];
         all.into_iter().find(|&reason| reason as u8 == number).unwrap_or(Self::CorpusExhausted)
     }
