@@ -12,6 +12,7 @@ from negmine.batches.no_duplicates import Columns
 from negmine.data.eligibility import Eligibility
 from negmine.mining.pool import CandidatePool
 from negmine.search.request import PoolRequest, Rules
+from negmine.selection.selecting import Request as SelectionRequest
 from negmine.sketches.minhash import MinHash, Sets
 
 __all__ = [
@@ -29,12 +30,15 @@ __all__ = [
     "class_batches",
     "cluster_batches",
     "connected_groups",
+    "context_draws",
     "epoch_permutation",
+    "exp",
     "false_negative_mask",
     "false_negative_pairs",
     "group_rows",
     "hash_strings",
     "kmeans",
+    "ln",
     "lsh_bands",
     "lsh_duplicates",
     "minhash_definition",
@@ -47,6 +51,7 @@ __all__ = [
     "score_pairs",
     "sdim_forward",
     "select",
+    "select_items",
     "shingle_sets",
     "table_query",
     "table_update",
@@ -333,3 +338,12 @@ def connected_groups(
     rows: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]: ...
 def vnni_gops() -> float: ...
+def exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+def ln(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+def select_items(
+    num: int,
+    request: SelectionRequest,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+def context_draws(seed: int, epoch: int, query: int, n: int) -> npt.NDArray[np.uint64]: ...
