@@ -166,8 +166,12 @@ def datasketch_pairs(sets: Sequence[set[int]], threshold: float) -> set[tuple[in
 
 def linked(n: int, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """All pairs of rows that are in one group."""
-    left, right = (np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)[:, side].copy() for side in (0, 1))
-    keys, _ = negmine._native.connected_groups(n, left, right)
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
+    left, right = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
+    _, keys = csgraph.connected_components(graph, directed=False)
     return in_one_group(keys)
 
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,9 @@ __all__ = [
     "build_info",
     "class_batches",
     "cluster_batches",
-    "connected_groups",
     "context_draws",
+    "cosine_duplicates",
+    "distinct_sets",
     "epoch_permutation",
     "exp",
     "false_negative_mask",
@@ -60,6 +61,8 @@ __all__ = [
 ]
 
 __version__: str
+
+_Links: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 @final
 class ExactIndex:
@@ -324,7 +327,10 @@ def shingle_sets(
     num_threads: int,
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]: ...
-def lsh_bands(threshold: float, words: int) -> tuple[int, int]: ...
+def distinct_sets(
+    sets: Sets, num_threads: int, progress: Progress | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]: ...
+def lsh_bands(threshold: float, words: int, num_threads: int, progress: Progress | None) -> tuple[int, int]: ...
 def lsh_duplicates(
     signatures: npt.NDArray[np.uint32],
     bands: int,
@@ -333,10 +339,10 @@ def lsh_duplicates(
     sets: Sets | None,
     num_threads: int,
     progress: Progress | None,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], int]: ...
-def connected_groups(
-    rows: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]: ...
+) -> tuple[_Links, int]: ...
+def cosine_duplicates(
+    embeddings: Rows, threshold: float, memory_limit: int | None, num_threads: int, progress: Progress | None
+) -> _Links: ...
 def vnni_gops() -> float: ...
 def exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
 def ln(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...

@@ -152,10 +152,15 @@ def test_no_rows_have_no_cluster_of_a_size() -> None:
 @pytest.mark.parametrize("function", [kmeans, balanced_clusters])
 def test_progress_rises_and_its_error_stops_the_call(function: Any) -> None:
     rows = np.random.default_rng(0).standard_normal((40_000, 64)).astype(np.float32)
-    seen: list[tuple[int, int]] = []
-    function(rows, n_clusters=600, progress=lambda done, total: seen.append((done, total)), num_threads=1)
-    assert seen == sorted(seen)
-    assert all(done <= total for done, total in seen)
+    copies = rows[:4000].copy()
+    copies[:2500] = 1.0
+    for data, k in ((rows, 600), (copies, 5), (rows[:3], 1), (rows[:3], 3)):
+        seen: list[tuple[int, int]] = []
+        function(data, n_clusters=k, progress=lambda *step, seen=seen: seen.append(step), num_threads=1)
+        assert seen == sorted(seen)
+        assert all(done <= total for done, total in seen)
+        assert seen[-1][0] == seen[-1][1] > 0
+        assert len({total for _, total in seen}) == 1
 
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt

@@ -97,6 +97,14 @@ def test_the_number_of_queries_searched_at_a_time_does_not_matter(monkeypatch: p
     assert calls[-1] == (N_QUERIES, N_QUERIES)
 
 
+def test_progress_ends_with_all_queries_where_none_is_searched() -> None:
+    answer = mined(HardNegativeMiner(4))
+    answer = replace(answer, provenance={"metric": answer.provenance["metric"]})
+    calls: list[tuple[int, int]] = []
+    verified(answer, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(N_QUERIES, N_QUERIES)]
+
+
 def test_rules_that_a_file_does_not_hold_leave_ranks_open() -> None:
     miner = HardNegativeMiner(4)
     groups = np.arange(N_DOCUMENTS) // 4

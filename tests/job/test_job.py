@@ -174,6 +174,9 @@ def test_progress_counts_queries_and_goes_on_where_the_job_does(tmp_path: Path) 
     assert 0 < result.n_mined < result.n_tiles
     assert later[0][0] >= 12
     assert later[-1] == (N_QUERIES, N_QUERIES)
+    later.clear()
+    assert run(tmp_path / "job", progress=lambda done, total: later.append((done, total))).was_finished
+    assert later == [(N_QUERIES, N_QUERIES)]
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -182,9 +185,12 @@ def test_few_queries(tmp_path: Path, n: int) -> None:
     result = mine_to(tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, document_ids=options()["document_ids"])
     assert len(result.rows()) == n
     assert isinstance(next(result.rows().batches()).negatives.ids, Strings)
-    assert mine_to(
-        tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, document_ids=options()["document_ids"]
-    ).was_finished
+    calls: list[tuple[int, int]] = []
+    given = {"document_ids": options()["document_ids"], "progress": lambda *step: calls.append(step)}
+    assert mine_to(tmp_path / "job", queries, arrays()["corpus"], [[0]] * n, **given).was_finished
+    assert calls == [(n, n)]
+    mine_to(tmp_path / "again", queries, arrays()["corpus"], [[0]] * n, **given)
+    assert calls[-1] == (n, n)
 
 
 # ---- shards

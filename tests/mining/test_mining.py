@@ -96,6 +96,43 @@ def test_keys_agree_to_the_last_bit(policy: Callable[[float], Any]) -> None:
     assert n_edges > 30
 
 
+#: Finite numbers of every magnitude.
+ANY_SIZE = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-2, 2),
+    st.sampled_from([5e-324, 1e-320, 2.0**-1022, 1e-160, 1e154, 1e308, 1.7976931348623157e308]),
+)
+ABOVE_ZERO = ANY_SIZE.map(abs).filter(bool)
+WEIGHTED = st.one_of(
+    st.builds(oracle_draws.Softmax, ABOVE_ZERO),
+    st.builds(oracle_draws.SimANS, ANY_SIZE.map(abs), ANY_SIZE, st.sampled_from(["std", "raw"])),
+)
+
+
+@given(
+    st.lists(st.integers(-6, 6), min_size=1, max_size=12),
+    st.integers(-140, 100),
+    WEIGHTED,
+    ANY_SIZE,
+    st.integers(1, 8),
+    EPOCHS,
+)
+def test_weights_of_any_size_fill_every_row(
+    values: list[int], power: int, policy: oracle_draws.Policy, reference: float, n: int, epoch: int
+) -> None:
+    # The same policy at scores from 2^-280 to 2^205, with a reference anywhere.
+    numbers = np.ldexp(np.float32(values), power).reshape(-1, 1)
+    index = negmine.ExactIndex(numbers, metric="ip")
+    positives = negmine.Positives.from_lists([[-1]], positive_scores=[reference])
+    query = np.ldexp(np.ones((1, 1), dtype=np.float32), power)
+    pool = negmine.HardNegativeMiner(1, range_max=12).candidates(index, query, positives)
+    rows, scores = pool.indices[0, : len(values)].tolist(), pool.scores[0, : len(values)].tolist()
+    found = pool.select(n, sampling=compare.product_policy(policy), seed=5, epoch=epoch)
+    first = oracle_draws.order(policy, n, rows, scores, reference, oracle_draws.Place(5, epoch, 0, 0))[:n]
+    assert found.counts.tolist() == [min(n, len(values))]
+    assert found.indices[0, : found.counts[0]].tolist() == [rows[rank] for rank in sorted(first)]
+
+
 @given(problems(), POLICY, st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), EPOCHS)
 def test_limit_per_document(
     problem: Problem, policy: oracle_draws.Policy, cap: int, n: int, num_random: int, epoch: int

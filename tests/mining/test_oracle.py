@@ -277,9 +277,11 @@ def test_ambiguous_equal_weights_and_missing_reference() -> None:
     assert order(SimANS(a=0.0), [2.0, 1.0], ref=math.nan) == []
 
 
-def test_weight_of_exactly_zero_is_not_in_the_order() -> None:
-    assert order(Softmax(1e-320), [1.0, 1.0, 0.5]) in ([0, 1], [1, 0])
-    assert order(SimANS(scale="raw"), [1e200, 0.0], ref=0.0) == [1]
+def test_log_weights_below_the_range_follow_by_distance() -> None:
+    assert order(Softmax(1e-320), [1.0, 1.0, 0.5, 0.25]) in ([0, 1, 2, 3], [1, 0, 2, 3])
+    assert order(SimANS(scale="raw"), [1e200, 0.0], ref=0.0) == [1, 0]
+    assert order(SimANS(a=1e308, b=1e308), [2.0, 1.0, 0.0], ref=-1e308) == [0, 1, 2]
+    assert order(SimANS(a=1e308), [3.0, 2.0, 1.0], ref=1.2) == [2, 1, 0]
     # exp(-5000) is 0 in f64, but the weight is not: the order is complete.
     assert order(Softmax(1e-4), [1.0, 0.5]) == [0, 1]
 
@@ -367,9 +369,9 @@ def test_random_negatives_pass_over_the_chosen_the_capped_and_the_floor() -> Non
 def test_reasons_of_selection_in_their_order() -> None:
     full = two_rows(Limits(range_max=2))
     assert oracle.select(full, 3)[0].reason == "rank_window"
-    assert oracle.select(full, 2, Softmax(1e-320))[0].reason == "rank_window"
+    assert oracle.select(full, 3, Softmax(1e-320))[0].reason == "rank_window"
     wide = two_rows(Limits(range_max=9))
-    assert oracle.select(wide, 2, Softmax(1e-320))[0].reason == "zero_weight"
+    assert oracle.select(wide, 2, Softmax(1e-320))[0].reason == ""
     assert oracle.select(wide, 5)[0].reason == "corpus_exhausted"
     assert oracle.select(wide, 2, SimANS())[0].reason == "no_positive"
 

@@ -162,10 +162,35 @@ def test_a_cold_softmax_is_top_and_weights_too_small_for_exp_stay_in_order() -> 
     assert pool.select(3, sampling=Softmax(1e-4)).counts.tolist() == [3]
 
 
-def test_a_weight_of_exactly_zero_leaves_the_row_short() -> None:
-    negatives = pool_of([1.0, 1.0, 0.5]).select(3, sampling=Softmax(1e-320))
-    assert negatives.indices.tolist() == [[0, 1, -1]]
-    assert reasons(negatives) == [Reason.ZERO_WEIGHT]
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-300])
+def test_the_coldest_softmax_is_top(temperature: float) -> None:
+    pool = pool_of([1.0, 0.5, 0.25, -1.0])
+    for n in (1, 2, 3, 4):
+        for epoch in range(5):
+            found = pool.select(n, sampling=Softmax(temperature), epoch=epoch)
+            assert found.indices.tolist() == pool.select(n).indices.tolist()
+    assert reasons(pool.select(5, sampling=Softmax(temperature))) == [Reason.CORPUS_EXHAUSTED]
+    # Equal scores have equal weights, and the best ones are drawn.
+    ties = pool_of([1.0, 1.0, 0.5])
+    assert {ties.select(1, sampling=Softmax(temperature), epoch=epoch).indices[0, 0] for epoch in range(40)} == {0, 1}
+    assert ties.select(3, sampling=Softmax(temperature)).indices.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("scale", ["std", "raw"])
+def test_the_sharpest_simans_takes_what_is_closest_to_the_reference(scale: Any) -> None:
+    pool = pool_of([82.0, 80.0, 79.0, 76.0], outside(79.75))
+    for n, closest in ((1, [1]), (2, [1, 2]), (3, [0, 1, 2]), (4, [0, 1, 2, 3])):
+        for epoch in range(5):
+            found = pool.select(n, sampling=SimANS(a=1e308, scale=scale), epoch=epoch)
+            assert found.indices.tolist() == [closest]
+    shifted = pool.select(1, sampling=SimANS(a=1e308, b=4.0, scale=scale))
+    assert shifted.indices.tolist() == [[3]]
+
+
+def test_a_reference_far_beyond_the_scores_fills_the_row_in_rank_order() -> None:
+    pool = pool_of([82.0, 80.0, 79.0, 76.0], outside(1e300))
+    for scale in ("std", "raw"):
+        assert pool.select(3, sampling=SimANS(scale=scale)).indices.tolist() == [[0, 1, 2]]
 
 
 def test_ambiguous_with_std_is_free_of_the_unit_of_the_scores() -> None:
@@ -395,10 +420,9 @@ def test_the_miner_applies_its_limit_and_redraws_with_it() -> None:
         ({"absolute_margin": 0.0, "range_max": 1}, {"limit": 1}, Reason.NO_POSITIVE),
         # The limit comes before the window: the second row's pool is full and its documents are taken.
         ({"range_max": 1}, {"limit": 1}, Reason.DOCUMENT_LIMIT),
-        # The window comes before weights of zero.
-        ({"range_max": 4}, {"sampling": Softmax(1e-320)}, Reason.RANK_WINDOW),
-        # Weights of zero come before what the caps took.
-        ({"max_score": 0.9}, {"sampling": Softmax(1e-320)}, Reason.ZERO_WEIGHT),
+        # The window comes before what the caps took, under any policy.
+        ({"range_max": 3, "max_score": 0.9}, {"sampling": Softmax(1e-320)}, Reason.RANK_WINDOW),
+        ({"max_score": 0.9}, {"sampling": Softmax(1e-320)}, Reason.ABOVE_CAP),
         ({"max_score": 0.9, "min_score": 0.4}, {}, Reason.ABOVE_CAP),
         ({"min_score": 0.4}, {}, Reason.BELOW_FLOOR),
         ({}, {}, Reason.CORPUS_EXHAUSTED),
@@ -417,17 +441,16 @@ def test_the_first_reason_that_applies(options: dict[str, Any], choice: dict[str
 
 
 def test_reasons_have_the_numbers_of_the_file_formats() -> None:
-    assert [reason.name for reason in sorted(Reason)] == [
-        "NONE",
-        "NO_POSITIVE",
-        "DOCUMENT_LIMIT",
-        "RANK_WINDOW",
-        "ZERO_WEIGHT",
-        "ABOVE_CAP",
-        "BELOW_FLOOR",
-        "CORPUS_EXHAUSTED",
-        "RANDOM_EXHAUSTED",
-    ]
+    assert {reason.name: int(reason) for reason in Reason} == {
+        "NONE": 0,
+        "NO_POSITIVE": 1,
+        "DOCUMENT_LIMIT": 2,
+        "RANK_WINDOW": 3,
+        "ABOVE_CAP": 5,
+        "BELOW_FLOOR": 6,
+        "CORPUS_EXHAUSTED": 7,
+        "RANDOM_EXHAUSTED": 8,
+    }
     assert [source.name for source in sorted(Source)] == ["PADDING", "MINED", "RANDOM"]
 
 

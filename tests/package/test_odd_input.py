@@ -279,7 +279,9 @@ def test_a_hidden_positive_outside_the_corpus_is_nobodys_negative() -> None:
 
 
 def test_a_sweep_takes_threads_and_tells_its_progress() -> None:
-    assert sweep(num_threads=1).margins.tolist() == [0.1]
+    steps: list[tuple[int, int]] = []
+    assert sweep(num_threads=1, progress=lambda *step: steps.append(step)).margins.tolist() == [0.1]
+    assert steps[-1][0] == steps[-1][1] > 0
     refused(lambda: sweep(num_threads=0), NegmineValueError, "`num_threads` must be at least 1; got 0")
     refused(lambda: sweep(progress=3), NegmineTypeError, "`progress` must be callable")
 

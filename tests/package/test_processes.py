@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import children
 import compare
 import negmine
+from negmine._core.calls import Progress
 from processes import output_of
 from vectors import clusters
 
@@ -136,6 +138,33 @@ def test_every_stage_of_a_call_ends_with_all_of_it_done(memory_limit: int | None
     stage()
     negmine.score_pairs(rows[:2], rows, [[0, 1], [1, 5]], progress=progress)
     stage(1)
+
+
+@pytest.mark.parametrize("n", [0, 2, 3_000])
+def test_every_stage_of_near_duplicates_ends_with_all_of_it_done(n: int) -> None:
+    embeddings = np.random.default_rng(0).standard_normal((n, 64), dtype=np.float32)
+    sets = [range(row % 100, row % 100 + 50) for row in range(n)]
+    signatures = negmine.MinHash().signatures(sets)
+    calls: dict[str, tuple[int, Callable[[Progress], object]]] = {
+        "texts": (
+            4,
+            lambda progress: negmine.near_duplicates([f"{row % 9} cats" for row in range(n)], progress=progress),
+        ),
+        "sets": (4, lambda progress: negmine.near_duplicates(sets=sets, progress=progress)),
+        "signatures": (2, lambda progress: negmine.near_duplicates(signatures=signatures, progress=progress)),
+        "embeddings": (1, lambda progress: negmine.near_duplicates(embeddings=embeddings, progress=progress)),
+        "little memory": (
+            1,
+            lambda progress: negmine.near_duplicates(embeddings=embeddings, memory_limit=1_500_000, progress=progress),
+        ),
+        "minhash": (1, lambda progress: negmine.MinHash(256).signatures(sets, progress=progress)),
+    }
+    for name, (stages, call) in calls.items():
+        seen: list[tuple[int, int]] = []
+        call(lambda done, total, seen=seen: seen.append((done, total)))  # type: ignore[misc]
+        assert all(0 <= done <= total for done, total in seen), name
+        assert seen[-1][0] == seen[-1][1], name
+        assert sum(done == total for done, total in seen) >= stages, name
 
 
 @pytest.mark.parametrize("n", [2, 8])

@@ -93,7 +93,7 @@ def test_a_streamed_corpus_that_is_no_longer_finite_has_changed(change: str) -> 
     index = ExactIndex(corpus, memory_limit=1 << 19)
     before = index.search(queries, 3)
     assert index.plan(4, 3).passes == 0
-    index = ExactIndex(corpus, memory_limit=210_000)
+    index = ExactIndex(corpus, memory_limit=140_000)
     assert index.plan(4, 3).passes > 0
     assert index.search(queries, 3).indices.tolist() == before.indices.tolist()
     corpus[CHANGED] = CHANGES[change](corpus[CHANGED])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import negmine
 import oracle_sketches
 from negmine import MinHash, near_duplicates
 from negmine._core import archive, formats
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import MemoryLimitError, NegmineTypeError, NegmineValueError
+from negmine.sketches import duplicates, minhash
 from negmine.sketches.minhash import hash_tokens
 
 # ---- signatures
@@ -188,6 +190,28 @@ def test_groups_of_texts_are_the_oracles(texts: list[str], threshold: float, uni
             assert found.groups[a] == found.groups[b] >= 0
 
 
+@given(
+    text=st.text(alphabet="ab \n\u2003\u0301\u00e9E\u1100\u1161ß", max_size=60),
+    piece=st.integers(1, 8),
+)
+def test_long_texts_are_normalized_in_pieces(text: str, piece: int) -> None:
+    expected = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "PIECE", piece)
+        assert list(duplicates._normal([text])) == [expected]
+
+
+@given(
+    sets=st.lists(st.lists(st.integers(0, 9), max_size=9), max_size=9), strings=st.booleans(), part=st.integers(1, 5)
+)
+def test_long_lists_are_read_in_parts(*, sets: list[list[int]], strings: bool, part: int) -> None:
+    given_sets: list[Any] = [list(map(str, one)) for one in sets] if strings else sets
+    expected = MinHash(16).signatures(given_sets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minhash, "_PART", part)
+        assert MinHash(16).signatures(given_sets).tolist() == expected.tolist()
+
+
 @given(seed=st.integers(0, 999), threshold=st.sampled_from([0.5, 0.9, 0.99, 1.0]), copies=st.integers(0, 40))
 def test_groups_of_vectors_are_exact(seed: int, threshold: float, copies: int) -> None:
     rng = np.random.default_rng(seed)
@@ -228,6 +252,16 @@ def test_many_copies_cost_little() -> None:
     found = near_duplicates(["the same text, again and again"] * 3000, threshold=0.9)
     assert found.verified == found.n_redundant == 2999
     assert near_duplicates(embeddings=np.ones((3000, 2), np.float32), threshold=1.0).n_redundant == 2999
+
+
+def test_one_bucket_of_copies_is_linear_in_rows() -> None:
+    # Compared with every other row, or copied for every row, so many would take minutes.
+    signatures = np.tile(np.arange(1, 17, dtype=np.uint32), (1_000_000, 1))
+    found = near_duplicates(signatures=signatures, threshold=0.9)
+    assert found.verified == found.n_redundant == 999_999
+    embeddings = np.ones((300_000, 2), np.float32)
+    embeddings[:, 1] += np.linspace(0, 0.1, len(embeddings), dtype=np.float32)
+    assert near_duplicates(embeddings=embeddings, threshold=0.9).n_redundant == 299_999
 
 
 def test_texts_are_compared_without_case_form_and_space() -> None:
@@ -271,8 +305,23 @@ def test_nothing_at_all() -> None:
         ({"embeddings": np.zeros((3, 0))}, "`embeddings` must be at least 1 wide"),
         ({"sets": (np.array([0, 3]), np.array([1, 2]))}, "`sets` must start at 0"),
         ({"txt": ["a"]}, "`near_duplicates` has no option 'txt'"),
+        (
+            {"texts": ["a"], "memory_limit": 1 << 30},
+            "`memory_limit` must be given with `embeddings`; got it with `texts`",
+        ),
+        (
+            {"sets": [[1]], "memory_limit": 1 << 30},
+            "`memory_limit` must be given with `embeddings`; got it with `sets`",
+        ),
+        ({"embeddings": np.eye(3), "memory_limit": -1}, "`memory_limit` must be at least 0; got -1"),
+        ({"embeddings": np.eye(3), "memory_limit": 1.5}, "`memory_limit` must be an integer; got 1.5"),
+        (
+            {"embeddings": np.eye(3), "memory_limit": 99},
+            r"`memory_limit` must be at least \d+ bytes for this work; got 99",
+        ),
+        ({"embeddings": np.full((3, 2), 1e300)}, "`embeddings` must fit float32, to which float64 is rounded; row 0"),
     ],
 )
 def test_bad_near_duplicates(options: dict[str, Any], message: str) -> None:
-    with pytest.raises((NegmineValueError, NegmineTypeError), match=message):
+    with pytest.raises((NegmineValueError, NegmineTypeError, MemoryLimitError), match=message):
         near_duplicates(**options)

@@ -322,8 +322,6 @@ def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
         return "document_limit"
     if len(row.pool) == row.width:
         return "rank_window"
-    if n_ordered < len(row.pool):
-        return "zero_weight"
     return row.shortage()
 
 

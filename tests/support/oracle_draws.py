@@ -90,20 +90,35 @@ class Stride:
 Policy = Literal["top", "random"] | Softmax | SimANS | Stride
 
 
+def distances(policy: Softmax | SimANS, scores: list[float], reference: float) -> list[float]:
+    """Return how far each score of a pool, best first, is from the one of the greatest weight."""
+    if isinstance(policy, Softmax):
+        return [scores[0] - score for score in scores]
+    return [abs(score - reference + policy.b) for score in scores]
+
+
 def log_weights(policy: Softmax | SimANS, scores: list[float], reference: float) -> list[float]:
     """One log-weight per member of a pool whose scores come best first."""
+    away = distances(policy, scores, reference)
     if isinstance(policy, Softmax):
-        return [(score - scores[0]) / policy.temperature for score in scores]
-    scale = 1.0
-    if policy.scale == "std" and scores:
-        # Two passes in rank order; NumPy's sum would add in another order.
-        offsets = [score - scores[0] for score in scores]
-        mean = sequential_sum(offsets) / len(offsets)
-        scale = math.sqrt(sequential_sum([(x - mean) * (x - mean) for x in offsets]) / len(offsets))
+        return [-(distance / policy.temperature) for distance in away]
+    scale = 1.0 if policy.scale == "raw" else deviation(scores)
     if policy.a == 0.0 or scale == 0.0:  # equal weights: 0 * inf and 0 / 0 are never evaluated
         return [0.0 for _ in scores]
-    z = [(score - reference + policy.b) / scale for score in scores]
-    return [-policy.a * (x * x) for x in z]
+    return [-policy.a * ((distance / scale) * (distance / scale)) for distance in away]
+
+
+def deviation(scores: list[float]) -> float:
+    """Return the population standard deviation, in two passes in rank order; 0 if and only if all scores are equal."""
+    if not scores or scores[0] == scores[-1]:
+        return 0.0
+    # Powers of two change no bit, and keep squares within the range.
+    (_, exponent) = math.frexp(max(abs(scores[0]), abs(scores[-1])))
+    # NumPy's sum would add in another order.
+    offsets = [math.ldexp(score, -exponent) - math.ldexp(scores[0], -exponent) for score in scores]
+    mean = sequential_sum(offsets) / len(offsets)
+    found = math.sqrt(sequential_sum([(x - mean) * (x - mean) for x in offsets]) / len(offsets))
+    return max(math.ldexp(found, exponent), 5e-324)
 
 
 def sequential_sum(values: list[float]) -> float:
@@ -138,7 +153,7 @@ def order(policy: Policy, n: int, rows: list[int], scores: list[float], referenc
     draws = [draw_by_document(place.seed, SELECT, place.epoch, place.query, row, place.extra) for row in rows]
     if policy == "random":
         return sorted(ranks, key=lambda rank: (-(draws[rank] >> 12), rank))
-    weights = log_weights(policy, scores, reference)
+    weights, away = log_weights(policy, scores, reference), distances(policy, scores, reference)
     keys = [gumbel_key(weight, x) for weight, x in zip(weights, draws, strict=True)]
-    # A log-weight of minus infinity is a weight of exactly 0; a finite one is not, however small its exponential.
-    return sorted((rank for rank in ranks if weights[rank] > -math.inf), key=lambda rank: (-keys[rank], rank))
+    # Log-weights below the range of f64 are all -inf, and follow by distance.
+    return sorted(ranks, key=lambda rank: (-keys[rank], away[rank], rank))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+import oracle
 from oracle_draws import draw_by_number
 
 SKETCHES = 33  # the stream
@@ -103,3 +107,29 @@ def near(sets: Sequence[set[object]], threshold: float) -> list[tuple[int, int]]
     """All pairs of sets that are at least so similar."""
     pairs = itertools.combinations(range(len(sets)), 2)
     return [(a, b) for a, b in pairs if jaccard(sets[a], sets[b]) >= threshold]
+
+
+def spanning(n: int, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs, met in ascending order, that connect rows which were not connected yet."""
+    member_of = list(range(n))
+    kept = []
+    for a, b in sorted(pairs):
+        if member_of[a] != member_of[b]:
+            kept.append((a, b))
+            old, new = member_of[b], member_of[a]
+            member_of = [new if other == old else other for other in member_of]
+    return kept
+
+
+def near_rows(rows: npt.NDArray[np.float32], threshold: float) -> tuple[list[tuple[int, int]], list[float]]:
+    """The pairs that connect the groups of rows by cosine, and their similarities as they are shown."""
+    scores = oracle.public_scores(oracle.all_scores(rows, rows))
+    bits = [row.tobytes() for row in rows]
+    first = [bits.index(one) for one in bits]
+    real = [bool(row.any()) for row in rows]
+    copies = [(first[b], b) for b in range(len(rows)) if first[b] != b and real[b]]
+    near = scores >= np.float32(threshold)
+    others = [row for row in range(len(rows)) if first[row] == row and real[row]]
+    pairs = [(a, b) for i, a in enumerate(others) for b in others[i + 1 :] if near[a, b]]
+    kept = sorted(copies + spanning(len(rows), pairs))
+    return kept, [float(scores[a, b]) for a, b in kept]

@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 
+#: Labels that are joined or sorted in one call, so that signals are answered in between.
+AT_ONCE = 1 << 18
+
+
 class Strings(Sequence[str]):
     """Immutable strings, one per row, in Arrow's layout.
 
@@ -93,8 +97,12 @@ class Strings(Sequence[str]):
             except UnicodeEncodeError:
                 refuse_surrogates([string], argument, lambda _: row(len(encoded)))
                 raise
-        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        return cls(_offsets(lengths), np.frombuffer(b"".join(encoded), dtype=np.uint8))
+        lengths, joined = np.empty(len(encoded), dtype=np.int64), bytearray()
+        for begin in range(0, len(encoded), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            lengths[part] = list(map(len, encoded[part]))
+            joined += b"".join(encoded[part])
+        return cls(_offsets(lengths), np.frombuffer(joined, dtype=np.uint8))
 
     @classmethod
     def from_arrow(cls, column: pa.ChunkedArray | pa.Array) -> Strings:
@@ -382,8 +390,9 @@ def codes_of(labels: Ids) -> tuple[Ids, npt.NDArray[np.int64]]:
         The distinct labels, and the number of each row's label among them.
     """
     if not isinstance(labels, Strings):
-        names, codes = np.unique(labels, return_inverse=True)
-        return names, codes.astype(np.int64)
+        parts = [labels[begin : begin + AT_ONCE] for begin in range(0, len(labels), AT_ONCE)]
+        names = np.unique(np.concatenate([labels[:0], *map(np.unique, parts)]))
+        return names, np.concatenate([labels[:0], *(np.searchsorted(names, part) for part in parts)])
     first = labels.first()
     distinct = np.flatnonzero(first == np.arange(len(first)))
     strings = labels[distinct].tolist()

@@ -78,12 +78,12 @@ class Clusters:
             raise NegmineValueError(
                 f"`labels` must lie in [0, {len(centroids)}), the rows of `centroids`; got {labels[row]} at row {row}."
             )
-        sizes = np.bincount(labels, minlength=len(centroids))
+        offsets, order = _native.group_rows(np.ascontiguousarray(labels), len(centroids))
         arrays: dict[str, npt.NDArray[Any]] = {
             "labels": labels,
             "centroids": centroids,
-            "order": np.argsort(labels, kind="stable").astype(np.int64, copy=False),
-            "offsets": np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False),
+            "order": order,
+            "offsets": offsets,
         }
         for name, array in arrays.items():
             # The caller's array stays writable, so it is copied: later changes must not affect the clusters.
@@ -242,8 +242,7 @@ def kmeans(
     found = _native.kmeans(
         rows, clusters, name, rounds, check_seed(seed), resolve_num_threads(num_threads), check_progress(progress)
     )
-    labels, centroids, inertia, made = found
-    return Clusters(labels, centroids, inertia, name, made)
+    return _clusters(found, name)
 
 
 @refuse_unknown_options("balanced_clusters")
@@ -321,7 +320,7 @@ def balanced_clusters(
         clusters = -(-n // size)
     else:
         clusters = _n_clusters(n_clusters, n)
-    labels, centroids, inertia, made = _native.balanced_clusters(
+    found = _native.balanced_clusters(
         rows,
         clusters,
         check_choice(quality, "quality", QUALITIES),
@@ -329,7 +328,14 @@ def balanced_clusters(
         resolve_num_threads(num_threads),
         check_progress(progress),
     )
-    return Clusters(labels, centroids, inertia, "cosine", made)
+    return _clusters(found, "cosine")
+
+
+def _clusters(found: tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], float, int], metric: str) -> Clusters:
+    """Hand over what the core found, without a copy."""
+    labels, centroids, inertia, made = found
+    labels.flags.writeable = centroids.flags.writeable = False
+    return Clusters(labels, centroids, inertia, metric, made)
 
 
 def _n_clusters(value: object, n: int) -> int:

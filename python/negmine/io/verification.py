@@ -156,10 +156,12 @@ def verify_negatives(
         bad["reference"] = np.bincount(
             rows.positive_row[inside][again != rows.positive_scores[inside]], minlength=len(rows)
         ).astype(np.bool_)
-    miner = _miner(provenance.get("options"))
+    miner, n_checked = _miner(provenance.get("options")), len(np.unique(rows.query))
     if miner is None or not answer.has_positives:
         why = "the options of the miner" if miner is None else "the positives"
         unchecked |= dict.fromkeys(("rows", "cap", "rank"), f"the file does not have {why}")
+        if progress is not None:
+            progress(n_checked, n_checked)
     else:
         further = provenance.get("rules")
         index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
@@ -401,6 +403,8 @@ class _Search:
             place[same[of_query]] = np.flatnonzero(same[pool.query_indices])
             self._compare(rows, scores, pool, (first, place), bad)
             report(int(np.searchsorted(different, queries[-1])) + 1, len(different))
+        if len(different) == 0:
+            report(0, 0)
         return bad
 
     def _pool(self, rows: _Rows, queries: npt.NDArray[np.int64], part: slice) -> CandidatePool:

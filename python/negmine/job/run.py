@@ -162,7 +162,7 @@ def mine_to(
     check_progress(progress)
     job = JobFolder(files.as_path(folder, "folder"))
     job.refuse_other_folders()
-    call = _Call(job, task, tile, part, resume, threads)
+    call = _Call(job, task, tile, part, resume, threads, progress)
     done = call.finished()  # without the lock: the folder may lie on a read-only medium
     if done is not None:
         return done
@@ -194,6 +194,7 @@ class _Call:
     shard: tuple[int, int] | None
     resume: bool
     num_threads: int
+    progress: Progress | None
 
     @cached_property
     def digests(self) -> dict[str, Any]:
@@ -212,6 +213,9 @@ class _Call:
             # The result is valid with them too, so a read-only medium and a lock of another process are not errors.
             with contextlib.suppress(JobError), self.job.lock():
                 self.job.clean(finished=True)
+        if self.progress is not None:
+            total = sum(_sizes(found).values())
+            self.progress(total, total)
         return result.result(self.job, found, report, 0, was_finished=True)
 
     def begin(self, found: Manifest | None) -> Manifest:
@@ -242,6 +246,11 @@ class _Call:
             )
 
 
+def _sizes(manifest: Manifest) -> dict[int, int]:
+    """Return the number of queries of every tile of the job."""
+    return {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
+
+
 def _mine_tiles(
     job: JobFolder,
     manifest: Manifest,
@@ -257,11 +266,12 @@ def _mine_tiles(
     for tile in manifest.tiles:
         if not _is_part(job, manifest, tile):
             missing.append(tile)  # noqa: PERF401 (a loop, so that the warning has a fixed stack depth)
-    if not missing:
-        return 0
-    sizes = {tile: end - begin for tile in manifest.tiles for begin, end in [manifest.queries(tile)]}
+    sizes = _sizes(manifest)
     total, done = sum(sizes.values()), sum(sizes.values()) - sum(sizes[tile] for tile in missing)
     report = progress or (lambda _done, _total: None)
+    if not missing:
+        report(total, total)
+        return 0
     source = task.source(
         num_threads=num_threads, memory_limit=memory_limit, progress=lambda _done, _total: report(done, total)
     )

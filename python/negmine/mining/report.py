@@ -23,7 +23,6 @@ class Reason(IntEnum):
     NO_POSITIVE = 1
     DOCUMENT_LIMIT = 2
     RANK_WINDOW = 3
-    ZERO_WEIGHT = 4
     ABOVE_CAP = 5
     BELOW_FLOOR = 6
     CORPUS_EXHAUSTED = 7
@@ -203,5 +202,5 @@ LINE_NAMES = tuple(f"report_{line}" for line in LINES)
 
 def count_reasons(reasons: npt.NDArray[np.uint8]) -> dict[str, int]:
     """Return the number of short rows per reason, by the name of the reason; full rows are left out."""
-    counts = np.bincount(reasons, minlength=len(Reason))
+    counts = np.bincount(reasons, minlength=max(Reason) + 1)
     return {reason.name.lower(): int(counts[reason]) for reason in Reason if reason and counts[reason]}

@@ -1,9 +1,9 @@
-"""Near-duplicate detection for texts, sets and embeddings: MinHash with banding (Broder, 1997), or exact search."""
+"""Near-duplicate detection for texts, sets and embeddings: MinHash with banding (Broder, 1997), or exact cosines."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import as_numpy, refuse_unordered
+from negmine._core.arrays import as_rows, refuse_unordered
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.labels import Strings
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.exact import ExactIndex
 from negmine.sketches.minhash import MinHash, Sets, read_sets
 
 __all__ = ["NearDuplicates", "near_duplicates"]
@@ -24,11 +23,8 @@ __all__ = ["NearDuplicates", "near_duplicates"]
 #: Units of a shingle, and the default number of units per shingle.
 SHINGLES = {"characters": 5, "words": 3}
 
-#: Initial number of neighbors that are searched per embedding; it is quadrupled while all of them are near.
-NEIGHBORS = 16
-
-#: Maximum number of neighbors of all rows of a block, which take 200 MB.
-BLOCK_NEIGHBORS = 1 << 23
+#: Characters of a longer text that are normalized at a time, between which signals are handled.
+PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +38,8 @@ class NearDuplicates:
         miner accepts this array.
     pairs : int64 (m, 2)
         Pairs that connect the rows of each group, one fewer than its rows; the lower row comes first, and pairs are in
-        ascending order.
+        ascending order. For embeddings, a copy of an earlier row is paired with the first row of the same values, and
+        the other pairs are the first ones, in ascending order, that connect the remaining rows.
     similarities : float64 (m,)
         Similarities of the pairs, at least the threshold.
     threshold : float
@@ -50,8 +47,8 @@ class NearDuplicates:
     bands, band_rows : int
         Signatures were split into ``bands`` bands of ``band_rows`` words; 0 for embeddings, which are searched exactly.
     verified : int
-        Number of candidate pairs whose similarity was computed; for embeddings, number of pairs that reach the
-        threshold.
+        Number of candidate pairs whose similarity was computed; 0 for embeddings, which have no candidates: a pair is
+        compared unless its rows are in one group already.
     """
 
     groups: npt.NDArray[np.int64]
@@ -126,6 +123,7 @@ def near_duplicates(
     num_hashes: int = 128,
     seed: int = 0,
     num_threads: int | None = None,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> NearDuplicates:
     """Find groups of near-duplicates, where rows may be connected through other rows.
@@ -134,8 +132,8 @@ def near_duplicates(
     signatures are a candidate pair, and a candidate pair counts if its exact Jaccard similarity reaches the threshold.
     Therefore no pair below the threshold connects a group. The bands are chosen so that at most one in a hundred of the
     pairs above the threshold is missed (if similarities are uniformly distributed; more are missed just above the
-    threshold). Embeddings are searched exactly, and no pair is missed. The groups are the same for any number of
-    threads and any instruction set.
+    threshold). Embeddings are compared exactly, and no pair is missed. The result is the same for any number of
+    threads, any instruction set and any memory limit.
 
     Parameters
     ----------
@@ -148,8 +146,8 @@ def near_duplicates(
         Signatures of ``MinHash(num_hashes)``. Pairs are compared by the estimated similarity, whose standard deviation
         is about ``sqrt(t * (1 - t) / num_hashes)`` at a threshold t.
     embeddings : array (n, width), optional
-        Embeddings, of the same types as for :class:`ExactIndex`, which are compared by cosine. Exactly one of
-        ``texts``, ``sets``, ``signatures`` and ``embeddings`` must be given.
+        Embeddings, of the same types as for :class:`ExactIndex`, which are compared by cosine; a row of zeros is
+        similar to no other row. Exactly one of ``texts``, ``sets``, ``signatures`` and ``embeddings`` must be given.
     threshold : float, default 0.8
         Minimum similarity of near-duplicates, in (0, 1]: Jaccard, or cosine in float32 for embeddings.
     shingle : {"characters", "words"}, default "characters"
@@ -162,6 +160,11 @@ def near_duplicates(
         Seed of the hash functions of texts and sets, in [0, 2**64).
     num_threads : int, optional
         Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
+    memory_limit : int, optional
+        Bytes of working memory in addition to the embeddings; only with ``embeddings``. Packed rows take about 0.3
+        times their float32 bytes, and all else about 150 bytes per row. If they exceed the limit, rows are packed again
+        for every block that they are compared with. What succeeds within a limit also succeeds within every higher
+        limit. Default: no limit.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms, with a new total for every stage.
 
@@ -172,8 +175,10 @@ def near_duplicates(
     Raises
     ------
     NegmineValueError
-        None or several of the four inputs are given, the threshold is out of range, or an embedding holds NaN or
-        infinity.
+        None or several of the four inputs are given, the threshold is out of range, an embedding holds NaN or infinity,
+        or ``memory_limit`` is given without embeddings.
+    MemoryLimitError
+        The embeddings cannot be compared within ``memory_limit``; the message says how many bytes are enough.
     NegmineTypeError
         A text is not a string, or an input has a type that is not accepted.
 
@@ -181,8 +186,9 @@ def near_duplicates(
     -----
     Shingles and their resemblance are from Broder ("On the resemblance and containment of documents", 1997). Banding is
     described by Leskovec, Rajaraman and Ullman ("Mining of massive datasets", section 3.4). The similarity of a
-    candidate pair is not computed if its rows are already connected. A group may be a chain, in which the similarity of
-    the first and the last row is below the threshold.
+    candidate pair is not computed if its rows are already connected; therefore the time and memory of one large group
+    of near-equal embeddings are linear in its rows. A group may be a chain, in which the similarity of the first and
+    the last row is below the threshold.
 
     Examples
     --------
@@ -205,11 +211,19 @@ def near_duplicates(
     minhash = MinHash(num_hashes, seed=seed)
     unit = check_choice(shingle, "shingle", tuple(SHINGLES))
     width = SHINGLES[unit] if shingle_size is None else check_integer(shingle_size, "shingle_size", least=1)
+    if memory_limit is not None:
+        memory_limit = check_integer(memory_limit, "memory_limit", least=0, most=2**63 - 1)
+        if embeddings is None:
+            raise NegmineValueError(f"`memory_limit` must be given with `embeddings`; got it with `{names[0]}`.")
     if embeddings is not None:
-        return _by_cosine(embeddings, least, threads, progress)
+        return _by_cosine(embeddings, least, memory_limit, threads, progress)
     if signatures is not None:
         return _by_bands(_signatures(signatures), least, None, threads, progress)
-    read = _distinct(read_sets(sets, "sets")) if texts is None else text_sets(texts, unit, width, threads, progress)
+    if texts is None:
+        given_sets = read_sets(sets, "sets")
+        read = Sets(*_native.distinct_sets(given_sets, threads, progress), given_sets.hashed)
+    else:
+        read = text_sets(texts, unit, width, threads, progress)
     words = _native.minhash_signatures(minhash, read, read.hashed, threads, progress)
     return _by_bands(words, least, read, threads, progress)
 
@@ -257,7 +271,24 @@ def _normal(texts: Iterable[str]) -> Iterable[str]:
             else:
                 got = f"{text!r} at row {row}."
             raise NegmineTypeError(f"`texts` must hold strings; got {got}")
-        yield " ".join(unicodedata.normalize("NFC", text).casefold().split())
+        yield " ".join(normal for piece in _pieces(text) if (normal := _normal_piece(piece)))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a long text before spaces, which neither Unicode normalization nor the collapsing of white space crosses."""
+    begin = 0
+    while len(text) - begin > PIECE:
+        cut = text.rfind(" ", begin + 1, begin + PIECE)
+        cut = text.find(" ", begin + PIECE) if cut == -1 else cut
+        if cut == -1:
+            break
+        yield text[begin:cut]
+        begin = cut
+    yield text[begin:]
+
+
+def _normal_piece(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def _signatures(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
@@ -270,76 +301,23 @@ def _signatures(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     return np.ascontiguousarray(words)
 
 
-def _distinct(sets: Sets) -> Sets:
-    """Return the same sets, in ascending order and without repeats."""
-    rows = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
-    order = np.lexsort((sets.tokens, rows))
-    rows, tokens = rows[order], sets.tokens[order]
-    first = np.ones(len(tokens), dtype=bool)
-    first[1:] = (rows[1:] != rows[:-1]) | (tokens[1:] != tokens[:-1])
-    sizes = np.bincount(rows[first], minlength=len(sets.offsets) - 1)
-    return Sets(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), tokens[first], sets.hashed)
-
-
 def _by_bands(
     words: npt.NDArray[np.uint32], threshold: float, sets: Sets | None, threads: int, progress: Progress | None
 ) -> NearDuplicates:
-    bands, rows = _native.lsh_bands(threshold, words.shape[1])
-    groups, left, right, similarities, verified = _native.lsh_duplicates(
+    bands, rows = _native.lsh_bands(threshold, words.shape[1], threads, progress)
+    (groups, left, right, similarities), verified = _native.lsh_duplicates(
         words, bands, rows, threshold, sets, threads, progress
     )
     return NearDuplicates(groups, np.stack([left, right], axis=1), similarities, threshold, bands, rows, verified)
 
 
-def _by_cosine(value: object, threshold: float, threads: int, progress: Progress | None) -> NearDuplicates:
-    """Find near-duplicates by exact search among distinct rows.
-
-    The search is repeated with more neighbors for rows whose neighbors are all near.
-    """
-    embeddings = as_numpy(value, "embeddings")
-    _check_embeddings(embeddings)
-    first = _first_copies(embeddings)
-    real = (embeddings != 0).any(axis=1)  # a row of zeros has no direction, so it is similar to no row
-    copies = np.flatnonzero((first != np.arange(len(first))) & real)
-    found = [(first[copies], copies, np.ones(len(copies)))]
-    different = np.flatnonzero((first == np.arange(len(first))) & real)
-    corpus, rows, neighbors = embeddings[different], np.arange(len(different)), NEIGHBORS
-    index = ExactIndex(corpus, num_threads=threads) if len(corpus) > 1 else None
-    while index is not None and len(rows):
-        neighbors = min(neighbors, len(corpus))
-        unfinished = []
-        for block in np.array_split(rows, -(-len(rows) * neighbors // BLOCK_NEIGHBORS)):
-            top = index.search(corpus[block], neighbors, progress=progress)
-            near = top.scores >= np.float32(threshold)
-            finished = np.logical_not(near.all(axis=1)) | (neighbors == len(corpus))
-            at, place = np.nonzero(near & finished[:, np.newaxis])
-            a, b, scores = block[at], top.indices[at, place], top.scores[at, place]
-            upper = a < b  # the other row finds the pair too
-            found.append((different[a[upper]], different[b[upper]], scores[upper].astype(np.float64)))
-            unfinished.append(block[~finished])
-        rows, neighbors = np.concatenate(unfinished), 4 * neighbors
-    left, right, similarities = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((right, left))
-    left, right, similarities = left[order], right[order], similarities[order]
-    groups, joined = _native.connected_groups(len(embeddings), left, right)
-    pairs = np.stack([left[joined], right[joined]], axis=1)
-    return NearDuplicates(groups, pairs, similarities[joined], threshold, 0, 0, len(left))
-
-
-def _check_embeddings(embeddings: npt.NDArray[np.generic]) -> None:
+def _by_cosine(
+    value: object, threshold: float, memory_limit: int | None, threads: int, progress: Progress | None
+) -> NearDuplicates:
+    embeddings = as_rows(value, "embeddings")
     if embeddings.shape[1] == 0:
         raise NegmineValueError(f"`embeddings` must be at least 1 wide; got shape {embeddings.shape}.")
-    if embeddings.dtype.kind == "f":
-        bad = ~np.isfinite(embeddings).all(axis=1)
-        if bad.any():
-            raise NegmineValueError(f"`embeddings` must be finite; row {np.argmax(bad)} holds NaN or infinity.")
-
-
-def _first_copies(embeddings: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    """Return, for each row, the first row with the same bytes."""
-    whole = np.ascontiguousarray(embeddings)
-    if len(whole) == 0:
-        return np.zeros(0, dtype=np.int64)
-    bytes_ = whole.view(np.dtype((np.void, whole.dtype.itemsize * whole.shape[1]))).ravel()
-    _, first, which = np.unique(bytes_, return_index=True, return_inverse=True)
-    return first[which].astype(np.int64)
+    groups, left, right, similarities = _native.cosine_duplicates(
+        embeddings, threshold, memory_limit, threads, progress
+    )
+    return NearDuplicates(groups, np.stack([left, right], axis=1), similarities, threshold, 0, 0, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from types import NoneType
 from typing import Any
@@ -289,6 +289,9 @@ class MinHash:
         return words
 
 
+#: Items of a list that are read at a time.
+_PART = 1 << 20
+
 #: Options of a MinHash, with their types in files.
 _OPTIONS: archive.Entries = {"num_hashes": int, "hashes_per_word": int, "bits_per_hash": (int, NoneType), "seed": int}
 
@@ -328,7 +331,7 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
     offsets = np.zeros(len(lists) + 1, dtype=np.int64)
     np.cumsum([len(tokens) for tokens in lists], out=offsets[1:])
     flat = list(itertools.chain.from_iterable(lists))
-    kinds = set(map(type, flat))
+    kinds = {kind for part in _parts(len(flat)) for kind in set(map(type, flat[part]))}
     if kinds == {str}:
         row = lambda place: int(np.searchsorted(offsets[1:], place, side="right"))  # noqa: E731
         return Sets(offsets, hash_tokens(flat, argument, row), hashed=True)
@@ -337,6 +340,12 @@ def read_sets(value: object, argument: str, *, prehashed: bool = False) -> Sets:
             also = " together with other types" if len(kinds) > 1 else ""
             raise NegmineTypeError(f"`{argument}` must hold integers, or strings alone; got {kind.__name__}{also}.")
     return Sets(offsets, _integer_list(flat, argument), prehashed)
+
+
+def _parts(n: int) -> Iterator[slice]:
+    """Yield slices of a list of ``n`` items, between which signals are handled."""
+    for begin in range(0, n, _PART):
+        yield slice(begin, begin + _PART)
 
 
 def _tokens(value: object, argument: str, row: int) -> list[Any]:
@@ -351,10 +360,13 @@ def _tokens(value: object, argument: str, row: int) -> list[Any]:
 
 
 def _integer_list(flat: list[Any], argument: str) -> npt.NDArray[np.uint64]:
-    for token in (min(flat, default=0), max(flat, default=0)):
-        if not -(2**63) <= token < 2**64:
-            raise NegmineValueError(f"`{argument}` must hold integers that fit 64 bits; got {token}.")
-    return np.array([int(token) & (2**64 - 1) for token in flat], dtype=np.uint64)
+    tokens = np.empty(len(flat), dtype=np.uint64)
+    for part in _parts(len(flat)):
+        for token in (min(flat[part]), max(flat[part])):
+            if not -(2**63) <= token < 2**64:
+                raise NegmineValueError(f"`{argument}` must hold integers that fit 64 bits; got {token}.")
+        tokens[part] = [int(token) & (2**64 - 1) for token in flat[part]]
+    return tokens
 
 
 def _integers(tokens: npt.NDArray[Any], argument: str) -> npt.NDArray[np.uint64]:

@@ -5,7 +5,7 @@
 //! the data caches; from [`LARGE`] on, a buffer starts at the boundary of a huge page and asks the system for such
 //! pages (Linux; elsewhere, or if the system declines, it is an ordinary buffer).
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -36,6 +36,8 @@ plain!(u8, i8, u16, i32, u32, i64, u64, f32, f64);
 pub struct Aligned<T: Plain> {
     start: NonNull<T>,
     len: usize,
+    /// Bytes of the allocation before `start`.
+    before: usize,
     owned: PhantomData<T>,
 }
 
@@ -59,14 +61,16 @@ impl<T: Plain> Aligned<T> {
     pub fn try_zeroed(len: usize) -> Option<Self> {
         let layout = try_layout::<T>(len)?;
         if layout.size() == 0 {
-            return Some(Aligned { start: NonNull::dangling(), len, owned: PhantomData });
+            return Some(Aligned { start: NonNull::dangling(), len, before: 0, owned: PhantomData });
         }
         // SAFETY: the layout has a size.
-        let start = NonNull::new(unsafe { alloc(layout) })?;
-        prefer_large_pages(start, layout.size());
-        // SAFETY: the allocation has `layout.size()` bytes.
-        unsafe { start.write_bytes(0, layout.size()) };
-        Some(Aligned { start: start.cast(), len, owned: PhantomData })
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        let before = if is_large::<T>(len) { base.align_offset(LARGE) } else { 0 };
+        // SAFETY: a large allocation is longer than the buffer by `LARGE` bytes, and the offset of an aligned address
+        // is less.
+        let start = unsafe { base.add(before) };
+        prefer_large_pages(start, len * size_of::<T>());
+        Some(Aligned { start: start.cast(), len, before, owned: PhantomData })
     }
 }
 
@@ -92,8 +96,9 @@ impl<T: Plain> Drop for Aligned<T> {
     fn drop(&mut self) {
         let layout = layout::<T>(self.len);
         if layout.size() != 0 {
-            // SAFETY: allocated in `zeroed` with this layout, which depends on the length alone.
-            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+            // SAFETY: `zeroed` allocated it with this layout, which depends on the length alone, `before` bytes before
+            // the start.
+            unsafe { dealloc(self.start.as_ptr().cast::<u8>().sub(self.before), layout) };
         }
     }
 }
@@ -122,10 +127,19 @@ fn layout<T: Plain>(len: usize) -> Layout {
     try_layout::<T>(len).expect("a buffer that can be addressed")
 }
 
+/// The layout of an allocation. A large one is not aligned by the allocator, which would write its zeros at once and
+/// keep the caller from answering signals; the system hands out zeroed pages when they are first touched.
 fn try_layout<T: Plain>(len: usize) -> Option<Layout> {
     let array = Layout::array::<T>(len).ok()?;
-    let alignment = if array.size() < LARGE { LINE } else { LARGE };
-    array.align_to(alignment).ok()
+    if is_large::<T>(len) {
+        let size = array.size().checked_add(LARGE)?;
+        return Layout::from_size_align(size, array.align()).ok();
+    }
+    array.align_to(LINE).ok()
+}
+
+fn is_large<T: Plain>(len: usize) -> bool {
+    len.saturating_mul(size_of::<T>()) >= LARGE
 }
 
 /// A vector of zeros for results that the caller will own. A large one is on huge pages: with small pages, most of the

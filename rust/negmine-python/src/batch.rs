@@ -40,7 +40,7 @@ pub(crate) fn group_rows<'py>(
     groups: usize,
 ) -> PyResult<ListArrays<'py>> {
     let labels = labels.as_slice()?;
-    let (offsets, rows) = call::run(py, 1, None, |_| negmine_core::batch::group(labels, groups))?;
+    let (offsets, rows) = call::run(py, 1, None, |run| negmine_core::batch::group(labels, groups, run))?;
     Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, rows)))
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct SourceStepsOfEpoch(EpochSteps);
 impl SourceSteps {
     #[new]
     fn new(py: Python<'_>, shares: Vec<f64>, steps: u64) -> PyResult<Self> {
-        let core = MixtureSteps::new(&shares, steps).map_err(|error| errors::raise(py, &error))?;
+        let core = call::run(py, 1, None, |run| MixtureSteps::new(&shares, steps, run))?;
         Ok(Self { shares, steps, core })
     }
 
@@ -206,7 +206,7 @@ pub(crate) struct MaskArg<'py> {
 }
 
 impl MaskArg<'_> {
-    fn view(&self, py: Python<'_>) -> PyResult<InBatch<'_>> {
+    fn view(&self, py: Python<'_>) -> PyResult<BatchRules<'_>> {
         let queries = self.queries.as_slice()?;
         let exclude = match &self.exclude {
             Some(exclude) => Some(exclude.view(py, "exclude", queries.len())?),
@@ -222,7 +222,7 @@ impl MaskArg<'_> {
             }
             None => None,
         };
-        InBatch::new(BatchRules {
+        Ok(BatchRules {
             queries,
             documents: self.documents.as_slice()?,
             positives: self.positives.view(py, "positives", queries.len())?,
@@ -230,7 +230,6 @@ impl MaskArg<'_> {
             groups,
             eligible,
         })
-        .map_err(|error| errors::raise(py, &error))
     }
 }
 
@@ -241,7 +240,7 @@ pub(crate) fn false_negative_mask<'py>(
     rules: MaskArg<'_>,
 ) -> PyResult<Bound<'py, PyArray2<bool>>> {
     let batch = rules.view(py)?;
-    let mask = call::run(py, 1, None, |run| batch.dense(run))?;
+    let mask = call::run(py, 1, None, |run| InBatch::new(batch, run)?.dense(run))?;
     matrix(py, mask, rules.queries.len()?, rules.documents.len()?)
 }
 
@@ -249,10 +248,10 @@ pub(crate) fn false_negative_mask<'py>(
 #[pyfunction]
 pub(crate) fn false_negative_pairs<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
     let batch = rules.view(py)?;
-    let lists = call::run(py, 1, None, |run| batch.lists(run))?;
+    let lists = call::run(py, 1, None, |run| InBatch::new(batch, run)?.lists(run))?;
     let offsets = (0..lists.len()).map(|query| lists.range(query).start as i64);
     let offsets: Vec<i64> = offsets.chain([lists.items().len() as i64]).collect();
-    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_slice(py, lists.items())))
+    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, lists.into_items())))
 }
 
 /// The fields of `negmine.batches.no_duplicates.Columns`.

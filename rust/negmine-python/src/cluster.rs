@@ -1,17 +1,28 @@
 //! Bindings of clustering: k-means and balanced clusters.
 
 use negmine_core::cluster::{Balanced, Clustering, KMeans, Quality};
+use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
 use crate::convert::{RowsArg, matrix, metric};
 use crate::{call, errors};
 
+/// Labels that are converted between two checks for an interrupt.
+const LABELS: usize = 1 << 20;
+
 /// Labels, centroids, inertia and rounds.
 type ClusterArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>, f64, usize);
 
 fn arrays(py: Python<'_>, found: Clustering, clusters: usize) -> PyResult<ClusterArrays<'_>> {
-    let labels = found.labels.into_iter().map(i64::from).collect();
+    let labels = call::run(py, 1, None, |run| {
+        let mut labels = zeros(found.labels.len());
+        for (part, out) in found.labels.chunks(LABELS).zip(labels.chunks_mut(LABELS)) {
+            run.tick(0, 1)?;
+            part.iter().zip(out).for_each(|(label, out)| *out = i64::from(*label));
+        }
+        Ok(labels)
+    })?;
     let width = found.centroids.len() / clusters.max(1);
     let centroids = matrix(py, found.centroids, clusters, width)?;
     Ok((PyArray1::from_vec(py, labels), centroids, found.inertia, found.iterations))

@@ -5,6 +5,7 @@ use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
 use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
 use negmine_core::base::padded::Padded;
+use negmine_core::base::union_find::Link;
 use negmine_core::exact::Eligible;
 use negmine_core::scoring::Metric;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
@@ -155,4 +156,19 @@ pub(crate) fn matrix<T: numpy::Element>(
     width: usize,
 ) -> PyResult<Bound<'_, PyArray2<T>>> {
     PyArray1::from_vec(py, values).reshape([rows, width])
+}
+
+/// Group keys, the two sides of the pairs that connect groups, and their similarities.
+pub(crate) type LinkArrays<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
+);
+
+pub(crate) fn link_arrays<'py>(py: Python<'py>, groups: Vec<i64>, links: &[Link]) -> LinkArrays<'py> {
+    let side = |row: fn(&Link) -> u32| PyArray1::from_iter(py, links.iter().map(|link| i64::from(row(link))));
+    let (left, right) = (side(|link| link.a), side(|link| link.b));
+    let similarities = PyArray1::from_iter(py, links.iter().map(|link| link.similarity));
+    (PyArray1::from_vec(py, groups), left, right, similarities)
 }

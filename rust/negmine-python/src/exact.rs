@@ -1,14 +1,14 @@
-//! Bindings of the exact index: build, search, candidate pools, and scores of pairs.
+//! Bindings of the exact index: build, search, candidate pools, scores of pairs, and near-duplicates by cosine.
 
 use negmine_core::base::csr::CsrView;
-use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest};
+use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest, near_groups};
 use negmine_core::mine::pool;
 use negmine_core::scoring;
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, PaddedArrays, RowsArg, metric, padded};
+use crate::convert::{CsrArg, EligibleArg, LinkArrays, PaddedArrays, RowsArg, link_arrays, metric, padded};
 use crate::mine::{PoolArg, pool_dict};
 use crate::{call, errors};
 
@@ -184,4 +184,21 @@ pub(crate) fn score_pairs<'py>(
         scoring::score::score_pairs(metric, &queries, &documents, pairs, run)
     })?;
     Ok(PyArray1::from_vec(py, scores))
+}
+
+/// Near-duplicates among embeddings, by cosine.
+#[pyfunction]
+pub(crate) fn cosine_duplicates<'py>(
+    py: Python<'py>,
+    embeddings: RowsArg<'_>,
+    threshold: f32,
+    memory_limit: Option<usize>,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<LinkArrays<'py>> {
+    let rows = embeddings.rows(py, "embeddings")?;
+    let found = call::run(py, num_threads, progress.as_ref(), |run| {
+        near_groups(&rows, threshold, memory_limit, run)
+    })?;
+    Ok(link_arrays(py, found.groups, &found.links))
 }

@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]
-    use super::exact::{ExactIndex, score_pairs};
+    use super::exact::{ExactIndex, cosine_duplicates, score_pairs};
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
@@ -52,7 +52,7 @@ mod _native {
     use super::selection::{context_draws, select_items};
     #[pymodule_export]
     use super::sketch::{
-        SimHash, connected_groups, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,
+        SimHash, distinct_sets, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,
         shingle_sets,
     };
     #[pymodule_export]

@@ -2,12 +2,12 @@
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::sketch::{
-    self, Bands, Evidence, MinHash, Shingles, Signatures, Unit, near_duplicates, spanning,
+    self, Bands, Evidence, MinHash, Shingles, Signatures, Unit, distinct_sets as distinct, near_duplicates,
 };
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::convert::{RowsArg, matrix};
+use crate::convert::{LinkArrays, RowsArg, link_arrays, matrix};
 use crate::strings::StringsArg;
 use crate::{call, errors};
 
@@ -117,21 +117,31 @@ pub(crate) fn shingle_sets<'py>(
     Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, tokens)))
 }
 
-/// The number of bands, and of words per band, for a threshold.
+/// Sets in ascending order and without repeats.
 #[pyfunction]
-pub(crate) fn lsh_bands(threshold: f64, words: usize) -> (usize, usize) {
-    let cut = Bands::choose(threshold, words);
-    (cut.bands, cut.rows)
+pub(crate) fn distinct_sets<'py>(
+    py: Python<'py>,
+    sets: SetsArg<'_>,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<SetArrays<'py>> {
+    let sets = sets.view(py)?;
+    let (offsets, tokens) = call::run(py, num_threads, progress.as_ref(), |run| distinct(sets, run))?;
+    Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, tokens)))
 }
 
-/// Group keys, the two sides of the pairs that connect groups, their similarities, and the number of verified pairs.
-type DuplicateArrays<'py> = (
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<f64>>,
-    u64,
-);
+/// The number of bands, and of words per band, for a threshold.
+#[pyfunction]
+pub(crate) fn lsh_bands(
+    py: Python<'_>,
+    threshold: f64,
+    words: usize,
+    num_threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(usize, usize)> {
+    let cut = call::run(py, num_threads, progress.as_ref(), |run| Bands::choose(threshold, words, run))?;
+    Ok((cut.bands, cut.rows))
+}
 
 /// Near-duplicates among signatures, verified by their sets if those are given.
 #[pyfunction]
@@ -144,7 +154,7 @@ pub(crate) fn lsh_duplicates<'py>(
     sets: Option<SetsArg<'_>>,
     num_threads: usize,
     progress: Option<Py<PyAny>>,
-) -> PyResult<DuplicateArrays<'py>> {
+) -> PyResult<(LinkArrays<'py>, u64)> {
     let words = signatures.as_array().ncols();
     if bands.saturating_mul(rows) > words {
         return Err(errors::value_error(
@@ -161,28 +171,7 @@ pub(crate) fn lsh_duplicates<'py>(
     let found = call::run(py, num_threads, progress.as_ref(), |run| {
         near_duplicates(all, words, cut, threshold, evidence, run)
     })?;
-    let side = |row: fn(&sketch::Link) -> u32| {
-        PyArray1::from_iter(py, found.links.iter().map(|link| i64::from(row(link))))
-    };
-    let (left, right) = (side(|link| link.a), side(|link| link.b));
-    let similarities = PyArray1::from_iter(py, found.links.iter().map(|link| link.similarity));
-    Ok((PyArray1::from_vec(py, found.groups), left, right, similarities, found.verified))
-}
-
-/// Group keys, and whether each pair joined two groups.
-type GroupArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<bool>>);
-
-/// Group keys of rows that pairs connect, and whether each pair joined two groups.
-#[pyfunction]
-pub(crate) fn connected_groups<'py>(
-    py: Python<'py>,
-    rows: usize,
-    left: PyReadonlyArray1<'_, i64>,
-    right: PyReadonlyArray1<'_, i64>,
-) -> PyResult<GroupArrays<'py>> {
-    let (left, right) = (left.as_slice()?, right.as_slice()?);
-    let (groups, joined) = call::run(py, 1, None, |_| spanning(rows, left, right))?;
-    Ok((PyArray1::from_vec(py, groups), PyArray1::from_vec(py, joined)))
+    Ok((link_arrays(py, found.groups, &found.links), found.verified))
 }
 
 /// `SimHash`: signs of random projections.
@@ -203,8 +192,7 @@ impl SimHash {
         center: Option<PyReadonlyArray1<'_, f32>>,
     ) -> PyResult<Self> {
         let center = center.map(|center| center.as_slice().map(<[f32]>::to_vec)).transpose()?;
-        let inner =
-            sketch::SimHash::new(m, tau, dim, seed, center).map_err(|error| errors::raise(py, &error))?;
+        let inner = call::run(py, 1, None, |run| sketch::SimHash::new(m, tau, dim, seed, center, run))?;
         Ok(Self { inner })
     }
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::memory::reserve;
+use super::parallel::{Pace, Run};
 use super::{Error, Result};
 
 /// Checks that the offsets of `rows` lists start at 0, never decrease, and end at the number of entries.
@@ -205,13 +206,19 @@ impl<T> Default for Lists<T> {
 
 impl<T: Copy + Default> Lists<T> {
     /// Items by their label, which is below `labels`; a list keeps the order of its items.
+    ///
+    /// # Errors
+    /// Returns an error if the call is interrupted.
     pub(crate) fn grouped(
         items: impl Iterator<Item = T> + Clone,
         labels: usize,
         label: impl Fn(T) -> usize,
-    ) -> Self {
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        let mut pace = Pace::new(run);
         let mut offsets = vec![0; labels + 1];
         for item in items.clone() {
+            pace.step(1)?;
             offsets[label(item) + 1] += 1;
         }
         for j in 0..labels {
@@ -220,11 +227,12 @@ impl<T: Copy + Default> Lists<T> {
         let mut next = offsets.clone();
         let mut out = vec![T::default(); offsets[labels]];
         for item in items {
+            pace.step(2)?;
             let next = &mut next[label(item)];
             out[*next] = item;
             *next += 1;
         }
-        Self { offsets: Offsets(offsets), items: out }
+        Ok(Self { offsets: Offsets(offsets), items: out })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod share;
 pub(crate) mod sort;
 pub mod stages;
 pub mod strings;
+pub mod union_find;
 pub mod xxh64;
 
 pub use error::{Error, Result};

@@ -154,6 +154,12 @@ impl Highest {
     }
 }
 
+/// A number whose order is that of `f64::total_cmp`.
+pub(crate) fn total_order(x: f64) -> i64 {
+    let bits = x.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
 /// Bits that order like the number, which must not be NaN.
 #[inline]
 pub(crate) fn sortable_bits(x: f32) -> u32 {

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use negmine_kernels::fpenv::DefaultFloatEnv;
@@ -21,6 +21,9 @@ use super::{Error, Result};
 
 /// Time between two reports to the caller.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// Operations of some nanoseconds between two polls of a loop.
+const OPERATIONS: usize = 1 << 16;
 
 /// How a call runs. No field changes a result.
 #[derive(Clone, Copy)]
@@ -134,6 +137,32 @@ impl Ticker<'_> {
     }
 }
 
+/// The polls of a loop of the calling thread whose steps differ in length.
+pub(crate) struct Pace<'a> {
+    run: &'a Run<'a>,
+    operations: usize,
+}
+
+impl<'a> Pace<'a> {
+    pub(crate) fn new(run: &'a Run<'a>) -> Self {
+        Self { run, operations: 0 }
+    }
+
+    /// Counts the operations of a step, of some nanoseconds each, and polls after enough of them.
+    ///
+    /// # Errors
+    /// Returns [`Error::Interrupted`].
+    #[inline]
+    pub(crate) fn step(&mut self, operations: usize) -> Result<()> {
+        self.operations += operations;
+        if self.operations < OPERATIONS {
+            return Ok(());
+        }
+        self.operations = 0;
+        self.run.tick(0, 1)
+    }
+}
+
 impl Run<'_> {
     /// Polls from a loop of the calling thread, which has finished `done` of `total` items. It takes some 30 ns.
     ///
@@ -141,6 +170,50 @@ impl Run<'_> {
     /// Returns [`Error::Interrupted`].
     pub fn tick(&self, done: usize, total: usize) -> Result<()> {
         if (self.poll)(done, total) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// The parts of a result, one after the other.
+    ///
+    /// # Errors
+    /// Returns [`Error::Interrupted`].
+    pub(crate) fn concat<T: Copy>(&self, parts: Vec<Vec<T>>) -> Result<Vec<T>> {
+        let mut pace = Pace::new(self);
+        let mut all = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        for part in parts {
+            pace.step(part.len())?;
+            all.extend_from_slice(&part);
+        }
+        Ok(all)
+    }
+
+    /// Runs work that cannot be interrupted on a thread of its own, while this one polls. After an interrupt the thread
+    /// works on until its end, some seconds at most, and its result is dropped.
+    ///
+    /// # Errors
+    /// Returns [`Error::Interrupted`].
+    pub(crate) fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.tick(0, 1)?;
+        let slot = Arc::new(Mutex::new(Some(work)));
+        let caller = std::thread::current();
+        let start = move || {
+            let _env = DefaultFloatEnv::new();
+            let work = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let outcome = work.map(|work| work());
+            caller.unpark();
+            outcome
+        };
+        let outcome = match std::thread::Builder::new().spawn(start.clone()) {
+            Ok(thread) => {
+                while !thread.is_finished() {
+                    std::thread::park_timeout(Duration::from_millis(1));
+                    self.tick(0, 1)?;
+                }
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+            // As in `map`, a thread that cannot be started is not a failure.
+            Err(_) => start(),
+        };
+        outcome.ok_or(Error::Interrupted)
     }
 
     /// Runs a part of a call, whose own progress counts as `steps` of the `total` steps of the whole, in whole steps.
@@ -247,6 +320,31 @@ mod tests {
         work(&Run { threads: 2, isa: Isa::best(), poll: &poll }).unwrap();
         assert!(!watch.finish());
         seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn work_aside_is_waited_for_or_left() {
+        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        assert_eq!(run.aside(|| 3), Ok(3));
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let polled = AtomicUsize::new(0);
+        let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) == 2;
+        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        // It ends after the call has been interrupted, and not before.
+        let waits = move || receiver.recv().is_ok();
+        assert_eq!(run.aside(waits), Err(Error::Interrupted));
+        drop(sender);
+    }
+
+    #[test]
+    fn a_loop_polls_after_enough_operations() {
+        let polled = AtomicUsize::new(0);
+        let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) == 3;
+        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let mut pace = Pace::new(&run);
+        let steps = (1..100).find(|_| pace.step(OPERATIONS / 4) == Err(Error::Interrupted));
+        assert_eq!(steps, Some(16));
+        assert_eq!(pace.step(1), Ok(()));
     }
 
     #[test]

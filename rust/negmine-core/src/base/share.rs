@@ -27,6 +27,10 @@ const ROUNDING: f64 = 1e-9;
 /// Remainders are compared in these units.
 const UNITS: f64 = 1e9;
 
+/// The least part of the largest share that a share other than 0 can be: it must not underflow to 0, and levels up to
+/// 2^65 of it must stay finite.
+const LEAST_SHARE: f64 = 1e-280;
+
 impl Shares<'_> {
     /// Shares out `n`, or as much of it as the caps allow.
     ///
@@ -81,7 +85,8 @@ pub(crate) fn normalized(shares: &[f64]) -> Result<Vec<f64>> {
             got: format!("{shares:?}"),
         });
     }
-    Ok(shares.iter().map(|share| share / largest).collect())
+    let part = |share: &f64| if *share > 0.0 { (share / largest).max(LEAST_SHARE) } else { 0.0 };
+    Ok(shares.iter().map(part).collect())
 }
 
 struct Group {
@@ -203,6 +208,11 @@ mod tests {
         assert_eq!(shared(50, &[1.0, 3.0, 96.0], &[], 0, &[]), [1, 1, 48]);
         assert_eq!(shared(20, &[1e308, 1e308], &[], 0, &[]), [10, 10]);
         assert_eq!(shared(20, &[5e-324, 5e-324], &[], 0, &[]), [10, 10]);
+        // What the largest share cannot take goes to the least, however small it is.
+        assert_eq!(shared(20, &[1e308, 5e-324], &[], 0, &[]), [20, 0]);
+        assert_eq!(shared(50, &[1e308, 5e-324], &[], 0, &[5, 100]), [5, 45]);
+        assert_eq!(shared(45, &[1e308, 5e-324, 0.0, 5e-324], &[], 0, &[5, 99, 99, 99]), [5, 20, 0, 20]);
+        assert_eq!(shared(u64::MAX, &[1e308, 5e-324], &[u64::MAX, 7], 0, &[5, u64::MAX])[0], 5);
         for a in 0..=100_u32 {
             for b in 0..=100 - a {
                 let parts = [a, b, 100 - a - b].map(f64::from);

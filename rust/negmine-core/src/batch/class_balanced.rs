@@ -12,8 +12,10 @@ use std::ops::Range;
 use super::without_replacement::WithoutReplacement;
 use crate::base::csr::CsrView;
 use crate::base::error::try_with_capacity;
-use crate::base::parallel::Run;
+use crate::base::order::total_order;
+use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream, below, unit};
+use crate::base::sort::sort;
 use crate::base::{Error, Result};
 
 /// How classes become batches.
@@ -60,31 +62,41 @@ impl ClassBatches<'_> {
         let mut out = try_with_capacity("batch_size", entries, "Ask for smaller batches.")?;
         let classes_drawn =
             WithoutReplacement { draws: &draws, key: 0, n: classes as u64, p: self.per_batch as u64 };
-        for (done, batch) in batches.enumerate() {
-            if done > 0 && done.is_multiple_of(256) && (run.poll)(done, total) {
-                return Err(Error::Interrupted);
-            }
+        let mut pace = Pace::new(run);
+        for batch in batches {
             let number = u128::from(epoch) * u128::from(self.batches) + u128::from(batch);
-            for (class, before) in classes_drawn.batch(number) {
-                self.take(&draws, class, before, &mut out);
+            for (class, before) in classes_drawn.batch(number, &mut pace)? {
+                self.take(&draws, class, before, &mut out, &mut pace)?;
             }
         }
         Ok(out)
     }
 
     /// The rows of a class when it is drawn for the `visit`-th time.
-    fn take(&self, draws: &Draws, class: u64, visit: u128, out: &mut Vec<i64>) {
+    fn take(
+        &self,
+        draws: &Draws,
+        class: u64,
+        visit: u128,
+        out: &mut Vec<i64>,
+        pace: &mut Pace<'_>,
+    ) -> Result<()> {
         let rows = self.classes.row(class as usize);
         for _ in 0..self.per_class / rows.len() {
+            pace.step(rows.len())?;
             out.extend_from_slice(rows);
         }
         let rest = (self.per_class % rows.len()) as u64;
         if rest > 0 {
             let drawn = WithoutReplacement { draws, key: 1 + class, n: rows.len() as u64, p: rest };
-            out.extend(drawn.batch(visit).into_iter().map(|(row, _)| rows[row as usize]));
+            out.extend(drawn.batch(visit, pace)?.into_iter().map(|(row, _)| rows[row as usize]));
         }
+        Ok(())
     }
 }
+
+/// Margins of one query that are sorted at once; more are sorted between checks for an interrupt.
+const ONE_SORT: usize = 1 << 16;
 
 /// How margins are put into bins, and bins drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,45 +122,71 @@ pub fn sample_balanced_margins(
     epoch: u64,
     run: &Run<'_>,
 ) -> Result<Vec<i64>> {
-    if let Some(row) = margins.iter().position(|margin| !margin.is_finite()) {
-        return Err(Error::NonFinite { argument: "margins", row, column: 0 });
+    let mut pace = Pace::new(run);
+    for (part, values) in margins.chunks(1 << 16).enumerate() {
+        pace.step(values.len())?;
+        if let Some(place) = values.iter().position(|margin| !margin.is_finite()) {
+            return Err(Error::NonFinite { argument: "margins", row: (part << 16) + place, column: 0 });
+        }
     }
     let draws = Draws::new(seed, Stream::Pairs);
     let mut numbers = Vec::new();
+    let mut counts = vec![0_u64; bins];
     let mut out = Vec::with_capacity(pairs.len());
     for query in 0..pairs.len() {
-        if query.is_multiple_of(1 << 16) && query > 0 && (run.poll)(query, pairs.len()) {
-            return Err(Error::Interrupted);
-        }
         let range = pairs.range(query);
         if range.is_empty() {
             out.push(-1);
             continue;
         }
         let own = &margins[range.clone()];
-        bins_of(own, bins, binning, &mut numbers)?;
+        pace.step(16 + 2 * bins)?;
+        bins_of(own, bins, binning, &mut numbers, run)?;
         let [x, y, ..] = draws.block([1, 0, query as u64, epoch]);
-        let mut counts = vec![0_u64; bins];
+        counts.fill(0);
         for bin in &numbers {
+            pace.step(1)?;
             counts[*bin] += 1;
         }
         let bin = drawn_bin(&counts, binning, x);
-        let place = below(y, counts[bin]) as usize;
-        let pair = numbers.iter().enumerate().filter(|(_, other)| **other == bin).nth(place);
-        out.push(pair.map_or(-1, |(place, _)| (range.start + place) as i64));
+        let mut left = below(y, counts[bin]);
+        let mut pair = -1;
+        for (place, other) in numbers.iter().enumerate() {
+            pace.step(1)?;
+            if *other == bin {
+                if left == 0 {
+                    pair = (range.start + place) as i64;
+                    break;
+                }
+                left -= 1;
+            }
+        }
+        out.push(pair);
     }
     Ok(out)
 }
 
-fn bins_of(margins: &[f64], bins: usize, binning: Binning, out: &mut Vec<usize>) -> Result<()> {
+fn bins_of(
+    margins: &[f64],
+    bins: usize,
+    binning: Binning,
+    out: &mut Vec<usize>,
+    run: &Run<'_>,
+) -> Result<()> {
     out.clear();
+    let mut pace = Pace::new(run);
     if binning == Binning::Quantile {
-        let mut sorted = margins.to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
+        let mut sorted: Vec<i64> = margins.iter().copied().map(in_order).collect();
+        if sorted.len() > ONE_SORT {
+            sort(&mut sorted, run)?;
+        } else {
+            sorted.sort_unstable();
+        }
         // Equal margins share the bin of the first of them.
-        out.extend(
-            margins.iter().map(|margin| sorted.partition_point(|m| m < margin) * bins / margins.len()),
-        );
+        for margin in margins.iter().copied().map(in_order) {
+            pace.step(16)?;
+            out.push(sorted.partition_point(|other| *other < margin) * bins / margins.len());
+        }
         return Ok(());
     }
     let low = margins.iter().copied().fold(f64::INFINITY, f64::min);
@@ -161,11 +199,17 @@ fn bins_of(margins: &[f64], bins: usize, binning: Binning, out: &mut Vec<usize>)
             got: format!("{low:e} and {high:e}"),
         });
     }
-    out.extend(margins.iter().map(|margin| {
+    for margin in margins {
+        pace.step(2)?;
         // All equal, or so close that a bin has no width: one bin.
-        if width > 0.0 { (((margin - low) / width) as usize).min(bins - 1) } else { 0 }
-    }));
+        out.push(if width > 0.0 { (((margin - low) / width) as usize).min(bins - 1) } else { 0 });
+    }
     Ok(())
+}
+
+/// The place of a finite number in the ascending order, the same for both zeros.
+fn in_order(x: f64) -> i64 {
+    total_order(x + 0.0)
 }
 
 fn drawn_bin(counts: &[u64], binning: Binning, x: u64) -> usize {
@@ -189,11 +233,17 @@ fn drawn_bin(counts: &[u64], binning: Binning, x: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use negmine_kernels::isa::Isa;
+
     use super::*;
+
+    fn run() -> Run<'static> {
+        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+    }
 
     fn bins(margins: &[f64], binning: Binning) -> Vec<usize> {
         let mut out = Vec::new();
-        bins_of(margins, 10, binning, &mut out).unwrap();
+        bins_of(margins, 10, binning, &mut out, &run()).unwrap();
         out
     }
 
@@ -204,13 +254,14 @@ mod tests {
         assert_eq!(bins(&[3.0], Binning::Tempered), [0]);
         assert_eq!(bins(&[0.0, f64::from_bits(1)], Binning::Width), [0, 0]);
         assert_eq!(bins(&[5.0, 1.0, 1.0, 9.0], Binning::Quantile), [5, 0, 0, 7]);
+        assert_eq!(bins(&[0.0, -1.0, -0.0, -2.0, 0.0], Binning::Quantile), [4, 2, 4, 0, 4]);
     }
 
     #[test]
     fn margins_beyond_the_range_are_refused() {
         let mut out = Vec::new();
-        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Width, &mut out).is_err());
-        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Quantile, &mut out).is_ok());
+        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Width, &mut out, &run()).is_err());
+        assert!(bins_of(&[-1e308, 1e308], 10, Binning::Quantile, &mut out, &run()).is_ok());
     }
 
     #[test]

@@ -8,9 +8,12 @@
 
 use super::permutation::Permutation;
 use crate::base::csr::{Lists, Offsets};
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream, below};
 use crate::base::{Error, Result};
+
+/// Labels that are checked between two checks for an interrupt.
+const LABELS: usize = 1 << 16;
 
 /// How clusters become batches.
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +39,24 @@ pub struct ClusterBatches<'a> {
 /// Groups rows by label; returns the offsets of the groups, and the rows, ascending inside a group.
 ///
 /// # Errors
-/// Returns an error on a label out of range.
-pub fn group(labels: &[i64], groups: usize) -> Result<(Vec<i64>, Vec<i64>)> {
-    if let Some(&row) = labels.iter().find(|label| **label < 0 || **label >= groups as i64) {
-        return Err(Error::RowOutOfRange { argument: "labels", row, rows: groups });
-    }
-    let groups = Lists::grouped(0..labels.len() as i64, groups, |row| labels[row as usize] as usize);
+/// Returns an error on a label out of range, or an interrupt.
+pub fn group(labels: &[i64], groups: usize, run: &Run<'_>) -> Result<(Vec<i64>, Vec<i64>)> {
+    check_labels(labels, groups, run)?;
+    let label = |row: i64| labels[row as usize] as usize;
+    let groups = Lists::grouped(0..labels.len() as i64, groups, label, run)?;
     let ends = groups.offsets().ranges().map(|range| range.end as i64);
     Ok((std::iter::once(0).chain(ends).collect(), groups.into_items()))
+}
+
+fn check_labels(labels: &[i64], groups: usize, run: &Run<'_>) -> Result<()> {
+    let mut pace = Pace::new(run);
+    for labels in labels.chunks(LABELS) {
+        pace.step(labels.len())?;
+        if let Some(&row) = labels.iter().find(|label| **label < 0 || **label >= groups as i64) {
+            return Err(Error::RowOutOfRange { argument: "labels", row, rows: groups });
+        }
+    }
+    Ok(())
 }
 
 impl ClusterBatches<'_> {
@@ -61,32 +74,30 @@ impl ClusterBatches<'_> {
                 got: format!("{step} rows a step of {n}"),
             });
         }
-        if let Some(&row) = self.labels.iter().find(|label| **label < 0 || **label >= self.clusters as i64) {
-            return Err(Error::RowOutOfRange { argument: "labels", row, rows: self.clusters });
-        }
+        check_labels(self.labels, self.clusters, run)?;
         let mut order = vec![0; n];
         Permutation::new(n as u64, self.seed, epoch).fill(0, &mut order, run)?;
         let drawn: usize = (0..n.div_ceil(self.batch)).map(|batch| self.drawn(batch)).sum();
         let (random, rest) = order.split_at(drawn);
         let label = |row: i64| self.labels[row as usize] as usize;
-        let groups = Lists::grouped(rest.iter().copied(), self.clusters, label);
+        let groups = Lists::grouped(rest.iter().copied(), self.clusters, label, run)?;
         let rows = groups.items();
-        if (run.poll)(0, 1) {
-            return Err(Error::Interrupted);
-        }
-        let parts = self.parts(groups.offsets());
+        let mut pace = Pace::new(run);
+        let parts = self.parts(groups.offsets(), &mut pace)?;
         let draws = Draws::new(self.seed, Stream::ClusterOrder);
         let clustered = if self.tree {
-            self.by_neighbors(&parts, rows, &draws, epoch)
+            self.by_neighbors(&parts, rows, &draws, epoch, &mut pace)?
         } else {
             let order = Permutation::keyed(parts.len() as u64, &draws, [0, 0, epoch]);
             let mut out = Vec::with_capacity(rows.len());
             for place in 0..order.len() {
-                out.extend_from_slice(&rows[parts[order.index(place) as usize].clone()]);
+                let part = parts[order.index(place) as usize].clone();
+                pace.step(16 + part.len())?;
+                out.extend_from_slice(&rows[part]);
             }
             out
         };
-        Ok(self.joined(&clustered, random))
+        self.joined(&clustered, random, &mut pace)
     }
 
     /// Rows of a batch before the last step is filled up or left out.
@@ -100,15 +111,16 @@ impl ClusterBatches<'_> {
     }
 
     /// Clusters as ranges of rows, those too large for a batch in parts whose sizes differ by at most one.
-    fn parts(&self, clusters: &Offsets) -> Vec<std::ops::Range<usize>> {
+    fn parts(&self, clusters: &Offsets, pace: &mut Pace<'_>) -> Result<Vec<std::ops::Range<usize>>> {
         let room = (self.batch - self.random).max(1);
         let mut parts = Vec::with_capacity(clusters.len());
         for range in clusters.ranges() {
             let (begin, size) = (range.start, range.len());
             let pieces = size.div_ceil(room);
+            pace.step(4 + 4 * pieces)?;
             parts.extend((0..pieces).map(|i| begin + size * i / pieces..begin + size * (i + 1) / pieces));
         }
-        parts
+        Ok(parts)
     }
 
     /// Steps of neighboring clusters in another order, the clusters of each step shuffled. Clusters form a circle that
@@ -119,7 +131,8 @@ impl ClusterBatches<'_> {
         rows: &[i64],
         draws: &Draws,
         epoch: u64,
-    ) -> Vec<i64> {
+        pace: &mut Pace<'_>,
+    ) -> Result<Vec<i64>> {
         let batches = self.labels.len().div_ceil(self.batch);
         let mut sizes: Vec<usize> = (0..batches)
             .step_by(self.batches_per_step)
@@ -135,16 +148,13 @@ impl ClusterBatches<'_> {
             0 => 0,
             count => below(draws.block([1, 4, 0, epoch])[0], count as u64) as usize,
         };
-        let circle: Vec<i64> = parts[first..]
-            .iter()
-            .chain(&parts[..first])
-            .flat_map(|part| &rows[part.clone()])
-            .copied()
-            .collect();
+        let mut circle = Vec::with_capacity(rows.len());
         // The positions where clusters begin on the circle.
         let mut begins = Vec::with_capacity(parts.len() + 1);
         begins.push(0);
         for part in parts[first..].iter().chain(&parts[..first]) {
+            pace.step(8 + part.len())?;
+            circle.extend_from_slice(&rows[part.clone()]);
             begins.push(begins[begins.len() - 1] + part.len());
         }
         let full = sizes.first().copied().unwrap_or(0);
@@ -158,23 +168,26 @@ impl ClusterBatches<'_> {
             let cuts = begins.partition_point(|at| *at <= begin)..begins.partition_point(|at| *at < end);
             let borders: Vec<usize> =
                 [begin].into_iter().chain(begins[cuts].iter().copied()).chain([end]).collect();
+            pace.step(64)?;
             let shuffled = Permutation::keyed(borders.len() as u64 - 1, draws, [3, step as u64, epoch]);
             for place in 0..shuffled.len() {
                 let piece = shuffled.index(place) as usize;
+                pace.step(16 + borders[piece + 1] - borders[piece])?;
                 out.extend_from_slice(&circle[borders[piece]..borders[piece + 1]]);
             }
         }
-        out
+        Ok(out)
     }
 
     /// Batches of clustered rows with their share of random ones; a last step that is short is filled with the first
     /// rows of the epoch or left out.
-    fn joined(&self, clustered: &[i64], random: &[i64]) -> Vec<i64> {
+    fn joined(&self, clustered: &[i64], random: &[i64], pace: &mut Pace<'_>) -> Result<Vec<i64>> {
         let n = self.labels.len();
         let mut out = Vec::with_capacity(n.max(self.emitted * self.batch));
         let (mut clustered, mut random) = (clustered, random);
         for batch in 0..n.div_ceil(self.batch) {
             let drawn = self.drawn(batch);
+            pace.step(16 + self.len(batch))?;
             let (own, other) = clustered.split_at(self.len(batch) - drawn);
             let (few, others) = random.split_at(drawn);
             out.extend_from_slice(own);
@@ -186,6 +199,6 @@ impl ClusterBatches<'_> {
             out.extend_from_within(..needed - n);
         }
         out.truncate(needed);
-        out
+        Ok(out)
     }
 }

@@ -4,10 +4,11 @@
 //!
 //! Every array has the length of the batch: the lists of its queries, the groups and keys of its documents.
 
+use crate::base::Result;
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::{check_length, try_with_capacity};
-use crate::base::parallel::Run;
-use crate::base::{Error, Result};
+use crate::base::parallel::{Pace, Run};
+use crate::base::sort::sort;
 
 /// A batch and the rules of its queries.
 #[derive(Clone, Copy, Debug)]
@@ -34,40 +35,46 @@ pub struct InBatch<'a> {
     by_group: Vec<(i64, usize)>,
 }
 
-/// Queries between two checks for an interrupt.
-const STRIDE: usize = 1024;
+/// Documents of one query between two checks for an interrupt.
+const STRIDE: usize = 1 << 16;
 
 impl<'a> InBatch<'a> {
     /// Checks the rules and sorts the documents.
     ///
     /// # Errors
-    /// Returns an error on lengths that differ, or lists that are not ascending.
-    pub fn new(rules: BatchRules<'a>) -> Result<Self> {
+    /// Returns an error on lengths that differ, lists that are not ascending, lack of memory, or an interrupt.
+    pub fn new(rules: BatchRules<'a>, run: &Run<'_>) -> Result<Self> {
+        let mut pace = Pace::new(run);
+        let mut check_rows = |argument: &'static str, lists: CsrView<'_>, outside: bool| {
+            (0..lists.len()).try_for_each(|query| {
+                pace.step(1 + lists.range(query).len())?;
+                lists.check_row(argument, query, usize::MAX >> 1, outside)
+            })
+        };
         let (queries, documents) = (rules.queries.len(), rules.documents.len());
         check_length("positives", queries, rules.positives.len())?;
-        rules.positives.check_rows("positives", usize::MAX >> 1, true)?;
+        check_rows("positives", rules.positives, true)?;
         if let Some(exclude) = rules.exclude {
             check_length("exclude", queries, exclude.len())?;
-            exclude.check_rows("exclude", usize::MAX >> 1, false)?;
+            check_rows("exclude", exclude, false)?;
         }
         let sorted = |values: &[i64]| {
             let mut pairs: Vec<(i64, usize)> =
                 values.iter().enumerate().filter(|(_, value)| **value >= 0).map(|(i, v)| (*v, i)).collect();
-            pairs.sort_unstable();
-            pairs
+            sort(&mut pairs, run).map(|()| pairs)
         };
         let mut by_group = Vec::new();
         if let Some((of_documents, of_positives)) = rules.groups {
             check_length("groups", documents, of_documents.len())?;
             check_length("groups", rules.positives.entries(), of_positives.len())?;
-            by_group = sorted(of_documents);
+            by_group = sorted(of_documents)?;
         }
         if let Some((keys, lowest, highest)) = rules.eligible {
             check_length("eligible", documents, keys.len())?;
             check_length("eligible", queries, lowest.len())?;
             check_length("eligible", queries, highest.len())?;
         }
-        Ok(Self { by_row: sorted(rules.documents), rules, by_group })
+        Ok(Self { by_row: sorted(rules.documents)?, rules, by_group })
     }
 
     /// The dense mask, row-major: for each query, whether each document must not count as a negative.
@@ -82,11 +89,15 @@ impl<'a> InBatch<'a> {
             entries,
             "Use `false_negative_pairs`, which returns the same result as a sparse list.",
         )?;
-        out.resize(entries as usize, false);
+        let mut pace = Pace::new(run);
         for query in 0..self.rules.queries.len() {
-            self.pause(query, run)?;
-            let row = &mut out[query * width..][..width];
-            self.mark(query, |place| row[place] = true);
+            let begin = out.len();
+            while out.len() < begin + width {
+                pace.step(STRIDE.min(width) / 16)?;
+                out.resize((out.len() + STRIDE).min(begin + width), false);
+            }
+            let row = &mut out[begin..];
+            self.mark(query, &mut pace, |place| row[place] = true)?;
         }
         Ok(out)
     }
@@ -98,41 +109,44 @@ impl<'a> InBatch<'a> {
     pub fn lists(&self, run: &Run<'_>) -> Result<Lists<i64>> {
         let mut out = Lists::default();
         let mut places = Vec::new();
+        let mut pace = Pace::new(run);
         for query in 0..self.rules.queries.len() {
-            self.pause(query, run)?;
             places.clear();
-            self.mark(query, |place| places.push(place as i64));
-            places.sort_unstable();
+            self.mark(query, &mut pace, |place| places.push(place as i64))?;
+            if places.len() > STRIDE {
+                sort(&mut places, run)?;
+            } else {
+                places.sort_unstable();
+            }
             places.dedup();
             out.push_row(places.iter().copied());
         }
         Ok(out)
     }
 
-    fn pause(&self, query: usize, run: &Run<'_>) -> Result<()> {
-        let due = query > 0 && query.is_multiple_of(STRIDE);
-        if due && (run.poll)(query, self.rules.queries.len()) { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
     /// Calls `masked` with the places of the query's masked documents; a place may occur more than once.
-    fn mark(&self, query: usize, mut masked: impl FnMut(usize)) {
+    fn mark(&self, query: usize, pace: &mut Pace<'_>, mut masked: impl FnMut(usize)) -> Result<()> {
         let rules = &self.rules;
+        pace.step(1)?;
         if rules.queries[query] < 0 {
-            (0..rules.documents.len()).for_each(masked);
-            return;
+            return scan(rules.documents, |_| true, pace, &mut masked);
         }
-        let absent = rules.documents.iter().enumerate().filter(|(_, row)| **row < 0);
         if self.by_row.len() < rules.documents.len() {
-            absent.for_each(|(place, _)| masked(place));
+            scan(rules.documents, |row| row < 0, pace, &mut masked)?;
+        }
+        if let Some((keys, lowest, highest)) = rules.eligible {
+            let range = lowest[query]..=highest[query];
+            scan(keys, |key| !range.contains(&key), pace, &mut masked)?;
         }
         for lists in [Some(rules.positives), rules.exclude].into_iter().flatten() {
             let listed = lists.row(query);
             if listed.len() <= self.by_row.len() {
                 for row in listed {
-                    each(&self.by_row, *row, &mut masked);
+                    pace.step(8 + each(&self.by_row, *row, &mut masked))?;
                 }
             } else {
                 for (row, place) in &self.by_row {
+                    pace.step(8)?;
                     if listed.binary_search(row).is_ok() {
                         masked(*place);
                     }
@@ -140,24 +154,32 @@ impl<'a> InBatch<'a> {
             }
         }
         if let Some((_, of_positives)) = rules.groups {
-            let groups = &of_positives[rules.positives.range(query)];
-            groups
-                .iter()
-                .filter(|group| **group >= 0)
-                .for_each(|group| each(&self.by_group, *group, &mut masked));
+            for group in of_positives[rules.positives.range(query)].iter().filter(|group| **group >= 0) {
+                pace.step(8 + each(&self.by_group, *group, &mut masked))?;
+            }
         }
-        if let Some((keys, lowest, highest)) = rules.eligible {
-            let range = lowest[query]..=highest[query];
-            keys.iter()
-                .enumerate()
-                .filter(|(_, key)| !range.contains(key))
-                .for_each(|(place, _)| masked(place));
-        }
+        Ok(())
     }
 }
 
-/// Calls `masked` with the places of `value` in a sorted table.
-fn each(sorted: &[(i64, usize)], value: i64, masked: &mut impl FnMut(usize)) {
+/// Calls `masked` with the places of the values for which `is` holds.
+fn scan(
+    values: &[i64],
+    is: impl Fn(i64) -> bool,
+    pace: &mut Pace<'_>,
+    masked: &mut impl FnMut(usize),
+) -> Result<()> {
+    for (part, values) in values.chunks(STRIDE).enumerate() {
+        pace.step(values.len())?;
+        let places = values.iter().enumerate().filter(|(_, value)| is(**value));
+        places.for_each(|(place, _)| masked(part * STRIDE + place));
+    }
+    Ok(())
+}
+
+/// Calls `masked` with the places of `value` in a sorted table; returns their number.
+fn each(sorted: &[(i64, usize)], value: i64, masked: &mut impl FnMut(usize)) -> usize {
     let first = sorted.partition_point(|(other, _)| *other < value);
-    sorted[first..].iter().take_while(|(other, _)| *other == value).for_each(|(_, place)| masked(*place));
+    let equal = sorted[first..].iter().take_while(|(other, _)| *other == value);
+    equal.map(|(_, place)| masked(*place)).count()
 }

@@ -6,7 +6,7 @@
 //! always possible). Remainders begin at 0 again every 2^20 epochs, so that any epoch can be asked for.
 
 use crate::base::Result;
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 use crate::base::share::{Shares, normalized, rounded};
 
 /// Epochs over which remainders are carried.
@@ -15,8 +15,8 @@ const CYCLE: u64 = 1 << 20;
 /// Epochs that are looked through for steps that cannot be taken in time.
 const LOOKED_THROUGH: u64 = 1 << 10;
 
-/// Epochs between two checks for an interrupt.
-const POLL_EVERY: u64 = 1 << 10;
+/// Operations of a source in an epoch, approximately.
+const OPERATIONS: usize = 32;
 
 /// Parts of a step that are rounding errors.
 const ROUNDING: f64 = 1e-9;
@@ -55,14 +55,16 @@ impl MixtureSteps {
     /// Shares out `steps` an epoch.
     ///
     /// # Errors
-    /// Returns an error on shares that are negative, infinite, NaN or all 0.
-    pub fn new(shares: &[f64], steps: u64) -> Result<Self> {
+    /// Returns an error on shares that are negative, infinite, NaN or all 0, or an interrupt.
+    pub fn new(shares: &[f64], steps: u64, run: &Run<'_>) -> Result<Self> {
         let shares = normalized(shares)?;
         let sum: f64 = shares.iter().sum();
         let exact: Vec<f64> = shares.iter().map(|share| steps as f64 * (share / sum)).collect();
         let mut mixture = Self { exact, steps, by_deadline: false };
         let mut given = vec![0; shares.len()];
+        let mut pace = Pace::new(run);
         for epoch in 0..LOOKED_THROUGH {
+            pace.step(OPERATIONS * shares.len())?;
             let Some(now) = mixture.within_one(epoch, &given) else {
                 mixture.by_deadline = true;
                 break;
@@ -103,10 +105,9 @@ impl MixtureSteps {
 
     /// What was given before epoch `to`, of what was given before epoch `from`.
     fn advanced(&self, from: u64, mut given: Vec<u64>, to: u64, run: &Run<'_>) -> Result<Vec<u64>> {
+        let mut pace = Pace::new(run);
         for epoch in from..to {
-            if epoch.is_multiple_of(POLL_EVERY) {
-                run.tick((epoch - from) as usize, (to - from) as usize)?;
-            }
+            pace.step(OPERATIONS * self.exact.len())?;
             let now = self.next(epoch, &given);
             add(&mut given, &now);
         }
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_rare_source_comes_up_as_often_as_its_share_says() {
-        let mixture = MixtureSteps::new(&[1000.0, 1.0], 63).unwrap();
+        let mixture = MixtureSteps::new(&[1000.0, 1.0], 63, &run()).unwrap();
         let mut rare = 0;
         for epoch in 0..100 {
             let steps = mixture.epoch(epoch, None, &run()).unwrap();
@@ -189,14 +190,14 @@ mod tests {
     fn the_first_epoch_is_the_law_of_shares() {
         for shares in [&[0.01, 0.03, 0.96][..], &[1.0, 3.0, 96.0], &[5.0, 3.0, 1.5, 0.5], &[0.0, 1.0, 1.0]] {
             let law = Shares { shares, given: &[], minimum: 0, caps: &[] };
-            let first = MixtureSteps::new(shares, 50).unwrap().epoch(0, None, &run()).unwrap();
+            let first = MixtureSteps::new(shares, 50, &run()).unwrap().epoch(0, None, &run()).unwrap();
             assert_eq!(first.now, law.share_out(50).unwrap());
         }
     }
 
     #[test]
     fn a_late_epoch_goes_on_where_the_cycle_before_ended() {
-        let mixture = MixtureSteps::new(&[3.0, 1.0, 0.7], 10).unwrap();
+        let mixture = MixtureSteps::new(&[3.0, 1.0, 0.7], 10, &run()).unwrap();
         let last = mixture.epoch(CYCLE - 1, None, &run()).unwrap();
         let first = mixture.epoch(CYCLE, None, &run()).unwrap();
         for group in 0..3 {
@@ -215,7 +216,7 @@ mod tests {
         ) {
             let shares: Vec<f64> = shares.into_iter().map(|(share, power)| share.powi(power)).collect();
             prop_assume!(shares.iter().any(|share| *share > 0.0));
-            let mixture = MixtureSteps::new(&shares, steps).unwrap();
+            let mixture = MixtureSteps::new(&shares, steps, &run()).unwrap();
             let mut last: Option<EpochSteps> = None;
             for epoch in 0..150_u32 {
                 let found = mixture.epoch(u64::from(epoch), last.as_ref(), &run()).unwrap();
@@ -237,7 +238,7 @@ mod tests {
             &[1.0, 20.0, 1.0, 3.0, 15.0],
             &[1.0, 3.0, 17.0, 17.0, 15.0, 1.0],
         ] {
-            let mixture = MixtureSteps::new(shares, 1).unwrap();
+            let mixture = MixtureSteps::new(shares, 1, &run()).unwrap();
             assert!(mixture.by_deadline);
             let mut given = vec![0; shares.len()];
             for epoch in 0..5_000 {

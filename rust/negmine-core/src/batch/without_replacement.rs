@@ -10,6 +10,8 @@
 use std::collections::HashSet;
 
 use super::permutation::Permutation;
+use crate::base::Result;
+use crate::base::parallel::Pace;
 use crate::base::philox::Draws;
 
 /// Batches of `p` items out of `n`, with `p <= n`.
@@ -24,21 +26,28 @@ pub(super) struct WithoutReplacement<'a> {
 
 impl WithoutReplacement<'_> {
     /// The items of a batch, and how often each was drawn before.
-    pub(super) fn batch(&self, batch: u128) -> Vec<(u64, u128)> {
+    ///
+    /// # Errors
+    /// Returns an error if the call is interrupted.
+    pub(super) fn batch(&self, batch: u128, pace: &mut Pace<'_>) -> Result<Vec<(u64, u128)>> {
         if self.p == self.n {
-            return (0..self.n).map(|item| (item, batch)).collect();
+            return Ok((0..self.n).map(|item| (item, batch)).collect());
         }
         if 2 * self.p <= self.n {
-            return self.consecutive(batch);
+            return self.consecutive(batch, pace);
         }
         let left = Self { p: self.n - self.p, ..*self };
-        let out: HashSet<u64> = left.consecutive(batch).into_iter().map(|(item, _)| item).collect();
+        let out = set(left.consecutive(batch, pace)?.into_iter().map(|(item, _)| item), pace)?;
         let (cycle, at) = left.position(batch);
-        let again: HashSet<u64> = left.items(cycle, 0..at).into_iter().collect();
-        (0..self.n)
-            .filter(|item| !out.contains(item))
-            .map(|item| (item, batch - cycle - u128::from(again.contains(&item))))
-            .collect()
+        let again = set(left.items(cycle, 0..at, pace)?, pace)?;
+        let mut items = Vec::with_capacity(self.p as usize);
+        for item in 0..self.n {
+            pace.step(8)?;
+            if !out.contains(&item) {
+                items.push((item, batch - cycle - u128::from(again.contains(&item))));
+            }
+        }
+        Ok(items)
     }
 
     /// The permutation in which a batch begins, and where.
@@ -49,16 +58,16 @@ impl WithoutReplacement<'_> {
     }
 
     /// A batch of at most half the items.
-    fn consecutive(&self, batch: u128) -> Vec<(u64, u128)> {
+    fn consecutive(&self, batch: u128, pace: &mut Pace<'_>) -> Result<Vec<(u64, u128)>> {
         let (cycle, at) = self.position(batch);
         let end = (at + self.p).min(self.n);
-        let first = self.items(cycle, at..end).into_iter().map(|item| (item, cycle));
+        let first = self.items(cycle, at..end, pace)?.into_iter().map(|item| (item, cycle));
         let over = at + self.p - end;
         if over == 0 {
-            return first.collect();
+            return Ok(first.collect());
         }
-        let second = self.items(cycle + 1, 0..over).into_iter().map(|item| (item, cycle + 1));
-        first.chain(second).collect()
+        let second = self.items(cycle + 1, 0..over, pace)?.into_iter().map(|item| (item, cycle + 1));
+        Ok(first.chain(second).collect())
     }
 
     fn permutation(&self, cycle: u128) -> Permutation {
@@ -66,20 +75,25 @@ impl WithoutReplacement<'_> {
     }
 
     /// Items of a permutation in the order in which they are drawn.
-    fn items(&self, cycle: u128, places: std::ops::Range<u64>) -> Vec<u64> {
+    fn items(&self, cycle: u128, places: std::ops::Range<u64>, pace: &mut Pace<'_>) -> Result<Vec<u64>> {
+        let mut paced = |items: &mut dyn Iterator<Item = u64>| {
+            items.map(|item| pace.step(8).map(|()| item)).collect::<Result<Vec<u64>>>()
+        };
         let order = self.permutation(cycle);
         let (n, p) = (u128::from(self.n), u128::from(self.p));
         // The number of items of the batch in which this permutation begins that belong to the previous permutation.
         let before = (cycle % p * (n % p) % p) as u64;
         if places.start >= self.p || before == 0 {
-            return places.map(|position| order.index(position)).collect();
+            return paced(&mut places.map(|position| order.index(position)));
         }
         let last = self.permutation(cycle.wrapping_sub(1));
-        let held: HashSet<u64> = (self.n - before..self.n).map(|position| last.index(position)).collect();
+        let held = paced(&mut (self.n - before..self.n).map(|position| last.index(position)))?;
+        let held = set(held, pace)?;
         let mut head = Vec::with_capacity(2 * self.p as usize);
         let mut passed = Vec::new();
         let mut next = 0;
         while (head.len() as u64) < self.p - before {
+            pace.step(16)?;
             let item = order.index(next);
             if held.contains(&item) {
                 passed.push(item);
@@ -89,18 +103,33 @@ impl WithoutReplacement<'_> {
             next += 1;
         }
         head.append(&mut passed);
-        places
-            .map(|position| head.get(position as usize).copied().unwrap_or_else(|| order.index(position)))
-            .collect()
+        let mut items = Vec::with_capacity((places.end - places.start) as usize);
+        for position in places {
+            pace.step(8)?;
+            items.push(head.get(position as usize).copied().unwrap_or_else(|| order.index(position)));
+        }
+        Ok(items)
     }
+}
+
+fn set(items: impl IntoIterator<Item = u64>, pace: &mut Pace<'_>) -> Result<HashSet<u64>> {
+    items.into_iter().map(|item| pace.step(16).map(|()| item)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use negmine_kernels::isa::Isa;
+
     use super::*;
+    use crate::base::parallel::Run;
     use crate::base::philox::Stream;
+
+    fn batch_of(all: &WithoutReplacement<'_>, batch: u128) -> Vec<(u64, u128)> {
+        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        all.batch(batch, &mut Pace::new(&run)).unwrap()
+    }
 
     proptest! {
         #[test]
@@ -110,7 +139,7 @@ mod tests {
             let batches = WithoutReplacement { draws: &draws, key, n, p };
             let mut times = vec![0_u128; n as usize];
             for batch in 0..3 * n {
-                let items = batches.batch(u128::from(batch));
+                let items = batch_of(&batches, u128::from(batch));
                 prop_assert_eq!(items.len() as u64, p);
                 let distinct: HashSet<u64> = items.iter().map(|(item, _)| *item).collect();
                 prop_assert_eq!(distinct.len() as u64, p);
@@ -127,7 +156,7 @@ mod tests {
         fn any_batch_is_drawn(n in 1_u64..1 << 40, cut in 0.0..1.0_f64, batch: u128) {
             let draws = Draws::new(1, Stream::Classes);
             let p = (1 + (cut * 30.0) as u64).min(n);
-            let items = WithoutReplacement { draws: &draws, key: 0, n, p }.batch(batch >> 1);
+            let items = batch_of(&WithoutReplacement { draws: &draws, key: 0, n, p }, batch >> 1);
             let distinct: HashSet<u64> = items.iter().map(|(item, _)| *item).collect();
             prop_assert_eq!(distinct.len() as u64, p);
             prop_assert!(distinct.iter().all(|item| *item < n));

@@ -9,7 +9,7 @@ use negmine_kernels::isa::Isa;
 use negmine_kernels::sums::add_row;
 
 use crate::base::matrix::{Elements, Rows};
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 use crate::base::{Error, Result};
 use crate::scoring::Metric;
 
@@ -58,13 +58,18 @@ impl Lengths {
                     .collect::<Result<Vec<f64>>>()
             },
         )?;
-        let squared = blocks.concat();
+        let squared = run.concat(blocks)?;
         let factor = |&qq: &f64| match metric {
             Metric::Cosine if qq == 0.0 => 0.0,
             Metric::Cosine => 1.0 / qq.sqrt(),
             Metric::Ip | Metric::L2 => 1.0,
         };
-        Ok(Self { factors: squared.iter().map(factor).collect(), squared })
+        let mut factors = Vec::with_capacity(squared.len());
+        for squared in squared.chunks(ROWS_PER_ITEM) {
+            run.tick(rows.len(), rows.len())?;
+            factors.extend(squared.iter().map(factor));
+        }
+        Ok(Self { squared, factors })
     }
 }
 
@@ -96,7 +101,7 @@ pub(crate) fn means(rows: &Rows<'_>, lengths: &Lengths, groups: &Members, run: &
             Ok(means)
         },
     )?;
-    Ok(parts.concat())
+    run.concat(parts)
 }
 
 /// Row-major centroids as rows.
@@ -111,6 +116,13 @@ pub(crate) fn as_rows(centroids: &[f32], width: usize) -> Result<Rows<'_>> {
     Rows::new("centroids", Elements::F32(view))
 }
 
+/// The squared norm of every centroid.
+pub(crate) fn norms(centroids: &[f32], width: usize, metric: Metric, run: &Run<'_>) -> Result<Vec<f64>> {
+    let mut pace = Pace::new(run);
+    let norm = |centroid: &[f32]| pace.step(width).map(|()| metric.squared_norm(run.isa, centroid));
+    centroids.chunks_exact(width).map(norm).collect()
+}
+
 /// Mean squared distance of every row to the centroid of its cluster.
 pub(crate) fn inertia(
     rows: &Rows<'_>,
@@ -121,7 +133,7 @@ pub(crate) fn inertia(
     run: &Run<'_>,
 ) -> Result<f64> {
     let width = rows.width();
-    let norms: Vec<f64> = centroids.chunks_exact(width).map(|c| metric.squared_norm(run.isa, c)).collect();
+    let norms = norms(centroids, width, metric, run)?;
     let parts = run.map(
         rows.len().div_ceil(ROWS_PER_ITEM),
         || vec![0.0; width],
@@ -168,7 +180,7 @@ pub(crate) fn finish(
     iterations: usize,
     run: &Run<'_>,
 ) -> Result<Clustering> {
-    let centroids = means(rows, lengths, &members(&labels, clusters), run)?;
+    let centroids = means(rows, lengths, &members(&labels, clusters, run)?, run)?;
     let inertia = inertia(rows, metric, lengths, &labels, &centroids, run)?;
     Ok(Clustering { labels, centroids, inertia, iterations })
 }

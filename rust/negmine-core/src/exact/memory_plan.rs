@@ -174,7 +174,7 @@ impl Layout {
 }
 
 /// The most documents, up to `rows`, whose tile takes at most `bytes`; one panel if no tile does.
-fn largest_tile(rows: usize, width: usize, bytes: usize) -> usize {
+pub(crate) fn largest_tile(rows: usize, width: usize, bytes: usize) -> usize {
     let mut tile_rows = rows.next_multiple_of(PANEL);
     while tile_rows > PANEL && Tile::bytes(tile_rows, width) > bytes {
         tile_rows = (tile_rows / 2).next_multiple_of(PANEL).min(tile_rows - PANEL);
@@ -203,7 +203,7 @@ impl Needs {
             rows,
             width,
             answer: answer.saturating_add(more_rows.saturating_mul(of_row)),
-            query: query_state::bytes(width, depth),
+            query: query_state::bytes(rows, width, depth),
             pruned_query: pruned_index::query_bytes(width),
         }
     }

@@ -3,10 +3,14 @@
 
 pub(crate) mod block;
 pub(crate) mod coarse_cells;
+pub(crate) mod copies;
 pub mod index;
 pub(crate) mod initial_threshold;
 pub mod memory_plan;
 pub(crate) mod merge;
+pub(crate) mod near_block;
+pub mod near_groups;
+pub(crate) mod near_plan;
 pub mod offers;
 pub(crate) mod pairs;
 pub(crate) mod prepared;
@@ -23,6 +27,7 @@ pub mod types;
 
 pub use index::ExactIndex;
 pub use memory_plan::{Layout, Pruned, ScanPlan, ScanSize};
+pub use near_groups::{NearGroups, near_groups};
 pub use prepared::Prediction;
 pub use search::SearchRequest;
 pub use types::{Candidates, Counters, Eligible, Found, GroupRule, Outcome, Targets};

@@ -56,9 +56,11 @@ pub(crate) struct QueryState {
     counters: Counters,
 }
 
-/// Bytes that one query's state takes at most: codes, row, pending documents, and the best so far.
-pub(crate) fn bytes(width: usize, depth: usize) -> usize {
-    let pending = 2 * MANY * MIN_TRIGGER.max(2 * depth) * size_of::<Pending>();
+/// Bytes that one query's state takes at most, of a search among `rows` documents: codes, row, pending documents, and
+/// the best so far.
+pub(crate) fn bytes(rows: usize, width: usize, depth: usize) -> usize {
+    // A vector may have twice the capacity that it needs.
+    let pending = 2 * (MANY * MIN_TRIGGER.max(2 * depth)).min(rows) * size_of::<Pending>();
     size_of::<QueryState>() + 6 * width + pending + Highest::bytes(depth) + 4 * depth * size_of::<Scored>()
 }
 

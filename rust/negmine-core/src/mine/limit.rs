@@ -6,16 +6,13 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::base::parallel::Run;
+use crate::base::Result;
+use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream};
-use crate::base::{Error, Result};
 
 use super::policy::Order;
 use super::reason::Reason;
 use super::select::{Choice, Chosen, PoolView};
-
-/// Rows that propose between two checks for an interrupt.
-const TURNS_PER_POLL: usize = 1 << 14;
 
 /// A proposal that a document holds; greater is better for the document.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,15 +56,13 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
     let mut holds = vec![0_usize; pool.len()];
     let mut refused = vec![false; pool.len()];
     let mut waiting: Vec<usize> = (0..pool.len()).rev().collect();
-    let mut turns = 0_usize;
+    let mut pace = Pace::new(run);
     while let Some(r) = waiting.pop() {
-        turns += 1;
-        if turns.is_multiple_of(TURNS_PER_POLL) && (run.poll)(turns.min(pool.len()), pool.len()) {
-            return Err(Error::Interrupted);
-        }
+        pace.step(1)?;
         let Order::Ranks(ranks) = &orders[r] else { continue };
         let row = pool.row(r);
         while holds[r] < choice.n && next[r] < ranks.len() {
+            pace.step(32)?;
             let rank = ranks[next[r]];
             next[r] += 1;
             let keeps = held.entry(row.indices[rank]).or_default();
@@ -86,9 +81,11 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
     }
     let mut chosen = Chosen { ranks: vec![Vec::new(); pool.len()], reasons: Vec::with_capacity(pool.len()) };
     for Reverse(proposal) in held.into_values().flatten() {
+        pace.step(4)?;
         chosen.ranks[proposal.row].push(proposal.rank);
     }
     for (r, ranks) in chosen.ranks.iter_mut().enumerate() {
+        pace.step(8 * ranks.len())?;
         ranks.sort_unstable();
         chosen.reasons.push(match pool.reason(r, &orders[r]) {
             _ if ranks.len() >= choice.n => Reason::None,

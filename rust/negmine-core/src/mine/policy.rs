@@ -52,10 +52,10 @@ pub struct PoolRow<'a> {
     pub positive: Option<i64>,
 }
 
-/// The order of a pool: ranks, first choice first; documents of weight zero are not in it.
+/// The order of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Ranks in order.
+    /// All ranks, first choice first.
     Ranks(Vec<usize>),
     /// The policy needs a reference and the row has none.
     NoReference,
@@ -97,7 +97,8 @@ impl Policy {
                 Order::Ranks(ranks)
             }
             Self::Softmax { temperature } => {
-                gumbel(pool, draws, epoch, |score| (score - pool.scores[0]) / temperature)
+                let distance = |score: f64| pool.scores[0] - score;
+                gumbel(pool, draws, epoch, distance, |distance| -(distance / temperature))
             }
             Self::SimANS { .. } if pool.reference.is_nan() => Order::NoReference,
             Self::SimANS { a, b, scale } => {
@@ -105,11 +106,12 @@ impl Policy {
                     Scale::Raw => 1.0,
                     Scale::Std => deviation(pool.scores),
                 };
-                if a == 0.0 || unit == 0.0 {
-                    return gumbel(pool, draws, epoch, |_| 0.0);
-                }
-                gumbel(pool, draws, epoch, |score| {
-                    let x = (score - pool.reference + b) / unit;
+                let distance = |score: f64| (score - pool.reference + b).abs();
+                gumbel(pool, draws, epoch, distance, |distance| {
+                    if a == 0.0 || unit == 0.0 {
+                        return 0.0;
+                    }
+                    let x = distance / unit;
                     -a * (x * x)
                 })
             }
@@ -122,32 +124,148 @@ fn draw(pool: &PoolRow<'_>, rank: usize, draws: &Draws, epoch: u64) -> u64 {
 }
 
 /// Weighted sampling without replacement: the order of log-weight plus Gumbel noise (Efraimidis and Spirakis 2006, in
-/// logarithms).
-fn gumbel(pool: &PoolRow<'_>, draws: &Draws, epoch: u64, log_weight: impl Fn(f64) -> f64) -> Order {
-    let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(pool.indices.len());
+/// logarithms). Log-weights fall with a distance of the score. Where they are below the range of f64, noise cannot
+/// change their order, so documents follow by distance, ties by rank, and no document is left out.
+fn gumbel(
+    pool: &PoolRow<'_>,
+    draws: &Draws,
+    epoch: u64,
+    distance: impl Fn(f64) -> f64,
+    log_weight: impl Fn(f64) -> f64,
+) -> Order {
+    let mut keyed: Vec<(f64, f64, usize)> = Vec::with_capacity(pool.indices.len());
     for (rank, &score) in pool.scores.iter().enumerate() {
-        let log_weight = log_weight(score);
-        if log_weight > f64::NEG_INFINITY {
-            let u = unit(draw(pool, rank, draws, epoch));
-            keyed.push((log_weight - ln(-ln(u)), rank));
-        }
+        let distance = distance(score);
+        let u = unit(draw(pool, rank, draws, epoch));
+        keyed.push((log_weight(distance) - ln(-ln(u)), distance, rank));
     }
-    keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    Order::Ranks(keyed.into_iter().map(|(_, rank)| rank).collect())
+    keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    Order::Ranks(keyed.into_iter().map(|(_, _, rank)| rank).collect())
 }
 
 /// Population standard deviation in two passes over the differences from the best, in rank order; 0 for a pool whose
-/// best equals its worst.
+/// best equals its worst, and for no other.
+///
+/// Scores are divided by a power of two near the largest magnitude, which changes no bit of the result, so that no
+/// square leaves the range of f64.
 fn deviation(scores: &[f64]) -> f64 {
     let (Some(&best), Some(&worst)) = (scores.first(), scores.last()) else { return 0.0 };
     if best == worst {
         return 0.0;
     }
+    let scale = power_of_two_below(best.abs().max(worst.abs()));
     let n = scores.len() as f64;
-    let mean = scores.iter().fold(0.0, |sum, score| sum + (score - best)) / n;
+    let offset = |score: &f64| score / scale - best / scale;
+    let mean = scores.iter().fold(0.0, |sum, score| sum + offset(score)) / n;
     let square = |score: &f64| {
-        let x = (score - best) - mean;
+        let x = offset(score) - mean;
         x * x
     };
-    (scores.iter().fold(0.0, |sum, score| sum + square(score)) / n).sqrt()
+    let deviation = (scores.iter().fold(0.0, |sum, score| sum + square(score)) / n).sqrt();
+    (scale * deviation).clamp(f64::from_bits(1), f64::MAX)
+}
+
+/// The largest power of two that is normal and at most `x`, which is positive; the least normal number if there is none.
+fn power_of_two_below(x: f64) -> f64 {
+    const EXPONENT: u64 = f64::INFINITY.to_bits();
+    f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::philox::Stream;
+
+    fn ordered(policy: Policy, scores: &[f64], reference: f64, epoch: u64) -> Vec<usize> {
+        let indices: Vec<i64> = (0..scores.len() as i64).collect();
+        let pool = PoolRow { indices: &indices, scores, reference, query: 7, positive: None };
+        match policy.order(&pool, scores.len(), &Draws::new(42, Stream::Select), epoch) {
+            Order::Ranks(ranks) => ranks,
+            Order::NoReference => Vec::new(),
+        }
+    }
+
+    /// Any finite number, of any magnitude.
+    fn finite() -> impl Strategy<Value = f64> {
+        use prop::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+        prop_oneof![
+            NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE,
+            -2.0_f64..2.0,
+            prop::sample::select(vec![f64::MAX, f64::MIN, f64::MIN_POSITIVE, f64::from_bits(1), 0.0]),
+        ]
+    }
+
+    fn policies() -> impl Strategy<Value = Policy> {
+        let positive = || finite().prop_map(|x| x.abs().max(f64::from_bits(1)));
+        prop_oneof![
+            positive().prop_map(|temperature| Policy::Softmax { temperature }),
+            (positive(), finite(), any::<bool>()).prop_map(|(a, b, raw)| Policy::SimANS {
+                a,
+                b,
+                scale: if raw { Scale::Raw } else { Scale::Std }
+            }),
+        ]
+    }
+
+    #[test]
+    fn weights_beyond_the_range_keep_their_order() {
+        let scores = [1.0, 0.75, 0.5, 0.25];
+        for epoch in 0..20 {
+            let cold = Policy::Softmax { temperature: f64::from_bits(1) };
+            assert_eq!(ordered(cold, &scores, f64::NAN, epoch), [0, 1, 2, 3]);
+            for (scale, b) in [(Scale::Raw, 0.0), (Scale::Std, 0.0), (Scale::Raw, -0.1)] {
+                let sharp = Policy::SimANS { a: 1e308, b, scale };
+                let expected = if b < 0.0 { [1, 2, 0, 3] } else { [2, 1, 3, 0] };
+                assert_eq!(ordered(sharp, &scores, 0.55, epoch), expected, "{scale:?}, {b}");
+            }
+            // Distances that are equal in f64 are ties, which go by rank.
+            let far = Policy::SimANS { a: 1.0, b: 1e300, scale: Scale::Std };
+            assert_eq!(ordered(far, &scores, 0.55, epoch), [0, 1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn golden_deviations_of_any_magnitude() {
+        let plain = [3.0, 1.0, 1.0, -1.0];
+        assert_eq!(deviation(&plain).to_bits(), 2.0_f64.sqrt().to_bits());
+        for power in [-1_000, -600, 500, 1_000] {
+            let factor = 2.0_f64.powi(power);
+            assert_eq!(deviation(&plain.map(|x| x * factor)) / factor, 2.0_f64.sqrt(), "2^{power}");
+        }
+        assert_eq!(deviation(&[f64::MAX, f64::MIN]), f64::MAX);
+        assert_eq!(deviation(&[f64::from_bits(1), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), f64::from_bits(1));
+        assert_eq!([deviation(&[]), deviation(&[1e300; 3])], [0.0; 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_scale_of_a_deviation_changes_no_bit(mut scores in prop::collection::vec(-1e80_f64..1e80, 1..20)) {
+            scores.sort_unstable_by(|a, b| b.total_cmp(a));
+            let (best, n) = (scores[0], scores.len() as f64);
+            let mean = scores.iter().fold(0.0, |sum, score| sum + (score - best)) / n;
+            let square = |x: f64| x * x;
+            let variance = scores.iter().fold(0.0, |sum, score| sum + square((score - best) - mean)) / n;
+            prop_assert_eq!(deviation(&scores), variance.sqrt());
+        }
+
+        #[test]
+        fn every_document_has_a_place(
+            policy in policies(),
+            mut scores in prop::collection::vec(finite(), 1..12),
+            reference in finite(),
+            epoch: u64,
+        ) {
+            scores.sort_unstable_by(|a, b| b.total_cmp(a));
+            let mut ranks = ordered(policy, &scores, reference, epoch);
+            if let Policy::Softmax { temperature } = policy {
+                let certain = |rank: &usize| (scores[0] - scores[*rank]) / temperature == f64::INFINITY;
+                let last: Vec<usize> = ranks.iter().copied().filter(certain).collect();
+                prop_assert!(last.is_sorted() && ranks.ends_with(&last), "{:?}", ranks);
+            }
+            ranks.sort_unstable();
+            prop_assert!(ranks.into_iter().eq(0..scores.len()));
+        }
+    }
 }

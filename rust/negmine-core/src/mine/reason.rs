@@ -1,6 +1,7 @@
 //! The reasons why a result row is not full.
 
-/// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats.
+/// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats; 4 is
+/// not used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
@@ -13,8 +14,6 @@ pub enum Reason {
     DocumentLimit = 2,
     /// The pool was full: `range_max` limits it.
     RankWindow = 3,
-    /// The policy gave documents of the pool a weight of exactly zero.
-    ZeroWeight = 4,
     /// Candidates lie above the cap.
     AboveCap = 5,
     /// Candidates lie below `min_score`.

@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use super::policy::{Order, Policy, PoolRow};
 use super::reason::Reason;
 
-/// Result rows chosen between two checks for an interrupt.
+/// Result rows of a piece of work.
 const ROWS_PER_ITEM: usize = 256;
 
 /// A pool as borrowed arrays.
@@ -133,16 +133,10 @@ impl<'a> PoolView<'a> {
     #[must_use]
     pub fn reason(&self, r: usize, order: &Order) -> Reason {
         let own = self.reasons[r];
-        let ordered = match order {
-            Order::NoReference => return Reason::NoPositive,
-            Order::Ranks(ranks) => ranks.len(),
-        };
-        if own == Reason::NoPositive as u8 {
+        if *order == Order::NoReference || own == Reason::NoPositive as u8 {
             Reason::NoPositive
         } else if own == Reason::None as u8 {
             Reason::RankWindow
-        } else if ordered < self.counts[r] as usize {
-            Reason::ZeroWeight
         } else if own == Reason::AboveCap as u8 {
             Reason::AboveCap
         } else if own == Reason::BelowFloor as u8 {
@@ -164,9 +158,9 @@ pub fn select(pool: &PoolView<'_>, choice: &Choice, run: &Run<'_>) -> Result<Cho
         pool.len().div_ceil(ROWS_PER_ITEM),
         || (),
         |(), item, ticker| {
-            ticker.check()?;
             let mut chosen = Chosen::default();
             for r in item * ROWS_PER_ITEM..((item + 1) * ROWS_PER_ITEM).min(pool.len()) {
+                ticker.check()?;
                 let order = choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch);
                 let short = !matches!(&order, Order::Ranks(ranks) if ranks.len() >= choice.n);
                 chosen.reasons.push(if short { pool.reason(r, &order) } else { Reason::None });

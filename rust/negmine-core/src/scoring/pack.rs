@@ -132,6 +132,21 @@ impl Tile {
         slack: Slack,
         run: &Run<'_>,
     ) -> Result<Self> {
+        Self::pack_some(corpus, documents, &|document| document, metric, slack, run)
+    }
+
+    /// Packs some rows of a corpus: document `i` is the row `row_of(i)`.
+    ///
+    /// # Errors
+    /// As for [`Tile::pack`].
+    pub(crate) fn pack_some(
+        corpus: &Rows<'_>,
+        documents: Range<usize>,
+        row_of: &(dyn Fn(usize) -> usize + Sync),
+        metric: Metric,
+        slack: Slack,
+        run: &Run<'_>,
+    ) -> Result<Self> {
         let width = corpus.width();
         ensure_available(Self::bytes(documents.len(), width).saturating_add(SPARE))?;
         let mut codes = aligned_zeros(documents.len().div_ceil(PANEL) * packed_len(width))?;
@@ -144,7 +159,7 @@ impl Tile {
                 let first = documents.start + item * PANEL;
                 let len = PANEL.min(documents.end - first);
                 let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
-                buffers.pack(corpus, metric, slack, run, first..first + len, &mut slot)
+                buffers.pack(corpus, row_of, metric, slack, run, first..first + len, &mut slot)
             },
         )?;
         drop(slots);
@@ -191,9 +206,11 @@ impl Buffers {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the rows, their order, and how they are packed")]
     fn pack(
         &mut self,
         corpus: &Rows<'_>,
+        row_of: &(dyn Fn(usize) -> usize + Sync),
         metric: Metric,
         slack: Slack,
         run: &Run<'_>,
@@ -202,8 +219,8 @@ impl Buffers {
     ) -> Result<PanelBounds> {
         let (isa, width) = (run.isa, corpus.width());
         let mut largest = 0.0_f32;
-        for (r, copy) in documents.clone().zip(self.panel.chunks_exact_mut(width)) {
-            let row = corpus.finite_row(isa, r, &mut self.row)?;
+        for (document, copy) in documents.clone().zip(self.panel.chunks_exact_mut(width)) {
+            let row = corpus.finite_row(isa, row_of(document), &mut self.row)?;
             copy.copy_from_slice(row);
             largest = largest.max(largest_magnitude(isa, row));
         }

@@ -162,7 +162,8 @@ impl Axes {
         let covariance = Mat::from_fn(width, width, |i, j| {
             covariances.iter().map(|part| f64::from(part[(i, j)])).sum::<f64>() / count
         });
-        Ok(widest_first(&covariance).map(|rows| Self { unit, mean, rows }))
+        let rows = run.aside(move || widest_first(&covariance))?;
+        Ok(rows.map(|rows| Self { unit, mean, rows }))
     }
 
     /// The rotation to the axes themselves, to measure the variance along each.
@@ -178,8 +179,8 @@ impl Axes {
         let mut matrix = vec![0.0; width * width];
         let mut first = 0;
         for len in [segments.lead, segments.middle, segments.rest] {
-            let axes = self.rows.subrows(first, len);
-            let mixed = random_orthogonal(len, first as u64) * axes;
+            let axes = self.rows.subrows(first, len).to_owned();
+            let mixed = run.aside(move || random_orthogonal(len, first as u64) * axes)?;
             for i in 0..len {
                 for j in 0..width {
                     matrix[(first + i) * width + j] = mixed[(i, j)] as f32;
@@ -241,8 +242,8 @@ impl Rotation {
         if matrix.len() != width * width {
             return Err(Error::Length { argument: "matrix", expected: width * width, got: matrix.len() });
         }
-        // The measurement is an item of a run, so that the caller's rounding and flush modes do not matter.
-        let eta = run.map(1, || (), |(), _, _| Ok(off_orthogonal(&matrix, width)))?[0];
+        // It is measured aside, so that the caller's rounding and flush modes do not matter.
+        let (eta, matrix) = run.aside(move || (off_orthogonal(&matrix, width), matrix))?;
         // Negated, so that a NaN is refused.
         Ok((eta <= MOST_ETA).then_some(Self { unit, mean, matrix, eta }))
     }

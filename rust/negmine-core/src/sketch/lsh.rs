@@ -11,9 +11,10 @@
 
 use negmine_kernels::sketch::{EMPTY, splitmix};
 
-use super::union_find::Groups;
+use super::bucket::connect;
 use crate::base::csr::CsrView;
-use crate::base::parallel::Run;
+use crate::base::parallel::{Run, Ticker};
+use crate::base::union_find::{Groups, Link, sort_links};
 use crate::base::{Error, Result};
 
 /// Parts of a band's buckets, by key.
@@ -21,6 +22,10 @@ const PARTS: usize = 16;
 
 /// Rows whose keys are computed between two checks for an interrupt.
 const ROWS_PER_ITEM: usize = 1 << 12;
+
+/// Pairs that are compared, and items of two sets, between two checks for an interrupt.
+const PAIRS_PER_CHECK: usize = 64;
+const ITEMS_PER_CHECK: usize = 1 << 20;
 
 /// Steps of the integrals.
 const STEPS: usize = 1_000;
@@ -41,18 +46,26 @@ impl Bands {
     /// The most selective bands that miss at most a hundredth of the pairs at or above the threshold, whose
     /// similarities are taken to be spread evenly; where none does so, those that miss fewest. Among equals the
     /// fewest candidates below the threshold, then the fewest words in a band.
-    #[must_use]
-    pub fn choose(threshold: f64, words: usize) -> Self {
+    ///
+    /// # Errors
+    /// Returns an error if the call is interrupted.
+    pub fn choose(threshold: f64, words: usize, run: &Run<'_>) -> Result<Self> {
+        let choices = run.map(
+            words,
+            || (),
+            |(), item, _| {
+                let cut = Self { bands: words / (item + 1), rows: item + 1 };
+                let missed = mean(threshold, 1.0, |s| 1.0 - cut.probability(s)).max(MAX_MISSED);
+                Ok((missed, mean(0.0, threshold, |s| cut.probability(s)), cut))
+            },
+        )?;
         let mut best: Option<(f64, f64, Bands)> = None;
-        for rows in 1..=words {
-            let cut = Self { bands: words / rows, rows };
-            let missed = mean(threshold, 1.0, |s| 1.0 - cut.probability(s)).max(MAX_MISSED);
-            let wasted = mean(0.0, threshold, |s| cut.probability(s));
+        for (missed, wasted, cut) in choices {
             if best.is_none_or(|(m, w, _)| (missed, wasted) < (m, w)) {
                 best = Some((missed, wasted, cut));
             }
         }
-        best.map_or(Self { bands: 0, rows: 1 }, |(_, _, cut)| cut)
+        Ok(best.map_or(Self { bands: 0, rows: 1 }, |(_, _, cut)| cut))
     }
 
     /// The probability that a pair of similarity `s` is a candidate.
@@ -76,17 +89,6 @@ pub enum Evidence<'a> {
     Sets(CsrView<'a, u64>),
     /// The signatures: the portion of words in which they agree.
     Signatures,
-}
-
-/// Two similar rows, the lower one first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
-    /// The lower row.
-    pub a: u32,
-    /// The higher row.
-    pub b: u32,
-    /// Their similarity.
-    pub similarity: f64,
 }
 
 /// Near-duplicates.
@@ -146,8 +148,7 @@ pub fn near_duplicates(
                 members.sort_unstable();
                 let mut out = (Vec::new(), 0_u64);
                 for bucket in members.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
-                    ticker.check()?;
-                    search.connect(bucket, band, &leaders, &mut out);
+                    search.connect(bucket, band, &leaders, &mut out, ticker)?;
                 }
                 Ok(out)
             },
@@ -157,7 +158,8 @@ pub fn near_duplicates(
             links.extend(found.into_iter().filter(|link: &Link| groups.join(link.a, link.b)));
         }
     }
-    links.sort_unstable_by_key(|link| (link.a, link.b));
+    let steps = 2 * PARTS * cut.bands;
+    let links = run.part(steps..steps, steps, |run| sort_links(links, run))?;
     Ok(Found { groups: groups.keys(), links, verified })
 }
 
@@ -167,12 +169,6 @@ struct Search<'a> {
     cut: Bands,
     threshold: f64,
     evidence: Evidence<'a>,
-}
-
-/// Rows of a bucket that are connected.
-struct Part {
-    leaders: Vec<u32>,
-    rows: Vec<u32>,
 }
 
 impl Search<'_> {
@@ -203,64 +199,56 @@ impl Search<'_> {
         Ok(parts.concat())
     }
 
-    /// Connects the rows of one bucket, given the groups before this band.
-    fn connect(&self, bucket: &[(u64, u32)], band: usize, leaders: &[u32], out: &mut (Vec<Link>, u64)) {
-        let mut parts: Vec<Part> = Vec::new();
-        for (_, row) in bucket {
-            let leader = leaders[*row as usize];
-            let own = parts.iter().position(|part| part.leaders.contains(&leader));
-            let mut own = own.map_or(Part { leaders: vec![leader], rows: Vec::new() }, |at| parts.remove(at));
-            parts = parts
-                .into_iter()
-                .filter_map(|other| match self.alike(*row, &other.rows, band, &mut out.1) {
-                    Some(link) => {
-                        out.0.push(link);
-                        own.leaders.extend(&other.leaders);
-                        own.rows.extend(&other.rows);
-                        None
-                    }
-                    None => Some(other),
-                })
-                .collect();
-            own.rows.push(*row);
-            parts.push(own);
-        }
-    }
-
-    /// The first of some lower rows that is similar to a row.
-    fn alike(&self, row: u32, others: &[u32], band: usize, verified: &mut u64) -> Option<Link> {
-        others.iter().find_map(|other| {
+    /// Connects the rows of one bucket, given the groups before this band; adds to the count of verified pairs.
+    fn connect(
+        &self,
+        bucket: &[(u64, u32)],
+        band: usize,
+        leaders: &[u32],
+        (links, verified): &mut (Vec<Link>, u64),
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
+        let mut compared = 0_usize;
+        connect(bucket, leaders, links, |other, row| {
+            if compared.is_multiple_of(PAIRS_PER_CHECK) {
+                ticker.check()?;
+            }
+            compared += 1;
             // A pair that met in an earlier band was compared there.
-            let met = (0..band).any(|band| self.band(*other, band) == self.band(row, band));
-            if met {
-                return None;
+            if (0..band).any(|band| self.band(other, band) == self.band(row, band)) {
+                return Ok(None);
             }
             *verified += 1;
-            let similarity = self.similarity(*other, row);
-            let link = Link { a: (*other).min(row), b: (*other).max(row), similarity };
-            (similarity >= self.threshold).then_some(link)
+            let similarity = self.similarity(other, row, ticker)?;
+            let link = Link { a: other.min(row), b: other.max(row), similarity };
+            Ok((similarity >= self.threshold).then_some(link))
         })
     }
 
-    fn similarity(&self, a: u32, b: u32) -> f64 {
+    fn similarity(&self, a: u32, b: u32, ticker: &Ticker<'_>) -> Result<f64> {
         match self.evidence {
-            Evidence::Sets(sets) => jaccard(sets.row(a as usize), sets.row(b as usize)),
+            Evidence::Sets(sets) => jaccard(sets.row(a as usize), sets.row(b as usize), ticker),
             Evidence::Signatures => {
                 let pairs = self.row(a as usize).iter().zip(self.row(b as usize));
-                pairs.filter(|(a, b)| a == b).count() as f64 / self.words as f64
+                Ok(pairs.filter(|(a, b)| a == b).count() as f64 / self.words as f64)
             }
         }
     }
 }
 
 /// The Jaccard similarity of two sets, whose items are ascending and without repeats.
-fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+fn jaccard(a: &[u64], b: &[u64], ticker: &Ticker<'_>) -> Result<f64> {
     let (mut i, mut j, mut shared) = (0, 0, 0_usize);
-    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
-        shared += usize::from(x == y);
-        i += usize::from(x <= y);
-        j += usize::from(y <= x);
+    loop {
+        for _ in 0..ITEMS_PER_CHECK {
+            let (Some(x), Some(y)) = (a.get(i), b.get(j)) else {
+                let union = a.len() + b.len() - shared;
+                return Ok(if union == 0 { 0.0 } else { shared as f64 / union as f64 });
+            };
+            shared += usize::from(x == y);
+            i += usize::from(x <= y);
+            j += usize::from(y <= x);
+        }
+        ticker.check()?;
     }
-    let union = a.len() + b.len() - shared;
-    if union == 0 { 0.0 } else { shared as f64 / union as f64 }
 }

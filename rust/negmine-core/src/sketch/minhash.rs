@@ -20,7 +20,7 @@ use negmine_kernels::sketch::{self, EMPTY, Family, MAX_BINS, MIN_BINS, splitmix}
 
 use crate::base::csr::CsrView;
 use crate::base::error::check_length;
-use crate::base::parallel::Run;
+use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
 
@@ -30,8 +30,9 @@ pub const MAX_MINIMA: usize = 4096;
 /// The most bits of a word that is cut to a few bits of each minimum.
 const MAX_BITS: usize = 16;
 
-/// Sets between two checks for an interrupt.
+/// Sets between two checks for an interrupt, and tokens unless one set holds more.
 const SETS_PER_ITEM: usize = 64;
+const TOKENS_PER_CHECK: i64 = 1 << 22;
 
 /// The parameters of signatures.
 #[derive(Clone, Copy, Debug)]
@@ -177,10 +178,9 @@ impl MinHash {
         run.map(
             slots.len(),
             || (),
-            |(), item, _| {
+            |(), item, ticker| {
                 let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
-                self.sketch(&families, sets, prehashed, item, &mut slot, run);
-                Ok(())
+                self.sketch(&families, sets, prehashed, item, &mut slot, run, ticker)
             },
         )?;
         Ok(())
@@ -191,10 +191,10 @@ impl MinHash {
         let mut all = vec![W::default(); sets.len() * self.words()];
         let slots: Vec<_> = all.chunks_mut(SETS_PER_ITEM * self.words()).map(Mutex::new).collect();
         let bits = self.bits.unwrap_or(0);
-        run.map(slots.len(), Vec::new, |minima: &mut Vec<u32>, item, _| {
+        run.map(slots.len(), Vec::new, |minima: &mut Vec<u32>, item, ticker| {
             let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
             minima.resize(slot.len() * self.tau, EMPTY);
-            self.sketch(&families, sets, prehashed, item, minima, run);
+            self.sketch(&families, sets, prehashed, item, minima, run, ticker)?;
             let each = slot.chunks_exact_mut(self.words()).zip(minima.chunks_exact(self.minima)).enumerate();
             for (i, (words, minima)) in each {
                 if sets.range(item * SETS_PER_ITEM + i).is_empty() {
@@ -212,6 +212,7 @@ impl MinHash {
     }
 
     /// The minima of the sets of one item.
+    #[expect(clippy::too_many_arguments, reason = "the sets of an item, the hash, and how the call runs")]
     fn sketch(
         &self,
         families: &[(Family, usize)],
@@ -220,32 +221,49 @@ impl MinHash {
         item: usize,
         out: &mut [u32],
         run: &Run<'_>,
-    ) {
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
         let begin = item * SETS_PER_ITEM;
-        let end = sets.len().min(begin + SETS_PER_ITEM);
-        let offsets = &sets.offsets()[begin..=end];
+        let mut offsets = &sets.offsets()[begin..=sets.len().min(begin + SETS_PER_ITEM)];
+        let mut out = out;
+        while let [start, _, ..] = offsets {
+            let most = start + TOKENS_PER_CHECK;
+            let n = offsets.partition_point(|offset| *offset <= most).saturating_sub(1).max(1);
+            let (now, later) = out.split_at_mut(n * self.minima);
+            self.sketch_some(families, &offsets[..=n], sets.items(), prehashed, now, run, ticker)?;
+            (offsets, out) = (&offsets[n..], later);
+        }
+        Ok(())
+    }
+
+    /// The minima of the sets between some offsets.
+    #[expect(clippy::too_many_arguments, reason = "see above")]
+    fn sketch_some(
+        &self,
+        families: &[(Family, usize)],
+        offsets: &[i64],
+        tokens: &[u64],
+        prehashed: bool,
+        out: &mut [u32],
+        run: &Run<'_>,
+        ticker: &Ticker<'_>,
+    ) -> Result<()> {
         if let [(family, taken)] = families {
-            sketch::sketch_sets(run.isa, family, prehashed, offsets, sets.items(), out, self.minima, *taken);
-            return;
+            ticker.check()?;
+            sketch::sketch_sets(run.isa, family, prehashed, offsets, tokens, out, self.minima, *taken);
+            return Ok(());
         }
         // The stride of a family's words is that of the whole signature, except after the last one's end.
         let mut words = Vec::new();
         for (number, (family, taken)) in families.iter().enumerate() {
-            words.resize((end - begin) * taken, 0);
-            sketch::sketch_sets(
-                run.isa,
-                family,
-                prehashed,
-                offsets,
-                sets.items(),
-                &mut words,
-                *taken,
-                *taken,
-            );
+            ticker.check()?;
+            words.resize((offsets.len() - 1) * taken, 0);
+            sketch::sketch_sets(run.isa, family, prehashed, offsets, tokens, &mut words, *taken, *taken);
             for (out, words) in out.chunks_exact_mut(self.minima).zip(words.chunks_exact(*taken)) {
                 out[number * MAX_BINS..][..*taken].copy_from_slice(words);
             }
         }
+        Ok(())
     }
 
     /// The minima of one set, straight from the formula: the reference for [`MinHash::signatures`].

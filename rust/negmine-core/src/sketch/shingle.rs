@@ -1,12 +1,17 @@
 //! Shingling (Broder, "On the resemblance and containment of documents", 1997): texts as sets of overlapping pieces.
 
+use super::sets::Joined;
 use crate::base::csr::CsrView;
-use crate::base::parallel::Run;
+use crate::base::memory::{push, reserve};
+use crate::base::parallel::{Run, Ticker};
+use crate::base::sort::sort_distinct;
 use crate::base::xxh64::xxh64;
 use crate::base::{Error, Result};
 
-/// Texts between two checks for an interrupt.
+/// Texts between two checks for an interrupt, and words and hashed bytes of one text.
 const TEXTS_PER_ITEM: usize = 64;
+const WORDS_PER_CHECK: usize = 1 << 20;
+const BYTES_PER_CHECK: usize = 1 << 24;
 
 /// The unit of a shingle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,29 +46,17 @@ impl Shingles {
         let parts = run.map(
             n.div_ceil(TEXTS_PER_ITEM),
             || (Vec::new(), Vec::new()),
-            |(bounds, tokens), item, _| {
+            |(bounds, tokens), item, ticker| {
                 let begin = item * TEXTS_PER_ITEM;
-                let (mut lengths, mut all) = (Vec::with_capacity(TEXTS_PER_ITEM), Vec::new());
+                let mut sets = Joined::default();
                 for text in begin..n.min(begin + TEXTS_PER_ITEM) {
-                    self.set(texts.row(text), text, bounds, tokens)?;
-                    lengths.push(tokens.len());
-                    all.extend_from_slice(tokens);
+                    self.set(texts.row(text), text, bounds, tokens, ticker)?;
+                    sets.push(tokens);
                 }
-                Ok((lengths, all))
+                Ok(sets)
             },
         )?;
-        let mut offsets = Vec::with_capacity(n + 1);
-        offsets.push(0);
-        let mut end = 0;
-        for length in parts.iter().flat_map(|(lengths, _)| lengths) {
-            end += *length as i64;
-            offsets.push(end);
-        }
-        let mut tokens = Vec::with_capacity(end as usize);
-        for (_, part) in parts {
-            tokens.extend_from_slice(&part);
-        }
-        Ok((offsets, tokens))
+        Joined::concat(n, parts, run)
     }
 
     /// The tokens of one text.
@@ -73,37 +66,61 @@ impl Shingles {
         row: usize,
         bounds: &mut Vec<[usize; 2]>,
         tokens: &mut Vec<u64>,
+        ticker: &Ticker<'_>,
     ) -> Result<()> {
         let text = std::str::from_utf8(bytes).map_err(|error| Error::Value {
             argument: "texts",
             rule: "UTF-8",
             got: format!("row {row}: {error}"),
         })?;
-        bounds.clear();
         tokens.clear();
         match self.unit {
             Unit::Characters => {
-                bounds.extend(text.char_indices().map(|(at, c)| [at, at + c.len_utf8()]));
-                let shingles = bounds.windows(self.width.min(bounds.len()).max(1));
-                tokens.extend(shingles.map(|span| xxh64(&bytes[span[0][0]..span[span.len() - 1][1]])));
+                let starts = text.char_indices().map(|(at, _)| at);
+                let mut ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+                let first = ends.nth(self.width - 1).or((!text.is_empty()).then_some(text.len()));
+                hash(bytes, starts.zip(first.into_iter().chain(ends)), tokens, ticker)?;
             }
             Unit::Words => {
                 // Words are joined by one space, regardless of the white space in the text.
                 let mut joined = String::with_capacity(text.len());
-                for word in text.split_whitespace() {
-                    if !joined.is_empty() {
+                bounds.clear();
+                for (unit, word) in text.split_whitespace().enumerate() {
+                    if unit.is_multiple_of(WORDS_PER_CHECK) {
+                        ticker.check()?;
+                    }
+                    if unit > 0 {
                         joined.push(' ');
                     }
-                    bounds.push([joined.len(), joined.len() + word.len()]);
+                    push(bounds, [joined.len(), joined.len() + word.len()])?;
                     joined.push_str(word);
                 }
-                let shingles = bounds.windows(self.width.min(bounds.len()).max(1));
-                let bytes = joined.as_bytes();
-                tokens.extend(shingles.map(|span| xxh64(&bytes[span[0][0]..span[span.len() - 1][1]])));
+                let spans = bounds.windows(self.width.min(bounds.len()).max(1));
+                let spans = spans.map(|span| (span[0][0], span[span.len() - 1][1]));
+                hash(joined.as_bytes(), spans, tokens, ticker)?;
             }
         }
-        tokens.sort_unstable();
-        tokens.dedup();
-        Ok(())
+        sort_distinct(tokens, ticker)
     }
+}
+
+/// Appends the hashes of some spans of bytes.
+fn hash(
+    bytes: &[u8],
+    spans: impl Iterator<Item = (usize, usize)>,
+    tokens: &mut Vec<u64>,
+    ticker: &Ticker<'_>,
+) -> Result<()> {
+    reserve(tokens, spans.size_hint().0)?;
+    let mut hashed = 0;
+    for (begin, end) in spans {
+        // A call has a price of its own.
+        hashed += 16 + end - begin;
+        if hashed > BYTES_PER_CHECK {
+            hashed = 0;
+            ticker.check()?;
+        }
+        push(tokens, xxh64(&bytes[begin..end]))?;
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::base::error::check_length;
 use crate::base::limits::MAX_WIDTH;
 use crate::base::math::normal_pair;
 use crate::base::matrix::Rows;
-use crate::base::memory::zeros;
+use crate::base::memory::{with_capacity, zeros};
 use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream, unit};
 use crate::base::{Error, Result};
@@ -38,8 +38,15 @@ impl SimHash {
     ///
     /// # Errors
     /// Returns an error on sizes out of range, `tau` that does not divide `m`, a center of another width or that is not
-    /// finite.
-    pub fn new(m: usize, tau: usize, dim: usize, seed: u64, center: Option<Vec<f32>>) -> Result<Self> {
+    /// finite, lack of memory for the projections, or an interrupt.
+    pub fn new(
+        m: usize,
+        tau: usize,
+        dim: usize,
+        seed: u64,
+        center: Option<Vec<f32>>,
+        run: &Run<'_>,
+    ) -> Result<Self> {
         if tau == 0 || tau > MAX_TAU {
             return Err(Error::Value { argument: "tau", rule: "from 1 to 31", got: tau.to_string() });
         }
@@ -62,7 +69,9 @@ impl SimHash {
                 return Err(Error::NonFinite { argument: "center", row: 0, column });
             }
         }
-        Ok(Self { projections: Projections::new(normals(m, dim, seed), dim, tau), center })
+        let rows = normals(m, dim, seed, run)?;
+        let projections = Projections::checked(rows, dim, tau, &mut || run.tick(m, m))?;
+        Ok(Self { projections, center })
     }
 
     /// The projections, bit after bit.
@@ -234,15 +243,16 @@ impl Hasher<'_> {
 }
 
 /// Standard normal numbers: coordinates `4j..4j + 4` of bit `k` come from the Philox block (j + 1, 0, k, 0).
-fn normals(m: usize, dim: usize, seed: u64) -> Vec<f32> {
+fn normals(m: usize, dim: usize, seed: u64, run: &Run<'_>) -> Result<Vec<f32>> {
     let draws = Draws::new(seed, Stream::Projections);
-    let mut out = Vec::with_capacity(m * dim);
+    let mut out = with_capacity(m * dim)?;
     for k in 0..m {
+        run.tick(k, m)?;
         for j in 0..dim.div_ceil(4) {
             let [a, b, c, d] = draws.block([1 + j as u64, 0, k as u64, 0]).map(unit);
             let four = [normal_pair(a, b), normal_pair(c, d)];
             out.extend(four.as_flattened().iter().take(dim - 4 * j).map(|x| *x as f32));
         }
     }
-    out
+    Ok(out)
 }

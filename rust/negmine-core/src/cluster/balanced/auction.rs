@@ -75,12 +75,18 @@ fn run_auction(
         capacities.iter().map(|&n| BinaryHeap::with_capacity(n + 1)).collect();
     let mut waiting = VecDeque::new();
     for (row, list) in lists.iter().enumerate() {
+        if row.is_multiple_of(BIDS_PER_LOOK) {
+            ticker.check()?;
+        }
         let (_, place, second) = two_best(list, &prices);
         held[list[place].cluster as usize]
             .push((Reverse(sortable_bits(list[place].score - second)), row as u32));
     }
     for (j, held) in held.iter_mut().enumerate() {
         while held.len() > capacities[j] {
+            if held.len().is_multiple_of(BIDS_PER_LOOK) {
+                ticker.check()?;
+            }
             waiting.extend(held.pop().map(|(_, row)| row));
         }
         raise(&mut prices[j], held, capacities[j]);

@@ -16,8 +16,9 @@ use negmine_kernels::quantize::quantize_row;
 use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
-use crate::base::parallel::{Run, Ticker};
+use crate::base::parallel::{Pace, Run, Ticker};
 use crate::base::philox::{Draws, Stream, below};
+use crate::base::sort::nth;
 
 use super::quantized_rows::{Codes, Sum, norm};
 
@@ -36,6 +37,12 @@ const ROWS_PER_ITEM: usize = 4_096;
 /// Rows of a sample, and the least rows of sampled nodes: most rounds only find the approximate direction.
 const SAMPLE: usize = 2_048;
 const LEAST_SAMPLED: usize = 4 * SAMPLE;
+
+/// Rows between two checks for an interrupt.
+const ROWS_PER_CHECK: usize = 1_024;
+
+/// Checks for an interrupt.
+type Check<'a> = &'a dyn Fn() -> Result<()>;
 
 /// Part of the tree that is not split yet.
 struct Node {
@@ -59,7 +66,7 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
     while let Some(large) = nodes.iter().position(|node| node.clusters > 1 && node.rows.len() > LARGE) {
         let mut splitter = Splitter::new(codes, run.isa);
         let node = nodes.swap_remove(large);
-        splitter.start(&node, &draws);
+        splitter.start(&node, &draws, &|| run.tick(0, 1))?;
         while splitter.round_in_parallel(&node, run)? {}
         nodes.extend(splitter.parts(&node));
     }
@@ -77,8 +84,10 @@ pub(crate) fn bisect(codes: &Codes, clusters: usize, seed: u64, run: &Run<'_>) -
         },
     )?;
     let mut labels = vec![0; codes.len()];
+    let mut pace = Pace::new(run);
     for (leaf, rows) in parts.into_iter().flatten() {
         for row in rows {
+            pace.step(1)?;
             labels[row as usize] = leaf as u32;
         }
     }
@@ -163,15 +172,15 @@ impl<'a> Splitter<'a> {
                 leaves.push((node.first, node.rows));
                 continue;
             }
-            self.start(&node, draws);
-            while self.round(&node.rows, &node.whole) {}
+            self.start(&node, draws, &|| ticker.check())?;
+            while self.round(&node.rows, &node.whole, &|| ticker.check())? {}
             waiting.extend(self.parts(&node));
         }
         Ok(())
     }
 
     /// Sets the initial direction from two rows of the node; in a large node, rounds on a sample improve it.
-    fn start(&mut self, node: &Node, draws: &Draws) {
+    fn start(&mut self, node: &Node, draws: &Draws, check: Check<'_>) -> Result<()> {
         let n = node.rows.len();
         let (_, n_left) = left_part(node.clusters, n);
         let a = below(draws.by_number(0, node.number, None, 0), n as u64);
@@ -189,9 +198,10 @@ impl<'a> Splitter<'a> {
                 whole.add(self.isa, self.codes, row);
             }
             self.reset((n_left * sample.len() / n).max(1), sample.len());
-            while self.round(&sample, whole.total()) {}
+            while self.round(&sample, whole.total(), check)? {}
         }
         self.reset(n_left, n);
+        Ok(())
     }
 
     fn reset(&mut self, n_left: usize, n: usize) {
@@ -213,12 +223,12 @@ impl<'a> Splitter<'a> {
     }
 
     /// Runs one round over rows of that sum; returns whether another round is worthwhile.
-    fn round(&mut self, rows: &[u32], whole: &[i64]) -> bool {
+    fn round(&mut self, rows: &[u32], whole: &[i64], check: Check<'_>) -> Result<bool> {
         let codes = self.codes;
         self.dots.resize(rows.len(), 0);
         dot_rows_i8(self.isa, &self.direction, codes.all(), codes.stride(), rows, &mut self.dots);
-        self.divide(rows);
-        self.go_on(rows.len(), whole)
+        self.divide(rows, check)?;
+        Ok(self.go_on(rows.len(), whole))
     }
 
     /// Runs one round with all threads.
@@ -235,21 +245,24 @@ impl<'a> Splitter<'a> {
                 Ok(dots)
             },
         )?;
-        self.dots = parts.concat();
-        self.divide(&node.rows);
+        self.dots = run.concat(parts)?;
+        self.divide(&node.rows, &|| run.tick(chunks.len(), chunks.len()))?;
         Ok(self.go_on(node.rows.len(), &node.whole))
     }
 
     /// Sends the rows of the lowest keys to the left.
-    fn divide(&mut self, rows: &[u32]) {
+    fn divide(&mut self, rows: &[u32], check: Check<'_>) -> Result<()> {
         self.keys.clear();
         let keys = rows.iter().zip(&self.dots).enumerate();
         self.keys.extend(
             keys.map(|(i, (&row, &dot))| (i64::from(self.codes.factor(row)) * i64::from(dot), i as u32)),
         );
         self.order.clone_from(&self.keys);
-        let (_, &mut last, _) = self.order.select_nth_unstable(self.n_left - 1);
+        let last = nth(&mut self.order, self.n_left - 1, check)?;
         for (i, key) in self.keys.iter().enumerate() {
+            if i.is_multiple_of(ROWS_PER_CHECK) {
+                check()?;
+            }
             let is_left = *key <= last;
             if is_left != self.is_left[i] {
                 self.is_left[i] = is_left;
@@ -260,6 +273,7 @@ impl<'a> Splitter<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn go_on(&mut self, n: usize, whole: &[i64]) -> bool {

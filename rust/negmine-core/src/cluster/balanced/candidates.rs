@@ -17,7 +17,7 @@ use negmine_kernels::rows_i8::dot_rows_i8;
 
 use crate::base::Result;
 use crate::base::order::{from_sortable_bits, sortable_bits};
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 
 use super::centroids_i8::{Centers, unit_of};
 use super::quantized_rows::Codes;
@@ -43,15 +43,20 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Lists of each row's own cluster and its neighbors in the tree, without scores.
-    pub(crate) fn around(labels: &[u32], clusters: usize) -> Self {
+    ///
+    /// # Errors
+    /// Returns an error if the call is interrupted.
+    pub(crate) fn around(labels: &[u32], clusters: usize, run: &Run<'_>) -> Result<Self> {
+        let mut pace = Pace::new(run);
         let depth = DEPTH.min(clusters);
         let mut entries = Vec::with_capacity(labels.len() * depth);
         for &label in labels {
+            pace.step(depth)?;
             let first = (label as usize).saturating_sub(depth / 2).min(clusters - depth);
             let around = first..first + depth;
             entries.extend(around.map(|cluster| Entry { cluster: cluster as u32, score: 0.0 }));
         }
-        Self { depth, entries }
+        Ok(Self { depth, entries })
     }
 
     /// Number of rows.
@@ -116,7 +121,7 @@ struct Panels {
 const NOTHING: [f32; PANEL] = [0.0; PANEL];
 
 impl Panels {
-    fn new(centers: &Centers, prices: &[f32], width: usize, run: &Run<'_>) -> Self {
+    fn new(centers: &Centers, prices: &[f32], width: usize, run: &Run<'_>) -> Result<Self> {
         let (clusters, bytes) = (prices.len(), packed_len(width));
         let mut order: Vec<u32> = (0..clusters as u32).collect();
         order.sort_by(|&a, &b| prices[a as usize].total_cmp(&prices[b as usize]));
@@ -125,6 +130,7 @@ impl Panels {
         let padded = padded_width(width);
         let mut rows = vec![0; bytes];
         for (own, out) in order.chunks(PANEL).zip(codes.chunks_exact_mut(bytes)) {
+            run.tick(0, 1)?;
             // Places without a center repeat the last one's numbers, so that they widen no range.
             let last = own[own.len() - 1] as usize;
             let (mut scales, mut offsets) = ([centers.scales[last]; PANEL], [-prices[last]; PANEL]);
@@ -140,7 +146,7 @@ impl Panels {
             all_scales.push(scales);
             all_offsets.push(offsets);
         }
-        Self { order, codes, bytes, scales: all_scales, offsets: all_offsets }
+        Ok(Self { order, codes, bytes, scales: all_scales, offsets: all_offsets })
     }
 
     /// The clusters of panel `p`.
@@ -204,7 +210,7 @@ impl Lists {
         if depth == prices.len() {
             return Ok(());
         }
-        let panels = Panels::new(centers, prices, codes.width(), run);
+        let panels = Panels::new(centers, prices, codes.width(), run)?;
         let slots: Vec<_> = self.entries.chunks_mut(BLOCK * depth).map(Mutex::new).collect();
         run.map(
             slots.len(),

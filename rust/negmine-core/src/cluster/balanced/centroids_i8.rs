@@ -11,6 +11,9 @@ use crate::cluster::members::members_among;
 
 use super::quantized_rows::{Codes, Sum};
 
+/// Rows between two checks for an interrupt.
+const ROWS_PER_CHECK: usize = 1_024;
+
 /// Means of clusters, as int8 codes.
 pub(crate) struct Centers {
     pub(crate) stride: usize,
@@ -47,9 +50,9 @@ impl Centers {
         let clusters = self.scales.len();
         let moved = |row: &u32| self.labels.get(*row as usize) != labels.get(*row as usize);
         let rows: Vec<u32> = (0..labels.len() as u32).filter(moved).collect();
-        let come = members_among(&rows, labels, clusters);
+        let come = members_among(&rows, labels, clusters, run)?;
         let gone: &[u32] = if self.labels.is_empty() { &[] } else { &rows };
-        let gone = members_among(gone, &self.labels, clusters);
+        let gone = members_among(gone, &self.labels, clusters, run)?;
         for j in 0..clusters {
             self.sizes[j] = self.sizes[j] + come.row(j).len() - gone.row(j).len();
         }
@@ -71,11 +74,17 @@ impl Centers {
                 let mut slot = slots[j].lock().unwrap_or_else(PoisonError::into_inner);
                 let (out, sums) = &mut *slot;
                 change.clear();
-                for &row in come.row(j) {
-                    change.add(run.isa, codes, row);
+                for rows in come.row(j).chunks(ROWS_PER_CHECK) {
+                    ticker.check()?;
+                    for &row in rows {
+                        change.add(run.isa, codes, row);
+                    }
                 }
-                for &row in gone.row(j) {
-                    change.subtract(run.isa, codes, row);
+                for rows in gone.row(j).chunks(ROWS_PER_CHECK) {
+                    ticker.check()?;
+                    for &row in rows {
+                        change.subtract(run.isa, codes, row);
+                    }
                 }
                 for (sum, change) in sums.iter_mut().zip(change.total()) {
                     *sum += change;

@@ -8,16 +8,29 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::quantized_rows::Codes;
+use crate::base::Result;
+use crate::base::parallel::{Pace, Run};
 use crate::cluster::members::members;
 
 /// The clusters that do not consist of copies of one row, in ascending order.
-pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize) -> Vec<u32> {
-    let groups = members(labels, clusters);
-    let is_mixed = |j: &u32| {
-        let own = groups.row(*j as usize);
-        own.iter().any(|&row| key(codes, row) != key(codes, own[0]))
-    };
-    (0..clusters as u32).filter(is_mixed).collect()
+///
+/// # Errors
+/// Returns an error if the call is interrupted.
+pub(crate) fn mixed(codes: &Codes, labels: &[u32], clusters: usize, run: &Run<'_>) -> Result<Vec<u32>> {
+    let groups = members(labels, clusters, run)?;
+    let mut pace = Pace::new(run);
+    let mut mixed = Vec::new();
+    for j in 0..clusters {
+        let own = groups.row(j);
+        for &row in own {
+            pace.step(4 + codes.width() / 16)?;
+            if key(codes, row) != key(codes, own[0]) {
+                mixed.push(j as u32);
+                break;
+            }
+        }
+    }
+    Ok(mixed)
 }
 
 /// The key that copies of a row share.
@@ -26,11 +39,25 @@ fn key(codes: &Codes, row: u32) -> (i16, &[i8]) {
 }
 
 /// Exchanges rows of the open clusters until all copies that can fill a cluster fill one; sizes do not change.
-pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: usize) {
-    let groups = members(labels, clusters);
+///
+/// # Errors
+/// Returns an error if the call is interrupted.
+pub(crate) fn gather(
+    codes: &Codes,
+    labels: &mut [u32],
+    open: &[u32],
+    clusters: usize,
+    run: &Run<'_>,
+) -> Result<()> {
+    let groups = members(labels, clusters, run)?;
+    let mut pace = Pace::new(run);
     let mut copies: HashMap<(i16, &[i8]), Vec<u32>> = HashMap::new();
+    // The place of every row among the members of its cluster.
+    let mut places = vec![0_u32; labels.len()];
     for &j in open {
-        for &row in groups.row(j as usize) {
+        for (place, &row) in groups.row(j as usize).iter().enumerate() {
+            pace.step(32 + codes.width() / 4)?;
+            places[row as usize] = place as u32;
             copies.entry(key(codes, row)).or_default().push(row);
         }
     }
@@ -42,6 +69,7 @@ pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: 
     for rows in many {
         let mut by_cluster: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for &row in &rows {
+            pace.step(8)?;
             by_cluster.entry(labels[row as usize]).or_default().push(row);
         }
         // The cluster with the most copies is filled first, from the cluster with the fewest.
@@ -56,6 +84,7 @@ pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: 
             };
             for place in 0..members[j as usize].len() {
                 let row = members[j as usize][place];
+                pace.step(4 + codes.width() / 16)?;
                 if key(codes, row) == key(codes, rows[0]) {
                     continue;
                 }
@@ -65,11 +94,11 @@ pub(crate) fn gather(codes: &Codes, labels: &mut [u32], open: &[u32], clusters: 
                 let Some((other, copies)) = order.back_mut() else { break };
                 let Some(copy) = copies.pop() else { break };
                 members[j as usize][place] = copy;
-                for member in members[*other as usize].iter_mut().filter(|member| **member == copy) {
-                    *member = row;
-                }
+                members[*other as usize][places[copy as usize] as usize] = row;
+                places.swap(row as usize, copy as usize);
                 labels.swap(row as usize, copy as usize);
             }
         }
     }
+    Ok(())
 }

@@ -8,7 +8,7 @@
 //! list. All counts are integers, so the order of rows does not matter.
 
 use crate::base::Result;
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 
 use super::candidates::{DEPTH, Entry, Lists};
 
@@ -136,12 +136,16 @@ impl Demand {
 }
 
 /// The target size of each cluster: its capacity, or the number of rows that may join if that is smaller.
-fn needed(lists: &Lists, capacities: &[usize]) -> Vec<usize> {
+fn needed(lists: &Lists, capacities: &[usize], run: &Run<'_>) -> Result<Vec<usize>> {
+    let mut pace = Pace::new(run);
     let mut on_lists = vec![0_usize; capacities.len()];
-    for entry in lists.iter().flatten() {
-        on_lists[entry.cluster as usize] += 1;
+    for list in lists.iter() {
+        pace.step(list.len())?;
+        for entry in list {
+            on_lists[entry.cluster as usize] += 1;
+        }
     }
-    on_lists.iter().zip(capacities).map(|(&lists, &capacity)| lists.min(capacity)).collect()
+    Ok(on_lists.iter().zip(capacities).map(|(&lists, &capacity)| lists.min(capacity)).collect())
 }
 
 /// Moves prices for some rounds; returns the cluster that every row prefers at the end.
@@ -152,7 +156,7 @@ pub(crate) fn balance(
     rounds: usize,
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
-    let needed = needed(lists, capacities);
+    let needed = needed(lists, capacities, run)?;
     let first = Demand::in_parallel(lists, prices, 0.0, run)?;
     let mut width = (first.margins / lists.len() as f64) as f32;
     let mut demand = Demand::in_parallel(lists, prices, width, run)?;

@@ -16,7 +16,7 @@ use negmine_kernels::sums::add_codes;
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
-use crate::base::parallel::Run;
+use crate::base::parallel::{Pace, Run};
 
 use crate::cluster::centroids::Lengths;
 
@@ -62,21 +62,27 @@ impl Codes {
             },
         )?;
         drop(slots);
-        let scales = scales.concat();
+        let scales = run.concat(scales)?;
         let unit = scales.iter().copied().fold(0.0, f64::max) / LARGEST;
         let factor = |scale: &f64| if unit == 0.0 { 0 } else { (scale / unit).round_ties_even() as i16 };
-        let factors = scales.iter().map(factor).collect();
+        let mut factors = Vec::with_capacity(scales.len());
+        for scales in scales.chunks(ROWS_PER_ITEM) {
+            run.tick(0, 1)?;
+            factors.extend(scales.iter().map(factor));
+        }
         Ok(Self { width: rows.width(), stride, all: codes, factors, unit })
     }
 
     /// Some of the rows.
-    pub(crate) fn only(&self, rows: &[u32]) -> Self {
+    pub(crate) fn only(&self, rows: &[u32], run: &Run<'_>) -> Result<Self> {
+        let mut pace = Pace::new(run);
         let mut all = Aligned::zeroed(rows.len() * self.stride);
         for (codes, &row) in all.chunks_exact_mut(self.stride).zip(rows) {
+            pace.step(4 + self.width / 16)?;
             codes[..self.width].copy_from_slice(self.row(row));
         }
         let factors = rows.iter().map(|&row| self.factor(row)).collect();
-        Self { width: self.width, stride: self.stride, all, factors, unit: self.unit }
+        Ok(Self { width: self.width, stride: self.stride, all, factors, unit: self.unit })
     }
 
     /// Number of rows.

@@ -68,12 +68,17 @@ pub(crate) fn refine(
     stages: (usize, usize),
     run: &Run<'_>,
 ) -> Result<Vec<u32>> {
-    let mut open = mixed(codes, &labels, clusters);
+    let open = still(run, stages.0, stages.1, |run| {
+        let open = mixed(codes, &labels, clusters, run)?;
+        if open.len() == clusters {
+            return Ok::<_, Error>(open);
+        }
+        gather(codes, &mut labels, &open, clusters, run)?;
+        mixed(codes, &labels, clusters, run)
+    })?;
     if open.len() == clusters {
         return refine_all(codes, clusters, labels, quality, stages, run);
     }
-    gather(codes, &mut labels, &open, clusters);
-    open = mixed(codes, &labels, clusters);
     if open.len() < 2 {
         return Ok(labels);
     }
@@ -84,7 +89,8 @@ pub(crate) fn refine(
     let rows: Vec<u32> =
         (0..labels.len() as u32).filter(|&row| place[labels[row as usize] as usize] != u32::MAX).collect();
     let own = rows.iter().map(|&row| place[labels[row as usize] as usize]).collect();
-    let refined = refine_all(&codes.only(&rows), open.len(), own, quality, stages, run)?;
+    let some = still(run, stages.0, stages.1, |run| codes.only(&rows, run))?;
+    let refined = refine_all(&some, open.len(), own, quality, stages, run)?;
     for (&row, &label) in rows.iter().zip(&refined) {
         labels[row as usize] = open[label as usize];
     }
@@ -106,7 +112,7 @@ fn refine_all(
         capacities[label as usize] += 1;
     }
     let mut centers = Centers::new(codes, clusters);
-    let mut lists = Lists::around(&labels, clusters);
+    let mut lists = still(run, first, all, |run| Lists::around(&labels, clusters, run))?;
     let mut prices = Vec::new();
     let steps = steps(quality);
     for (number, step) in steps.iter().chain([&Full]).enumerate() {
@@ -128,6 +134,7 @@ fn refine_all(
     let Allocation { mut labels, unassigned, mut free } =
         still(run, first + steps.len() + 1, all, |run| auction(&lists, prices, &capacities, labels, run))?;
     for row in unassigned {
+        still(run, first + steps.len() + 1, all, |run| run.tick(0, 1))?;
         let cluster = best_free(codes, &centers, &free, row, run.isa);
         labels[row as usize] = cluster as u32;
         free[cluster] -= 1;

@@ -20,8 +20,8 @@ use negmine_kernels::rows_i8::ROW_ALIGNMENT;
 
 use crate::base::Result;
 use crate::base::matrix::Rows;
-use crate::base::parallel::{Run, Ticker};
-use crate::cluster::centroids::{Lengths, as_rows};
+use crate::base::parallel::{Pace, Run, Ticker};
+use crate::cluster::centroids::{Lengths, as_rows, norms};
 use crate::scoring::bound::{DocumentBound, QueryBound};
 use crate::scoring::pack::Tile;
 use crate::scoring::score::{factor, unit_for};
@@ -117,7 +117,7 @@ impl<'a, 'c> Points<'a, 'c> {
             metric,
             stride,
             codes,
-            bounds: bounds.concat(),
+            bounds: run.concat(bounds)?,
             squared: &lengths.squared,
             lead: None,
         })
@@ -178,17 +178,16 @@ impl<'a, 'c> Points<'a, 'c> {
                     }
                     None => block.scan(self, &packed, first, run, ticker)?,
                 }
-                Ok(block.best_labels(self, &packed, first, run))
+                block.best_labels(self, &packed, first, run, ticker)
             },
         )?;
-        Ok(blocks.concat())
+        run.concat(blocks)
     }
 
     /// Canonical scores of every row with its own centroid.
     pub(crate) fn own_scores(&self, centroids: &[f32], labels: &[u32], run: &Run<'_>) -> Result<Vec<f64>> {
         let width = self.rows.width();
-        let norms: Vec<f64> =
-            centroids.chunks_exact(width).map(|c| self.metric.squared_norm(run.isa, c)).collect();
+        let norms = norms(centroids, width, self.metric, run)?;
         let blocks = run.map(
             labels.len().div_ceil(BLOCK),
             || vec![0.0; width],
@@ -204,7 +203,7 @@ impl<'a, 'c> Points<'a, 'c> {
                 Ok(own.map(score).collect::<Vec<f64>>())
             },
         )?;
-        Ok(blocks.concat())
+        run.concat(blocks)
     }
 
     /// The canonical score of a row with a centroid.
@@ -220,9 +219,11 @@ impl<'a, 'c> Points<'a, 'c> {
         let rows = as_rows(centroids, width)?;
         let tile = Tile::pack(&rows, 0..rows.len(), self.metric, Slack::CERTIFIED, run)?;
         let mut codes = Aligned::zeroed(rows.len() * self.stride);
+        let mut pace = Pace::new(run);
         for (j, (row, codes)) in
             centroids.chunks_exact(width).zip(codes.chunks_exact_mut(self.stride)).enumerate()
         {
+            pace.step(width)?;
             // The codes are those of the tile.
             let panel = &tile.panels()[j / PANEL];
             quantize_row(run.isa, row, factor(self.metric, panel.squared_norm(j % PANEL), panel.unit), codes);
@@ -377,7 +378,8 @@ impl Block {
         packed: &Packed<'_>,
         first: usize,
         run: &Run<'_>,
-    ) -> Vec<u32> {
+        ticker: &Ticker<'_>,
+    ) -> Result<Vec<u32>> {
         let lows = &self.lows;
         self.pending.retain(|pending| pending.high >= lows[pending.place as usize]);
         self.pending.sort_unstable_by_key(|pending| (pending.place, pending.cluster));
@@ -387,12 +389,14 @@ impl Block {
         let mut labels = vec![0; self.lows.len()];
         for left in self.pending.chunk_by(|a, b| a.place == b.place) {
             let place = left[0].place as usize;
-            labels[place] = match left {
-                [only] => only.cluster,
-                _ => best(points, packed, first + place, left, &mut self.row, run),
+            labels[place] = if let [only] = left {
+                only.cluster
+            } else {
+                ticker.check()?;
+                best(points, packed, first + place, left, &mut self.row, run)
             };
         }
-        labels
+        Ok(labels)
     }
 }
 

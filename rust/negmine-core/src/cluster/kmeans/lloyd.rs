@@ -9,8 +9,10 @@
 
 use crate::base::csr::Lists;
 use crate::base::matrix::Rows;
-use crate::base::parallel::Run;
+use crate::base::order::total_order;
+use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream};
+use crate::base::sort::sort;
 use crate::base::stages::{stage, still};
 use crate::base::{Error, Result};
 use crate::cluster::centroids::{Clustering, Lengths, finish, means};
@@ -18,6 +20,9 @@ use crate::cluster::members::members;
 use crate::scoring::Metric;
 
 use super::assign::Points;
+
+/// Draws of initial rows of which only the lowest are kept, at least.
+const DRAWN: usize = 1 << 16;
 
 /// The parameters of a k-means clustering.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +72,7 @@ impl KMeans {
                 fill_empty(&points, self.clusters, &centroids, &mut after, run)?;
                 let same = before.as_ref() == Some(&after);
                 if !same && iterations < self.iterations {
-                    centroids = means(rows, &lengths, &members(&after, self.clusters), run)?;
+                    centroids = means(rows, &lengths, &members(&after, self.clusters, run)?, run)?;
                     if iterations == 1 {
                         points.shorten(&centroids, &after, self.iterations - 1, run)?;
                     }
@@ -88,12 +93,22 @@ impl KMeans {
     /// The rows with the lowest draws, as centroids.
     fn start(&self, rows: &Rows<'_>, lengths: &Lengths, run: &Run<'_>) -> Result<Vec<f32>> {
         let draws = Draws::new(self.seed, Stream::Seeding);
-        let mut drawn: Vec<(u64, u32)> =
-            (0..rows.len() as u32).map(|row| (draws.by_document(0, 0, row.into(), None), row)).collect();
-        if self.clusters < drawn.len() {
-            drawn.select_nth_unstable(self.clusters);
-            drawn.truncate(self.clusters);
+        let mut drawn: Vec<(u64, u32)> = Vec::new();
+        let lowest = |drawn: &mut Vec<(u64, u32)>| {
+            if self.clusters < drawn.len() {
+                drawn.select_nth_unstable(self.clusters);
+                drawn.truncate(self.clusters);
+            }
+        };
+        let mut pace = Pace::new(run);
+        for row in 0..rows.len() as u32 {
+            pace.step(8)?;
+            drawn.push((draws.by_document(0, 0, row.into(), None), row));
+            if drawn.len() == DRAWN.max(2 * self.clusters) {
+                lowest(&mut drawn);
+            }
         }
+        lowest(&mut drawn);
         drawn.sort_unstable_by_key(|&(_, row)| row);
         // The mean of a single row is the row itself.
         means(rows, lengths, &Lists::single(drawn.into_iter().map(|(_, row)| row).collect()), run)
@@ -108,22 +123,24 @@ fn fill_empty(
     labels: &mut [u32],
     run: &Run<'_>,
 ) -> Result<()> {
+    let mut pace = Pace::new(run);
     let mut sizes = vec![0_usize; clusters];
     for &label in labels.iter() {
+        pace.step(1)?;
         sizes[label as usize] += 1;
     }
     if !sizes.contains(&0) {
         return Ok(());
     }
     let scores = points.own_scores(centroids, labels, run)?;
-    let mut worst: Vec<u32> = (0..labels.len() as u32).collect();
-    let key = |row: u32| scores[row as usize];
-    worst.sort_unstable_by(|&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
-    let mut worst = worst.into_iter();
+    let mut worst: Vec<(i64, u32)> = scores.into_iter().map(total_order).zip(0..).collect();
+    sort(&mut worst, run)?;
+    let mut worst = worst.into_iter().map(|(_, row)| row);
     for empty in 0..clusters {
         if sizes[empty] > 0 {
             continue;
         }
+        pace.step(1)?;
         // There are at least as many rows as clusters, so some cluster has two, and its rows are still to come.
         if let Some(row) = worst.find(|&row| sizes[labels[row as usize] as usize] > 1) {
             sizes[labels[row as usize] as usize] -= 1;

@@ -181,7 +181,7 @@ impl LeadRows {
             },
         )?;
         let (tiles, sides): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok(Self { tiles, sides: sides.concat(), ..all })
+        Ok(Self { tiles, sides: run.concat(sides)?, ..all })
     }
 
     /// Appends row `i` of the buffers to a tile.
@@ -246,6 +246,7 @@ impl LeadRows {
         let mut panels = Vec::new();
         let leads = rotated.chunks(PANEL * self.lead).zip(measured.chunks(PANEL));
         for ((leads, measured), out) in leads.zip(codes.chunks_exact_mut(bytes)) {
+            run.tick(0, 1)?;
             let filled = &mut rows[..measured.len() * width];
             for ((row, lead), one) in
                 filled.chunks_exact_mut(width).zip(leads.chunks_exact(self.lead)).zip(measured)
@@ -288,7 +289,7 @@ impl LeadRows {
             },
         )?;
         let (rotated, measured): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok((rotated.concat(), measured.concat()))
+        Ok((run.concat(rotated)?, run.concat(measured)?))
     }
 
     /// XX / 2 or CC / 2, if the metric has the term.

@@ -1,6 +1,8 @@
 //! `SimHash` in scalar code: packed projections, and the definition of signatures. `crate::simhash` derives the
 //! constants.
 
+use std::convert::Infallible;
+
 use super::canonical;
 use crate::aligned::Aligned;
 
@@ -61,11 +63,35 @@ impl Projections {
     /// If the sizes contradict each other or exceed their limits, or if a norm is not below 2^30.
     #[must_use]
     pub fn new(rows: Vec<f32>, width: usize, tau: usize) -> Self {
+        match Self::checked(rows, width, tau, &mut || Ok::<(), Infallible>(())) {
+            Ok(projections) => projections,
+            Err(never) => match never {},
+        }
+    }
+
+    /// [`Projections::new`], with a call of `check` for every row of every pass over the rows.
+    ///
+    /// # Errors
+    /// The error of `check`.
+    ///
+    /// # Panics
+    /// As [`Projections::new`].
+    pub fn checked<E>(
+        rows: Vec<f32>,
+        width: usize,
+        tau: usize,
+        check: &mut dyn FnMut() -> Result<(), E>,
+    ) -> Result<Self, E> {
         assert!((1..=MAX_WIDTH).contains(&width), "a width from 1 to {MAX_WIDTH}");
         assert!((1..=MAX_TAU).contains(&tau), "1 to {MAX_TAU} bits a signature");
         assert!(!rows.is_empty() && rows.len().is_multiple_of(width * tau), "whole signatures");
         let groups = rows.len() / (width * tau);
-        let norm = rows.chunks_exact(width).map(|row| canonical::dot(row, row)).fold(0.0, f64::max).sqrt();
+        let mut largest = 0.0_f64;
+        for row in rows.chunks_exact(width) {
+            check()?;
+            largest = largest.max(canonical::dot(row, row));
+        }
+        let norm = largest.sqrt();
         assert!(norm < f64::from(1 << 30), "projections of moderate norms");
         let doubt = 1.02 * (width + 16) as f64 / f64::from(1 << 24) * norm.max(1.0);
         let mut packed = Self {
@@ -77,16 +103,17 @@ impl Projections {
             doubt_of_codes: 0,
             doubt: (doubt as f32).next_up(),
         };
-        packed.pack();
-        packed
+        packed.pack(check)?;
+        Ok(packed)
     }
 
     /// Fills the panels and measures the rounding error.
-    fn pack(&mut self) {
+    fn pack<E>(&mut self, check: &mut dyn FnMut() -> Result<(), E>) -> Result<(), E> {
         let (per_panel, pairs) = (self.panel_bits(), self.pairs());
         let mut panels = Aligned::zeroed(self.n_panels() * pairs * PANEL);
         let mut doubt = 0.0_f64;
         for (k, row) in self.rows.chunks_exact(self.width).enumerate() {
+            check()?;
             let norm = canonical::dot(row, row).sqrt();
             let scale = if norm > 0.0 { NORM / norm } else { 0.0 };
             let (mut squares, mut lost) = (0.0, 0.0);
@@ -107,6 +134,7 @@ impl Projections {
         self.panels = panels;
         // The roundings of the bound itself are below 2^-30 of it.
         self.doubt_of_codes = (doubt * (1.0 + 1e-6)) as i32 + 1;
+        Ok(())
     }
 
     /// Width of the rows that are hashed.

@@ -1,6 +1,34 @@
 //! Union-find: groups of rows that are connected, directly or through other rows.
 
-use crate::base::{Error, Result};
+use super::Result;
+use super::memory::with_capacity;
+use super::parallel::Run;
+use super::sort::sort;
+
+/// Two similar rows, the lower one first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The lower row.
+    pub a: u32,
+    /// The higher row.
+    pub b: u32,
+    /// Their similarity.
+    pub similarity: f64,
+}
+
+/// Sorts links by their rows; no pair occurs twice.
+///
+/// # Errors
+/// Returns an error on lack of memory, or an interrupt.
+pub(crate) fn sort_links(links: Vec<Link>, run: &Run<'_>) -> Result<Vec<Link>> {
+    let mut keys = with_capacity(links.len())?;
+    keys.extend(links.iter().map(|link| (link.a, link.b, link.similarity.to_bits())));
+    drop(links);
+    sort(&mut keys, run)?;
+    let mut links = with_capacity(keys.len())?;
+    links.extend(keys.iter().map(|&(a, b, bits)| Link { a, b, similarity: f64::from_bits(bits) }));
+    Ok(links)
+}
 
 /// Groups of rows, each led by its first row.
 #[derive(Clone, Debug)]
@@ -49,23 +77,4 @@ impl Groups {
         let key = |leader: &u32| if sizes[*leader as usize] > 1 { i64::from(*leader) } else { -1 };
         leaders.iter().map(key).collect()
     }
-}
-
-/// The groups of rows that pairs connect, and whether each pair joined two groups, in the given order of pairs.
-///
-/// # Errors
-/// Returns an error on a row number outside the rows, or sides of unequal length.
-pub fn spanning(rows: usize, left: &[i64], right: &[i64]) -> Result<(Vec<i64>, Vec<bool>)> {
-    crate::base::error::check_length("pairs", left.len(), right.len())?;
-    let mut groups = Groups::new(rows);
-    let mut joined = Vec::with_capacity(left.len());
-    for (a, b) in left.iter().zip(right) {
-        for row in [*a, *b] {
-            if row < 0 || row >= rows as i64 {
-                return Err(Error::RowOutOfRange { argument: "pairs", row, rows });
-            }
-        }
-        joined.push(groups.join(*a as u32, *b as u32));
-    }
-    Ok((groups.keys(), joined))
 }
