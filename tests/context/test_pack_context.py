@@ -26,6 +26,8 @@ def test_golden_orders() -> None:
     assert packed([], [1, 2, 3, 4, 5], 5) == [1, 3, 5, 4, 2]
     assert packed([], [1, 2, 3, 4, 5, 6], 6) == [1, 3, 5, 6, 4, 2]
     assert packed(9, [1, 2, 3], 4, order="rank", gold_position=2) == [1, 2, 9, 3]
+    assert packed(9, [1, 2, 3], 4, gold_position=0) == [9, 2, 3, 1]
+    assert packed([8, 9], [1, 2, 3], 4, order="rank", gold_position=1) == [1, 8, 9, 2]
     for k in range(4):
         assert packed([], list(range(k)), 4) == ([0, 2, 1] if k == 3 else list(range(k)))
 

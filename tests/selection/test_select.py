@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import negmine
 import oracle_selection as oracle
 from negmine import score_pairs
 from negmine.errors import NegmineValueError
@@ -61,6 +65,8 @@ def test_golden_systematic_points() -> None:
     # The first seed whose u lies between .5 and .8 takes row 1, which stands second in row order.
     seed = next(seed for seed in range(100) if 0.5 <= u_of(seed) < 0.8)
     assert select(1, scores=scores, within="systematic", seed=seed).indices.tolist() == [1]
+    # The order of rows decides which weight that is; in the order of weights it would be the first here.
+    assert select(1, scores=scores[[2, 0, 1]], within="systematic", seed=seed).indices.tolist() == [1]
     two = select(2, scores=np.log([8.0, 1.0, 1.0, 1.0]), within="systematic", seed=seed)
     assert two.indices[0] == 0
     np.testing.assert_allclose(np.exp(two.log_prob), [1, 1 / 3], rtol=1e-12)
@@ -306,3 +312,37 @@ def test_progress_ends_with_all_of_it_done() -> None:
     select(9, diversity=0.5, embeddings=rows, progress=lambda done, total: seen.append((done, total)))
     assert seen
     assert seen[-1][0] == seen[-1][1]
+
+
+CHOICES = """
+import hashlib
+import numpy as np
+from negmine.selection import select, sequence_scores
+
+rng = np.random.default_rng(0)
+digest = hashlib.sha256()
+rows, scores, labels = rng.standard_normal((400, 67)).astype("f4"), rng.random(400), rng.integers(0, 5, 400)
+for more in (
+    *({"within": law, "replace": replace} for law in ("softmax", "systematic", "random") for replace in (False, True)),
+    *({"diversity": x, "embeddings": rows, "num_threads": threads} for x in (0.3, 0.8) for threads in (1, 3)),
+):
+    got = select(90, scores=scores, groups=labels, **more)
+    digest.update(got.indices.tobytes() + got.log_prob.tobytes())
+digest.update(sequence_scores(-scores, [0, 100, 400], "perplexity").tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_choices_and_probabilities_have_the_same_bits_on_every_instruction_set() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", CHOICES],
+            env={**os.environ, "NEGMINE_ISA": isa},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for isa in negmine.build_info()["available_isas"]
+    }
+    assert len(found) == 1

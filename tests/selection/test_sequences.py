@@ -76,3 +76,13 @@ def test_edges() -> None:
     assert sequence_scores([-INF, 0.0], [0, 2], "lrr", ranks=[1, 1]).tolist() == [INF]
     assert sequence_scores([0.0, 0.0], [0, 1, 2], "lrr", ranks=[1, 2]).tolist() == [INF, 0.0]
     assert sequence_scores(None, [0, 1, 2], "npr", ranks=[1, 2], perturbed=[0, 0]).tolist() == [INF, 0.0]
+
+
+def test_long_inputs_are_sorted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    offsets = np.cumsum([0, *rng.integers(0, 40, 200)])
+    logs = -rng.random(offsets[-1])
+    whole = sequence_scores(logs, offsets, share=0.3)
+    for block in (1, 7, 39, 1000):
+        monkeypatch.setattr("negmine.selection.sequences.BLOCK", block)
+        np.testing.assert_array_equal(sequence_scores(logs, offsets, share=0.3), whole)

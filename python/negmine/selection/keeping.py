@@ -13,7 +13,7 @@ from negmine._core.options import check_real, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
 
-__all__ = ["Kept", "check_share", "keep", "share_of"]
+__all__ = ["Kept", "keep"]
 
 
 @short_repr
@@ -80,12 +80,20 @@ def keep(
         raise NegmineValueError(f"`low` must be at most `high`; got low={lowest}, high={highest}.")
     mask = (values >= lowest) & (values <= highest)
     if share is not None:
-        within = np.flatnonzero(mask)
-        number = share_of(check_share(share), np.array([len(within)]))[0]
-        order = np.argsort(-values[within], kind="stable")
-        mask = np.zeros(len(values), dtype=np.bool_)
-        mask[within[order[:number]]] = True
+        mask = _best(values, mask, share_of(check_share(share), np.array([mask.sum()]))[0])
     return Kept(mask, float(values[mask].min()) if mask.any() else math.nan)
+
+
+def _best(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], number: np.int64) -> npt.NDArray[np.bool_]:
+    """Keep the highest values of those in the mask, ties by row."""
+    within = values[mask]
+    if number >= len(within):
+        return mask
+    lowest = np.partition(within, len(within) - number)[len(within) - number]
+    best: npt.NDArray[np.bool_] = mask & (values > lowest)
+    equal = np.flatnonzero(mask & (values == lowest))
+    best[equal[: number - best.sum()]] = True
+    return best
 
 
 def check_share(value: object) -> float:

@@ -24,6 +24,8 @@ NEEDS = {
     "surprise_gap": ("log_probs", "entropy"),
 }
 SHARE = 0.2
+#: Tokens that are sorted at once, some tenths of a second.
+BLOCK = 1 << 20
 
 
 @refuse_unknown_options("sequence_scores")
@@ -121,12 +123,10 @@ class _Tokens:
         self.lengths = np.diff(offsets)
         self.owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
 
-    def sum(
-        self, values: npt.NDArray[np.float64], owner: npt.NDArray[np.int64] | None = None
-    ) -> npt.NDArray[np.float64]:
+    def sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Add up the values of every sequence."""
         # Unlike the sums of NumPy's arrays, `bincount` adds one value after the other on every machine.
-        added = np.bincount(self.owner if owner is None else owner, weights=values, minlength=len(self.lengths))
+        added = np.bincount(self.owner, weights=values, minlength=len(self.lengths))
         return np.asarray(added, dtype=np.float64)
 
     def mean(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -135,11 +135,19 @@ class _Tokens:
 
     def mean_of_lowest(self, values: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
         """Average the lowest share of the values of every sequence, added in ascending order."""
-        order = np.lexsort((values, self.owner))
         numbers = share_of(share, self.lengths)
-        places = np.arange(len(values)) - self.offsets[self.owner]
-        lowest = order[places < numbers[self.owner]]
-        return self._over(self.sum(values[lowest], self.owner[lowest]), np.where(self.lengths > 0, numbers, 0))
+        sums = np.zeros(len(numbers))
+        first = 0
+        # Ctrl-C waits for one call of NumPy, so long inputs are sorted in blocks of whole sequences.
+        while first < len(numbers):
+            stop = max(first + 1, int(np.searchsorted(self.offsets, self.offsets[first] + BLOCK, side="right")) - 1)
+            begin, end = self.offsets[[first, stop]]
+            owner = self.owner[begin:end]
+            order = np.lexsort((values[begin:end], owner))
+            lowest = order[np.arange(begin, end) - self.offsets[owner] < numbers[owner]]
+            sums[first:stop] = np.bincount(owner[lowest] - first, values[begin:end][lowest], stop - first)
+            first = stop
+        return self._over(sums, np.where(self.lengths > 0, numbers, 0))
 
     def ratio(self, above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Divide; +inf over 0, and NaN for empty sequences."""

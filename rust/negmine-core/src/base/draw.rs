@@ -218,13 +218,15 @@ mod tests {
     fn inclusion(n: usize) -> [f64; 5] {
         fn go(left: f64, chance: f64, picked: &mut Vec<usize>, n: usize, out: &mut [f64; 5]) {
             if n == 0 {
-                picked.iter().for_each(|item| out[*item] += chance);
+                for item in picked.iter() {
+                    out[*item] += chance;
+                }
                 return;
             }
-            for item in 0..5 {
+            for (item, weight) in WEIGHTS.into_iter().enumerate() {
                 if !picked.contains(&item) {
                     picked.push(item);
-                    go(left - WEIGHTS[item], chance * WEIGHTS[item] / left, picked, n - 1, out);
+                    go(left - weight, chance * weight / left, picked, n - 1, out);
                     picked.pop();
                 }
             }

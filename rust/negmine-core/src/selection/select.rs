@@ -187,7 +187,7 @@ impl Selection<'_> {
         let draws = Draws::new(self.seed, Stream::SelectItems);
         let by_item = |item: u32| draws.by_document(self.epoch, self.query, u64::from(item), None);
         let number = |t: usize| draws.by_number(self.epoch, self.query, Some(group as i64), t as u64);
-        let best = items.iter().map(|item| self.score(*item)).fold(f64::NEG_INFINITY, f64::max);
+        let best = self.best(items, run)?;
         let log_n = ln(n as f64);
         match self.law {
             Law::Top | Law::Diverse { .. } => {
@@ -206,7 +206,7 @@ impl Selection<'_> {
             }
             Law::Softmax { temperature } | Law::Systematic { temperature } if self.replace => {
                 let log_weight = |item: u32| (self.score(item) - best) / temperature;
-                let sums = Cumulative::new(items, log_weight)?;
+                let sums = Cumulative::new(items, log_weight, run)?;
                 let factor = log_n - sums.log_total();
                 let with = |item: u32| (u64::from(item), factor + log_weight(item));
                 if matches!(self.law, Law::Softmax { .. }) {
@@ -237,6 +237,16 @@ impl Selection<'_> {
                 out.extend(chosen.into_iter().map(|(item, log_prob)| (u64::from(item), log_prob)))
             }
         }
+    }
+
+    /// The best score of some items.
+    fn best(&self, items: &[u32], run: &Run<'_>) -> Result<f64> {
+        let mut best = f64::NEG_INFINITY;
+        for part in items.chunks(ITEMS_PER_CHECK) {
+            run.tick(0, 1)?;
+            best = part.iter().map(|item| self.score(*item)).fold(best, f64::max);
+        }
+        Ok(best)
     }
 
     /// Chooses items of all groups by maximal marginal relevance, groups in parallel.

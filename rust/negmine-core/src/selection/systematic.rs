@@ -4,6 +4,7 @@
 //! `exp(score / temperature)`; without replacement inclusion probabilities are `min(1, c w)`, with `c` such that they
 //! sum to the number of items that are chosen.
 
+use super::groups::ITEMS_PER_CHECK;
 use crate::base::Result;
 use crate::base::draw::Entry;
 use crate::base::math::{exp, ln};
@@ -25,13 +26,19 @@ pub(super) fn distinct(
     run: &Run<'_>,
 ) -> Result<Vec<Chosen>> {
     let mut order = with_capacity(items.len())?;
-    order.extend(items.iter().map(|item| Entry::new(score(*item), 0.0, u64::from(*item))));
+    for part in items.chunks(ITEMS_PER_CHECK) {
+        run.tick(0, 1)?;
+        order.extend(part.iter().map(|item| Entry::new(score(*item), 0.0, u64::from(*item))));
+    }
     sort(&mut order, run)?;
     // Whether the expectations of the items from `certain` on are below 1 depends on the sum of their weights, in units
     // of the first of them. No weight then leaves the range of f64.
     let mut sum = 1.0;
     let mut found = (0, sum);
     for place in (0..order.len() - 1).rev() {
+        if place % ITEMS_PER_CHECK == 0 {
+            run.tick(0, 1)?;
+        }
         sum = 1.0 + exp((order[place + 1].key - order[place].key) / temperature) * sum;
         if place < n && (n - place) as f64 <= sum {
             found = (place, sum);
@@ -46,7 +53,10 @@ pub(super) fn distinct(
 
     let mut chosen = with_capacity(n)?;
     let (mut reached, mut point) = (0.0, u);
-    for &item in items {
+    for (place, &item) in items.iter().enumerate() {
+        if place % ITEMS_PER_CHECK == 0 {
+            run.tick(0, 1)?;
+        }
         if is_certain(item) {
             chosen.push((item, 0.0));
             continue;
@@ -78,13 +88,16 @@ pub(super) struct Cumulative<'a> {
 }
 
 impl<'a> Cumulative<'a> {
-    pub(super) fn new(items: &'a [u32], log_weight: impl Fn(u32) -> f64) -> Result<Self> {
+    pub(super) fn new(items: &'a [u32], log_weight: impl Fn(u32) -> f64, run: &Run<'_>) -> Result<Self> {
         let mut sums = with_capacity(items.len())?;
         let mut sum = 0.0;
-        sums.extend(items.iter().map(|item| {
-            sum += exp(log_weight(*item));
-            sum
-        }));
+        for part in items.chunks(ITEMS_PER_CHECK) {
+            run.tick(0, 1)?;
+            sums.extend(part.iter().map(|item| {
+                sum += exp(log_weight(*item));
+                sum
+            }));
+        }
         Ok(Self { items, sums })
     }
 
