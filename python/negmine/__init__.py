@@ -2,9 +2,10 @@
 
 ``negmine.mine(queries, corpus, positives)`` mines hard negatives in one call; ``ExactIndex``, ``HardNegativeMiner`` and
 ``CandidatePool`` do the same in separate steps. Everything else is in subpackages, which are imported on first use:
-``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.data``, ``negmine.demo``,
-``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``, ``negmine.sketches``,
-``negmine.store`` and ``negmine.testing``. ``negmine.torch`` must be imported explicitly, and imports torch.
+``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.context``, ``negmine.data``,
+``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``,
+``negmine.selection``, ``negmine.sketches``, ``negmine.store`` and ``negmine.testing``. ``negmine.torch`` must be
+imported explicitly, and imports torch.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from negmine import batches as batches
     from negmine import behavior as behavior
     from negmine import clustering as clustering
+    from negmine import context as context
     from negmine import data as data
     from negmine import demo as demo
     from negmine import errors as errors
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from negmine import job as job
     from negmine import mining as mining
     from negmine import search as search
+    from negmine import selection as selection
     from negmine import sketches as sketches
     from negmine import store as store
     from negmine import testing as testing
@@ -80,6 +83,7 @@ _SUBPACKAGES = (
     "batches",
     "behavior",
     "clustering",
+    "context",
     "data",
     "demo",
     "errors",
@@ -87,6 +91,7 @@ _SUBPACKAGES = (
     "job",
     "mining",
     "search",
+    "selection",
     "sketches",
     "store",
     "testing",

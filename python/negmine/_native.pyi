@@ -12,6 +12,7 @@ from negmine.batches.no_duplicates import Columns
 from negmine.data.eligibility import Eligibility
 from negmine.mining.pool import CandidatePool
 from negmine.search.request import PoolRequest, Rules
+from negmine.selection.selecting import Request as SelectionRequest
 from negmine.sketches.minhash import MinHash, Sets
 
 __all__ = [
@@ -28,15 +29,18 @@ __all__ = [
     "build_info",
     "class_batches",
     "cluster_batches",
+    "context_draws",
     "cosine_duplicates",
     "distinct_sets",
     "epoch_permutation",
+    "exp",
     "false_negative_mask",
     "false_negative_pairs",
     "group_rows",
     "hash_strings",
     "kmeans",
     "list_candidates",
+    "ln",
     "lsh_bands",
     "lsh_duplicates",
     "minhash_definition",
@@ -49,6 +53,7 @@ __all__ = [
     "score_pairs",
     "sdim_forward",
     "select",
+    "select_items",
     "shingle_sets",
     "table_query",
     "table_update",
@@ -348,3 +353,12 @@ def cosine_duplicates(
     embeddings: Rows, threshold: float, memory_limit: int | None, num_threads: int, progress: Progress | None
 ) -> _Links: ...
 def vnni_gops() -> float: ...
+def exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+def ln(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+def select_items(
+    num: int,
+    request: SelectionRequest,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+def context_draws(seed: int, epoch: int, query: int, n: int) -> npt.NDArray[np.uint64]: ...

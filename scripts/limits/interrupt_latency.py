@@ -287,6 +287,22 @@ def balanced_copies() -> Callable[[], object]:
     return balanced(rows, 4)
 
 
+def select_items() -> Callable[[], object]:
+    """Select half of many items by systematic sampling."""
+    from negmine import selection
+
+    scores = np.random.default_rng(0).random(10_000_000)
+    return lambda: selection.select(5_000_000, scores=scores, within="systematic", num_threads=1)
+
+
+def select_diverse() -> Callable[[], object]:
+    """Select diverse items from one group."""
+    from negmine import selection
+
+    rows = random_rows(200_000, 64)
+    return lambda: selection.select(2_000, embeddings=rows, diversity=0.1, num_threads=1)
+
+
 WHOLE = {
     call.__name__: call
     for call in (
@@ -301,6 +317,8 @@ WHOLE = {
         whole_clusters,
         select,
         limit,
+        select_items,
+        select_diverse,
         kmeans,
         kmeans_of_copies,
         kmeans_wide,

@@ -12,6 +12,7 @@ import pytest
 
 import negmine
 from negmine import Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax
+from negmine.context import pack_context
 from negmine.errors import (
     CorpusChangedError,
     JobError,
@@ -21,6 +22,7 @@ from negmine.errors import (
     NegmineValueError,
     NegmineWarning,
 )
+from negmine.selection import keep, select, sequence_scores
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 QUERIES = CORPUS[:2].copy()
@@ -442,6 +444,157 @@ PAIRS: dict[str, Case] = {
     ),
 }
 
+ROWS = [0.5, 0.25, 1.0]
+SELECTIONS: dict[str, Case] = {
+    "num": (lambda: select(-1, scores=ROWS), Value, "`num` at least 0 got -1"),
+    "num float": (lambda: select(1.5, scores=ROWS), Type, "`num` integer got 1.5"),  # type: ignore[arg-type]
+    "num beyond": (lambda: select(2**40, scores=ROWS), Value, "`num` at most got 1099511627776"),
+    "nothing": (lambda: select(1), Type, "`scores` `groups` given neither"),
+    "scores NaN": (lambda: select(1, scores=[0, NAN]), Value, "`scores` finite -inf candidates NaN row 1"),
+    "scores inf": (lambda: select(1, scores=[INF, 0]), Value, "`scores` finite got inf at row 0"),
+    "scores strings": (lambda: select(1, scores=["a"]), Type, "`scores` numbers got strings"),
+    "scores deep": (lambda: select(1, scores=[[1.0]]), Value, "`scores` shape (n,) got shape (1, 1)"),
+    "groups short": (lambda: select(1, scores=ROWS, groups=[0]), Value, "`groups` length 3, `scores` got 1"),
+    "groups float": (lambda: select(1, groups=[0.5]), Type, "`groups` integers got dtype float64"),
+    "groups below": (lambda: select(1, groups=[0, -2]), Value, "`groups` from 0, or -1 got -2 at row 1"),
+    "groups beyond": (lambda: select(1, groups=[0, 2], target=[1, 1]), Value, "`groups` got 2 at row 1, with 2 groups"),
+    "groups far": (lambda: select(1, groups=[2**62]), MemoryLimitError, "`groups` fits in memory"),
+    "target": (lambda: select(1, scores=ROWS, target="equal"), Value, "`target` 'proportional', 'balanced' 'equal'"),
+    "target zero": (lambda: select(1, groups=[0, 1], target=[0, 0]), Value, "`target` not all 0 got [0.0, 0.0]"),
+    "target below": (lambda: select(1, groups=[0, 1], target=[-1, 1]), Value, "`target` at least 0 got [-1.0, 1.0]"),
+    "target NaN": (lambda: select(1, groups=[0, 1], target=[NAN, 1]), Value, "`target` finite got [nan, 1.0]"),
+    "target inf": (lambda: select(1, groups=[0, 1], target=[INF, 1]), Value, "`target` finite got [inf, 1.0]"),
+    "target empty": (lambda: select(1, groups=[-1], target=[]), Value, "`target` not all 0 got []"),
+    "target alone": (
+        lambda: select(1, scores=ROWS, target=[1, 2]),
+        Value,
+        "`target` length 1 if `groups` is None got 2",
+    ),
+    "given below": (lambda: select(1, groups=[0, 1], given=[0, -3]), Value, "`given` at least 0 got -3 for group 1"),
+    "given float": (lambda: select(1, groups=[0, 1], given=[0.5, 1]), Type, "`given` integers got dtype float64"),
+    "given alone": (lambda: select(1, scores=ROWS, given=[1, 2]), Value, "`given` length 1 `groups` is None got 2"),
+    "given short": (lambda: select(1, groups=[0, 1], target=[1, 2], given=[1]), Value, "`given` length 2 got 1"),
+    "minimum": (lambda: select(1, scores=ROWS, minimum=-1), Value, "`minimum` at least 0 got -1"),
+    "minimum beyond num": (
+        lambda: select(5, groups=[0, 0, 1, 1, 2, 2], minimum=2),
+        Value,
+        "`minimum` small enough every group got 2, `num` must be at least 6, not 5",
+    ),
+    "within": (lambda: select(1, scores=ROWS, within="best"), Value, "`within` 'top', 'softmax' got 'best'"),  # type: ignore[arg-type]
+    "temperature": (
+        lambda: select(1, scores=ROWS, within="softmax", temperature=0),
+        Value,
+        "`temperature` greater 0.0",
+    ),
+    "temperature NaN": (
+        lambda: select(1, scores=ROWS, within="softmax", temperature=NAN),
+        Value,
+        "`temperature` finite",
+    ),
+    "temperature unused": (
+        lambda: select(1, scores=ROWS, temperature=0.5),
+        Value,
+        "`temperature` 1.0 `within` 'top' got 0.5",
+    ),
+    "diversity": (lambda: select(1, embeddings=CORPUS, diversity=-0.1), Value, "`diversity` at least 0.0 got -0.1"),
+    "diversity above": (lambda: select(1, embeddings=CORPUS, diversity=1.1), Value, "`diversity` at most 1.0 got 1.1"),
+    "diversity alone": (lambda: select(1, scores=ROWS, diversity=0.5), Type, "`embeddings` given `diversity` got None"),
+    "diversity softmax": (
+        lambda: select(1, embeddings=CORPUS, diversity=0.5, within="softmax"),
+        Value,
+        "`diversity` None if `within` is 'softmax' got 0.5",
+    ),
+    "embeddings unused": (lambda: select(1, embeddings=CORPUS), Value, "`embeddings` None `diversity` not used"),
+    "embeddings short": (
+        lambda: select(1, scores=ROWS, embeddings=CORPUS, diversity=0.5),
+        Value,
+        "`embeddings` length 3, `scores` got 6",
+    ),
+    "embeddings NaN": (
+        lambda: select(1, embeddings=holed(CORPUS, 4, 1, NAN), diversity=0.5),
+        Value,
+        "`embeddings` finite row 4 column 1",
+    ),
+    "embeddings list": (
+        lambda: select(1, embeddings=[[1.0]], diversity=0.5),
+        Type,
+        "`embeddings` NumPy array got list",
+    ),
+    "replace": (lambda: select(1, scores=ROWS, replace=True), Value, "`replace` False `within` 'top' got True"),
+    "replace word": (lambda: select(1, scores=ROWS, replace="no"), Type, "`replace` True or False got 'no'"),  # type: ignore[arg-type]
+    "seed": (lambda: select(1, scores=ROWS, seed=-1), Value, "`seed` at least 0 got -1"),
+    "epoch": (lambda: select(1, scores=ROWS, epoch=2**64), Value, "`epoch` at most got 18446744073709551616"),
+    "query": (lambda: select(1, scores=ROWS, query="a"), Type, "`query` integer got 'a'"),  # type: ignore[arg-type]
+    "threads": (lambda: select(1, scores=ROWS, num_threads=0), Value, "`num_threads` at least 1 got 0"),
+    "progress": (lambda: select(1, scores=ROWS, progress=3), Type, "`progress` callable got 3"),  # type: ignore[arg-type]
+    "option": (lambda: select(1, score=ROWS), Type, "`select` no option 'score' mean 'scores'"),  # type: ignore[call-arg]
+    "keep NaN": (lambda: keep([0, NAN]), Value, "`scores` NaN row 1"),
+    "keep low": (lambda: keep(ROWS, low=NAN), Value, "`low` finite got nan"),
+    "keep high": (lambda: keep(ROWS, high="1"), Type, "`high` number got '1'"),  # type: ignore[arg-type]
+    "keep turned": (lambda: keep(ROWS, low=2, high=1), Value, "`low` at most `high` low=2.0, high=1.0"),
+    "keep share": (lambda: keep(ROWS, share=0), Value, "`share` greater than 0.0 got 0.0"),
+    "keep share above": (lambda: keep(ROWS, share=1.5), Value, "`share` at most 1.0 got 1.5"),
+    "keep option": (lambda: keep(ROWS, fraction=0.5), Type, "`keep` no option 'fraction' share"),  # type: ignore[call-arg]
+    "log_probs above": (lambda: sequence_scores([-1, 0.1], [0, 2]), Value, "`log_probs` at most 0 got 0.1 at row 1"),
+    "log_probs NaN": (lambda: sequence_scores([NAN], [0, 1]), Value, "`log_probs` at most 0 got nan at row 0"),
+    "log_probs none": (lambda: sequence_scores(None, [0]), Type, "`log_probs` given `kind` 'min_k' got None"),
+    "log_probs unused": (
+        lambda: sequence_scores([-1], [0, 1], "npr", ranks=[1], perturbed=[1]),
+        Value,
+        "`log_probs` None `kind` 'npr'",
+    ),
+    "offsets": (lambda: sequence_scores([-1, -2], [0, 1]), Value, "`offsets` end tokens, 2 got [0 1]"),
+    "kind": (lambda: sequence_scores([-1], [0, 1], "loss"), Value, "`kind` 'min_k', 'lrr' got 'loss'"),  # type: ignore[arg-type]
+    "share": (lambda: sequence_scores([-1], [0, 1], share=2), Value, "`share` at most 1.0 got 2.0"),
+    "share unused": (lambda: sequence_scores([-1], [0, 1], "perplexity", share=0.5), Value, "`share` 'perplexity' 0.5"),
+    "ranks": (lambda: sequence_scores([-1], [0, 1], "lrr", ranks=[0]), Value, "`ranks` at least 1 got 0 at row 0"),
+    "ranks none": (lambda: sequence_scores([-1], [0, 1], "lrr"), Type, "`ranks` given `kind` 'lrr' None"),
+    "ranks short": (lambda: sequence_scores([-1], [0, 1], "lrr", ranks=[1, 2]), Value, "`ranks` shape (1,) got (2,)"),
+    "ranks unused": (lambda: sequence_scores([-1], [0, 1], ranks=[1]), Value, "`ranks` None `kind` 'min_k'"),
+    "perturbed": (
+        lambda: sequence_scores(None, [0, 1], "npr", ranks=[1], perturbed=[-1]),
+        Value,
+        "`perturbed` finite and at least 0.0 got -1.0 at row 0",
+    ),
+    "entropy": (
+        lambda: sequence_scores([-1], [0, 1], "surprise_gap", entropy=[INF]),
+        Value,
+        "`entropy` finite got inf at row 0",
+    ),
+}
+
+CONTEXTS: dict[str, Case] = {
+    "gold below": (lambda: pack_context(-1, [1], 2), Value, "`gold` rows, at least 0 got -1 at place 0"),
+    "gold float": (lambda: pack_context([0.5], [1], 2), Type, "`gold` integers got dtype float64"),
+    "gold twice": (lambda: pack_context([3, 3], [1], 3), Value, "`gold` once got 3 again"),
+    "distractors below": (lambda: pack_context(0, [-2], 2), Value, "`distractors` rows, at least -1 got -2 at place 0"),
+    "distractors words": (lambda: pack_context(0, ["a"], 2), Type, "`distractors` integers got strings"),
+    "distractors twice": (lambda: pack_context(0, [1, 1], 3), Value, "`distractors` once got 1 again"),
+    "distractors gold": (lambda: pack_context(1, [2, 1], 3), Value, "`distractors` none that is gold got 1 again"),
+    "k": (lambda: pack_context(0, [1], 0), Value, "`k` at least 1 got 0"),
+    "k below gold": (lambda: pack_context([5, 6], [1], 1), Value, "`k` at least gold documents, 2 got 1"),
+    "order": (lambda: pack_context(0, [1], 2, order="best"), Value, "`order` 'ends', 'rank' got 'best'"),  # type: ignore[arg-type]
+    "position": (lambda: pack_context(0, [1, 2], 3, gold_position=3), Value, "`gold_position` at most 2 got 3"),
+    "position below": (lambda: pack_context(0, [1], 2, gold_position=-1), Value, "`gold_position` at least 0 got -1"),
+    "position random": (
+        lambda: pack_context(0, [1], 2, order="random", gold_position=0),
+        Value,
+        "`gold_position` None `order` 'random' got 0",
+    ),
+    "position alone": (lambda: pack_context([], [1], 2, gold_position=0), Value, "`gold_position` None `gold` empty"),
+    "budget alone": (lambda: pack_context(0, [1], 2, budget=9), Type, "`lengths` given `budget` None"),
+    "lengths alone": (lambda: pack_context(0, [1], 2, lengths=[1, 1]), Type, "`budget` given `lengths` None"),
+    "budget": (lambda: pack_context(0, [1], 2, budget=-1, lengths=[1, 1]), Value, "`budget` at least 0 got -1"),
+    "budget gold": (lambda: pack_context(0, [1], 2, budget=2, lengths=[3, 1]), Value, "`budget` least 3, whole got 2"),
+    "lengths short": (lambda: pack_context(0, [2], 2, budget=2, lengths=[1]), Value, "`lengths` document 2 1 lengths"),
+    "lengths below": (lambda: pack_context(0, [1], 2, budget=2, lengths=[1, -1]), Value, "`lengths` 0 got -1 at row 1"),
+    "lengths float": (lambda: pack_context(0, [1], 2, budget=2, lengths=[0.5, 1]), Type, "`lengths` integers float64"),
+    "seed": (lambda: pack_context(0, [1], 2, seed=-1), Value, "`seed` at least 0 got -1"),
+    "epoch": (lambda: pack_context(0, [1], 2, epoch=-1), Value, "`epoch` at least 0 got -1"),
+    "query": (lambda: pack_context(0, [1], 2, query=2**64), Value, "`query` at most got 18446744073709551616"),
+    "option": (lambda: pack_context(0, [1], 2, position=1), Type, "`pack_context` no option 'position'"),  # type: ignore[call-arg]
+}
+
 CASES = {
     f"{group}: {name}": case
     for group, cases in {
@@ -453,6 +606,8 @@ CASES = {
         "pool": POOLS,
         "lists": LISTS,
         "pairs": PAIRS,
+        "selection": SELECTIONS,
+        "context": CONTEXTS,
     }.items()
     for name, case in cases.items()
 }

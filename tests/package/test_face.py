@@ -61,6 +61,9 @@ def results() -> dict[str, Any]:
         "no duplicates": negmine.batches.no_duplicate_plan(range(20), range(20), batch_size=4),
         "verification": negmine.verify(CORPUS, CORPUS, index.search(CORPUS, 5).indices, 5),
         "demo": demo.load(),
+        "selected": negmine.selection.select(3, embeddings=CORPUS, diversity=0.5),
+        "kept": negmine.selection.keep(CORPUS[:, 0], share=0.5),
+        "packed": negmine.context.pack_context(3, [1, 2], 3),
         "minhash": negmine.MinHash(16),
         "simhash": negmine.SimHash(dim=8),
     }

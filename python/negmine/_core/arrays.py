@@ -325,13 +325,14 @@ def check_field(value: object, argument: str, dtype: npt.DTypeLike, shape: tuple
     return np.ascontiguousarray(value)
 
 
-def as_float64s(value: object, argument: str, n: int) -> npt.NDArray[np.float64]:
-    """Validate a one-dimensional array of ``n`` numbers."""
+def as_float64s(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.float64]:
+    """Validate a one-dimensional array of numbers, of length ``n`` if given."""
     read = _without_objects(as_array(value, argument), argument)
     if read.dtype.kind not in "iuf":
         raise NegmineTypeError(f"`{argument}` must hold numbers; got {describe_kind(read)}.")
-    if read.shape != (n,):
-        raise NegmineValueError(f"`{argument}` must have shape ({n},); got shape {read.shape}.")
+    if read.ndim != 1 or (n is not None and len(read) != n):
+        expected = "(n,)" if n is None else f"({n},)"
+        raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.float64)
 
 

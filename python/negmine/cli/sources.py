@@ -19,6 +19,7 @@ from negmine._core.options import check_integer
 from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives
 from negmine.data.qrels import like
+from negmine.data.runs import Run
 from negmine.errors import NegmineError, NegmineValueError, NegmineWarning
 from negmine.io.embeddings import load_embeddings
 from negmine.io.lines import compressed
@@ -172,7 +173,7 @@ def _from_runs(sources: Sources) -> Task:
         with arguments("split"):
             qrels = load_qrels(sources.positives, "positives", split=sources.split)
     runs = [load_run(path, "run") for path in sources.runs]
-    named = [qrels, *runs]
+    named: list[io.Qrels | Run] = [qrels, *runs]
     query_ids = _union([one.query_ids for one in named]) if query_texts is None else query_texts.ids
     document_ids = _union([one.document_ids for one in named]) if document_texts is None else document_texts.ids
     lists = []

@@ -25,6 +25,7 @@ use negmine_core::mine::random::{RandomRequest, random_negatives};
 use negmine_core::mine::select::{Choice, PoolView, select};
 use negmine_core::scoring::Metric;
 use negmine_core::scoring::score::score_pairs;
+use negmine_core::selection::{Law, Selection, Target};
 use negmine_core::sketch::{
     Bands, Evidence, MinHash, Shingles, SimHash, Unit, distinct_sets, near_duplicates,
 };
@@ -390,4 +391,38 @@ fn every_phase_of_a_clustering() {
             assert_eq!(totals(|run| balanced.fit(&rows, run)), 1, "{clusters}");
         }
     }
+}
+
+#[test]
+fn selections_of_items() {
+    let embeddings = array(3_000, 4);
+    let embeddings = rows("embeddings", &embeddings);
+    let scores: Vec<f64> = (0..1_usize << 20).map(|item| ((item * 7919) % 1009) as f64).collect();
+    let selected = |law, replace, items: usize| {
+        polls(|run| {
+            Selection {
+                items,
+                scores: Some(&scores[..items]),
+                labels: None,
+                groups: 1,
+                target: Target::Balanced,
+                given: &[],
+                minimum: 0,
+                law,
+                replace,
+                seed: 0,
+                epoch: 0,
+                query: 0,
+            }
+            .select(items as u64 / 2, run)
+        })
+    };
+    let (softmax, systematic) = (Law::Softmax { temperature: 1.0 }, Law::Systematic { temperature: 1.0 });
+    let laws = [(Law::Top, false), (softmax, false), (systematic, false), (Law::Random, false)];
+    for (law, replace) in laws.into_iter().chain([(softmax, true), (systematic, true), (Law::Random, true)]) {
+        let [short, long] = [1 << 17, 1 << 20].map(|items| selected(law, replace, items));
+        assert!(long >= 4 * short, "{law:?} {replace}: {short} and {long}");
+    }
+    let diverse = selected(Law::Diverse { lambda: 0.1, embeddings: &embeddings }, false, 3_000);
+    assert!(diverse > 1_000, "{diverse}");
 }

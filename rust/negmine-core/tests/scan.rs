@@ -186,13 +186,8 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
         groups: case.groups.as_ref().map(|groups| GroupRule { of_document: groups, forbidden: &forbidden }),
         eligible: case.keys.as_ref().map(|keys| Eligible { keys, lowest: &lowest, highest: &highest }),
     };
-    let mut targets = Targets {
-        offsets: vec![0],
-        caps: Vec::new(),
-        floors: Vec::new(),
-        depth: case.depth,
-        warm: None,
-    };
+    let mut targets =
+        Targets { offsets: vec![0], caps: Vec::new(), floors: Vec::new(), depth: case.depth, warm: None };
     for (caps, q) in case.caps.iter().zip(case.queries.outer_iter()) {
         for cap in caps {
             let cap = cap.map(|share| quantile(case.metric, &case.corpus, q.as_slice().unwrap(), share));

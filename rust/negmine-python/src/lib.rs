@@ -12,8 +12,10 @@ mod convert;
 mod errors;
 mod exact;
 mod info;
+mod math;
 mod mine;
 mod offers;
+mod selection;
 mod sketch;
 mod strings;
 
@@ -41,9 +43,13 @@ mod _native {
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]
+    use super::math::{exp, ln};
+    #[pymodule_export]
     use super::mine::{list_candidates, random_negatives, select};
     #[pymodule_export]
     use super::offers::Offers;
+    #[pymodule_export]
+    use super::selection::{context_draws, select_items};
     #[pymodule_export]
     use super::sketch::{
         SimHash, distinct_sets, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,

@@ -1,6 +1,7 @@
 //! Foundations that every module of the core uses: errors, array views, ordering, threads, random draws.
 
 pub mod csr;
+pub mod draw;
 pub mod error;
 pub mod limits;
 pub mod math;

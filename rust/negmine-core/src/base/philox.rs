@@ -3,6 +3,9 @@
 //! Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. `NumPy`'s `Philox` gives the
 //! same numbers for the same key and a counter whose first word is one lower.
 
+use super::Result;
+use super::memory::with_capacity;
+
 const MULTIPLIER: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
 const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
 const ROUNDS: usize = 10;
@@ -17,6 +20,10 @@ pub enum Stream {
     NumRandom = 2,
     /// The order of an epoch.
     Order = 3,
+    /// Choosing among items of groups.
+    SelectItems = 4,
+    /// The order of a context.
+    PackContext = 12,
     /// Initial rows of clusterings.
     Seeding = 16,
     /// The order of clusters in an epoch.
@@ -57,6 +64,16 @@ impl Draws {
     #[must_use]
     pub fn by_number(&self, epoch: u64, query: u64, positive: Option<i64>, t: u64) -> u64 {
         philox(self.key, [1 + t / 4, entry(positive), query, epoch])[(t % 4) as usize]
+    }
+
+    /// The first `n` draws by number of one query in one epoch.
+    ///
+    /// # Errors
+    /// Returns an error on lack of memory.
+    pub fn numbers(&self, epoch: u64, query: u64, n: usize) -> Result<Vec<u64>> {
+        let mut numbers = with_capacity(n)?;
+        numbers.extend((0..n as u64).map(|t| self.by_number(epoch, query, None, t)));
+        Ok(numbers)
     }
 
     /// The four numbers of one counter, which equals `NumPy`'s counter after its increment.

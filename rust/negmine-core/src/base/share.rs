@@ -58,7 +58,7 @@ impl Shares<'_> {
             return Err(Error::Value {
                 argument: "minimum",
                 rule: "small enough that every group can have it",
-                got: format!("{}, which takes {} in all, of {n}", self.minimum, sum(0)),
+                got: format!("{}, for which `num` must be at least {}, not {n}", self.minimum, sum(0)),
             });
         }
         let total = sum(1).min(u128::from(n)) as u64;
@@ -198,7 +198,7 @@ mod tests {
         let error = Shares { shares: &[1.0; 3], given: &[], minimum: 2, caps: &[] }.share_out(5);
         assert_eq!(
             error.unwrap_err().to_string(),
-            "`minimum` must be small enough that every group can have it; got 2, which takes 6 in all, of 5."
+            "`minimum` must be small enough that every group can have it; got 2, for which `num` must be at least 6, not 5."
         );
     }
 

@@ -268,7 +268,8 @@ impl Scan<'_, '_, '_, '_> {
             let rows = self.targets.offsets[query]..self.targets.offsets[query + 1];
             let asks = rows.filter(|&row| !self.targets.caps[row].is_nan());
             let lowest = asks.min_by(|&a, &b| self.targets.caps[a].total_cmp(&self.targets.caps[b]));
-            let Some(row) = lowest.filter(|&row| start >= self.targets.floors[row] && start.is_finite()) else {
+            let Some(row) = lowest.filter(|&row| start >= self.targets.floors[row] && start.is_finite())
+            else {
                 continue;
             };
             let last = outcome.found[row].best.get(self.targets.depth - 1);

@@ -41,20 +41,15 @@ pub fn candidates(lists: &ScoredLists<'_>, request: &PoolRequest<'_>, run: &Run<
     check_length("scores", lists.documents.entries(), lists.scores.len())?;
     let positive_scores = lists.positive_scores(request)?;
     let prepared = Prepared::with_scores(lists.n_documents, request, positive_scores, run)?;
-    let parts = run.map(
-        queries.div_ceil(QUERIES_PER_ITEM),
-        ResultRows::default,
-        |rows, item, ticker| {
-            let mut part = (Vec::new(), Vec::new());
-            for query in item * QUERIES_PER_ITEM..((item + 1) * QUERIES_PER_ITEM).min(queries) {
-                let (found, listed) =
-                    lists.read(query, &prepared, request, rows, || ticker.check())?;
-                part.0.extend(found);
-                part.1.push(listed);
-            }
-            Ok(part)
-        },
-    )?;
+    let parts = run.map(queries.div_ceil(QUERIES_PER_ITEM), ResultRows::default, |rows, item, ticker| {
+        let mut part = (Vec::new(), Vec::new());
+        for query in item * QUERIES_PER_ITEM..((item + 1) * QUERIES_PER_ITEM).min(queries) {
+            let (found, listed) = lists.read(query, &prepared, request, rows, || ticker.check())?;
+            part.0.extend(found);
+            part.1.push(listed);
+        }
+        Ok(part)
+    })?;
     let (mut found, mut listed) = (Vec::new(), Vec::new());
     for part in parts {
         found.extend(part.0);
