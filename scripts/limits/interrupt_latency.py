@@ -19,7 +19,7 @@ import numpy as np
 
 import negmine
 from negmine import _native
-from negmine.sketches.minhash import text_bytes
+from negmine._core.labels import Strings
 
 #: Seconds from the signal to the exception.
 LIMIT = 0.5
@@ -118,8 +118,8 @@ def near_text() -> Callable[[], object]:
 
 def shingles() -> Callable[[], object]:
     """Cut one text into shingles."""
-    (offsets, text), options = text_bytes(["words and words " * 10_000_000], "texts"), (False, 5, 1, None)
-    return lambda: _native.shingle_sets(offsets, text, *options)
+    text, options = Strings.of(["words and words " * 10_000_000], "texts"), (False, 5, 1, None)
+    return lambda: _native.shingle_sets(text, *options)
 
 
 def bands() -> Callable[[], object]:

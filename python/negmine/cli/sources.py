@@ -178,6 +178,8 @@ def _from_runs(sources: Sources) -> Task:
     document_ids = _union([one.document_ids for one in named]) if document_texts is None else document_texts.ids
     lists = []
     for path, run in zip(sources.runs, runs, strict=True):
+        if not np.isfinite(run.scores).all():
+            raise NegmineValueError(f"`run` must have finite scores; {path} has NaN or infinity.")
         with _naming(path):
             lists.append(
                 ScoredLists.from_run(

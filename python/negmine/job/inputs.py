@@ -41,7 +41,8 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
     """
     rules = task.rules
     options = describe_miner(task.miner)
-    options |= {"metric": task.metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
+    metric = None if isinstance(task.corpus, ScoredLists) else task.metric
+    options |= {"metric": metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
     return {
         "canonical_version": formats.CANONICAL_SCORE.version,
         **_digests_of_source(task, num_threads),
@@ -65,7 +66,7 @@ def _digests_of_source(task: MiningTask, num_threads: int) -> dict[str, Any]:
     numbers = np.arange(task.n_queries) if task.queries is None else np.asarray(task.queries)
     lists, scores = task.corpus.arrays()
     corpus = {
-        "n_documents": len(task.corpus),
+        "shape": [len(task.corpus), len(scores)],
         "lists": fingerprint.of_lists(lists),
         "scores": fingerprint.of_scores(scores),
         "positive_scores": fingerprint.of_scores(task.corpus.positive_scores),
