@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import negmine
-from negmine import Eligibility, Positives
+from negmine import Eligibility, ExactIndex, HardNegativeMiner, Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 
@@ -143,13 +143,16 @@ def test_grades_follow_their_entries() -> None:
     assert positives.grades.tolist() == [30, 40, 50]
 
 
-def test_scores_of_those_outside_follow_them_and_others_are_not_used() -> None:
+def test_scores_follow_their_entries_and_those_of_rows_are_not_used_by_an_index() -> None:
     positives = Positives.from_lists([[4, -1, 2, -1], [-1]], positive_scores=[9.0, 0.5, math.nan, 0.25, 0.75])
     assert positives.items.tolist() == [-1, -1, 2, 4, -1]
     assert positives.scores is not None
-    assert positives.scores.tolist()[:2] == [0.5, 0.25]
-    assert np.isnan(positives.scores[2:4]).all()
-    assert positives.scores[4] == 0.75
+    np.testing.assert_array_equal(positives.scores, [0.5, 0.25, math.nan, 9.0, 0.75])
+    queries, corpus = np.eye(2, 3, dtype=np.float32), np.eye(5, 3, dtype=np.float32)
+    pool = HardNegativeMiner(1).candidates(ExactIndex(corpus), queries, positives)
+    np.testing.assert_array_equal(pool.positive_scores, [0.5, 0.25, 0.0, 0.0, 0.75])
+    with pytest.raises(NegmineValueError, match="`positive_scores` must be finite, or NaN for rows; got infinity"):
+        Positives.from_lists([[4]], positive_scores=[math.inf])
 
 
 def test_vectors_of_those_outside_follow_them() -> None:
