@@ -2,7 +2,7 @@
 
 Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, TSV, Parquet, Arrow),
 :func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
-the documents that hold the same text, for ``groups=``.
+the documents that hold the same text, for ``groups=``. :func:`bm25_run` ranks texts by BM25.
 
 Writers: :func:`write_negatives` (Parquet, with the provenance of the negatives), whose files :func:`read_negatives`
 reads, and :func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file
@@ -20,6 +20,7 @@ from __future__ import annotations
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.io.beir import RetrievalSet, read_beir
+from negmine.io.bm25 import bm25_run
 from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "Texts",
     "Written",
+    "bm25_run",
     "evaluate_negatives",
     "read_beir",
     "read_embeddings",
