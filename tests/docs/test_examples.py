@@ -35,6 +35,11 @@ Numbers = list[list[float]]
 
 #: What each must print: a pattern, and what holds of the numbers that it finds, line by line.
 SAYS: dict[str, tuple[str, Callable[[Numbers], bool]]] = {
+    # Words alone find easier negatives than meaning does, and fusion lies between the two.
+    "bm25_hybrid": (
+        r"cosine ([\d.]+), false negatives ([\d.]+)",
+        lambda lines: lines[0][0] < lines[2][0] < lines[1][0] and all(0 < b < 0.5 for _, b in lines),
+    ),
     "class_balanced": (r"(\d+) classes in a batch of (\d+)", lambda lines: all(2 * a == b for a, b in lines)),
     # Rows of a cluster are harder on each other than random rows are; at first every row is a cluster.
     "ngame_clusters": (r"scores ([\d.]+), of a random batch ([\d.]+)", lambda lines: all(a > b for a, b in lines[1:])),
