@@ -26,6 +26,7 @@ from negmine.mining import (
     SimANS,
     Softmax,
     Stride,
+    Typical,
     fuse,
     mine,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Softmax",
     "Stride",
     "TopK",
+    "Typical",
     "__version__",
     "balanced_clusters",
     "build_info",

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax, Stride
+from negmine import (
+    CandidatePool,
+    Eligibility,
+    ExactIndex,
+    HardNegativeMiner,
+    Positives,
+    SimANS,
+    Softmax,
+    Stride,
+    Typical,
+)
+from negmine.errors import NegmineValueError
 from negmine.mining import Reason
 from negmine.mining.report import Source
 
@@ -446,6 +457,7 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
         "NO_POSITIVE": 1,
         "DOCUMENT_LIMIT": 2,
         "RANK_WINDOW": 3,
+        "ZERO_WEIGHT": 4,
         "ABOVE_CAP": 5,
         "BELOW_FLOOR": 6,
         "CORPUS_EXHAUSTED": 7,
@@ -493,3 +505,36 @@ def test_softmax_of_an_empty_pool_is_empty() -> None:
     negatives = pool_of([], range_max=3).select(2, sampling=Softmax(1.0))
     assert negatives.indices.tolist() == [[-1, -1]]
     assert Reason(negatives.reasons[0]) is Reason.CORPUS_EXHAUSTED
+
+
+# ---- the typical set
+
+
+@pytest.mark.parametrize(
+    ("mass", "expected"), [(0.19, [1]), (0.6, [0, 1, 2]), (0.9, [0, 1, 2, 3]), (1.0, [0, 1, 2, 3, 4])]
+)
+def test_the_typical_set_of_the_specification(mass: float, expected: list[int]) -> None:
+    pool = pool_of(np.log([0.5, 0.2, 0.15, 0.1, 0.05]))
+    negatives = pool.select(5, sampling=Typical(mass))
+    assert sorted(negatives.indices[0, : len(expected)].tolist()) == expected
+    assert negatives.counts.tolist() == [len(expected)]
+    assert reasons(negatives) == [Reason.NONE if mass == 1.0 else Reason.ZERO_WEIGHT]
+    # The most typical document comes first.
+    assert pool.select(1, sampling=Typical(mass)).indices.tolist() == [[1]]
+
+
+def test_equal_scores_are_equally_typical() -> None:
+    assert pool_of([1.0] * 4).select(4, sampling=Typical(0.5)).indices.tolist() == [[0, 1, -1, -1]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Typical(0.0), "`mass` must be greater than 0"),
+        (lambda: Typical(0.5, temperature=0.0), "`temperature` must be greater than 0"),
+        (lambda: Typical(math.nan), "`mass` must be finite"),
+    ],
+)
+def test_bad_typical_sets_are_refused(call: Callable[[], Typical], message: str) -> None:
+    with pytest.raises(NegmineValueError, match=message):
+        call()

@@ -360,6 +360,8 @@ def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     """Name the first reason that applies to a row whose mined part is short."""
     if row.no_positive or (isinstance(sampling, SimANS) and math.isnan(row.reference)):
         return "no_reference" if row.has_positives else "no_positive"
+    if n_ordered < len(row.pool) and n_mined == n_ordered:
+        return "zero_weight"
     if n_mined < n_ordered:
         return "document_limit"
     if len(row.pool) == row.width:

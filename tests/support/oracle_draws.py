@@ -56,6 +56,23 @@ def log(x: float) -> float:
     return s * (hfsq + (t2 + t1)) + k * 1.90821492927058770002e-10 - hfsq + f + k * 6.93147180369123816490e-01
 
 
+def exp(x: float) -> float:
+    """Return the exponential of a number that is not positive as musl and `libm` compute it."""
+    if x < -745.13321910194110842:
+        return 0.0
+    high, low, k = x, 0.0, 0
+    if abs(x) > 0.5 * math.log(2.0):
+        k = int(1.44269504088896338700e00 * x - 0.5) if abs(x) >= 1.5 * math.log(2.0) else -1
+        high, low = x - k * 6.93147180369123816490e-01, k * 1.90821492927058770002e-10
+    elif abs(x) < 2.0**-28:
+        return 1.0 + x
+    x = high - low
+    xx = x * x
+    p3 = 6.61375632143793436117e-05 + xx * (-1.65339022054652515390e-06 + xx * 4.13813679705723846039e-08)
+    c = x - xx * (1.66666666666666019037e-01 + xx * (-2.77777777770155933842e-03 + xx * p3))
+    return math.ldexp(1.0 + (x * c / (2.0 - c) - low + high), k)
+
+
 def uniform(x: int) -> float:
     """Turn a draw into a number in [2^-53, 1 - 2^-53]."""
     return ((x >> 12) + 0.5) * 2.0**-52
@@ -87,7 +104,15 @@ class Stride:
     """T2Ranking: a comb over the ranking that moves by one each epoch."""
 
 
-Policy = Literal["top", "random"] | Softmax | SimANS | Stride
+@dataclass(frozen=True)
+class Typical:
+    """Locally typical sampling: the set whose surprise is nearest to the entropy."""
+
+    mass: float = 0.9
+    temperature: float = 1.0
+
+
+Policy = Literal["top", "random"] | Softmax | SimANS | Stride | Typical
 
 
 def distances(policy: Softmax | SimANS, scores: list[float], reference: float) -> list[float]:
@@ -139,6 +164,24 @@ class Place:
     extra: int  # 0, or 1 + positive row under reference="each"
 
 
+def typical(scores: list[float], policy: Typical) -> list[int]:
+    """Return the ranks of the typical set, most typical first."""
+    logits = [(score - scores[0]) / policy.temperature for score in scores]
+    weights = [exp(logit) for logit in logits]
+    total = sequential_sum(weights)
+    probabilities = [weight / total for weight in weights]
+    surprise = [log(total) - logit for logit in logits]
+    pairs = zip(probabilities, surprise, strict=True)
+    entropy = sequential_sum([p * bits for p, bits in pairs if p > 0])
+    ranks = sorted(range(len(scores)), key=lambda rank: (abs(surprise[rank] - entropy), rank))
+    held = 0.0
+    for taken, rank in enumerate(ranks, start=1):
+        held += probabilities[rank]
+        if policy.mass < 1.0 and held >= policy.mass - 1e-12:
+            return ranks[:taken]
+    return ranks
+
+
 def order(policy: Policy, n: int, rows: list[int], scores: list[float], reference: float, place: Place) -> list[int]:
     """Return the ranks of a pool's members in the policy's order; a policy takes the first n of them."""
     ranks = list(range(len(rows)))
@@ -148,6 +191,8 @@ def order(policy: Policy, n: int, rows: list[int], scores: list[float], referenc
         step = max(1, len(rows) // n)
         offset = place.epoch % step
         return sorted(ranks, key=lambda rank: ((rank - offset) % step, rank))
+    if isinstance(policy, Typical):
+        return typical(scores, policy)
     if isinstance(policy, SimANS) and math.isnan(reference):
         return []
     draws = [draw_by_document(place.seed, SELECT, place.epoch, place.query, row, place.extra) for row in rows]

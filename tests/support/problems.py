@@ -165,4 +165,8 @@ POLICIES: tuple[oracle_draws.Policy, ...] = (
     oracle_draws.SimANS(a=2.0, b=-0.1, scale="raw"),
     oracle_draws.SimANS(a=1e308, b=1e10, scale="raw"),
     oracle_draws.Stride(),
+    oracle_draws.Typical(),
+    oracle_draws.Typical(0.5, 0.05),
+    oracle_draws.Typical(0.3, 5e-324),
+    oracle_draws.Typical(1.5, 0.1),
 )

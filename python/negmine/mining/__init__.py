@@ -6,7 +6,7 @@ from negmine.mining.draw import Draw
 from negmine.mining.fusion import fuse
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
-from negmine.mining.policies import Policy, SimANS, Softmax, Stride
+from negmine.mining.policies import Policy, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
@@ -29,6 +29,7 @@ __all__ = [
     "Source",
     "Stride",
     "Sweep",
+    "Typical",
     "fuse",
     "mine",
 ]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 from negmine._core.options import check_choice, check_real, refuse_unknown_fields
 from negmine.errors import NegmineValueError
 
-__all__ = ["Policy", "Sampling", "SimANS", "Softmax", "Stride"]
+__all__ = ["Policy", "Sampling", "SimANS", "Softmax", "Stride", "Typical"]
 
 #: Policies without parameters, which are given as a string.
 WORDS = ("top", "random")
@@ -124,6 +124,44 @@ class Stride(Policy):
     """
 
     name = "stride"
+
+
+@refuse_unknown_fields
+@dataclass(frozen=True)
+class Typical(Policy):
+    """Take the documents whose surprise is nearest to the entropy of the pool: the locally typical set.
+
+    Probabilities are ``softmax(scores / temperature)`` over the pool, and a document is typical if ``-ln p`` is near
+    their entropy. Documents are taken from the most typical one on, ties by rank, until they hold ``mass``. Negatives
+    that stand out, such as near-copies of the positive, are left out together with the tail. A row whose set has fewer
+    documents than requested is short, with the reason ``zero_weight``.
+
+    Parameters
+    ----------
+    mass : float, default 0.9
+        Probability that the set holds, greater than 0; from 1 on, the set is the pool.
+    temperature : float, default 1.0
+        Temperature in units of the score, finite, greater than 0. Cosines need small values, such as 0.05.
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        A number is not finite or not greater than 0.
+
+    References
+    ----------
+    Meister et al., "Locally Typical Sampling", TACL 2023.
+
+    Examples
+    --------
+    >>> import negmine
+    >>> negmine.HardNegativeMiner(5, sampling=negmine.Typical(0.8, temperature=0.05)).window
+    (0, 100)
+    """
+
+    name = "typical"
+    mass: float = number(0.9, above=0.0)
+    temperature: float = number(1.0, above=0.0)
 
 
 #: A selection policy: how negatives are chosen from a pool.

@@ -26,6 +26,7 @@ class Reason(IntEnum):
     NO_POSITIVE = 1
     DOCUMENT_LIMIT = 2
     RANK_WINDOW = 3
+    ZERO_WEIGHT = 4
     ABOVE_CAP = 5
     BELOW_FLOOR = 6
     CORPUS_EXHAUSTED = 7

@@ -1,6 +1,6 @@
 //! Selection policies: orders of one row's pool, of which the first n documents are taken.
 
-use crate::base::math::ln;
+use crate::base::math::{exp, ln};
 use crate::base::philox::{Draws, unit};
 
 /// How the documents of a pool are ordered.
@@ -23,6 +23,14 @@ pub enum Policy {
         b: f64,
         /// The unit of score differences.
         scale: Scale,
+    },
+    /// The documents whose surprise is nearest to the entropy of the pool, up to a share of its mass: locally typical
+    /// sampling, Meister et al., TACL 2023, section 3, as a set of documents.
+    Typical {
+        /// Above 0; from 1 on, all documents.
+        mass: f64,
+        /// Above 0: probabilities are proportional to exp(score / temperature).
+        temperature: f64,
     },
     /// Every step-th document, from an offset that moves with the epoch, as in the released code of `T2Ranking`.
     Stride,
@@ -52,10 +60,10 @@ pub struct PoolRow<'a> {
     pub positive: Option<i64>,
 }
 
-/// The order of a pool.
+/// The order of a pool; ranks that a policy never takes are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// All ranks, first choice first.
+    /// Ranks, first choice first.
     Ranks(Vec<usize>),
     /// The policy needs a reference and the row has none.
     NoReference,
@@ -73,6 +81,7 @@ impl Policy {
             ("simans", &[a, b, scale]) => {
                 Self::SimANS { a, b, scale: if scale == 0.0 { Scale::Std } else { Scale::Raw } }
             }
+            ("typical", &[mass, temperature]) => Self::Typical { mass, temperature },
             _ => return None,
         })
     }
@@ -100,6 +109,7 @@ impl Policy {
                 let distance = |score: f64| pool.scores[0] - score;
                 gumbel(pool, draws, epoch, distance, |distance| -(distance / temperature))
             }
+            Self::Typical { mass, temperature } => Order::Ranks(typical(pool.scores, mass, temperature)),
             Self::SimANS { .. } if pool.reference.is_nan() => Order::NoReference,
             Self::SimANS { a, b, scale } => {
                 let unit = match scale {
@@ -121,6 +131,34 @@ impl Policy {
 
 fn draw(pool: &PoolRow<'_>, rank: usize, draws: &Draws, epoch: u64) -> u64 {
     draws.by_document(epoch, pool.query, pool.indices[rank] as u64, pool.positive)
+}
+
+/// What rounding may take from a cumulative mass that equals the requested one.
+const MASS_TOLERANCE: f64 = 1e-12;
+
+/// The ranks of the typical set, most typical first, ties by rank.
+fn typical(scores: &[f64], mass: f64, temperature: f64) -> Vec<usize> {
+    let Some(&best) = scores.first() else { return Vec::new() };
+    let logits: Vec<f64> = scores.iter().map(|score| (score - best) / temperature).collect();
+    let weights: Vec<f64> = logits.iter().map(|&logit| exp(logit)).collect();
+    let total = weights.iter().fold(0.0, |sum, weight| sum + weight);
+    let log_total = ln(total);
+    let entropy = weights.iter().zip(&logits).fold(0.0, |sum, (&weight, logit)| {
+        // p ln p is 0 at p = 0.
+        if weight > 0.0 { sum + weight / total * (log_total - logit) } else { sum }
+    });
+    let distance = |rank: usize| (log_total - logits[rank] - entropy).abs();
+    let mut ranks: Vec<usize> = (0..scores.len()).collect();
+    ranks.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+    if mass < 1.0 {
+        let mut sum = 0.0;
+        let reached = ranks.iter().position(|&rank| {
+            sum += weights[rank] / total;
+            sum >= mass - MASS_TOLERANCE
+        });
+        ranks.truncate(reached.map_or(scores.len(), |place| place + 1));
+    }
+    ranks
 }
 
 /// Weighted sampling without replacement: the order of log-weight plus Gumbel noise (Efraimidis and Spirakis 2006, in
@@ -207,6 +245,28 @@ mod tests {
                 scale: if raw { Scale::Raw } else { Scale::Std }
             }),
         ]
+    }
+
+    #[test]
+    fn golden_typical_sets() {
+        // The scores are logarithms of the probabilities.
+        let scores = [0.5_f64, 0.2, 0.15, 0.1, 0.05].map(f64::ln);
+        let set = |mass| {
+            let mut ranks = typical(&scores, mass, 1.0);
+            ranks.sort_unstable();
+            ranks
+        };
+        assert_eq!(set(0.2), [1]);
+        assert_eq!(set(0.6), [0, 1, 2]);
+        assert_eq!(set(0.9), [0, 1, 2, 3]);
+        assert_eq!(set(1.0), [0, 1, 2, 3, 4]);
+        assert_eq!(typical(&scores, 0.9, 1.0)[0], 1);
+        // A shift of the scores, which moves the cumulative mass by its last bit, changes nothing.
+        assert_eq!(typical(&scores.map(|score| score + 0.1), 0.2, 1.0), [1]);
+        // Equal scores are equally typical, and go by rank.
+        assert_eq!(typical(&[1.0; 4], 0.5, 1.0), [0, 1]);
+        assert_eq!(typical(&[1.0, -1e308, -1e308], 0.5, f64::from_bits(1)), [0]);
+        assert!(typical(&[], 0.5, 1.0).is_empty());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The reasons why a result row is not full.
 
-/// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats; 4 is
-/// not used.
+/// The reason why a row is short: the first that applies, in this order. The numbers are part of the file formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
@@ -14,6 +13,8 @@ pub enum Reason {
     DocumentLimit = 2,
     /// The pool was full: `range_max` limits it.
     RankWindow = 3,
+    /// The policy takes only some documents of the pool.
+    ZeroWeight = 4,
     /// Candidates lie above the cap.
     AboveCap = 5,
     /// Candidates lie below `min_score`.
@@ -39,6 +40,7 @@ impl Reason {
             Self::NoPositive,
             Self::DocumentLimit,
             Self::RankWindow,
+            Self::ZeroWeight,
             Self::AboveCap,
             Self::BelowFloor,
             Self::RandomExhausted,

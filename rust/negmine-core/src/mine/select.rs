@@ -132,8 +132,10 @@ impl<'a> PoolView<'a> {
     /// Why row `r` has fewer negatives than requested, if no document limit applies.
     #[must_use]
     pub fn reason(&self, r: usize, order: &Order) -> Reason {
-        if *order == Order::NoReference {
-            return Reason::NoPositive;
+        match order {
+            Order::NoReference => return Reason::NoPositive,
+            Order::Ranks(ranks) if ranks.len() < self.counts[r] as usize => return Reason::ZeroWeight,
+            Order::Ranks(_) => {}
         }
         match Reason::from_number(self.reasons[r]) {
             Reason::None => Reason::RankWindow,
