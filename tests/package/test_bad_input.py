@@ -22,6 +22,7 @@ from negmine.errors import (
     NegmineValueError,
     NegmineWarning,
 )
+from negmine.mining import exclude_near
 from negmine.selection import keep, select, sequence_scores
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
@@ -595,6 +596,49 @@ CONTEXTS: dict[str, Case] = {
     "option": (lambda: pack_context(0, [1], 2, position=1), Type, "`pack_context` no option 'position'"),  # type: ignore[call-arg]
 }
 
+TEXTS = ["a cat", "a dog"]
+GUARDS: dict[str, Case] = {
+    "near kind": (lambda: exclude_near(TEXTS, TEXTS, kind="same"), Value, "`kind` 'exact', 'minhash' got 'same'"),  # type: ignore[arg-type]
+    "near exact": (lambda: exclude_near(TEXTS, TEXTS, kind="exact", threshold=0.5), Value, "`threshold` None got 0.5"),
+    "near none": (lambda: exclude_near(TEXTS, TEXTS, kind="minhash"), Type, "`threshold` number got None"),
+    "near zero": (lambda: exclude_near(TEXTS, TEXTS, kind="minhash", threshold=0), Value, "`threshold` greater 0.0"),
+    "near above": (
+        lambda: exclude_near(CORPUS, CORPUS, kind="cosine", threshold=1.5),
+        Value,
+        "`threshold` at most 1 got 1.5",
+    ),
+    "near text": (lambda: exclude_near("a cat", TEXTS, kind="exact"), Type, "`documents` iterable of strings got str"),
+    "near numbers": (lambda: exclude_near(TEXTS, ["a", 5], kind="exact"), Type, "`held_out` strings got 5 at row 1"),
+    "near set": (lambda: exclude_near(TEXTS, {"a"}, kind="exact"), Type, "`held_out` list got set"),
+    "near texts": (lambda: exclude_near(TEXTS, CORPUS, kind="cosine", threshold=0.5), Type, "`documents` NumPy list"),
+    "near width": (
+        lambda: exclude_near(CORPUS, CORPUS[:, :2], kind="cosine", threshold=0.5),
+        Value,
+        "`held_out` as wide as the documents, 3 got width 2",
+    ),
+    "near empty": (
+        lambda: exclude_near(CORPUS[:, :0], CORPUS[:, :0], kind="cosine", threshold=0.5),
+        Value,
+        "`documents` at least 1 wide got shape (6, 0)",
+    ),
+    "near NaN": (
+        lambda: exclude_near(CORPUS, holed(CORPUS, 4, 1, NAN), kind="cosine", threshold=0.5),
+        Value,
+        "`held_out` finite row 4 column 1",
+    ),
+    "near infinity": (
+        lambda: exclude_near(holed(CORPUS, 2, 0, INF), CORPUS, kind="cosine", threshold=0.5),
+        Value,
+        "`documents` finite row 2 column 0",
+    ),
+    "near eligible": (
+        lambda: exclude_near(TEXTS, TEXTS, kind="exact").eligible(-1),
+        Value,
+        "`n_queries` at least 0 got -1",
+    ),
+    "near option": (lambda: exclude_near(TEXTS, TEXTS, how="exact"), Type, "`exclude_near` no option 'how' kind"),  # type: ignore[call-arg]
+}
+
 CASES = {
     f"{group}: {name}": case
     for group, cases in {
@@ -608,6 +652,7 @@ CASES = {
         "pairs": PAIRS,
         "selection": SELECTIONS,
         "context": CONTEXTS,
+        "guard": GUARDS,
     }.items()
     for name, case in cases.items()
 }

@@ -1,9 +1,10 @@
-"""Hard-negative mining: the miner, candidate pools, negatives, selection policies, margin sweeps and reports."""
+"""Hard-negative mining: miner, candidate pools, negatives, selection policies, margin sweeps, reports and guards."""
 
 from __future__ import annotations
 
 from negmine.mining.draw import Draw
 from negmine.mining.fusion import fuse
+from negmine.mining.guard import Decontamination, DecontaminationReport, exclude_near
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride
@@ -15,6 +16,8 @@ from negmine.mining.task import MiningTask, mine
 
 __all__ = [
     "CandidatePool",
+    "Decontamination",
+    "DecontaminationReport",
     "Draw",
     "HardNegativeMiner",
     "HardNegatives",
@@ -29,6 +32,7 @@ __all__ = [
     "Source",
     "Stride",
     "Sweep",
+    "exclude_near",
     "fuse",
     "mine",
 ]

@@ -1,0 +1,55 @@
+"""Guards against false negatives, written to be read: one pair at a time, as the definitions say."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+import oracle
+
+
+def normal(text: str) -> str:
+    """Return a text as it is compared."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def shingles(text: str) -> set[str]:
+    """Return the sets of five successive characters; a shorter text is one shingle, and an empty one has none."""
+    plain = normal(text)
+    return {plain[i : i + 5] for i in range(max(1, len(plain) - 4))} if plain else set()
+
+
+def jaccard(text: str, other: str) -> Fraction:
+    """Return the similarity of two texts; an empty one is similar to nothing."""
+    one, two = shingles(text), shingles(other)
+    return Fraction(len(one & two), len(one | two)) if one and two else Fraction(0)
+
+
+def nearest(similarities: Sequence[float | Fraction], threshold: float) -> int:
+    """Return the place of the highest similarity that reaches the threshold, the lowest of equals; -1 without one."""
+    near = [place for place, value in enumerate(similarities) if value >= threshold]
+    return min(near, key=lambda place: (-similarities[place], place), default=-1)
+
+
+def near_texts(documents: Sequence[str], held_out: Sequence[str], threshold: float | None) -> list[int]:
+    """Return the nearest held-out text of every document; a threshold of None asks for equal texts."""
+    if threshold is None:
+        equal = [
+            [float(bool(normal(text)) and normal(text) == normal(other)) for other in held_out] for text in documents
+        ]
+        return [nearest(row, 1.0) for row in equal]
+    return [nearest([jaccard(text, other) for other in held_out], threshold) for text in documents]
+
+
+def near_embeddings(documents: NDArray[np.float32], held_out: NDArray[np.float32], threshold: float) -> list[int]:
+    """Return the nearest held-out embedding of every document, by cosine in float32."""
+    found = []
+    for row in oracle.all_scores(documents, held_out).tolist():
+        best = max(range(len(row)), key=lambda place: (row[place], -place), default=-1)
+        near = best >= 0 and np.float32(row[best]) >= np.float32(threshold)
+        found.append(best if near else -1)
+    return found
