@@ -12,6 +12,7 @@ import pytest
 
 import negmine
 from negmine import Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax
+from negmine.batches import guided_mask, guided_pairs
 from negmine.context import pack_context
 from negmine.errors import (
     CorpusChangedError,
@@ -598,6 +599,44 @@ CONTEXTS: dict[str, Case] = {
 
 TEXTS = ["a cat", "a dog"]
 GUARDS: dict[str, Case] = {
+    "guide kind": (lambda: guided_mask(QUERIES, CORPUS, kind="best"), Value, "`kind` 'absolute' 'relative' 'best'"),  # type: ignore[arg-type]
+    "guide margin": (lambda: guided_mask(QUERIES, CORPUS, margin=-0.1), Value, "`margin` at least 0.0 got -0.1"),
+    "guide margin NaN": (lambda: guided_mask(QUERIES, CORPUS, margin=NAN), Value, "`margin` finite got nan"),
+    "guide block": (lambda: guided_pairs(QUERIES, CORPUS, block="qq"), Value, "`block` 'query-query' got 'qq'"),  # type: ignore[arg-type]
+    "guide metric": (lambda: guided_pairs(QUERIES, CORPUS, metric="dot"), Value, "`metric` 'cosine' got 'dot'"),  # type: ignore[arg-type]
+    "guide fewer": (lambda: guided_mask(CORPUS, QUERIES), Value, "`target` given 2 documents for 6 queries"),
+    "guide target": (lambda: guided_mask(QUERIES, CORPUS, target=[0, 6]), Value, "`target` from 0 to 5 got 6 query 1"),
+    "guide target below": (lambda: guided_pairs(QUERIES, CORPUS, target=[-1, 0]), Value, "`target` 0 got -1 query 0"),
+    "guide target short": (lambda: guided_mask(QUERIES, CORPUS, target=[0]), Value, "`target` shape (2,) got (1,)"),
+    "guide target float": (lambda: guided_mask(QUERIES, CORPUS, target=[0.5, 1]), Type, "`target` integers float64"),
+    "guide queries": (lambda: guided_mask([[1.0]], CORPUS), Type, "`guide_queries` NumPy array got list"),
+    "guide documents": (lambda: guided_pairs(QUERIES, None), Type, "`guide_documents` NumPy array got NoneType"),
+    "guide width": (
+        lambda: guided_mask(QUERIES, CORPUS[:, :2]),
+        Value,
+        "`guide_documents` as wide as the queries, 3 got width 2",
+    ),
+    "guide empty": (
+        lambda: guided_mask(QUERIES[:, :0], CORPUS[:, :0]),
+        Value,
+        "`guide_queries` at least 1 wide got (2, 0)",
+    ),
+    "guide NaN": (
+        lambda: guided_pairs(QUERIES, holed(CORPUS, 5, 1, NAN)),
+        Value,
+        "`guide_documents` finite row 5 column 1",
+    ),
+    "guide infinity": (
+        lambda: guided_mask(holed(QUERIES, 1, 2, INF), CORPUS),
+        Value,
+        "`guide_queries` finite row 1 column 2",
+    ),
+    "guide too large": (
+        lambda: guided_mask(np.ones((2_000_000, 1), "i1"), np.ones((2_000_000, 1), "i1")),
+        MemoryLimitError,
+        "`guide_documents` `guided_pairs`",
+    ),
+    "guide option": (lambda: guided_mask(QUERIES, CORPUS, margins=1), Type, "`guided_mask` no option 'margins' margin"),  # type: ignore[call-arg]
     "near kind": (lambda: exclude_near(TEXTS, TEXTS, kind="same"), Value, "`kind` 'exact', 'minhash' got 'same'"),  # type: ignore[arg-type]
     "near exact": (lambda: exclude_near(TEXTS, TEXTS, kind="exact", threshold=0.5), Value, "`threshold` None got 0.5"),
     "near none": (lambda: exclude_near(TEXTS, TEXTS, kind="minhash"), Type, "`threshold` number got None"),

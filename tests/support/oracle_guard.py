@@ -53,3 +53,30 @@ def near_embeddings(documents: NDArray[np.float32], held_out: NDArray[np.float32
         near = best >= 0 and np.float32(row[best]) >= np.float32(threshold)
         found.append(best if near else -1)
     return found
+
+
+def guided(
+    queries: NDArray[np.float32],
+    documents: NDArray[np.float32],
+    targets: Sequence[int],
+    kind: str,
+    margin: float,
+    block: str,
+    metric: oracle.Metric,
+) -> list[list[bool]]:
+    """Return which columns of a block must not count: above t - margin, or above t - |t| * margin."""
+    first = documents[list(targets)] if block == "document-document" else queries
+    second = queries if block == "query-query" else documents
+    scores = oracle.all_scores(first, second, metric).tolist()
+    labeled = oracle.all_scores(queries, documents, metric).tolist()
+    mask = []
+    for row, target in enumerate(targets):
+        t = labeled[row][target]
+        limit = t - margin if kind == "absolute" else t - abs(t) * margin
+        masked = [score > limit for score in scores[row]]
+        if block == "query-query":
+            masked[row] = True
+        else:
+            masked[target] = block == "document-document"
+        mask.append(masked)
+    return mask
