@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import negmine
 import oracle_guard
-from negmine.mining import Decontamination, exclude_near
+from negmine.mining import Decontamination, exclude_near, false_negatives
 from negmine.sketches import nearest as nearest_module
 
 WORDS = st.sampled_from(["cat", "Cat", "dog", "stra\u00dfe", "STRASSE", "e\u0301", "\u00e9", " ", "\t", "sat", "mat"])
@@ -114,3 +114,90 @@ def test_results_do_not_depend_on_threads() -> None:
     )
     assert one.exclude.tolist() == three.exclude.tolist()
     assert one.report.similarities.tolist() == three.report.similarities.tolist()
+
+
+# ---- false_negatives
+
+
+@given(
+    vectors=st.lists(st.tuples(*[st.integers(-2, 2)] * 3), min_size=3, max_size=14),
+    n_queries=st.integers(1, 3),
+    k=st.integers(1, 6),
+    each=st.booleans(),
+    data=st.data(),
+)
+def test_votes_are_those_of_the_oracle(
+    vectors: list[tuple[int, ...]], n_queries: int, k: int, each: bool, data: st.DataObject
+) -> None:
+    corpus = np.array(vectors, dtype=np.float32)
+    rows = st.lists(st.integers(0, len(corpus) - 1), max_size=3, unique=True).map(sorted)
+    positives = data.draw(st.lists(rows, min_size=n_queries, max_size=n_queries))
+    miner = negmine.HardNegativeMiner(4, range_max=6, reference="each" if each else "min")
+    pool = miner.candidates(negmine.ExactIndex(corpus), corpus[:n_queries], positives, query_offset=5)
+    for negatives in (pool, pool.select(3)):
+        # The same pair has the same flag in every row.
+        said = data.draw(st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 13)), st.sampled_from([-1, 1])))
+        queries = (negatives.query_indices - 5).tolist()
+        flagged = [
+            [said.get((query, document), 0) for document in documents]
+            for query, documents in zip(queries, negatives.indices.tolist(), strict=True)
+        ]
+        flags = np.array(flagged, dtype=np.int64).reshape(negatives.indices.shape)
+        found = false_negatives(negatives, embeddings=corpus, flagged=flags, k=k)
+        expected = oracle_guard.votes(negatives.indices.tolist(), queries, positives, flagged, corpus, k)
+        votes = [[None if np.isnan(vote) else vote for vote in row] for row in found.votes.tolist()]
+        assert votes == expected
+        assert found.suspected.tolist() == [[vote is not None and vote > 0 for vote in row] for row in expected]
+        assert found.n_suspected == sum(vote is not None and vote > 0 for row in expected for vote in row)
+
+
+def planted_relevance() -> tuple[negmine.HardNegatives, np.ndarray, np.ndarray]:
+    """Mine 60 queries with 12 relevant documents in two topics of six, one labeled; the rest are other topics."""
+    draw = np.random.default_rng(0)
+    queries = draw.standard_normal((60, 32))
+    topics_of = queries[:, None] + 1.2 * draw.standard_normal((60, 2, 32))
+    relevant = (topics_of[:, :, None] + 0.35 * draw.standard_normal((60, 2, 6, 32))).reshape(-1, 32)
+    hard = np.repeat(queries, 4, axis=0) + 1.2 * draw.standard_normal((240, 32))
+    topics = np.concatenate([hard, draw.standard_normal((260, 32))])
+    others = (topics[:, None] + 0.35 * draw.standard_normal((500, 6, 32))).reshape(-1, 32)
+    corpus = np.concatenate([relevant, others]).astype(np.float32)
+    negatives = negmine.mine(queries.astype(np.float32), corpus, [[12 * i] for i in range(60)], num_negatives=30)
+    truth = negatives.indices // 12 == np.arange(60)[:, None]
+    return negatives, truth, corpus
+
+
+def test_planted_false_negatives_are_found_at_a_stated_precision() -> None:
+    negatives, truth, corpus = planted_relevance()
+    assert truth.sum() > 500
+    found = false_negatives(negatives, embeddings=corpus, k=5).suspected
+    same_topic = truth & (negatives.indices % 12 < 6)
+    assert (found & truth).sum() / found.sum() >= 0.95
+    assert (found & same_topic).sum() / same_topic.sum() >= 0.95
+    # The labeled positive is of one topic, so documents of the other topic have no labeled neighbor.
+    assert (found & truth).sum() / truth.sum() < 0.6
+
+
+def test_one_verified_false_negative_is_spread_to_those_that_resemble_it() -> None:
+    negatives, truth, corpus = planted_relevance()
+    flagged = np.zeros(truth.shape, dtype=np.int64)
+    other_topic = np.argwhere(truth & (negatives.indices % 12 >= 6))
+    rows, first = np.unique(other_topic[:, 0], return_index=True)
+    flagged[rows, other_topic[first, 1]] = 1
+    assert flagged.sum(axis=1).max() == 1
+    found = false_negatives(negatives, embeddings=corpus, flagged=flagged, k=5).suspected
+    assert (found & truth).sum() / found.sum() >= 0.95
+    waiting = truth & (flagged == 0)
+    assert (found & waiting).sum() / waiting.sum() >= 0.95
+
+
+def test_one_labeled_neighbor_of_ten_decides_and_a_verified_negative_outvotes_it() -> None:
+    angles = np.linspace(0, 0.5, 12)
+    corpus = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    pool = negmine.HardNegativeMiner(1, range_max=11).candidates(negmine.ExactIndex(corpus), corpus[:1], [[0]])
+    # Of the eleven other documents, only the farthest is not a neighbor; it is document 0 for the last six.
+    assert false_negatives(pool, embeddings=corpus, k=10).suspected[0].tolist() == [True] * 5 + [False] * 6
+    flagged = np.zeros((1, 11), dtype=np.int64)
+    flagged[0, 4] = -1
+    # Document 5 is nearer than document 0 to all that follow; its own vote does not count itself.
+    found = false_negatives(pool, embeddings=corpus, flagged=flagged, k=11).suspected[0]
+    assert found.tolist() == [document < 3 or document == 5 for document in range(1, 12)]

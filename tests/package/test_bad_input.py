@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from negmine.errors import (
     NegmineValueError,
     NegmineWarning,
 )
-from negmine.mining import exclude_near
+from negmine.mining import exclude_near, false_negatives
 from negmine.selection import keep, select, sequence_scores
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
@@ -598,7 +599,43 @@ CONTEXTS: dict[str, Case] = {
 }
 
 TEXTS = ["a cat", "a dog"]
+
+
+def voted(negatives: Any = None, embeddings: Any = CORPUS, **options: Any) -> Any:
+    return false_negatives(WIDE if negatives is None else negatives, embeddings=embeddings, **options)
+
+
+WIDE = HardNegativeMiner(1, range_max=9).candidates(INDEX, QUERIES, POSITIVES)
+EACH = HardNegativeMiner(1, range_max=9, reference="each").candidates(INDEX, QUERIES, [[0, 1], [1]])
+FLAGS = np.zeros(WIDE.indices.shape, dtype=np.int64)
+
+
+def flags(value: int, row: int = 0, column: int = 0) -> np.ndarray:
+    """Flags of the pool, one of which is not 0."""
+    copy = FLAGS.copy()
+    copy[row, column] = value
+    return copy
+
+
 GUARDS: dict[str, Case] = {
+    "votes negatives": (lambda: voted([[1]]), Type, "`negatives` HardNegatives CandidatePool got list"),
+    "votes pool": (lambda: voted(replace(POOL.select(1), pool=None)), Value, "`negatives` pool saved `pool=True`"),
+    "votes embeddings": (lambda: voted(embeddings=[[1.0]]), Type, "`embeddings` NumPy array got list"),
+    "votes few": (lambda: voted(embeddings=CORPUS[:2]), Value, "`embeddings` row for document 5 got shape (2, 3)"),
+    "votes width": (lambda: voted(embeddings=CORPUS[:, :0]), Value, "`embeddings` at least 1 wide (6, 0)"),
+    "votes NaN": (lambda: voted(embeddings=holed(CORPUS, 2, 1, NAN)), Value, "`embeddings` finite row 2 column 1"),
+    "votes k": (lambda: voted(k=0), Value, "`k` at least 1 got 0"),
+    "votes k float": (lambda: voted(k=2.0), Type, "`k` integer got 2.0"),
+    "votes shape": (lambda: voted(flagged=FLAGS[:1]), Value, "`flagged` shape of the negatives got (1,"),
+    "votes bools": (lambda: voted(flagged=FLAGS > 0), Type, "`flagged` integers got dtype bool"),
+    "votes value": (lambda: voted(flagged=flags(2)), Value, "`flagged` 1, 0 or -1 got 2 at (0, 0)"),
+    "votes padding": (lambda: voted(flagged=flags(1, 1, -1)), Value, "`flagged` 0 for padding got 1 at (1,"),
+    "votes contradict": (
+        lambda: voted(EACH, flagged=[[1] + [0] * 8, [-1] + [0] * 8, [0] * 9]),
+        Value,
+        "`flagged` contradict 1 and -1 for query 0 and document",
+    ),
+    "votes option": (lambda: voted(flags=FLAGS), Type, "`false_negatives` no option 'flags' flagged"),
     "guide kind": (lambda: guided_mask(QUERIES, CORPUS, kind="best"), Value, "`kind` 'absolute' 'relative' 'best'"),  # type: ignore[arg-type]
     "guide margin": (lambda: guided_mask(QUERIES, CORPUS, margin=-0.1), Value, "`margin` at least 0.0 got -0.1"),
     "guide margin NaN": (lambda: guided_mask(QUERIES, CORPUS, margin=NAN), Value, "`margin` finite got nan"),

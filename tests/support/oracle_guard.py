@@ -80,3 +80,30 @@ def guided(
             masked[target] = block == "document-document"
         mask.append(masked)
     return mask
+
+
+def votes(
+    negatives: Sequence[Sequence[int]],
+    queries: Sequence[int],
+    positives: Sequence[Sequence[int]],
+    flagged: Sequence[Sequence[int]],
+    embeddings: NDArray[np.float32],
+    k: int,
+) -> list[list[float | None]]:
+    """Return the vote of the k nearest documents on every negative, None for padding."""
+    cosines = oracle.all_scores(embeddings, embeddings).tolist()
+    labels = [dict.fromkeys(relevant, 1) for relevant in positives]
+    for documents, query, flags in zip(negatives, queries, flagged, strict=True):
+        labels[query].update({d: flag for d, flag in zip(documents, flags, strict=True) if flag})
+    result: list[list[float | None]] = []
+    for documents, query in zip(negatives, queries, strict=True):
+        row: list[float | None] = []
+        for document in documents:
+            others = [other for other in range(len(cosines)) if other != document]
+            near = sorted(others, key=lambda other, d=document: (-cosines[d][other], other))[:k]
+            vote = 0.0
+            for other in near:
+                vote += labels[query].get(other, 0) * cosines[document][other]
+            row.append(None if document < 0 else vote)
+        result.append(row)
+    return result

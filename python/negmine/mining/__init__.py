@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from negmine.mining.draw import Draw
 from negmine.mining.fusion import fuse
-from negmine.mining.guard import Decontamination, DecontaminationReport, exclude_near
+from negmine.mining.guard import Decontamination, DecontaminationReport, FalseNegatives, exclude_near, false_negatives
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride
@@ -19,6 +19,7 @@ __all__ = [
     "Decontamination",
     "DecontaminationReport",
     "Draw",
+    "FalseNegatives",
     "HardNegativeMiner",
     "HardNegatives",
     "LabelIssues",
@@ -33,6 +34,7 @@ __all__ = [
     "Stride",
     "Sweep",
     "exclude_near",
+    "false_negatives",
     "fuse",
     "mine",
 ]
