@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,3 +108,58 @@ def votes(
             row.append(None if document < 0 else vote)
         result.append(row)
     return result
+
+
+Judgment = dict[str, Any]
+
+
+def decided(lines: Sequence[Judgment]) -> dict[tuple[Any, Any], str]:
+    """Return the verdict on every judged pair: what most judges said last; a tie is "drop", "unsure" is nothing."""
+    verdicts = {}
+    for pair in dict.fromkeys((line["query_id"], line["document_id"]) for line in lines):
+        said = [
+            line for line in lines if (line["query_id"], line["document_id"]) == pair and line["verdict"] != "unsure"
+        ]
+        last = {line["judge"]: line["verdict"] for line in said}
+        counts = {word: list(last.values()).count(word) for word in last.values()}
+        most = [word for word, count in counts.items() if count == max(counts.values())]
+        if most:
+            verdicts[pair] = most[0] if len(most) == 1 else "drop"
+    return verdicts
+
+
+def applied(
+    lines: Sequence[Judgment],
+    positives: Sequence[Sequence[int]],
+    exclude: Sequence[Sequence[int]],
+    query_ids: Sequence[Any],
+    document_ids: Sequence[Any],
+) -> tuple[list[list[int]], list[list[int]], dict[str, int]]:
+    """Return positives and exclusions after the verdicts, and the number of pairs by verdict."""
+    relevant, barred = [set(rows) for rows in positives], [set(rows) for rows in exclude]
+    numbers = dict.fromkeys(("positive", "drop", "keep", "unknown"), 0)
+    for (query_id, document_id), word in decided(lines).items():
+        if query_id not in query_ids or document_id not in document_ids:
+            numbers["unknown"] += 1
+            continue
+        numbers[word] += 1
+        query, document = query_ids.index(query_id), document_ids.index(document_id)
+        if word == "positive":
+            relevant[query].add(document)
+            barred[query].discard(document)
+        if word == "drop":
+            barred[query].add(document)
+            relevant[query].discard(document)
+    return [sorted(rows) for rows in relevant], [sorted(rows) for rows in barred], numbers
+
+
+def worth_judging(
+    rows: Sequence[tuple[int, Sequence[int], Sequence[float], float]], judged: set[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return the pairs of (query, documents, scores, reference) rows by score - reference, ties by (query, row)."""
+    excess: dict[tuple[int, int], float] = {}
+    for query, documents, scores, reference in rows:
+        for document, score in zip(documents, scores, strict=True):
+            value = -np.inf if np.isnan(reference) else score - reference
+            excess[query, document] = max(value, excess.get((query, document), -np.inf))
+    return sorted(excess.keys() - judged, key=lambda pair: (-excess[pair], pair))

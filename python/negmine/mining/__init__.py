@@ -13,12 +13,15 @@ from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
 from negmine.mining.task import MiningTask, mine
+from negmine.mining.verdicts import AppliedVerdicts, FalseNegativeShare, Verdicts
 
 __all__ = [
+    "AppliedVerdicts",
     "CandidatePool",
     "Decontamination",
     "DecontaminationReport",
     "Draw",
+    "FalseNegativeShare",
     "FalseNegatives",
     "HardNegativeMiner",
     "HardNegatives",
@@ -33,6 +36,7 @@ __all__ = [
     "Source",
     "Stride",
     "Sweep",
+    "Verdicts",
     "exclude_near",
     "false_negatives",
     "fuse",
