@@ -90,6 +90,8 @@ def test_verdicts_outlive_a_change_of_rows(tmp_path: Path) -> None:
     later = journal.apply([[], [2], []], query_ids=[8, 9, 7], document_ids=[30, 20, 40])
     assert [later.positives[query].tolist() for query in range(3)] == [[], [2], [0]]
     assert (later.n_positive, later.n_drop, later.n_unknown) == (1, 0, 1)
+    one_each = journal.apply(np.array([1, 0]), query_ids=[7, 8], document_ids=[10, 20, 30])
+    assert [one_each.positives[query].tolist() for query in range(2)] == [[1, 2], []]
 
 
 # ---- export

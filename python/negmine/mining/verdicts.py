@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,8 +294,8 @@ class Verdicts:
     @refuse_unknown_options("apply")
     def apply(
         self,
-        positives: Positives,
-        exclude: Positives | None = None,
+        positives: Positives | Iterable[Iterable[int]] | npt.ArrayLike,
+        exclude: Positives | Iterable[Iterable[int]] | None = None,
         *,
         query_ids: npt.ArrayLike,
         document_ids: npt.ArrayLike,
@@ -308,9 +308,9 @@ class Verdicts:
 
         Parameters
         ----------
-        positives : Positives
+        positives : Positives, one list of rows per query, or int64 (n_queries,)
             Positives of all queries, as rows of the corpus.
-        exclude : Positives, optional
+        exclude : Positives or one list of rows per query, optional
             Exclusions of all queries. Default: none.
         query_ids : int64 or str (n_queries,)
             Unique labels of the queries, in row order.
@@ -327,7 +327,7 @@ class Verdicts:
             Lists and labels do not fit each other, labels have another type than those of the journal, or a positive
             lies outside the corpus.
         """
-        known = Positives.read(positives, "positives")
+        known = Positives.read(positives, "positives", one_each=True)
         excluded = Positives.from_lists([[]] * len(known)) if exclude is None else Positives.read(exclude, "exclude")
         queries = as_ids(query_ids, "query_ids", len(known))
         documents = as_labels(document_ids, "document_ids")
