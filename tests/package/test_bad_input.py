@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import negmine
 from negmine import Eligibility, ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax
+from negmine.batches import guided_mask, guided_pairs
 from negmine.context import pack_context
 from negmine.errors import (
     CorpusChangedError,
@@ -22,6 +24,7 @@ from negmine.errors import (
     NegmineValueError,
     NegmineWarning,
 )
+from negmine.mining import exclude_near, false_negatives
 from negmine.selection import keep, select, sequence_scores
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
@@ -595,6 +598,123 @@ CONTEXTS: dict[str, Case] = {
     "option": (lambda: pack_context(0, [1], 2, position=1), Type, "`pack_context` no option 'position'"),  # type: ignore[call-arg]
 }
 
+TEXTS = ["a cat", "a dog"]
+
+
+def voted(negatives: Any = None, embeddings: Any = CORPUS, **options: Any) -> Any:
+    return false_negatives(WIDE if negatives is None else negatives, embeddings=embeddings, **options)
+
+
+WIDE = HardNegativeMiner(1, range_max=9).candidates(INDEX, QUERIES, POSITIVES)
+EACH = HardNegativeMiner(1, range_max=9, reference="each").candidates(INDEX, QUERIES, [[0, 1], [1]])
+FLAGS = np.zeros(WIDE.indices.shape, dtype=np.int64)
+
+
+def flags(value: int, row: int = 0, column: int = 0) -> np.ndarray:
+    """Flags of the pool, one of which is not 0."""
+    copy = FLAGS.copy()
+    copy[row, column] = value
+    return copy
+
+
+GUARDS: dict[str, Case] = {
+    "votes negatives": (lambda: voted([[1]]), Type, "`negatives` HardNegatives CandidatePool got list"),
+    "votes pool": (lambda: voted(replace(POOL.select(1), pool=None)), Value, "`negatives` pool saved `pool=True`"),
+    "votes embeddings": (lambda: voted(embeddings=[[1.0]]), Type, "`embeddings` NumPy array got list"),
+    "votes few": (lambda: voted(embeddings=CORPUS[:2]), Value, "`embeddings` row for document 5 got shape (2, 3)"),
+    "votes width": (lambda: voted(embeddings=CORPUS[:, :0]), Value, "`embeddings` at least 1 wide (6, 0)"),
+    "votes NaN": (lambda: voted(embeddings=holed(CORPUS, 2, 1, NAN)), Value, "`embeddings` finite row 2 column 1"),
+    "votes k": (lambda: voted(k=0), Value, "`k` at least 1 got 0"),
+    "votes k float": (lambda: voted(k=2.0), Type, "`k` integer got 2.0"),
+    "votes shape": (lambda: voted(flagged=FLAGS[:1]), Value, "`flagged` shape of the negatives got (1,"),
+    "votes bools": (lambda: voted(flagged=FLAGS > 0), Type, "`flagged` integers got dtype bool"),
+    "votes value": (lambda: voted(flagged=flags(2)), Value, "`flagged` 1, 0 or -1 got 2 at (0, 0)"),
+    "votes padding": (lambda: voted(flagged=flags(1, 1, -1)), Value, "`flagged` 0 for padding got 1 at (1,"),
+    "votes contradict": (
+        lambda: voted(EACH, flagged=[[1] + [0] * 8, [-1] + [0] * 8, [0] * 9]),
+        Value,
+        "`flagged` contradict 1 and -1 for query 0 and document",
+    ),
+    "votes option": (lambda: voted(flags=FLAGS), Type, "`false_negatives` no option 'flags' flagged"),
+    "guide kind": (lambda: guided_mask(QUERIES, CORPUS, kind="best"), Value, "`kind` 'absolute' 'relative' 'best'"),  # type: ignore[arg-type]
+    "guide margin": (lambda: guided_mask(QUERIES, CORPUS, margin=-0.1), Value, "`margin` at least 0.0 got -0.1"),
+    "guide margin NaN": (lambda: guided_mask(QUERIES, CORPUS, margin=NAN), Value, "`margin` finite got nan"),
+    "guide block": (lambda: guided_pairs(QUERIES, CORPUS, block="qq"), Value, "`block` 'query-query' got 'qq'"),  # type: ignore[arg-type]
+    "guide metric": (lambda: guided_pairs(QUERIES, CORPUS, metric="dot"), Value, "`metric` 'cosine' got 'dot'"),  # type: ignore[arg-type]
+    "guide fewer": (lambda: guided_mask(CORPUS, QUERIES), Value, "`target` given 2 documents for 6 queries"),
+    "guide target": (lambda: guided_mask(QUERIES, CORPUS, target=[0, 6]), Value, "`target` from 0 to 5 got 6 query 1"),
+    "guide target below": (lambda: guided_pairs(QUERIES, CORPUS, target=[-1, 0]), Value, "`target` 0 got -1 query 0"),
+    "guide target short": (lambda: guided_mask(QUERIES, CORPUS, target=[0]), Value, "`target` shape (2,) got (1,)"),
+    "guide target float": (lambda: guided_mask(QUERIES, CORPUS, target=[0.5, 1]), Type, "`target` integers float64"),
+    "guide queries": (lambda: guided_mask([[1.0]], CORPUS), Type, "`guide_queries` NumPy array got list"),
+    "guide documents": (lambda: guided_pairs(QUERIES, None), Type, "`guide_documents` NumPy array got NoneType"),
+    "guide width": (
+        lambda: guided_mask(QUERIES, CORPUS[:, :2]),
+        Value,
+        "`guide_documents` as wide as the queries, 3 got width 2",
+    ),
+    "guide empty": (
+        lambda: guided_mask(QUERIES[:, :0], CORPUS[:, :0]),
+        Value,
+        "`guide_queries` at least 1 wide got (2, 0)",
+    ),
+    "guide NaN": (
+        lambda: guided_pairs(QUERIES, holed(CORPUS, 5, 1, NAN)),
+        Value,
+        "`guide_documents` finite row 5 column 1",
+    ),
+    "guide infinity": (
+        lambda: guided_mask(holed(QUERIES, 1, 2, INF), CORPUS),
+        Value,
+        "`guide_queries` finite row 1 column 2",
+    ),
+    "guide too large": (
+        lambda: guided_mask(np.ones((2_000_000, 1), "i1"), np.ones((2_000_000, 1), "i1")),
+        MemoryLimitError,
+        "`guide_documents` `guided_pairs`",
+    ),
+    "guide option": (lambda: guided_mask(QUERIES, CORPUS, margins=1), Type, "`guided_mask` no option 'margins' margin"),  # type: ignore[call-arg]
+    "near kind": (lambda: exclude_near(TEXTS, TEXTS, kind="same"), Value, "`kind` 'exact', 'minhash' got 'same'"),  # type: ignore[arg-type]
+    "near exact": (lambda: exclude_near(TEXTS, TEXTS, kind="exact", threshold=0.5), Value, "`threshold` None got 0.5"),
+    "near none": (lambda: exclude_near(TEXTS, TEXTS, kind="minhash"), Type, "`threshold` number got None"),
+    "near zero": (lambda: exclude_near(TEXTS, TEXTS, kind="minhash", threshold=0), Value, "`threshold` greater 0.0"),
+    "near above": (
+        lambda: exclude_near(CORPUS, CORPUS, kind="cosine", threshold=1.5),
+        Value,
+        "`threshold` at most 1 got 1.5",
+    ),
+    "near text": (lambda: exclude_near("a cat", TEXTS, kind="exact"), Type, "`documents` iterable of strings got str"),
+    "near numbers": (lambda: exclude_near(TEXTS, ["a", 5], kind="exact"), Type, "`held_out` strings got 5 at row 1"),
+    "near set": (lambda: exclude_near(TEXTS, {"a"}, kind="exact"), Type, "`held_out` list got set"),
+    "near texts": (lambda: exclude_near(TEXTS, CORPUS, kind="cosine", threshold=0.5), Type, "`documents` NumPy list"),
+    "near width": (
+        lambda: exclude_near(CORPUS, CORPUS[:, :2], kind="cosine", threshold=0.5),
+        Value,
+        "`held_out` as wide as the documents, 3 got width 2",
+    ),
+    "near empty": (
+        lambda: exclude_near(CORPUS[:, :0], CORPUS[:, :0], kind="cosine", threshold=0.5),
+        Value,
+        "`documents` at least 1 wide got shape (6, 0)",
+    ),
+    "near NaN": (
+        lambda: exclude_near(CORPUS, holed(CORPUS, 4, 1, NAN), kind="cosine", threshold=0.5),
+        Value,
+        "`held_out` finite row 4 column 1",
+    ),
+    "near infinity": (
+        lambda: exclude_near(holed(CORPUS, 2, 0, INF), CORPUS, kind="cosine", threshold=0.5),
+        Value,
+        "`documents` finite row 2 column 0",
+    ),
+    "near eligible": (
+        lambda: exclude_near(TEXTS, TEXTS, kind="exact").eligible(-1),
+        Value,
+        "`n_queries` at least 0 got -1",
+    ),
+    "near option": (lambda: exclude_near(TEXTS, TEXTS, how="exact"), Type, "`exclude_near` no option 'how' kind"),  # type: ignore[call-arg]
+}
+
 CASES = {
     f"{group}: {name}": case
     for group, cases in {
@@ -608,6 +728,7 @@ CASES = {
         "pairs": PAIRS,
         "selection": SELECTIONS,
         "context": CONTEXTS,
+        "guard": GUARDS,
     }.items()
     for name, case in cases.items()
 }

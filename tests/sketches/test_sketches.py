@@ -198,7 +198,7 @@ def test_long_texts_are_normalized_in_pieces(text: str, piece: int) -> None:
     expected = " ".join(unicodedata.normalize("NFC", text).casefold().split())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "PIECE", piece)
-        assert list(duplicates._normal([text])) == [expected]
+        assert list(duplicates.normal_texts([text], "texts")) == [expected]
 
 
 @given(

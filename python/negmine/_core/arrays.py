@@ -24,12 +24,16 @@ __all__ = [
     "check_field",
     "describe_kind",
     "public_scores",
+    "refuse_not_finite",
     "refuse_unordered",
 ]
 
 #: Element types that the core reads, by the name of their dtype.
 KINDS = ("float32", "float16", "bfloat16", "float64", "int8", "uint8")
 
+
+#: Values of embeddings that are checked at once.
+_CHECKED_AT_ONCE = 1 << 20
 
 _LARGEST_F32 = float(np.finfo(np.float32).max)
 
@@ -206,6 +210,19 @@ def _from_arrow(
 def as_numpy(value: object, argument: str) -> npt.NDArray[Any]:
     """Validate embeddings as a NumPy array, with bfloat16 widened to float32."""
     return as_rows(value, argument).values()
+
+
+def refuse_not_finite(rows: Rows, argument: str) -> None:
+    """Refuse embeddings that hold NaN or infinity, or do not fit float32, under the name that the caller gave them."""
+    step = max(1, _CHECKED_AT_ONCE // max(rows.shape[1], 1))
+    for begin in range(0, rows.shape[0], step):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(rows.slice(begin, begin + step).values().astype(np.float32, copy=False))
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0].tolist()
+            raise NegmineValueError(
+                f"`{argument}` must be finite in float32; row {begin + row} is not, at column {column}."
+            )
 
 
 def refuse_unordered(value: object, argument: str) -> None:

@@ -97,6 +97,9 @@ BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 #: Scores of (query, document) pairs, appended batch by batch.
 SCORE_CACHE = Format("score cache", 1, b"negscore")
 
+#: Judgments of (query, document) pairs, appended file by file.
+VERDICTS = Format("verdicts", 1, b"negmverd")
+
 # ---- archives (.npz)
 
 CANDIDATE_POOL = Format("candidate pool", 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from negmine.batches.classes import ClassBalancedPlan, class_balanced_plan
 from negmine.batches.clusters import ClusterPlan, cluster_plan
 from negmine.batches.false_negatives import false_negative_mask, false_negative_pairs
+from negmine.batches.guided import guided_mask, guided_pairs
 from negmine.batches.mixtures import MixturePlan, mixture_plan
 from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
@@ -25,6 +26,8 @@ __all__ = [
     "epoch_permutation",
     "false_negative_mask",
     "false_negative_pairs",
+    "guided_mask",
+    "guided_pairs",
     "mixture_plan",
     "no_duplicate_plan",
     "sample_balanced_margins",

@@ -1,9 +1,10 @@
-"""Hard-negative mining: the miner, candidate pools, negatives, selection policies, margin sweeps and reports."""
+"""Hard-negative mining: miner, candidate pools, negatives, selection policies, margin sweeps, reports and guards."""
 
 from __future__ import annotations
 
 from negmine.mining.draw import Draw
 from negmine.mining.fusion import fuse
+from negmine.mining.guard import Decontamination, DecontaminationReport, FalseNegatives, exclude_near, false_negatives
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride, Typical
@@ -12,10 +13,16 @@ from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
 from negmine.mining.task import MiningTask, mine
+from negmine.mining.verdicts import AppliedVerdicts, FalseNegativeShare, Verdicts
 
 __all__ = [
+    "AppliedVerdicts",
     "CandidatePool",
+    "Decontamination",
+    "DecontaminationReport",
     "Draw",
+    "FalseNegativeShare",
+    "FalseNegatives",
     "HardNegativeMiner",
     "HardNegatives",
     "LabelIssues",
@@ -30,6 +37,9 @@ __all__ = [
     "Stride",
     "Sweep",
     "Typical",
+    "Verdicts",
+    "exclude_near",
+    "false_negatives",
     "fuse",
     "mine",
 ]

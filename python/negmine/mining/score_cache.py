@@ -14,33 +14,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import os
-import struct
-import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core import files, headers
-from negmine._core.formats import SCORE_CACHE, corrupt
+from negmine._core.formats import SCORE_CACHE
+from negmine._core.journal import Journal, open_journal
 from negmine._core.labels import Ids, Strings, refuse_surrogates
-from negmine.errors import NegmineError, NegmineOSError, NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["ScoreCache", "check_text", "label_digests", "open_cache", "row_digests"]
 
-#: Number of pairs, CRC-32 of this number, and SHA-256 of what follows: the keys, then the scores.
-_RECORD = struct.Struct("<I4s32s")
-
-_COUNT = struct.Struct("<I")
-
 #: Bytes of a key and of a score.
 _KEY_BYTES, _SCORE_BYTES = 16, 8
-
-#: Seconds between two syncs of the file.
-_SYNC_EVERY = 1.0
 
 _ADVICE = "Remove it, and all pairs are scored again."
 
@@ -124,61 +112,18 @@ class ScoreCache:
 
     Parameters
     ----------
-    handle : int
-        Handle of the locked file.
-    path : Path
-        Its path, for error messages.
+    journal : Journal
+        Records of the file.
     """
 
-    def __init__(self, handle: int, path: Path) -> None:
-        self._handle, self._path = handle, path
-        self._synced = time.monotonic()
-        self._keys, self._scores = self._read()
-
-    def _read(self) -> tuple[Keys, npt.NDArray[np.float64]]:
-        """Read all records, and remove an incomplete one at the end."""
-        content = _read_all(self._handle)
-        header = headers.pack(SCORE_CACHE, {})
-        if content == header[: len(content)]:
-            # A new file, or one whose process was killed before the header was written.
-            os.ftruncate(self._handle, 0)
-            self._write(header, 0)
-            os.fsync(self._handle)
-            files.sync_folder(self._path.parent)
-            self._end = len(header)
-            return np.empty((0, 2), dtype=np.uint64), np.empty(0)
-        _, self._end = headers.unpack(SCORE_CACHE, content[: headers.LONGEST], "cache", self._path)
-        if content[: self._end] != header:
-            raise corrupt(self._path, _ADVICE)
-        keys, scores = [], []
-        for n, payload in self._records(content):
-            keys.append(np.frombuffer(payload, dtype="<u8", count=2 * n).reshape(n, 2))
-            scores.append(np.frombuffer(payload, dtype="<f8", offset=n * _KEY_BYTES))
-        if self._end < len(content):
-            os.ftruncate(self._handle, self._end)
-        none: list[npt.NDArray[np.uint64]] = [np.empty((0, 2), dtype=np.uint64)]
-        return np.concatenate(none + keys).astype(np.uint64), np.concatenate([np.empty(0), *scores])
-
-    def _records(self, content: bytes) -> Iterator[tuple[int, memoryview]]:
-        """Yield the number of pairs and the content of every whole record, and move the end of the file after it."""
-        view = memoryview(content)
-        while len(content) - self._end >= _RECORD.size:
-            count, check, digest = _RECORD.unpack_from(content, self._end)
-            if check != _check_of(count):
-                if not any(view[self._end :]):
-                    return  # the file had grown when the machine crashed, but its content was not written
-                raise corrupt(self._path, _ADVICE)
-            begin = self._end + _RECORD.size
-            end = begin + count * (_KEY_BYTES + _SCORE_BYTES)
-            if end > len(content):
-                return
-            payload = view[begin:end]
-            if hashlib.sha256(payload).digest() != digest:
-                if end == len(content):
-                    return
-                raise corrupt(self._path, _ADVICE)
-            self._end = end
-            yield count, payload
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        keys, scores = [np.empty((0, 2), dtype=np.uint64)], [np.empty(0)]
+        for n, payload in journal.records:
+            keys.append(np.frombuffer(payload, dtype="<u8", count=2 * n).reshape(n, 2).astype(np.uint64))
+            scores.append(np.frombuffer(payload, dtype="<f8", offset=n * _KEY_BYTES).astype(np.float64))
+        journal.records.clear()  # they were copied
+        self._keys, self._scores = np.concatenate(keys), np.concatenate(scores)
 
     def find(self, keys: Keys) -> npt.NDArray[np.float64]:
         """Return the scores of pairs.
@@ -218,34 +163,7 @@ class ScoreCache:
         scores : float64 (n,)
             Scores of the pairs.
         """
-        payload = keys.astype("<u8").tobytes() + scores.astype("<f8").tobytes()
-        record = _RECORD.pack(len(keys), _check_of(len(keys)), hashlib.sha256(payload).digest()) + payload
-        try:
-            self._write(record, self._end)
-        except BaseException:
-            # A full disk takes a part of a record.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._handle, self._end)
-            raise
-        self._end += len(record)
-        if (now := time.monotonic()) - self._synced > _SYNC_EVERY:
-            os.fsync(self._handle)
-            self._synced = now
-
-    def _write(self, content: bytes, place: int) -> None:
-        while content:
-            written = os.pwrite(self._handle, content, place)
-            content, place = content[written:], place + written
-
-
-def _check_of(count: int) -> bytes:
-    return zlib.crc32(_COUNT.pack(count)).to_bytes(4, "little")
-
-
-def _read_all(handle: int) -> bytes:
-    with os.fdopen(os.dup(handle), "rb") as file:
-        file.seek(0)
-        return file.read()
+        self._journal.append(len(keys), keys.astype("<u8").tobytes() + scores.astype("<f8").tobytes())
 
 
 @contextlib.contextmanager
@@ -268,22 +186,6 @@ def open_cache(path: Path) -> Iterator[ScoreCache]:
     NegmineOSError
         The system refuses to write, for example on a full disk.
     """
-    try:
-        handle = files.open_locked(path)
-    except ImportError as error:
-        raise NegmineValueError("`cache` must be locked, which needs a POSIX system.") from error
-    except BlockingIOError:
-        raise NegmineValueError(f"`cache` must have one user at a time; {path} is held by another process.") from None
-    except OSError as error:
-        raise NegmineValueError(
-            f"`cache` must be a file that can be read and written; got {path}: {error.strerror or error}."
-        ) from error
-    try:
-        yield ScoreCache(handle, path)
-        os.fsync(handle)
-    except OSError as error:
-        if isinstance(error, NegmineError) or error.filename:
-            raise
-        raise NegmineOSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        os.close(handle)
+    entry_bytes = _KEY_BYTES + _SCORE_BYTES
+    with open_journal(path, SCORE_CACHE, entry_bytes=entry_bytes, argument="cache", advice=_ADVICE) as journal:
+        yield ScoreCache(journal)

@@ -256,21 +256,35 @@ def text_sets(texts: Iterable[str], unit: str, width: int, threads: int = 1, pro
     Sets
         One set of hashed shingles per text.
     """
-    read = Strings.of(_normal(texts), "texts")
+    read = Strings.of(normal_texts(texts, "texts"), "texts")
     return Sets(*_native.shingle_sets(read, unit == "words", width, threads, progress), hashed=True)
 
 
-def _normal(texts: Iterable[str]) -> Iterable[str]:
+def normal_texts(texts: Iterable[str], argument: str) -> Iterator[str]:
+    """Yield texts as they are compared: NFC, case folded, with white space collapsed.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The texts.
+    argument : str
+        Name of the argument, for error messages.
+
+    Yields
+    ------
+    str
+        The text, normalized.
+    """
     if isinstance(texts, str) or not isinstance(texts, Iterable):
-        raise NegmineTypeError(f"`texts` must be an iterable of strings; got {type(texts).__name__}.")
-    refuse_unordered(texts, "texts")
+        raise NegmineTypeError(f"`{argument}` must be an iterable of strings; got {type(texts).__name__}.")
+    refuse_unordered(texts, argument)
     for row, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):
         if not isinstance(text, str):
             if getattr(text, "ndim", 0):
                 got = f"an array at row {row}. Pass embeddings as `embeddings=`."
             else:
                 got = f"{text!r} at row {row}."
-            raise NegmineTypeError(f"`texts` must hold strings; got {got}")
+            raise NegmineTypeError(f"`{argument}` must hold strings; got {got}")
         yield " ".join(normal for piece in _pieces(text) if (normal := _normal_piece(piece)))
 
 

@@ -1,0 +1,495 @@
+"""Journal of judgments of (query, document) pairs: what to judge next, what was judged, and what follows from it.
+
+Pairs are keyed by labels, so the journal outlives every mining call. It is an append-only file: what a call of
+:meth:`Verdicts.read` adds is one checksummed record, which is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine._core import files
+from negmine._core.formats import VERDICTS
+from negmine._core.journal import Journal, open_journal
+from negmine._core.labels import (
+    Ids,
+    Strings,
+    as_ids,
+    as_labels,
+    describe_labels,
+    find_labels,
+    refuse_surrogates,
+    take_ids,
+)
+from negmine._core.math import exp, ln
+from negmine._core.options import check_integer, check_real, check_seed, refuse_unknown_options
+from negmine._core.reprs import short_repr
+from negmine.data.positives import Positives
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.mining.pool import CandidatePool
+from negmine.mining.score_cache import label_digests
+
+__all__ = ["AppliedVerdicts", "FalseNegativeShare", "Verdicts"]
+
+#: What a judge may say of a pair.
+WORDS = ("positive", "drop", "keep", "unsure")
+
+#: Normal quantile of an interval of 95%.
+_Z = 1.959963984540054
+
+#: Lowest logarithm of a probability, whose inverse is a float64.
+_LEAST_LOG_PROB = -700.0
+
+_ADVICE = "Remove it, and read the files of the judges again."
+
+Label = int | str
+Pair = tuple[Label, Label]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A judgment, as a judge gave it."""
+
+    query_id: Label
+    document_id: Label
+    verdict: str
+    judge: str
+    log_prob: float | None
+
+
+@short_repr
+@dataclass(frozen=True, slots=True, eq=False)
+class AppliedVerdicts:
+    """Positives and exclusions after verdicts, made by :meth:`Verdicts.apply`.
+
+    Attributes
+    ----------
+    positives, exclude : Positives
+        The lists for the next mining call, without grades.
+    n_positive, n_drop, n_keep : int
+        Number of pairs by verdict, of those whose labels are known.
+    n_unknown : int
+        Number of judged pairs whose query or document is not among the labels; they were skipped.
+    """
+
+    positives: Positives
+    exclude: Positives
+    n_positive: int
+    n_drop: int
+    n_keep: int
+    n_unknown: int
+
+
+@short_repr
+@dataclass(frozen=True, slots=True)
+class FalseNegativeShare:
+    """Estimated share of false negatives among the pairs of an exported pool.
+
+    Attributes
+    ----------
+    share : float
+        The share of pairs whose verdict is "positive" or "drop", each weighted by one over its probability.
+    low, high : float
+        Wilson interval of 95%, at the effective number of judgments.
+    effective : float
+        Effective number of judgments, ``(sum 1/p)**2 / sum 1/p**2``.
+    n_judged : int
+        Number of judged pairs with a probability.
+    """
+
+    share: float
+    low: float
+    high: float
+    effective: float
+    n_judged: int
+
+
+class Verdicts:
+    """A journal of judgments of (query, document) pairs by one or several judges, in a file.
+
+    Each call opens the file as its only user and closes it again.
+
+    Parameters
+    ----------
+    path : path
+        The journal; it is made by the first call that needs it. Its folder must exist.
+
+    Raises
+    ------
+    NegmineTypeError
+        The path is not a path.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, negmine
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5]], dtype=np.float32)
+    >>> index = negmine.ExactIndex(corpus, ids=["a", "b", "c"])
+    >>> pool = negmine.HardNegativeMiner(1).candidates(index, corpus[:1], [[0]])
+    >>> verdicts = negmine.mining.Verdicts(folder / "verdicts")
+    >>> verdicts.export(pool, 1, folder / "to_judge.jsonl", query_ids=["q"])
+    1
+    >>> _ = (folder / "judged.jsonl").write_text(
+    ...     '{"query_id": "q", "document_id": "b", "verdict": "positive", "judge": "me", "log_prob": 0.0}'
+    ... )
+    >>> verdicts.read(folder / "judged.jsonl")
+    1
+    >>> verdicts.apply([[0]], query_ids=["q"], document_ids=["a", "b", "c"]).positives[0].tolist()
+    [0, 1]
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = files.as_path(path, "path")
+
+    def __repr__(self) -> str:
+        return f"Verdicts({str(self._path)!r})"
+
+    def _open(self) -> AbstractContextManager[Journal]:
+        return open_journal(self._path, VERDICTS, entry_bytes=1, argument="path", advice=_ADVICE)
+
+    def _lines(self) -> list[_Line]:
+        """Return all judgments, in the order in which they were read."""
+        with self._open() as journal:
+            return [_Line(*entry) for _, payload in journal.records for entry in json.loads(bytes(payload))]
+
+    def read(self, file: str | os.PathLike[str]) -> int:
+        """Add the judgments of a file of JSON lines to the journal, all or none.
+
+        A line is an object with ``query_id`` and ``document_id`` (all integers or all strings on each side),
+        ``verdict``, ``judge`` (the name of the judge) and, if known, ``log_prob`` (as :meth:`export` wrote it). Other
+        entries are ignored, and lines whose verdict is null, which were not judged, are skipped. A judge who judges a
+        pair again replaces the former verdict; "unsure" changes nothing.
+
+        Parameters
+        ----------
+        file : path
+            The file.
+
+        Returns
+        -------
+        int
+            Number of judgments that were added.
+
+        Raises
+        ------
+        NegmineValueError
+            A line is not such an object, or the labels have another type than those of the journal; the message names
+            the line.
+        """
+        source = files.input_file(file, "file")
+        lines = list(_read_lines(source))
+        with self._open() as journal:
+            known = next((_Line(*json.loads(bytes(payload))[0]) for _, payload in journal.records), None)
+            for number, line in lines:
+                known = known or line
+                for name in ("query_id", "document_id"):
+                    if isinstance(getattr(line, name), str) != isinstance(getattr(known, name), str):
+                        raise NegmineValueError(
+                            f"`file` must have labels of the type of the others, such as {getattr(known, name)!r}; got "
+                            f"{name} {getattr(line, name)!r} in {source}, line {number}."
+                        )
+            if lines:
+                entries = [
+                    [line.query_id, line.document_id, line.verdict, line.judge, line.log_prob] for _, line in lines
+                ]
+                payload = json.dumps(entries, separators=(",", ":")).encode()
+                journal.append(len(payload), payload)
+        return len(lines)
+
+    @refuse_unknown_options("export")
+    def export(
+        self,
+        pool: CandidatePool,
+        budget: int,
+        file: str | os.PathLike[str],
+        *,
+        query_ids: npt.ArrayLike,
+        explore: float = 0.1,
+        seed: int = 0,
+    ) -> int:
+        """Write the pairs of a pool that are most worth judging, as JSON lines for a judge to complete.
+
+        The first ``ceil((1 - explore) * budget)`` pairs are those that score highest above their reference, which is
+        where false negatives are. The others are drawn uniformly from the remaining pairs, with the probability of the
+        draw, so that shares can be estimated. Pairs that have a verdict are left out; a pair in several result rows
+        counts once, by its best one.
+
+        Parameters
+        ----------
+        pool : CandidatePool
+            The pool; it must have labels of the documents.
+        budget : int
+            Number of pairs to write, at least 1.
+        file : path
+            File to write; an existing one is replaced.
+        query_ids : int64 or str (n_queries,)
+            Unique labels of the queries of the pool's mining call, in order.
+        explore : float, default 0.1
+            Fraction of the budget that is drawn, in [0, 1].
+        seed : int, default 0
+            Seed of the draw, in [0, 2**64). The draw of a pair depends on the seed and its labels alone.
+
+        Returns
+        -------
+        int
+            Number of pairs that were written; fewer than ``budget`` only if no more are left.
+
+        Raises
+        ------
+        NegmineValueError
+            The pool has no labels of the documents, labels have another type than those of the journal, or an option is
+            out of range.
+        NegmineTypeError
+            An argument has a type that is not accepted.
+        """
+        if not isinstance(pool, CandidatePool):
+            raise NegmineTypeError(f"`pool` must be a CandidatePool; got {type(pool).__name__}.")
+        if pool.document_ids is None:
+            raise NegmineValueError("`pool` must have labels of the documents; got one without. Mine with labels.")
+        total = check_integer(budget, "budget", least=1)
+        fraction = check_real(explore, "explore", least=0.0)
+        if fraction > 1.0:
+            raise NegmineValueError(f"`explore` must be at most 1; got {fraction}.")
+        target, drawn_by = files.as_path(file, "file"), f"verdicts {check_seed(seed)}"
+        labels = as_ids(query_ids, "query_ids", len(pool.rules.positives.offsets) - 1)
+        query, document, excess = _pairs(pool)
+        judged, _, _ = self._judged(labels, pool.document_ids)
+        left = ~np.isin(query * len(pool.document_ids) + document, judged)
+        query, document, excess = query[left], document[left], excess[left]
+        # Pairs are in ascending order of (query, document), which a stable sort keeps among equals.
+        order = np.argsort(-excess, kind="stable")
+        n_best = min(math.ceil((1.0 - fraction) * total - 1e-9), len(order))
+        rest = np.sort(order[n_best:])
+        n_drawn = min(total - n_best, len(rest))
+        keys = _mixed(
+            _digests(labels, query[rest], "query", drawn_by)
+            + _digests(pool.document_ids, document[rest], "document", drawn_by)
+        )
+        drawn = rest[np.argsort(keys, kind="stable")[:n_drawn]]
+        log_prob = float(ln(np.array([n_drawn / len(rest)]))[0]) if n_drawn else 0.0
+        chosen = np.concatenate([order[:n_best], drawn])
+        names = zip(
+            take_ids(labels, query[chosen]).tolist(),
+            take_ids(pool.document_ids, document[chosen]).tolist(),
+            [0.0] * n_best + [log_prob] * n_drawn,
+            strict=True,
+        )
+        with files.atomic_file(target) as temporary, temporary.open("w", encoding="utf-8") as output:
+            for query_id, document_id, probability in names:
+                line = {"query_id": query_id, "document_id": document_id, "verdict": None, "judge": None}
+                output.write(json.dumps(line | {"log_prob": probability}, ensure_ascii=False) + "\n")
+        return len(chosen)
+
+    @refuse_unknown_options("apply")
+    def apply(
+        self,
+        positives: Positives | Iterable[Iterable[int]] | npt.ArrayLike,
+        exclude: Positives | Iterable[Iterable[int]] | None = None,
+        *,
+        query_ids: npt.ArrayLike,
+        document_ids: npt.ArrayLike,
+    ) -> AppliedVerdicts:
+        """Change positives and exclusions by the verdicts, for the next mining call.
+
+        The verdict on a pair is the one that most judges gave last; "drop" in case of a tie. "positive" makes the
+        document a positive and takes it out of the exclusions, "drop" excludes it and takes it out of the positives,
+        and "keep" changes nothing.
+
+        Parameters
+        ----------
+        positives : Positives, one list of rows per query, or int64 (n_queries,)
+            Positives of all queries, as rows of the corpus.
+        exclude : Positives or one list of rows per query, optional
+            Exclusions of all queries. Default: none.
+        query_ids : int64 or str (n_queries,)
+            Unique labels of the queries, in row order.
+        document_ids : int64 or str (n_documents,)
+            Unique labels of the documents, in row order.
+
+        Returns
+        -------
+        AppliedVerdicts
+
+        Raises
+        ------
+        NegmineValueError
+            Lists and labels do not fit each other, labels have another type than those of the journal, or a positive
+            lies outside the corpus.
+        """
+        known = Positives.read(positives, "positives", one_each=True)
+        excluded = Positives.from_lists([[]] * len(known)) if exclude is None else Positives.read(exclude, "exclude")
+        queries = as_ids(query_ids, "query_ids", len(known))
+        documents = as_labels(document_ids, "document_ids")
+        n = len(documents)
+        documents = as_ids(documents, "document_ids", n)
+        for lists, argument in ((known, "positives"), (excluded, "exclude")):
+            if len(lists) != len(queries):
+                raise NegmineValueError(f"`{argument}` must have length {len(queries)}; got {len(lists)}.")
+            if len(lists.items) and (lists.items.min() < 0 or lists.items.max() >= n):
+                bad = lists.items.min() if lists.items.min() < 0 else lists.items.max()
+                raise NegmineValueError(f"`{argument}` must hold rows from 0 to {n - 1}; got {bad}.")
+        keys, words, n_unknown = self._judged(queries, documents)
+        relevant, dropped = keys[words == "positive"], keys[words == "drop"]
+        before, barred = (lists.queries() * n + lists.items for lists in (known, excluded))
+        return AppliedVerdicts(
+            _lists(np.union1d(np.setdiff1d(before, dropped), relevant), len(queries), n),
+            _lists(np.union1d(np.setdiff1d(barred, relevant), dropped), len(queries), n),
+            len(relevant),
+            len(dropped),
+            int((words == "keep").sum()),
+            n_unknown,
+        )
+
+    def share(self) -> FalseNegativeShare:
+        """Estimate the share of false negatives among the pairs of an exported pool.
+
+        The probabilities are those of one export, so the estimate is about the pairs that were left at that export. It
+        is unbiased if all exported pairs were judged. It does not speak for documents outside the pool.
+
+        Returns
+        -------
+        FalseNegativeShare
+
+        Raises
+        ------
+        NegmineValueError
+            No judged pair has a probability.
+        """
+        lines = self._lines()
+        logged = {(line.query_id, line.document_id): line.log_prob for line in lines if line.log_prob is not None}
+        judged = {pair: word for pair, word in _words(lines).items() if pair in logged}
+        if not judged:
+            raise NegmineValueError("`share` must follow verdicts with a `log_prob`; got none.")
+        weights = exp(-np.array([logged[pair] for pair in judged], dtype=np.float64))
+        relevant = np.array([word != "keep" for word in judged.values()])
+        total = math.fsum(weights.tolist())
+        share = math.fsum(weights[relevant].tolist()) / total
+        n = total * total / math.fsum((weights * weights).tolist())
+        center = (share + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
+        half = _Z / (1 + _Z * _Z / n) * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
+        return FalseNegativeShare(share, max(0.0, center - half), min(1.0, center + half), n, len(judged))
+
+    def _judged(self, query_ids: Ids, document_ids: Ids) -> tuple[Rows, npt.NDArray[np.str_], int]:
+        """Return judged pairs as ``query * n_documents + document``, their verdicts, and the number of others."""
+        words = _words(self._lines())
+        if not words:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.str_), 0
+        rows = []
+        for side, (known, argument) in enumerate(((query_ids, "query_ids"), (document_ids, "document_ids"))):
+            judged = as_labels([pair[side] for pair in words], "file")
+            if len(known) and isinstance(judged, Strings) != isinstance(known, Strings):
+                raise NegmineValueError(
+                    f"`{argument}` must have the type of the labels of the journal, {describe_labels(judged)}; got "
+                    f"{describe_labels(known)}."
+                )
+            rows.append(find_labels(judged, known))
+        inside = (rows[0] >= 0) & (rows[1] >= 0)
+        keys = rows[0][inside] * len(document_ids) + rows[1][inside]
+        return keys, np.array(list(words.values()))[inside], int((~inside).sum())
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, _Line]]:
+    """Yield the number of every line with a judgment, and the judgment."""
+    with files.open_file(path) as file:
+        for number, content in enumerate(file, start=1):
+            if content.strip():
+                line = _parse(content, f"{path}, line {number}")
+                if line is not None:
+                    yield number, line
+
+
+def _parse(content: bytes, place: str) -> _Line | None:
+    """Validate a line; None if it was not judged."""
+    try:
+        entry = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NegmineValueError(f"`file` must hold JSON objects; got {place}: {error}.") from error
+    if not isinstance(entry, dict):
+        raise NegmineValueError(f"`file` must hold JSON objects; got {type(entry).__name__} in {place}.")
+    for name in ("query_id", "document_id", "verdict"):
+        if name not in entry:
+            raise NegmineValueError(f"`file` must have `{name}` in every line; got none in {place}.")
+    verdict, judge, log_prob = entry["verdict"], entry.get("judge"), entry.get("log_prob")
+    if verdict is None:
+        return None
+    query_id, document_id = (_label(entry[name], name, place) for name in ("query_id", "document_id"))
+    if verdict not in WORDS:
+        raise NegmineValueError(f"`file` must have a verdict of {', '.join(WORDS)}; got {verdict!r} in {place}.")
+    if not isinstance(judge, str) or not judge:
+        raise NegmineValueError(f"`file` must name the judge of every verdict; got {judge!r} in {place}.")
+    refuse_surrogates([judge], "file")
+    number = isinstance(log_prob, int | float) and not isinstance(log_prob, bool)
+    if log_prob is not None and not (number and _LEAST_LOG_PROB <= log_prob <= 0):
+        raise NegmineValueError(
+            f"`file` must have a log_prob from {_LEAST_LOG_PROB:.0f} to 0, or null; got {log_prob!r} in {place}."
+        )
+    return _Line(query_id, document_id, verdict, judge, None if log_prob is None else float(log_prob))
+
+
+def _label(value: object, name: str, place: str) -> Label:
+    if isinstance(value, str) and value:
+        refuse_surrogates([value], "file")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63 and value != -1:
+        return value
+    raise NegmineValueError(f"`file` must have labels of int64 or str, not -1 or ''; got {name} {value!r} in {place}.")
+
+
+def _words(lines: list[_Line]) -> dict[Pair, str]:
+    """Return the verdict on every pair: the one that most judges gave last, "drop" in case of a tie."""
+    last: dict[Pair, dict[str, str]] = {}
+    for line in lines:
+        if line.verdict != "unsure":
+            last.setdefault((line.query_id, line.document_id), {})[line.judge] = line.verdict
+    words = {}
+    for pair, by_judge in last.items():
+        counts = Counter(by_judge.values()).most_common(2)
+        tie = len(counts) > 1 and counts[0][1] == counts[1][1]
+        words[pair] = "drop" if tie else counts[0][0]
+    return words
+
+
+def _pairs(pool: CandidatePool) -> tuple[Rows, Rows, npt.NDArray[np.float64]]:
+    """Return the distinct pairs of a pool, ascending by (query, document), and how far each is above its reference."""
+    row, column = np.nonzero(pool.indices >= 0)
+    query, document = pool.query_indices[row] - pool.query_offset, pool.indices[row, column]
+    excess = pool.scores[row, column] - pool.reference_scores[row]
+    excess[np.isnan(excess)] = -np.inf  # a query without a reference comes last
+    order = np.lexsort((-excess, document, query))
+    query, document, excess = query[order], document[order], excess[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (document[1:] != document[:-1])
+    return query[first], document[first], excess[first]
+
+
+def _digests(labels: Ids, rows: Rows, side: str, name: str) -> npt.NDArray[np.uint64]:
+    """Return the digest of the label of every row."""
+    distinct, place = np.unique(rows, return_inverse=True)
+    return label_digests(take_ids(labels, distinct), side, name)[place]
+
+
+def _mixed(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Mix sums of digests, whose order would else be that of the documents, rotated by query (splitmix64)."""
+    mixed: npt.NDArray[np.uint64] = keys[:, 0] ^ (keys[:, 1] >> np.uint64(7))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def _lists(keys: Rows, n_queries: int, n_documents: int) -> Positives:
+    """Return lists per query from ascending pairs."""
+    query, document = keys // max(n_documents, 1), keys % max(n_documents, 1)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n_queries))]).astype(np.int64)
+    return Positives(offsets, document)
