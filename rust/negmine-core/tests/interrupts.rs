@@ -134,7 +134,7 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
         query_indices: &[0],
         positive_indices: None,
         cap_scores: &[f64::INFINITY],
-        min_score: None,
+        floor_scores: &[f64::NEG_INFINITY],
         chosen: &[],
         query_offset: 0,
         n: 3,

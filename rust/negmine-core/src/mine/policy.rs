@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn golden_typical_sets() {
         // The scores are logarithms of the probabilities.
-        let scores = [0.5_f64, 0.2, 0.15, 0.1, 0.05].map(f64::ln);
+        let scores = [0.5_f64, 0.2, 0.15, 0.1, 0.05].map(ln);
         let set = |mass| {
             let mut ranks = typical(&scores, mass, 1.0);
             ranks.sort_unstable();
