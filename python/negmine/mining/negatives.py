@@ -31,7 +31,7 @@ from negmine._core.labels import (
 from negmine._core.options import check_epoch, check_flag, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
-from negmine.errors import NegmineValueError
+from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining import policies
 from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
@@ -112,6 +112,8 @@ class HardNegatives:
         Labels of all documents; after :meth:`load`, of those that occur.
     pool : CandidatePool or None
         Pool from which the negatives were selected; None after :meth:`load` without a pool.
+    query_ids : PartialLabels or None
+        Labels of queries, by their rows in the whole data set; :attr:`query_labels` has those of all result rows.
 
     Examples
     --------
@@ -137,7 +139,9 @@ class HardNegatives:
     draw: Draw
     document_ids: Ids | PartialLabels | None = None
     pool: CandidatePool | None = field(default=None, repr=False)
+    query_ids: PartialLabels | None = None
     _ids: LabelArray | None = field(default=None, init=False)
+    _query_labels: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         counts = check_field(self.counts, "counts", np.int32, (None,))
@@ -153,6 +157,8 @@ class HardNegatives:
             arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
+        if self.query_ids is not None:
+            _check_query_labels(self.query_ids, arrays["query_indices"])
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -166,6 +172,16 @@ class HardNegatives:
         if self._ids is None:
             object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
         return self._ids  # type: ignore[return-value]
+
+    @property
+    def query_labels(self) -> LabelArray:
+        """Labels of the queries, int64 or str objects (n_rows,), one per result row; made at first access.
+
+        They equal ``query_indices`` if the queries have no labels.
+        """
+        if self._query_labels is None:
+            object.__setattr__(self, "_query_labels", take_labels(self.query_ids, self.query_indices))
+        return self._query_labels  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
@@ -247,8 +263,8 @@ class HardNegatives:
         Returns
         -------
         pyarrow.Table
-            The columns query_index, positive_index, reference_score and reason, and the lists negative_indices,
-            negative_ids, scores and source.
+            The columns query_index, query_id, positive_index, reference_score and reason, and the lists
+            negative_indices, negative_ids, scores and source.
         """
         arrow = require("pyarrow", "arrow", "`to_arrow`")
         real = self.source != Source.PADDING
@@ -261,6 +277,7 @@ class HardNegatives:
         }
         columns: dict[str, Any] = {
             "query_index": self.query_indices,
+            "query_id": to_arrow(take_ids(self.query_ids, self.query_indices)),
             "positive_index": self.positive_indices,
             "reference_score": self.reference_scores,
             "reason": self.reasons,
@@ -275,13 +292,14 @@ class HardNegatives:
         Returns
         -------
         pandas.DataFrame
-            The columns query_index, positive_index, rank, document_index, document_id, score and source.
+            The columns query_index, query_id, positive_index, rank, document_index, document_id, score and source.
         """
         pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
                 "query_index": self.query_indices[result_row],
+                "query_id": self.query_labels[result_row],
                 "positive_index": self.positive_indices[result_row],
                 "rank": rank,
                 "document_index": self.indices[result_row, rank],
@@ -333,6 +351,9 @@ class HardNegatives:
         if self.document_ids is not None:
             labeled = np.unique(self.indices[self.indices >= 0])
             arrays |= {"labeled": labeled, **to_arrays("labels", take_ids(self.document_ids, labeled))}
+        if self.query_ids is not None:
+            queries = np.unique(self.query_indices)
+            arrays |= {"labeled_queries": queries, **to_arrays("query_labels", take_ids(self.query_ids, queries))}
         archive.write(path, formats.HARD_NEGATIVES, header, arrays | self.report.arrays())
 
     @classmethod
@@ -365,7 +386,8 @@ class HardNegatives:
                 report=Report.from_header(header["report"], arrays),
                 epoch=check_epoch(header["epoch"]),
                 draw=Draw(**header["draw"] | {"sampling": policies.from_json(header["draw"]["sampling"])}),
-                document_ids=_labels_of(arrays),
+                document_ids=_labels_of(arrays, "labels", "labeled"),
+                query_ids=_labels_of(arrays, "query_labels", "labeled_queries"),
                 pool=pool,
             )
         if pool is not None:
@@ -413,12 +435,23 @@ _ARRAYS = (
 )
 
 
-def _labels_of(arrays: Mapping[str, npt.NDArray[Any]]) -> PartialLabels | None:
-    """Return the labels of a file; None if it has none."""
-    labels = from_arrays("labels", arrays)
+def _labels_of(arrays: Mapping[str, npt.NDArray[Any]], name: str, rows: str) -> PartialLabels | None:
+    """Return labels of a file, and the rows that have them; None if it has none."""
+    labels = from_arrays(name, arrays)
     if labels is None:
         return None
-    return PartialLabels(check_field(arrays["labeled"], "labeled", np.int64, (None,)), labels)
+    return PartialLabels(check_field(arrays[rows], rows, np.int64, (None,)), labels)
+
+
+def _check_query_labels(labels: object, query_indices: npt.NDArray[np.int64]) -> None:
+    """Refuse labels that are not those of the queries of all result rows."""
+    if not isinstance(labels, PartialLabels):
+        raise NegmineTypeError(f"`query_ids` must be PartialLabels; got {type(labels).__name__}.")
+    missing = ~np.isin(query_indices, labels.rows)
+    if missing.any():
+        raise NegmineValueError(
+            f"`query_ids` must label the query of every result row; got none for query row {query_indices[missing][0]}."
+        )
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:
