@@ -7,7 +7,7 @@ tensors can share their memory, and a short row is reported as short instead of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from negmine._core.options import check_epoch, check_flag, check_integer, refuse
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.mining import policies
+from negmine.mining import policies, result_rows
 from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
 from negmine.mining.report import LINE_NAMES, Report, Source
@@ -187,6 +187,68 @@ class HardNegatives:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
         kept = "" if self.pool is None else ", with pool"
         return f"HardNegatives({len(self)} rows x {width}, {full} full, epoch {self.epoch}{kept})"
+
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> HardNegatives:
+        """Return some result rows, in the order given, with the same draw, their report and their rows of the pool.
+
+        ``positive_scores`` stay those of all positives of the call, aligned with their CSR. :meth:`redraw` gives these
+        rows the same negatives as the whole, except with ``limit_per_document``, which then counts these rows alone.
+
+        Parameters
+        ----------
+        rows : slice, bool (n_rows,) or int64 (any,)
+            A range of result rows, a mask, or row numbers.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            A row does not exist, or the value has another type.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> negatives = negmine.mine(corpus, corpus, [0, 1, 2, 3], num_negatives=2)
+        >>> negatives[:2].query_indices.tolist(), negatives[negatives.query_indices > 1].query_indices.tolist()
+        ([0, 1], [2, 3])
+        """
+        return result_rows.take_negatives(self, result_rows.read_rows(rows, len(self)))
+
+    @classmethod
+    def concatenate(cls, negatives: Iterable[HardNegatives]) -> HardNegatives:
+        """Return the result rows of several negatives, one after the other.
+
+        The pools are concatenated as by :meth:`CandidatePool.concatenate`; the result has none if a part has none.
+        ``positive_scores`` of slices of one result stay what they are, those of several calls follow each other.
+
+        Parameters
+        ----------
+        negatives : iterable of HardNegatives
+            Slices of one result, or results of several calls for different queries (``query_offset``), of the same
+            documents, draw and epoch.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            The negatives differ in what must be equal, or two calls have the same query row.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> parts = [negmine.mine(corpus[i : i + 2], corpus, [i, i + 1], query_offset=i) for i in (0, 2)]
+        >>> negmine.HardNegatives.concatenate(parts).query_indices.tolist()
+        [0, 1, 2, 3]
+        """
+        return result_rows.join_negatives(cls, negatives)
 
     @refuse_unknown_options("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:

@@ -9,6 +9,7 @@ only when they are returned with the negatives.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,7 +24,7 @@ from negmine._core.labels import Ids, LabelArray, PartialLabels, as_labels, take
 from negmine._core.options import check_epoch, check_integer, refuse_unknown_options
 from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
-from negmine.mining import bands, policies, rescoring
+from negmine.mining import bands, policies, rescoring, result_rows
 from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
@@ -209,6 +210,58 @@ class CandidatePool:
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
         return f"CandidatePool({len(self)} rows x {width}, {full} full, of {self.report.n_documents} documents)"
+
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> CandidatePool:
+        """Return a pool of some result rows, in the order given.
+
+        Positives, rules, labels and source stay those of the whole call, so that rows select the same negatives as in
+        the whole pool. Only ``limit_per_document`` then counts these rows alone.
+
+        Parameters
+        ----------
+        rows : slice, bool (n_rows,) or int64 (any,)
+            A range of result rows, a mask, or row numbers.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            A row does not exist, or the value has another type. Under "each", also if rows of positives outside the
+            corpus could no longer be distinguished.
+        """
+        return result_rows.take_pool(self, result_rows.read_rows(rows, len(self)))
+
+    @classmethod
+    def concatenate(cls, pools: Iterable[CandidatePool]) -> CandidatePool:
+        """Return the result rows of several pools, one after the other.
+
+        Parameters
+        ----------
+        pools : iterable of CandidatePool
+            Slices of one pool, or pools of calls whose ranges of queries follow each other (``query_offset``), of the
+            same documents, rules and width. The latter need :meth:`attach` for random negatives.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            The pools differ in what must be equal, or their queries do not follow each other.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> pool = negmine.HardNegativeMiner(2).candidates(negmine.ExactIndex(corpus), corpus, [0, 1, 2, 3])
+        >>> negmine.CandidatePool.concatenate([pool[:1], pool[1:]]).query_indices.tolist()
+        [0, 1, 2, 3]
+        """
+        return result_rows.join_pools(cls, pools)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pool to one ``.npz`` file, atomically. Embeddings are not saved.

@@ -242,6 +242,8 @@ def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.
         query = warm.query_indices - offset
         known = (query >= 0) & (query < n_queries)
         query, rows = query[known], warm.indices[known]
+        order = np.argsort(query, kind="stable")  # slices of results may have any order
+        query, rows = query[order], rows[order]
         turn = np.arange(len(query)) - np.searchsorted(query, query)
         turns, width = int(turn.max(initial=0)) + 1, rows.shape[1]
         side_by_side = np.full((n_queries, turns, width), -1, dtype=np.int64)
