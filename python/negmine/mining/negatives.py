@@ -66,6 +66,9 @@ class LabelIssues:
         the reference. Rows with the most such candidates come first.
     above : int64 (m,)
         Number of these candidates per row in ``low_positives``; a lower bound.
+    undecided : int64 (k,)
+        Result rows whose positive may rank as low, but of which too few candidates are known. A pool with
+        ``range_max`` above ``rank`` decides every row of a scan.
     """
 
     result_rows: npt.NDArray[np.int64]
@@ -73,6 +76,7 @@ class LabelIssues:
     excess: npt.NDArray[np.float64]
     low_positives: npt.NDArray[np.int64]
     above: npt.NDArray[np.int64]
+    undecided: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -279,6 +283,10 @@ class HardNegatives:
     def label_issues(self, *, rank: int = IMPLAUSIBLE_RANK) -> LabelIssues:
         """Return negatives that score above their reference, and positives that rank implausibly low.
 
+        Candidates above a positive are counted by caps, in the report, and in the pool, up to its width. Mine with
+        ``range_max`` above ``rank``, or with margins, to know the rank of every positive; rows of which too few
+        candidates are known are ``undecided``.
+
         Parameters
         ----------
         rank : int, default 100
@@ -292,13 +300,32 @@ class HardNegatives:
         check_integer(rank, "rank", least=0)
         excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
         order = np.argsort(-excess, kind="stable")
-        capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
-        above = sum((self.report.lines[line] for line in capped), np.zeros(len(self), dtype=np.int64))
-        if self.pool is not None:
-            above = above + (self.pool.scores > self.reference_scores[:, None]).sum(axis=1)
+        above, most = self._candidates_above()
         low = np.flatnonzero(above > rank)
         low = low[np.argsort(-above[low], kind="stable")]
-        return LabelIssues(rows[order], columns[order], excess[order], low, above[low])
+        undecided = np.flatnonzero((above <= rank) & (most > rank) & ~np.isnan(self.reference_scores))
+        return LabelIssues(rows[order], columns[order], excess[order], low, above[low], undecided)
+
+    def _candidates_above(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the least and the greatest number of candidates above the cap or the reference of every row."""
+        lines, reference = self.report.lines, self.reference_scores
+        capped = lines["above_max_score"] + lines["above_absolute_margin"] + lines["above_relative_margin"]
+        unknown = np.int64(self.report.n_documents)
+        if self.pool is None:
+            return capped + self.above_reference.sum(axis=1), np.full(len(self), unknown)
+        pool = self.pool
+        found = (pool.scores > reference[:, None]).sum(axis=1)
+        # Ranks before the pool are above its documents. If none of these is above the reference, they may be.
+        skipped = unknown if pool.skipped is None else np.int64(pool.skipped)
+        least = capped + found + np.where((found > 0) & (pool.skipped is not None), skipped, 0)
+        most = least + np.where(found > 0, 0 if pool.skipped is not None else unknown, skipped)
+        # All known documents are above, and the pool ends because it is full or its list is; or floors leave some out.
+        unlisted = lines["unlisted"] > 0
+        ends = (found == pool.indices.shape[1]) | ((found == pool.counts) & unlisted) | (pool.floor_scores > reference)
+        most = np.where(ends, unknown, most)
+        # Caps at or below the reference have counted everything above it, unless a list ends above them.
+        complete = (pool.cap_scores <= reference) & ~(unlisted & (pool.counts == 0))
+        return least, np.where(complete, least, most)
 
     def to_positives(self) -> Positives:
         """Return the negatives as positives of their queries, such as the best pseudo-positive of a teacher.
