@@ -232,6 +232,25 @@ def test_evaluate_reads_jobs_and_refuses_other_labels(data: Path, tmp_path: Path
     assert "no query has a relevant document there, such as 'q0'" in refused.stderr
 
 
+def test_evaluate_takes_row_numbers_as_labels_only_where_asked(data: Path, tmp_path: Path) -> None:
+    negmine(*plain(data), "--out", tmp_path / "a.parquet")
+    negmine(*plain(data), "--job", tmp_path / "job")
+    for answer in (tmp_path / "a.parquet", tmp_path / "job"):
+        refused = negmine("evaluate", answer, "--qrels", data / "rows.tsv", code=1)
+        assert "`ANSWER` must have labels to be compared with those of `--qrels`" in refused.stderr
+        assert "give `--rows-are-labels` if row numbers are the labels" in refused.stderr
+        said = spoken("evaluate", answer, "--qrels", data / "rows.tsv", "--rows-are-labels")
+        assert said["n_judged_rows"] == N_QUERIES
+    negmine(*labeled(data), "--out", tmp_path / "b.parquet")
+    refused = negmine("evaluate", tmp_path / "b.parquet", "--qrels", data / "all.tsv", "--rows-are-labels", code=2)
+    assert "`--rows-are-labels` must be False for negatives with labels" in refused.stderr
+
+
+def test_an_archive_has_the_labels_of_the_queries(data: Path, tmp_path: Path) -> None:
+    negmine(*labeled(data), "--out", tmp_path / "a.npz")
+    assert HardNegatives.load(tmp_path / "a.npz").query_labels.tolist() == [f"q{row}" for row in range(N_QUERIES)]
+
+
 def test_evaluate_says_what_is_unknown(data: Path, tmp_path: Path) -> None:
     negmine(*labeled(data), "--out", tmp_path / "a.parquet")
     (tmp_path / "other.tsv").write_text("q0\tx0\t1\nq1\tx1\t1\n")

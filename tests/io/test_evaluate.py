@@ -127,5 +127,44 @@ def test_what_a_miner_returns_is_evaluated_directly(tmp_path: Path) -> None:
     judged = qrels([("0", "0", 1), ("0", "3", 1)])
     io.write_negatives(negatives, tmp_path / "a.parquet")
     for source in (negatives, tmp_path / "a.parquet", str(tmp_path / "a.parquet")):
-        found = io.evaluate_negatives(source, judged)
+        found = io.evaluate_negatives(source, judged, rows_are_labels=True)
         assert (found.n_known, found.n_false_negatives) == (0, 1)
+
+
+# ---- labels that are not known
+
+
+CORPUS = np.eye(6, dtype=np.float32)[::-1].copy()
+JUDGED = qrels([("5", "0", 1), ("5", "3", 1), ("4", "1", 1)])
+
+
+@pytest.mark.parametrize("sides", [(), ("queries",), ("documents",)])
+def test_row_numbers_are_not_compared_with_labels(sides: tuple[str, ...], tmp_path: Path) -> None:
+    # Queries "5" and "4" have rows 0 and 1: by row numbers, the judgments of "5" and "4" would be those of no query.
+    labels = {"queries": {"query_ids": ["5", "4"]}, "documents": {"ids": [str(row) for row in range(6)]}}
+    index = ExactIndex(CORPUS, **labels["documents"] if "documents" in sides else {})
+    rules = labels["queries"] if "queries" in sides else {}
+    negatives = HardNegativeMiner(5).mine(index, CORPUS[:2], [[0], [1]], **rules)
+    io.write_negatives(negatives, tmp_path / "a.parquet")
+    missing = [side for side in ("queries", "documents") if side not in sides]
+    assert io.read_negatives(tmp_path / "a.parquet").provenance["unlabeled"] == missing
+    for source in (negatives, tmp_path / "a.parquet"):
+        with pytest.raises(errors.NegmineValueError) as caught:
+            io.evaluate_negatives(source, JUDGED)
+        assert f"got row numbers of {' and '.join(missing)}." in str(caught.value)
+    asserted = qrels([("1", "3", 1)]) if "queries" in missing else JUDGED
+    found = io.evaluate_negatives(tmp_path / "a.parquet", asserted, rows_are_labels=True)
+    assert found.n_false_negatives == 1
+
+
+def test_labels_travel_into_the_evaluation(tmp_path: Path) -> None:
+    index = ExactIndex(CORPUS, ids=[str(row) for row in range(6)])
+    negatives = HardNegativeMiner(5).mine(index, CORPUS[:2], [[0], [1]], query_ids=[5, 4])
+    io.write_negatives(negatives, tmp_path / "a.parquet")
+    for source in (negatives, tmp_path / "a.parquet"):
+        found = io.evaluate_negatives(source, JUDGED)
+        assert (found.n_false_negatives, found.n_judged_rows) == (1, 2)
+        with pytest.raises(errors.NegmineValueError, match="`rows_are_labels` must be False for negatives with labels"):
+            io.evaluate_negatives(source, JUDGED, rows_are_labels=True)
+    with pytest.raises(errors.NegmineTypeError, match="`rows_are_labels` must be True or False"):
+        io.evaluate_negatives(negatives, JUDGED, rows_are_labels="yes")  # type: ignore[arg-type]

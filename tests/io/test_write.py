@@ -225,7 +225,7 @@ def test_mined_negatives_that_lack_something_are_refused(tmp_path: Path) -> None
     first = json.loads(whole.schema.metadata[b"negmine"])
     del first["version"]
     row_groups.write_tables(path, [whole.replace_schema_metadata({b"negmine": json.dumps(first)})])
-    with pytest.raises(errors.NegmineValueError, match="of version 2; got 'mined negatives' of version 1"):
+    with pytest.raises(errors.NegmineValueError, match="of version 3; got 'mined negatives' of version 1"):
         io.read_negatives(path)
     pq.write_table(whole, path)
     with pytest.raises(errors.NegmineValueError, match="has no checksums of its row groups"):

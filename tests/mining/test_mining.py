@@ -282,6 +282,29 @@ def test_suspects(problem: Problem, policy: oracle_draws.Policy, n: int, num_ran
     assert (found.excess >= 0).all()
 
 
+@given(problems(), st.integers(0, 6), st.booleans(), st.booleans())
+def test_low_positives_are_low_and_the_others_are_high_or_undecided(
+    problem: Problem, rank: int, with_pool: bool, restricted: bool
+) -> None:
+    pool = compare.actual_pool(problem, How())
+    pool = pool.restrict(max_score=0.5) if restricted else pool
+    negatives = pool.select(2)
+    found = (negatives if with_pool else replace(negatives, pool=None)).label_issues(rank=rank)
+    above = dict(zip(found.low_positives.tolist(), found.above.tolist(), strict=True))
+    undecided = set(found.undecided.tolist())
+    for i, row in enumerate(compare.expected_pool(problem)):
+        if math.isnan(row.reference):
+            assert i not in above.keys() | undecided
+            continue
+        cap = min(problem.limits.caps(row.reference).values(), default=math.inf)
+        true = sum(bool(row.scores[document] > min(cap, row.reference)) for document in row.candidates)
+        assert i not in undecided or i not in above
+        if i in above:
+            assert rank < above[i] <= true
+        elif i not in undecided:
+            assert true <= rank
+
+
 @given(problems(), POLICY, st.integers(1, 4), st.integers(0, 2), st.one_of(st.none(), st.integers(1, 2)))
 def test_what_is_saved_comes_back(
     problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int, limit: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,33 @@ def test_positives_that_rank_absurdly_low_are_named_most_first() -> None:
         capped = line(scores, positives, **cap).label_issues()
         assert capped.low_positives.tolist()[:1] == [1], cap
         assert capped.above[0] >= 101
+
+
+def test_a_positive_is_undecided_where_too_few_candidates_are_known() -> None:
+    scores = [float(score) for score in range(110, 0, -1)]
+    positives = [[101], [102], [0]]
+    short = line(scores, positives)
+    found = short.label_issues()
+    assert (found.low_positives.tolist(), found.undecided.tolist()) == ([], [0, 1])
+    assert short.label_issues(rank=1).low_positives.tolist() == [0, 1]
+    # One rank more than asked for decides every row; ranks that `range_min` leaves out count where they are known.
+    deep = line(scores, positives, range_max=101).label_issues()
+    assert (deep.low_positives.tolist(), deep.undecided.tolist()) == ([0, 1], [])
+    late = line(scores, positives, range_min=50, range_max=110).label_issues()
+    assert (late.low_positives.tolist(), late.above.tolist(), late.undecided.tolist()) == ([1, 0], [102, 101], [])
+    assert line(scores, [[30]], range_min=50).label_issues(rank=20).undecided.tolist() == [0]
+    # Without a pool, and with scores of another scale, nothing is known of the candidates that were not chosen.
+    assert dataclasses.replace(short, pool=None).label_issues().undecided.tolist() == [0, 1, 2]
+    pool = line(scores, positives, range_max=101).pool
+    assert pool is not None
+    found = pool.rescore(lambda queries, documents: documents / 10).select(2).label_issues()
+    assert (found.low_positives.tolist(), found.undecided.tolist()) == ([2], [0, 1])
+
+
+def test_candidates_that_a_list_does_not_hold_may_be_above() -> None:
+    lists = negmine.ScoredLists.from_lists([[1, 2], [3, 4]], n_documents=9, positive_scores=[-9.0, -0.5])
+    found = HardNegativeMiner(2, range_max=9).mine(lists, None, [[0], [5]]).label_issues(rank=2)
+    assert (found.low_positives.tolist(), found.undecided.tolist()) == ([], [0])
 
 
 def test_a_positive_at_the_top_is_no_suspect() -> None:

@@ -253,9 +253,18 @@ RULES: dict[str, Case] = {
     "groups short": (lambda: candidates(groups=[1]), Value, "`groups` shape (6,) got shape (1,)"),
     "groups float": (lambda: candidates(groups=np.ones(6)), Type, "`groups` integers got dtype float64"),
     "self unknown": (lambda: candidates(exclude_self=True), Value, "`exclude_self` `query_ids` labels query_offset=0"),
-    "self without ids": (lambda: candidates(exclude_self=True, query_ids=[1, 2]), Value, "`exclude_self` labels none"),
+    "self without ids": (
+        lambda: candidates(exclude_self=True, query_ids=[1, 2]),
+        Value,
+        "`exclude_self` no labels of the documents",
+    ),
     "self word": (lambda: candidates(exclude_self="yes"), Type, "`exclude_self` True or False got 'yes'"),
-    "query_ids alone": (lambda: candidates(query_ids=[1, 2]), Value, "`query_ids` `exclude_self=True`"),
+    "query_ids alone": (lambda: candidates(query_ids=[1]), Value, "`query_ids` shape (2,) got shape (1,)"),
+    "query_ids floats": (
+        lambda: candidates(query_ids=[0.5, 1.5]),
+        Type,
+        "`query_ids` integers or strings dtype float64",
+    ),
     "query_ids short": (
         lambda: candidates(source=LABELED, exclude_self=True, query_ids=[1]),
         Value,

@@ -166,6 +166,14 @@ def test_samples_one_by_one_are_those_of_the_batch(kind: str, tmp_path: Path) ->
     assert [sample["query"] for sample in samples[1:3]] == ["q1", "q1"]
 
 
+def test_slices_of_negatives_give_their_rows() -> None:
+    rows = np.array([4, 0, 2])
+    whole, part = (NegativesDataset(None, None, negatives) for negatives in (EACH, EACH[rows]))
+    batch, expected = part.__getitems__([0, 1, 2]), whole.__getitems__(rows.tolist())
+    assert torch.equal(collate(batch)["negative_indices"], collate(expected)["negative_indices"])
+    assert torch.equal(collate(batch)["query_index"], collate(expected)["query_index"])
+
+
 def test_it_ends_where_its_rows_end() -> None:
     dataset = NegativesDataset(None, None, NEGATIVES)
     assert sum(1 for _ in dataset) == len(dataset)

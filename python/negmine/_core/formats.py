@@ -86,7 +86,7 @@ JOB_REPORT = Format("job report", 2)
 # ---- tables
 
 #: Parquet; the schema's metadata hold the kind, the version and the provenance.
-MINED_NEGATIVES = Format("mined negatives", 2)
+MINED_NEGATIVES = Format("mined negatives", 3)
 #: Parquet; the kind is followed by the name of the training format.
 TRAINING_ROWS = Format("training rows", 2)
 #: Checksums in the metadata of both.
@@ -102,8 +102,8 @@ VERDICTS = Format("verdicts", 1, b"negmverd")
 
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 4)
-HARD_NEGATIVES = Format("hard negatives", 4)
+CANDIDATE_POOL = Format("candidate pool", 5)
+HARD_NEGATIVES = Format("hard negatives", 5)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
 

@@ -28,7 +28,7 @@ ALIASES: dict[str, dict[str, str]] = {
     },
     "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
     "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
-    "evaluate": {"path": "`ANSWER`", **_LABELS},
+    "evaluate": {"path": "`ANSWER`", "negatives": "`ANSWER`", **_LABELS},
     "verify": {"path": "`ANSWER`", "negatives": "`ANSWER`", "name": "`--embedding-name`"},
 }
 

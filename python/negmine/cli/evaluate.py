@@ -27,6 +27,9 @@ def command(
     ],
     split: Annotated[str | None, typer.Option(help="Rows of a table of judgments.")] = None,
     min_grade: Annotated[int, typer.Option(help="Lowest grade of a relevant document.")] = 1,
+    rows_are_labels: Annotated[
+        bool, typer.Option("--rows-are-labels", help="Row numbers are the labels of queries or documents without any.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Count mined negatives that judgments call relevant, together with their hardness.
@@ -36,8 +39,8 @@ def command(
     path = find_answer(answer, "answer")
     with arguments("split"):
         judgments = load_qrels(qrels, "qrels", split=split)
-    with arguments("min_grade"):
-        found = io.evaluate_negatives(path, judgments, min_grade=min_grade)
+    with arguments("min_grade", "rows_are_labels"):
+        found = io.evaluate_negatives(path, judgments, min_grade=min_grade, rows_are_labels=rows_are_labels)
     result = {**asdict(found), "false_negative_rate": found.false_negative_rate, "known_rate": found.known_rate}
     lines = [
         f"{counted(found.n_negatives, 'negative')} of {counted(found.n_rows, 'row')}; {qrels.name} judges "

@@ -258,7 +258,6 @@ def _mine(
     rows = io.MinedRows.from_negatives(
         negatives,
         positives=task.positives,
-        query_ids=task.query_ids,
         miner=miner,
         provenance={"fingerprint": digest, "n_queries": mining.n_queries},
     )

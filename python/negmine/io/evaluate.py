@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.labels import Ids, codes_of, find_labels
-from negmine._core.options import check_integer
+from negmine._core.options import check_flag, check_integer
 from negmine.data.qrels import Qrels, like
 from negmine.errors import NegmineValueError
 from negmine.io.negatives import MinedRows, as_mined, read_negatives
@@ -72,7 +73,11 @@ class NegativesEvaluation:
 
 
 def evaluate_negatives(
-    negatives: HardNegatives | MinedRows | str | Path, qrels: Qrels, *, min_grade: int = 1
+    negatives: HardNegatives | MinedRows | str | Path,
+    qrels: Qrels,
+    *,
+    min_grade: int = 1,
+    rows_are_labels: bool = False,
 ) -> NegativesEvaluation:
     """Evaluate mined negatives against judgments that have more positives than the mining used.
 
@@ -80,11 +85,14 @@ def evaluate_negatives(
     ----------
     negatives : HardNegatives, MinedRows or path
         Result of a miner or of :func:`read_negatives`, or the path of its file. Its labels of queries and documents
-        must be those of the judgments.
+        must be those of the judgments. Negatives that were mined without ``query_ids`` or ``document_ids`` have no
+        labels to compare, only row numbers, and are refused: a label that looks like a number is not a row number.
     qrels : Qrels
         The judgments.
     min_grade : int, default 1
         Lowest grade of a relevant document.
+    rows_are_labels : bool, default False
+        Whether row numbers are the labels of the judgments on the sides without labels.
 
     Returns
     -------
@@ -94,10 +102,12 @@ def evaluate_negatives(
     ------
     NegmineValueError
         No query of the negatives has a relevant document in the judgments, or no judgment mentions any of their
-        documents, so the labels belong to another data set.
+        documents, so the labels belong to another data set. The queries or the documents have no labels and
+        ``rows_are_labels`` is false, or both have labels and it is true.
     """
     check_integer(min_grade, "min_grade", least=-(2**31))
     mined = read_negatives(negatives) if isinstance(negatives, str | Path) else as_mined(negatives)
+    _check_labels(mined.provenance.get("unlabeled", []), check_flag(rows_are_labels, "rows_are_labels"))
     judgments: _Judgments | None = None
     counts: Counter[str] = Counter()
     sums: defaultdict[str, float] = defaultdict(float)
@@ -133,6 +143,20 @@ def evaluate_negatives(
         false_negative_hardness=_ratio(sums["hit_scores"], counts["hit_scored"]),
         gap=_ratio(sums["gaps"], counts["with_reference"]),
     )
+
+
+def _check_labels(unlabeled: Sequence[str], rows_are_labels: bool) -> None:
+    """Refuse row numbers that are not declared to be labels, and the declaration where there are labels."""
+    if unlabeled and not rows_are_labels:
+        arguments = {"queries": "query_ids", "documents": "document_ids"}
+        names = " and ".join(f"`{arguments[side]}`" for side in unlabeled)
+        raise NegmineValueError(
+            f"`negatives` must have labels to be compared with those of `qrels`; got row numbers of "
+            f"{' and '.join(unlabeled)}. Mine with {names}, or give `rows_are_labels` if row numbers are the labels "
+            "of the judgments."
+        )
+    if rows_are_labels and not unlabeled:
+        raise NegmineValueError("`rows_are_labels` must be False for negatives with labels; got True.")
 
 
 class _Judgments:

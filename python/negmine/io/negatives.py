@@ -17,6 +17,7 @@ from negmine._core import files
 from negmine._core.arrays import CsrLike
 from negmine._core.formats import MINED_NEGATIVES
 from negmine._core.labels import Ids, PartialLabels, as_ids, as_labels, take_ids
+from negmine._core.options import check_integer
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io.records import Lists, Records, check_columns
@@ -54,6 +55,7 @@ class MinedRows:
     provenance : dict
         What is known about the origin of the rows. "width" is the number of negatives of a full row; "rules" are the
         rules that removed documents in addition to the positives: "exclude", "exclude_self", "groups", "eligible".
+        "unlabeled" are the sides without labels, "queries" or "documents", whose ids are row numbers.
     """
 
     n_rows: int
@@ -93,9 +95,9 @@ class MinedRows:
         positives : Positives, optional
             Positives of the mining call. Default: those of the pool that the negatives refer to.
         query_ids : int64 or str (n_queries,), optional
-            Labels of all queries. Default: the rows.
+            Labels of all queries. Default: those of the negatives, or the rows.
         query_offset : int, default 0
-            Row of the query that the first label belongs to.
+            Row of the query that the first label belongs to, and the first positives of negatives without a pool.
         document_ids : int64 or str (n_documents,), optional
             Labels of all documents. Default: those of the pool.
         miner : HardNegativeMiner, optional
@@ -121,6 +123,7 @@ class MinedRows:
             "rules": [rule for line, rule in _RULES.items() if negatives.report.lines[line].any()],
         }
         source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
+        known["unlabeled"] = source.unlabeled()
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
 
         def batches() -> Iterator[Records]:
@@ -137,8 +140,8 @@ class _Source:
     negatives: HardNegatives
     each: bool
     positives: CsrLike
-    query_ids: Ids | None
-    query_offset: int
+    first_query: int
+    query_ids: Ids | PartialLabels | None
     document_ids: Ids | None
 
     @classmethod
@@ -170,13 +173,33 @@ class _Source:
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
         else:
             ids = negatives.document_ids
-        labels = None if query_ids is None else as_labels(query_ids, "query_ids")
-        last = int(negatives.query_indices.max(initial=-1)) - query_offset
-        if labels is not None and len(labels) <= last:
-            raise NegmineValueError(f"`query_ids` must label all queries, up to row {last}; got shape {labels.shape}.")
+        labels: PartialLabels | None = negatives.query_ids
+        offset = check_integer(query_offset, "query_offset", least=0)
+        if query_ids is not None:
+            given = as_labels(query_ids, "query_ids")
+            labels = PartialLabels(offset + np.arange(len(given), dtype=np.int64), given)
+        queries = negatives.query_indices
+        if labels is not None and not np.isin(queries, labels.rows).all():
+            begin, end = int(queries.min()), int(queries.max())
+            raise NegmineValueError(
+                f"`query_ids` must label all queries, up to row {end - offset}; got {len(labels.rows)} labels from "
+                f"`query_offset`, {offset}, on, for the queries {begin} to {end}."
+            )
+        first = offset if pool is None else pool.query_offset
+        n_lists = len(positives.offsets) - 1
+        # Under "each", the rows name their positives.
         # Under "each", result rows are (query, positive) pairs.
         each = bool((negatives.positive_indices >= 0).any()) if pool is None else pool.each
-        return cls(negatives, each, positives, labels, query_offset, ids)
+        if len(queries) and not each and not (first <= queries.min() and queries.max() < first + n_lists):
+            raise NegmineValueError(
+                f"`positives` must have a list for every query, {queries.min()} to {queries.max()}; got {n_lists} from "
+                f"`query_offset`, {first}, on."
+            )
+        return cls(negatives, each, positives, first, labels, ids)
+
+    def unlabeled(self) -> list[str]:
+        """Name the sides whose ids are row numbers."""
+        return [side for side, ids in (("queries", self.query_ids), ("documents", self.document_ids)) if ids is None]
 
     def records(self, begin: int, end: int) -> Records:
         """Return the result rows in [begin, end)."""
@@ -186,7 +209,7 @@ class _Source:
         queries, rows = negatives.query_indices[begin:end], negatives.indices[begin:end][real]
         return Records(
             query_indices=queries,
-            query_ids=queries if self.query_ids is None else self.query_ids[queries - self.query_offset],
+            query_ids=take_ids(self.query_ids, queries),
             reference_scores=negatives.reference_scores[begin:end],
             reasons=negatives.reasons[begin:end],
             positives=self._positives(begin, end),
@@ -206,11 +229,11 @@ class _Source:
             offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int64)
             rows, scores = self.negatives.positive_indices[begin:end][present], scores[present]
         else:
-            offsets = self.positives.offsets[begin : end + 1]
-            first, last = int(offsets[0]), int(offsets[-1])
-            rows = self.positives.items[first:last]
-            scores = self.negatives.positive_scores[first:last]
-            offsets = offsets - first
+            lists = self.negatives.query_indices[begin:end] - self.first_query
+            starts, lengths = self.positives.offsets[lists], np.diff(self.positives.offsets)[lists]
+            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            entries = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+            rows, scores = self.positives.items[entries], self.negatives.positive_scores[entries]
         return Lists(offsets, rows, take_ids(self.document_ids, rows), scores)
 
 
@@ -263,13 +286,14 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
 
     Columns: query_index, query_id, positive_indices, positive_ids, positive_scores, reference_score (null without
     positives), reason (null if the row is full), negative_indices, negative_ids, negative_scores, negative_sources
-    ("mined" or "random"). The schema's metadata holds the provenance as JSON, under "negmine". The same negatives give
+    ("mined" or "random"). Queries and documents without labels have their row numbers as ids, and the provenance names
+    them as "unlabeled". The schema's metadata holds the provenance as JSON, under "negmine". The same negatives give
     the same bytes.
 
     Parameters
     ----------
     negatives : HardNegatives or MinedRows
-        Result of a miner. :class:`MinedRows` have labels of queries and more provenance than :class:`HardNegatives`.
+        Result of a miner. :class:`MinedRows` may have other labels and more provenance than :class:`HardNegatives`.
     path : path
         File to write. It is written under a temporary name and renamed, so it is either complete or unchanged.
 

@@ -234,7 +234,8 @@ def _open_archive(path: Path) -> _Answer:
         found = HardNegatives.load(path, pool=CandidatePool.load(pool_path))
         return _Answer(MinedRows.from_negatives(found))
     found = replace(HardNegatives.load(path), positive_scores=np.empty(0))
-    nothing = Csr(np.zeros(len(found) + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
+    n_queries = int(found.query_indices.max(initial=-1)) + 1
+    nothing = Csr(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
     documents = np.arange(found.report.n_documents)
     return _Answer(MinedRows.from_negatives(found, positives=nothing, document_ids=documents), has_positives=False)
 

@@ -10,6 +10,9 @@ from negmine.data import fingerprint
 
 __all__ = ["Manifest"]
 
+#: Sides of a mining call, and the inputs that label them.
+_LABELS = {"queries": "query_ids", "documents": "document_ids"}
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -91,6 +94,7 @@ class Manifest:
             "width": int(options["num_negatives"]) + int(options["num_random"]),
             "options": options,
             "rules": rules + ["exclude_self"] * bool(options.get("exclude_self")),
+            "unlabeled": [side for side, name in _LABELS.items() if self.inputs[name] is None],
         } | ({} if self.shard is None else {"shard": list(self.shard)})
 
     def to_content(self) -> dict[str, Any]:

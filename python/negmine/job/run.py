@@ -295,8 +295,6 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
     source = MinedRows.from_negatives(
         negatives,
         positives=task.rules.positives.slice(begin, end),
-        query_ids=None if task.query_ids is None else task.query_ids[begin:end],
-        query_offset=begin,
     )
     table = require("pyarrow", "io", "a job").concat_tables([batch.to_table({}) for batch in source.batches()])
     said = negatives.report

@@ -163,7 +163,7 @@ def take(pool: CandidatePool, places: npt.NDArray[np.int64]) -> CandidatePool:
             padded = np.concatenate([array, np.full((len(pool), 1), fill)], axis=1)
             arrays[name] = np.take_along_axis(padded, places % padded.shape[1], axis=1)
     sources = None if pool.sources is None else pool.sources.take(places)
-    return replace(pool, **arrays, sources=sources)
+    return replace(pool, **arrays, sources=sources, skipped=None)
 
 
 def to_positives(pool: CandidatePool, indices: npt.NDArray[np.int64]) -> Positives:

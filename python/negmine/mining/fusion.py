@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.calls import ensure_fits_in_memory
-from negmine._core.labels import first_difference
+from negmine._core.labels import Ids, first_difference
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
@@ -60,8 +60,8 @@ def fuse(
     Parameters
     ----------
     pools : iterable of CandidatePool
-        The pools, such as those of several retrievers. Queries, positives, labels of the documents and rules must be
-        equal.
+        The pools, such as those of several retrievers. Queries, positives, labels and rules must be equal;
+        pools may lack labels of the queries that others have.
     method : {"rrf", "sum", "min", "max"}, default "rrf"
         How scores are fused. "rrf" is reciprocal rank fusion, the sum of ``weight / (k + rank)`` over the pools that
         hold the document, with ranks counted from 1. "sum" and "min" keep the documents that all pools hold, and "max"
@@ -118,6 +118,7 @@ def fuse(
         check_integer(depth, "depth", least=1)
     for pool in given[1:]:
         _check_equal(given[0], pool)
+    query_ids = _query_ids(given)
     rows, documents, ranks, scores = _union(given, depth)
     if method == "rrf":
         fused = _rrf(ranks, factors, constant)
@@ -134,7 +135,7 @@ def fuse(
             f"`weights` must give finite scores; got {fused[place]} for query row {query} and document row {document}."
         )
     found = Fused(rows[kept], documents[kept], fused[kept], ranks[:, kept], scores[:, kept])
-    return _pool(given, method, factors, found, depth)
+    return _pool(given, method, factors, found, depth, query_ids)
 
 
 # ---- what is given
@@ -189,14 +190,25 @@ def _check_equal(first: CandidatePool, pool: CandidatePool) -> None:
             raise NegmineValueError(
                 f"`pools` must have equal `{name.split()[0]}`; got {_briefly(one)} and {_briefly(other)}."
             )
-    labels, other_labels = first.document_ids, pool.document_ids
-    if labels is None and other_labels is None:
-        return
-    if labels is None or other_labels is None:
+    if (first.document_ids is None) != (pool.document_ids is None):
         raise NegmineValueError("`pools` must have equal `document_ids`; got labels and none.")
-    if (row := first_difference(labels, other_labels)) is not None:
-        got = " and ".join(repr(one[np.array([row])].tolist()[0]) for one in (labels, other_labels))
-        raise NegmineValueError(f"`pools` must have equal `document_ids`; got {got} at row {row}.")
+    _check_equal_labels("document_ids", first.document_ids, pool.document_ids)
+
+
+def _query_ids(pools: Sequence[CandidatePool]) -> Ids | None:
+    """Return the labels of the queries, which are those of the pools that have any."""
+    known = [pool.query_ids for pool in pools if pool.query_ids is not None]
+    for labels in known[1:]:
+        _check_equal_labels("query_ids", known[0], labels)
+    return known[0] if known else None
+
+
+def _check_equal_labels(name: str, labels: Ids | None, others: Ids | None) -> None:
+    if labels is None or others is None:
+        return
+    if (row := first_difference(labels, others)) is not None:
+        got = " and ".join(repr(one[np.array([row])].tolist()[0]) for one in (labels, others))
+        raise NegmineValueError(f"`pools` must have equal `{name}`; got {got} at row {row}.")
 
 
 def _briefly(value: object) -> str:
@@ -263,6 +275,7 @@ def _pool(
     factors: Sequence[float],
     found: Fused,
     depth: int | None,
+    query_ids: Ids | None,
 ) -> CandidatePool:
     """Return the fused pool."""
     rows, documents, fused = found.rows, found.documents, found.scores
@@ -301,6 +314,8 @@ def _pool(
         guide_scores=None,
         guide_positive_scores=None,
         sources=PoolSources(source_ranks, source_scores),
+        query_ids=query_ids,
+        skipped=None,
     )
 
 

@@ -212,7 +212,8 @@ class HardNegativeMiner:
             - ``exclude_self`` (bool): whether the document that is the query itself is excluded. This needs
               ``query_ids`` and labels of the documents, or queries that are the corpus or a slice of its rows that
               starts at ``query_offset``.
-            - ``query_ids`` (int64 or str (n_queries,)): labels of the queries.
+            - ``query_ids`` (int64 or str (n_queries,)): labels of the queries, which the results keep. Default: those
+              that a source of lists has.
             - ``groups`` (int64 (n_documents,)): documents that share a group with a positive are not candidates; -1
               means no group.
             - ``eligible`` (Eligibility): one key per document and one range per query.
@@ -313,6 +314,8 @@ class HardNegativeMiner:
             document_ids=None if source.document_ids is None else as_labels(source.document_ids, "document_ids"),
             rules=request.rules,
             origin=Origin(source, queries),
+            query_ids=rules.query_ids,
+            skipped=self.window[0],
         )
 
     def request(

@@ -7,7 +7,7 @@ tensors can share their memory, and a short row is reported as short instead of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,8 @@ from negmine._core.labels import (
 from negmine._core.options import check_epoch, check_flag, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
-from negmine.errors import NegmineValueError
-from negmine.mining import policies
+from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.mining import policies, result_rows
 from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
 from negmine.mining.report import LINE_NAMES, Report, Source
@@ -66,6 +66,9 @@ class LabelIssues:
         the reference. Rows with the most such candidates come first.
     above : int64 (m,)
         Number of these candidates per row in ``low_positives``; a lower bound.
+    undecided : int64 (k,)
+        Result rows whose positive may rank as low, but of which too few candidates are known. A pool with
+        ``range_max`` above ``rank`` decides every row of a scan.
     """
 
     result_rows: npt.NDArray[np.int64]
@@ -73,6 +76,7 @@ class LabelIssues:
     excess: npt.NDArray[np.float64]
     low_positives: npt.NDArray[np.int64]
     above: npt.NDArray[np.int64]
+    undecided: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -112,6 +116,8 @@ class HardNegatives:
         Labels of all documents; after :meth:`load`, of those that occur.
     pool : CandidatePool or None
         Pool from which the negatives were selected; None after :meth:`load` without a pool.
+    query_ids : PartialLabels or None
+        Labels of queries, by their rows in the whole data set; :attr:`query_labels` has those of all result rows.
 
     Examples
     --------
@@ -137,7 +143,9 @@ class HardNegatives:
     draw: Draw
     document_ids: Ids | PartialLabels | None = None
     pool: CandidatePool | None = field(default=None, repr=False)
+    query_ids: PartialLabels | None = None
     _ids: LabelArray | None = field(default=None, init=False)
+    _query_labels: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         counts = check_field(self.counts, "counts", np.int32, (None,))
@@ -153,6 +161,8 @@ class HardNegatives:
             arrays[name] = check_field(getattr(self, name), name, np.int64, (n,))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
+        if self.query_ids is not None:
+            _check_query_labels(self.query_ids, arrays["query_indices"])
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -167,10 +177,82 @@ class HardNegatives:
             object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
         return self._ids  # type: ignore[return-value]
 
+    @property
+    def query_labels(self) -> LabelArray:
+        """Labels of the queries, int64 or str objects (n_rows,), one per result row; made at first access.
+
+        They equal ``query_indices`` if the queries have no labels.
+        """
+        if self._query_labels is None:
+            object.__setattr__(self, "_query_labels", take_labels(self.query_ids, self.query_indices))
+        return self._query_labels  # type: ignore[return-value]
+
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
         kept = "" if self.pool is None else ", with pool"
         return f"HardNegatives({len(self)} rows x {width}, {full} full, epoch {self.epoch}{kept})"
+
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> HardNegatives:
+        """Return some result rows, in the order given, with the same draw, their report and their rows of the pool.
+
+        ``positive_scores`` stay those of all positives of the call, aligned with their CSR. :meth:`redraw` gives these
+        rows the same negatives as the whole, except with ``limit_per_document``, which then counts these rows alone.
+
+        Parameters
+        ----------
+        rows : slice, bool (n_rows,) or int64 (any,)
+            A range of result rows, a mask, or row numbers.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            A row does not exist, or the value has another type.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> negatives = negmine.mine(corpus, corpus, [0, 1, 2, 3], num_negatives=2)
+        >>> negatives[:2].query_indices.tolist(), negatives[negatives.query_indices > 1].query_indices.tolist()
+        ([0, 1], [2, 3])
+        """
+        return result_rows.take_negatives(self, result_rows.read_rows(rows, len(self)))
+
+    @classmethod
+    def concatenate(cls, negatives: Iterable[HardNegatives]) -> HardNegatives:
+        """Return the result rows of several negatives, one after the other.
+
+        The pools are concatenated as by :meth:`CandidatePool.concatenate`; the result has none if a part has none.
+        ``positive_scores`` of slices of one result stay what they are, those of several calls follow each other.
+
+        Parameters
+        ----------
+        negatives : iterable of HardNegatives
+            Slices of one result, or results of several calls for different queries (``query_offset``), of the same
+            documents, draw and epoch.
+
+        Returns
+        -------
+        HardNegatives
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            The negatives differ in what must be equal, or two calls have the same query row.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> parts = [negmine.mine(corpus[i : i + 2], corpus, [i, i + 1], query_offset=i) for i in (0, 2)]
+        >>> negmine.HardNegatives.concatenate(parts).query_indices.tolist()
+        [0, 1, 2, 3]
+        """
+        return result_rows.join_negatives(cls, negatives)
 
     @refuse_unknown_options("redraw")
     def redraw(self, epoch: int, *, num_threads: int | None = None) -> HardNegatives:
@@ -201,6 +283,10 @@ class HardNegatives:
     def label_issues(self, *, rank: int = IMPLAUSIBLE_RANK) -> LabelIssues:
         """Return negatives that score above their reference, and positives that rank implausibly low.
 
+        Candidates above a positive are counted by caps, in the report, and in the pool, up to its width. Mine with
+        ``range_max`` above ``rank``, or with margins, to know the rank of every positive; rows of which too few
+        candidates are known are ``undecided``.
+
         Parameters
         ----------
         rank : int, default 100
@@ -214,13 +300,32 @@ class HardNegatives:
         check_integer(rank, "rank", least=0)
         excess = np.maximum(self.scores[rows, columns] - self.reference_scores[rows], 0.0)
         order = np.argsort(-excess, kind="stable")
-        capped = ("above_max_score", "above_absolute_margin", "above_relative_margin")
-        above = sum((self.report.lines[line] for line in capped), np.zeros(len(self), dtype=np.int64))
-        if self.pool is not None:
-            above = above + (self.pool.scores > self.reference_scores[:, None]).sum(axis=1)
+        above, most = self._candidates_above()
         low = np.flatnonzero(above > rank)
         low = low[np.argsort(-above[low], kind="stable")]
-        return LabelIssues(rows[order], columns[order], excess[order], low, above[low])
+        undecided = np.flatnonzero((above <= rank) & (most > rank) & ~np.isnan(self.reference_scores))
+        return LabelIssues(rows[order], columns[order], excess[order], low, above[low], undecided)
+
+    def _candidates_above(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the least and the greatest number of candidates above the cap or the reference of every row."""
+        lines, reference = self.report.lines, self.reference_scores
+        capped = lines["above_max_score"] + lines["above_absolute_margin"] + lines["above_relative_margin"]
+        unknown = np.int64(self.report.n_documents)
+        if self.pool is None:
+            return capped + self.above_reference.sum(axis=1), np.full(len(self), unknown)
+        pool = self.pool
+        found = (pool.scores > reference[:, None]).sum(axis=1)
+        # Ranks before the pool are above its documents. If none of these is above the reference, they may be.
+        skipped = unknown if pool.skipped is None else np.int64(pool.skipped)
+        least = capped + found + np.where((found > 0) & (pool.skipped is not None), skipped, 0)
+        most = least + np.where(found > 0, 0 if pool.skipped is not None else unknown, skipped)
+        # All known documents are above, and the pool ends because it is full or its list is; or floors leave some out.
+        unlisted = lines["unlisted"] > 0
+        ends = (found == pool.indices.shape[1]) | ((found == pool.counts) & unlisted) | (pool.floor_scores > reference)
+        most = np.where(ends, unknown, most)
+        # Caps at or below the reference have counted everything above it, unless a list ends above them.
+        complete = (pool.cap_scores <= reference) & ~(unlisted & (pool.counts == 0))
+        return least, np.where(complete, least, most)
 
     def to_positives(self) -> Positives:
         """Return the negatives as positives of their queries, such as the best pseudo-positive of a teacher.
@@ -247,8 +352,8 @@ class HardNegatives:
         Returns
         -------
         pyarrow.Table
-            The columns query_index, positive_index, reference_score and reason, and the lists negative_indices,
-            negative_ids, scores and source.
+            The columns query_index, query_id, positive_index, reference_score and reason, and the lists
+            negative_indices, negative_ids, scores and source.
         """
         arrow = require("pyarrow", "arrow", "`to_arrow`")
         real = self.source != Source.PADDING
@@ -261,6 +366,7 @@ class HardNegatives:
         }
         columns: dict[str, Any] = {
             "query_index": self.query_indices,
+            "query_id": to_arrow(take_ids(self.query_ids, self.query_indices)),
             "positive_index": self.positive_indices,
             "reference_score": self.reference_scores,
             "reason": self.reasons,
@@ -275,13 +381,14 @@ class HardNegatives:
         Returns
         -------
         pandas.DataFrame
-            The columns query_index, positive_index, rank, document_index, document_id, score and source.
+            The columns query_index, query_id, positive_index, rank, document_index, document_id, score and source.
         """
         pandas = require("pandas", "pandas", "`to_pandas`")
         result_row, rank = np.nonzero(self.source != Source.PADDING)
         return pandas.DataFrame(
             {
                 "query_index": self.query_indices[result_row],
+                "query_id": self.query_labels[result_row],
                 "positive_index": self.positive_indices[result_row],
                 "rank": rank,
                 "document_index": self.indices[result_row, rank],
@@ -333,6 +440,9 @@ class HardNegatives:
         if self.document_ids is not None:
             labeled = np.unique(self.indices[self.indices >= 0])
             arrays |= {"labeled": labeled, **to_arrays("labels", take_ids(self.document_ids, labeled))}
+        if self.query_ids is not None:
+            queries = np.unique(self.query_indices)
+            arrays |= {"labeled_queries": queries, **to_arrays("query_labels", take_ids(self.query_ids, queries))}
         archive.write(path, formats.HARD_NEGATIVES, header, arrays | self.report.arrays())
 
     @classmethod
@@ -365,7 +475,8 @@ class HardNegatives:
                 report=Report.from_header(header["report"], arrays),
                 epoch=check_epoch(header["epoch"]),
                 draw=Draw(**header["draw"] | {"sampling": policies.from_json(header["draw"]["sampling"])}),
-                document_ids=_labels_of(arrays),
+                document_ids=_labels_of(arrays, "labels", "labeled"),
+                query_ids=_labels_of(arrays, "query_labels", "labeled_queries"),
                 pool=pool,
             )
         if pool is not None:
@@ -413,12 +524,23 @@ _ARRAYS = (
 )
 
 
-def _labels_of(arrays: Mapping[str, npt.NDArray[Any]]) -> PartialLabels | None:
-    """Return the labels of a file; None if it has none."""
-    labels = from_arrays("labels", arrays)
+def _labels_of(arrays: Mapping[str, npt.NDArray[Any]], name: str, rows: str) -> PartialLabels | None:
+    """Return labels of a file, and the rows that have them; None if it has none."""
+    labels = from_arrays(name, arrays)
     if labels is None:
         return None
-    return PartialLabels(check_field(arrays["labeled"], "labeled", np.int64, (None,)), labels)
+    return PartialLabels(check_field(arrays[rows], rows, np.int64, (None,)), labels)
+
+
+def _check_query_labels(labels: object, query_indices: npt.NDArray[np.int64]) -> None:
+    """Refuse labels that are not those of the queries of all result rows."""
+    if not isinstance(labels, PartialLabels):
+        raise NegmineTypeError(f"`query_ids` must be PartialLabels; got {type(labels).__name__}.")
+    missing = ~np.isin(query_indices, labels.rows)
+    if missing.any():
+        raise NegmineValueError(
+            f"`query_ids` must label the query of every result row; got none for query row {query_indices[missing][0]}."
+        )
 
 
 def _pool_path(path: str | os.PathLike[str]) -> Path:

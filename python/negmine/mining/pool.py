@@ -9,6 +9,7 @@ only when they are returned with the negatives.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,11 +20,11 @@ from negmine import _native
 from negmine._core import archive, formats
 from negmine._core.arrays import as_rows, check_field, public_scores
 from negmine._core.calls import Progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
-from negmine._core.labels import Ids, LabelArray, take_labels
-from negmine._core.options import check_epoch, refuse_unknown_options
+from negmine._core.labels import Ids, LabelArray, PartialLabels, as_labels, take_labels
+from negmine._core.options import check_epoch, check_integer, refuse_unknown_options
 from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
-from negmine.mining import bands, policies, rescoring
+from negmine.mining import bands, policies, rescoring, result_rows
 from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
@@ -94,6 +95,12 @@ class CandidatePool:
         Scores of the guide for the positives, aligned with their CSR; NaN where the guide has none.
     sources : PoolSources or None
         Rank and score of every document in each of the pools that :func:`negmine.fuse` merged.
+    query_ids : int64 (n_queries,), Strings or None
+        Labels of all queries of the call: that of result row ``r`` is ``query_ids[query_indices[r] - query_offset]``,
+        and :attr:`query_labels` has those of all rows.
+    skipped : int or None
+        Number of candidates before the pool, those of the first ranks that ``range_min`` leaves out; None after
+        :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
 
     Examples
     --------
@@ -124,7 +131,10 @@ class CandidatePool:
     guide_scores: npt.NDArray[np.float64] | None = None
     guide_positive_scores: npt.NDArray[np.float64] | None = None
     sources: PoolSources | None = None
+    query_ids: Ids | None = None
+    skipped: int | None = None
     _ids: LabelArray | None = field(default=None, init=False)
+    _query_labels: LabelArray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # The core reads contiguous arrays of exactly these shapes, but users may slice pools and files may be corrupt.
@@ -164,6 +174,13 @@ class CandidatePool:
                 f"`query_indices` must hold rows of the {n_queries} queries from `query_offset`, {self.query_offset}; "
                 f"got {arrays['query_indices'].min()} to {arrays['query_indices'].max()}."
             )
+        if self.query_ids is not None:
+            labels = as_labels(self.query_ids, "query_ids")
+            if len(labels) != n_queries:
+                raise NegmineValueError(f"`query_ids` must have shape ({n_queries},); got shape {labels.shape}.")
+            object.__setattr__(self, "query_ids", labels)
+        if self.skipped is not None:
+            check_integer(self.skipped, "skipped", least=0)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -178,9 +195,73 @@ class CandidatePool:
             object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
         return self._ids  # type: ignore[return-value]
 
+    @property
+    def query_labels(self) -> LabelArray:
+        """Labels of the queries, int64 or str objects (n_rows,), one per result row; made at first access.
+
+        They equal ``query_indices`` if the queries have no labels.
+        """
+        if self._query_labels is None:
+            labels = self.query_ids
+            rows = self.query_indices if labels is None else self.query_indices - self.query_offset
+            object.__setattr__(self, "_query_labels", take_labels(labels, rows))
+        return self._query_labels  # type: ignore[return-value]
+
     def __repr__(self) -> str:
         width, full = self.indices.shape[1], int((self.counts == self.indices.shape[1]).sum())
         return f"CandidatePool({len(self)} rows x {width}, {full} full, of {self.report.n_documents} documents)"
+
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> CandidatePool:
+        """Return a pool of some result rows, in the order given.
+
+        Positives, rules, labels and source stay those of the whole call, so that rows select the same negatives as in
+        the whole pool. Only ``limit_per_document`` then counts these rows alone.
+
+        Parameters
+        ----------
+        rows : slice, bool (n_rows,) or int64 (any,)
+            A range of result rows, a mask, or row numbers.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            A row does not exist, or the value has another type. Under "each", also if rows of positives outside the
+            corpus could no longer be distinguished.
+        """
+        return result_rows.take_pool(self, result_rows.read_rows(rows, len(self)))
+
+    @classmethod
+    def concatenate(cls, pools: Iterable[CandidatePool]) -> CandidatePool:
+        """Return the result rows of several pools, one after the other.
+
+        Parameters
+        ----------
+        pools : iterable of CandidatePool
+            Slices of one pool, or pools of calls whose ranges of queries follow each other (``query_offset``), of the
+            same documents, rules and width. The latter need :meth:`attach` for random negatives.
+
+        Returns
+        -------
+        CandidatePool
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            The pools differ in what must be equal, or their queries do not follow each other.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.eye(4, dtype=np.float32)
+        >>> pool = negmine.HardNegativeMiner(2).candidates(negmine.ExactIndex(corpus), corpus, [0, 1, 2, 3])
+        >>> negmine.CandidatePool.concatenate([pool[:1], pool[1:]]).query_indices.tolist()
+        [0, 1, 2, 3]
+        """
+        return result_rows.join_pools(cls, pools)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pool to one ``.npz`` file, atomically. Embeddings are not saved.
@@ -312,7 +393,8 @@ class CandidatePool:
         name : str, optional
             Name of the scorer in the cache, such as a model and its revision; required with ``cache``.
         query_ids : int64 or str (n_queries,), optional
-            Labels of the pool's queries, by which the cache finds pairs and errors name them.
+            Labels of the pool's queries, by which the cache finds pairs and errors name them. Default: those that the
+            pool has.
         cache_key : str, optional
             Name of the data set, required with ``cache`` if queries or documents have no labels: the cache then finds
             them by row, and rows shift when the data change.
@@ -535,7 +617,12 @@ class CandidatePool:
                 draw=draw,
                 document_ids=self.document_ids,
                 pool=self,
+                query_ids=None if self.query_ids is None else PartialLabels(self._all_queries(), self.query_ids),
             )
+
+    def _all_queries(self) -> npt.NDArray[np.int64]:
+        """Return the rows of all queries of the call."""
+        return self.query_offset + np.arange(len(self.rules.positives.offsets) - 1, dtype=np.int64)
 
     def _without_reference(self, reasons: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Replace "no positive" by "no reference" for queries whose positives have no score."""

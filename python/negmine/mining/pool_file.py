@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from negmine._core import archive, formats
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["read_fields", "write_pool"]
 
 #: Entries of the header, with their types.
-_ENTRIES: archive.Entries = {"each": bool, "query_offset": int, "report": dict}
+_ENTRIES: archive.Entries = {"each": bool, "query_offset": int, "report": dict, "skipped": (int, NoneType)}
 
 #: Array fields of every pool.
 _ARRAYS = (
@@ -52,11 +53,12 @@ def write_pool(pool: CandidatePool, path: str | os.PathLike[str]) -> None:
     header = {
         "each": pool.each,
         "query_offset": pool.query_offset,
+        "skipped": pool.skipped,
         "report": pool.report.header(),
     }
     rules, eligible, sources = pool.rules, pool.rules.eligible, pool.sources
     arrays = {name: getattr(pool, name) for name in (*_ARRAYS, *_GUIDE)}
-    arrays |= to_arrays("document_ids", pool.document_ids)
+    arrays |= to_arrays("document_ids", pool.document_ids) | to_arrays("query_ids", pool.query_ids)
     arrays |= {
         "positives_offsets": rules.positives.offsets,
         "positives_items": rules.positives.items,
@@ -107,6 +109,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "report": report,
             "each": header["each"],
             "query_offset": header["query_offset"],
+            "skipped": header["skipped"],
+            "query_ids": from_arrays("query_ids", arrays),
             "document_ids": None if ids is None else as_ids(ids, "document_ids", report.n_documents),
             "rules": Rules(
                 positives=csr_of_file(arrays["positives_offsets"], arrays["positives_items"], "positives"),

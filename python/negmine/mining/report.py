@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -132,6 +133,66 @@ class Report:
         totals = {line: count for line, count in totals.items() if count or line in LINES}
         totals["rest"] = self.n_documents * (self.n_rows - self.n_unscanned) - sum(totals.values())
         return totals
+
+    def take(
+        self, rows: npt.NDArray[np.int64], reasons: npt.NDArray[np.uint8], unscanned: npt.NDArray[np.bool_]
+    ) -> Report:
+        """Return the report of some result rows.
+
+        Parameters
+        ----------
+        rows : int64 (n,)
+            The rows.
+        reasons : uint8 (n,)
+            Why each of these rows is short.
+        unscanned : bool (n_rows,)
+            Whether each row of this report was not scanned.
+
+        Returns
+        -------
+        Report
+            Numbers that have no row, such as ``zero_queries`` and ``duplicate_pairs``, stay those of the call.
+        """
+        return replace(
+            self,
+            n_rows=len(rows),
+            n_unscanned=int(unscanned[rows].sum()),
+            lines={line: column[rows] for line, column in self.lines.items()},
+            short=count_reasons(reasons),
+            diagnostics={},
+        )
+
+    @classmethod
+    def join(cls, reports: Sequence[Report], firsts: Sequence[int]) -> Report:
+        """Return the report of the rows of several reports, one after the other.
+
+        Parameters
+        ----------
+        reports : sequence of Report
+            The reports, of the same documents.
+        firsts : sequence of int
+            First report of every call; the others repeat the numbers of their call that have no row.
+
+        Returns
+        -------
+        Report
+        """
+        short: Counter[str] = Counter()
+        for report in reports:
+            short.update(report.short)
+        calls = [reports[i] for i in firsts]
+        return replace(
+            reports[0],
+            n_rows=sum(report.n_rows for report in reports),
+            n_unscanned=sum(report.n_unscanned for report in reports),
+            lines={line: np.concatenate([report.lines[line] for report in reports]) for line in reports[0].lines},
+            short={reason.name.lower(): short[reason.name.lower()] for reason in Reason if short[reason.name.lower()]},
+            zero_documents=max(report.zero_documents for report in calls),
+            zero_queries=sum(report.zero_queries for report in calls),
+            duplicate_pairs=sum(report.duplicate_pairs for report in calls),
+            unknown_judgments=sum(report.unknown_judgments for report in calls),
+            diagnostics={},
+        )
 
     def header(self) -> dict[str, Any]:
         """Return everything that a file stores in addition to the lines.

@@ -141,7 +141,7 @@ def rescore(
     name : str or None
         Name of the scorer in the cache.
     query_ids : int64 or str (n_queries,) or None
-        Labels of the pool's queries.
+        Labels of the pool's queries. Default: those that the pool has.
     cache_key : str or None
         Name of the data set in the cache.
     progress : callable or None
@@ -176,7 +176,7 @@ def rescore(
 
 def _query_labels(pool: CandidatePool, query_ids: npt.ArrayLike | None) -> Ids | None:
     if query_ids is None:
-        return None
+        return pool.query_ids
     labels, n = as_labels(query_ids, "query_ids"), len(pool.rules.positives.offsets) - 1
     if len(labels) != n:
         raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")

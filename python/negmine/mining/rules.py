@@ -15,7 +15,7 @@ from negmine._core.arrays import (
     as_int64s,
     as_rows,
 )
-from negmine._core.labels import Strings, as_labels, describe_labels, find_labels
+from negmine._core.labels import Ids, Strings, as_labels, describe_labels, find_labels, take_ids
 from negmine._core.options import check_flag, check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility, check_eligible
@@ -50,6 +50,8 @@ class CandidateRules:
         Group of near-duplicates of each document, or -1.
     eligible : Eligibility or None
         Keys of the documents and ranges of the queries.
+    query_ids : int64 (n_queries,), Strings or None
+        Labels of the queries.
     """
 
     positives: Positives
@@ -57,6 +59,7 @@ class CandidateRules:
     self_rows: npt.NDArray[np.int64] | None
     groups: npt.NDArray[np.int64] | None
     eligible: Eligibility | None
+    query_ids: Ids | None = None
 
     @classmethod
     def read(
@@ -87,7 +90,8 @@ class CandidateRules:
         exclude_self : bool, default False
             Whether the document that is the query itself is excluded.
         query_ids : int64 or str (n_queries,), optional
-            Labels of the queries, to find the document that is the query itself; only with ``exclude_self``.
+            Labels of the queries, which the result keeps; ``exclude_self`` finds the document that is the query itself
+            by them. Default: those that the source has for its lists.
         groups : int64 (n_documents,), optional
             Group of each document, or -1; a document that shares a group with a positive is not a candidate.
         eligible : Eligibility, optional
@@ -118,15 +122,17 @@ class CandidateRules:
                 f"{len(eligible.lowest)}."
             )
         offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
+        labels = _query_labels(source, queries, n_queries, query_ids, offset)
         self_rows = None
         if check_flag(exclude_self, "exclude_self"):
-            self_rows = _self_rows(source, queries, n_queries, query_ids, offset)
-        elif query_ids is not None:
-            raise NegmineValueError(
-                "`query_ids` must be given together with `exclude_self=True`; got exclude_self=False."
-            )
+            self_rows = _self_rows(source, queries, n_queries, labels, offset)
         return cls(
-            known, excluded, self_rows, None if groups is None else as_int64s(groups, "groups", n_documents), eligible
+            known,
+            excluded,
+            self_rows,
+            None if groups is None else as_int64s(groups, "groups", n_documents),
+            eligible,
+            labels,
         )
 
     @property
@@ -154,6 +160,7 @@ class CandidateRules:
             None if self.self_rows is None else self.self_rows[begin:end],
             self.groups,
             None if self.eligible is None else self.eligible.slice(begin, end),
+            None if self.query_ids is None else self.query_ids[begin:end],
         )
 
     def request(self) -> Rules:
@@ -235,6 +242,8 @@ def warm_start_rows(warm: WarmStart | None, n_queries: int, offset: int) -> npt.
         query = warm.query_indices - offset
         known = (query >= 0) & (query < n_queries)
         query, rows = query[known], warm.indices[known]
+        order = np.argsort(query, kind="stable")  # slices of results may have any order
+        query, rows = query[order], rows[order]
         turn = np.arange(len(query)) - np.searchsorted(query, query)
         turns, width = int(turn.max(initial=0)) + 1, rows.shape[1]
         side_by_side = np.full((n_queries, turns, width), -1, dtype=np.int64)
@@ -279,12 +288,30 @@ def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: i
         raise NegmineValueError(f"`{argument}` must hold document rows, at least 0; got {lists.items.min()}.")
 
 
-def _self_rows(
+def _query_labels(
     source: CandidateSource, queries: object, n: int, query_ids: npt.ArrayLike | None, offset: int
+) -> Ids | None:
+    """Return the labels of the queries: those given, or those that the source has for its lists."""
+    if query_ids is not None:
+        labels = as_labels(query_ids, "query_ids")
+        if labels.shape != (n,):
+            raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")
+        return labels
+    known = getattr(source, "query_ids", None)
+    if known is None or not (queries is None or is_list_numbers(queries)):
+        return None
+    numbers = np.arange(offset, offset + n) if queries is None else as_int64s(queries, "queries")
+    # The source refuses numbers of lists that it does not have.
+    inside = len(numbers) == 0 or (numbers.min() >= 0 and numbers.max() < len(known))
+    return take_ids(known, numbers) if inside else None
+
+
+def _self_rows(
+    source: CandidateSource, queries: object, n: int, labels: Ids | None, offset: int
 ) -> npt.NDArray[np.int64]:
     """Return, per query, the row of the document that is the query itself, or -1 if there is none."""
-    if query_ids is not None:
-        return _rows_of_labels(source, query_ids, n)
+    if labels is not None and source.document_ids is not None:
+        return _rows_of_labels(source.document_ids, labels)
     corpus = getattr(source, "corpus", None)
     if (
         corpus is not None
@@ -292,18 +319,15 @@ def _self_rows(
         and _is_slice(as_rows(corpus, "corpus"), as_rows(queries, "queries"), offset)
     ):
         return np.arange(offset, offset + n, dtype=np.int64)
+    missing = "labels of the queries" if labels is None else "labels of the documents"
     raise NegmineValueError(
         "`exclude_self` must have `query_ids` and labels of the documents, or queries that are a slice of the corpus "
-        f"starting at row `query_offset`; got separate queries with query_offset={offset}."
+        f"starting at row `query_offset`; got no {missing} and separate queries with query_offset={offset}."
     )
 
 
-def _rows_of_labels(source: CandidateSource, query_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
-    if source.document_ids is None:
-        raise NegmineValueError("`exclude_self` with `query_ids` must also have labels of the documents; got none.")
-    labels, document_ids = as_labels(query_ids, "query_ids"), as_labels(source.document_ids, "document_ids")
-    if labels.shape != (n,):
-        raise NegmineValueError(f"`query_ids` must have shape ({n},); got shape {labels.shape}.")
+def _rows_of_labels(documents: Ids, labels: Ids) -> npt.NDArray[np.int64]:
+    document_ids = as_labels(documents, "document_ids")
     if len(labels) and len(document_ids) and isinstance(labels, Strings) != isinstance(document_ids, Strings):
         raise NegmineValueError(
             f"`query_ids` must have the same type as the labels of the documents, {describe_labels(document_ids)}; "

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import as_rows
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
-from negmine._core.labels import Ids, as_ids, as_labels
+from negmine._core.labels import Ids, as_ids
 from negmine._core.options import check_choice, check_epoch, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
@@ -49,8 +49,8 @@ class MiningTask:
         Options that decide which candidates become negatives.
     metric : {"cosine", "ip", "l2"}
         Similarity measure of the scores.
-    document_ids, query_ids : int64 or str, or None
-        Labels of the documents and the queries.
+    document_ids : int64 or str, or None
+        Labels of the documents.
     exclude_self : bool
         Whether the document that is the query itself is excluded.
     warm_start : CandidatePool, HardNegatives, int64 (n_queries, any) or None
@@ -67,7 +67,6 @@ class MiningTask:
     miner: HardNegativeMiner
     metric: Metric
     document_ids: Ids | None
-    query_ids: Ids | None
     exclude_self: bool
     warm_start: WarmStart | None
     query_offset: int
@@ -109,7 +108,7 @@ class MiningTask:
         document_ids : int64 or str (n_documents,), optional
             Unique labels of the documents; a candidate source brings its own.
         query_ids : int64 or str (n_queries,), optional
-            Labels of the queries.
+            Labels of the queries. Default: those that a source of lists has.
         exclude : Positives or one list of document rows per query, optional
             Further documents that are not candidates.
         exclude_self : bool, default False
@@ -148,21 +147,17 @@ class MiningTask:
             width = as_rows(queries, "queries").shape[1]
             if width != source.width:
                 raise NegmineValueError(f"`queries` must have the width of `corpus`, {source.width}; got {width}.")
-        labels = None if query_ids is None else as_labels(query_ids, "query_ids")
-        by_label = exclude_self and source.document_ids is not None
         rules = CandidateRules.read(
             source,
             queries,
             positives,
             exclude=exclude,
             exclude_self=exclude_self,
-            query_ids=labels if by_label else None,
+            query_ids=query_ids,
             groups=groups,
             eligible=eligible,
             query_offset=query_offset,
         )
-        if labels is not None and labels.shape != (rules.n_queries,):
-            raise NegmineValueError(f"`query_ids` must have shape ({rules.n_queries},); got shape {labels.shape}.")
         return cls(
             queries=queries,
             corpus=corpus,
@@ -170,7 +165,6 @@ class MiningTask:
             miner=miner,
             metric=check_choice(metric, "metric", METRICS),  # type: ignore[arg-type]
             document_ids=source.document_ids,
-            query_ids=labels,
             exclude_self=bool(exclude_self),
             warm_start=warm_start,
             query_offset=query_offset,
@@ -181,6 +175,11 @@ class MiningTask:
     def n_queries(self) -> int:
         """Number of queries."""
         return self.rules.n_queries
+
+    @property
+    def query_ids(self) -> Ids | None:
+        """Labels of the queries, int64 (n_queries,) or Strings; None if they are not known."""
+        return self.rules.query_ids
 
     def source(
         self, *, num_threads: int | None = None, memory_limit: int | None = None, progress: Progress | None = None
@@ -359,7 +358,8 @@ def mine(
     metric : {"cosine", "ip", "l2"}, default "cosine"
         Similarity measure of the scores; a higher score means closer.
     document_ids : int64 or str (n_documents,), optional
-        Unique labels of the documents; the result has the labels of the negatives in ``.ids``.
+        Unique labels of the documents; the result has the labels of the negatives in ``.ids``. ``query_ids`` labels
+        the queries, and the result has those of its rows in ``.query_labels``.
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     memory_limit : int, optional

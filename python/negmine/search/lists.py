@@ -52,6 +52,8 @@ class ScoredLists:
     ----------
     document_ids : int64 (n_documents,), Strings or None
         Labels of the documents.
+    query_ids : int64 (n_queries,), Strings or None
+        Labels of the queries, which :meth:`from_run` knows; the miner keeps them in its results.
     positive_scores : float64 (n_positives,) or None
         Scores of the positives.
 
@@ -114,6 +116,7 @@ class ScoredLists:
         self.document_ids: Ids | None = (
             None if document_ids is None else as_ids(document_ids, "document_ids", self._n_documents)
         )
+        self.query_ids: Ids | None = None
         self._check(query, documents, scores)
         order = np.lexsort((documents, -scores, query))
         query, documents, scores = query[order], documents[order], scores[order]
@@ -258,6 +261,7 @@ class ScoredLists:
             known_documents,
             positive_scores,
         )
+        made.query_ids = known_queries
         return made
 
     def __len__(self) -> int:
