@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import negmine
 import oracle_guard
 from negmine._core import formats, headers
+from negmine._core.labels import as_labels
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining import Verdicts, verdicts
 from oracle_guard import Judgment
@@ -323,3 +325,13 @@ def test_bad_arguments_are_refused(tmp_path: Path) -> None:
         journal.apply([[0]], query_ids=[1], document_ids=DOCUMENTS)
     with pytest.raises(NegmineValueError, match="`query_ids` must have the type of the labels of the journal, strings"):
         journal.export(pool, 1, out, query_ids=[1])
+
+
+def test_the_labels_of_the_pool_are_those_of_its_queries(tmp_path: Path) -> None:
+    journal, pool = Verdicts(tmp_path / "journal"), labeled_pool([[0.0, 0.3, 0.2, 0.1]], [[0]])
+    with pytest.raises(NegmineValueError, match="`query_ids` must be given for a pool without labels of the queries"):
+        journal.export(pool, 1, tmp_path / "out")
+    labeled = replace(pool, query_ids=as_labels(["q"], "query_ids"))
+    assert journal.export(labeled, 2, tmp_path / "out") == 2
+    journal.export(pool, 2, tmp_path / "again", query_ids=["q"])
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "again").read_bytes()

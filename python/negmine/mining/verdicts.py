@@ -214,7 +214,7 @@ class Verdicts:
         budget: int,
         file: str | os.PathLike[str],
         *,
-        query_ids: npt.ArrayLike,
+        query_ids: npt.ArrayLike | None = None,
         explore: float = 0.1,
         seed: int = 0,
     ) -> int:
@@ -233,8 +233,8 @@ class Verdicts:
             Number of pairs to write, at least 1.
         file : path
             File to write; an existing one is replaced.
-        query_ids : int64 or str (n_queries,)
-            Unique labels of the queries of the pool's mining call, in order.
+        query_ids : int64 or str (n_queries,), optional
+            Unique labels of the queries of the pool's mining call, in order. Default: the labels that the pool has.
         explore : float, default 0.1
             Fraction of the budget that is drawn, in [0, 1].
         seed : int, default 0
@@ -248,8 +248,8 @@ class Verdicts:
         Raises
         ------
         NegmineValueError
-            The pool has no labels of the documents, labels have another type than those of the journal, or an option is
-            out of range.
+            The pool has no labels of the documents or, without ``query_ids``, of the queries; labels have another type
+            than those of the journal; or an option is out of range.
         NegmineTypeError
             An argument has a type that is not accepted.
         """
@@ -262,7 +262,10 @@ class Verdicts:
         if fraction > 1.0:
             raise NegmineValueError(f"`explore` must be at most 1; got {fraction}.")
         target, drawn_by = files.as_path(file, "file"), f"verdicts {check_seed(seed)}"
-        labels = as_ids(query_ids, "query_ids", len(pool.rules.positives.offsets) - 1)
+        given = pool.query_ids if query_ids is None else query_ids
+        if given is None:
+            raise NegmineValueError("`query_ids` must be given for a pool without labels of the queries; got None.")
+        labels = as_ids(given, "query_ids", len(pool.rules.positives.offsets) - 1)
         query, document, excess = _pairs(pool)
         judged, _, _ = self._judged(labels, pool.document_ids)
         left = ~np.isin(query * len(pool.document_ids) + document, judged)
