@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Ids",
     "LabelArray",
+    "Labeled",
     "PartialLabels",
     "Strings",
     "as_ids",
@@ -469,6 +470,26 @@ def take_ids(labels: Ids | PartialLabels | None, rows: npt.NDArray[np.int64]) ->
     if isinstance(labels, Strings):
         return labels.take(rows)
     return np.append(labels, -1)[rows]
+
+
+class Labeled:
+    """Base class of results that hold documents, with or without labels."""
+
+    __slots__ = ()
+
+    indices: npt.NDArray[np.int64]
+    document_ids: Ids | PartialLabels | None
+    _ids: LabelArray | None
+
+    @property
+    def ids(self) -> LabelArray:
+        """Labels of the documents, int64 or str objects in the shape of ``indices``, padded with -1 or ''.
+
+        They are made at the first access, and equal ``indices`` if the documents have no labels.
+        """
+        if self._ids is None:
+            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
+        return self._ids  # type: ignore[return-value]
 
 
 def to_arrays(name: str, labels: Ids | None) -> dict[str, npt.NDArray[Any] | None]:

@@ -174,8 +174,10 @@ def _from_runs(sources: Sources) -> Task:
             qrels = load_qrels(sources.positives, "positives", split=sources.split)
     runs = [load_run(path, "run") for path in sources.runs]
     named: list[io.Qrels | Run] = [qrels, *runs]
-    query_ids = _union([one.query_ids for one in named]) if query_texts is None else query_texts.ids
-    document_ids = _union([one.document_ids for one in named]) if document_texts is None else document_texts.ids
+    query_ids = _union([one.query_ids for one in named], "query_ids") if query_texts is None else query_texts.ids
+    document_ids = (
+        _union([one.document_ids for one in named], "document_ids") if document_texts is None else document_texts.ids
+    )
     lists = []
     for path, run in zip(sources.runs, runs, strict=True):
         if not np.isfinite(run.scores).all():
@@ -192,11 +194,11 @@ def _from_runs(sources: Sources) -> Task:
     return _task(sources, (None, tuple(lists)), query_ids, document_ids, qrels, query_texts, document_texts)
 
 
-def _union(labels: list[Ids]) -> Ids:
+def _union(labels: list[Ids], argument: str) -> Ids:
     """Return all labels that occur, in ascending order."""
     joined = labels[0]
     for others in labels[1:]:
-        joined = concatenate(joined, like(others, joined, "query_ids"))
+        joined = concatenate(joined, like(others, joined, argument))
     return codes_of(joined)[0]
 
 

@@ -21,6 +21,7 @@ from negmine._core.extras import require
 from negmine._core.labels import (
     Ids,
     LabelArray,
+    Labeled,
     PartialLabels,
     from_arrays,
     take_ids,
@@ -80,7 +81,7 @@ class LabelIssues:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class HardNegatives:
+class HardNegatives(Labeled):
     """Hard negatives per result row.
 
     Attributes
@@ -166,16 +167,6 @@ class HardNegatives:
 
     def __len__(self) -> int:
         return len(self.counts)
-
-    @property
-    def ids(self) -> LabelArray:
-        """Labels of the documents, int64 or str objects (n_rows, width), padded with -1 or ''; made at first access.
-
-        They equal ``indices`` if the source has no labels.
-        """
-        if self._ids is None:
-            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
-        return self._ids  # type: ignore[return-value]
 
     @property
     def query_labels(self) -> LabelArray:

@@ -20,7 +20,7 @@ from negmine import _native
 from negmine._core import archive, formats
 from negmine._core.arrays import as_rows, check_field, public_scores
 from negmine._core.calls import Progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
-from negmine._core.labels import Ids, LabelArray, PartialLabels, as_labels, take_labels
+from negmine._core.labels import Ids, LabelArray, Labeled, PartialLabels, as_labels, take_labels
 from negmine._core.options import check_epoch, check_integer, refuse_unknown_options
 from negmine.data.positives import Positives
 from negmine.errors import NegmineValueError
@@ -48,7 +48,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CandidatePool:
+class CandidatePool(Labeled):
     """The best candidates per result row that pass all rules and caps, in rank order.
 
     Attributes
@@ -184,16 +184,6 @@ class CandidatePool:
 
     def __len__(self) -> int:
         return len(self.counts)
-
-    @property
-    def ids(self) -> LabelArray:
-        """Labels of the documents, int64 or str objects (n_rows, width), padded with -1 or ''; made at first access.
-
-        They equal ``indices`` if the source has no labels.
-        """
-        if self._ids is None:
-            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
-        return self._ids  # type: ignore[return-value]
 
     @property
     def query_labels(self) -> LabelArray:

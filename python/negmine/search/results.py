@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.labels import Ids, LabelArray, take_labels
+from negmine._core.labels import Ids, LabelArray, Labeled
 
 __all__ = ["METRICS", "MemoryPlan", "Metric", "TopK"]
 
@@ -19,7 +19,7 @@ METRICS: tuple[Metric, ...] = ("cosine", "ip", "l2")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TopK:
+class TopK(Labeled):
     """The top documents of every query.
 
     Attributes
@@ -39,16 +39,6 @@ class TopK:
     counts: npt.NDArray[np.int32]
     document_ids: Ids | None = None
     _ids: LabelArray | None = field(default=None, init=False)
-
-    @property
-    def ids(self) -> LabelArray:
-        """Labels of the documents, int64 or str objects (n_queries, k), padded with -1 or ''; made at first access.
-
-        They equal ``indices`` if the index has no labels.
-        """
-        if self._ids is None:
-            object.__setattr__(self, "_ids", take_labels(self.document_ids, self.indices))
-        return self._ids  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         n_queries, k = self.indices.shape
