@@ -284,10 +284,17 @@ def select(
     num_negatives: int,
     limit_per_document: int | None,
     policy: tuple[str, list[float]],
+    labels: npt.NDArray[np.int64] | None,
     seed: int,
     epoch: int,
     num_threads: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.uint8],
+]: ...
 def nearest(
     candidates: npt.NDArray[np.uint32], behaviors: npt.NDArray[np.uint32], n_lists: int, k: int, num_threads: int
 ) -> npt.NDArray[np.int64]: ...

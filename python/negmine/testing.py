@@ -235,9 +235,7 @@ def _candidates(rules: Rules, query: int, n_documents: int) -> tuple[dict[str, i
             lines["self"] += 1
         elif rules.groups is not None and int(rules.groups[row]) in groups:
             lines["group"] += 1
-        elif rules.eligible is not None and not (
-            rules.eligible.lowest[query] <= rules.eligible.keys[row] <= rules.eligible.highest[query]
-        ):
+        elif rules.eligible is not None and not rules.eligible.admits(query, [row]).all():
             lines["ineligible"] += 1
         else:
             candidates.append(row)

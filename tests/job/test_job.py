@@ -424,10 +424,10 @@ def manifest(**changes: Any) -> str:
     [
         ("{", "readable manifest"),
         ("[" * 100_000, "readable manifest"),
-        ('{"kind": "negmine job"}', "version 2; got 'negmine job' of version 1"),
-        ('{"kind": "negmine job", "format": 1}', "version 2; got 'negmine job' of version 1"),
+        ('{"kind": "negmine job"}', "version 3; got 'negmine job' of version 1"),
+        ('{"kind": "negmine job", "format": 1}', "version 3; got 'negmine job' of version 1"),
         ('{"kind": "negmine job", "version": 9}', "of version 9"),
-        ('{"kind": "negmine job", "version": 2}', "corrupt: checksum mismatch in "),
+        ('{"kind": "negmine job", "version": 3}', "corrupt: checksum mismatch in "),
         ('{"kind": "a job", "version": 2}', "'a job'"),
         ("[]", "got None of version 1"),
         (manifest(inputs=3), "readable manifest"),
@@ -478,7 +478,7 @@ LONG = np.ones((N_QUERIES, WIDTH), np.float32)
         (
             {"grups": [0]},
             errors.NegmineTypeError,
-            "`mine_to` has no option 'grups'. Did you mean 'groups'? It has absolute_floor, absolute_margin, corpus",
+            "`mine_to` has no option 'grups'. Did you mean 'groups'? It has absolute_floor, absolute_margin, categ",
         ),
         ({"positives": [[999]] * N_QUERIES}, errors.NegmineValueError, "`positives` must hold rows below 120; got 999"),
         ({"exclude": [[999]] * N_QUERIES}, errors.NegmineValueError, "`exclude` must hold rows below 120; got 999"),

@@ -19,7 +19,7 @@ import negmine
 import oracle
 import oracle_draws
 from compare import How, Problem
-from strategies import HOWS, LARGE_SHAPES, POLICY, problems
+from strategies import HOWS, LARGE_SHAPES, LIMITED_POLICY, POLICY, problems
 
 EPOCHS = st.sampled_from([0, 1, 2, 7, 2**63])
 SEEDS = st.sampled_from([0, 42, 2**64 - 1])
@@ -133,7 +133,7 @@ def test_weights_of_any_size_fill_every_row(
     assert found.indices[0, : found.counts[0]].tolist() == [rows[rank] for rank in sorted(first)]
 
 
-@given(problems(), POLICY, st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), EPOCHS)
+@given(problems(), LIMITED_POLICY, st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), EPOCHS)
 def test_limit_per_document(
     problem: Problem, policy: oracle_draws.Policy, cap: int, n: int, num_random: int, epoch: int
 ) -> None:
@@ -147,7 +147,9 @@ def test_limit_per_document(
     assert all(served.count(row) <= cap for row in set(served))
 
 
-@given(problems(), POLICY, st.integers(1, 5), st.integers(0, 3), st.one_of(st.none(), st.integers(1, 3)), EPOCHS)
+@given(
+    problems(), LIMITED_POLICY, st.integers(1, 5), st.integers(0, 3), st.one_of(st.none(), st.integers(1, 3)), EPOCHS
+)
 def test_redraw_equals_a_choice_in_that_epoch(
     problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int, limit: int | None, epoch: int
 ) -> None:
@@ -305,7 +307,7 @@ def test_low_positives_are_low_and_the_others_are_high_or_undecided(
             assert true <= rank
 
 
-@given(problems(), POLICY, st.integers(1, 4), st.integers(0, 2), st.one_of(st.none(), st.integers(1, 2)))
+@given(problems(), LIMITED_POLICY, st.integers(1, 4), st.integers(0, 2), st.one_of(st.none(), st.integers(1, 2)))
 def test_what_is_saved_comes_back(
     problem: Problem, policy: oracle_draws.Policy, n: int, num_random: int, limit: int | None
 ) -> None:

@@ -465,6 +465,7 @@ def test_reasons_have_the_numbers_of_the_file_formats() -> None:
         "LIST_EXHAUSTED": 9,
         "NO_REFERENCE": 10,
         "RESTRICTED": 11,
+        "QUOTA": 12,
     }
     assert [source.name for source in sorted(Source)] == ["PADDING", "MINED", "RANDOM"]
 

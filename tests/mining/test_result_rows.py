@@ -301,7 +301,9 @@ def join(*parts: HardNegatives) -> HardNegatives:
 
 
 def narrow(negatives: HardNegatives) -> HardNegatives:
-    cut = {name: getattr(negatives, name)[:, :2] for name in ("indices", "scores", "source", "above_reference")}
+    cut = {
+        name: getattr(negatives, name)[:, :2] for name in ("indices", "scores", "source", "above_reference", "log_prob")
+    }
     return replace(negatives, **cut, counts=np.minimum(negatives.counts, np.int32(2)))
 
 

@@ -213,6 +213,7 @@ def rules_of(problem: Problem) -> dict[str, Any]:
         "groups": None if problem.groups is None else np.array(problem.groups, dtype=np.int64),
         "eligible": None if eligible is None else negmine.Eligibility(*(np.array(v, dtype=np.int64) for v in eligible)),
         "query_offset": problem.query_offset,
+        "categories": [oracle_draws.category(row) for row in range(len(problem.corpus))],
     }
 
 
@@ -358,6 +359,8 @@ def assert_same_choice(
     same(actual.indices, ragged([one.rows for one in chosen], width, -1, np.int64), np.int64, "indices")
     same(actual.scores, ragged(scores, width, -math.inf, np.float32), np.float32, "scores")
     same(actual.counts, [len(one.rows) for one in chosen], np.int32, "counts")
+    chances = ragged([one.log_prob for one in chosen], width, math.nan, np.float64)
+    np.testing.assert_allclose(actual.log_prob, chances, rtol=1e-9, atol=1e-12)
     sources = [[1] * len(one.mined) + [2] * len(one.random) for one in chosen]
     same(actual.source, ragged(sources, width, 0, np.uint8), np.uint8, "source")
     same(actual.query_indices, [row.global_query for row in rows], np.int64, "query_indices")

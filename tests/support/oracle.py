@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oracle_draws import NUM_RANDOM, Place, Policy, SimANS, draw_by_number, order, sequential_sum
+from oracle_draws import NUM_RANDOM, Place, Policy, Quota, SimANS, draw_by_number, log_probs, order, sequential_sum
 
 Metric = Literal["ip", "cosine", "l2"]
 Reference = Literal["min", "max", "mean", "each"]
@@ -175,6 +175,7 @@ class Row:
     counts: dict[str, int] = field(default_factory=dict)  # the report's lines; they add up to the corpus
     no_positive: bool = False  # no reference for margins and floors
     has_positives: bool = False
+    floor: float = -INFINITY
 
     @property
     def pool_scores(self) -> list[float]:
@@ -246,7 +247,7 @@ def make_row(
         counts[tightest] = len(candidates) - len(within)
     survivors = ranking([row for row in within if floor <= scores[row]], scores)
     pool = survivors[limits.range_min : limits.range_max]
-    return Row(i, global_query, positive, ref, scores, candidates, survivors, pool, width, counts)
+    return Row(i, global_query, positive, ref, scores, candidates, survivors, pool, width, counts, floor=floor)
 
 
 def candidates(
@@ -316,6 +317,7 @@ class Chosen:
     random: list[int]
     scores: FloatArray  # f64, mined then random
     reason: str
+    log_prob: list[float]  # likewise
 
     @property
     def rows(self) -> list[int]:
@@ -347,13 +349,28 @@ def select(
     for row, place, preference, kept in zip(pool, places, orders, held, strict=True):
         mined = ranking(kept, row.scores)
         random = uniform_draws(row, mined, num_random, place) if num_random else []
+        chances = inclusion(row, mined, random, n, sampling, place, limit_per_document is not None)
         reason = ""
         if len(mined) < n:
             reason = why_short(row, len(preference), len(mined), sampling)
         elif len(random) < num_random:
             reason = "random_exhausted"
-        result.append(Chosen(mined, random, row.scores[mined + random], reason))
+        result.append(Chosen(mined, random, row.scores[mined + random], reason, chances))
     return result
+
+
+def inclusion(
+    row: Row, mined: list[int], random: list[int], n: int, sampling: Policy, place: Place, limited: bool
+) -> list[float]:
+    """Return the log-probability of every document of a row."""
+    if limited:
+        chances = [math.nan] * len(mined)
+    else:
+        by_rank = log_probs(sampling, n, row.pool, row.pool_scores, row.reference, place)
+        chances = [by_rank[row.pool.index(document)] for document in mined]
+    admissible = len(row.candidates) - row.capped - len(mined)
+    share = math.nan if row.floor > -math.inf or not random else len(random) / admissible
+    return chances + [math.log(share)] * len(random)
 
 
 def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
@@ -361,7 +378,7 @@ def why_short(row: Row, n_ordered: int, n_mined: int, sampling: Policy) -> str:
     if row.no_positive or (isinstance(sampling, SimANS) and math.isnan(row.reference)):
         return "no_reference" if row.has_positives else "no_positive"
     if n_ordered < len(row.pool) and n_mined == n_ordered:
-        return "zero_weight"
+        return "quota" if isinstance(sampling, Quota) else "zero_weight"
     if n_mined < n_ordered:
         return "document_limit"
     if len(row.pool) == row.width:

@@ -7,9 +7,11 @@ transcendental that decides anything, the logarithm of the Gumbel key, is a plai
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -112,7 +114,21 @@ class Typical:
     temperature: float = 1.0
 
 
-Policy = Literal["top", "random"] | Softmax | SimANS | Stride | Typical
+@dataclass(frozen=True)
+class Quota:
+    """Numbers of documents per category, each by rank, filled up by rank."""
+
+    shares: tuple[float, ...]
+    strict: bool = False
+    rounding: Literal["place", "draw"] = "place"
+
+
+Policy = Literal["top", "random"] | Softmax | SimANS | Stride | Typical | Quota
+
+
+def category(row: int) -> int:
+    """Give every document a category; -1 belongs to none."""
+    return (row * 7) % 5 - 1
 
 
 def distances(policy: Softmax | SimANS, scores: list[float], reference: float) -> list[float]:
@@ -182,6 +198,39 @@ def typical(scores: list[float], policy: Typical) -> list[int]:
     return ranks
 
 
+def whole_numbers(n: int, shares: tuple[float, ...]) -> list[int]:
+    """Divide n by largest remainders, ties by place, in fractions."""
+    total = sum(map(Fraction, shares))
+    exact = [n * Fraction(share) / total for share in shares]
+    numbers = [math.floor(x + Fraction(1, 10**9)) for x in exact]
+    remainders = [round(10**9 * (x - number)) for x, number in zip(exact, numbers, strict=True)]
+    for place in sorted(range(len(shares)), key=lambda place: -remainders[place])[: n - sum(numbers)]:
+        numbers[place] += 1
+    return numbers
+
+
+def slots(n: int, shares: tuple[float, ...], u: float) -> list[int]:
+    """Divide n by n equidistant points, shifted by u."""
+    total, ends = sum(map(Fraction, shares)), itertools.accumulate(map(Fraction, shares))
+    ends_of = [end / total for end in ends]
+    numbers = [0] * len(shares)
+    for t in range(n):
+        x = (Fraction(u) + t) / n
+        numbers[next(place for place, end in enumerate(ends_of) if x < end)] += 1
+    return numbers
+
+
+def by_quota(policy: Quota, numbers: list[int], rows: list[int]) -> list[int]:
+    """Return the best of every category, and then the others."""
+    left, picks = list(numbers), []
+    for rank, row in enumerate(rows):
+        label = category(row)
+        if 0 <= label < len(left) and left[label]:
+            left[label] -= 1
+            picks.append(rank)
+    return picks if policy.strict else picks + [rank for rank in range(len(rows)) if rank not in picks]
+
+
 def order(policy: Policy, n: int, rows: list[int], scores: list[float], reference: float, place: Place) -> list[int]:
     """Return the ranks of a pool's members in the policy's order; a policy takes the first n of them."""
     ranks = list(range(len(rows)))
@@ -193,6 +242,10 @@ def order(policy: Policy, n: int, rows: list[int], scores: list[float], referenc
         return sorted(ranks, key=lambda rank: ((rank - offset) % step, rank))
     if isinstance(policy, Typical):
         return typical(scores, policy)
+    if isinstance(policy, Quota):
+        u = uniform(draw_by_number(place.seed, SELECT, place.epoch, place.query, 0, place.extra))
+        split = whole_numbers(n, policy.shares) if policy.rounding == "place" else slots(n, policy.shares, u)
+        return by_quota(policy, split, rows)
     if isinstance(policy, SimANS) and math.isnan(reference):
         return []
     draws = [draw_by_document(place.seed, SELECT, place.epoch, place.query, row, place.extra) for row in rows]
@@ -202,3 +255,39 @@ def order(policy: Policy, n: int, rows: list[int], scores: list[float], referenc
     keys = [gumbel_key(weight, x) for weight, x in zip(weights, draws, strict=True)]
     # Log-weights below the range of f64 are all -inf, and follow by distance.
     return sorted(ranks, key=lambda rank: (-keys[rank], away[rank], rank))
+
+
+def log_probs(
+    policy: Policy, n: int, rows: list[int], scores: list[float], reference: float, place: Place
+) -> dict[int, float]:
+    """Return, per rank that is taken, the log-probability of it given the draws of the other documents."""
+    ranks = order(policy, n, rows, scores, reference, place)
+    taken = ranks[:n]
+    if policy == "random":
+        return dict.fromkeys(taken, math.log(len(taken) / len(rows)) if taken else 0.0)
+    if isinstance(policy, Quota) and policy.rounding == "draw":
+        # As many values of u as there are parts of (0, 1) within which the numbers are the same.
+        total, ends = sum(map(Fraction, policy.shares)), itertools.accumulate(map(Fraction, policy.shares))
+        corners = sorted({Fraction(0), Fraction(1), *((n * end / total) % 1 for end in ends)})
+        chance: dict[int, Fraction] = dict.fromkeys(range(len(rows)), Fraction(0))
+        for low, high in itertools.pairwise(corners):
+            split = slots(n, policy.shares, float((low + high) / 2))
+            for rank in by_quota(policy, split, rows)[:n]:
+                chance[rank] += high - low
+        return {rank: math.log(chance[rank]) for rank in taken}
+    if not isinstance(policy, Softmax | SimANS) or len(ranks) <= n:
+        return dict.fromkeys(taken, 0.0)
+    weights = log_weights(policy, scores, reference)
+    draw = draw_by_document(place.seed, SELECT, place.epoch, place.query, rows[ranks[n]], place.extra)
+    threshold = gumbel_key(weights[ranks[n]], draw)
+    if threshold == -math.inf:
+        return dict.fromkeys(taken, 0.0)
+    return {rank: log_inclusion(weights[rank] - threshold) for rank in taken}
+
+
+def log_inclusion(distance: float) -> float:
+    """Return ln(1 - exp(-exp(distance)))."""
+    if distance < -37.0:
+        return distance
+    inner = math.exp(min(distance, 700.0))
+    return math.log(-math.expm1(-inner))

@@ -169,4 +169,8 @@ POLICIES: tuple[oracle_draws.Policy, ...] = (
     oracle_draws.Typical(0.5, 0.05),
     oracle_draws.Typical(0.3, 5e-324),
     oracle_draws.Typical(1.5, 0.1),
+    oracle_draws.Quota((0.5, 0.5)),
+    oracle_draws.Quota((1.0, 3.0, 0.0), strict=True),
+    oracle_draws.Quota((0.2, 0.0, 0.3, 0.1), rounding="draw"),
+    oracle_draws.Quota((0.6, 0.4), strict=True, rounding="draw"),
 )

@@ -54,6 +54,9 @@ FEATURES = st.builds(
 
 POLICY = st.sampled_from(POLICIES)
 
+#: Policies that a limit per document may be combined with.
+LIMITED_POLICY = st.sampled_from([policy for policy in POLICIES if not getattr(policy, "strict", False)])
+
 
 @st.composite
 def problems(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, int, int]] = SHAPES) -> Problem:

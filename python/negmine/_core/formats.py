@@ -79,7 +79,7 @@ def corrupt(
 
 # ---- jobs
 
-JOB = Format("negmine job", 2)
+JOB = Format("negmine job", 3)
 JOB_PART = Format("job part", 2, b"negmpart")
 JOB_REPORT = Format("job report", 2)
 
@@ -102,8 +102,8 @@ VERDICTS = Format("verdicts", 1, b"negmverd")
 
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 5)
-HARD_NEGATIVES = Format("hard negatives", 5)
+CANDIDATE_POOL = Format("candidate pool", 6)
+HARD_NEGATIVES = Format("hard negatives", 6)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
 

@@ -31,7 +31,7 @@ class Rules:
     positives: Csr
     exclude: Csr | None
     groups: tuple[Array, Array] | None
-    eligible: tuple[Array, Array, Array] | None
+    eligible: Eligibility | None
 
 
 @refuse_unknown_options("false_negative_mask")
@@ -154,15 +154,16 @@ def _rules(
     known = None if groups is None else as_int64s(groups, "groups")
     total = None if known is None else len(known)
     if eligible is not None:
-        if total is not None and len(eligible.keys) != total:
+        if total is not None and eligible.n_documents != total:
             raise NegmineValueError(
-                f"`eligible` must have one key for each of the {total} documents of `groups`; got {len(eligible.keys)}."
+                f"`eligible` must have one key for each of the {total} documents of `groups`; got "
+                f"{eligible.n_documents}."
             )
-        if len(eligible.lowest) != len(lists):
+        if eligible.n_queries != len(lists):
             raise NegmineValueError(
-                f"`eligible` must have one range for each of {len(lists)} queries; got {len(eligible.lowest)}."
+                f"`eligible` must have one range for each of {len(lists)} queries; got {eligible.n_queries}."
             )
-        total = len(eligible.keys)
+        total = eligible.n_documents
     documents = _rows(document_indices, "document_indices", total)
     others = None
     if exclude is not None:
@@ -176,13 +177,7 @@ def _rules(
         if len(own.items) and own.items.max() >= len(known):
             raise NegmineValueError(f"`positives` must hold rows below {len(known)}; got {own.items.max()}.")
         pair = (_taken(known, documents), _taken(known, own.items))
-    ranges = None
-    if eligible is not None:
-        ranges = (
-            _taken(eligible.keys, documents),
-            _taken(eligible.lowest, queries),
-            _taken(eligible.highest, queries),
-        )
+    ranges = None if eligible is None else eligible.take(documents, queries)
     return Rules(queries, documents, own, others, pair, ranges)
 
 

@@ -176,8 +176,10 @@ def of_eligibility(eligible: Eligibility | None) -> str | None:
     """
     if eligible is None:
         return None
-    arrays = (eligible.keys, eligible.lowest, eligible.highest)
-    return _digest(*(np.ascontiguousarray(array, dtype="<i8").data for array in arrays))
+    parts: list[bytes | memoryview] = []
+    for name, array in eligible.arrays().items():
+        parts += [name.encode(), np.ascontiguousarray(array, dtype="<i8").data]
+    return _digest(*parts)
 
 
 def of_inputs(inputs: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
         "exclude": fingerprint.of_lists(rules.exclude),
         "groups": fingerprint.of_integers(rules.groups),
         "eligible": fingerprint.of_eligibility(rules.eligible),
+        "categories": fingerprint.of_integers(rules.categories),
         "options": options,
     }
 

@@ -58,6 +58,7 @@ def mine_to(
     exclude_self: bool = False,
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
+    categories: npt.ArrayLike | None = None,
     epoch: int = 0,
     tile_queries: int | None = None,
     shard: tuple[int, int] | None = None,
@@ -96,6 +97,8 @@ def mine_to(
         Groups of documents: those that share a group with a positive are not candidates; -1 means no group.
     eligible : Eligibility, optional
         One key per document and one range of keys per query.
+    categories : int64 (n_documents,), optional
+        Category of each document, for a :class:`Quota`.
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     tile_queries : int, optional
@@ -152,6 +155,7 @@ def mine_to(
         exclude_self=exclude_self,
         groups=groups,
         eligible=eligible,
+        categories=categories,
         epoch=epoch,
     )
     inputs.refuse_limit(task.miner)

@@ -7,7 +7,7 @@ from negmine.mining.fusion import fuse
 from negmine.mining.guard import Decontamination, DecontaminationReport, FalseNegatives, exclude_near, false_negatives
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
-from negmine.mining.policies import Policy, SimANS, Softmax, Stride, Typical
+from negmine.mining.policies import Policy, Quota, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
@@ -29,6 +29,7 @@ __all__ = [
     "MiningTask",
     "Policy",
     "PoolSources",
+    "Quota",
     "Reason",
     "Report",
     "SimANS",

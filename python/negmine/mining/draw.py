@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from negmine._core.options import check_integer, check_seed
-from negmine.mining.policies import Sampling, check_sampling
+from negmine.errors import NegmineValueError
+from negmine.mining.policies import Quota, Sampling, check_sampling
 
-__all__ = ["Draw"]
+__all__ = ["Draw", "refuse_limited_quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +47,27 @@ class Draw:
         for name, least in integers.items():
             object.__setattr__(self, name, check_integer(getattr(self, name), name, least=least))
         check_sampling(self.sampling)
+        refuse_limited_quota(self.sampling, self.limit_per_document)
         object.__setattr__(self, "seed", check_seed(self.seed))
+
+
+def refuse_limited_quota(sampling: Sampling, limit_per_document: int | None) -> None:
+    """Raise an error if a strict quota meets a limit per document, which replaces documents by others.
+
+    Parameters
+    ----------
+    sampling : {"top", "random"} or Policy
+        The policy.
+    limit_per_document : int or None
+        The limit.
+
+    Raises
+    ------
+    NegmineValueError
+        The quota is strict and there is a limit.
+    """
+    if limit_per_document is not None and isinstance(sampling, Quota) and sampling.strict:
+        raise NegmineValueError(
+            f"`limit_per_document` must be None with a strict Quota; got {limit_per_document}. A refused document "
+            "would be replaced by one of another category."
+        )

@@ -180,15 +180,17 @@ def _check_equal(first: CandidatePool, pool: CandidatePool) -> None:
         "positives ": (rules.positives.items, others.positives.items),
         "self_rows": (rules.self_rows, others.self_rows),
         "groups": (rules.groups, others.groups),
+        "categories": (first.categories, pool.categories),
     }
     for name in ("offsets", "items"):
         pairs[f"exclude {name}"] = (getattr(rules.exclude, name, None), getattr(others.exclude, name, None))
-    for name in ("keys", "lowest", "highest"):
-        pairs[f"eligible {name}"] = (getattr(rules.eligible, name, None), getattr(others.eligible, name, None))
-    for name, (one, other) in pairs.items():
-        if (one is None) != (other is None) or (one is not None and not np.array_equal(one, other)):
+    one, other = ({} if of.eligible is None else of.eligible.arrays() for of in (rules, others))
+    for name in one | other:
+        pairs[f"eligible {name}"] = (one.get(name), other.get(name))
+    for name, (value, its) in pairs.items():
+        if (value is None) != (its is None) or (value is not None and not np.array_equal(value, its)):
             raise NegmineValueError(
-                f"`pools` must have equal `{name.split()[0]}`; got {_briefly(one)} and {_briefly(other)}."
+                f"`pools` must have equal `{name.split()[0]}`; got {_briefly(value)} and {_briefly(its)}."
             )
     if (first.document_ids is None) != (pool.document_ids is None):
         raise NegmineValueError("`pools` must have equal `document_ids`; got labels and none.")

@@ -29,6 +29,7 @@ from negmine._core.options import (
 )
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.mining.draw import refuse_limited_quota
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import CandidateOptions, RuleOptions
 from negmine.mining.policies import Sampling, check_sampling
@@ -81,7 +82,7 @@ class HardNegativeMiner:
     range_max : int, optional
         End of the ranks, exclusive. Default: ``range_min + num_negatives`` for "top" without ``limit_per_document``,
         else ``range_min + max(100, num_negatives)``.
-    sampling : {"top", "random"}, Softmax, SimANS or Stride, default "top"
+    sampling : {"top", "random"} or Policy, default "top"
         Policy that selects negatives from the pool.
     num_random : int, default 0
         Random negatives per result row, in addition to the mined ones, drawn uniformly from all candidates.
@@ -135,6 +136,7 @@ class HardNegativeMiner:
         check_sampling(self.sampling)
         if self.limit_per_document is not None:
             check_integer(self.limit_per_document, "limit_per_document", least=1)
+        refuse_limited_quota(self.sampling, self.limit_per_document)
         check_seed(self.seed)
         if self.range_max is not None:
             check_integer(self.range_max, "range_max", least=1)
@@ -217,6 +219,8 @@ class HardNegativeMiner:
             - ``groups`` (int64 (n_documents,)): documents that share a group with a positive are not candidates; -1
               means no group.
             - ``eligible`` (Eligibility): one key per document and one range per query.
+            - ``categories`` (int64 (n_documents,)): category of each document, which :class:`Quota` divides negatives
+              by. They do not change which documents are candidates.
 
         Returns
         -------
@@ -316,6 +320,7 @@ class HardNegativeMiner:
             origin=Origin(source, queries),
             query_ids=rules.query_ids,
             skipped=self.window[0],
+            categories=rules.categories,
         )
 
     def request(

@@ -99,6 +99,11 @@ class HardNegatives(Labeled):
         Origin of each negative, as a :class:`Source`.
     above_reference : bool (n_rows, width)
         Whether the canonical score is above the reference score; False for padding and without a reference.
+    log_prob : float64 (n_rows, width)
+        Log-probability that the document is selected, given the draws of the other documents of the row: 0 if the
+        choice does not depend on a draw. Its inverse makes sums over the pool (random negatives: over all admissible
+        candidates) unbiased, if every document can be selected. NaN for padding, under ``limit_per_document``, and for
+        random negatives if floors, or caps on a list, hide how many documents can be drawn.
     reference_scores : float64 (n_rows,)
         Score that margins refer to; NaN without positives.
     positive_scores : float64 (n_positives,)
@@ -135,6 +140,7 @@ class HardNegatives(Labeled):
     reasons: npt.NDArray[np.uint8]
     source: npt.NDArray[np.uint8]
     above_reference: npt.NDArray[np.bool_]
+    log_prob: npt.NDArray[np.float64]
     reference_scores: npt.NDArray[np.float64]
     positive_scores: npt.NDArray[np.float64]
     query_indices: npt.NDArray[np.int64]
@@ -153,7 +159,7 @@ class HardNegatives(Labeled):
         n = len(counts)
         indices = check_field(self.indices, "indices", np.int64, (n, None))
         arrays: dict[str, npt.NDArray[Any]] = {"counts": counts, "indices": indices}
-        dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_}
+        dtypes = {"scores": np.float32, "source": np.uint8, "above_reference": np.bool_, "log_prob": np.float64}
         arrays |= {name: check_field(getattr(self, name), name, dtypes[name], indices.shape) for name in dtypes}
         arrays["reasons"] = check_field(self.reasons, "reasons", np.uint8, (n,))
         arrays["reference_scores"] = check_field(self.reference_scores, "reference_scores", np.float64, (n,))
@@ -508,6 +514,7 @@ _ARRAYS = (
     "reasons",
     "source",
     "above_reference",
+    "log_prob",
     "reference_scores",
     "positive_scores",
     "query_indices",

@@ -24,6 +24,7 @@ class RuleOptions(TypedDict, total=False):
     query_ids: npt.ArrayLike | None
     groups: npt.ArrayLike | None
     eligible: Eligibility | None
+    categories: npt.ArrayLike | None
 
 
 class CandidateOptions(RuleOptions, total=False):

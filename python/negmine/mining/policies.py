@@ -8,14 +8,14 @@ the last bit, which can change a draw, and because a function cannot be saved wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, Literal, cast
 
-from negmine._core.options import check_choice, check_real, refuse_unknown_fields
-from negmine.errors import NegmineValueError
+from negmine._core.options import check_choice, check_flag, check_real, refuse_unknown_fields
+from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["Policy", "Sampling", "SimANS", "Softmax", "Stride", "Typical"]
+__all__ = ["Policy", "Quota", "Sampling", "SimANS", "Softmax", "Stride", "Typical"]
 
 #: Policies without parameters, which are given as a string.
 WORDS = ("top", "random")
@@ -31,10 +31,20 @@ def choice(*options: str) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
     return field(default=options[0], metadata={"choice": options})
 
 
+def shares() -> Any:  # noqa: ANN401 (as `dataclasses.field`)
+    """Declare a field that takes numbers of at least 0, not all 0; at most one field of a policy, the first."""
+    return field(metadata={"shares": True})
+
+
+def flag() -> Any:  # noqa: ANN401 (as `dataclasses.field`)
+    """Declare a field that takes a boolean; the default is False."""
+    return field(default=False, metadata={"choice": (False, True)})
+
+
 class Policy:
     """Base class of selection policies.
 
-    A subclass is a frozen dataclass whose fields are declared with `number` and `choice`.
+    A subclass is a frozen dataclass whose fields are declared with `number`, `choice`, `shares` and `flag`.
     """
 
     #: Name of the policy in the core, in files and on the command line.
@@ -44,6 +54,10 @@ class Policy:
         for entry, value in _entries(self):
             if "number" in entry.metadata:
                 check_real(value, entry.name, **entry.metadata["number"])
+            elif "shares" in entry.metadata:
+                object.__setattr__(self, entry.name, _check_shares(value, entry.name))
+            elif entry.default is False:
+                object.__setattr__(self, entry.name, check_flag(value, entry.name))
             else:
                 check_choice(value, entry.name, entry.metadata["choice"])
 
@@ -164,6 +178,67 @@ class Typical(Policy):
     temperature: float = number(1.0, above=0.0)
 
 
+@refuse_unknown_fields
+@dataclass(frozen=True)
+class Quota(Policy):
+    """Take fixed numbers of documents per category, or per source of a fused pool, each by rank.
+
+    ``num_negatives`` is divided among the categories in proportion to ``shares``. Within a category, the best documents
+    of the pool are taken. If a category has too few, the best other documents of the pool fill the row, whatever their
+    category. The policy sees the pool only: raise ``range_max`` if a category is rare.
+
+    Parameters
+    ----------
+    shares : tuple of float
+        Share of every category from 0 on, or of every pool in the order in which :func:`negmine.fuse` took them:
+        finite, at least 0, not all 0. They need not add up to 1. Documents of other categories, such as -1, only fill
+        rows.
+    by : {"category", "source"}, default "category"
+        "category" uses the labels passed as ``categories`` to :meth:`HardNegativeMiner.candidates`. "source" uses the
+        pool in which a document of a fused pool ranks best, ties by the order of the pools.
+    strict : bool, default False
+        Whether a row stays short, with the reason ``quota``, instead of being filled from other categories. It cannot
+        be combined with ``limit_per_document``.
+    rounding : {"place", "draw"}, default "place"
+        How shares become whole numbers. "place" uses largest remainders, ties by place, so that every row gets the same
+        numbers. "draw" rounds at random per row and epoch such that the expected numbers equal the shares, which is the
+        only way to take one negative from either of two categories.
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        An option is invalid.
+
+    References
+    ----------
+    Lin et al., "MM-Embed: Universal Multimodal Retrieval with Multimodal LLMs", ICLR 2025, draws negatives of two kinds
+    with equal probability.
+
+    Examples
+    --------
+    >>> import numpy as np, negmine
+    >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    >>> miner = negmine.HardNegativeMiner(2, sampling=negmine.Quota((0.5, 0.5)))
+    >>> miner.mine(negmine.ExactIndex(corpus), corpus[:1], [[0]], categories=[0, 0, 0, 1, 1]).indices.tolist()
+    [[1, 3]]
+    """
+
+    name = "quota"
+    shares: tuple[float, ...] = shares()
+    by: Literal["category", "source"] = choice("category", "source")
+    strict: bool = flag()
+    rounding: Literal["place", "draw"] = choice("place", "draw")
+
+
+def _check_shares(value: object, argument: str) -> tuple[float, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise NegmineTypeError(f"`{argument}` must be a list of numbers; got {value!r}.")
+    numbers = tuple(check_real(number, argument, least=0.0) for number in value)
+    if not any(numbers):
+        raise NegmineValueError(f"`{argument}` must hold a number above 0; got {numbers}.")
+    return numbers
+
+
 #: A selection policy: how negatives are chosen from a pool.
 Sampling = Literal["top", "random"] | Policy
 
@@ -185,10 +260,12 @@ def encode(sampling: Sampling) -> tuple[str, list[float]]:
     """Encode a policy for the core, as its name and its numbers; a choice becomes the position of its option."""
     if not isinstance(sampling, Policy):
         return str(check_sampling(sampling)), []
-    numbers = [
-        float(value) if "number" in entry.metadata else float(entry.metadata["choice"].index(value))
-        for entry, value in _entries(sampling)
-    ]
+    numbers: list[float] = []
+    for entry, value in _entries(sampling):
+        if "shares" in entry.metadata:
+            numbers += value
+        else:
+            numbers.append(float(value if "number" in entry.metadata else entry.metadata["choice"].index(value)))
     return sampling.name, numbers
 
 
@@ -196,7 +273,10 @@ def to_json(sampling: Sampling) -> str | dict[str, Any]:
     """Return a description of a policy that JSON can represent."""
     if not isinstance(sampling, Policy):
         return sampling
-    values = {entry.name: float(value) if "number" in entry.metadata else value for entry, value in _entries(sampling)}
+    values = {
+        entry.name: float(value) if "number" in entry.metadata else list(value) if "shares" in entry.metadata else value
+        for entry, value in _entries(sampling)
+    }
     return {"name": sampling.name, **values}
 
 
@@ -248,10 +328,12 @@ def _usage(policy: type[Policy]) -> str:
 
 
 def _value(entry: Field[Any], word: str) -> object:
+    if entry.default is False and word in ("true", "false"):
+        return word == "true"
     if "choice" in entry.metadata:
         return word
     try:
-        return float(word)
+        return tuple(map(float, word.split(","))) if "shares" in entry.metadata else float(word)
     except ValueError:
         raise NegmineValueError(f"`sampling` must have a number for {entry.name}; got {word!r}.") from None
 

@@ -29,14 +29,19 @@ from negmine.mining.draw import Draw
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.pool_file import read_fields, write_pool
+from negmine.mining.quotas import quota_labels
+from negmine.mining.random_negatives import Selected, add_random
 from negmine.mining.references import Reference
-from negmine.mining.report import Reason, Report, Source, count_reasons
+from negmine.mining.report import Reason, Report, count_reasons
 from negmine.mining.rescoring import Scorer
 from negmine.mining.sources import PoolSources
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import Rules
 
 __all__ = ["CandidatePool"]
+
+#: Bytes of a negative while it is selected: a row number, a score and a log-probability.
+ENTRY_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +106,8 @@ class CandidatePool(Labeled):
     skipped : int or None
         Number of candidates before the pool, those of the first ranks that ``range_min`` leaves out; None after
         :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
+    categories : int64 (n_documents,) or None
+        Category of every document, by which :class:`Quota` divides negatives.
 
     Examples
     --------
@@ -133,6 +140,7 @@ class CandidatePool(Labeled):
     sources: PoolSources | None = None
     query_ids: Ids | None = None
     skipped: int | None = None
+    categories: npt.NDArray[np.int64] | None = None
     _ids: LabelArray | None = field(default=None, init=False)
     _query_labels: LabelArray | None = field(default=None, init=False)
 
@@ -160,9 +168,11 @@ class CandidatePool(Labeled):
             raise NegmineValueError(
                 f"`sources` must have shape (n_pools, {n}, {indices.shape[1]}); got {self.sources.ranks.shape}."
             )
+        n_documents = self.report.n_documents
+        if self.categories is not None:
+            arrays["categories"] = check_field(self.categories, "categories", np.int64, (n_documents,))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
-        n_documents = self.report.n_documents
         if indices.size and not (indices.min() >= -1 and indices.max() < n_documents):
             bad = indices[(indices < -1) | (indices >= n_documents)][0]
             raise NegmineValueError(f"`indices` must hold rows below {n_documents}, or -1 as padding; got {bad}.")
@@ -570,7 +580,8 @@ class CandidatePool(Labeled):
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument is invalid, or ``num_random`` is given for a loaded pool without :meth:`attach`.
+            An argument is invalid, ``num_random`` is given for a loaded pool without :meth:`attach`, or a
+            :class:`Quota` asks for categories or sources that the pool does not have.
 
         References
         ----------
@@ -579,25 +590,26 @@ class CandidatePool(Labeled):
         draw = Draw(num_negatives, limit_per_document, sampling, num_random, seed)
         epoch = check_epoch(epoch)
         threads = resolve_num_threads(num_threads)
-        ensure_fits_in_memory(len(self), draw.num_negatives + draw.num_random, "num_negatives")
+        width = draw.num_negatives + draw.num_random
+        ensure_fits_in_memory(len(self), width, "num_negatives", entry=ENTRY_BYTES)
         with memory_errors("num_negatives"):
-            indices, scores, counts, reasons = _native.select(
-                self, draw.num_negatives, draw.limit_per_document, policies.encode(sampling), draw.seed, epoch, threads
+            labels = quota_labels(self, sampling)
+            policy = policies.encode(sampling)
+            found = _native.select(
+                self, draw.num_negatives, draw.limit_per_document, policy, labels, draw.seed, epoch, threads
             )
-            reasons = self._without_reference(reasons)
-            source = np.where(indices >= 0, np.uint8(Source.MINED), np.uint8(Source.PADDING))
+            selected = Selected.mined(*found)
             if draw.num_random:
-                drawn = self._draw(indices, draw.num_random, draw.seed, epoch, threads)
-                indices, scores, source, counts, reasons = _append(
-                    indices, scores, source, counts, reasons, draw.num_negatives, *drawn
-                )
+                selected = add_random(self, selected, draw.num_random, draw.seed, epoch, threads)
+            reasons = self._without_reference(selected.reasons)
             return HardNegatives(
-                indices=indices,
-                scores=public_scores(scores),
-                counts=counts,
+                indices=selected.indices,
+                scores=public_scores(selected.scores),
+                counts=selected.counts,
                 reasons=reasons,
-                source=source,
-                above_reference=scores > self.reference_scores[:, None],
+                source=selected.source,
+                above_reference=selected.scores > self.reference_scores[:, None],
+                log_prob=selected.log_prob,
                 reference_scores=self.reference_scores,
                 positive_scores=self.positive_scores,
                 query_indices=self.query_indices,
@@ -618,61 +630,3 @@ class CandidatePool(Labeled):
         """Replace "no positive" by "no reference" for queries whose positives have no score."""
         has_positives = np.diff(self.rules.positives.offsets)[self.query_indices - self.query_offset] > 0
         return np.where((reasons == Reason.NO_POSITIVE) & has_positives, np.uint8(Reason.NO_REFERENCE), reasons)
-
-    def _draw(
-        self, chosen: npt.NDArray[np.int64], n: int, seed: int, epoch: int, threads: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        if self.origin is None:
-            raise NegmineValueError(
-                "`num_random` must have embeddings; got a pool that was loaded, rescored or fused. Call "
-                "`.attach(source, queries)` first."
-            )
-        source, queries = self.origin.source, self.origin.queries
-        return _native.random_negatives(
-            len(source),
-            self.rules,
-            self.query_indices - self.query_offset,
-            self.positive_indices if self.each else None,
-            self.cap_scores,
-            self.floor_scores,
-            chosen,
-            self.query_offset,
-            n,
-            seed,
-            epoch,
-            lambda query, document: source.score_pairs(queries, query, document),
-            threads,
-        )
-
-
-def _append(
-    indices: npt.NDArray[np.int64],
-    scores: npt.NDArray[np.float64],
-    source: npt.NDArray[np.uint8],
-    counts: npt.NDArray[np.int32],
-    reasons: npt.NDArray[np.uint8],
-    n: int,
-    random_indices: npt.NDArray[np.int64],
-    random_scores: npt.NDArray[np.float64],
-    random_counts: npt.NDArray[np.int32],
-) -> tuple[
-    npt.NDArray[np.int64],
-    npt.NDArray[np.float64],
-    npt.NDArray[np.uint8],
-    npt.NDArray[np.int32],
-    npt.NDArray[np.uint8],
-]:
-    """Append random negatives after the mined ones and keep the padding at the end."""
-    drawn = np.where(random_indices >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
-    indices = np.concatenate([indices, random_indices], axis=1)
-    scores = np.concatenate([scores, random_scores], axis=1)
-    source = np.concatenate([source, drawn], axis=1)
-    order = np.argsort(source == Source.PADDING, axis=1, kind="stable")
-    exhausted = (random_counts < random_indices.shape[1]) & (counts == n)
-    return (
-        np.take_along_axis(indices, order, axis=1),
-        np.take_along_axis(scores, order, axis=1),
-        np.take_along_axis(source, order, axis=1),
-        counts + random_counts,
-        np.where(exhausted, Reason.RANDOM_EXHAUSTED, reasons).astype(np.uint8),
-    )

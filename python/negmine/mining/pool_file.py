@@ -56,7 +56,7 @@ def write_pool(pool: CandidatePool, path: str | os.PathLike[str]) -> None:
         "skipped": pool.skipped,
         "report": pool.report.header(),
     }
-    rules, eligible, sources = pool.rules, pool.rules.eligible, pool.sources
+    rules, sources = pool.rules, pool.sources
     arrays = {name: getattr(pool, name) for name in (*_ARRAYS, *_GUIDE)}
     arrays |= to_arrays("document_ids", pool.document_ids) | to_arrays("query_ids", pool.query_ids)
     arrays |= {
@@ -66,12 +66,12 @@ def write_pool(pool: CandidatePool, path: str | os.PathLike[str]) -> None:
         "exclude_items": None if rules.exclude is None else rules.exclude.items,
         "self_rows": rules.self_rows,
         "groups": rules.groups,
-        "eligible_keys": None if eligible is None else eligible.keys,
-        "eligible_lowest": None if eligible is None else eligible.lowest,
-        "eligible_highest": None if eligible is None else eligible.highest,
+        "categories": pool.categories,
         "source_ranks": None if sources is None else sources.ranks,
         "source_scores": None if sources is None else sources.scores,
     }
+    if rules.eligible is not None:
+        arrays |= rules.eligible.arrays()
     archive.write(path, formats.CANDIDATE_POOL, header, arrays | pool.report.arrays())
 
 
@@ -97,7 +97,6 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     form = formats.CANDIDATE_POOL
     header, arrays = archive.read(path, form, _ENTRIES, needed)
     exclude = archive.together(path, form, arrays, "exclude_offsets", "exclude_items")
-    eligible = archive.together(path, form, arrays, "eligible_keys", "eligible_lowest", "eligible_highest")
     guide = archive.together(path, form, arrays, *_GUIDE)
     sources = archive.together(path, form, arrays, "source_ranks", "source_scores")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
@@ -111,13 +110,14 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "query_offset": header["query_offset"],
             "skipped": header["skipped"],
             "query_ids": from_arrays("query_ids", arrays),
+            "categories": arrays.get("categories"),
             "document_ids": None if ids is None else as_ids(ids, "document_ids", report.n_documents),
             "rules": Rules(
                 positives=csr_of_file(arrays["positives_offsets"], arrays["positives_items"], "positives"),
                 exclude=None if exclude is None else csr_of_file(exclude[0], exclude[1], "exclude"),
                 self_rows=arrays.get("self_rows"),
                 groups=arrays.get("groups"),
-                eligible=None if eligible is None else Eligibility(*eligible),
+                eligible=Eligibility.from_arrays(arrays),
             ),
             "sources": None if sources is None else PoolSources(*sources),
         }

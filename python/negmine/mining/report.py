@@ -20,7 +20,7 @@ __all__ = ["Reason", "Report", "Source"]
 class Reason(IntEnum):
     """Reason why a result row has fewer documents than its width; the first reason that applies is used.
 
-    The core knows the reasons up to 8. The numbers are part of the file formats; 9 is reserved.
+    The numbers are part of the file formats.
     """
 
     NONE = 0
@@ -35,6 +35,7 @@ class Reason(IntEnum):
     LIST_EXHAUSTED = 9
     NO_REFERENCE = 10
     RESTRICTED = 11
+    QUOTA = 12
 
 
 class Source(IntEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,6 +47,7 @@ _NEGATIVES_ROWS = (
     "reasons",
     "source",
     "above_reference",
+    "log_prob",
     "reference_scores",
     "query_indices",
     "positive_indices",
@@ -209,6 +210,7 @@ def join_pools(kind: type[CandidatePool], pools: object) -> CandidatePool:
         "pools",
     )
     _refuse_other_labels([pool.document_ids for pool in parts], "document_ids", "pools")
+    _refuse_other_arrays([pool.categories for pool in parts], "categories")
     calls, call_of = [first], [0]
     for pool in parts[1:]:
         if not _same_call(calls[-1], pool):
@@ -260,14 +262,17 @@ def _same_call(pool: CandidatePool, other: CandidatePool) -> bool:
         return False
     pairs: list[tuple[Any, Any]] = [(getattr(pool, name), getattr(other, name)) for name in _OF_POSITIVES]
     if pool.rules is not other.rules:
-        pairs += zip(_rule_arrays(pool.rules), _rule_arrays(other.rules), strict=True)
-    labels, others = pool.query_ids, other.query_ids
-    same_labels = labels is others or (
+        arrays, others = _rule_arrays(pool.rules), _rule_arrays(other.rules)
+        if len(arrays) != len(others):
+            return False
+        pairs += zip(arrays, others, strict=True)
+    labels, theirs = pool.query_ids, other.query_ids
+    same_labels = labels is theirs or (
         labels is not None
-        and others is not None
-        and isinstance(labels, Strings) == isinstance(others, Strings)
-        and len(labels) == len(others)
-        and first_difference(labels, others) is None
+        and theirs is not None
+        and isinstance(labels, Strings) == isinstance(theirs, Strings)
+        and len(labels) == len(theirs)
+        and first_difference(labels, theirs) is None
     )
     return same_labels and all(
         one is two or (one is not None and two is not None and np.array_equal(one, two, equal_nan=True))
@@ -278,7 +283,7 @@ def _same_call(pool: CandidatePool, other: CandidatePool) -> bool:
 def _rule_arrays(rules: Rules) -> list[Any]:
     arrays: list[Any] = [rules.positives.offsets, rules.positives.items, rules.self_rows, rules.groups]
     arrays += [getattr(rules.exclude, name, None) for name in ("offsets", "items")]
-    return arrays + [getattr(rules.eligible, field.name, None) for field in fields(Eligibility)]
+    return arrays + ([] if rules.eligible is None else list(rules.eligible.arrays().values()))
 
 
 def _join_rules(rules: Sequence[Rules]) -> Rules:
@@ -289,11 +294,9 @@ def _join_rules(rules: Sequence[Rules]) -> Rules:
             raise NegmineValueError(f"`pools` must have equal `{name}`; got one with and one without.")
     shared: dict[str, list[Any]] = {
         "groups": [one.groups for one in rules],
-        "eligible": [getattr(one.eligible, "keys", None) for one in rules],
     }
     for name, arrays in shared.items():
-        if any(array is not arrays[0] and not np.array_equal(array, arrays[0]) for array in arrays):
-            raise NegmineValueError(f"`pools` must have equal `{name}` of the documents; got other values.")
+        _refuse_other_arrays(arrays, name)
     eligible = [one.eligible for one in rules if one.eligible is not None]
     self_rows = [one.self_rows for one in rules if one.self_rows is not None]
     return Rules(
@@ -303,14 +306,14 @@ def _join_rules(rules: Sequence[Rules]) -> Rules:
         else _join_lists([one.exclude for one in rules if one.exclude is not None]),
         self_rows=np.concatenate(self_rows) if self_rows else None,
         groups=first.groups,
-        eligible=Eligibility(
-            eligible[0].keys,
-            np.concatenate([one.lowest for one in eligible]),
-            np.concatenate([one.highest for one in eligible]),
-        )
-        if eligible
-        else None,
+        eligible=Eligibility.join(eligible) if eligible else None,
     )
+
+
+def _refuse_other_arrays(arrays: Sequence[npt.NDArray[np.int64] | None], name: str) -> None:
+    """Refuse values of all documents that differ."""
+    if any(array is not arrays[0] and not np.array_equal(array, arrays[0]) for array in arrays):  # type: ignore[arg-type]
+        raise NegmineValueError(f"`pools` must have equal `{name}` of the documents; got other values.")
 
 
 def _join_lists(lists: Sequence[Csr]) -> Csr:

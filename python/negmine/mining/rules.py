@@ -52,6 +52,8 @@ class CandidateRules:
         Keys of the documents and ranges of the queries.
     query_ids : int64 (n_queries,), Strings or None
         Labels of the queries.
+    categories : int64 (n_documents,) or None
+        Category of each document, for quotas.
     """
 
     positives: Positives
@@ -60,6 +62,7 @@ class CandidateRules:
     groups: npt.NDArray[np.int64] | None
     eligible: Eligibility | None
     query_ids: Ids | None = None
+    categories: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def read(
@@ -73,6 +76,7 @@ class CandidateRules:
         query_ids: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
+        categories: npt.ArrayLike | None = None,
         query_offset: int = 0,
     ) -> CandidateRules:
         """Validate the arguments of :meth:`negmine.HardNegativeMiner.candidates`.
@@ -96,6 +100,8 @@ class CandidateRules:
             Group of each document, or -1; a document that shares a group with a positive is not a candidate.
         eligible : Eligibility, optional
             One key per document and one range per query.
+        categories : int64 (n_documents,), optional
+            Category of each document, for quotas.
         query_offset : int, default 0
             Row of the first query in the whole data set.
 
@@ -116,10 +122,10 @@ class CandidateRules:
         if excluded is not None:
             _check_lists(excluded, "exclude", n_queries, n_documents)
         check_eligible(eligible)
-        if eligible is not None and (len(eligible.keys), len(eligible.lowest)) != (n_documents, n_queries):
+        if eligible is not None and (eligible.n_documents, eligible.n_queries) != (n_documents, n_queries):
             raise NegmineValueError(
-                f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {len(eligible.keys)} and "
-                f"{len(eligible.lowest)}."
+                f"`eligible` must have {n_documents} keys and {n_queries} ranges; got {eligible.n_documents} "
+                f"and {eligible.n_queries}."
             )
         offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
         labels = _query_labels(source, queries, n_queries, query_ids, offset)
@@ -133,6 +139,7 @@ class CandidateRules:
             None if groups is None else as_int64s(groups, "groups", n_documents),
             eligible,
             labels,
+            None if categories is None else as_int64s(categories, "categories", n_documents),
         )
 
     @property
@@ -161,6 +168,7 @@ class CandidateRules:
             self.groups,
             None if self.eligible is None else self.eligible.slice(begin, end),
             None if self.query_ids is None else self.query_ids[begin:end],
+            self.categories,
         )
 
     def request(self) -> Rules:

@@ -87,6 +87,7 @@ class MiningTask:
         exclude_self: bool = False,
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
+        categories: npt.ArrayLike | None = None,
         warm_start: WarmStart | None = None,
         query_offset: int = 0,
         epoch: int = 0,
@@ -117,6 +118,8 @@ class MiningTask:
             Group of each document, or -1; a document that shares a group with a positive is not a candidate.
         eligible : Eligibility, optional
             One key per document and one range per query.
+        categories : int64 (n_documents,), optional
+            Category of each document, for quotas.
         warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
             Earlier result from which the scan takes its initial thresholds.
         query_offset : int, default 0
@@ -156,6 +159,7 @@ class MiningTask:
             query_ids=query_ids,
             groups=groups,
             eligible=eligible,
+            categories=categories,
             query_offset=query_offset,
         )
         return cls(

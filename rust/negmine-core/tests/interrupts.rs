@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::Array2;
 use negmine_core::base::csr::{CsrView, Lists, Offsets};
+use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::parallel::Run;
 use negmine_core::base::{Error, Result};
@@ -17,7 +18,7 @@ use negmine_core::batch::{
 };
 use negmine_core::behavior::{CountsMut, Histories, Normalize, Shape, TableMut, Update};
 use negmine_core::cluster::{Balanced, KMeans, Quality};
-use negmine_core::exact::{Candidates, Eligible, ExactIndex, Layout, Targets, near_groups};
+use negmine_core::exact::{Candidates, ExactIndex, Layout, Targets, near_groups};
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit::limit_per_document;
 use negmine_core::mine::policy::Policy;
@@ -84,7 +85,7 @@ fn building_and_streaming() {
     let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
     let index = build(&run).unwrap();
     let banned = no_lists(2);
-    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
     let targets = Targets::one_per_query(2, f64::INFINITY, 5);
     assert!(polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run)) >= 2 * 20_000 / 64);
 }
@@ -96,7 +97,7 @@ fn rescoring_nearly_all_documents_of_one_query() {
     let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
     let index = ExactIndex::build(&corpus, Metric::Ip, Layout::default(), &run).unwrap();
     let banned = no_lists(1);
-    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
     let scan = |depth: usize| {
         let targets = Targets::one_per_query(1, f64::INFINITY, depth);
         polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run))
@@ -115,19 +116,19 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
         exclude: None,
         self_rows: None,
         groups: Some(&groups),
-        eligible: None,
+        eligible: &[],
     };
     assert!(polls(|run| rules.resolve(50, run).map(drop)) >= 39);
 
     let documents = 100_000;
     let keys: Vec<i64> = (0..documents as i64).collect();
-    let eligible = Eligible { keys: &keys, lowest: &[0], highest: &[documents as i64] };
+    let eligible = [KeyRanges { keys: &keys, offsets: None, lowest: &[0], highest: &[documents as i64] }];
     let rules = Rules {
         positives: CsrView::new("positives", &[0, 0], &[], 1).unwrap(),
         exclude: None,
         self_rows: None,
         groups: None,
-        eligible: Some(eligible),
+        eligible: &eligible,
     };
     let request = RandomRequest {
         rules,
@@ -270,7 +271,7 @@ fn masks_of_one_query() {
 }
 
 fn rules_of<'a>(documents: &'a [i64], positives: CsrView<'a>) -> BatchRules<'a> {
-    BatchRules { queries: &[0], documents, positives, exclude: None, groups: None, eligible: None }
+    BatchRules { queries: &[0], documents, positives, exclude: None, groups: None, eligible: &[] }
 }
 
 fn quiet() -> Run<'static> {
@@ -356,6 +357,7 @@ fn selections_of_few_rows_from_wide_pools() {
         positive_indices: &vec![-1; rows],
         reference_scores: &vec![f64::NAN; rows],
         each: false,
+        labels: None,
     };
     let choice = Choice { n: 30_000, policy: Policy::Softmax { temperature: 1.0 }, seed: 0, epoch: 0 };
     assert!(polls(|run| select(&pool, &choice, run)) >= rows);

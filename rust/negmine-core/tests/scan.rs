@@ -3,10 +3,11 @@
 
 use ndarray::Array2;
 use negmine_core::base::csr::Lists;
+use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::base::order::Scored;
 use negmine_core::base::parallel::Run;
-use negmine_core::exact::{Candidates, Eligible, ExactIndex, Found, GroupRule, Layout, Pruned, Targets};
+use negmine_core::exact::{Candidates, ExactIndex, Found, GroupRule, Layout, Pruned, Targets};
 use negmine_core::scoring::Metric;
 use negmine_kernels::canonical;
 use negmine_kernels::isa::Isa;
@@ -181,10 +182,15 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
         forbidden.push_row([1, 3]);
     }
     let (lowest, highest) = (vec![1; n], vec![3; n]);
+    let eligible: Vec<KeyRanges<'_>> = case
+        .keys
+        .iter()
+        .map(|keys| KeyRanges { keys, offsets: None, lowest: &lowest, highest: &highest })
+        .collect();
     let candidates = Candidates {
         banned: &banned,
         groups: case.groups.as_ref().map(|groups| GroupRule { of_document: groups, forbidden: &forbidden }),
-        eligible: case.keys.as_ref().map(|keys| Eligible { keys, lowest: &lowest, highest: &highest }),
+        eligible: &eligible,
     };
     let mut targets =
         Targets { offsets: vec![0], caps: Vec::new(), floors: Vec::new(), depth: case.depth, warm: None };
@@ -336,7 +342,7 @@ fn what_a_guess_missed_is_scanned_again() {
         }
         lists
     };
-    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
     let mut targets = Targets::one_per_query(n, f64::INFINITY, 6);
     let pairs = (n * corpus.len()) as u64;
     let plainly = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().counters;
@@ -405,7 +411,7 @@ fn a_changed_corpus_is_noticed() {
         }
         lists
     };
-    let candidates = Candidates { banned: &banned, groups: None, eligible: None };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
     let outcome =
         index.scan(&rows, &queries, &candidates, &Targets::one_per_query(3, f64::INFINITY, 5), &run);
     assert!(matches!(outcome, Err(negmine_core::base::Error::CorpusChanged { .. })), "{outcome:?}");

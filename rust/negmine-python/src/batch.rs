@@ -1,5 +1,6 @@
 //! Bindings of batches: permutations, samplers, masks, and plans without duplicates.
 
+use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, EpochSteps, Id, InBatch,
     MixtureSteps, NoDuplicates, Parts, Permutation, Policy, Remainder, TopicBatches,
@@ -8,7 +9,7 @@ use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::convert::{CsrArg, matrix};
+use crate::convert::{CsrArg, EligibleArg, matrix};
 use crate::{call, errors};
 
 /// Positions `start..stop` of an epoch's permutation of `n` elements.
@@ -202,11 +203,16 @@ pub(crate) struct MaskArg<'py> {
     positives: CsrArg<'py>,
     exclude: Option<CsrArg<'py>>,
     groups: Option<(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>)>,
-    eligible: Option<(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>)>,
+    eligible: Option<EligibleArg<'py>>,
 }
 
 impl MaskArg<'_> {
-    fn view(&self, py: Python<'_>) -> PyResult<BatchRules<'_>> {
+    /// The rules of keys, which a view borrows.
+    fn eligible(&self) -> PyResult<Vec<KeyRanges<'_>>> {
+        EligibleArg::view(self.eligible.as_ref())
+    }
+
+    fn view<'a>(&'a self, py: Python<'_>, eligible: &'a [KeyRanges<'a>]) -> PyResult<BatchRules<'a>> {
         let queries = self.queries.as_slice()?;
         let exclude = match &self.exclude {
             Some(exclude) => Some(exclude.view(py, "exclude", queries.len())?),
@@ -214,12 +220,6 @@ impl MaskArg<'_> {
         };
         let groups = match &self.groups {
             Some((documents, positives)) => Some((documents.as_slice()?, positives.as_slice()?)),
-            None => None,
-        };
-        let eligible = match &self.eligible {
-            Some((keys, lowest, highest)) => {
-                Some((keys.as_slice()?, lowest.as_slice()?, highest.as_slice()?))
-            }
             None => None,
         };
         Ok(BatchRules {
@@ -239,7 +239,8 @@ pub(crate) fn false_negative_mask<'py>(
     py: Python<'py>,
     rules: MaskArg<'_>,
 ) -> PyResult<Bound<'py, PyArray2<bool>>> {
-    let batch = rules.view(py)?;
+    let eligible = rules.eligible()?;
+    let batch = rules.view(py, &eligible)?;
     let mask = call::run(py, 1, None, |run| InBatch::new(batch, run)?.dense(run))?;
     matrix(py, mask, rules.queries.len()?, rules.documents.len()?)
 }
@@ -247,7 +248,8 @@ pub(crate) fn false_negative_mask<'py>(
 /// The documents of a batch that must not count as negatives, as lists: the offsets, and the places.
 #[pyfunction]
 pub(crate) fn false_negative_pairs<'py>(py: Python<'py>, rules: MaskArg<'_>) -> PyResult<ListArrays<'py>> {
-    let batch = rules.view(py)?;
+    let eligible = rules.eligible()?;
+    let batch = rules.view(py, &eligible)?;
     let lists = call::run(py, 1, None, |run| InBatch::new(batch, run)?.lists(run))?;
     let offsets = (0..lists.len()).map(|query| lists.range(query).start as i64);
     let offsets: Vec<i64> = offsets.chain([lists.items().len() as i64]).collect();

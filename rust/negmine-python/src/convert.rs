@@ -3,10 +3,10 @@
 
 use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
+use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::base::matrix::{ByteOrder, Elements, Rows, Wide};
 use negmine_core::base::padded::Padded;
 use negmine_core::base::union_find::Link;
-use negmine_core::exact::Eligible;
 use negmine_core::scoring::Metric;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
@@ -106,21 +106,36 @@ impl CsrArg<'_> {
     }
 }
 
-/// The fields of `negmine.Eligibility`.
+/// The fields of `negmine.data.eligibility.KeyRanges`.
 #[derive(FromPyObject)]
-pub(crate) struct EligibleArg<'py> {
+struct KeyRangesArg<'py> {
     keys: PyReadonlyArray1<'py, i64>,
     lowest: PyReadonlyArray1<'py, i64>,
     highest: PyReadonlyArray1<'py, i64>,
+    offsets: Option<PyReadonlyArray1<'py, i64>>,
 }
 
-impl EligibleArg<'_> {
-    pub(crate) fn view(&self) -> PyResult<Eligible<'_>> {
-        Ok(Eligible {
+impl KeyRangesArg<'_> {
+    fn view(&self) -> PyResult<KeyRanges<'_>> {
+        Ok(KeyRanges {
             keys: self.keys.as_slice()?,
             lowest: self.lowest.as_slice()?,
             highest: self.highest.as_slice()?,
+            offsets: self.offsets.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
         })
+    }
+}
+
+/// The fields of `negmine.Eligibility`.
+#[derive(FromPyObject)]
+pub(crate) struct EligibleArg<'py> {
+    terms: Vec<KeyRangesArg<'py>>,
+}
+
+impl EligibleArg<'_> {
+    /// The rules of keys; none without eligibility.
+    pub(crate) fn view(eligible: Option<&Self>) -> PyResult<Vec<KeyRanges<'_>>> {
+        eligible.map_or(Ok(Vec::new()), |eligible| eligible.terms.iter().map(KeyRangesArg::view).collect())
     }
 }
 

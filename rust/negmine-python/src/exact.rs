@@ -111,8 +111,8 @@ impl ExactIndex {
         let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let exclude = exclude.as_ref().map(|csr| csr.view(py, "exclude", queries.len())).transpose()?;
-        let eligible = eligible.as_ref().map(EligibleArg::view).transpose()?;
-        let request = SearchRequest { k, exclude, max_score, eligible };
+        let eligible = EligibleArg::view(eligible.as_ref())?;
+        let request = SearchRequest { k, exclude, max_score, eligible: &eligible };
         let found = call::run(py, num_threads, progress.as_ref(), |run| {
             self.inner.top_k(&corpus, &queries, &request, run)
         })?;
@@ -130,7 +130,8 @@ impl ExactIndex {
     ) -> PyResult<Bound<'py, PyDict>> {
         let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
-        let request = request.view(py, queries.len())?;
+        let eligible = request.eligible()?;
+        let request = request.view(py, queries.len(), &eligible)?;
         let pool = call::run(py, num_threads, progress.as_ref(), |run| {
             pool::candidates(&self.inner, &corpus, &queries, &request, run)
         })?;

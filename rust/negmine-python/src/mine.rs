@@ -1,6 +1,7 @@
 //! Bindings of mining: candidate pools, selection, and random negatives.
 
 use negmine_core::base::Error;
+use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::mine::eligible::Rules;
 use negmine_core::mine::limit as core_limit;
 use negmine_core::mine::lists::{self, ScoredLists};
@@ -25,18 +26,32 @@ pub(crate) struct RulesArg<'py> {
 }
 
 impl RulesArg<'_> {
-    /// The rules of as many queries as have positives.
-    pub(crate) fn view_all(&self, py: Python<'_>) -> PyResult<Rules<'_>> {
-        self.view(py, self.positives.len()?)
+    /// The rules of keys, which a view borrows.
+    pub(crate) fn eligible(&self) -> PyResult<Vec<KeyRanges<'_>>> {
+        EligibleArg::view(self.eligible.as_ref())
     }
 
-    pub(crate) fn view(&self, py: Python<'_>, queries: usize) -> PyResult<Rules<'_>> {
+    /// The rules of as many queries as have positives.
+    pub(crate) fn view_all<'a>(
+        &'a self,
+        py: Python<'_>,
+        eligible: &'a [KeyRanges<'a>],
+    ) -> PyResult<Rules<'a>> {
+        self.view(py, self.positives.len()?, eligible)
+    }
+
+    pub(crate) fn view<'a>(
+        &'a self,
+        py: Python<'_>,
+        queries: usize,
+        eligible: &'a [KeyRanges<'a>],
+    ) -> PyResult<Rules<'a>> {
         Ok(Rules {
             positives: self.positives.view(py, "positives", queries)?,
             exclude: self.exclude.as_ref().map(|csr| csr.view(py, "exclude", queries)).transpose()?,
             self_rows: self.self_rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
             groups: self.groups.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
-            eligible: self.eligible.as_ref().map(EligibleArg::view).transpose()?,
+            eligible,
         })
     }
 }
@@ -59,7 +74,17 @@ pub(crate) struct PoolArg<'py> {
 }
 
 impl PoolArg<'_> {
-    pub(crate) fn view(&self, py: Python<'_>, queries: usize) -> PyResult<PoolRequest<'_>> {
+    /// The rules of keys, which a view borrows.
+    pub(crate) fn eligible(&self) -> PyResult<Vec<KeyRanges<'_>>> {
+        self.rules.eligible()
+    }
+
+    pub(crate) fn view<'a>(
+        &'a self,
+        py: Python<'_>,
+        queries: usize,
+        eligible: &'a [KeyRanges<'a>],
+    ) -> PyResult<PoolRequest<'a>> {
         let reference = match self.reference.as_str() {
             "min" => Reference::Min,
             "max" => Reference::Max,
@@ -73,7 +98,7 @@ impl PoolArg<'_> {
             }
         };
         Ok(PoolRequest {
-            rules: self.rules.view(py, queries)?,
+            rules: self.rules.view(py, queries, eligible)?,
             given_scores: self.given_scores.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
             caps: CapRules {
                 max_score: self.max_score,
@@ -150,7 +175,7 @@ pub(crate) struct PoolArrays<'py> {
 }
 
 impl PoolArrays<'_> {
-    fn view(&self) -> PyResult<PoolView<'_>> {
+    fn view<'a>(&'a self, labels: Option<&'a PyReadonlyArray2<'_, i64>>) -> PyResult<PoolView<'a>> {
         Ok(PoolView {
             width: self.indices.as_array().ncols(),
             indices: self.indices.as_slice()?,
@@ -161,32 +186,37 @@ impl PoolArrays<'_> {
             positive_indices: self.positive_indices.as_slice()?,
             reference_scores: self.reference_scores.as_slice()?,
             each: self.each,
+            labels: labels.map(PyReadonlyArray2::as_slice).transpose()?,
         })
     }
 }
 
-/// Rows (padded with -1), scores (padded with -inf), counts and reasons of every result row.
+/// Rows (padded with -1), scores (padded with -inf), log-probabilities (padded with NaN), counts and reasons of every
+/// result row.
 type ChosenArrays<'py> = (
     Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f64>>,
     Bound<'py, PyArray2<f64>>,
     Bound<'py, PyArray1<i32>>,
     Bound<'py, PyArray1<u8>>,
 );
 
-/// Chooses `num_negatives` of every row of a pool; with a limit, no document serves more rows than that.
+/// Chooses `num_negatives` of every row of a pool; with a limit, no document serves more rows than that. `labels` are
+/// those of the pool's documents, for quotas.
 #[pyfunction]
-#[pyo3(signature = (pool, num_negatives, limit_per_document, policy, seed, epoch, num_threads))]
+#[pyo3(signature = (pool, num_negatives, limit_per_document, policy, labels, seed, epoch, num_threads))]
 pub(crate) fn select<'py>(
     py: Python<'py>,
     pool: PoolArrays<'py>,
     num_negatives: usize,
     limit_per_document: Option<usize>,
     policy: (String, Vec<f64>),
+    labels: Option<PyReadonlyArray2<'py, i64>>,
     seed: u64,
     epoch: u64,
     num_threads: usize,
 ) -> PyResult<ChosenArrays<'py>> {
-    let pool = pool.view()?;
+    let pool = pool.view(labels.as_ref())?;
     let (name, numbers) = policy;
     let policy = Policy::from_parts(&name, &numbers).ok_or_else(|| {
         errors::value_error(
@@ -195,7 +225,7 @@ pub(crate) fn select<'py>(
         )
     })?;
     let choice = Choice { n: num_negatives, policy, seed, epoch };
-    let (chosen, documents) = call::run(py, num_threads, None, |run| {
+    let (chosen, (documents, log_probs)) = call::run(py, num_threads, None, |run| {
         let chosen = match limit_per_document {
             Some(limit) => core_limit::limit_per_document(&pool, limit, &choice, run),
             None => core_select::select(&pool, &choice, run),
@@ -203,8 +233,9 @@ pub(crate) fn select<'py>(
         let documents = chosen.documents(&pool, num_negatives, run)?;
         Ok((chosen, documents))
     })?;
+    let log_probs = matrix(py, log_probs, chosen.ranks.len(), num_negatives)?;
     let (indices, scores, counts) = padded(py, documents)?;
-    Ok((indices, scores, counts, reasons(py, &chosen.reasons)))
+    Ok((indices, scores, log_probs, counts, reasons(py, &chosen.reasons)))
 }
 
 /// The candidate pool of ranked lists, as a dictionary of arrays.
@@ -224,7 +255,8 @@ pub(crate) fn list_candidates<'py>(
         scores: scores.as_slice()?,
         n_documents,
     };
-    let request = request.view(py, queries)?;
+    let eligible = request.eligible()?;
+    let request = request.view(py, queries, &eligible)?;
     let pool = call::run(py, num_threads, progress.as_ref(), |run| lists::candidates(&lists, &request, run))?;
     pool_dict(py, pool)
 }
@@ -252,8 +284,9 @@ pub(crate) fn random_negatives<'py>(
     score: Py<PyAny>,
     num_threads: usize,
 ) -> PyResult<PaddedArrays<'py>> {
+    let eligible = rules.eligible()?;
     let request = RandomRequest {
-        rules: rules.view_all(py)?,
+        rules: rules.view_all(py, &eligible)?,
         query_indices: query_indices.as_slice()?,
         positive_indices: positive_indices.as_ref().map(PyReadonlyArray1::as_slice).transpose()?,
         cap_scores: cap_scores.as_slice()?,

@@ -100,7 +100,8 @@ impl Offers {
         let queries: RowsArg<'_> = self.queries.bind(py).extract()?;
         let request: PoolArg<'_> = self.request.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
-        let request = request.view(py, queries.len())?;
+        let eligible = request.eligible()?;
+        let request = request.view(py, queries.len(), &eligible)?;
         let mut inner = self.inner.try_lock().map_err(|_| {
             errors::value_error(
                 py,

@@ -3,6 +3,7 @@
 pub mod csr;
 pub mod draw;
 pub mod error;
+pub mod key_ranges;
 pub mod limits;
 pub mod math;
 pub mod matrix;

@@ -7,6 +7,7 @@
 use crate::base::Result;
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::{check_length, try_with_capacity};
+use crate::base::key_ranges::KeyRanges;
 use crate::base::parallel::{Pace, Run};
 use crate::base::sort::sort;
 
@@ -23,8 +24,8 @@ pub struct BatchRules<'a> {
     pub exclude: Option<CsrView<'a>>,
     /// Groups of the documents, and of the entries of `positives`; -1 is no group.
     pub groups: Option<(&'a [i64], &'a [i64])>,
-    /// Keys of the documents, and the least and the largest key of every query.
-    pub eligible: Option<(&'a [i64], &'a [i64], &'a [i64])>,
+    /// Rules of keys, all of which must admit a document.
+    pub eligible: &'a [KeyRanges<'a>],
 }
 
 /// A batch whose documents can be found by row and by group.
@@ -69,11 +70,7 @@ impl<'a> InBatch<'a> {
             check_length("groups", rules.positives.entries(), of_positives.len())?;
             by_group = sorted(of_documents)?;
         }
-        if let Some((keys, lowest, highest)) = rules.eligible {
-            check_length("eligible", documents, keys.len())?;
-            check_length("eligible", queries, lowest.len())?;
-            check_length("eligible", queries, highest.len())?;
-        }
+        rules.eligible.iter().try_for_each(|ranges| ranges.check(queries, documents))?;
         Ok(Self { by_row: sorted(rules.documents)?, rules, by_group })
     }
 
@@ -134,9 +131,8 @@ impl<'a> InBatch<'a> {
         if self.by_row.len() < rules.documents.len() {
             scan(rules.documents, |row| row < 0, pace, &mut masked)?;
         }
-        if let Some((keys, lowest, highest)) = rules.eligible {
-            let range = lowest[query]..=highest[query];
-            scan(keys, |key| !range.contains(&key), pace, &mut masked)?;
+        for ranges in rules.eligible {
+            scan(ranges.keys, |key| !ranges.admits(query, key), pace, &mut masked)?;
         }
         for lists in [Some(rules.positives), rules.exclude].into_iter().flatten() {
             let listed = lists.row(query);

@@ -30,4 +30,4 @@ pub use memory_plan::{Layout, Pruned, ScanPlan, ScanSize};
 pub use near_groups::{NearGroups, near_groups};
 pub use prepared::Prediction;
 pub use search::SearchRequest;
-pub use types::{Candidates, Counters, Eligible, Found, GroupRule, Outcome, Targets};
+pub use types::{Candidates, Counters, Found, GroupRule, Outcome, Targets};

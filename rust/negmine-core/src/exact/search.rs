@@ -3,12 +3,13 @@
 use crate::base::Result;
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
+use crate::base::key_ranges::KeyRanges;
 use crate::base::matrix::Rows;
 use crate::base::padded::Padded;
 use crate::base::parallel::Run;
 
 use super::index::ExactIndex;
-use super::types::{Candidates, Eligible, Outcome, Targets};
+use super::types::{Candidates, Outcome, Targets};
 
 /// Queries whose exclusions are read between two checks for an interrupt.
 const QUERIES_PER_CHECK: usize = 1024;
@@ -22,8 +23,8 @@ pub struct SearchRequest<'a> {
     pub exclude: Option<CsrView<'a>>,
     /// No score above this.
     pub max_score: Option<f64>,
-    /// Keys and ranges.
-    pub eligible: Option<Eligible<'a>>,
+    /// Rules of keys, all of which must admit a document.
+    pub eligible: &'a [KeyRanges<'a>],
 }
 
 impl ExactIndex {
@@ -54,8 +55,8 @@ impl ExactIndex {
             exclude.check_row("exclude", i, self.len(), false)?;
             banned.push_row(exclude.row(i).iter().map(|&row| row as u32));
         }
-        if let Some(eligible) = request.eligible {
-            eligible.check(queries.len(), self.len())?;
+        for ranges in request.eligible {
+            ranges.check(queries.len(), self.len())?;
         }
         let candidates = Candidates { banned: &banned, groups: None, eligible: request.eligible };
         let cap = request.max_score.unwrap_or(f64::INFINITY);

@@ -1,8 +1,7 @@
 //! Input and output types of a scan.
 
-use crate::base::Result;
 use crate::base::csr::Lists;
-use crate::base::error::check_length;
+use crate::base::key_ranges::{KeyRanges, all_admit};
 use crate::base::order::Scored;
 
 /// Documents that share a group with a positive are no candidates: near-duplicates of it.
@@ -14,29 +13,6 @@ pub struct GroupRule<'a> {
     pub forbidden: &'a Lists<i64>,
 }
 
-/// A key per document and an inclusive range of keys per query.
-#[derive(Clone, Copy, Debug)]
-pub struct Eligible<'a> {
-    /// Key of every document.
-    pub keys: &'a [i64],
-    /// Lowest key that each query admits.
-    pub lowest: &'a [i64],
-    /// Highest key that each query admits.
-    pub highest: &'a [i64],
-}
-
-impl Eligible<'_> {
-    /// Checks the lengths.
-    ///
-    /// # Errors
-    /// Returns an error that names the array whose length does not fit.
-    pub fn check(&self, queries: usize, documents: usize) -> Result<()> {
-        check_length("eligible.keys", documents, self.keys.len())?;
-        check_length("eligible.lowest", queries, self.lowest.len())?;
-        check_length("eligible.highest", queries, self.highest.len())
-    }
-}
-
 /// The candidates of each query.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
@@ -44,19 +20,16 @@ pub struct Candidates<'a> {
     pub banned: &'a Lists<u32>,
     /// Groups of positives.
     pub groups: Option<GroupRule<'a>>,
-    /// Key ranges.
-    pub eligible: Option<Eligible<'a>>,
+    /// Rules of keys, all of which must admit a candidate.
+    pub eligible: &'a [KeyRanges<'a>],
 }
 
 impl Candidates<'_> {
     /// Whether document `row` is a candidate of `query`.
     #[must_use]
     pub fn admits(&self, query: usize, row: u32) -> bool {
-        if let Some(eligible) = self.eligible {
-            let key = eligible.keys[row as usize];
-            if key < eligible.lowest[query] || key > eligible.highest[query] {
-                return false;
-            }
+        if !all_admit(self.eligible, query, row as usize) {
+            return false;
         }
         if self.banned.row(query).binary_search(&row).is_ok() {
             return false;

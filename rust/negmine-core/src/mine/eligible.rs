@@ -3,11 +3,12 @@
 
 use crate::base::csr::{CsrView, Lists};
 use crate::base::error::check_length;
-use crate::base::memory::{copied, reserve, with_capacity};
+use crate::base::key_ranges::{KeyRanges, all_admit};
+use crate::base::memory::{reserve, with_capacity};
 use crate::base::parallel::Run;
 use crate::base::sort::sort;
 use crate::base::{Error, Result};
-use crate::exact::{Candidates, Eligible, GroupRule};
+use crate::exact::{Candidates, GroupRule};
 
 /// The candidate rules as the caller gives them. All row numbers are checked before use.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +21,8 @@ pub struct Rules<'a> {
     pub self_rows: Option<&'a [i64]>,
     /// Group of every document; -1 is no group.
     pub groups: Option<&'a [i64]>,
-    /// Keys and ranges.
-    pub eligible: Option<Eligible<'a>>,
+    /// Rules of keys, all of which must admit a candidate.
+    pub eligible: &'a [KeyRanges<'a>],
 }
 
 /// Documents per rule of one query.
@@ -76,10 +77,8 @@ impl<'a> Rules<'a> {
         let queries = self.positives.len();
         self.check(queries, documents)?;
         let members = self.groups.map(|groups| Members::new(groups, self.eligible, run)).transpose()?;
-        let mut sorted_keys = self.eligible.map(|eligible| copied(eligible.keys)).transpose()?;
-        if let Some(keys) = &mut sorted_keys {
-            sort(keys, run)?;
-        }
+        let by_key =
+            self.eligible.iter().map(|ranges| ByKey::new(ranges, run)).collect::<Result<Vec<_>>>()?;
         let parts = run.map(
             queries.div_ceil(QUERIES_PER_ITEM),
             || (),
@@ -87,7 +86,7 @@ impl<'a> Rules<'a> {
                 let mut part = PerQuery::default();
                 for i in item * QUERIES_PER_ITEM..((item + 1) * QUERIES_PER_ITEM).min(queries) {
                     self.check_query(i, documents)?;
-                    part.add(&self, i, members.as_ref(), sorted_keys.as_deref());
+                    part.add(&self, i, members.as_ref(), &by_key);
                 }
                 Ok(part)
             },
@@ -115,10 +114,7 @@ impl<'a> Rules<'a> {
         if let Some(groups) = self.groups {
             check_length("groups", documents, groups.len())?;
         }
-        if let Some(eligible) = self.eligible {
-            eligible.check(queries, documents)?;
-        }
-        Ok(())
+        self.eligible.iter().try_for_each(|ranges| ranges.check(queries, documents))
     }
 
     fn check_query(&self, i: usize, documents: usize) -> Result<()> {
@@ -167,7 +163,7 @@ impl PerQuery {
         &self.counts[i]
     }
 
-    fn add(&mut self, rules: &Rules<'_>, i: usize, members: Option<&Members>, sorted_keys: Option<&[i64]>) {
+    fn add(&mut self, rules: &Rules<'_>, i: usize, members: Option<&Members>, by_key: &[ByKey]) {
         let mut counts = RuleCounts::default();
         let positives = rules.positives.row(i);
         let inside = &positives[positives.partition_point(|&j| j == -1)..];
@@ -192,13 +188,7 @@ impl PerQuery {
             forbidden.sort_unstable();
             forbidden.dedup();
         }
-        let keys = rules.eligible.map(|eligible| (eligible.keys, eligible.lowest[i], eligible.highest[i]));
-        let outside = |row: u32| {
-            keys.is_some_and(|(keys, lowest, highest)| {
-                let key = keys[row as usize];
-                key < lowest || key > highest
-            })
-        };
+        let outside = |row: u32| !all_admit(rules.eligible, i, row as usize);
         // Members of groups are counted, not listed: a group may hold most documents. Of those counted, banned ones
         // fall under an earlier rule.
         let mut counted_outside = banned.iter().filter(|&&row| outside(row)).count();
@@ -207,14 +197,12 @@ impl PerQuery {
                 || banned.iter().filter(|&&row| forbidden.binary_search(&groups[row as usize]).is_ok());
             let all: usize = forbidden.iter().map(|&group| members.of(group).len()).sum();
             counts.group = (all - earlier().count()) as u64;
-            if let Some((_, lowest, highest)) = keys {
-                let all = forbidden.iter().map(|&group| members.outside(group, lowest, highest));
-                counted_outside += all.sum::<usize>() - earlier().filter(|&&row| outside(row)).count();
-            }
+            let all = forbidden.iter().map(|&group| members.outside(group, rules.eligible, i));
+            counted_outside += all.sum::<usize>() - earlier().filter(|&&row| outside(row)).count();
         }
-        if let (Some((_, lowest, highest)), Some(sorted_keys)) = (keys, sorted_keys) {
-            counts.ineligible =
-                (outside_range(sorted_keys, |&key| key, lowest, highest) - counted_outside) as u64;
+        if let Some(first) = by_key.first() {
+            let admitted = count_admitted(rules.eligible, by_key, i);
+            counts.ineligible = (first.sorted.len() - admitted - counted_outside) as u64;
         }
         self.banned.push_row(banned);
         self.forbidden.push_row(forbidden);
@@ -222,11 +210,30 @@ impl PerQuery {
     }
 }
 
-/// How many items, which are sorted by key, have a key outside `lowest..=highest`.
-fn outside_range<T>(sorted: &[T], key: impl Fn(&T) -> i64, lowest: i64, highest: i64) -> usize {
-    let below = sorted.partition_point(|item| key(item) < lowest);
-    let not_above = sorted.partition_point(|item| key(item) <= highest);
-    sorted.len() - not_above.saturating_sub(below)
+/// The documents of one rule, in the order of their keys.
+#[derive(Debug)]
+struct ByKey {
+    sorted: Vec<(i64, u32)>,
+}
+
+impl ByKey {
+    fn new(ranges: &KeyRanges<'_>, run: &Run<'_>) -> Result<Self> {
+        let mut sorted = with_capacity(ranges.keys.len())?;
+        sorted.extend(ranges.keys.iter().copied().zip(0..));
+        sort(&mut sorted, run)?;
+        Ok(Self { sorted })
+    }
+}
+
+/// How many documents query `i` admits under all rules: those of the rule that admits the fewest are looked at.
+fn count_admitted(eligible: &[KeyRanges<'_>], by_key: &[ByKey], i: usize) -> usize {
+    let admitted = |rule: usize| eligible[rule].admitted(i, &by_key[rule].sorted, |item| item.0);
+    let count = |rule: usize| admitted(rule).map(<[_]>::len).sum::<usize>();
+    if eligible.len() == 1 {
+        return count(0);
+    }
+    let fewest = (0..eligible.len()).min_by_key(|&rule| count(rule)).unwrap_or(0);
+    admitted(fewest).flatten().filter(|item| all_admit(eligible, i, item.1 as usize)).count()
 }
 
 /// The documents of every group.
@@ -240,16 +247,16 @@ struct Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Member {
     group: i64,
-    /// The eligibility key, if there is such a rule.
+    /// The key of the only rule of keys, if there is one.
     key: i64,
     row: u32,
 }
 
 impl Members {
-    fn new(of_document: &[i64], eligible: Option<Eligible<'_>>, run: &Run<'_>) -> Result<Self> {
+    fn new(of_document: &[i64], eligible: &[KeyRanges<'_>], run: &Run<'_>) -> Result<Self> {
         let mut sorted = with_capacity(of_document.len())?;
         sorted.extend(of_document.iter().zip(0..).filter(|(group, _)| **group != -1).map(|(&group, row)| {
-            Member { group, key: eligible.map_or(0, |eligible| eligible.keys[row as usize]), row }
+            Member { group, key: eligible.first().map_or(0, |ranges| ranges.keys[row as usize]), row }
         }));
         sort(&mut sorted, run)?;
         Ok(Self { sorted })
@@ -261,8 +268,16 @@ impl Members {
         &self.sorted[begin..end]
     }
 
-    /// How many have a key outside `lowest..=highest`.
-    fn outside(&self, group: i64, lowest: i64, highest: i64) -> usize {
-        outside_range(self.of(group), |member| member.key, lowest, highest)
+    /// How many query `i` does not admit.
+    fn outside(&self, group: i64, eligible: &[KeyRanges<'_>], i: usize) -> usize {
+        let members = self.of(group);
+        match eligible {
+            [] => 0,
+            [ranges] => {
+                members.len()
+                    - ranges.admitted(i, members, |member| member.key).map(<[_]>::len).sum::<usize>()
+            }
+            several => members.iter().filter(|member| !all_admit(several, i, member.row as usize)).count(),
+        }
     }
 }

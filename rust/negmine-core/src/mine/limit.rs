@@ -10,7 +10,7 @@ use crate::base::Result;
 use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream};
 
-use super::policy::Order;
+use super::policy::{LogProbs, Order};
 use super::reason::Reason;
 use super::select::{Choice, Chosen, PoolView};
 
@@ -48,7 +48,7 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
         || (),
         |(), r, ticker| {
             ticker.check()?;
-            Ok(choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch))
+            choice.policy.order(&pool.row(r), choice.n, &draws, choice.epoch)
         },
     )?;
     let mut held: HashMap<i64, BinaryHeap<Reverse<Proposal>>> = HashMap::new();
@@ -59,7 +59,7 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
     let mut pace = Pace::new(run);
     while let Some(r) = waiting.pop() {
         pace.step(1)?;
-        let Order::Ranks(ranks) = &orders[r] else { continue };
+        let Order::Ranks(ranks, _) = &orders[r] else { continue };
         let row = pool.row(r);
         while holds[r] < choice.n && next[r] < ranks.len() {
             pace.step(32)?;
@@ -79,7 +79,12 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
             }
         }
     }
-    let mut chosen = Chosen { ranks: vec![Vec::new(); pool.len()], reasons: Vec::with_capacity(pool.len()) };
+    let mut chosen = Chosen {
+        ranks: vec![Vec::new(); pool.len()],
+        // Whether a document is taken depends on the rows that compete for it, so its probability is not known.
+        log_probs: vec![LogProbs::Same(f64::NAN); pool.len()],
+        reasons: Vec::with_capacity(pool.len()),
+    };
     for Reverse(proposal) in held.into_values().flatten() {
         pace.step(4)?;
         chosen.ranks[proposal.row].push(proposal.rank);
@@ -87,7 +92,7 @@ pub fn limit_per_document(pool: &PoolView<'_>, cap: usize, choice: &Choice, run:
     for (r, ranks) in chosen.ranks.iter_mut().enumerate() {
         pace.step(8 * ranks.len())?;
         ranks.sort_unstable();
-        chosen.reasons.push(match pool.reason(r, &orders[r]) {
+        chosen.reasons.push(match pool.reason(r, &orders[r], &choice.policy) {
             _ if ranks.len() >= choice.n => Reason::None,
             Reason::NoPositive => Reason::NoPositive,
             _ if refused[r] => Reason::DocumentLimit,

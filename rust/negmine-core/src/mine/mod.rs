@@ -10,6 +10,7 @@ pub mod lists;
 pub mod offers;
 pub mod policy;
 pub mod pool;
+pub mod quota;
 pub mod random;
 pub mod reason;
 pub mod select;

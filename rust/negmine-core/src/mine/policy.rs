@@ -1,10 +1,15 @@
 //! Selection policies: orders of one row's pool, of which the first n documents are taken.
 
+use crate::base::Result;
+use crate::base::draw::{Entry, gumbel_key, log_inclusion};
 use crate::base::math::{exp, ln};
-use crate::base::philox::{Draws, unit};
+use crate::base::philox::Draws;
+
+use super::quota::{self, Quota};
+use super::reason::Reason;
 
 /// How the documents of a pool are ordered.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Policy {
     /// By rank.
     Top,
@@ -34,6 +39,8 @@ pub enum Policy {
     },
     /// Every step-th document, from an offset that moves with the epoch, as in the released code of `T2Ranking`.
     Stride,
+    /// Numbers per label, by rank within a label.
+    Quota(Quota),
 }
 
 /// The unit of `Policy::SimANS`.
@@ -58,15 +65,34 @@ pub struct PoolRow<'a> {
     pub query: u64,
     /// Positive row under `reference="each"`.
     pub positive: Option<i64>,
+    /// Labels of the documents, for quotas; empty if there are none.
+    pub labels: &'a [i64],
 }
 
 /// The order of a pool; ranks that a policy never takes are missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// Ranks, first choice first.
-    Ranks(Vec<usize>),
+    /// Ranks, first choice first, and the log-probabilities that the first `n` of them are taken.
+    Ranks(Vec<usize>, LogProbs),
     /// The policy needs a reference and the row has none.
     NoReference,
+}
+
+/// Log-probabilities of the documents that are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogProbs {
+    /// All have the same.
+    Same(f64),
+    /// One for each, in the order.
+    Each(Vec<f64>),
+}
+
+impl Order {
+    /// An order that does not depend on a draw.
+    #[must_use]
+    pub fn certain(ranks: Vec<usize>) -> Self {
+        Self::Ranks(ranks, LogProbs::Same(0.0))
+    }
 }
 
 impl Policy {
@@ -82,34 +108,52 @@ impl Policy {
                 Self::SimANS { a, b, scale: if scale == 0.0 { Scale::Std } else { Scale::Raw } }
             }
             ("typical", &[mass, temperature]) => Self::Typical { mass, temperature },
+            // Which labels are meant, `by`, is the caller's choice.
+            ("quota", [shares @ .., _by, strict, rounding]) => Self::Quota(Quota {
+                shares: shares.to_vec(),
+                strict: *strict != 0.0,
+                rounding: if *rounding == 0.0 { quota::Rounding::Place } else { quota::Rounding::Draw },
+            }),
             _ => return None,
         })
     }
 
-    /// Orders one pool, of which `n` documents are requested.
+    /// Why a row is short if the policy leaves out documents of its pool.
     #[must_use]
-    pub fn order(&self, pool: &PoolRow<'_>, n: usize, draws: &Draws, epoch: u64) -> Order {
+    pub fn omission(&self) -> Reason {
+        match self {
+            Self::Quota(_) => Reason::Quota,
+            _ => Reason::ZeroWeight,
+        }
+    }
+
+    /// Orders one pool, of which `n` documents are requested.
+    ///
+    /// # Errors
+    /// Returns an error on shares of a quota that are negative, not finite or all 0.
+    pub fn order(&self, pool: &PoolRow<'_>, n: usize, draws: &Draws, epoch: u64) -> Result<Order> {
         let ranks = 0..pool.indices.len();
-        match *self {
-            Self::Top => Order::Ranks(ranks.collect()),
+        Ok(match *self {
+            Self::Top => Order::certain(ranks.collect()),
             Self::Random => {
                 let mut keyed: Vec<(u64, usize)> =
                     ranks.map(|rank| (draw(pool, rank, draws, epoch) >> 12, rank)).collect();
                 keyed.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-                Order::Ranks(keyed.into_iter().map(|(_, rank)| rank).collect())
+                let log_prob = ln(n.min(keyed.len()) as f64 / keyed.len().max(1) as f64);
+                Order::Ranks(keyed.into_iter().map(|(_, rank)| rank).collect(), LogProbs::Same(log_prob))
             }
             Self::Stride => {
                 let step = (pool.indices.len() / n.max(1)).max(1);
                 let offset = (epoch % step as u64) as usize;
                 let mut ranks: Vec<usize> = ranks.collect();
                 ranks.sort_by_key(|rank| ((rank + step - offset) % step, *rank));
-                Order::Ranks(ranks)
+                Order::certain(ranks)
             }
             Self::Softmax { temperature } => {
                 let distance = |score: f64| pool.scores[0] - score;
-                gumbel(pool, draws, epoch, distance, |distance| -(distance / temperature))
+                gumbel(pool, n, draws, epoch, distance, |distance| -(distance / temperature))
             }
-            Self::Typical { mass, temperature } => Order::Ranks(typical(pool.scores, mass, temperature)),
+            Self::Typical { mass, temperature } => Order::certain(typical(pool.scores, mass, temperature)),
             Self::SimANS { .. } if pool.reference.is_nan() => Order::NoReference,
             Self::SimANS { a, b, scale } => {
                 let unit = match scale {
@@ -117,7 +161,7 @@ impl Policy {
                     Scale::Std => deviation(pool.scores),
                 };
                 let distance = |score: f64| (score - pool.reference + b).abs();
-                gumbel(pool, draws, epoch, distance, |distance| {
+                gumbel(pool, n, draws, epoch, distance, |distance| {
                     if a == 0.0 || unit == 0.0 {
                         return 0.0;
                     }
@@ -125,7 +169,10 @@ impl Policy {
                     -a * (x * x)
                 })
             }
-        }
+            Self::Quota(ref quota) => {
+                quota.order(pool.labels, n, || draws.by_number(epoch, pool.query, pool.positive, 0))?
+            }
+        })
     }
 }
 
@@ -161,24 +208,30 @@ fn typical(scores: &[f64], mass: f64, temperature: f64) -> Vec<usize> {
     ranks
 }
 
-/// Weighted sampling without replacement: the order of log-weight plus Gumbel noise (Efraimidis and Spirakis 2006, in
-/// logarithms). Log-weights fall with a distance of the score. Where they are below the range of f64, noise cannot
-/// change their order, so documents follow by distance, ties by rank, and no document is left out.
+/// Weighted sampling without replacement: the order of log-weight plus Gumbel noise. Log-weights fall with a distance of
+/// the score. Where they are below the range of f64, noise cannot change their order, so documents follow by distance,
+/// ties by rank, and no document is left out.
 fn gumbel(
     pool: &PoolRow<'_>,
+    n: usize,
     draws: &Draws,
     epoch: u64,
     distance: impl Fn(f64) -> f64,
     log_weight: impl Fn(f64) -> f64,
 ) -> Order {
-    let mut keyed: Vec<(f64, f64, usize)> = Vec::with_capacity(pool.indices.len());
-    for (rank, &score) in pool.scores.iter().enumerate() {
-        let distance = distance(score);
-        let u = unit(draw(pool, rank, draws, epoch));
-        keyed.push((log_weight(distance) - ln(-ln(u)), distance, rank));
-    }
-    keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
-    Order::Ranks(keyed.into_iter().map(|(_, _, rank)| rank).collect())
+    let log_weights: Vec<f64> = pool.scores.iter().map(|&score| log_weight(distance(score))).collect();
+    let mut entries: Vec<Entry> = (0..pool.scores.len())
+        .map(|rank| {
+            let key = gumbel_key(log_weights[rank], draw(pool, rank, draws, epoch));
+            Entry::new(key, -distance(pool.scores[rank]), rank as u64)
+        })
+        .collect();
+    entries.sort_unstable();
+    let threshold = entries.get(n).map_or(f64::NEG_INFINITY, |entry| entry.key);
+    let ranks: Vec<usize> = entries.into_iter().map(|entry| entry.item as usize).collect();
+    let taken = ranks.iter().take(n);
+    let log_probs = taken.map(|&rank| log_inclusion(log_weights[rank], threshold)).collect();
+    Order::Ranks(ranks, LogProbs::Each(log_probs))
 }
 
 /// Population standard deviation in two passes over the differences from the best, in rank order; 0 for a pool whose
@@ -216,11 +269,11 @@ mod tests {
     use super::*;
     use crate::base::philox::Stream;
 
-    fn ordered(policy: Policy, scores: &[f64], reference: f64, epoch: u64) -> Vec<usize> {
+    fn ordered(policy: &Policy, scores: &[f64], reference: f64, epoch: u64) -> Vec<usize> {
         let indices: Vec<i64> = (0..scores.len() as i64).collect();
-        let pool = PoolRow { indices: &indices, scores, reference, query: 7, positive: None };
-        match policy.order(&pool, scores.len(), &Draws::new(42, Stream::Select), epoch) {
-            Order::Ranks(ranks) => ranks,
+        let pool = PoolRow { indices: &indices, scores, reference, query: 7, positive: None, labels: &[] };
+        match policy.order(&pool, scores.len(), &Draws::new(42, Stream::Select), epoch).unwrap() {
+            Order::Ranks(ranks, _) => ranks,
             Order::NoReference => Vec::new(),
         }
     }
@@ -274,15 +327,15 @@ mod tests {
         let scores = [1.0, 0.75, 0.5, 0.25];
         for epoch in 0..20 {
             let cold = Policy::Softmax { temperature: f64::from_bits(1) };
-            assert_eq!(ordered(cold, &scores, f64::NAN, epoch), [0, 1, 2, 3]);
+            assert_eq!(ordered(&cold, &scores, f64::NAN, epoch), [0, 1, 2, 3]);
             for (scale, b) in [(Scale::Raw, 0.0), (Scale::Std, 0.0), (Scale::Raw, -0.1)] {
                 let sharp = Policy::SimANS { a: 1e308, b, scale };
                 let expected = if b < 0.0 { [1, 2, 0, 3] } else { [2, 1, 3, 0] };
-                assert_eq!(ordered(sharp, &scores, 0.55, epoch), expected, "{scale:?}, {b}");
+                assert_eq!(ordered(&sharp, &scores, 0.55, epoch), expected, "{scale:?}, {b}");
             }
             // Distances that are equal in f64 are ties, which go by rank.
             let far = Policy::SimANS { a: 1.0, b: 1e300, scale: Scale::Std };
-            assert_eq!(ordered(far, &scores, 0.55, epoch), [0, 1, 2, 3]);
+            assert_eq!(ordered(&far, &scores, 0.55, epoch), [0, 1, 2, 3]);
         }
     }
 
@@ -318,7 +371,7 @@ mod tests {
             epoch: u64,
         ) {
             scores.sort_unstable_by(|a, b| b.total_cmp(a));
-            let mut ranks = ordered(policy, &scores, reference, epoch);
+            let mut ranks = ordered(&policy, &scores, reference, epoch);
             if let Policy::Softmax { temperature } = policy {
                 let certain = |rank: &usize| (scores[0] - scores[*rank]) / temperature == f64::INFINITY;
                 let last: Vec<usize> = ranks.iter().copied().filter(certain).collect();

@@ -218,7 +218,7 @@ enum Rank {
 impl Numbered {
     fn new(ruled: &Ruled<'_>, i: usize, documents: usize, ticker: &Ticker<'_>) -> Result<Self> {
         let candidates = ruled.candidates();
-        if candidates.eligible.is_some() {
+        if !candidates.eligible.is_empty() {
             let mut rows = Vec::new();
             for first in (0..documents).step_by(DOCUMENTS_PER_CHECK) {
                 ticker.check()?;

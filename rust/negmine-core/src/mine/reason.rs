@@ -29,6 +29,8 @@ pub enum Reason {
     NoReference = 10,
     /// A band of scores removed documents of the pool.
     Restricted = 11,
+    /// A strict quota takes only so many documents of each label.
+    Quota = 12,
 }
 
 impl Reason {
@@ -47,6 +49,7 @@ impl Reason {
             Self::ListExhausted,
             Self::NoReference,
             Self::Restricted,
+            Self::Quota,
         ];
         all.into_iter().find(|&reason| reason as u8 == number).unwrap_or(Self::CorpusExhausted)
     }
