@@ -1,12 +1,14 @@
 """Adapters for sentence-transformers: scorers of pools, and the parts of a training with mined negatives."""
 
 from negmine.integrations.sentence_transformers.losses import MaskedMultipleNegativesRankingLoss
+from negmine.integrations.sentence_transformers.mixtures import mixture_batch_sampler
 from negmine.integrations.sentence_transformers.samplers import no_duplicate_batch_sampler, plan_batch_sampler
 from negmine.integrations.sentence_transformers.scorers import cross_encoder_scorer
 
 __all__ = [
     "MaskedMultipleNegativesRankingLoss",
     "cross_encoder_scorer",
+    "mixture_batch_sampler",
     "no_duplicate_batch_sampler",
     "plan_batch_sampler",
 ]
