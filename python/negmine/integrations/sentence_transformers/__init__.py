@@ -2,13 +2,17 @@
 
 from negmine.integrations.sentence_transformers.losses import MaskedMultipleNegativesRankingLoss
 from negmine.integrations.sentence_transformers.mixtures import mixture_batch_sampler
+from negmine.integrations.sentence_transformers.negatives import negatives_dataset
+from negmine.integrations.sentence_transformers.rounds import NegativesCallback
 from negmine.integrations.sentence_transformers.samplers import no_duplicate_batch_sampler, plan_batch_sampler
 from negmine.integrations.sentence_transformers.scorers import cross_encoder_scorer
 
 __all__ = [
     "MaskedMultipleNegativesRankingLoss",
+    "NegativesCallback",
     "cross_encoder_scorer",
     "mixture_batch_sampler",
+    "negatives_dataset",
     "no_duplicate_batch_sampler",
     "plan_batch_sampler",
 ]
