@@ -84,8 +84,9 @@ def negatives_dataset(
     Notes
     -----
     The Arrow columns behind the transform hold row numbers: of the query, of the positive, and null for negatives,
-    which change. So :func:`no_duplicate_batch_sampler` compares queries and positives by row, and not the negatives. A
-    single column cannot be read alone, except by slicing first: ``dataset[:10]["query"]``.
+    which change. So :func:`no_duplicate_batch_sampler` compares queries and positives by row, and not the negatives:
+    a negative may be the positive of another row, which the loss with a mask takes into account. A single column cannot
+    be read alone, except by slicing first: ``dataset[:10]["query"]``.
 
     In a ``DatasetDict``, torch reads the rows of a batch one by one. If a generation is published while it does, which
     only happens with ``every_steps`` and workers, a batch may then have rows of both generations.
