@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
-#: Needs data that does not come with the project; a test of its own runs it on made-up ratings.
-OTHERS = {"ctr_ml100k"}
+#: Need data that does not come with the project; tests of their own run them on made-up data.
+OTHERS = {"ctr_ml100k", "finetune"}
 
 
 def output_of(name: str) -> str:

@@ -187,6 +187,31 @@ def test_sentence_transformers_on_several_data_sets(tmp_path: Path) -> None:
     assert trainers.sentence_transformers(str(tmp_path), parts=2, resume=checkpoint) == seen[19:]
 
 
+@MOVED
+@pytest.mark.parametrize(("weights", "share"), [([3, 1], 0.75), ("round_robin", 0.5)])
+def test_sentence_transformers_on_a_mixture(tmp_path: Path, weights: Any, share: float) -> None:
+    pytest.importorskip("sentence_transformers")
+    seen = trainers.sentence_transformers(str(tmp_path), parts=2, save_steps=19, weights=weights)
+    assert len(seen) == 32
+    parts = [{row % 2 for row in batch} for batch in seen]
+    for epoch in (0, 16):
+        assert sum(part == {0} for part in parts[epoch : epoch + 16]) == 16 * share
+    checkpoint = str(tmp_path / "checkpoint-19")
+    assert trainers.sentence_transformers(str(tmp_path), parts=2, resume=checkpoint, weights=weights) == seen[19:]
+
+
+@TWO_TRAININGS
+@pytest.mark.slow
+def test_sentence_transformers_on_a_mixture_and_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    options: dict[str, Any] = {"parts": 2, "batches_per_step": 2, "weights": [3, 1]}
+    seen = run("sentence_transformers", tmp_path, **options)
+    assert [len(of) for of in seen] == [16, 16]
+    for mine, other in zip(*seen, strict=True):
+        assert len({row % 2 for row in mine + other}) == 1, "all processes train on the same data set in a step"
+        assert len({trainers.DOCUMENTS[row] for row in mine + other}) == 8
+
+
 @TWO_TRAININGS
 @pytest.mark.slow
 def test_sentence_transformers_on_two_processes(tmp_path: Path) -> None:

@@ -115,12 +115,13 @@ def sentence_transformers(
     plans: Sequence[BatchPlan] = (),
     held: int = 0,
     remainder: Literal["pad", "short"] = "pad",
+    weights: Sequence[float] | str = "",
     seen: Batches | None = None,
 ) -> Batches:
     """Train a static embedding of whole texts, so that a batch's token ids are its rows; with ``parts`` data sets.
 
     With ``held``, so many of the first rows are for the evaluation at the end of every epoch; of two plans the second
-    one is theirs. Batches go to ``seen`` as they come.
+    one is theirs. With ``weights``, the data sets are mixed by them. Batches go to ``seen`` as they come.
     """
     import datasets
     from sentence_transformers import (
@@ -132,7 +133,11 @@ def sentence_transformers(
     from sentence_transformers.models import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from negmine.integrations.sentence_transformers import no_duplicate_batch_sampler, plan_batch_sampler
+    from negmine.integrations.sentence_transformers import (
+        mixture_batch_sampler,
+        no_duplicate_batch_sampler,
+        plan_batch_sampler,
+    )
     from negmine.integrations.transformers import SetEpochCallback
 
     texts = [f"q{i}" for i in range(len(DOCUMENTS))] + [f"d{i}" for i in range(max(DOCUMENTS) + 1)]
@@ -170,6 +175,9 @@ def sentence_transformers(
         per_device_train_batch_size=4,
         per_device_eval_batch_size=4,
         batch_sampler=batches,
+        multi_dataset_batch_sampler=(
+            mixture_batch_sampler(weights, batches_per_step=batches_per_step) if weights else "proportional"
+        ),
         eval_strategy="epoch" if held else "no",
         save_strategy="steps" if save_steps else "no",
         save_steps=save_steps or 1,

@@ -1,6 +1,18 @@
-"""Adapters for sentence-transformers: cross encoders as scorers of pools, and batch samplers for its trainers."""
+"""Adapters for sentence-transformers: scorers of pools, and the parts of a training with mined negatives."""
 
+from negmine.integrations.sentence_transformers.losses import MaskedMultipleNegativesRankingLoss
+from negmine.integrations.sentence_transformers.mixtures import mixture_batch_sampler
+from negmine.integrations.sentence_transformers.negatives import negatives_dataset
+from negmine.integrations.sentence_transformers.rounds import NegativesCallback
 from negmine.integrations.sentence_transformers.samplers import no_duplicate_batch_sampler, plan_batch_sampler
 from negmine.integrations.sentence_transformers.scorers import cross_encoder_scorer
 
-__all__ = ["cross_encoder_scorer", "no_duplicate_batch_sampler", "plan_batch_sampler"]
+__all__ = [
+    "MaskedMultipleNegativesRankingLoss",
+    "NegativesCallback",
+    "cross_encoder_scorer",
+    "mixture_batch_sampler",
+    "negatives_dataset",
+    "no_duplicate_batch_sampler",
+    "plan_batch_sampler",
+]
