@@ -117,6 +117,7 @@ CLASS_BALANCED_PLAN = Format("class_balanced_plan", 1)
 CLUSTER_PLAN = Format("cluster_plan", 1)
 #: Since version 2 an epoch's remainders under numbers as weights are carried over to the next.
 MIXTURE_PLAN = Format("mixture_plan", 2)
+ROW_MIXTURE_PLAN = Format("row_mixture_plan", 1)
 NO_DUPLICATE_PLAN = Format("no_duplicate_plan", 1)
 TOPIC_PLAN = Format("topic_plan", 1)
 

@@ -11,6 +11,7 @@ from negmine.batches.ngame import NgameSchedule
 from negmine.batches.no_duplicates import NoDuplicatePlan, no_duplicate_plan
 from negmine.batches.permutation import epoch_permutation
 from negmine.batches.plan import BatchPlan
+from negmine.batches.row_mixtures import RowMixturePlan
 from negmine.batches.topics import TopicPlan, sample_balanced_margins, topic_plan
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MixturePlan",
     "NgameSchedule",
     "NoDuplicatePlan",
+    "RowMixturePlan",
     "TopicPlan",
     "class_balanced_plan",
     "cluster_plan",

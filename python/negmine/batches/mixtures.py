@@ -1,4 +1,4 @@
-"""Batches from several data sets, where each batch comes from one of them."""
+"""Batches from several data sets: whole batches of one each, or rows of all of them in every batch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from negmine import _native
 from negmine._core import formats
 from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
-from negmine._core.options import check_choice, check_epoch, check_integer, check_seed, refuse_unknown_options
+from negmine._core.options import (
+    check_choice,
+    check_epoch,
+    check_flag,
+    check_integer,
+    check_seed,
+    refuse_unknown_options,
+)
 from negmine._core.reprs import short_repr
 from negmine.batches.clusters import cluster_plan
 from negmine.batches.permutation import epoch_permutation
 from negmine.batches.plan import Array, BatchPlan, Plan, rows_of_batch
+from negmine.batches.row_mixtures import RowMixturePlan, row_mixture
 from negmine.errors import NegmineTypeError, NegmineValueError
 
 __all__ = ["MixturePlan", "mixture_plan"]
@@ -149,11 +157,12 @@ def mixture_plan(
     weights: Literal["proportional", "round_robin"] | npt.ArrayLike = "proportional",
     batches_per_step: int | None = None,
     batches_per_epoch: int | None = None,
+    within_batch: bool = False,
     seed: int = 0,
-) -> MixturePlan:
-    """Plan batches from several data sets, where each batch comes from one data set.
+) -> MixturePlan | RowMixturePlan:
+    """Plan batches from several data sets, where each batch comes from one data set, or holds rows of all of them.
 
-    The numbers of batches from each data set follow ``weights``. The rows of all sources are numbered
+    The numbers of batches (or rows) from each data set follow ``weights``. The rows of all sources are numbered
     consecutively. If an epoch does not use all steps of a source, the next epoch continues with its remaining steps;
     after its last step, a source starts its own next epoch.
 
@@ -173,13 +182,18 @@ def mixture_plan(
     batches_per_epoch : int, optional
         Number of batches per epoch if ``weights`` are numbers, a multiple of ``batches_per_step``. Default: the batches
         of all sources together.
+    within_batch : bool, default False
+        Whether every step holds rows of all sources, shuffled, so that rows of different data sets are in-batch
+        negatives of each other. Sources must be sizes. The rows of an epoch are divided by ``weights`` (largest
+        remainders, ties by place), or by size under ``"proportional"``; the steps are divided such that no source is a
+        whole row off its share after any of them. No step holds a row twice.
     seed : int, default 0
         Seed of the plan, in [0, 2**64); it is also the seed of sources that are given as sizes.
 
     Returns
     -------
-    MixturePlan
-        The plan; its batches depend only on the arguments and the epoch.
+    MixturePlan or RowMixturePlan
+        The plan, a ``RowMixturePlan`` if ``within_batch``; its batches depend only on the arguments and the epoch.
 
     Raises
     ------
@@ -187,7 +201,13 @@ def mixture_plan(
         A source is neither a size nor a plan, or sizes are given without ``batch_size``.
     NegmineValueError
         There are no sources, plans have different ``batches_per_step``, weights are negative or all 0, or a number is
-        out of range.
+        out of range. With ``within_batch``: a source is a plan or smaller than its part of a step, or ``weights`` is
+        ``"round_robin"``.
+
+    References
+    ----------
+    Nguyen et al., "Quality Not Quantity: On the Interaction between Dataset Design and Robustness of CLIP", NeurIPS
+    2022, mixes data sets within batches.
 
     Examples
     --------
@@ -197,33 +217,22 @@ def mixture_plan(
     ([6, 3], [0, 0, 0, 0, 0, 0, 1, 1, 1])
     """
     start = check_seed(seed)
+    if check_flag(within_batch, "within_batch"):
+        return _within_batch(sources, batch_size, weights, batches_per_step, batches_per_epoch, start)
     plans = _plans(sources, batch_size, batches_per_step, start)
     per_step = plans[0].batches_per_step
     available = np.array([len(plan) // per_step for plan in plans], dtype=np.int64)
     mode: object = weights
     if isinstance(weights, str):
-        mode = check_choice(weights, "weights", ("proportional", "round_robin"))
-        if batches_per_epoch is not None:
-            raise NegmineValueError(
-                f"`batches_per_epoch` must be None if `weights` is {mode!r}, which determines it; "
-                f"got {batches_per_epoch}."
-            )
+        mode = _check_word(weights, ("proportional", "round_robin"), batches_per_epoch)
         whole = available if mode == "proportional" else np.full_like(available, available.min())
         steps: Array | _native.SourceSteps = whole
         mean, total = whole.tolist(), int(whole.sum()) * per_step
     else:
-        shares = as_float64s(weights, "weights", len(plans))
-        if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
-            raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
-        numbers: list[float] = shares.tolist()
-        mode = numbers
+        mode = numbers = _check_shares(weights, len(plans))
         total = int(available.sum()) * per_step
         if batches_per_epoch is not None:
-            total = check_integer(batches_per_epoch, "batches_per_epoch", least=per_step)
-        if total % per_step:
-            raise NegmineValueError(
-                f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
-            )
+            total = _check_batches(batches_per_epoch, per_step)
         steps = _native.SourceSteps(numbers, total // per_step)
         mean = steps.mean
     sizes = {plan.batch_size for plan in plans}
@@ -249,11 +258,75 @@ def mixture_plan(
     )
 
 
-def _plans(sources: object, batch_size: object, batches_per_step: object, seed: int) -> tuple[BatchPlan, ...]:
-    """Validate the sources and return them as plans of the same ``batches_per_step``."""
+def _check_word(weights: str, words: tuple[str, ...], batches_per_epoch: int | None) -> str:
+    word = check_choice(weights, "weights", words)
+    if batches_per_epoch is not None:
+        raise NegmineValueError(
+            f"`batches_per_epoch` must be None if `weights` is {word!r}, which determines it; got {batches_per_epoch}."
+        )
+    return word
+
+
+def _check_shares(weights: object, n: int) -> list[float]:
+    shares = as_float64s(weights, "weights", n)
+    if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
+        raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
+    numbers: list[float] = shares.tolist()
+    return numbers
+
+
+def _check_batches(batches_per_epoch: object, per_step: int) -> int:
+    total = check_integer(batches_per_epoch, "batches_per_epoch", least=per_step)
+    if total % per_step:
+        raise NegmineValueError(
+            f"`batches_per_epoch` must be a multiple of `batches_per_step`, {per_step}; got {total}."
+        )
+    return total
+
+
+def _within_batch(
+    sources: object,
+    batch_size: object,
+    weights: object,
+    batches_per_step: object,
+    batches_per_epoch: int | None,
+    seed: int,
+) -> RowMixturePlan:
+    """Plan batches that hold rows of all sources."""
+    sizes = [_check_size(source, place) for place, source in enumerate(_check_sources(sources))]
+    if batch_size is None:
+        raise NegmineTypeError("`batch_size` must be given if sources are sizes; got None.")
+    size = check_integer(batch_size, "batch_size", least=1)
+    per_step = 1 if batches_per_step is None else check_integer(batches_per_step, "batches_per_step", least=1)
+    if isinstance(weights, str):
+        _check_word(weights, ("proportional",), batches_per_epoch)
+        shares = [float(n_rows) for n_rows in sizes]
+    else:
+        shares = _check_shares(weights, len(sizes))
+    total = None if batches_per_epoch is None else _check_batches(batches_per_epoch, per_step)
+    return row_mixture(sizes, size, per_step, shares, total, seed)
+
+
+def _check_sources(sources: object) -> Sequence[object]:
     if not isinstance(sources, Sequence) or isinstance(sources, str) or not sources:
         raise NegmineTypeError(f"`sources` must be a list of sizes or plans, at least one; got {sources!r}.")
-    ready = {place: source for place, source in enumerate(sources) if isinstance(source, BatchPlan)}
+    return sources
+
+
+def _check_size(source: object, place: int) -> int:
+    if isinstance(source, BatchPlan):
+        raise NegmineTypeError(f"`sources` must hold sizes with `within_batch`; got a plan at place {place}.")
+    if isinstance(source, bool) or not isinstance(source, int | np.integer):
+        raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
+    if source < 1:
+        raise NegmineValueError(f"`sources` must be at least 1; got {source} at place {place}.")
+    return int(source)
+
+
+def _plans(sources: object, batch_size: object, batches_per_step: object, seed: int) -> tuple[BatchPlan, ...]:
+    """Validate the sources and return them as plans of the same ``batches_per_step``."""
+    given = _check_sources(sources)
+    ready = {place: source for place, source in enumerate(given) if isinstance(source, BatchPlan)}
     per_step = {plan.batches_per_step for plan in ready.values()}
     if batches_per_step is not None:
         per_step.add(check_integer(batches_per_step, "batches_per_step", least=1))
@@ -263,20 +336,16 @@ def _plans(sources: object, batch_size: object, batches_per_step: object, seed: 
             f"{sorted(per_step)}."
         )
     together = per_step.pop() if per_step else 1
-    if len(ready) == len(sources) and batch_size is not None:
+    if len(ready) == len(given) and batch_size is not None:
         raise NegmineValueError(f"`batch_size` must be None if all sources are plans; got {batch_size}.")
-    if len(ready) < len(sources) and batch_size is None:
+    if len(ready) < len(given) and batch_size is None:
         raise NegmineTypeError("`batch_size` must be given if sources are sizes; got None.")
     plans = []
-    for place, source in enumerate(sources):
+    for place, source in enumerate(given):
         if place in ready:
             plans.append(ready[place])
             continue
-        if isinstance(source, bool) or not isinstance(source, int | np.integer):
-            raise NegmineTypeError(f"`sources` must hold sizes and plans; got {type(source).__name__}.")
-        if source < 1:
-            raise NegmineValueError(f"`sources` must be at least 1; got {source} at place {place}.")
-        size = check_integer(source, "sources", least=1)
+        size = _check_size(source, place)
         rows_of_batch(batch_size, together, size, source=f"source {place}")
         # Two sources of the same size must have different orders.
         own = (seed + place) % 2**64

@@ -4,6 +4,7 @@ use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, EpochSteps, Id, InBatch,
     MixtureSteps, NoDuplicates, Parts, Permutation, Policy, Remainder, TopicBatches,
+    rows_of_steps,
 };
 use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
@@ -124,6 +125,18 @@ impl SourceStepsOfEpoch {
     fn before(&self) -> Vec<u128> {
         self.0.before()
     }
+}
+
+/// Rows of each source in each step of an epoch: steps by sources.
+#[pyfunction]
+pub(crate) fn mixture_rows(
+    py: Python<'_>,
+    shares: Vec<f64>,
+    steps: usize,
+    width: u64,
+) -> PyResult<Bound<'_, PyArray2<i64>>> {
+    let counts = call::run(py, 1, None, |run| rows_of_steps(&shares, steps, width, run))?;
+    matrix(py, counts, steps, shares.len())
 }
 
 /// Batches of topics, `start..stop` of an epoch.

@@ -31,7 +31,7 @@ mod _native {
     #[pymodule_export]
     use super::batch::{
         NoDuplicatePlan, SourceSteps, SourceStepsOfEpoch, class_batches, cluster_batches, epoch_permutation,
-        false_negative_mask, false_negative_pairs, group_rows, restore_no_duplicate_plan,
+        false_negative_mask, false_negative_pairs, group_rows, mixture_rows, restore_no_duplicate_plan,
         sample_balanced_margins, topic_batches,
     };
     #[pymodule_export]

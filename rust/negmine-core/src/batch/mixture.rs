@@ -6,6 +6,7 @@
 //! always possible). Remainders begin at 0 again every 2^20 epochs, so that any epoch can be asked for.
 
 use crate::base::Result;
+use crate::base::memory::with_capacity;
 use crate::base::parallel::{Pace, Run};
 use crate::base::share::{Shares, normalized, rounded};
 
@@ -28,6 +29,35 @@ pub struct MixtureSteps {
     exact: Vec<f64>,
     steps: u64,
     by_deadline: bool,
+}
+
+/// Rows of each source in each step of an epoch, step after step.
+///
+/// The epoch's rows are shared out by `shares`. Each step is shared out by the epoch's numbers, given the rows of the
+/// steps before: the numbers are exact at the end and never off by a whole row on the way, which rounding every step by
+/// itself would be.
+///
+/// # Errors
+/// Returns an error on shares that are negative, not finite or all 0, lack of memory, or an interrupt.
+pub fn rows_of_steps(shares: &[f64], steps: usize, width: u64, run: &Run<'_>) -> Result<Vec<i64>> {
+    let shared_out = |shares: &[f64], given: &[u64], caps: &[u64], n: u64| {
+        Shares { shares, given, minimum: 0, caps }.share_out(n)
+    };
+    let totals = shared_out(shares, &[], &[], steps as u64 * width)?;
+    let exact: Vec<f64> = totals.iter().map(|total| *total as f64).collect();
+    let mut given = vec![0; totals.len()];
+    let mut counts = with_capacity(steps.saturating_mul(totals.len()))?;
+    let mut pace = Pace::new(run);
+    for _ in 0..steps {
+        pace.step(OPERATIONS * totals.len())?;
+        let caps: Vec<u64> = totals.iter().zip(&given).map(|(total, given)| total - given).collect();
+        let step = shared_out(&exact, &given, &caps, width)?;
+        for (given, number) in given.iter_mut().zip(&step) {
+            *given += number;
+        }
+        counts.extend(step.iter().map(|number| *number as i64));
+    }
+    Ok(counts)
 }
 
 /// Where an epoch stands: the steps of each source in it and before it.
@@ -171,6 +201,22 @@ mod tests {
 
     fn run() -> Run<'static> {
         Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+    }
+
+    #[test]
+    fn rows_of_steps_are_exact_at_the_end_and_never_a_row_off_on_the_way() {
+        let shares = [0.5, 0.3, 0.2];
+        let counts = rows_of_steps(&shares, 10, 4, &run()).unwrap();
+        let mut sums = [0; 3];
+        for (step, row) in counts.chunks(3).enumerate() {
+            assert_eq!(row.iter().sum::<i64>(), 4);
+            for (place, count) in row.iter().enumerate() {
+                sums[place] += count;
+                let exact = shares[place] * 4.0 * (step + 1) as f64;
+                assert!((sums[place] as f64 - exact).abs() < 1.0, "{place} after {step}: {sums:?}");
+            }
+        }
+        assert_eq!(sums, [20, 12, 8]);
     }
 
     #[test]

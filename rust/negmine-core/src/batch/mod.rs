@@ -12,7 +12,7 @@ mod without_replacement;
 pub use class_balanced::{Binning, ClassBatches, sample_balanced_margins};
 pub use cluster_plan::{ClusterBatches, group};
 pub use mask::{BatchRules, InBatch};
-pub use mixture::{EpochSteps, MixtureSteps};
+pub use mixture::{EpochSteps, MixtureSteps, rows_of_steps};
 pub use no_duplicates::{Bound, Column, Columns, Epoch, Id, NoDuplicates, Parts, Policy, Remainder};
 pub use permutation::Permutation;
 pub use topic::TopicBatches;
