@@ -21,9 +21,9 @@ from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
 from negmine.data import fingerprint
 from negmine.errors import NegmineError
-from negmine.io.training import FORMATS, LINES_ONLY
 from negmine.job import inputs, mine_to
 from negmine.mining import policies
+from negmine.mining.formats import FORMATS, IDS_ONLY, NESTED
 from negmine.mining.fusion import METHODS, fuse
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.policies import Sampling
@@ -79,7 +79,7 @@ class _Target:
         if self.form is None and self.job is not None:
             raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
         suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
-        if self.form in LINES_ONLY:
+        if self.form in NESTED:
             suffixes = (".jsonl",)
         check_out(out, suffixes, force=self.force)
 
@@ -207,7 +207,7 @@ def command(
                 "`--limit-per-document` must not be given with `--job`: it looks at all queries at once, and a tile "
                 "does not."
             )
-        if format in LINES_ONLY:
+        if format in NESTED:
             source.check_texts(format)
         if target.tile_queries is not None:
             inputs.check_tile(target.tile_queries, miner)
@@ -364,12 +364,13 @@ def _mine_job(
 
 
 def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.Written:
+    labels_only = target.form in IDS_ONLY
     return io.write_training_rows(
         rows,
         target.out,
         format=target.form,  # type: ignore[arg-type]
-        queries=task.query_texts,
-        documents=task.document_texts,
+        queries=None if labels_only else task.query_texts,
+        documents=None if labels_only else task.document_texts,
         scores=target.with_scores,
     )
 

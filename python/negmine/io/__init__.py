@@ -19,16 +19,17 @@ from __future__ import annotations
 
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
+from negmine.data.texts import Texts
 from negmine.io.beir import RetrievalSet, read_beir
 from negmine.io.bm25 import bm25_run
 from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
 from negmine.io.qrels import read_qrels, read_run
-from negmine.io.records import Records
-from negmine.io.texts import Texts, read_texts, same_text_groups
+from negmine.io.texts import read_texts, same_text_groups
 from negmine.io.training import write_training_rows
 from negmine.io.verification import NegativesVerification, verify_negatives
+from negmine.mining.records import Records
 
 __all__ = [
     "Embeddings",
