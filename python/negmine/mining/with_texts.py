@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, cast
 
 import numpy.typing as npt
 
@@ -14,6 +15,7 @@ from negmine.data.texts import Texts, read_strings
 from negmine.mining import formats
 from negmine.mining.formats import Format, RowMaker, Side
 from negmine.mining.records import Records, RecordSource
+from negmine.mining.shown import rows_as_text, rows_to_show
 
 if TYPE_CHECKING:
     import datasets
@@ -158,6 +160,67 @@ class WithTexts:
             document_ids=document_ids,
         )
         return found.Dataset(_with_short_offsets(table))
+
+    def show(
+        self,
+        queries: TextsLike | None = None,
+        documents: TextsLike | None = None,
+        *,
+        rows: int | slice | npt.ArrayLike = 5,
+        seed: int = 0,
+        width: int | None = None,
+        positives: CsrLike | None = None,
+        document_ids: npt.ArrayLike | None = None,
+        file: TextIO | None = None,
+    ) -> None:
+        """Print some result rows: the query, its positives, its negatives, their scores and the reference.
+
+        Negatives that score above the reference are marked, random ones are named so, and a short row states its
+        reason.
+
+        Parameters
+        ----------
+        queries, documents : list of str, Texts or dict of label to str, optional
+            Texts of all queries and documents, as for :meth:`to_training_table`. Default: labels are printed.
+        rows : int, slice, bool (n_rows,) or int64 (any,), default 5
+            Number of rows to draw, or the rows.
+        seed : int, default 0
+            Seed of the draw, in [0, 2**64).
+        width : int, optional
+            Characters per line, at least 40; longer texts are cut. Default: the width of the terminal.
+        positives : Positives, optional
+            Positives of the mining call, for negatives that were loaded without their pool. Default: those of the pool.
+        document_ids : int64 or str (n_documents,), optional
+            Labels of all documents, for negatives that were loaded without their pool. Default: those of the pool.
+        file : text file, optional
+            Where the text is written, such as an ``io.StringIO``. Default: standard output.
+
+        Raises
+        ------
+        NegmineValueError, NegmineTypeError
+            An argument is invalid, or the texts belong to another data set.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine
+        >>> corpus = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
+        >>> negatives = negmine.mine(corpus[:1], corpus, [1], num_negatives=2)
+        >>> negatives.show(["what purrs?"], ["a cat", "cats purr", "a dog"])
+        row 0, query 0: what purrs?
+          positive    0.6000  1: cats purr
+          negative    1.0000  above reference, 0: a cat
+          negative    0.0000  2: a dog
+          reference   0.6000  of its positive
+        """
+        source = RecordSource.of(cast("HardNegatives", self), positives, None, 0, document_ids)
+        text = rows_as_text(
+            source,
+            rows_to_show(rows, len(source.negatives), seed),
+            _side(queries, "queries"),
+            _side(documents, "documents"),
+            shutil.get_terminal_size().columns if width is None else width,
+        )
+        print(text, file=file)
 
 
 def _side(texts: TextsLike | None, argument: str) -> Side:
