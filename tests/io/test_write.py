@@ -24,7 +24,9 @@ pq = pytest.importorskip("pyarrow.parquet")
 def assert_same(found: io.Records, wanted: io.Records) -> None:
     for name in ("query_indices", "query_ids", "reference_scores", "reasons", "sources"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
-    for side in ("positives", "negatives"):
+    np.testing.assert_array_equal(found.rejections, wanted.rejections)
+    assert (found.rejected is None) == (wanted.rejected is None)
+    for side in ("positives", "negatives") if wanted.rejected is None else ("positives", "negatives", "rejected"):
         for name in ("offsets", "indices", "ids", "scores"):
             one, other = getattr(getattr(found, side), name), getattr(getattr(wanted, side), name)
             np.testing.assert_array_equal(one, other, err_msg=f"{side}.{name}")
@@ -56,6 +58,27 @@ def test_parquet_gives_all_back(
     before = path.read_bytes()
     io.write_negatives(found, path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("n_queries", [0, 5])
+def test_parquet_gives_rejected_documents_back(tmp_path: Path, n_queries: int) -> None:
+    made = problem(n_queries=n_queries, keep_rejected=2)
+    path = tmp_path / "a.parquet"
+    io.write_negatives(made.mined, path)
+    before = path.read_bytes()
+    for one, other in zip(io.read_negatives(path).batches(), made.mined.batches(), strict=True):
+        assert_same(one, other)
+    io.write_negatives(io.read_negatives(path), path)
+    assert path.read_bytes() == before
+    for line in pq.read_table(path).to_pylist():
+        rejected = made.negatives.pool.rejected
+        count = rejected.counts[line["query_index"]]
+        assert line["rejected_ids"] == rejected.ids[line["query_index"], :count].tolist()
+        assert set(line["rejected_rules"]) <= {"above_absolute_margin"}
+    table = pq.read_table(path)
+    row_groups.write_tables(path, [table.drop_columns(["rejected_ids"])])
+    with pytest.raises(errors.NegmineValueError, match="has no 'rejected_ids'"):
+        list(io.read_negatives(path).batches())
 
 
 def test_many_batches_give_all_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,15 @@ class Problem:
     lists: list[list[int]]
 
 
-def problem(*, n_queries: int = 5, n_documents: int = 9, labels: bool = True, seed: int = 0, **options: Any) -> Problem:
+def problem(
+    *,
+    n_queries: int = 5,
+    n_documents: int = 9,
+    labels: bool = True,
+    seed: int = 0,
+    keep_rejected: int = 0,
+    **options: Any,
+) -> Problem:
     """A small mined set: the last query has no positive, and margins leave some rows short."""
     random = np.random.default_rng(seed)
     corpus = random.integers(-3, 4, (n_documents, 3)).astype(np.float32)
@@ -32,7 +40,9 @@ def problem(*, n_queries: int = 5, n_documents: int = 9, labels: bool = True, se
     document_ids = [f"d{row}" for row in range(n_documents)] if labels else None
     query_ids = [f"q{row}" for row in range(n_queries)] if labels else None
     miner = HardNegativeMiner(WIDTH, **({"absolute_margin": 0.1} | options))
-    negatives = miner.mine(ExactIndex(corpus, ids=document_ids), queries, Positives.from_lists(lists))
+    negatives = miner.mine(
+        ExactIndex(corpus, ids=document_ids), queries, Positives.from_lists(lists), keep_rejected=keep_rejected
+    )
     return Problem(
         negatives,
         io.MinedRows.from_negatives(negatives, query_ids=query_ids, miner=miner),

@@ -102,7 +102,7 @@ VERDICTS = Format("verdicts", 1, b"negmverd")
 
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 5)
+CANDIDATE_POOL = Format("candidate pool", 6)
 HARD_NEGATIVES = Format("hard negatives", 5)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)

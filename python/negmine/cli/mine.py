@@ -136,6 +136,9 @@ def command(
     sampling: Annotated[str, _option(RULES, f"{policies.usage()}.")] = "top",
     num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
     limit_per_document: Annotated[int | None, _option(RULES, "Queries that a document may serve at most.")] = None,
+    keep_rejected: Annotated[
+        int, _option(RULES, "Rejected documents to keep per row, with their rules, in a .parquet file.")
+    ] = 0,
     seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
     epoch: Annotated[int, _option(RULES, "Epoch of the draws.")] = 0,
     out: Annotated[Path | None, _option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
@@ -207,6 +210,8 @@ def command(
                 "`--limit-per-document` must not be given with `--job`: it looks at all queries at once, and a tile "
                 "does not."
             )
+        if check_integer(keep_rejected, "keep_rejected", least=0):
+            _check_rejected(target, run or [])
         if format in NESTED:
             source.check_texts(format)
         if target.tile_queries is not None:
@@ -218,6 +223,7 @@ def command(
             "num_threads": resolve_num_threads(num_threads),
             "memory_limit": _bytes(memory_limit),
             "fuse": fuse,
+            "keep_rejected": keep_rejected,
         }
     task = sources.read(source)
     result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
@@ -305,6 +311,7 @@ def _task_of(task: Task, source: object, miner: HardNegativeMiner, options: dict
         exclude_self=options["exclude_self"],
         groups=task.groups,
         epoch=options["epoch"],
+        keep_rejected=options["keep_rejected"],
     )
 
 
@@ -324,11 +331,19 @@ def _check_runs(run: list[Path], *, job: Path | None, memory_limit: str | None, 
         raise ArgumentError("`--job` must have one `--run`; got several.")
 
 
+def _check_rejected(target: _Target, run: list[Path]) -> None:
+    """Refuse results that have no place for rejected documents."""
+    if target.job is not None or target.form is not None or (target.out and files.suffix_of(target.out) != ".parquet"):
+        raise ArgumentError("`--keep-rejected` must come with `--out` of mined negatives as .parquet, and no `--job`.")
+    if len(run) > 1:
+        raise ArgumentError("`--keep-rejected` must have one `--run`; got several, whose scores are joined.")
+
+
 def _mine_job(
     task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
 ) -> tuple[dict[str, Any], list[str]]:
     """Mine into a folder."""
-    options = {name: value for name, value in options.items() if name != "fuse"}
+    options = {name: value for name, value in options.items() if name not in ("fuse", "keep_rejected")}
     (source,) = _sources_of(task)
     with shown("mining", len(task.positives), "queries") as progress:
         done = mine_to(

@@ -17,6 +17,7 @@ from negmine.errors import NegmineValueError
 from negmine.io import tables
 from negmine.io.row_groups import METADATA_KEY
 from negmine.mining.records import Lists, Records
+from negmine.mining.rejected import Rejection
 from negmine.mining.report import Reason, Source
 
 if TYPE_CHECKING:
@@ -40,8 +41,16 @@ COLUMNS = {
     "negative_sources": ("string",),
 }
 
+#: Columns of mined negatives that keep rejected documents, likewise; a file has all of them or none.
+REJECTED_COLUMNS = {
+    "rejected_indices": ("int64",),
+    "rejected_ids": ("int64", "string"),
+    "rejected_scores": ("double",),
+    "rejected_rules": ("string",),
+}
+
 #: Prefixes of the columns that hold a list per result row.
-_LISTS = ("positive_", "negative_")
+_LISTS = ("positive_", "negative_", "rejected_")
 
 #: Columns in which a value may be null.
 _NULLABLE = ("reference_score", "reason")
@@ -78,6 +87,15 @@ def to_table(records: Records, provenance: Mapping[str, Any]) -> pa.Table:
         "negative_scores": _list_array(records.negatives.offsets, records.negatives.scores),
         "negative_sources": _list_array(records.negatives.offsets, names[records.sources]),
     }
+    if records.rejected is not None:
+        rules = np.array([rule.name.lower() for rule in Rejection])
+        offsets = records.rejected.offsets
+        columns |= {
+            "rejected_indices": _list_array(offsets, records.rejected.indices),
+            "rejected_ids": _list_array(offsets, records.rejected.ids),
+            "rejected_scores": _list_array(offsets, records.rejected.scores),
+            "rejected_rules": _list_array(offsets, rules[records.rejections]),
+        }
     return with_provenance(arrow.table(columns), MINED_NEGATIVES, provenance)
 
 
@@ -100,25 +118,35 @@ def from_table(table: pa.Table, path: Path) -> Records:
     NegmineValueError
         The table holds nulls, lists of unequal length, or unknown reasons or sources.
     """
-    flat = {name: table[name].combine_chunks() for name in COLUMNS}
+    names = [*COLUMNS, *(name for name in REJECTED_COLUMNS if name in table.column_names)]
+    flat = {name: table[name].combine_chunks() for name in names}
     _check_lists(flat, path)
     reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
     sources = {source.name.lower(): int(source) for source in Source}
-    names = flat["negative_sources"].flatten().to_pylist()
-    unknown = {*flat["reason"].to_pylist()} - reasons.keys() | {*names} - sources.keys()
-    if unknown:
-        raise NegmineValueError(
-            f"`path` must hold reasons and sources that negmine knows; {path} has {min(unknown)!r}."
-        )
+    rules = {rule.name.lower(): int(rule) for rule in Rejection}
+    has_rejected = "rejected_rules" in flat
     return Records(
         query_indices=flat["query_index"].to_numpy(),
         query_ids=tables.Column(table["query_id"], "path", path, "query_id").labels(),
         reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
-        reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
+        reasons=_codes(flat["reason"], reasons, path),
         positives=_lists(flat, "positive", path),
         negatives=_lists(flat, "negative", path),
-        sources=np.array([sources[name] for name in names], dtype=np.uint8),
+        sources=_codes(flat["negative_sources"].flatten(), sources, path),
+        rejected=_lists(flat, "rejected", path) if has_rejected else None,
+        rejections=_codes(flat["rejected_rules"].flatten(), rules, path) if has_rejected else None,
     )
+
+
+def _codes(names: pa.Array, known: Mapping[Any, int], path: Path) -> npt.NDArray[np.uint8]:
+    """Return the numbers of names; refuse names that are not known."""
+    found = names.to_pylist()
+    unknown = {*found} - known.keys()
+    if unknown:
+        raise NegmineValueError(
+            f"`path` must hold reasons, sources and rules that negmine knows; {path} has {min(unknown)!r}."
+        )
+    return np.array([known[name] for name in found], dtype=np.uint8)
 
 
 def check_columns(schema: pa.Schema, path: Path) -> None:
@@ -136,7 +164,8 @@ def check_columns(schema: pa.Schema, path: Path) -> None:
     NegmineValueError
         A column is missing, repeated or of another type.
     """
-    for name, kinds in COLUMNS.items():
+    rejected = REJECTED_COLUMNS if any(name in schema.names for name in REJECTED_COLUMNS) else {}
+    for name, kinds in (COLUMNS | rejected).items():
         if schema.names.count(name) != 1:
             raise NegmineValueError(
                 f"`path` must hold every column of mined negatives; {path} has {schema.names.count(name) or 'no'} "

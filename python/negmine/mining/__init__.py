@@ -9,6 +9,7 @@ from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
+from negmine.mining.rejected import Rejected, Rejection
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
@@ -30,6 +31,8 @@ __all__ = [
     "Policy",
     "PoolSources",
     "Reason",
+    "Rejected",
+    "Rejection",
     "Report",
     "SimANS",
     "Softmax",

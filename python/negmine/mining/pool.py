@@ -30,6 +30,7 @@ from negmine.mining.negatives import HardNegatives
 from negmine.mining.policies import Sampling
 from negmine.mining.pool_file import read_fields, write_pool
 from negmine.mining.references import Reference
+from negmine.mining.rejected import Rejected
 from negmine.mining.report import Reason, Report, Source, count_reasons
 from negmine.mining.rescoring import Scorer
 from negmine.mining.sources import PoolSources
@@ -101,6 +102,9 @@ class CandidatePool(Labeled):
     skipped : int or None
         Number of candidates before the pool, those of the first ranks that ``range_min`` leaves out; None after
         :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
+    rejected : Rejected or None
+        The best rejected documents per result row, with ``keep_rejected``; None after :meth:`rescore` and
+        :func:`negmine.fuse`, whose scores are others.
 
     Examples
     --------
@@ -133,6 +137,7 @@ class CandidatePool(Labeled):
     sources: PoolSources | None = None
     query_ids: Ids | None = None
     skipped: int | None = None
+    rejected: Rejected | None = field(default=None, repr=False)
     _ids: LabelArray | None = field(default=None, init=False)
     _query_labels: LabelArray | None = field(default=None, init=False)
 
@@ -181,6 +186,8 @@ class CandidatePool(Labeled):
             object.__setattr__(self, "query_ids", labels)
         if self.skipped is not None:
             check_integer(self.skipped, "skipped", least=0)
+        if self.rejected is not None and len(self.rejected) != n:
+            raise NegmineValueError(f"`rejected` must have {n} rows; got {len(self.rejected)}.")
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,10 @@ class Records:
         Mined negatives, best first, then random ones, with scores in float32.
     sources : uint8 (m,)
         Origin of each negative: :class:`Source`.
+    rejected : Lists or None
+        Rejected documents, best first, with scores in float64; None if the pool kept none.
+    rejections : uint8 (r,) or None
+        Rule that rejected each of them: :class:`Rejection`.
     """
 
     query_indices: npt.NDArray[np.int64]
@@ -83,6 +87,8 @@ class Records:
     positives: Lists
     negatives: Lists
     sources: npt.NDArray[np.uint8]
+    rejected: Lists | None = None
+    rejections: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query_ids", as_labels(self.query_ids, "query_ids"))
@@ -234,7 +240,21 @@ class RecordSource:
                 negatives.scores[begin:end][real],
             ),
             sources=negatives.source[begin:end][real],
+            **self._rejected(begin, end),
         )
+
+    def _rejected(self, begin: int, end: int) -> dict[str, Any]:
+        pool = self.negatives.pool
+        if pool is None or pool.rejected is None:
+            return {}
+        found = pool.rejected.take(np.arange(begin, end))
+        real = found.indices >= 0
+        offsets = np.concatenate([[0], np.cumsum(found.counts)]).astype(np.int64)
+        rows = found.indices[real]
+        return {
+            "rejected": Lists(offsets, rows, take_ids(self.document_ids, rows), found.scores[real]),
+            "rejections": found.rules[real],
+        }
 
     def _positives(self, begin: int, end: int) -> Lists:
         if self.each:
