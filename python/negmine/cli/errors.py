@@ -26,6 +26,7 @@ ALIASES: dict[str, dict[str, str]] = {
         "ids": _LABELS["document_ids"],
         **_LABELS,
     },
+    "check": {"path": "`FILE`"},
     "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
     "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
     "evaluate": {"path": "`ANSWER`", "negatives": "`ANSWER`", **_LABELS},

@@ -10,6 +10,7 @@ appears whole or not at all.
 
 :func:`verify_negatives` verifies mined negatives against the embeddings, and :func:`evaluate_negatives` evaluates them
 against judgments: the negatives that are relevant documents, and how hard the negatives are.
+:func:`check_training_rows` checks files of training rows for duplicates, negatives that are positives, and wrong types.
 
 Files that need pyarrow or safetensors need the extra ``negmine[io]``; these packages are imported when a file needs
 them.
@@ -22,6 +23,7 @@ from negmine.data.runs import Run
 from negmine.data.texts import Texts
 from negmine.io.beir import RetrievalSet, read_beir
 from negmine.io.bm25 import bm25_run
+from negmine.io.checking import TrainingRowsCheck, check_training_rows
 from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
@@ -41,8 +43,10 @@ __all__ = [
     "RetrievalSet",
     "Run",
     "Texts",
+    "TrainingRowsCheck",
     "Written",
     "bm25_run",
+    "check_training_rows",
     "evaluate_negatives",
     "read_beir",
     "read_embeddings",

@@ -419,9 +419,10 @@ def _both_sides(records: Records) -> tuple[Int64s, Int64s, Int64s]:
 def _lists(values: Any, lengths: Int64s) -> pa.ListArray:  # noqa: ANN401 (an Arrow or a NumPy array)
     arrow = require("pyarrow", "arrow", "making training rows")
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return arrow.ListArray.from_arrays(
-        arrow.array(offsets), values if isinstance(values, arrow.Array) else arrow.array(values)
-    )
+    entries = values if isinstance(values, arrow.Array) else arrow.array(values)
+    # Parquet uses this name for the entries of a list, so the type is the same when the file is read.
+    kind = arrow.list_(arrow.field("element", entries.type))
+    return arrow.ListArray.from_arrays(arrow.array(offsets), entries, type=kind)
 
 
 def _as_strings(labels: Ids) -> pa.Array:

@@ -173,6 +173,8 @@ class RecordSource:
         ids: Ids | None
         if document_ids is not None:
             ids = as_ids(document_ids, "document_ids", negatives.report.n_documents)
+        elif pool is not None:
+            ids = pool.document_ids  # loaded negatives have the labels of their own documents alone
         elif isinstance(negatives.document_ids, PartialLabels):
             raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
         else:
