@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negmine import errors, io
-from negmine.io import checking
+from negmine.io import training_tables
 from oracle_checks import Line, faults
 from training import problem
 
@@ -118,8 +118,8 @@ def test_faults_are_those_of_brute_force(
         suffix = ".jsonl"  # Arrow gives a column of empty lists no type
         path = path.with_suffix(suffix)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checking, "CHARACTERS", characters)
-        patch.setattr(checking, "ROWS", max(1, characters // 20))
+        patch.setattr(training_tables, "CHARACTERS", characters)
+        patch.setattr(training_tables, "ROWS", max(1, characters // 20))
         found = io.check_training_rows(write(path, made)) if made else None
     if found is None:
         return

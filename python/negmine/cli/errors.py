@@ -27,6 +27,7 @@ ALIASES: dict[str, dict[str, str]] = {
         **_LABELS,
     },
     "check": {"path": "`FILE`"},
+    "convert": {"path": "`SOURCE`", "queries": "`--query-texts`", "documents": "`--document-texts`"},
     "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
     "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
     "evaluate": {"path": "`ANSWER`", "negatives": "`ANSWER`", **_LABELS},

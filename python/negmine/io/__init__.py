@@ -10,7 +10,8 @@ appears whole or not at all.
 
 :func:`verify_negatives` verifies mined negatives against the embeddings, and :func:`evaluate_negatives` evaluates them
 against judgments: the negatives that are relevant documents, and how hard the negatives are.
-:func:`check_training_rows` checks files of training rows for duplicates, negatives that are positives, and wrong types.
+:func:`check_training_rows` checks files of training rows for duplicates, negatives that are positives, and wrong types,
+and :func:`convert_training_rows` makes rows of another format, or of mined negatives and their texts.
 
 Files that need pyarrow or safetensors need the extra ``negmine[io]``; these packages are imported when a file needs
 them.
@@ -24,6 +25,7 @@ from negmine.data.texts import Texts
 from negmine.io.beir import RetrievalSet, read_beir
 from negmine.io.bm25 import bm25_run
 from negmine.io.checking import TrainingRowsCheck, check_training_rows
+from negmine.io.converting import convert_training_rows
 from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
@@ -47,6 +49,7 @@ __all__ = [
     "Written",
     "bm25_run",
     "check_training_rows",
+    "convert_training_rows",
     "evaluate_negatives",
     "read_beir",
     "read_embeddings",

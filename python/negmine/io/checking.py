@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +16,8 @@ from negmine._core import files
 from negmine._core.extras import require
 from negmine._core.labels import Ids, Strings, to_arrow
 from negmine.errors import NegmineValueError
-from negmine.io import row_groups
-from negmine.io.lines import read_lines
 from negmine.io.training_layout import Layout
+from negmine.io.training_tables import SUFFIXES, is_mined, read_tables, sides
 from negmine.io.verification import find_answer, open_answer
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.pool import CandidatePool
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["TrainingRowsCheck", "check_training_rows"]
-
-#: Characters of JSON lines that are parsed at once, and rows of a table that are read at once.
-CHARACTERS, ROWS = 1 << 25, 1 << 16
 
 UInt64s = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
@@ -129,19 +123,18 @@ def check_training_rows(path: object) -> TrainingRowsCheck:
         file = find_answer(file, "path")
     file = files.input_file(file, "path")
     suffix = files.suffix_of(file)
-    if suffix not in (".parquet", ".jsonl", ".jsonl.gz", ".npz"):
+    if suffix not in (*SUFFIXES, ".npz"):
         raise NegmineValueError(f"`path` must end in .parquet, .jsonl, .jsonl.gz or .npz; got {file}.")
     found = _Counter()
-    if suffix == ".npz" or (suffix == ".parquet" and _is_mined(file)):
+    if suffix == ".npz" or is_mined(file):
         name = "mined negatives"
         for rows in _mined_rows(file):
             found.add(rows)
     else:
         name = "no rows"
-        tables = _json_tables(file) if suffix.startswith(".jsonl") else _parquet_tables(file)
-        for layout, table, places in tables:
+        for layout, table, places in read_tables(file):
             name = layout.format
-            found.add(_rows_of(layout, table, places, file))
+            found.add(_rows_of(layout, table, places))
     return found.result(file, name)
 
 
@@ -233,15 +226,6 @@ def _keys(values: pa.Array) -> UInt64s:
 # ---- mined negatives
 
 
-def _is_mined(path: Path) -> bool:
-    parquet = require("pyarrow.parquet", "io", "reading Parquet")
-    arrow = require("pyarrow", "io", "reading Parquet")
-    try:
-        return "negative_indices" in parquet.read_schema(path).names
-    except (arrow.ArrowException, OSError) as error:
-        raise NegmineValueError(f"`path` must be a Parquet file that can be read; got {path}: {error}") from error
-
-
 def _mined_rows(path: Path) -> Iterator[_Rows]:
     negatives: HardNegatives | Path = path
     if files.suffix_of(path) == ".npz":
@@ -282,135 +266,17 @@ def _label_keys(labels: Ids) -> UInt64s:
 # ---- training rows
 
 
-def _parquet_tables(path: Path) -> Iterator[tuple[Layout, pa.Table, Int64s]]:
-    """Yield the tables of a Parquet file; those that negmine wrote are compared with their checksums."""
-    arrow = require("pyarrow", "io", "reading Parquet")
-    parquet = require("pyarrow.parquet", "io", "reading Parquet")
-    begin = 0
-    try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as opened:
-            layout = Layout.of(opened.schema_arrow.names, path, "columns")
-            layout.check_types(opened.schema_arrow, path)
-            ours = row_groups.METADATA_KEY in (opened.schema_arrow.metadata or {})
-            batches = opened.iter_batches(ROWS, columns=list(layout.kinds))
-            for batch in () if ours else batches:
-                yield layout, arrow.table(batch), begin + np.arange(len(batch))
-                begin += len(batch)
-    except (arrow.ArrowException, OSError) as error:
-        raise NegmineValueError(f"`path` must be a Parquet file that can be read; got {path}: {error}") from error
-    if ours:
-        with row_groups.open_tables(path, "path") as checked:
-            for table in checked.tables():
-                yield layout, table.select(list(layout.kinds)), begin + np.arange(len(table))
-                begin += len(table)
-
-
-def _json_tables(path: Path) -> Iterator[tuple[Layout, pa.Table, Int64s]]:
-    """Yield the tables of JSON lines; the first line decides on the format."""
-    layout, first, schema = None, {}, None
-    characters = 0
-
-    def block(line: tuple[int, str]) -> int:
-        nonlocal characters
-        characters += len(line[1]) + 1
-        return characters // CHARACTERS
-
-    for _, group in itertools.groupby(read_lines(path, "path"), block):
-        lines = list(group)
-        if layout is None:
-            first = _first_line(lines[0], path)
-            layout = Layout.of(list(first), path, f"keys in line {lines[0][0]}")
-            schema = layout.schema(first)
-        yield layout, _parsed(layout, schema, lines, first, path), np.array([number for number, _ in lines])
-
-
-def _first_line(line: tuple[int, str], path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(line[1])
-    except ValueError as error:
-        raise NegmineValueError(
-            f"`path` must hold one JSON object per line; line {line[0]} of {path}: {error}."
-        ) from None
-    if not isinstance(found, dict):
-        raise NegmineValueError(
-            f"`path` must hold one JSON object per line; line {line[0]} of {path} is {line[1][:80]!r}."
-        )
-    return found
-
-
-def _parsed(
-    layout: Layout, schema: pa.Schema, lines: Sequence[tuple[int, str]], first: Mapping[str, Any], path: Path
-) -> pa.Table:
-    """Parse lines with Arrow; where it cannot, find the first line that breaks a rule."""
-    arrow = require("pyarrow", "io", "reading JSONL")
-    parser = require("pyarrow.json", "io", "reading JSONL")
-    content = "\n".join(line for _, line in lines).encode("utf-8")
-    reading = parser.ReadOptions(block_size=len(content) + 1)
-    options = parser.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    why = ""
-    try:
-        table = parser.read_json(io.BytesIO(content), read_options=reading, parse_options=options)
-        if len(table) == len(lines) and _is_complete(layout, table):
-            table.validate(full=True)
-            return table
-    except arrow.ArrowException as error:
-        why = f": {error}"
-    for number, line in lines:
-        place = f"line {number} of {path}"
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise NegmineValueError(f"`path` must hold one JSON object per line; {place}: {error}.") from None
-        fault = layout.fault_of(found, place, first)
-        if fault is not None:
-            raise fault
-    raise NegmineValueError(
-        f"`path` must hold one JSON object per line; {path} does not in lines {lines[0][0]} to {lines[-1][0]}{why}."
-    )
-
-
-def _is_complete(layout: Layout, table: pa.Table) -> bool:
-    """Return whether there are no nulls where values are needed, and lists that go together are equally long."""
-    for name, kind in layout.kinds.items():
-        column = table[name]
-        if column.null_count:
-            return False
-        if kind in ("texts", "labels", "scores", "passages"):
-            entries = [chunk.flatten() for chunk in column.chunks]
-            entries = [entry.field("text") if kind == "passages" else entry for entry in entries if len(entry)]
-            if any(entry.null_count for entry in entries):
-                return False
-    return layout.misaligned(table) is None
-
-
-def _rows_of(layout: Layout, table: pa.Table, places: Int64s, path: Path) -> _Rows:
+def _rows_of(layout: Layout, table: pa.Table, places: Int64s) -> _Rows:
     """Return the keys of training rows."""
-    if not _is_complete(layout, table):
-        raise NegmineValueError(
-            f"`path` must hold no nulls, and lists of one length where they go together; {path} does not in rows "
-            f"{places[0]} to {places[-1]}."
-        )
     n = len(table)
-    everyone = np.arange(n)
     query_texts = table[layout.query].combine_chunks()
     queries = _keys(query_texts)
     empty = _empty(query_texts)
-    columns = {}
-    for name in layout.documents:
-        rows, values = _flat(table[name].combine_chunks(), layout.kinds[name], everyone)
-        columns[name] = rows, _keys(values)
+    known, others = sides(layout, table)
+    for rows, values in (*known, *others):
         empty[rows[_empty(values)]] = True
-    if layout.positives == layout.negatives:
-        (rows, keys) = columns[layout.documents[0]]
-        relevant = _relevant(layout, table, rows)
-        own, positives, mined, negatives = rows[relevant], keys[relevant], rows[~relevant], keys[~relevant]
-    else:
-        own, positives = (
-            np.concatenate(parts) for parts in zip(*(columns[one] for one in layout.positives), strict=True)
-        )
-        mined, negatives = (
-            np.concatenate(parts) for parts in zip(*(columns[one] for one in layout.negatives), strict=True)
-        )
+    own, mined = (np.concatenate([rows for rows, _ in parts]) for parts in (known, others))
+    positives, negatives = (np.concatenate([_keys(values) for _, values in parts]) for parts in (known, others))
     pairs = _mixed(queries[own], positives)
     groups = {"triplet": pairs, "ids": pairs if layout.negatives == ("negative_id",) else None, "labeled-pair": queries}
     group = groups.get(layout.format)
@@ -426,28 +292,6 @@ def _rows_of(layout: Layout, table: pa.Table, places: Int64s, path: Path) -> _Ro
         negative_places=places[mined],
         empty_places=places[empty],
     )
-
-
-def _flat(column: pa.Array, kind: str, everyone: Int64s) -> tuple[Int64s, pa.Array]:
-    """Return the row and the value of every document of a column."""
-    if kind == "text":
-        return everyone, column
-    compute = require("pyarrow.compute", "io", "checking training rows")
-    lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
-    entries = column.flatten()
-    return np.repeat(everyone, lengths), entries.field("text") if kind == "passages" else entries
-
-
-def _relevant(layout: Layout, table: pa.Table, rows: Int64s) -> npt.NDArray[np.bool_]:
-    """Return which documents are positives: by their labels, or the first of every list."""
-    for name in ("label", "labels"):
-        if name in layout.kinds:
-            labels = table[name].combine_chunks()
-            labels = labels if name == "label" else labels.flatten()
-            return np.asarray(labels.to_numpy(zero_copy_only=False) > 0)
-    if layout.format == "labeled-pair":
-        return np.zeros(len(rows), dtype=np.bool_)
-    return np.concatenate([np.ones(min(len(rows), 1), dtype=np.bool_), rows[1:] != rows[:-1]])
 
 
 def _empty(values: pa.Array) -> npt.NDArray[np.bool_]:

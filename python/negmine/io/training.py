@@ -21,7 +21,7 @@ from negmine.mining.negatives import HardNegatives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_training_rows"]
+__all__ = ["check_rows_path", "write_rows", "write_training_rows"]
 
 
 def write_training_rows(
@@ -87,10 +87,7 @@ def write_training_rows(
         clash, or a positive is outside the corpus and therefore has no text.
     """
     check_choice(format, "format", FORMATS)
-    target = files.as_path(path, "path")
-    suffixes = (".jsonl",) if format in NESTED else (".parquet", ".jsonl")
-    if files.suffix_of(target) not in suffixes:
-        raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
+    target = check_rows_path(path, format)
     for side, argument in ((queries, "queries"), (documents, "documents")):
         if side is not None and not isinstance(side, Texts):
             raise NegmineTypeError(
@@ -106,10 +103,46 @@ def write_training_rows(
         anchor_name=anchor_name,
         positive_name=positive_name,
     )
-    return _write(target, mined, maker)
+    return write_rows(target, mined, maker)
 
 
-def _write(path: Path, mined: MinedRows, maker: RowMaker) -> Written:
+def check_rows_path(path: object, format: str) -> Path:
+    """Validate the file for training rows of a format.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    format : str
+        One of the formats.
+
+    Returns
+    -------
+    Path
+    """
+    target = files.as_path(path, "path")
+    suffixes = (".jsonl",) if format in NESTED else (".parquet", ".jsonl")
+    if files.suffix_of(target) not in suffixes:
+        raise NegmineValueError(f"`path` must end in {' or '.join(suffixes)} for {format!r}; got {target}.")
+    return target
+
+
+def write_rows(path: Path, mined: MinedRows, maker: RowMaker) -> Written:
+    """Write training rows.
+
+    Parameters
+    ----------
+    path : Path
+        ``.parquet`` or ``.jsonl``.
+    mined : MinedRows
+        Result rows.
+    maker : RowMaker
+        Converter of the rows.
+
+    Returns
+    -------
+    Written
+    """
     counts = {"rows": 0, "dropped": 0}
 
     def made() -> Iterator[pa.Table]:

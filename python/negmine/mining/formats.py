@@ -53,12 +53,15 @@ class Side:
     argument : str
         Name of the argument that gave the texts, for error messages.
     by_label : bool, default False
-        Whether a text is found by its label, whatever its row.
+        Whether a text is found by its label, in any row.
+    labels_are_texts : bool, default False
+        Whether there are no texts because the labels are the texts themselves.
     """
 
     texts: Texts | None
     argument: str
     by_label: bool = False
+    labels_are_texts: bool = False
 
     def values(self, rows: Int64s, ids: Ids) -> pa.Array:
         """Return one value per row.
@@ -90,7 +93,7 @@ class Side:
         -------
         Texts
         """
-        assert self.texts is not None  # the formats that need texts refuse None
+        assert self.texts is not None  # the formats that need passages refuse None
         places = self._places(rows, ids)
         found = self.texts.take(places)
         return Texts(ids, found.texts, found.titles) if isinstance(ids, Strings) else found
@@ -161,7 +164,7 @@ class RowMaker:
         check_choice(self.format, "format", FORMATS)
         check_flag(self.scores, "scores")
         for side in (self.queries, self.documents):
-            if self.format in NESTED and side.texts is None:
+            if self.format in NESTED and side.texts is None and not side.labels_are_texts:
                 raise NegmineValueError(f"`{side.argument}` must hold texts for {self.format!r}; got None.")
             if self.format in IDS_ONLY and side.texts is not None:
                 raise NegmineValueError(
