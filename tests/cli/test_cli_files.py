@@ -1,17 +1,19 @@
-"""Commands on files of mined negatives and training rows: check and convert."""
+"""Commands around the negatives: groups of documents, sweeps over margins, checks and conversions of files."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
-from commands import negmine, spoken, with_texts
+import negmine as library
+from commands import N_QUERIES, labeled, negmine, plain, spoken, with_texts
 
 
 def test_a_sound_file_is_said_to_be_one(data: Path, tmp_path: Path) -> None:
@@ -78,3 +80,74 @@ def test_bad_conversions_name_the_option(tmp_path: Path, options: list[str], cod
     (tmp_path / "a.jsonl").write_text('{"anchor": "q", "positive": "a", "negative": "b"}\n')
     done = negmine("convert", tmp_path / "a.jsonl", *(one.format(tmp=tmp_path) for one in options), code=code)
     assert part in done.stderr
+
+
+# ---- groups
+
+
+def test_groups_of_a_file_take_documents_out(data: Path, tmp_path: Path) -> None:
+    lines = [f"c{row}\t{row // 20}" for row in range(80)]
+    (tmp_path / "groups.tsv").write_text("\n".join(["id\tgroup", *lines]) + "\n")
+    np.save(tmp_path / "groups.npy", np.arange(80) // 20)
+    one = spoken(*labeled(data), "--groups", tmp_path / "groups.tsv", "--out", tmp_path / "a.parquet")
+    other = spoken(*labeled(data), "--groups", tmp_path / "groups.npy", "--out", tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert one["n_grouped"] == other["n_grouped"] == 80
+    assert one["documents"]["group"] == 19 * N_QUERIES
+    text = negmine(*labeled(data), "--groups", tmp_path / "groups.npy", "--out", tmp_path / "c.parquet").stdout
+    assert "80 documents in groups; those of a positive are out" in text
+
+
+def test_near_duplicates_are_groups(data: Path, tmp_path: Path) -> None:
+    for suffix in (".npy", ".parquet"):
+        groups = tmp_path / f"groups{suffix}"
+        negmine("dedup", "--texts", data / "corpus.jsonl", "--threshold", 0.5, "--out", groups)
+        said = spoken(*with_texts(data), "--groups", groups, "--out", tmp_path / f"a{suffix}.parquet")
+        assert said["n_grouped"] >= 2
+    assert (tmp_path / "a.npy.parquet").read_bytes() == (tmp_path / "a.parquet.parquet").read_bytes()
+
+
+def test_bad_groups_name_the_option(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("id\tgroup\nother\t1\n")
+    options = [*labeled(data), "--groups", tmp_path / "a.tsv", "--out", tmp_path / "a.parquet"]
+    assert "`--groups` must hold labels of documents" in negmine(*options, code=1).stderr
+    negmine(*plain(data), "--groups", tmp_path / "none.tsv", "--out", tmp_path / "a.parquet", code=2)
+
+
+# ---- sweep
+
+
+def test_a_sweep_says_what_the_library_finds(data: Path, tmp_path: Path) -> None:
+    options = [*plain(data)[1:], "-n", 3, "--depth", 40, "--reference", "max"]
+    said = spoken("sweep", "0,0.05,0.4", *options, "--plot", tmp_path / "a.png")
+    wanted = library.HardNegativeMiner(3, reference="max").sweep(
+        library.ExactIndex(np.load(data / "corpus.npy")),
+        np.load(data / "queries.npy"),
+        [[query] for query in range(N_QUERIES)],
+        [0.0, 0.05, 0.4],
+        depth=40,
+    )
+    for name in ("margins", "rejected", "hardness", "short_rows", "censored_rows"):
+        assert said[name] == getattr(wanted, name).tolist()
+    assert said["recommended"] == {"margin": wanted.recommend().margin, "reason": wanted.recommend().reason}
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    text = negmine("sweep", "0,0.05,0.4", *options).stdout
+    assert text.startswith(str(wanted))
+    assert f"recommended: {wanted.recommend().margin:g}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["0,much"], "`MARGINS` must be numbers such as 0,0.05,0.1; got '0,much'"),
+        (["0", "--kind", "both"], "`--kind` must be one of"),
+        (["0", "--metric", "dot"], "`--metric` must be one of"),
+        (["0", "--depth", "2"], "`--depth` must be at least 5"),
+        (["0", "-n", "0"], "`--num-negatives` must be at least 1; got 0"),
+        (["0", "--plot", "{tmp}/a.txt"], "`--plot` must end in .png or .svg or .pdf"),
+        (["0", "--plot", "{tmp}/none/a.png"], "`--plot` must lie in a folder that exists"),
+    ],
+)
+def test_bad_sweeps_name_the_option(data: Path, tmp_path: Path, options: list[str], part: str) -> None:
+    margins, *rest = (one.format(tmp=tmp_path) for one in options)
+    assert part in negmine("sweep", margins, *plain(data)[1:], *rest, code=2).stderr

@@ -1,8 +1,9 @@
 """Input and output: read embeddings, texts, judgments and runs; write mined negatives and training rows.
 
 Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, TSV, Parquet, Arrow),
-:func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder). :func:`same_text_groups` finds
-the documents that hold the same text, for ``groups=``. :func:`bm25_run` ranks texts by BM25.
+:func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder).
+:func:`same_text_groups` finds the documents that hold the same text, for ``groups=``, and :func:`read_groups` reads
+groups from a file. :func:`bm25_run` ranks texts by BM25.
 
 Writers: :func:`write_negatives` (Parquet, with the provenance of the negatives), whose files :func:`read_negatives`
 reads, and :func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file
@@ -28,6 +29,7 @@ from negmine.io.checking import TrainingRowsCheck, check_training_rows
 from negmine.io.converting import convert_training_rows
 from negmine.io.embeddings import Embeddings, read_embeddings
 from negmine.io.evaluate import NegativesEvaluation, evaluate_negatives
+from negmine.io.groups import read_groups
 from negmine.io.negatives import MinedRows, Written, read_negatives, write_negatives
 from negmine.io.qrels import read_qrels, read_run
 from negmine.io.texts import read_texts, same_text_groups
@@ -53,6 +55,7 @@ __all__ = [
     "evaluate_negatives",
     "read_beir",
     "read_embeddings",
+    "read_groups",
     "read_negatives",
     "read_qrels",
     "read_run",
