@@ -59,6 +59,13 @@ def test_converted_files_are_those_of_mining_with_a_format(data: Path, tmp_path:
     assert f"c.jsonl: {said['n_written']} flagembedding rows" in done.stdout
 
 
+def test_ids_are_written_even_where_texts_are_known(data: Path, tmp_path: Path) -> None:
+    negmine(*with_texts(data), "--out", tmp_path / "a.jsonl", "--format", "ids")
+    first = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    assert list(first)[:3] == ["query_id", "positive_id", "negative_id_1"]
+    assert spoken("check", tmp_path / "a.jsonl")["format"] == "ids"
+
+
 def _texts(sources: list[object]) -> list[object]:
     """The options of texts among those of `mine`."""
     places = [place for place, option in enumerate(sources) if str(option) in ("--query-texts", "--document-texts")]

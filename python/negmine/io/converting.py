@@ -21,8 +21,9 @@ from negmine.io.training import check_rows_path, write_rows, write_training_rows
 from negmine.io.training_layout import Layout
 from negmine.io.training_tables import SUFFIXES, Part, is_mined, read_tables, sides
 from negmine.io.verification import find_answer, open_answer
-from negmine.mining.formats import FORMATS, IDS_ONLY, Format, RowMaker, Side
+from negmine.mining.formats import FORMATS, IDS_ONLY, Format, RowMaker
 from negmine.mining.records import Lists, Records
+from negmine.mining.sides import Side
 
 if TYPE_CHECKING:
     import pyarrow as pa

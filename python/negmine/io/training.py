@@ -15,8 +15,9 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io.negatives import MinedRows, Written, as_mined, read_negatives
 from negmine.io.records import with_provenance
 from negmine.io.row_groups import write_tables
-from negmine.mining.formats import FORMATS, NESTED, Format, RowMaker, Side
+from negmine.mining.formats import FORMATS, NESTED, Format, RowMaker
 from negmine.mining.negatives import HardNegatives
+from negmine.mining.sides import Side
 
 if TYPE_CHECKING:
     import pyarrow as pa

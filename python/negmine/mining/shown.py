@@ -10,10 +10,10 @@ import numpy.typing as npt
 from negmine._core.labels import Ids
 from negmine._core.options import check_integer, check_seed
 from negmine.errors import NegmineTypeError
-from negmine.mining.formats import Side
 from negmine.mining.records import Records, RecordSource
 from negmine.mining.report import Reason, Source
 from negmine.mining.result_rows import read_rows
+from negmine.mining.sides import Side
 from negmine.search.verification import sample_queries
 
 __all__ = ["rows_as_text", "rows_to_show"]

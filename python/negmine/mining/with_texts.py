@@ -13,9 +13,10 @@ from negmine._core.extras import require
 from negmine._core.labels import as_ids
 from negmine.data.texts import Texts, read_strings
 from negmine.mining import formats
-from negmine.mining.formats import Format, RowMaker, Side
+from negmine.mining.formats import Format, RowMaker
 from negmine.mining.records import Records, RecordSource
 from negmine.mining.shown import rows_as_text, rows_to_show
+from negmine.mining.sides import Side
 
 if TYPE_CHECKING:
     import datasets
