@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from negmine import HardNegatives, io
+from negmine.mining import Rejection
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -67,6 +68,14 @@ def test_all_sources_say_the_same(data: Path, tmp_path: Path) -> None:
     one, other = (next(io.read_negatives(tmp_path / f"{name}.parquet").batches()) for name in "ac")
     np.testing.assert_array_equal(one.negatives.indices, other.negatives.indices)
     assert one.negatives.ids[0] == f"c{one.negatives.indices[0]}"
+
+
+def test_rejected_documents_are_kept(data: Path, tmp_path: Path) -> None:
+    negmine(*plain(data), "--relative-margin", 0.2, "--keep-rejected", 3, "--out", tmp_path / "a.parquet")
+    rows = next(io.read_negatives(tmp_path / "a.parquet").batches())
+    assert rows.rejected is not None
+    assert set(rows.rejections.tolist()) == {Rejection.ABOVE_RELATIVE_MARGIN}
+    assert 0 < rows.rejected.counts.max() <= 3
 
 
 def test_copies_of_a_positive_are_left_out(data: Path, tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ HERE = ["--out", "{tmp}/a.parquet"]
         ([*HERE, "--format", "pairs"], "`--format` must be one of triplet"),
         ([*HERE, "--format", "tevatron"], "`--out` must end in .jsonl"),
         (["--out", "{tmp}/a.jsonl", "--format", "tevatron"], "`--query-texts` and `--document-texts` must be given"),
+        ([*HERE, "--keep-rejected", "-1"], "`--keep-rejected` must be at least 0; got -1"),
+        (
+            ["--out", "{tmp}/a.npz", "--keep-rejected", "1"],
+            "`--keep-rejected` must come with `--out` of mined negatives",
+        ),
+        (["--job", "{tmp}/job", "--keep-rejected", "1"], "`--keep-rejected` must come with `--out` of mined negatives"),
         ([*HERE, "--scores"], "`--scores` must come with `--format`"),
         ([*HERE, "--relative-margin", "-1"], "`--relative-margin` must be at least 0.0; got -1.0"),
         ([*HERE, "--relative-margin", "nan"], "`--relative-margin` must be finite; got nan"),

@@ -70,6 +70,15 @@ def test_admits_is_the_meaning(rule: Form) -> None:
         assert set(np.flatnonzero(eligible.admits(query, np.arange(N))).tolist()) == expected
 
 
+@given(rules())
+def test_complements_admit_what_a_part_does_not(rule: Form) -> None:
+    eligible, admitted = rule
+    parts = eligible.complements()
+    for query, expected in enumerate(admitted):
+        outside = np.any([part.admits(query, np.arange(N)) for part in parts], axis=0)
+        assert set(np.flatnonzero(outside).tolist()) == set(range(N)) - expected
+
+
 @given(rules(), st.booleans(), st.integers(0, 3))
 def test_mining_equals_mining_without_the_documents_that_are_left_out(rule: Form, grouped: bool, n_random: int) -> None:
     eligible, admitted = rule

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negmine import ExactIndex, HardNegativeMiner, Positives, errors, io
-from negmine.io.records import Lists, Records
+from negmine.mining.records import Lists, Records
 
 pytest.importorskip("pyarrow")
 

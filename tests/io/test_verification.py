@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negmine import ExactIndex, HardNegativeMiner, Positives, SimANS, Softmax, Stride, errors, io, mine_to
-from negmine.io.records import Lists, Records
 from negmine.io.verification import CHECKS
 from negmine.job import merge
 from negmine.mining import Source
+from negmine.mining.records import Lists, Records
 
 pytest.importorskip("pyarrow")
 

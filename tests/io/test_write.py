@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +13,20 @@ from hypothesis import strategies as st
 
 from negmine import ExactIndex, HardNegativeMiner, HardNegatives, Positives, errors, io
 from negmine.io import row_groups
-from negmine.io.training import FORMATS
 from negmine.mining import Reason
+from negmine.mining.formats import FORMATS, IDS_ONLY, NESTED
+from training import WIDTH, plain_rows, problem
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
-
-WIDTH = 4
-
-
-@dataclass(frozen=True)
-class Problem:
-    negatives: HardNegatives
-    mined: io.MinedRows
-    queries: io.Texts
-    documents: io.Texts
-    lists: list[list[int]]
-
-
-def problem(*, n_queries: int = 5, n_documents: int = 9, labels: bool = True, seed: int = 0, **options: Any) -> Problem:
-    """A small mined set: the last query has no positive, and margins leave some rows short."""
-    random = np.random.default_rng(seed)
-    corpus = random.integers(-3, 4, (n_documents, 3)).astype(np.float32)
-    queries = random.integers(-3, 4, (n_queries, 3)).astype(np.float32)
-    lists = [sorted({int(d) for d in random.integers(0, n_documents, 1 + query % 2)}) for query in range(n_queries)]
-    if n_queries > 1:
-        lists[-1] = []
-    document_ids = [f"d{row}" for row in range(n_documents)] if labels else None
-    query_ids = [f"q{row}" for row in range(n_queries)] if labels else None
-    miner = HardNegativeMiner(WIDTH, **({"absolute_margin": 0.1} | options))
-    negatives = miner.mine(ExactIndex(corpus, ids=document_ids), queries, Positives.from_lists(lists))
-    return Problem(
-        negatives,
-        io.MinedRows.from_negatives(negatives, query_ids=query_ids, miner=miner),
-        io.Texts.from_lists([f"query {row}" for row in range(n_queries)], ids=query_ids),
-        io.Texts.from_lists(
-            [f"text {row}" for row in range(n_documents)], ids=document_ids, titles=["t"] * (n_documents - 1) + [""]
-        ),
-        lists,
-    )
 
 
 def assert_same(found: io.Records, wanted: io.Records) -> None:
     for name in ("query_indices", "query_ids", "reference_scores", "reasons", "sources"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
-    for side in ("positives", "negatives"):
+    np.testing.assert_array_equal(found.rejections, wanted.rejections)
+    assert (found.rejected is None) == (wanted.rejected is None)
+    for side in ("positives", "negatives") if wanted.rejected is None else ("positives", "negatives", "rejected"):
         for name in ("offsets", "indices", "ids", "scores"):
             one, other = getattr(getattr(found, side), name), getattr(getattr(wanted, side), name)
             np.testing.assert_array_equal(one, other, err_msg=f"{side}.{name}")
@@ -90,6 +58,27 @@ def test_parquet_gives_all_back(
     before = path.read_bytes()
     io.write_negatives(found, path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("n_queries", [0, 5])
+def test_parquet_gives_rejected_documents_back(tmp_path: Path, n_queries: int) -> None:
+    made = problem(n_queries=n_queries, keep_rejected=2)
+    path = tmp_path / "a.parquet"
+    io.write_negatives(made.mined, path)
+    before = path.read_bytes()
+    for one, other in zip(io.read_negatives(path).batches(), made.mined.batches(), strict=True):
+        assert_same(one, other)
+    io.write_negatives(io.read_negatives(path), path)
+    assert path.read_bytes() == before
+    for line in pq.read_table(path).to_pylist():
+        rejected = made.negatives.pool.rejected
+        count = rejected.counts[line["query_index"]]
+        assert line["rejected_ids"] == rejected.ids[line["query_index"], :count].tolist()
+        assert set(line["rejected_rules"]) <= {"above_absolute_margin"}
+    table = pq.read_table(path)
+    row_groups.write_tables(path, [table.drop_columns(["rejected_ids"])])
+    with pytest.raises(errors.NegmineValueError, match="has no 'rejected_ids'"):
+        list(io.read_negatives(path).batches())
 
 
 def test_many_batches_give_all_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,75 +247,19 @@ def test_an_error_half_way_leaves_what_was_there(tmp_path: Path, monkeypatch: py
 # ---- training rows
 
 
-def plain_rows(made: Problem, form: str, *, scores: bool, texts: bool) -> list[dict[str, Any]]:
-    """What the rows must be, one at a time."""
-    lines = []
-    negatives, offset = made.negatives, 0
-
-    def document(row: int) -> str:
-        return f"{'t ' if row < 8 else ''}text {row}" if texts else f"d{row}"
-
-    def passage(row: int, score: float) -> dict[str, Any]:
-        found = {"docid": f"d{row}", "title": "t" if row < 8 else "", "text": f"text {row}"}
-        return found | ({"score": score} if scores else {})
-
-    for query, positives in enumerate(made.lists):
-        anchor = f"query {query}" if texts else f"q{query}"
-        count = negatives.counts[query]
-        rows = negatives.indices[query, :count].tolist()
-        lows = negatives.scores[query, :count].tolist()
-        highs = negatives.positive_scores[offset : offset + len(positives)].tolist()
-        offset += len(positives)
-        pairs = list(zip(positives, highs, strict=True))
-        match form:
-            case "triplet":
-                for positive, high in pairs:
-                    for row, low in zip(rows, lows, strict=True):
-                        line = {"anchor": anchor, "positive": document(positive), "negative": document(row)}
-                        lines.append(line | ({"scores": [high, low]} if scores else {}))
-            case "n-tuple":
-                for positive, high in pairs if count == WIDTH else []:
-                    named = {f"negative_{n + 1}": document(row) for n, row in enumerate(rows)}
-                    line = {"anchor": anchor, "positive": document(positive), **named}
-                    lines.append(line | ({"scores": [high, *lows]} if scores else {}))
-            case "labeled-pair":
-                for label, group in ((1, pairs), (0, list(zip(rows, lows, strict=True)))):
-                    for row, score in group:
-                        last = {"score": score} if scores else {"label": label}
-                        lines.append({"anchor": anchor, "positive": document(row), **last})
-            case "labeled-list":
-                for positive, high in pairs if count else []:
-                    last = {"scores": [high, *lows]} if scores else {"labels": [1] + [0] * count}
-                    documents = [document(row) for row in (positive, *rows)]
-                    lines.append({"anchor": anchor, "positive": documents, **last})
-            case "flagembedding" if count and positives:
-                line = {"query": anchor, "pos": [document(p) for p in positives], "neg": [document(n) for n in rows]}
-                lines.append(line | ({"pos_scores": highs, "neg_scores": lows} if scores else {}))
-            case "tevatron" if count and positives:
-                lines.append(
-                    {
-                        "query_id": f"q{query}",
-                        "query": anchor,
-                        "positive_passages": [passage(row, score) for row, score in pairs],
-                        "negative_passages": [passage(*one) for one in zip(rows, lows, strict=True)],
-                    }
-                )
-    return lines
-
-
 def read_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-LINES_ONLY = ("flagembedding", "tevatron")
 TEXTS_AND_SUFFIXES = [
     (form, texts, suffix)
     for form in FORMATS
     for texts in (True, False)
     for suffix in (".parquet", ".jsonl")
-    if form not in LINES_ONLY or (texts and suffix == ".jsonl")
+    if form not in NESTED or (texts and suffix == ".jsonl")
+    if form not in IDS_ONLY or not texts
 ]
 
 
@@ -336,7 +269,7 @@ TEXTS_AND_SUFFIXES = [
 def test_training_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, suffix: str, step: int, *, scores: bool, texts: bool
 ) -> None:
-    monkeypatch.setattr("negmine.io.training.STEP", step)
+    monkeypatch.setattr("negmine.mining.formats.STEP", step)
     for seed in range(5):
         made = problem(n_queries=6, seed=seed)
         path = tmp_path / f"a{seed}{suffix}"
@@ -345,7 +278,7 @@ def test_training_rows(
         wanted = plain_rows(made, form, scores=scores, texts=texts)
         assert read_rows(path) == wanted
         assert written.n_rows == len(wanted)
-        used = {line.get("anchor") or line["query"] for line in wanted}
+        used = {line.get("anchor") or line.get("query") or line["query_id"] for line in wanted}
         assert written.n_dropped == 6 - len(used)
 
 
@@ -392,6 +325,11 @@ def test_texts_of_other_sets_are_refused(tmp_path: Path) -> None:
         ({"path": "a.csv"}, errors.NegmineValueError, "`path` must end in .parquet or .jsonl"),
         ({"format": "tevatron"}, errors.NegmineValueError, "`path` must end in .jsonl for 'tevatron'"),
         ({"format": "tevatron", "path": "a.jsonl"}, errors.NegmineValueError, "`queries` must hold texts"),
+        (
+            {"format": "ids", "queries": io.Texts.from_lists(["a"])},
+            errors.NegmineValueError,
+            "`queries` must be None for",
+        ),
         ({"documents": ["a"]}, errors.NegmineTypeError, "`documents` must be Texts; got list"),
         ({"anchor_name": "negative"}, errors.NegmineValueError, "`anchor_name` must differ"),
         ({"format": "n-tuple", "positive_name": "negative_3"}, errors.NegmineValueError, "`positive_name` must differ"),

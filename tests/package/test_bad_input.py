@@ -277,6 +277,7 @@ RULES: dict[str, Case] = {
     ),
     "offset": (lambda: candidates(query_offset=-1), Value, "`query_offset` at least 0 got -1"),
     "offset beyond": (lambda: candidates(query_offset=2**63), Value, "`query_offset` at most got 9223372036854775808"),
+    "rejected": (lambda: candidates(keep_rejected=-1), Value, "`keep_rejected` at least 0 got -1"),
     "warm start": (lambda: candidates(warm_start=[1, 2]), Value, "`warm_start` (2, any) got int64 (2,)"),
     "warm start short": (lambda: candidates(warm_start=np.zeros((3, 1), int)), Value, "`warm_start` (2, any) (3, 1)"),
     "warm start float": (lambda: candidates(warm_start=np.zeros((2, 1))), Value, "`warm_start` (2, any) float64"),

@@ -104,6 +104,17 @@ def transformers(folder: str, epochs: int = 2, workers: int = 0, save_steps: int
     return model.seen
 
 
+def word_model(words: Sequence[str]) -> Any:
+    """Return a SentenceTransformer with one embedding per word, whose token ids are the places of the words."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)], device="cpu")
+
+
 def sentence_transformers(
     folder: str,
     epochs: int = 2,
@@ -124,14 +135,8 @@ def sentence_transformers(
     one is theirs. With ``weights``, the data sets are mixed by them. Batches go to ``seen`` as they come.
     """
     import datasets
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
-    from sentence_transformers.models import StaticEmbedding
-    from tokenizers import Tokenizer, models, pre_tokenizers
 
     from negmine.integrations.sentence_transformers import (
         mixture_batch_sampler,
@@ -141,9 +146,7 @@ def sentence_transformers(
     from negmine.integrations.transformers import SetEpochCallback
 
     texts = [f"q{i}" for i in range(len(DOCUMENTS))] + [f"d{i}" for i in range(max(DOCUMENTS) + 1)]
-    tokenizer = Tokenizer(models.WordLevel({text: i for i, text in enumerate(texts)}, unk_token="q0"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)], device="cpu")
+    model = word_model(texts)
     seen = [] if seen is None else seen
 
     class Loss(MultipleNegativesRankingLoss):

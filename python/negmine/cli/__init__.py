@@ -1,4 +1,4 @@
-"""The command line: ``negmine`` with ``mine``, ``merge``, ``cluster``, ``dedup``, ``evaluate``, ``verify`` and others.
+"""The command line: ``negmine`` with ``mine``, ``sweep``, ``check``, ``convert``, ``evaluate``, ``verify`` and others.
 
 Progress and errors go to stderr, results to stdout or to files. The exit code is 0 on success, 1 if the work failed, 2
 if the arguments are invalid, and 130 after Ctrl-C.

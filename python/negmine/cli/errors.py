@@ -26,9 +26,18 @@ ALIASES: dict[str, dict[str, str]] = {
         "ids": _LABELS["document_ids"],
         **_LABELS,
     },
+    "check": {"path": "`FILE`"},
+    "convert": {"path": "`SOURCE`", "queries": "`--query-texts`", "documents": "`--document-texts`"},
     "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
     "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
     "evaluate": {"path": "`ANSWER`", "negatives": "`ANSWER`", **_LABELS},
+    "sweep": {
+        "name": "`--embedding-name`",
+        "path": "`--plot`",
+        "documents": "`--document-texts`",
+        "ids": _LABELS["document_ids"],
+        **_LABELS,
+    },
     "verify": {"path": "`ANSWER`", "negatives": "`ANSWER`", "name": "`--embedding-name`"},
 }
 
@@ -63,16 +72,16 @@ def arguments(*names: str) -> Iterator[None]:
         raise ArgumentError(str(error)) from error
 
 
-def check_out(out: Path, suffixes: Sequence[str], *, force: bool) -> None:
+def check_out(out: Path, suffixes: Sequence[str], *, force: bool, name: str = "out") -> None:
     """Refuse, before the work, a file that cannot be written or that exists and may not be overwritten."""
     if files.suffix_of(out) not in suffixes:
-        raise ArgumentError(f"`--out` must end in {' or '.join(suffixes)}; got {out}.")
+        raise ArgumentError(f"`--{name}` must end in {' or '.join(suffixes)}; got {out}.")
     if not out.resolve().parent.is_dir():
-        raise ArgumentError(f"`--out` must lie in a folder that exists; got {out}.")
+        raise ArgumentError(f"`--{name}` must lie in a folder that exists; got {out}.")
     if out.is_dir():
-        raise ArgumentError(f"`--out` must be a file; got the folder {out}.")
+        raise ArgumentError(f"`--{name}` must be a file; got the folder {out}.")
     if out.exists() and not force:
-        raise ArgumentError(f"`--out` must not exist, or `--force` must be given to overwrite it; got {out}.")
+        raise ArgumentError(f"`--{name}` must not exist, or `--force` must be given to overwrite it; got {out}.")
 
 
 class OptionNames:

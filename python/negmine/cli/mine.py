@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from negmine import io
 from negmine._core import files
 from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_epoch, check_integer
+from negmine.cli import inputs as inputs_of
 from negmine.cli import sources
 from negmine.cli.errors import ArgumentError, arguments, check_out
+from negmine.cli.inputs import INPUTS, RULES, file_option, option
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
 from negmine.data import fingerprint
 from negmine.errors import NegmineError
-from negmine.io.training import FORMATS, LINES_ONLY
 from negmine.job import inputs, mine_to
 from negmine.mining import policies
+from negmine.mining.formats import FORMATS, IDS_ONLY, NESTED
 from negmine.mining.fusion import METHODS, fuse
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.policies import Sampling
@@ -33,17 +33,9 @@ from negmine.search.results import METRICS
 
 __all__ = ["command"]
 
-INPUTS, RULES, OUTPUT, JOB, MACHINE = "Inputs", "Which negatives", "Output", "Resumable jobs", "Machine"
+OUTPUT, JOB, MACHINE = "Output", "Resumable jobs", "Machine"
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-
-
-def _file(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401 (typer's own)
-    return typer.Option(*names, exists=True, dir_okay=False, help=text, rich_help_panel=panel)
-
-
-def _option(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401
-    return typer.Option(*names, help=text, rich_help_panel=panel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,81 +65,69 @@ class _Target:
         if self.with_scores and self.form is None:
             raise ArgumentError("`--scores` must come with `--format`; mined negatives have scores anyway.")
         if self.out is not None:
-            self._check_file(self.out)
+            self._checkfile_option(self.out)
 
-    def _check_file(self, out: Path) -> None:
+    def _checkfile_option(self, out: Path) -> None:
         if self.form is None and self.job is not None:
             raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
         suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
-        if self.form in LINES_ONLY:
+        if self.form in NESTED:
             suffixes = (".jsonl",)
         check_out(out, suffixes, force=self.force)
 
 
 def command(
-    queries: Annotated[
-        Path | None, _file(INPUTS, "Embeddings of the queries: .npy, .safetensors, .parquet, .arrow.")
-    ] = None,
-    corpus: Annotated[Path | None, _file(INPUTS, "Embeddings of the documents, likewise.")] = None,
-    positives: Annotated[Path | None, _file(INPUTS, "Judgments: BEIR or TREC qrels, or a table.")] = None,
-    beir: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="A folder in BEIR's layout: texts, judgments, embeddings.",
-            rich_help_panel=INPUTS,
-        ),
-    ] = None,
-    split: Annotated[str | None, _option(INPUTS, "Split of the folder or of a table of judgments.")] = None,
-    embeddings: Annotated[
-        str | None, _option(INPUTS, "NAME of the folder's corpus.NAME.npy and queries.NAME.npy.")
-    ] = None,
-    query_texts: Annotated[Path | None, _file(INPUTS, "Texts and labels: JSONL or a table, row by row.")] = None,
-    document_texts: Annotated[Path | None, _file(INPUTS, "Likewise for the documents.")] = None,
+    queries: inputs_of.Queries = None,
+    corpus: inputs_of.Corpus = None,
+    positives: inputs_of.Positives = None,
+    beir: inputs_of.Beir = None,
+    split: inputs_of.Split = None,
+    embeddings: inputs_of.Embeddings = None,
+    query_texts: inputs_of.QueryTexts = None,
+    document_texts: inputs_of.DocumentTexts = None,
     run: Annotated[
         list[Path] | None,
-        _file(INPUTS, "Ranked lists, which give the candidates: .trec, .run or .json. May be repeated.", "--run"),
+        file_option(INPUTS, "Ranked lists, which give the candidates: .trec, .run or .json. May be repeated.", "--run"),
     ] = None,
-    fuse: Annotated[str, _option(INPUTS, "How several runs are joined: rrf, sum, min or max.")] = "rrf",
-    embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
-    id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
-    min_grade: Annotated[int, _option(INPUTS, "Lowest grade of a positive.")] = 1,
-    unknown: Annotated[str, _option(INPUTS, "Judgments of labels without a row: error or drop.")] = "error",
-    exclude: Annotated[Path | None, _file(INPUTS, "Judgments, or a run (.run, .trec), to use no document of.")] = None,
-    exclude_lower_grades: Annotated[bool, _option(INPUTS, "Use no document judged below --min-grade.")] = False,
-    exclude_self: Annotated[bool, _option(INPUTS, "A query is no negative of itself (equal labels).")] = False,
-    same_text: Annotated[bool, _option(INPUTS, "Copies of a positive's text are no negatives.")] = True,
-    metric: Annotated[str, _option(RULES, "cosine, ip or l2.")] = "cosine",
-    num_negatives: Annotated[int, _option(RULES, "Negatives per query.", "--num-negatives", "-n")] = 5,
-    absolute_margin: Annotated[float | None, _option(RULES, "Score at least this much below the reference.")] = None,
-    relative_margin: Annotated[float | None, _option(RULES, "Score at least this share below it: 0.05 is 5 %.")] = None,
-    max_score: Annotated[float | None, _option(RULES, "Highest score of a negative.")] = None,
-    min_score: Annotated[float | None, _option(RULES, "Lowest score of a negative.")] = None,
-    absolute_floor: Annotated[float | None, _option(RULES, "Score at most this much below the reference.")] = None,
-    relative_floor: Annotated[float | None, _option(RULES, "Score at most this share below the reference.")] = None,
-    reference: Annotated[
-        str, _option(RULES, "What margins refer to: the positives' min, max or mean score, or each.")
-    ] = "min",
-    range_min: Annotated[int, _option(RULES, "First rank among what the rules leave, from 0.")] = 0,
-    range_max: Annotated[
-        int | None, _option(RULES, "Rank behind the last. Default: as far as --num-negatives needs.")
-    ] = None,
-    sampling: Annotated[str, _option(RULES, f"{policies.usage()}.")] = "top",
-    num_random: Annotated[int, _option(RULES, "Further negatives, uniform over all candidates.")] = 0,
-    limit_per_document: Annotated[int | None, _option(RULES, "Queries that a document may serve at most.")] = None,
-    seed: Annotated[int, _option(RULES, "Seed of every draw.")] = 0,
-    epoch: Annotated[int, _option(RULES, "Epoch of the draws.")] = 0,
-    out: Annotated[Path | None, _option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
-    format: Annotated[str | None, _option(OUTPUT, f"Training rows: {', '.join(FORMATS)}.")] = None,
-    scores: Annotated[bool, _option(OUTPUT, "Scores in training rows.", "--scores")] = False,
-    force: Annotated[bool, _option(OUTPUT, "Overwrite --out where it exists.", "--force")] = False,
-    job: Annotated[Path | None, _option(JOB, "Folder of a job that survives being killed.")] = None,
-    resume: Annotated[bool, _option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
-    shard: Annotated[str | None, _option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
-    tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time. Default: 8192.")] = None,
-    num_threads: Annotated[int | None, _option(MACHINE, "Threads. Default: every usable core.")] = None,
-    memory_limit: Annotated[str | None, _option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
+    fuse: Annotated[str, option(INPUTS, "How several runs are joined: rrf, sum, min or max.")] = "rrf",
+    embedding_name: inputs_of.EmbeddingName = None,
+    id_name: inputs_of.IdName = None,
+    min_grade: inputs_of.MinGrade = 1,
+    unknown: inputs_of.Unknown = "error",
+    exclude: inputs_of.Exclude = None,
+    exclude_lower_grades: inputs_of.ExcludeLowerGrades = False,
+    exclude_self: inputs_of.ExcludeSelf = False,
+    same_text: inputs_of.SameText = True,
+    groups: inputs_of.Groups = None,
+    metric: inputs_of.Metric = "cosine",
+    num_negatives: inputs_of.NumNegatives = 5,
+    absolute_margin: Annotated[float | None, option(RULES, "Score at least this much below the reference.")] = None,
+    relative_margin: Annotated[float | None, option(RULES, "Score at least this share below it: 0.05 is 5 %.")] = None,
+    max_score: Annotated[float | None, option(RULES, "Highest score of a negative.")] = None,
+    min_score: Annotated[float | None, option(RULES, "Lowest score of a negative.")] = None,
+    absolute_floor: Annotated[float | None, option(RULES, "Score at most this much below the reference.")] = None,
+    relative_floor: Annotated[float | None, option(RULES, "Score at most this share below the reference.")] = None,
+    reference: inputs_of.Reference = "min",
+    range_min: inputs_of.RangeMin = 0,
+    range_max: inputs_of.RangeMax = None,
+    sampling: Annotated[str, option(RULES, f"{policies.usage()}.")] = "top",
+    num_random: Annotated[int, option(RULES, "Further negatives, uniform over all candidates.")] = 0,
+    limit_per_document: Annotated[int | None, option(RULES, "Queries that a document may serve at most.")] = None,
+    keep_rejected: Annotated[
+        int, option(RULES, "Rejected documents to keep per row, with their rules, in a .parquet file.")
+    ] = 0,
+    seed: Annotated[int, option(RULES, "Seed of every draw.")] = 0,
+    epoch: Annotated[int, option(RULES, "Epoch of the draws.")] = 0,
+    out: Annotated[Path | None, option(OUTPUT, "Result: .parquet or .npz; with --format .parquet or .jsonl.")] = None,
+    format: Annotated[str | None, option(OUTPUT, f"Training rows: {', '.join(FORMATS)}.")] = None,
+    scores: Annotated[bool, option(OUTPUT, "Scores in training rows.", "--scores")] = False,
+    force: Annotated[bool, option(OUTPUT, "Overwrite --out where it exists.", "--force")] = False,
+    job: Annotated[Path | None, option(JOB, "Folder of a job that survives being killed.")] = None,
+    resume: Annotated[bool, option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
+    shard: Annotated[str | None, option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
+    tile_queries: Annotated[int | None, option(JOB, "Queries written at a time. Default: 8192.")] = None,
+    num_threads: Annotated[int | None, option(MACHINE, "Threads. Default: every usable core.")] = None,
+    memory_limit: Annotated[str | None, option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
     json: Json = False,
 ) -> None:
     """Mine hard negatives from files, exactly.
@@ -182,6 +162,7 @@ def command(
             exclude_lower_grades=exclude_lower_grades,
             unknown=unknown,
             same_text=same_text,
+            groups=groups,
         )
         miner = HardNegativeMiner(
             num_negatives,
@@ -207,7 +188,9 @@ def command(
                 "`--limit-per-document` must not be given with `--job`: it looks at all queries at once, and a tile "
                 "does not."
             )
-        if format in LINES_ONLY:
+        if check_integer(keep_rejected, "keep_rejected", least=0):
+            _check_rejected(target, run or [])
+        if format in NESTED:
             source.check_texts(format)
         if target.tile_queries is not None:
             inputs.check_tile(target.tile_queries, miner)
@@ -218,6 +201,7 @@ def command(
             "num_threads": resolve_num_threads(num_threads),
             "memory_limit": _bytes(memory_limit),
             "fuse": fuse,
+            "keep_rejected": keep_rejected,
         }
     task = sources.read(source)
     result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
@@ -226,14 +210,19 @@ def command(
         lines.append(f"  {n:,} of {counted(task.n_judgments, 'judgment')} dropped: labels that are not among the rows")
         if exclude is not None:
             lines.append(f"  {task.n_unknown_excluded:,} entries of --exclude dropped likewise")
-    if task.n_copies:
-        lines.append(f"  {counted(task.n_copies, 'document')} share a text with another; copies of a positive are out")
+    if task.n_grouped:
+        shared = "in groups; those" if groups else "share a text with another; copies"
+        lines.append(f"  {counted(task.n_grouped, 'document')} {shared} of a positive are out")
     judgments = {
         "n_judgments": task.n_judgments,
         "unknown_judgments": task.positives.unknown_judgments,
         "unknown_excluded": task.n_unknown_excluded,
     }
-    put({**result, **judgments, "n_same_text": task.n_copies}, "\n".join(lines), as_json=json)
+    put(
+        {**result, **judgments, "n_grouped" if groups else "n_same_text": task.n_grouped},
+        "\n".join(lines),
+        as_json=json,
+    )
 
 
 def _mine(
@@ -305,6 +294,7 @@ def _task_of(task: Task, source: object, miner: HardNegativeMiner, options: dict
         exclude_self=options["exclude_self"],
         groups=task.groups,
         epoch=options["epoch"],
+        keep_rejected=options["keep_rejected"],
     )
 
 
@@ -324,11 +314,19 @@ def _check_runs(run: list[Path], *, job: Path | None, memory_limit: str | None, 
         raise ArgumentError("`--job` must have one `--run`; got several.")
 
 
+def _check_rejected(target: _Target, run: list[Path]) -> None:
+    """Refuse results that have no place for rejected documents."""
+    if target.job is not None or target.form is not None or (target.out and files.suffix_of(target.out) != ".parquet"):
+        raise ArgumentError("`--keep-rejected` must come with `--out` of mined negatives as .parquet, and no `--job`.")
+    if len(run) > 1:
+        raise ArgumentError("`--keep-rejected` must have one `--run`; got several, whose scores are joined.")
+
+
 def _mine_job(
     task: Task, miner: HardNegativeMiner, options: dict[str, Any], target: _Target
 ) -> tuple[dict[str, Any], list[str]]:
     """Mine into a folder."""
-    options = {name: value for name, value in options.items() if name != "fuse"}
+    options = {name: value for name, value in options.items() if name not in ("fuse", "keep_rejected")}
     (source,) = _sources_of(task)
     with shown("mining", len(task.positives), "queries") as progress:
         done = mine_to(
@@ -364,12 +362,13 @@ def _mine_job(
 
 
 def _write_training_rows(rows: io.MinedRows, task: Task, target: _Target) -> io.Written:
+    labels_only = target.form in IDS_ONLY
     return io.write_training_rows(
         rows,
         target.out,
         format=target.form,  # type: ignore[arg-type]
-        queries=task.query_texts,
-        documents=task.document_texts,
+        queries=None if labels_only else task.query_texts,
+        documents=None if labels_only else task.document_texts,
         scores=target.with_scores,
     )
 

@@ -22,6 +22,7 @@ from negmine.data.qrels import like
 from negmine.data.runs import Run
 from negmine.errors import NegmineError, NegmineValueError, NegmineWarning
 from negmine.io.embeddings import load_embeddings
+from negmine.io.groups import load_groups
 from negmine.io.lines import compressed
 from negmine.io.qrels import load_qrels, load_run
 from negmine.io.tables import TABLE_SUFFIXES
@@ -54,6 +55,7 @@ class Sources:
     exclude_lower_grades: bool
     unknown: str
     same_text: bool
+    groups: Path | None = None
 
     def __post_init__(self) -> None:
         if self.runs:
@@ -101,7 +103,7 @@ class Task:
     exclude : Positives or None
         Further documents per query that are never negatives.
     groups : int64 (n_documents,) or None
-        Groups of documents with the same text; None if no two documents share a text.
+        Groups of a file, or else of documents with the same text; None if no two documents share a text.
     query_ids, document_ids : int64 or str (n,) or None
         Labels; None if the rows are the labels.
     query_texts, document_texts : Texts or None
@@ -125,8 +127,8 @@ class Task:
     n_unknown_excluded: int
 
     @property
-    def n_copies(self) -> int:
-        """Number of documents that share their text with another document."""
+    def n_grouped(self) -> int:
+        """Number of documents that are in a group."""
         return 0 if self.groups is None else int((self.groups >= 0).sum())
 
 
@@ -283,7 +285,12 @@ def _task(
                 f"`exclude` names no document of any query; got {sources.exclude}.", NegmineWarning, stacklevel=2
             )
     groups = None
-    if sources.same_text and document_texts is not None:
+    if sources.groups is not None:
+        with _naming(None, unlabeled=unlabeled):
+            groups = load_groups(
+                sources.groups, "groups", document_ids=rows["document_ids"], drop_unknown=sources.unknown == "drop"
+            )
+    elif sources.same_text and document_texts is not None:
         groups = io.same_text_groups(document_texts)
         groups = groups if (groups >= 0).any() else None
     return Task(

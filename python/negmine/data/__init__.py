@@ -1,4 +1,4 @@
-"""Data about queries and documents: positives, eligibility, relevance judgments, runs, and digests of inputs."""
+"""Data about queries and documents: positives, eligibility, relevance judgments, runs, texts, and digests of inputs."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
+from negmine.data.texts import Texts
 
-__all__ = ["Eligibility", "Positives", "Qrels", "Run", "Strings"]
+__all__ = ["Eligibility", "Positives", "Qrels", "Run", "Strings", "Texts"]

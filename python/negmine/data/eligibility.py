@@ -71,6 +71,32 @@ class KeyRanges:
         places = np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
         return KeyRanges(self.keys, self.lowest[places], self.highest[places], offsets)
 
+    def complement(self) -> KeyRanges:
+        """Return the ranges of the keys that each query does not admit.
+
+        Returns
+        -------
+        KeyRanges
+        """
+        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+        if self.offsets is None:
+            full = self.lowest <= self.highest
+            counts, lowest, highest = full.astype(np.int64), self.lowest[full], self.highest[full]
+        else:
+            counts, lowest, highest = np.diff(self.offsets), self.lowest, self.highest
+        # A query of m ranges has m + 1 gaps: gap g begins after range g - 1 and ends before range g.
+        first = np.cumsum(counts + 1) - counts - 1
+        starts, ends = (np.full(len(lowest) + len(counts), end) for end in (least, most))
+        kept = np.ones(len(starts), dtype=np.bool_)
+        before = np.arange(len(lowest)) + np.repeat(np.arange(len(counts)), counts)
+        ends[before] = lowest - (lowest > least)
+        starts[before + 1] = highest + (highest < most)
+        kept[before] &= lowest > least
+        kept[before + 1] &= highest < most
+        kept &= starts <= ends
+        offsets = np.concatenate([[0], np.cumsum(np.add.reduceat(kept, first) if len(first) else [])]).astype(np.int64)
+        return KeyRanges(self.keys, starts[kept], ends[kept], offsets)
+
 
 class Eligibility:
     """Keys of the documents and the keys that each query admits; other documents are not candidates.
@@ -156,18 +182,7 @@ class Eligibility:
         >>> negmine.Eligibility.outside([10, 20, 30], lowest=[15], highest=[25]).admits(0, [0, 1, 2]).tolist()
         [True, False, True]
         """
-        low, high = as_int64s(lowest, "lowest"), as_int64s(highest, "highest")
-        if len(low) != len(high):
-            raise NegmineValueError(f"`highest` must have length {len(low)}; got {len(high)}.")
-        least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-        empty = low > high
-        # Up to two ranges per query: below and above, or all keys.
-        below, above = ~empty & (low > least), ~empty & (high < most)
-        starts = np.stack([np.full(len(low), least), np.where(empty, least, high + np.where(above, 1, 0))], axis=1)
-        ends = np.stack([low - np.where(below, 1, 0), np.full(len(low), most)], axis=1)
-        kept = np.stack([below, above | empty], axis=1)
-        offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
-        return cls._of((KeyRanges(as_int64s(keys, "keys"), starts[kept], ends[kept], offsets),))
+        return cls._of((cls(keys, lowest, highest).terms[0].complement(),))
 
     @classmethod
     @refuse_unknown_options("one_of")
@@ -250,6 +265,15 @@ class Eligibility:
             keys = term.keys[rows][:, None]
             admitted &= ((ranges.lowest <= keys) & (keys <= ranges.highest)).any(axis=1)
         return admitted
+
+    def complements(self) -> list[Eligibility]:
+        """Return one rule per part, which admits the documents that the part does not admit.
+
+        Returns
+        -------
+        list of Eligibility
+        """
+        return [Eligibility._of((term.complement(),)) for term in self.terms]
 
     def slice(self, begin: int, end: int) -> Eligibility:
         """Take the queries in [begin, end), with the keys of all documents.

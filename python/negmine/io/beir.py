@@ -13,10 +13,11 @@ from negmine._core import files
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.data.qrels import Qrels, Unknown
+from negmine.data.texts import Texts
 from negmine.errors import NegmineValueError
 from negmine.io.embeddings import load_embeddings
 from negmine.io.qrels import load_qrels, read_splits
-from negmine.io.texts import Texts, load_texts, same_text_groups
+from negmine.io.texts import load_texts, same_text_groups
 
 __all__ = ["RetrievalSet", "read_beir"]
 

@@ -13,8 +13,8 @@ from negmine._core.extras import require
 from negmine._core.labels import take_ids
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.data.runs import Run
+from negmine.data.texts import Texts
 from negmine.errors import NegmineValueError
-from negmine.io.texts import Texts
 
 __all__ = ["bm25_run"]
 

@@ -15,8 +15,8 @@ from negmine._core.options import check_flag, check_integer
 from negmine.data.qrels import Qrels, like
 from negmine.errors import NegmineValueError
 from negmine.io.negatives import MinedRows, as_mined, read_negatives
-from negmine.io.records import Lists, Records
 from negmine.mining.negatives import HardNegatives
+from negmine.mining.records import Lists, Records
 
 __all__ = ["NegativesEvaluation", "evaluate_negatives"]
 

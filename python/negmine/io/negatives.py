@@ -16,16 +16,14 @@ from negmine import _native
 from negmine._core import files
 from negmine._core.arrays import CsrLike
 from negmine._core.formats import MINED_NEGATIVES
-from negmine._core.labels import Ids, PartialLabels, as_ids, as_labels, take_ids
-from negmine._core.options import check_integer
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.io.records import Lists, Records, check_columns
+from negmine.io.records import check_columns, from_table, to_table
 from negmine.io.row_groups import METADATA_KEY, CheckedFile, open_tables, write_tables
 from negmine.mining import policies
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
-from negmine.mining.report import Source
+from negmine.mining.records import Records, RecordSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +120,7 @@ class MinedRows:
             "options": _describe_draw(negatives) if miner is None else describe_miner(miner),
             "rules": [rule for line, rule in _RULES.items() if negatives.report.lines[line].any()],
         }
-        source = _Source.of(negatives, positives, query_ids, query_offset, document_ids)
+        source = RecordSource.of(negatives, positives, query_ids, query_offset, document_ids)
         known["unlabeled"] = source.unlabeled()
         step = max(1, min(BATCH_ROWS, BATCH_ENTRIES // max(width, 1)))
 
@@ -131,110 +129,6 @@ class MinedRows:
                 yield source.records(begin, min(begin + step, len(negatives)))
 
         return cls(len(negatives), {**known, **(provenance or {})}, batches)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
-    """Negatives together with their positives and labels."""
-
-    negatives: HardNegatives
-    each: bool
-    positives: CsrLike
-    first_query: int
-    query_ids: Ids | PartialLabels | None
-    document_ids: Ids | None
-
-    @classmethod
-    def of(
-        cls,
-        negatives: HardNegatives,
-        positives: CsrLike | None,
-        query_ids: npt.ArrayLike | None,
-        query_offset: int,
-        document_ids: npt.ArrayLike | None,
-    ) -> _Source:
-        pool = negatives.pool
-        if positives is None:
-            if pool is None:
-                raise NegmineValueError(
-                    "`positives` must be given for negatives without their pool; got None. Give those they were "
-                    "mined with."
-                )
-            positives = pool.rules.positives
-        entries = len(positives.items)
-        if entries != len(negatives.positive_scores):
-            raise NegmineValueError(
-                f"`positives` must be those that were mined with, {len(negatives.positive_scores)}; got {entries}."
-            )
-        ids: Ids | None
-        if document_ids is not None:
-            ids = as_ids(document_ids, "document_ids", negatives.report.n_documents)
-        elif isinstance(negatives.document_ids, PartialLabels):
-            raise NegmineValueError("`document_ids` must be given for negatives without their pool; got None.")
-        else:
-            ids = negatives.document_ids
-        labels: PartialLabels | None = negatives.query_ids
-        offset = check_integer(query_offset, "query_offset", least=0)
-        if query_ids is not None:
-            given = as_labels(query_ids, "query_ids")
-            labels = PartialLabels(offset + np.arange(len(given), dtype=np.int64), given)
-        queries = negatives.query_indices
-        if labels is not None and not np.isin(queries, labels.rows).all():
-            begin, end = int(queries.min()), int(queries.max())
-            raise NegmineValueError(
-                f"`query_ids` must label all queries, up to row {end - offset}; got {len(labels.rows)} labels from "
-                f"`query_offset`, {offset}, on, for the queries {begin} to {end}."
-            )
-        first = offset if pool is None else pool.query_offset
-        n_lists = len(positives.offsets) - 1
-        # Under "each", the rows name their positives.
-        # Under "each", result rows are (query, positive) pairs.
-        each = bool((negatives.positive_indices >= 0).any()) if pool is None else pool.each
-        if len(queries) and not each and not (first <= queries.min() and queries.max() < first + n_lists):
-            raise NegmineValueError(
-                f"`positives` must have a list for every query, {queries.min()} to {queries.max()}; got {n_lists} from "
-                f"`query_offset`, {first}, on."
-            )
-        return cls(negatives, each, positives, first, labels, ids)
-
-    def unlabeled(self) -> list[str]:
-        """Name the sides whose ids are row numbers."""
-        return [side for side, ids in (("queries", self.query_ids), ("documents", self.document_ids)) if ids is None]
-
-    def records(self, begin: int, end: int) -> Records:
-        """Return the result rows in [begin, end)."""
-        negatives = self.negatives
-        real = negatives.source[begin:end] != Source.PADDING
-        offsets = np.concatenate([[0], np.cumsum(negatives.counts[begin:end])]).astype(np.int64)
-        queries, rows = negatives.query_indices[begin:end], negatives.indices[begin:end][real]
-        return Records(
-            query_indices=queries,
-            query_ids=take_ids(self.query_ids, queries),
-            reference_scores=negatives.reference_scores[begin:end],
-            reasons=negatives.reasons[begin:end],
-            positives=self._positives(begin, end),
-            negatives=Lists(
-                offsets,
-                rows,
-                take_ids(self.document_ids, rows),
-                negatives.scores[begin:end][real],
-            ),
-            sources=negatives.source[begin:end][real],
-        )
-
-    def _positives(self, begin: int, end: int) -> Lists:
-        if self.each:
-            scores = self.negatives.reference_scores[begin:end]
-            present = ~np.isnan(scores)
-            offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int64)
-            rows, scores = self.negatives.positive_indices[begin:end][present], scores[present]
-        else:
-            lists = self.negatives.query_indices[begin:end] - self.first_query
-            starts, lengths = self.positives.offsets[lists], np.diff(self.positives.offsets)[lists]
-            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            entries = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-            rows, scores = self.positives.items[entries], self.negatives.positive_scores[entries]
-        return Lists(offsets, rows, take_ids(self.document_ids, rows), scores)
 
 
 def describe_miner(miner: HardNegativeMiner) -> dict[str, Any]:
@@ -310,7 +204,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
     target = files.as_path(path, "path")
     if files.suffix_of(target) != ".parquet":
         raise NegmineValueError(f"`path` must end in .parquet; got {target}.")
-    write_tables(target, (batch.to_table(mined.provenance) for batch in mined.batches()))
+    write_tables(target, (to_table(batch, mined.provenance) for batch in mined.batches()))
     return Written(target, len(mined))
 
 
@@ -341,7 +235,7 @@ def read_negatives(path: object) -> MinedRows:
     def batches() -> Iterator[Records]:
         with open_mined(file, "path") as opened:
             for table in opened.tables():
-                yield Records.from_table(table, file)
+                yield from_table(table, file)
 
     return MinedRows(n_rows, provenance, batches)
 

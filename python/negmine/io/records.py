@@ -1,10 +1,9 @@
-"""Result rows without padding, and the Arrow table that holds them."""
+"""The Arrow table that holds result rows without padding."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,18 @@ import numpy.typing as npt
 
 from negmine._core.extras import require
 from negmine._core.formats import MINED_NEGATIVES, Format
-from negmine._core.labels import Ids, Strings, as_labels
-from negmine._core.reprs import short_repr
+from negmine._core.labels import Strings
 from negmine.errors import NegmineValueError
 from negmine.io import tables
 from negmine.io.row_groups import METADATA_KEY
+from negmine.mining.records import Lists, Records
+from negmine.mining.rejected import Rejection
 from negmine.mining.report import Reason, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "Lists", "Records", "check_columns", "with_provenance"]
+__all__ = ["COLUMNS", "check_columns", "from_table", "to_table", "with_provenance"]
 
 
 #: Columns of mined negatives, and the allowed Arrow types of their values or of the entries of their lists.
@@ -41,152 +41,112 @@ COLUMNS = {
     "negative_sources": ("string",),
 }
 
+#: Columns of mined negatives that keep rejected documents, likewise; a file has all of them or none.
+REJECTED_COLUMNS = {
+    "rejected_indices": ("int64",),
+    "rejected_ids": ("int64", "string"),
+    "rejected_scores": ("double",),
+    "rejected_rules": ("string",),
+}
+
 #: Prefixes of the columns that hold a list per result row.
-_LISTS = ("positive_", "negative_")
+_LISTS = ("positive_", "negative_", "rejected_")
 
 #: Columns in which a value may be null.
 _NULLABLE = ("reference_score", "reason")
 
 
-@short_repr
-@dataclass(frozen=True, slots=True, eq=False)
-class Lists:
-    """Lists of documents.
+def to_table(records: Records, provenance: Mapping[str, Any]) -> pa.Table:
+    """Return the rows as a table whose schema carries the provenance.
 
-    Attributes
+    Parameters
     ----------
-    offsets : int64 (n + 1,)
-        The documents of result row ``i`` are those of ``offsets[i]`` to ``offsets[i + 1]``.
-    indices : int64 (m,)
-        Rows of the documents.
-    ids : int64 (m,) or Strings
-        Labels of the documents.
-    scores : float64 or float32 (m,)
-        Scores of the documents.
+    records : Records
+        The rows.
+    provenance : mapping of str to Any
+        Values that JSON can represent.
+
+    Returns
+    -------
+    pyarrow.Table
     """
-
-    offsets: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int64]
-    ids: Ids
-    scores: npt.NDArray[np.float64] | npt.NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", as_labels(self.ids, "ids"))
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Number of documents per result row: int64 (n,)."""
-        return np.diff(self.offsets)
-
-
-@short_repr
-@dataclass(frozen=True, slots=True, eq=False)
-class Records:
-    """Some result rows, without padding.
-
-    Attributes
-    ----------
-    query_indices : int64 (n,)
-        Rows of the queries.
-    query_ids : int64 (n,) or Strings
-        Labels of the queries; the rows if there are none.
-    reference_scores : float64 (n,)
-        Scores that margins refer to; NaN without positives.
-    reasons : uint8 (n,)
-        Why a row is short: :class:`Reason`.
-    positives : Lists
-        Positives of the query (under ``reference="each"``, that of the row), with scores in float64. Row -1 is outside
-        the corpus.
-    negatives : Lists
-        Mined negatives, best first, then random ones, with scores in float32.
-    sources : uint8 (m,)
-        Origin of each negative: :class:`Source`.
-    """
-
-    query_indices: npt.NDArray[np.int64]
-    query_ids: Ids
-    reference_scores: npt.NDArray[np.float64]
-    reasons: npt.NDArray[np.uint8]
-    positives: Lists
-    negatives: Lists
-    sources: npt.NDArray[np.uint8]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "query_ids", as_labels(self.query_ids, "query_ids"))
-
-    def __len__(self) -> int:
-        return len(self.query_indices)
-
-    def to_table(self, provenance: Mapping[str, Any]) -> pa.Table:
-        """Return the rows as a table whose schema carries the provenance.
-
-        Parameters
-        ----------
-        provenance : mapping of str to Any
-            Values that JSON can represent.
-
-        Returns
-        -------
-        pyarrow.Table
-        """
-        arrow = require("pyarrow", "io", "writing mined negatives")
-        reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in self.reasons.tolist()]
-        names = np.array([source.name.lower() for source in Source])
-        missing = np.isnan(self.reference_scores)
-        columns = {
-            "query_index": arrow.array(self.query_indices),
-            "query_id": tables.to_array(self.query_ids),
-            "positive_indices": _list_array(self.positives.offsets, self.positives.indices),
-            "positive_ids": _list_array(self.positives.offsets, self.positives.ids),
-            "positive_scores": _list_array(self.positives.offsets, self.positives.scores),
-            "reference_score": arrow.array(self.reference_scores, mask=missing),
-            "reason": arrow.array(reasons, arrow.string()),
-            "negative_indices": _list_array(self.negatives.offsets, self.negatives.indices),
-            "negative_ids": _list_array(self.negatives.offsets, self.negatives.ids),
-            "negative_scores": _list_array(self.negatives.offsets, self.negatives.scores),
-            "negative_sources": _list_array(self.negatives.offsets, names[self.sources]),
+    arrow = require("pyarrow", "io", "writing mined negatives")
+    reasons = [None if reason == Reason.NONE else Reason(reason).name.lower() for reason in records.reasons.tolist()]
+    names = np.array([source.name.lower() for source in Source])
+    missing = np.isnan(records.reference_scores)
+    columns = {
+        "query_index": arrow.array(records.query_indices),
+        "query_id": tables.to_array(records.query_ids),
+        "positive_indices": _list_array(records.positives.offsets, records.positives.indices),
+        "positive_ids": _list_array(records.positives.offsets, records.positives.ids),
+        "positive_scores": _list_array(records.positives.offsets, records.positives.scores),
+        "reference_score": arrow.array(records.reference_scores, mask=missing),
+        "reason": arrow.array(reasons, arrow.string()),
+        "negative_indices": _list_array(records.negatives.offsets, records.negatives.indices),
+        "negative_ids": _list_array(records.negatives.offsets, records.negatives.ids),
+        "negative_scores": _list_array(records.negatives.offsets, records.negatives.scores),
+        "negative_sources": _list_array(records.negatives.offsets, names[records.sources]),
+    }
+    if records.rejected is not None:
+        rules = np.array([rule.name.lower() for rule in Rejection])
+        offsets = records.rejected.offsets
+        columns |= {
+            "rejected_indices": _list_array(offsets, records.rejected.indices),
+            "rejected_ids": _list_array(offsets, records.rejected.ids),
+            "rejected_scores": _list_array(offsets, records.rejected.scores),
+            "rejected_rules": _list_array(offsets, rules[records.rejections]),
         }
-        return with_provenance(arrow.table(columns), MINED_NEGATIVES, provenance)
+    return with_provenance(arrow.table(columns), MINED_NEGATIVES, provenance)
 
-    @classmethod
-    def from_table(cls, table: pa.Table, path: Path) -> Records:
-        """Restore rows.
 
-        Parameters
-        ----------
-        table : pyarrow.Table
-            Result of :meth:`to_table`.
-        path : Path
-            File of the table, for error messages.
+def from_table(table: pa.Table, path: Path) -> Records:
+    """Restore rows.
 
-        Returns
-        -------
-        Records
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Result of :func:`to_table`.
+    path : Path
+        File of the table, for error messages.
 
-        Raises
-        ------
-        NegmineValueError
-            The table holds nulls, lists of unequal length, or unknown reasons or sources.
-        """
-        flat = {name: table[name].combine_chunks() for name in COLUMNS}
-        _check_lists(flat, path)
-        reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
-        sources = {source.name.lower(): int(source) for source in Source}
-        names = flat["negative_sources"].flatten().to_pylist()
-        unknown = {*flat["reason"].to_pylist()} - reasons.keys() | {*names} - sources.keys()
-        if unknown:
-            raise NegmineValueError(
-                f"`path` must hold reasons and sources that negmine knows; {path} has {min(unknown)!r}."
-            )
-        return cls(
-            query_indices=flat["query_index"].to_numpy(),
-            query_ids=tables.Column(table["query_id"], "path", path, "query_id").labels(),
-            reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
-            reasons=np.array([reasons[reason] for reason in flat["reason"].to_pylist()], dtype=np.uint8),
-            positives=_lists(flat, "positive", path),
-            negatives=_lists(flat, "negative", path),
-            sources=np.array([sources[name] for name in names], dtype=np.uint8),
+    Returns
+    -------
+    Records
+
+    Raises
+    ------
+    NegmineValueError
+        The table holds nulls, lists of unequal length, or unknown reasons or sources.
+    """
+    names = [*COLUMNS, *(name for name in REJECTED_COLUMNS if name in table.column_names)]
+    flat = {name: table[name].combine_chunks() for name in names}
+    _check_lists(flat, path)
+    reasons = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
+    sources = {source.name.lower(): int(source) for source in Source}
+    rules = {rule.name.lower(): int(rule) for rule in Rejection}
+    has_rejected = "rejected_rules" in flat
+    return Records(
+        query_indices=flat["query_index"].to_numpy(),
+        query_ids=tables.Column(table["query_id"], "path", path, "query_id").labels(),
+        reference_scores=flat["reference_score"].fill_null(np.nan).to_numpy(),
+        reasons=_codes(flat["reason"], reasons, path),
+        positives=_lists(flat, "positive", path),
+        negatives=_lists(flat, "negative", path),
+        sources=_codes(flat["negative_sources"].flatten(), sources, path),
+        rejected=_lists(flat, "rejected", path) if has_rejected else None,
+        rejections=_codes(flat["rejected_rules"].flatten(), rules, path) if has_rejected else None,
+    )
+
+
+def _codes(names: pa.Array, known: Mapping[Any, int], path: Path) -> npt.NDArray[np.uint8]:
+    """Return the numbers of names; refuse names that are not known."""
+    found = names.to_pylist()
+    unknown = {*found} - known.keys()
+    if unknown:
+        raise NegmineValueError(
+            f"`path` must hold reasons, sources and rules that negmine knows; {path} has {min(unknown)!r}."
         )
+    return np.array([known[name] for name in found], dtype=np.uint8)
 
 
 def check_columns(schema: pa.Schema, path: Path) -> None:
@@ -204,7 +164,8 @@ def check_columns(schema: pa.Schema, path: Path) -> None:
     NegmineValueError
         A column is missing, repeated or of another type.
     """
-    for name, kinds in COLUMNS.items():
+    rejected = REJECTED_COLUMNS if any(name in schema.names for name in REJECTED_COLUMNS) else {}
+    for name, kinds in (COLUMNS | rejected).items():
         if schema.names.count(name) != 1:
             raise NegmineValueError(
                 f"`path` must hold every column of mined negatives; {path} has {schema.names.count(name) or 'no'} "

@@ -1,131 +1,27 @@
-"""Texts and their labels, from JSONL, TSV or tables, and groups of documents that hold the same text."""
+"""Read texts and their labels from JSONL, TSV or tables, and groups of documents that hold the same text."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.arrays import refuse_unordered
-from negmine._core.extras import require
-from negmine._core.labels import Ids, as_ids, refuse_surrogates
-from negmine._core.reprs import short_repr
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.data.texts import Texts
+from negmine.errors import NegmineValueError
 from negmine.io import jsonl, tables, tsv
 from negmine.io.lines import compressed
 from negmine.io.tables import Names
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["TEXT_SUFFIXES", "Texts", "load_texts", "read_texts", "same_text_groups"]
+__all__ = ["TEXT_SUFFIXES", "load_texts", "read_texts", "same_text_groups"]
 
 #: Suffixes of files that hold texts.
 TEXT_SUFFIXES = (*compressed((".jsonl", ".tsv")), *tables.TABLE_SUFFIXES)
 
 #: Usual names of labels; the first one that is present is used.
 ID_NAMES = ("_id", "id", "doc_id", "query_id")
-
-
-@short_repr
-@dataclass(frozen=True, slots=True, eq=False)
-class Texts:
-    """Labeled texts, one per row.
-
-    Attributes
-    ----------
-    ids : int64 (n,) or Strings
-        Unique labels.
-    texts : pyarrow.LargeStringArray (n,)
-        The texts.
-    titles : pyarrow.LargeStringArray (n,) or None
-        The titles; None if the source has no titles, '' if a single one is missing.
-    """
-
-    ids: Ids
-    texts: pa.LargeStringArray
-    titles: pa.LargeStringArray | None = None
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @classmethod
-    def from_lists(
-        cls, texts: Iterable[str], *, ids: npt.ArrayLike | None = None, titles: Iterable[str] | None = None
-    ) -> Texts:
-        """Take lists of strings.
-
-        Parameters
-        ----------
-        texts : iterable of str
-            One text per row.
-        ids : int64 or str (n,), optional
-            Unique labels. Default: the rows.
-        titles : iterable of str, optional
-            One title per row. Default: no titles.
-
-        Returns
-        -------
-        Texts
-        """
-        arrow = require("pyarrow", "io", "holding texts")
-        read = _strings(texts, "texts")
-        read_titles = None if titles is None else _strings(titles, "titles")
-        if read_titles is not None and len(read_titles) != len(read):
-            raise NegmineValueError(f"`titles` must have length {len(read)}; got {len(read_titles)}.")
-        return cls(
-            np.arange(len(read)) if ids is None else as_ids(ids, "ids", len(read)),
-            arrow.array(read, arrow.large_string()),
-            None if read_titles is None else arrow.array(read_titles, arrow.large_string()),
-        )
-
-    def joined(self) -> pa.LargeStringArray:
-        """Join title, a space and text of every row, without white space at the ends: the text that BEIR encodes.
-
-        Returns
-        -------
-        pyarrow.LargeStringArray (n,)
-        """
-        if self.titles is None:
-            return self.texts
-        arrow = require("pyarrow", "io", "joining titles and texts")
-        compute = require("pyarrow.compute", "io", "joining titles and texts")
-        space = arrow.scalar(" ", arrow.large_string())
-        return compute.utf8_trim_whitespace(compute.binary_join_element_wise(self.titles, self.texts, space))
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Texts:
-        """Take some rows, in the order given.
-
-        Parameters
-        ----------
-        rows : int64 (any,)
-            Row numbers.
-
-        Returns
-        -------
-        Texts
-        """
-        return Texts(self.ids[rows], self.texts.take(rows), None if self.titles is None else self.titles.take(rows))
-
-
-def _strings(value: Iterable[str], argument: str) -> list[str]:
-    """Read strings into a list."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        got = f"the string {value!r}" if isinstance(value, str) else type(value).__name__
-        raise NegmineTypeError(f"`{argument}` must be a list of strings; got {got}.")
-    refuse_unordered(value, argument)
-    read = list(value)
-    for row, string in enumerate(read):
-        if not isinstance(string, str):
-            raise NegmineTypeError(f"`{argument}` must hold strings; got {string!r} at row {row}.")
-    refuse_surrogates(read, argument)
-    return read
 
 
 def read_texts(

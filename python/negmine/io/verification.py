@@ -27,7 +27,7 @@ from negmine.search.exact import ExactIndex, score_pairs
 from negmine.search.results import METRICS, Metric
 from negmine.search.verification import sample_queries
 
-__all__ = ["CHECKS", "NegativesVerification", "find_answer", "verify_negatives"]
+__all__ = ["CHECKS", "Answer", "NegativesVerification", "find_answer", "open_answer", "verify_negatives"]
 
 #: Checks of every row, each with a description of a row that fails it.
 CHECKS = {
@@ -133,7 +133,7 @@ def verify_negatives(
     """
     check_progress(progress)
     check_seed(seed)  # even if nothing is drawn
-    answer = _open(negatives)
+    answer = open_answer(negatives)
     provenance = answer.mined.provenance
     metric = _metric(metric, provenance.get("metric"))
     n_queries, n_documents = as_rows(queries, "queries").shape[0], as_rows(corpus, "corpus").shape[0]
@@ -184,16 +184,37 @@ def verify_negatives(
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """Mined negatives, from memory or from any kind of file.
+
+    Attributes
+    ----------
+    mined : MinedRows
+        The rows.
+    has_positives : bool, default True
+        Whether the positives are known; those of an archive without its pool are not.
+    """
+
     mined: MinedRows
     has_positives: bool = True
 
 
-def _open(negatives: HardNegatives | MinedRows | str | Path) -> _Answer:
+def open_answer(negatives: HardNegatives | MinedRows | str | Path) -> Answer:
+    """Open mined negatives.
+
+    Parameters
+    ----------
+    negatives : HardNegatives, MinedRows or path
+        Result of a miner, or the path of ``.parquet``, ``.npz`` or the folder of a job.
+
+    Returns
+    -------
+    Answer
+    """
     if not isinstance(negatives, str | Path):
-        return _Answer(as_mined(negatives))
+        return Answer(as_mined(negatives))
     path = find_answer(negatives, "negatives")
-    return _open_archive(path) if files.suffix_of(path) == ".npz" else _Answer(read_negatives(path))
+    return _open_archive(path) if files.suffix_of(path) == ".npz" else Answer(read_negatives(path))
 
 
 def find_answer(path: object, argument: str) -> Path:
@@ -227,17 +248,17 @@ def find_answer(path: object, argument: str) -> Path:
     return answer
 
 
-def _open_archive(path: Path) -> _Answer:
+def _open_archive(path: Path) -> Answer:
     """Open saved negatives; without their pool, their positives are unknown."""
     pool_path = path.with_name(f"{path.name[: -len('.npz')]}.pool.npz")
     if pool_path.is_file():
         found = HardNegatives.load(path, pool=CandidatePool.load(pool_path))
-        return _Answer(MinedRows.from_negatives(found))
+        return Answer(MinedRows.from_negatives(found))
     found = replace(HardNegatives.load(path), positive_scores=np.empty(0))
     n_queries = int(found.query_indices.max(initial=-1)) + 1
     nothing = Csr(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
     documents = np.arange(found.report.n_documents)
-    return _Answer(MinedRows.from_negatives(found, positives=nothing, document_ids=documents), has_positives=False)
+    return Answer(MinedRows.from_negatives(found, positives=nothing, document_ids=documents), has_positives=False)
 
 
 def _metric(given: str | None, known: object) -> Metric:

@@ -22,7 +22,7 @@ from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import JobError, NegmineError, NegmineWarning
 from negmine.io.negatives import MinedRows
-from negmine.io.records import Lists, Records
+from negmine.io.records import to_table
 from negmine.job import inputs, result
 from negmine.job.folder import JobFolder
 from negmine.job.manifest import Manifest
@@ -31,6 +31,7 @@ from negmine.job.result import JobResult
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import MinerOptions
+from negmine.mining.records import Lists, Records
 from negmine.mining.task import MiningTask, read_miner
 from negmine.search.results import Metric
 
@@ -300,7 +301,7 @@ def _write_part(job: JobFolder, manifest: Manifest, tile: int, negatives: HardNe
         negatives,
         positives=task.rules.positives.slice(begin, end),
     )
-    table = require("pyarrow", "io", "a job").concat_tables([batch.to_table({}) for batch in source.batches()])
+    table = require("pyarrow", "io", "a job").concat_tables([to_table(batch, {}) for batch in source.batches()])
     said = negatives.report
     report = {
         "n_rows": said.n_rows,
@@ -343,4 +344,4 @@ def _empty(task: MiningTask) -> pa.Table:
     ids, query_ids = (rows if labels is None else labels[:0] for labels in (task.document_ids, task.query_ids))
     positives = Lists(offsets, rows, ids, reals)
     negatives = Lists(offsets, rows, ids, reals.astype(np.float32))
-    return Records(rows, query_ids, reals, codes, positives, negatives, codes).to_table({})
+    return to_table(Records(rows, query_ids, reals, codes, positives, negatives, codes), {})

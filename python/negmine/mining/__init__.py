@@ -9,6 +9,7 @@ from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, Quota, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
+from negmine.mining.rejected import Rejected, Rejection
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
@@ -31,6 +32,8 @@ __all__ = [
     "PoolSources",
     "Quota",
     "Reason",
+    "Rejected",
+    "Rejection",
     "Report",
     "SimANS",
     "Softmax",

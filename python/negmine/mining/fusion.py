@@ -318,6 +318,7 @@ def _pool(
         sources=PoolSources(source_ranks, source_scores),
         query_ids=query_ids,
         skipped=None,
+        rejected=None,
     )
 
 

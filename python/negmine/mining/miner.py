@@ -31,10 +31,11 @@ from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.draw import refuse_limited_quota
 from negmine.mining.negatives import HardNegatives
-from negmine.mining.options import CandidateOptions, RuleOptions
+from negmine.mining.options import CandidateOptions, PoolOptions, RuleOptions
 from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
 from negmine.mining.references import Reference
+from negmine.mining.rejected import find_rejected
 from negmine.mining.report import Report, count_reasons
 from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
 from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins
@@ -183,6 +184,7 @@ class HardNegativeMiner:
         *,
         warm_start: WarmStart | None = None,
         query_offset: int = 0,
+        keep_rejected: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
         **rules: Unpack[RuleOptions],
@@ -203,6 +205,9 @@ class HardNegativeMiner:
             or wrong rows do not change the result.
         query_offset : int, default 0
             Row of the first query in the whole data set, so that draws do not depend on how the queries are split.
+        keep_rejected : int, default 0
+            Number of rejected documents per result row that the pool keeps in ``rejected``, the best ones, each with
+            its score and the rule that rejected it. This takes up to three further scans.
         num_threads : int, optional
             Number of threads. Default: that of the source.
         progress : callable, optional
@@ -240,7 +245,7 @@ class HardNegativeMiner:
         """
         check_source(source)
         read = CandidateRules.read(source, queries, positives, query_offset=query_offset, **rules)
-        return self.pool(source, queries, read, warm_start, query_offset, num_threads, progress)
+        return self.pool(source, queries, read, warm_start, query_offset, num_threads, progress, keep_rejected)
 
     def pool(
         self,
@@ -251,6 +256,7 @@ class HardNegativeMiner:
         query_offset: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
+        keep_rejected: int = 0,
     ) -> CandidatePool:
         """Return the candidate pool under rules that are already validated; see :meth:`candidates`.
 
@@ -270,11 +276,14 @@ class HardNegativeMiner:
             Number of threads. Default: that of the source.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
+        keep_rejected : int, default 0
+            Number of rejected documents per result row that the pool keeps.
 
         Returns
         -------
         CandidatePool
         """
+        check_integer(keep_rejected, "keep_rejected", least=0)
         started = time.perf_counter()
         if queries is None:
             # A source without embeddings: its lists from `query_offset` on.
@@ -301,7 +310,7 @@ class HardNegativeMiner:
             unknown_judgments=rules.positives.unknown_judgments,
             diagnostics={"seconds": time.perf_counter() - started, **found.counters},
         )
-        return CandidatePool(
+        pool = CandidatePool(
             indices=found.indices,
             scores=found.scores,
             counts=found.counts,
@@ -322,6 +331,9 @@ class HardNegativeMiner:
             skipped=self.window[0],
             categories=rules.categories,
         )
+        if not keep_rejected:
+            return pool
+        return replace(pool, rejected=find_rejected(pool, self, keep_rejected, num_threads, progress))
 
     def request(
         self,
@@ -360,7 +372,7 @@ class HardNegativeMiner:
             warm_start=warm_start,
         )
 
-    @refuse_unknown_options("mine", tuple(CandidateOptions.__annotations__))
+    @refuse_unknown_options("mine", tuple(PoolOptions.__annotations__))
     def mine(
         self,
         source: CandidateSource,
@@ -370,7 +382,7 @@ class HardNegativeMiner:
         epoch: int = 0,
         num_threads: int | None = None,
         progress: Progress | None = None,
-        **rules: Unpack[CandidateOptions],
+        **rules: Unpack[PoolOptions],
     ) -> HardNegatives:
         """Find the candidates, then select negatives from the pool by the miner's policy.
 

@@ -37,6 +37,7 @@ from negmine.mining import policies, result_rows
 from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
 from negmine.mining.report import LINE_NAMES, Report, Source
+from negmine.mining.with_texts import WithTexts
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -81,7 +82,7 @@ class LabelIssues:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class HardNegatives(Labeled):
+class HardNegatives(Labeled, WithTexts):
     """Hard negatives per result row.
 
     Attributes

@@ -13,7 +13,7 @@ from negmine.mining.policies import Sampling
 from negmine.mining.references import Reference
 from negmine.mining.rules import WarmStart
 
-__all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "RuleOptions"]
+__all__ = ["CandidateOptions", "MineOptions", "MinerOptions", "PoolOptions", "RuleOptions"]
 
 
 class RuleOptions(TypedDict, total=False):
@@ -32,6 +32,12 @@ class CandidateOptions(RuleOptions, total=False):
 
     warm_start: WarmStart | None
     query_offset: int
+
+
+class PoolOptions(CandidateOptions, total=False):
+    """Options of :meth:`negmine.HardNegativeMiner.candidates` that add to the pool."""
+
+    keep_rejected: int
 
 
 class MinerOptions(TypedDict, total=False):
@@ -53,5 +59,5 @@ class MinerOptions(TypedDict, total=False):
     seed: int
 
 
-class MineOptions(MinerOptions, CandidateOptions, total=False):
+class MineOptions(MinerOptions, PoolOptions, total=False):
     """Options of :func:`negmine.mine`."""

@@ -32,6 +32,7 @@ from negmine.mining.pool_file import read_fields, write_pool
 from negmine.mining.quotas import quota_labels
 from negmine.mining.random_negatives import Selected, add_random
 from negmine.mining.references import Reference
+from negmine.mining.rejected import Rejected
 from negmine.mining.report import Reason, Report, count_reasons
 from negmine.mining.rescoring import Scorer
 from negmine.mining.sources import PoolSources
@@ -108,6 +109,9 @@ class CandidatePool(Labeled):
         :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
     categories : int64 (n_documents,) or None
         Category of every document, by which :class:`Quota` divides negatives.
+    rejected : Rejected or None
+        The best rejected documents per result row, with ``keep_rejected``; None after :meth:`rescore` and
+        :func:`negmine.fuse`, whose scores are others.
 
     Examples
     --------
@@ -141,6 +145,7 @@ class CandidatePool(Labeled):
     query_ids: Ids | None = None
     skipped: int | None = None
     categories: npt.NDArray[np.int64] | None = None
+    rejected: Rejected | None = field(default=None, repr=False)
     _ids: LabelArray | None = field(default=None, init=False)
     _query_labels: LabelArray | None = field(default=None, init=False)
 
@@ -191,6 +196,8 @@ class CandidatePool(Labeled):
             object.__setattr__(self, "query_ids", labels)
         if self.skipped is not None:
             check_integer(self.skipped, "skipped", least=0)
+        if self.rejected is not None and len(self.rejected) != n:
+            raise NegmineValueError(f"`rejected` must have {n} rows; got {len(self.rejected)}.")
 
     def __len__(self) -> int:
         return len(self.counts)

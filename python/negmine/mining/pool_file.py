@@ -10,6 +10,7 @@ from negmine._core import archive, formats
 from negmine._core.arrays import csr_of_file
 from negmine._core.labels import as_ids, from_arrays, to_arrays
 from negmine.data.eligibility import Eligibility
+from negmine.mining.rejected import Rejected
 from negmine.mining.report import LINE_NAMES, Report
 from negmine.mining.sources import PoolSources
 from negmine.search.request import Rules
@@ -35,6 +36,9 @@ _ARRAYS = (
     "cap_scores",
     "floor_scores",
 )
+
+#: Array fields of pools that keep rejected documents.
+_REJECTED = ("rejected_indices", "rejected_scores", "rejected_rules")
 
 #: Array fields of pools with a guide.
 _GUIDE = ("guide_scores", "guide_positive_scores")
@@ -72,6 +76,8 @@ def write_pool(pool: CandidatePool, path: str | os.PathLike[str]) -> None:
     }
     if rules.eligible is not None:
         arrays |= rules.eligible.arrays()
+    if pool.rejected is not None:
+        arrays |= {name: getattr(pool.rejected, name.removeprefix("rejected_")) for name in _REJECTED}
     archive.write(path, formats.CANDIDATE_POOL, header, arrays | pool.report.arrays())
 
 
@@ -99,11 +105,13 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     exclude = archive.together(path, form, arrays, "exclude_offsets", "exclude_items")
     guide = archive.together(path, form, arrays, *_GUIDE)
     sources = archive.together(path, form, arrays, "source_ranks", "source_scores")
+    rejected = archive.together(path, form, arrays, *_REJECTED)
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     if guide is not None:
         fields |= zip(_GUIDE, guide, strict=True)
     with archive.whole(path, form):
-        report, ids = Report.from_header(header["report"], arrays), from_arrays("document_ids", arrays)
+        report, labels = Report.from_header(header["report"], arrays), from_arrays("document_ids", arrays)
+        ids = None if labels is None else as_ids(labels, "document_ids", report.n_documents)
         return fields | {
             "report": report,
             "each": header["each"],
@@ -111,7 +119,8 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "skipped": header["skipped"],
             "query_ids": from_arrays("query_ids", arrays),
             "categories": arrays.get("categories"),
-            "document_ids": None if ids is None else as_ids(ids, "document_ids", report.n_documents),
+            "document_ids": ids,
+            "rejected": None if rejected is None else Rejected(rejected[0], rejected[1], rejected[2], ids),
             "rules": Rules(
                 positives=csr_of_file(arrays["positives_offsets"], arrays["positives_items"], "positives"),
                 exclude=None if exclude is None else csr_of_file(exclude[0], exclude[1], "exclude"),

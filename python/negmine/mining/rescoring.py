@@ -192,7 +192,7 @@ def _ranked(
     places = np.where(np.take_along_axis(pool.indices, order, axis=1) >= 0, order, -1)
     queries = pool.query_indices - pool.query_offset
     return replace(
-        take(replace(pool, scores=scores), places),
+        take(replace(pool, scores=scores, rejected=None), places),
         positive_scores=positives,
         reference_scores=reference_scores(pool.rules.positives, positives, queries, pool.positive_indices, kind),
         # Rows that were not scanned for lack of a positive stay what they are.

@@ -15,6 +15,7 @@ from negmine._core.labels import Ids, PartialLabels, Strings, concatenate, first
 from negmine.data.eligibility import Eligibility
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.references import positive_places
+from negmine.mining.rejected import Rejected
 from negmine.mining.report import Reason, Report
 from negmine.mining.sources import PoolSources
 from negmine.search.request import Rules
@@ -40,6 +41,7 @@ _POOL_ROWS = (
     "floor_scores",
     "guide_scores",
 )
+_REJECTED = ("indices", "scores", "rules")
 _NEGATIVES_ROWS = (
     "indices",
     "scores",
@@ -107,7 +109,10 @@ def take_pool(pool: CandidatePool, rows: npt.NDArray[np.int64]) -> CandidatePool
     arrays = {name: array[rows] for name in _POOL_ROWS if (array := getattr(pool, name)) is not None}
     sources = None if pool.sources is None else PoolSources(pool.sources.ranks[:, rows], pool.sources.scores[:, rows])
     unscanned = np.isnan(pool.cap_scores)
-    kept = replace(pool, **arrays, sources=sources, report=pool.report.take(rows, arrays["reasons"], unscanned))
+    rejected = None if pool.rejected is None else pool.rejected.take(rows)
+    kept = replace(
+        pool, **arrays, sources=sources, rejected=rejected, report=pool.report.take(rows, arrays["reasons"], unscanned)
+    )
     if pool.each:
         _check_places(kept, _places(pool)[rows])
     return kept
@@ -206,6 +211,7 @@ def join_pools(kind: type[CandidatePool], pools: object) -> CandidatePool:
             "width": [pool.indices.shape[1] for pool in parts],
             "guide_scores": ["none" if pool.guide_scores is None else "scores" for pool in parts],
             "sources": [0 if pool.sources is None else len(pool.sources.ranks) for pool in parts],
+            "keep_rejected": [0 if pool.rejected is None else pool.rejected.indices.shape[1] for pool in parts],
         },
         "pools",
     )
@@ -235,6 +241,10 @@ def join_pools(kind: type[CandidatePool], pools: object) -> CandidatePool:
             np.concatenate([one.ranks for one in sources], axis=1),
             np.concatenate([one.scores for one in sources], axis=1),
         )
+    rejected = [pool.rejected for pool in parts if pool.rejected is not None]
+    if rejected:
+        columns = {name: np.concatenate([getattr(one, name) for one in rejected]) for name in _REJECTED}
+        arrays["rejected"] = Rejected(**columns, document_ids=first.document_ids)
     joined = replace(
         first,
         **arrays,

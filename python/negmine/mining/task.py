@@ -15,14 +15,14 @@ import numpy.typing as npt
 from negmine._core.arrays import as_rows
 from negmine._core.calls import Progress, check_progress, resolve_num_threads
 from negmine._core.labels import Ids, as_ids
-from negmine._core.options import check_choice, check_epoch, refuse_unknown_options
+from negmine._core.options import check_choice, check_epoch, check_integer, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
-from negmine.mining.options import CandidateOptions, MineOptions
+from negmine.mining.options import MineOptions, PoolOptions
 from negmine.mining.pool import CandidatePool
 from negmine.mining.rules import CandidateRules, WarmStart
 from negmine.search.exact import ExactIndex
@@ -59,6 +59,8 @@ class MiningTask:
         Row of the first query in the whole data set.
     epoch : int
         Epoch of the draws.
+    keep_rejected : int, default 0
+        Number of rejected documents per result row that the pool keeps.
     """
 
     queries: Any
@@ -71,6 +73,7 @@ class MiningTask:
     warm_start: WarmStart | None
     query_offset: int
     epoch: int
+    keep_rejected: int = 0
 
     @classmethod
     def read(
@@ -91,6 +94,7 @@ class MiningTask:
         warm_start: WarmStart | None = None,
         query_offset: int = 0,
         epoch: int = 0,
+        keep_rejected: int = 0,
     ) -> MiningTask:
         """Validate everything that can be validated without reading embeddings.
 
@@ -126,6 +130,8 @@ class MiningTask:
             Row of the first query in the whole data set.
         epoch : int, default 0
             Epoch of the draws, in [0, 2**64).
+        keep_rejected : int, default 0
+            Number of rejected documents per result row that the pool keeps.
 
         Returns
         -------
@@ -173,6 +179,7 @@ class MiningTask:
             warm_start=warm_start,
             query_offset=query_offset,
             epoch=check_epoch(epoch),
+            keep_rejected=check_integer(keep_rejected, "keep_rejected", least=0),
         )
 
     @property
@@ -261,6 +268,7 @@ class MiningTask:
             self.query_offset + begin,
             num_threads,
             progress,
+            self.keep_rejected,
         )
 
     def mine(
@@ -394,7 +402,7 @@ def mine(
     [[1, 2]]
     """
     given: dict[str, Any] = dict(options)
-    rules = {name: given.pop(name) for name in CandidateOptions.__annotations__ if name in given}
+    rules = {name: given.pop(name) for name in PoolOptions.__annotations__ if name in given}
     miner = HardNegativeMiner(**given)
     task = MiningTask.read(
         queries, corpus, positives, miner, metric=metric, document_ids=document_ids, epoch=epoch, **rules
