@@ -7,7 +7,7 @@ lines.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,7 +31,7 @@ from negmine.mining.negatives import HardNegatives
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMATS", "LINES_ONLY", "Format", "write_training_rows"]
+__all__ = ["FORMATS", "LINES_ONLY", "Format", "training_tables", "write_training_rows"]
 
 #: Formats of training rows.
 Format = Literal["triplet", "n-tuple", "labeled-pair", "labeled-list", "flagembedding", "tevatron"]
@@ -176,6 +176,16 @@ class _Maker:
             columns["labels"] = _lists((number == 0).astype(np.int64), lengths)
         return self.table(columns), int(((n_negatives == 0) | (records.positives.counts == 0)).sum())
 
+    def tables(self, format_name: str) -> Callable[[Records], tuple[pa.Table, int]]:
+        """Return the function that makes tables of a format; it also counts the result rows without training rows."""
+        makers: dict[str, Callable[[Records], tuple[pa.Table, int]]] = {
+            "triplet": self.triplets,
+            "n-tuple": self.tuples,
+            "labeled-pair": self.labeled_pairs,
+            "labeled-list": self.labeled_lists,
+        }
+        return makers[format_name]
+
     def flagembedding(self, records: Records) -> Iterator[dict[str, Any] | None]:
         """Yield one line per result row that has positives and negatives; None for other rows."""
         everyone = np.arange(len(records))
@@ -301,13 +311,46 @@ def write_training_rows(
     if lines_only:
         make_lines = maker.flagembedding if format == "flagembedding" else maker.tevatron
         return _write_lines(target, mined, make_lines)
-    makers: dict[str, Callable[[Records], tuple[pa.Table, int]]] = {
-        "triplet": maker.triplets,
-        "n-tuple": maker.tuples,
-        "labeled-pair": maker.labeled_pairs,
-        "labeled-list": maker.labeled_lists,
-    }
-    return _write_table(target, mined, makers[format], format)
+    return _write_table(target, mined, maker.tables(format), format)
+
+
+def training_tables(
+    records: Iterable[Records],
+    format_name: str,
+    queries: Texts,
+    documents: Texts,
+    *,
+    width: int,
+    scores: bool,
+    anchor_name: str,
+    positive_name: str,
+) -> Iterator[pa.Table]:
+    """Make tables of training rows for sentence-transformers in memory.
+
+    Parameters
+    ----------
+    records : iterable of Records
+        Result rows, some at a time.
+    format_name : {"triplet", "n-tuple", "labeled-pair", "labeled-list"}
+        Format of the rows, as for :func:`write_training_rows`.
+    queries, documents : Texts
+        Texts of all queries and documents.
+    width : int
+        Negatives of a full result row.
+    scores : bool
+        Whether to add scores.
+    anchor_name, positive_name : str
+        Names of the columns of queries and positives.
+
+    Yields
+    ------
+    pyarrow.Table
+        The training rows of each of the records.
+    """
+    names = _Names(anchor_name, positive_name)
+    make = _Maker(_Side(queries, "queries"), _Side(documents, "documents"), scores, names, width).tables(format_name)
+    for some in records:
+        yield make(some)[0]
 
 
 def _check_names(format_name: str, anchor: str, positive: str, width: int) -> None:
