@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from negmine._core import files
+from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_flag, check_integer, check_real, check_seed
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 from negmine.integrations._columns import check_dataset
@@ -98,6 +99,12 @@ class Arguments:
         num_negatives = check_integer(given["num_negatives"], "num_negatives", least=1)
         check_integer(given["faiss_batch_size"], "faiss_batch_size", least=1)
         check_flag(given["use_faiss"], "use_faiss")
+        resolve_num_threads(given["num_threads"])
+        if given["memory_limit"] is not None:
+            check_integer(given["memory_limit"], "memory_limit", least=0, most=2**63 - 1)
+        for name in ("query_prompt", "query_prompt_name", "corpus_prompt", "corpus_prompt_name"):
+            if given[name] is not None and not isinstance(given[name], str):
+                raise NegmineTypeError(f"`{name}` must be a string; got {given[name]!r}.")
         limits = {name: _optional_real(given[name], name) for name in ("max_score", "min_score", "relative_margin")}
         limits["absolute_margin"] = _absolute_margin(given)
         read = cls(
