@@ -128,10 +128,10 @@ def _read(path: Path, key: str, n_rows: int, argument: str) -> Embeddings:
         with files.open_file(path) as file:
             content, begin = headers.unpack(EMBEDDING_CACHE, file.read(headers.LONGEST), argument, path)
             file.seek(begin)
-            hashed = hashlib.sha256()
+            hashed, size = hashlib.sha256(), 0
             while block := file.read(_AT_ONCE):
                 hashed.update(block)
-            size = file.tell() - begin
+                size += len(block)
     except OSError as error:
         raise NegmineValueError(f"`{argument}` must hold files that can be read; got {path}: {error}.") from error
     shape = content.get("rows"), content.get("width")
