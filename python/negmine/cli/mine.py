@@ -15,6 +15,7 @@ from negmine._core import files
 from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_epoch, check_integer
 from negmine.cli import sources
+from negmine.cli.encoding import CACHE_NAME, Model
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
@@ -75,6 +76,13 @@ class _Target:
         if self.out is not None:
             self._check_file(self.out)
 
+    @property
+    def folder(self) -> Path:
+        """Folder in which the result lies."""
+        path = self.out if self.out is not None else self.job
+        assert path is not None
+        return path.parent
+
     def _check_file(self, out: Path) -> None:
         if self.form is None and self.job is not None:
             raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
@@ -109,6 +117,11 @@ def command(
         list[Path] | None,
         _file(INPUTS, "Ranked lists, which give the candidates: .trec, .run or .json. May be repeated.", "--run"),
     ] = None,
+    model: Annotated[
+        str | None, _option(INPUTS, "Model of sentence-transformers, a name or a folder, that encodes the texts.")
+    ] = None,
+    query_prompt: Annotated[str | None, _option(INPUTS, "Prompt of the model for queries. Default: its own.")] = None,
+    document_prompt: Annotated[str | None, _option(INPUTS, "Prompt of the model for documents, likewise.")] = None,
     fuse: Annotated[str, _option(INPUTS, "How several runs are joined: rrf, sum, min or max.")] = "rrf",
     embedding_name: Annotated[str | None, _option(INPUTS, "Column or tensor of the embeddings.")] = None,
     id_name: Annotated[str | None, _option(INPUTS, "Column of labels in tables of embeddings.")] = None,
@@ -146,6 +159,8 @@ def command(
     resume: Annotated[bool, _option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
     shard: Annotated[str | None, _option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
     tile_queries: Annotated[int | None, _option(JOB, "Queries written at a time. Default: 8192.")] = None,
+    device: Annotated[str | None, _option(MACHINE, "Device of the model, such as cuda. Default: its own.")] = None,
+    batch_size: Annotated[int | None, _option(MACHINE, "Texts that the model encodes at once. Default: 32.")] = None,
     num_threads: Annotated[int | None, _option(MACHINE, "Threads. Default: every usable core.")] = None,
     memory_limit: Annotated[str | None, _option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
     json: Json = False,
@@ -175,6 +190,14 @@ def command(
             query_texts=query_texts,
             document_texts=document_texts,
             runs=tuple(run or ()),
+            model=Model(
+                name=model,
+                device=device,
+                batch_size=batch_size,
+                query_prompt=query_prompt,
+                document_prompt=document_prompt,
+                cache=target.folder / CACHE_NAME,
+            ),
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,
