@@ -115,7 +115,7 @@ def test_random_negatives_are_drawn_uniformly() -> None:
     assert max(abs(count - 800 / 6) for count in drawn) < 5 * 9.4
 
 
-def expected_best(case: Case, anchor: str, scores: dict[str, float]) -> list[str]:
+def expected_best(case: Case, anchor: str, scores: dict[str, float], include_positives: bool = False) -> list[str]:
     """Rank all documents of the corpus that pass the filters, slowly."""
     options = case.options
     own = [positive for a, positive in case.pairs if a == anchor]
@@ -132,16 +132,19 @@ def expected_best(case: Case, anchor: str, scores: dict[str, float]) -> list[str
             )
         )
 
-    left = [d for d in scores if d not in own and d != anchor and passes(scores[d])]
+    out = {anchor} - set(own) if include_positives else {anchor, *own}
+    left = [d for d in scores if d not in out and passes(scores[d])]
     return sorted(left, key=lambda document: -scores[document])
 
 
-@pytest.mark.parametrize("part", range(10))
-def test_better_mode_is_brute_force_over_the_whole_corpus(part: int) -> None:
+@pytest.mark.parametrize("include_positives", [False, True])
+@pytest.mark.parametrize("part", range(5))
+def test_better_mode_is_brute_force_over_the_whole_corpus(part: int, include_positives: bool) -> None:
     for seed in range(part * CASES, (part + 1) * CASES):
         case = make_case(seed)
         case.judge = None
-        case.options.update(output_format="labeled-pair", include_positives=False, range_max=None)
+        form = "n-tuple" if include_positives else "labeled-pair"
+        case.options.update(output_format=form, include_positives=include_positives, range_max=None)
         low, high = case.options.get("min_score"), case.options.get("max_score")
         if low is not None and high is not None and low > high:
             continue
@@ -151,8 +154,11 @@ def test_better_mode_is_brute_force_over_the_whole_corpus(part: int) -> None:
             # Filters with rounding at a score are left out; the window of strict mode has no meaning here.
             if truth.is_near:
                 continue
-            best = expected_best(case, anchor, truth.scores)[first : first + n]
-            got = mined[anchor].negatives[""]
+            best = expected_best(case, anchor, truth.scores, include_positives)[first : first + n]
+            if include_positives and len(best) < n:
+                assert anchor not in mined  # tuples are complete
+                continue
+            got = next(iter(mined[anchor].negatives.values()))
             assert len(got) == len(best), (seed, anchor)
             np.testing.assert_allclose(
                 [truth.scores[d] for d in got], [truth.scores[d] for d in best], rtol=0, atol=band

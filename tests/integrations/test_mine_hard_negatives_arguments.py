@@ -345,6 +345,8 @@ def test_deprecated_and_replaced_arguments_warn(options: dict[str, Any], same: d
 
 def test_arguments_reach_the_model(tmp_path: Path) -> None:
     class Parallel(Table):
+        events: list[Any]
+
         def start_multi_process_pool(self, target_devices: Any) -> str:
             self.events = [("start", target_devices)]
             return "pool"
@@ -369,6 +371,10 @@ def test_arguments_reach_the_model(tmp_path: Path) -> None:
         ("query", 1, {"prompt": "query: ", "prompt_name": "query", **shared}),
     ]
     assert model.events == [("start", ["cpu", "cpu"]), ("stop", "pool")]
+    # Processes are started only if there are texts to encode.
+    for _ in range(2):
+        mine(model=model, use_multi_process=True, cache_folder=tmp_path)
+    assert model.events == [("start", None), ("stop", "pool")]
 
 
 def test_embeddings_are_kept_in_the_cache_folder(tmp_path: Path) -> None:

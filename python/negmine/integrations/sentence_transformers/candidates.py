@@ -155,15 +155,23 @@ class _Entries:
     is_positive: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, pool: CandidatePool, positives: Positives, scores: Float64s) -> _Entries:
-        """Join the documents of a pool and all positives."""
-        real = pool.indices >= 0
+    def of(
+        cls,
+        pool: CandidatePool,
+        positives: Positives,
+        scores: Float64s,
+        queries: npt.NDArray[np.bool_] | None = None,
+    ) -> _Entries:
+        """Join the documents of a pool and all positives; of some queries, if a mask is given."""
+        chosen = np.ones(len(pool), dtype=bool) if queries is None else queries
+        real = (pool.indices >= 0) & chosen[:, None]
+        own = chosen[positives.queries()]
         query = np.broadcast_to(np.arange(len(pool))[:, None], real.shape)[real]
         return cls(
-            np.concatenate([query, positives.queries()]),
-            np.concatenate([pool.indices[real], positives.items]),
-            np.concatenate([pool.scores[real], scores]),
-            np.arange(len(query) + len(scores)) >= len(query),
+            np.concatenate([query, positives.queries()[own]]),
+            np.concatenate([pool.indices[real], positives.items[own]]),
+            np.concatenate([pool.scores[real], scores[own]]),
+            np.arange(len(query) + int(own.sum())) >= len(query),
         )
 
     def take(self, keep: npt.NDArray[Any]) -> _Entries:
@@ -344,8 +352,7 @@ class _Search:
         risky = above + first + pool.counts + np.diff(positives.offsets) > n_seen
         if not risky.any():
             return pool
-        entries = _Entries.of(pool, positives, positive_scores)
-        entries, rank = entries.take(risky[entries.query]).ranked()
+        entries, rank = _Entries.of(pool, positives, positive_scores, risky).ranked()
         raw = above[entries.query] + first + rank
         mined = (~entries.is_positive) & (raw < n_seen)
         kept = pool.counts.astype(np.int64)

@@ -162,7 +162,7 @@ class Encoder:
         argument: str,
         *,
         weights: Callable[[], str] | None = None,
-        pool: object = None,
+        pool: Callable[[], object] | None = None,
         progress: Progress | None = None,
     ) -> npt.NDArray[np.float32]:
         """Encode texts, or load their embeddings from a cache.
@@ -177,8 +177,8 @@ class Encoder:
             Name of the argument that gave the folder, for error messages.
         weights : callable, optional
             Function that returns the digest of the model. Default: it is computed.
-        pool : object, optional
-            Processes of the model.
+        pool : callable, optional
+            Function that returns processes of the model, or None; called if there are texts to encode.
         progress : callable, optional
             Called as ``progress(done, total)``.
 
@@ -188,7 +188,7 @@ class Encoder:
         """
 
         def compute(begin: int, end: int) -> npt.NDArray[np.float32]:
-            return self._compute(texts[begin:end], pool)
+            return self._compute(texts[begin:end], None if pool is None else pool())
 
         if folder is None:
             embeddings = compute(0, len(texts))

@@ -240,7 +240,9 @@ def _embeddings(
     """Encode the corpus, then the queries."""
     model = encoders["query"].model
     weights = functools.cache(lambda: model_digest(model))
-    with _pool(model, arguments) as processes:
+    with contextlib.ExitStack() as stack:
+        # Processes are started if there are texts to encode, and once for both sides.
+        processes = functools.cache(lambda: stack.enter_context(_pool(model, arguments)))
         corpus, queries = (
             encoders[kind].encode(
                 texts.to_pylist(), arguments.cache_folder, "cache_folder", weights=weights, pool=processes
