@@ -180,6 +180,7 @@ def test_killed_three_times_no_finished_chunk_is_encoded_again(tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_thirty_times_no_finished_chunk_is_encoded_again(tmp_path: Path) -> None:
     killed_at_random(tmp_path, 30)
 
