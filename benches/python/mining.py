@@ -1,10 +1,11 @@
 """Mining end to end against sentence-transformers: search, filters, and a table of texts, from ready embeddings.
 
-    python benches/python/mining.py --peers PYTHON [--threads N] [--quick] [--json FILE]
+    python benches/python/mining.py --peers PYTHON [--drop-in] [--threads N] [--quick] [--json FILE]
 
 The first case is 5,000 queries (the real set's 2,000 and 3,000 documents held back) against the rest of its
 documents; the second 100,000 queries against 2,000 documents, where building the output dominates. Five negatives, a
-relative margin; the positive of a query is one of its twenty nearest documents.
+relative margin; the positive of a query is one of its twenty nearest documents. With ``--drop-in``, texts go in as
+well: ``mine_hard_negatives`` of both libraries, with a model that looks embeddings up.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LABELS = [
     "sentence-transformers, torch (as installed)",
 ]
 
+#: In place of the first of them, with ``--drop-in``.
+DROP_IN = "negmine mine_hard_negatives (best)"
+
 
 def case(name: str, quick: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Queries, documents, and the positive of every query."""
@@ -47,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", default=sys.executable)
     parser.add_argument("--case", action="append", choices=["search", "output"])
+    parser.add_argument("--drop-in", action="store_true", help="measure the same function of both libraries")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="few rows and one round, and answers checked")
@@ -57,7 +62,7 @@ def main() -> None:
     for name in arguments.case or ["search", "output"]:
         queries, corpus, positives = case(name, arguments.quick)
         results = harness.measure(
-            LABELS,
+            [DROP_IN if arguments.drop_in else LABELS[0], *LABELS[1:]],
             arguments.threads,
             corpus,
             queries,

@@ -272,12 +272,11 @@ class SentenceTransformers(Miner):
 
         import datasets
         import torch
-        from sentence_transformers.util import mine_hard_negatives
 
         torch.set_num_threads(self.threads)
         rows = {"anchor": self.anchors, "positive": [self.texts[row] for row in self.positives]}
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            self.table = mine_hard_negatives(
+            self.table = self.mine()(
                 datasets.Dataset.from_dict(rows),
                 Precomputed(self),
                 corpus=self.texts,
@@ -285,8 +284,19 @@ class SentenceTransformers(Miner):
                 relative_margin=0.05,
                 use_faiss=self.use_faiss,
                 verbose=False,
+                **self.options(),
             )
         return np.empty(0)
+
+    def mine(self) -> Any:
+        """Import the function that is measured."""
+        from sentence_transformers.util import mine_hard_negatives
+
+        return mine_hard_negatives
+
+    def options(self) -> dict[str, Any]:
+        """Return options that only one of the libraries has."""
+        return {}
 
 
 class Precomputed:
@@ -328,6 +338,22 @@ class SentenceTransformersAsInstalled(SentenceTransformers):
     variant = "as installed"
 
 
+class NegmineDropIn(SentenceTransformers):
+    """The function of this repository that replaces ``mine_hard_negatives``, in its strict mode."""
+
+    name = "negmine mine_hard_negatives"
+
+    def mine(self) -> Any:
+        """Import the function that is measured."""
+        from negmine.integrations.sentence_transformers import mine_hard_negatives
+
+        return mine_hard_negatives
+
+    def options(self) -> dict[str, Any]:
+        """Return options that only one of the libraries has."""
+        return {"num_threads": self.threads}
+
+
 class SentenceTransformersFaiss(SentenceTransformers):
     """Its faiss branch, told which kernels to use: the best configuration."""
 
@@ -358,6 +384,7 @@ PEERS: dict[str, type[Peer]] = {
         USearch,
         TurboVec,
         NegmineMiner,
+        NegmineDropIn,
         SentenceTransformersAsInstalled,
         SentenceTransformersFaiss,
         SentenceTransformersFaissAsInstalled,

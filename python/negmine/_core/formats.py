@@ -97,6 +97,9 @@ BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 #: Scores of (query, document) pairs, appended batch by batch.
 SCORE_CACHE = Format("score cache", 1, b"negscore")
 
+#: Embeddings of texts, whole or in chunks; digests of the same kind are their keys.
+EMBEDDING_CACHE = Format("embedding cache", 1, b"negembed")
+
 #: Judgments of (query, document) pairs, appended file by file.
 VERDICTS = Format("verdicts", 1, b"negmverd")
 

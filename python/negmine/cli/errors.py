@@ -24,6 +24,7 @@ ALIASES: dict[str, dict[str, str]] = {
         "name": "`--embedding-name`",
         "documents": "`--document-texts`",
         "ids": _LABELS["document_ids"],
+        "cache": "the folder `negmine-embeddings`",
         **_LABELS,
     },
     "check": {"path": "`FILE`"},

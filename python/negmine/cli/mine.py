@@ -14,6 +14,7 @@ from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_epoch, check_integer
 from negmine.cli import inputs as inputs_of
 from negmine.cli import sources
+from negmine.cli.encoding import CACHE_NAME, Model
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.inputs import INPUTS, RULES, file_option, option
 from negmine.cli.output import Json, counted, put
@@ -65,9 +66,16 @@ class _Target:
         if self.with_scores and self.form is None:
             raise ArgumentError("`--scores` must come with `--format`; mined negatives have scores anyway.")
         if self.out is not None:
-            self._checkfile_option(self.out)
+            self._check_file(self.out)
 
-    def _checkfile_option(self, out: Path) -> None:
+    @property
+    def folder(self) -> Path:
+        """Folder in which the result lies."""
+        path = self.out if self.out is not None else self.job
+        assert path is not None
+        return path.parent
+
+    def _check_file(self, out: Path) -> None:
         if self.form is None and self.job is not None:
             raise ArgumentError("`--out` must come with `--format` where `--job` is given, whose folder has the rest.")
         suffixes: tuple[str, ...] = (".parquet", ".npz") if self.form is None else (".parquet", ".jsonl")
@@ -89,6 +97,11 @@ def command(
         list[Path] | None,
         file_option(INPUTS, "Ranked lists, which give the candidates: .trec, .run or .json. May be repeated.", "--run"),
     ] = None,
+    model: Annotated[
+        str | None, option(INPUTS, "Model of sentence-transformers, a name or a folder, that encodes the texts.")
+    ] = None,
+    query_prompt: Annotated[str | None, option(INPUTS, "Prompt of the model for queries. Default: its own.")] = None,
+    document_prompt: Annotated[str | None, option(INPUTS, "Prompt of the model for documents, likewise.")] = None,
     fuse: Annotated[str, option(INPUTS, "How several runs are joined: rrf, sum, min or max.")] = "rrf",
     embedding_name: inputs_of.EmbeddingName = None,
     id_name: inputs_of.IdName = None,
@@ -126,6 +139,8 @@ def command(
     resume: Annotated[bool, option(JOB, "Go on with a job that was begun; begins one otherwise.", "--resume")] = False,
     shard: Annotated[str | None, option(JOB, "I/N: part I of N, counted from 0; merge joins them.")] = None,
     tile_queries: Annotated[int | None, option(JOB, "Queries written at a time. Default: 8192.")] = None,
+    device: Annotated[str | None, option(MACHINE, "Device of the model, such as cuda. Default: its own.")] = None,
+    batch_size: Annotated[int | None, option(MACHINE, "Texts that the model encodes at once. Default: 32.")] = None,
     num_threads: Annotated[int | None, option(MACHINE, "Threads. Default: every usable core.")] = None,
     memory_limit: Annotated[str | None, option(MACHINE, "Working memory, such as 512MiB. Default: no limit.")] = None,
     json: Json = False,
@@ -155,6 +170,14 @@ def command(
             query_texts=query_texts,
             document_texts=document_texts,
             runs=tuple(run or ()),
+            model=Model(
+                name=model,
+                device=device,
+                batch_size=batch_size,
+                query_prompt=query_prompt,
+                document_prompt=document_prompt,
+                cache=target.folder / CACHE_NAME,
+            ),
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,

@@ -16,6 +16,7 @@ from negmine import io
 from negmine._core import files
 from negmine._core.labels import Ids, codes_of, concatenate
 from negmine._core.options import check_integer
+from negmine.cli.encoding import Model
 from negmine.cli.errors import ArgumentError, arguments
 from negmine.data.positives import Positives
 from negmine.data.qrels import like
@@ -48,6 +49,7 @@ class Sources:
     query_texts: Path | None
     document_texts: Path | None
     runs: tuple[Path, ...]
+    model: Model
     embedding_name: str | None
     id_name: str | None
     exclude: Path | None
@@ -63,9 +65,11 @@ class Sources:
                 if getattr(self, name) is not None:
                     option = name.replace("_", "-")
                     raise ArgumentError(f"`--{option}` must not be given with `--run`, whose scores are taken.")
+        if self.model.name is not None:
+            self._check_model()
         if self.beir is None:
-            for name in ("positives",) if self.runs else ("queries", "corpus", "positives"):
-                if getattr(self, name) is None:
+            for name in self._needed():
+                if getattr(self, name.replace("-", "_")) is None:
                     raise ArgumentError(f"`--{name}` must be given where `--beir` is not.")
             if self.embeddings is not None:
                 raise ArgumentError(f"`--embeddings` must come with `--beir`; got {self.embeddings!r} alone.")
@@ -81,6 +85,20 @@ class Sources:
         check_integer(self.min_grade, "min_grade", least=-(2**31))
         if self.unknown not in ("error", "drop"):
             raise ArgumentError(f"`--unknown` must be 'error' or 'drop'; got {self.unknown!r}.")
+
+    def _check_model(self) -> None:
+        for name in ("runs", "queries", "corpus", "embeddings", "embedding_name", "id_name"):
+            if getattr(self, name):
+                option = name.replace("_", "-").replace("runs", "run")
+                raise ArgumentError(f"`--{option}` must not be given with `--model`, which encodes the texts.")
+
+    def _needed(self) -> tuple[str, ...]:
+        """Options that must be given without a folder."""
+        if self.runs:
+            return ("positives",)
+        if self.model.name is not None:
+            return ("query-texts", "document-texts", "positives")
+        return ("queries", "corpus", "positives")
 
     def check_texts(self, form: str) -> None:
         """Refuse a format that needs texts if no texts are given."""
@@ -136,6 +154,8 @@ def read(sources: Sources) -> Task:
     """Read and join all files."""
     if sources.runs:
         return _from_runs(sources)
+    if sources.model.name is not None:
+        return _from_model(sources)
     if sources.beir is not None:
         return _from_beir(sources, sources.beir)
     queries = load_embeddings(
@@ -157,6 +177,21 @@ def read(sources: Sources) -> Task:
         query_texts,
         document_texts,
     )
+
+
+def _from_model(sources: Sources) -> Task:
+    """Encode the texts, whose labels are taken."""
+    if sources.beir is not None:
+        with arguments("split"), _beir():
+            found = io.read_beir(sources.beir, split=sources.split)
+        qrels, queries, documents = found.qrels, found.queries, found.documents
+    else:
+        queries = load_texts(sources.query_texts, "query_texts")
+        documents = load_texts(sources.document_texts, "document_texts")
+        with arguments("split"):
+            qrels = load_qrels(sources.positives, "positives", split=sources.split)
+    embeddings = sources.model.encode(queries, documents)
+    return _task(sources, embeddings, queries.ids, documents.ids, qrels, queries, documents)
 
 
 def _from_runs(sources: Sources) -> Task:

@@ -13,6 +13,7 @@ from negmine._core.calls import resolve_num_threads
 from negmine._core.extras import require
 from negmine._core.options import check_choice
 from negmine.cli import inputs, sources
+from negmine.cli.encoding import Model
 from negmine.cli.errors import ArgumentError, arguments, check_out
 from negmine.cli.inputs import RULES, option
 from negmine.cli.output import Json, Threads, put
@@ -90,6 +91,7 @@ def command(
             query_texts=query_texts,
             document_texts=document_texts,
             runs=(),
+            model=Model(),
             embedding_name=embedding_name,
             id_name=id_name,
             exclude=exclude,

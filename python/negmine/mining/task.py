@@ -20,6 +20,7 @@ from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.mining.encoding import Encoder, encode_texts
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import MineOptions, PoolOptions
@@ -349,6 +350,7 @@ def mine(
     corpus: object,
     positives: Positives | Iterable[Iterable[int]] | Iterable[int],
     *,
+    encoder: Encoder | None = None,
     metric: Metric = "cosine",
     document_ids: npt.ArrayLike | None = None,
     epoch: int = 0,
@@ -361,12 +363,17 @@ def mine(
 
     Parameters
     ----------
-    queries : array (n_queries, width)
-        Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list.
-    corpus : array (n_documents, width) or CandidateSource
-        Embeddings of the documents, or a source of candidates, such as an :class:`ExactIndex`.
+    queries : array (n_queries, width) or sequence of str
+        Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list. Texts if ``encoder`` is
+        given.
+    corpus : array (n_documents, width), CandidateSource or sequence of str
+        Embeddings of the documents, or a source of candidates, such as an :class:`ExactIndex`. Texts if ``encoder`` is
+        given.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
         Known relevant documents; one row number per query if every query has exactly one.
+    encoder : callable or model, optional
+        Function from a list of texts to an array of embeddings, or a model with ``encode_query`` and
+        ``encode_document``, such as a SentenceTransformer. Default: queries and corpus are embeddings.
     metric : {"cosine", "ip", "l2"}, default "cosine"
         Similarity measure of the scores; a higher score means closer.
     document_ids : int64 or str (n_documents,), optional
@@ -400,10 +407,16 @@ def mine(
     >>> corpus = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
     >>> negmine.mine(corpus[:1], corpus, [0], num_negatives=2).indices.tolist()
     [[1, 2]]
+    >>> def count_letters(texts):
+    ...     return np.array([[text.count("a"), text.count("b")] for text in texts], dtype=np.float32)
+    >>> negmine.mine(["a"], ["aa", "ab", "b"], [0], encoder=count_letters, num_negatives=2).indices.tolist()
+    [[1, 2]]
     """
     given: dict[str, Any] = dict(options)
     rules = {name: given.pop(name) for name in PoolOptions.__annotations__ if name in given}
     miner = HardNegativeMiner(**given)
+    if encoder is not None:
+        queries, corpus = encode_texts(encoder, queries, corpus)
     task = MiningTask.read(
         queries, corpus, positives, miner, metric=metric, document_ids=document_ids, epoch=epoch, **rules
     )
