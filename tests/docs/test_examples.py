@@ -49,6 +49,11 @@ SAYS: dict[str, tuple[str, Callable[[Numbers], bool]]] = {
     ),
     "refresh_negatives": (r"generation \{(\d+)\}, loss ([\d.]+)", lambda lines: lines[-1][1] < lines[0][1]),
     "resume": (r"uninterrupted epoch: True", lambda lines: len(lines) == 1),
+    # At no larger a share of false negatives, the teacher leaves harder ones than a cap does.
+    "teacher": (
+        r"cosine ([\d.]+), false negatives ([\d.]+)",
+        lambda lines: lines[2][0] > lines[1][0] and lines[0][1] > lines[2][1],
+    ),
     "tas_balanced": (r"margins ([\d.]+)", lambda lines: lines[-1][0] < lines[0][0]),
 }
 

@@ -299,7 +299,6 @@ def test_a_full_disk_leaves_the_cache_as_it_was(tmp_path: Path) -> None:
         ({"progress": "bar"}, NegmineTypeError, "`progress` must be callable"),
         ({"normalise": True}, NegmineTypeError, "`encode` has no option 'normalise'. Did you mean 'normalize'"),
     ],
-    ids=str,
 )
 def test_bad_input_is_refused(model: Any, options: dict[str, Any], kind: type[NegmineError], message: str) -> None:
     given = {"model": model, "texts": TEXTS, **options}

@@ -83,7 +83,6 @@ def test_a_sentence_transformer_is_an_encoder() -> None:
         ({"encoder": lambda texts: embed(texts)[:, 0]}, NegmineError, "`encoder` must have shape"),
         ({"encoder": lambda texts: None}, NegmineTypeError, "`encoder` must"),
     ],
-    ids=str,
 )
 def test_bad_input_is_refused(options: dict[str, Any], kind: type[NegmineError], message: str) -> None:
     given = {"queries": QUERIES, "corpus": DOCUMENTS, "encoder": embed, **options}
