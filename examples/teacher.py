@@ -70,7 +70,7 @@ def main() -> None:
 def train_teacher(
     embeddings: np.ndarray, queries: np.ndarray, relevant: list[list[int]], others: np.ndarray
 ) -> torch.nn.Module:
-    """Train a scorer of products to tell the relevant documents from the best other candidates."""
+    """Train a scorer of products that separates the relevant documents from the best other candidates."""
     torch.manual_seed(0)
     width = embeddings.shape[1]
     model = torch.nn.Linear(width, 1)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from negmine import io as io
     from negmine import job as job
     from negmine import mining as mining
+    from negmine import sampling as sampling
     from negmine import search as search
     from negmine import selection as selection
     from negmine import sketches as sketches
@@ -94,6 +95,7 @@ _SUBPACKAGES = (
     "io",
     "job",
     "mining",
+    "sampling",
     "search",
     "selection",
     "sketches",

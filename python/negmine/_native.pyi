@@ -11,6 +11,7 @@ from negmine.batches.false_negatives import Rules as MaskRules
 from negmine.batches.no_duplicates import Columns
 from negmine.data.eligibility import Eligibility
 from negmine.mining.pool import CandidatePool
+from negmine.sampling.sampler import Law
 from negmine.search.request import PoolRequest, Rules
 from negmine.selection.selecting import Request as SelectionRequest
 from negmine.sketches.minhash import MinHash, Sets
@@ -237,6 +238,15 @@ class SourceStepsOfEpoch:
     def before(self) -> list[int]: ...
 
 def build_info() -> dict[str, Any]: ...
+
+@final
+class AliasTable:
+    def __new__(cls, weights: npt.NDArray[np.float64]) -> AliasTable: ...
+    def __reduce__(self) -> tuple[type[AliasTable], tuple[npt.NDArray[np.float64]]]: ...
+
+def sample_negatives(
+    sampler: Law, queries: npt.NDArray[np.int64], n: int, epoch: int, offset: int, num_threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int8], npt.NDArray[np.int32]]: ...
 def mixture_rows(shares: list[float], steps: int, width: int) -> npt.NDArray[np.int64]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...
 def kmeans(

@@ -244,10 +244,12 @@ def test_lists_of_mining_calls_are_read_alike() -> None:
 
 def test_equal_is_a_range_of_one_value() -> None:
     eligible = Eligibility.equal([1, 2, 1], [1, 2])
-    assert eligible.lowest.tolist() == eligible.highest.tolist() == [1, 2]
-    assert eligible.keys.dtype == np.int64
+    (term,) = eligible.terms
+    assert term.lowest.tolist() == term.highest.tolist() == [1, 2]
+    assert term.keys.dtype == np.int64
     part = Eligibility(np.arange(3), np.array([0, 1]), np.array([1, 2])).slice(1, 2)
-    assert (part.keys.tolist(), part.lowest.tolist(), part.highest.tolist()) == ([0, 1, 2], [1], [2])
+    (term,) = part.terms
+    assert (term.keys.tolist(), term.lowest.tolist(), term.highest.tolist()) == ([0, 1, 2], [1], [2])
 
 
 def test_keys_reach_to_the_ends_of_int64() -> None:

@@ -41,7 +41,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "items": (lambda v: Positives.from_csr([0, 3], v).items, [1, 2, 3]),
     "labels of pairs": (lambda v: Positives.from_pairs(v, v, query_ids=TEXTS, document_ids=TEXTS).items, ["c", "a"]),
     "lists by label": (lambda v: Positives.from_dict({"a": v}, query_ids=v, document_ids=v).items, TEXTS),
-    "keys": (lambda v: Eligibility.equal(v, [1, 2]).keys, [1, 2, 1]),
+    "keys": (lambda v: Eligibility.equal(v, [1, 2]).terms[0].keys, [1, 2, 1]),
     "classes": (lambda v: class_balanced_plan(v, batch_size=2, per_class=1).epoch(0), list("aabb")),
     "clusters": (lambda v: cluster_plan(v, batch_size=2).epoch(0), [0, 1, 0, 1]),
     "topics": (lambda v: topic_plan(v, batch_size=2).epoch(0), [0, 1, 0, 1]),

@@ -24,7 +24,7 @@ LAYERS = (
     ("io", "store", "demo", "testing"),
     ("context",),
     ("mining",),
-    ("batches", "selection", "behavior"),
+    ("batches", "sampling", "selection", "behavior"),
     ("sketches",),
     ("search", "clustering"),
     ("data",),

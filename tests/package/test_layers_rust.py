@@ -249,6 +249,7 @@ CORE: dict[str, set[str]] = {
     "mine": {"base", "scoring", "exact"},
     "cluster": {"base", "scoring"},
     "batch": {"base"},
+    "sampling": {"base"},
     "selection": {"base", "scoring"},
     "sketch": {"base"},
     "behavior": {"base", "sketch"},

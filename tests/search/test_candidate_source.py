@@ -37,7 +37,7 @@ class BruteForce:
             return "self"
         if groups is not None and groups[d] != -1 and groups[d] in groups[positives]:
             return "group"
-        outside = eligible is not None and not eligible.lowest[q] <= eligible.keys[d] <= eligible.highest[q]
+        outside = eligible is not None and not eligible.admits(q, [d]).all()
         return "ineligible" if outside else None
 
     def candidates(self, queries: Any, request: PoolRequest, *, num_threads: Any = None, progress: Any = None) -> Any:

@@ -184,7 +184,7 @@ class Quota(Policy):
     """Take fixed numbers of documents per category, or per source of a fused pool, each by rank.
 
     ``num_negatives`` is divided among the categories in proportion to ``shares``. Within a category, the best documents
-    of the pool are taken. If a category has too few, the best other documents of the pool fill the row, whatever their
+    of the pool are taken. If a category has too few, the best other documents of the pool fill the row, of any
     category. The policy sees the pool only: raise ``range_max`` if a category is rare.
 
     Parameters

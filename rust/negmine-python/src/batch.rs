@@ -3,8 +3,7 @@
 use negmine_core::base::key_ranges::KeyRanges;
 use negmine_core::batch::{
     BatchRules, Binning, ClassBatches, ClusterBatches, Column, Columns, EpochSteps, Id, InBatch,
-    MixtureSteps, NoDuplicates, Parts, Permutation, Policy, Remainder, TopicBatches,
-    rows_of_steps,
+    MixtureSteps, NoDuplicates, Parts, Permutation, Policy, Remainder, TopicBatches, rows_of_steps,
 };
 use negmine_kernels::aligned::zeros;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};

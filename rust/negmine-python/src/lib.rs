@@ -15,6 +15,7 @@ mod info;
 mod math;
 mod mine;
 mod offers;
+mod sampling;
 mod selection;
 mod sketch;
 mod strings;
@@ -48,6 +49,8 @@ mod _native {
     use super::mine::{list_candidates, random_negatives, select};
     #[pymodule_export]
     use super::offers::Offers;
+    #[pymodule_export]
+    use super::sampling::{AliasTable, sample_negatives};
     #[pymodule_export]
     use super::selection::{context_draws, select_items};
     #[pymodule_export]

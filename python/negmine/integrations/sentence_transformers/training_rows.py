@@ -60,12 +60,12 @@ def make_dataset(pairs: Pairs, found: Found, arguments: Arguments) -> Any:  # no
 
 def _schema(pa: Any, schema: Any) -> Any:  # noqa: ANN401 (pyarrow and its schemas)
     """Return the schema with the types that ``Dataset.from_dict`` gives to Python lists."""
-    kinds = {
-        pa.large_string(): pa.string(),
-        pa.list_(pa.large_string()): pa.list_(pa.string()),
-        pa.list_(pa.float32()): pa.list_(pa.float64()),
-    }
-    return pa.schema([pa.field(field.name, kinds.get(field.type, field.type)) for field in schema])
+    kinds = {pa.large_string(): pa.string(), pa.float32(): pa.float64()}
+
+    def kind(of: Any) -> Any:  # noqa: ANN401 (types of Arrow)
+        return pa.list_(kind(of.value_type)) if pa.types.is_list(of) else kinds.get(of, of)
+
+    return pa.schema([pa.field(field.name, kind(field.type)) for field in schema])
 
 
 def _records(pairs: Pairs, found: Found) -> Iterator[Records]:

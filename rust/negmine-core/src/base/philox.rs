@@ -22,6 +22,8 @@ pub enum Stream {
     Order = 3,
     /// Choosing among items of groups.
     SelectItems = 4,
+    /// Random negatives of a sampler.
+    Sampler = 5,
     /// The order of a context.
     PackContext = 12,
     /// Initial rows of clusterings.

@@ -10,7 +10,7 @@ use crate::base::Result;
 use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream};
 
-use super::policy::{LogProbs, Order};
+use super::order::{LogProbs, Order};
 use super::reason::Reason;
 use super::select::{Choice, Chosen, PoolView};
 

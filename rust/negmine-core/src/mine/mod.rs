@@ -8,6 +8,7 @@ pub mod eligible;
 pub mod limit;
 pub mod lists;
 pub mod offers;
+pub mod order;
 pub mod policy;
 pub mod pool;
 pub mod quota;

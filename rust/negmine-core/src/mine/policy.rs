@@ -5,6 +5,7 @@ use crate::base::draw::{Entry, gumbel_key, log_inclusion};
 use crate::base::math::{exp, ln};
 use crate::base::philox::Draws;
 
+use super::order::{LogProbs, Order};
 use super::quota::{self, Quota};
 use super::reason::Reason;
 
@@ -67,32 +68,6 @@ pub struct PoolRow<'a> {
     pub positive: Option<i64>,
     /// Labels of the documents, for quotas; empty if there are none.
     pub labels: &'a [i64],
-}
-
-/// The order of a pool; ranks that a policy never takes are missing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Order {
-    /// Ranks, first choice first, and the log-probabilities that the first `n` of them are taken.
-    Ranks(Vec<usize>, LogProbs),
-    /// The policy needs a reference and the row has none.
-    NoReference,
-}
-
-/// Log-probabilities of the documents that are taken.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LogProbs {
-    /// All have the same.
-    Same(f64),
-    /// One for each, in the order.
-    Each(Vec<f64>),
-}
-
-impl Order {
-    /// An order that does not depend on a draw.
-    #[must_use]
-    pub fn certain(ranks: Vec<usize>) -> Self {
-        Self::Ranks(ranks, LogProbs::Same(0.0))
-    }
 }
 
 impl Policy {

@@ -5,7 +5,7 @@ use crate::base::math::ln;
 use crate::base::philox::unit;
 use crate::base::share::{Shares, normalized};
 
-use super::policy::{LogProbs, Order};
+use super::order::{LogProbs, Order};
 
 /// How many documents of each label a row takes.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,8 @@ use crate::base::parallel::Run;
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
 
-use super::policy::{LogProbs, Order, Policy, PoolRow};
+use super::order::{LogProbs, Order};
+use super::policy::{Policy, PoolRow};
 use super::reason::Reason;
 
 /// Result rows of a piece of work.

@@ -1,0 +1,108 @@
+//! Bindings of random negatives.
+
+use negmine_core::base::Error;
+use negmine_core::sampling::{self, Alias, Source};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
+use pyo3::prelude::*;
+
+use crate::convert::{CsrArg, EligibleArg, matrix};
+use crate::{call, errors};
+
+/// A table that draws from weights.
+#[pyclass(frozen, module = "negmine._native")]
+pub(crate) struct AliasTable(Alias);
+
+#[pymethods]
+impl AliasTable {
+    #[new]
+    fn new(py: Python<'_>, weights: PyReadonlyArray1<'_, f64>) -> PyResult<Self> {
+        let weights = weights.as_slice()?;
+        call::run(py, 1, None, |run| Alias::new(weights, run)).map(Self)
+    }
+
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyArray1<f64>>,))> {
+        // Weights are parts of the largest one, so that the table of these is the same.
+        let class = py.import("negmine._native")?.getattr("AliasTable")?;
+        Ok((class, (PyArray1::from_slice(py, self.0.weights()),)))
+    }
+}
+
+/// A source of documents: a table of weights, or lists.
+#[derive(FromPyObject)]
+enum SourceArg<'py> {
+    Weighted(Bound<'py, AliasTable>),
+    Lists(CsrArg<'py>),
+}
+
+/// The fields of `negmine.sampling.sampler.Law`.
+#[derive(FromPyObject)]
+pub(crate) struct SamplerArg<'py> {
+    n_documents: usize,
+    forbidden: CsrArg<'py>,
+    eligible: Option<EligibleArg<'py>>,
+    /// None is the uniform source.
+    sources: Vec<Option<SourceArg<'py>>>,
+    shares: Vec<f64>,
+    replace: bool,
+    seed: u64,
+}
+
+/// Rows (padded with -1), `log_q` (padded with NaN), sources (padded with -1), and counts.
+type SampledArrays<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray2<i8>>,
+    Bound<'py, PyArray1<i32>>,
+);
+
+/// Draws random negatives for some queries.
+#[pyfunction]
+pub(crate) fn sample_negatives<'py>(
+    py: Python<'py>,
+    sampler: SamplerArg<'py>,
+    queries: PyReadonlyArray1<'py, i64>,
+    n: usize,
+    epoch: u64,
+    offset: u64,
+    num_threads: usize,
+) -> PyResult<SampledArrays<'py>> {
+    let known = sampler.forbidden.len()?;
+    let eligible = EligibleArg::view(sampler.eligible.as_ref())?;
+    let sources = sampler.sources.iter().map(|source| {
+        Ok(match source {
+            Some(SourceArg::Weighted(table)) => Source::Weighted(&table.get().0),
+            Some(SourceArg::Lists(lists)) => Source::Lists(lists.view(py, "sources", known)?),
+            None => Source::Uniform,
+        })
+    });
+    let sources = sources.collect::<PyResult<Vec<_>>>()?;
+    if sources.len() > i8::MAX as usize {
+        let error = Error::Value {
+            argument: "sources",
+            rule: "at most 127 sources",
+            got: format!("{} sources", sources.len()),
+        };
+        return Err(errors::raise(py, &error));
+    }
+    let core = sampling::Sampler {
+        documents: sampler.n_documents,
+        forbidden: sampler.forbidden.view(py, "forbidden", known)?,
+        eligible: &eligible,
+        sources: &sources,
+        shares: &sampler.shares,
+        replace: sampler.replace,
+        seed: sampler.seed,
+    };
+    let queries = queries.as_slice()?;
+    let sampled = call::run(py, num_threads, None, |run| core.sample(queries, n, epoch, offset, run))?;
+    let rows = queries.len();
+    Ok((
+        matrix(py, sampled.indices, rows, n)?,
+        matrix(py, sampled.log_q, rows, n)?,
+        matrix(py, sampled.source, rows, n)?,
+        PyArray1::from_vec(py, sampled.counts),
+    ))
+}
