@@ -200,7 +200,7 @@ def _softmax(logits: Numbers, where: Mask, axis: int = 1) -> Numbers:
 
 def _of_rows(values: Numbers, references: Numbers, negatives: Mask, gamma: float, progress: float) -> Numbers:
     """Return one weight per row: uniform at progress 0, by difficulty at 1."""
-    present = negatives.any(axis=1)
+    present: Mask = np.asarray(negatives.any(axis=1))
     number = int(present.sum())
     if number == 0:
         return np.zeros(len(values))

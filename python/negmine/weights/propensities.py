@@ -170,7 +170,8 @@ def _labels(label: object, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
         return read.astype(np.bool_)
     values = as_numbers(read, "label")
     refuse((values != 0.0) & (values != 1.0), values, "label", "be 0 or 1")
-    return values == 1.0
+    observed: npt.NDArray[np.bool_] = values == 1.0
+    return observed
 
 
 @refuse_unknown_options("selection_propensity")
