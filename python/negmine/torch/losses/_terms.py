@@ -136,7 +136,10 @@ def check_reduction(reduction: object, return_counts: object) -> tuple[str, bool
 
 def refuse_nan(values: Tensor, argument: str, counts: Tensor | None = None) -> None:
     """Refuse NaN where a score counts, on the CPU; elsewhere the check would wait for the device."""
-    if not _can_look(values):
+    if not _can_look(values) or values.numel() == 0:
+        return
+    # The smallest value is NaN if any is; this takes one pass and allocates nothing.
+    if not bool(values.detach().amin().isnan()):
         return
     bad = values.detach().isnan()
     if counts is not None:
