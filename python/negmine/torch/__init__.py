@@ -1,6 +1,7 @@
 """Train with PyTorch: batch samplers, datasets of mined negatives, tables that pass new ones to workers, and SDIM.
 
-`negmine.torch.losses` has losses with masks of false negatives and weights. `negmine.torch.testing` checks any sampler against the contracts of loaders, trainers and checkpoints.
+`negmine.torch.losses` has losses with masks of false negatives and weights. `negmine.torch.testing` checks any sampler
+against the contracts of loaders, trainers and checkpoints.
 """
 
 from __future__ import annotations
