@@ -72,6 +72,15 @@ def test_dropout_repeats_itself_and_leaves_the_generator_alone() -> None:
     torch.testing.assert_close(gradients(module), wanted)
 
 
+def test_a_retained_graph_repeats_the_same_draws() -> None:
+    module, (queries, documents) = encoder(0.5), inputs()
+    loss = cached(LOSSES["listwise"], module, 5)(queries, documents)
+    loss.backward(retain_graph=True)
+    first = gradients(module)
+    loss.backward()
+    torch.testing.assert_close(gradients(module), first)
+
+
 def test_an_error_in_the_second_pass_leaves_the_generator_alone() -> None:
     calls = []
 

@@ -270,9 +270,11 @@ def design_weights(n_pos: int, n_unl: int) -> tuple[float, float]:
 
     Returns
     -------
-    positive, unlabeled : float
-        Weights ``2 * n_pos / n`` and ``2 * n_unl / n`` of the pairs of such a batch, with ``n = n_pos + n_unl``. The
-        mean of the weighted losses is then unbiased for the mean over all pairs.
+    positive : float
+        Weight of the positive pairs of such a batch, ``2 * n_pos / n``, with ``n = n_pos + n_unl``.
+    unlabeled : float
+        Weight of its unlabeled pairs, ``2 * n_unl / n``. The mean of the weighted losses is then unbiased for the mean
+        over all pairs.
 
     Raises
     ------

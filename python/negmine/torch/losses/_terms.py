@@ -44,7 +44,7 @@ REDUCTIONS = ("mean", "weighted_mean", "sum", "none")
 class Counts(NamedTuple):
     """What a loss counted; a second return value under ``return_counts=True``.
 
-    Attributes
+    Parameters
     ----------
     terms : int64 Tensor ()
         Number of terms: pairs of :func:`pairwise`, rows of the other losses.

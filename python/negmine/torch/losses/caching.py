@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -133,26 +132,42 @@ def _part(batch: Any, begin: int, end: int) -> Any:  # noqa: ANN401
     return batch[begin:end]
 
 
-def _same_draws(encoder: object, part: object) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of the first and of the second pass: the second sees the generators as the first did."""
-    devices = _devices(encoder, part)
-    states: list[Tensor] = []
+def _same_draws(encoder: object, part: object) -> tuple[_FirstPass, _LaterPass]:
+    """Return the contexts of the first and of later passes over a chunk, which see the generators as the first did."""
+    first = _FirstPass(_devices(encoder, part))
+    return first, _LaterPass(first)
 
-    @contextmanager
-    def first() -> Iterator[None]:
-        states.extend(_states(devices))
-        yield
 
-    @contextmanager
-    def second() -> Iterator[None]:
-        now = _states(devices)
-        _restore(devices, states)
-        try:
-            yield
-        finally:
-            _restore(devices, now)
+class _FirstPass:
+    """Keep the states of the generators at the start of a block."""
 
-    return first(), second()
+    def __init__(self, devices: list[torch.device]) -> None:
+        self.devices = devices
+        self.states: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.states = _states(self.devices)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _LaterPass:
+    """Restore the states of a first pass in a block, and set them back after it.
+
+    A retained graph runs the block at every backward pass, so a generator that runs once would not do.
+    """
+
+    def __init__(self, first: _FirstPass) -> None:
+        self.first = first
+        self.now: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.now = _states(self.first.devices)
+        _restore(self.first.devices, self.first.states)
+
+    def __exit__(self, *_: object) -> None:
+        _restore(self.first.devices, self.now)
 
 
 def _devices(encoder: object, part: object) -> list[torch.device]:
