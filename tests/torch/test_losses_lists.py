@@ -142,6 +142,16 @@ def test_weighted_negatives_enter_as_a_bias() -> None:
     assert found.item() == pytest.approx(-(parts[target, target] / parts.sum(1)).log().mean().item())
 
 
+def test_weights_at_the_start_of_the_training_leave_info_nce_as_it_is() -> None:
+    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(3))
+    target = torch.arange(3)
+    factors = torch.from_numpy(hardness(scores.numpy(), kind="negative", target=target.numpy(), progress=0.0))
+    factors[target, target] = 1.0
+    rows = hardness(scores.numpy(), kind="sample", progress=0.0)
+    found = listwise(scores, target, bias=factors.log(), weights=rows)
+    assert found.item() == pytest.approx(functional.cross_entropy(scores, target).item())
+
+
 def test_the_log_q_correction_is_a_bias_per_column() -> None:
     scores, log_q = torch.randn(3, 5), torch.rand(5).log()
     expected = functional.cross_entropy(scores / 0.5 - log_q, torch.arange(3))

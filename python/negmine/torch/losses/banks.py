@@ -38,11 +38,12 @@ class _Scores(NamedTuple):
     def tiles(self, queries: Tensor, bank: Tensor) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
         """Yield, per tile, its first column, its rows of the bank, its scores (B, tile), and the target's place.
 
-        The place is (B, 1), with -1 where the target is in another tile.
+        The place is (B, 1), with -1 where the target is in another tile. The caller may overwrite the scores.
         """
+        scaled = queries / self.temperature
         for number, begin in enumerate(range(0, len(bank), self.tile)):
             rows = bank[begin : begin + self.tile].to(queries.dtype)
-            scores = (queries @ rows.T) / self.temperature
+            scores = scaled @ rows.T
             place = self.target[:, None] - begin
             place = torch.where((place >= 0) & (place < len(rows)), place, -1)
             mask = self._mask(number, begin, scores)
@@ -236,7 +237,7 @@ class _Bank(torch.autograd.Function):
                 # Where everything so far is masked, the highest score is -inf, and a difference would be NaN.
                 shift = torch.where(higher == -torch.inf, torch.zeros_like(higher), higher)
                 total = total * (highest - shift).to(wide).exp()
-                total = total + (values - shift).exp_().sum(dim=1, keepdim=True, dtype=wide)
+                total = total + values.sub_(shift).exp_().sum(dim=1, keepdim=True, dtype=wide)
                 highest = higher
         ctx.save_for_backward(queries, bank, highest, total)
         ctx.scores = scores
@@ -253,7 +254,7 @@ class _Bank(torch.autograd.Function):
         factor = torch.where(counts, gradient, torch.zeros_like(gradient))[:, None] / ctx.scores.temperature
         with _full_precision(queries.device):
             for begin, rows, values, place in ctx.scores.tiles(queries, bank):
-                values = (values - highest).exp_().div_(total.to(values.dtype))
+                values = values.sub_(highest).exp_().div_(total.to(values.dtype))
                 ones = torch.where(place >= 0, -torch.ones_like(factor), torch.zeros_like(factor))
                 values = values.scatter_add_(1, place.clamp(min=0), ones).mul_(factor)
                 # A row without a target may have all columns masked, and is NaN then.
