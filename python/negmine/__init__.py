@@ -4,8 +4,8 @@
 ``CandidatePool`` do the same in separate steps. Everything else is in subpackages, which are imported on first use:
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.context``, ``negmine.data``,
 ``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``,
-``negmine.selection``, ``negmine.sketches``, ``negmine.store`` and ``negmine.testing``. ``negmine.torch`` must be
-imported explicitly, and imports torch.
+``negmine.selection``, ``negmine.sketches``, ``negmine.store``, ``negmine.testing`` and ``negmine.weights``.
+``negmine.torch`` must be imported explicitly, and imports torch.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from negmine import sketches as sketches
     from negmine import store as store
     from negmine import testing as testing
+    from negmine import weights as weights
 
 __all__ = [
     "CandidatePool",
@@ -101,6 +102,7 @@ _SUBPACKAGES = (
     "sketches",
     "store",
     "testing",
+    "weights",
 )
 
 

@@ -39,7 +39,9 @@ FACES = (
     "negmine.integrations.sentence_transformers",
     "negmine.io",
     "negmine.torch",
+    "negmine.torch.losses",
     "negmine.torch.testing",
+    "negmine.weights",
 )
 
 

@@ -26,6 +26,7 @@ from negmine.errors import (
 )
 from negmine.mining import exclude_near, false_negatives
 from negmine.selection import keep, select, sequence_scores
+from negmine.weights import design_weights, hardness, ipw, popularity_propensity, selection_propensity
 
 CORPUS = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 QUERIES = CORPUS[:2].copy()
@@ -576,6 +577,51 @@ SELECTIONS: dict[str, Case] = {
     ),
 }
 
+WEIGHTS: dict[str, Case] = {
+    "none": (lambda: ipw(), Type, "`propensity` `log` got neither"),  # type: ignore[call-overload]
+    "both": (lambda: ipw([1], log=[0]), Type, "`propensity` `log` got both"),
+    "propensity": (lambda: ipw([0.5, 1.5]), Value, "`propensity` [0, 1] 1.5 at row 1"),
+    "propensity NaN": (lambda: ipw([[0.5], [NAN]]), Value, "`propensity` [0, 1] nan at place (1, 0)"),
+    "propensity 0": (lambda: ipw([0.5, 0]), Value, "`propensity` finite inverse `clip` got 0.0 at row 1"),
+    "propensity 0 seen": (lambda: ipw([0.0], label=[1]), Value, "`propensity` `clip` got 0.0 at row 0"),
+    "propensity words": (lambda: ipw(["a"]), Type, "`propensity` numbers strings"),
+    "log": (lambda: ipw(log=[0, INF]), Value, "`log` below infinity got inf at row 1"),
+    "log NaN": (lambda: ipw(log=[NAN]), Value, "`log` got nan at row 0"),
+    "log 0": (lambda: ipw(log=[-INF]), Value, "`log` `clip` got -inf at row 0"),
+    "label": (lambda: ipw([0.5], label=[2]), Value, "`label` 0 or 1 got 2.0 at row 0"),
+    "label shape": (lambda: ipw([0.5], label=[1, 0]), Value, "`label` shape (1,) got (2,)"),
+    "label relative": (lambda: ipw([0.5], label=[1], relative_to=0), Value, "`relative_to` None `label` got 0"),  # type: ignore[call-overload]
+    "label normalize": (lambda: ipw([0.5], label=[1], normalize="sum"), Value, "`normalize` None `label` got 'sum'"),  # type: ignore[call-overload]
+    "clip": (lambda: ipw([0.5], clip=0), Value, "`clip` greater than 0.0 got 0.0"),
+    "clip above": (lambda: ipw([0.5], clip=2), Value, "`clip` at most 1 got 2.0"),
+    "relative": (lambda: ipw([0.5], relative_to=1), Value, "`relative_to` at most 0 got 1"),
+    "relative number": (lambda: ipw(0.5, relative_to=0), Value, "`propensity` axis `relative_to` one number"),
+    "relative 0": (lambda: ipw([0, 1], relative_to=0, clip=0.1), Value, "`propensity` positive `relative_to` got 0.0"),
+    "normalize": (lambda: ipw([0.5], normalize="max"), Value, "`normalize` 'mean', 'sum' got 'max'"),  # type: ignore[call-overload]
+    "ipw option": (lambda: ipw([0.5], clips=1), Type, "`ipw` no option 'clips' 'clip'"),  # type: ignore[call-overload]
+    "score": (lambda: selection_propensity([1, INF], 1), Value, "`score` finite got inf at row 1"),
+    "temperature": (lambda: selection_propensity([1], 0), Value, "`temperature` greater than 0.0 got 0.0"),
+    "counts": (lambda: popularity_propensity([1, -1]), Value, "`counts` at least 0 got -1.0 at row 1"),
+    "counts none": (lambda: popularity_propensity([0, 0]), Value, "`counts` positive got 2 counts"),
+    "exponent": (lambda: popularity_propensity([1], -1), Value, "`exponent` at least 0.0 got -1.0"),
+    "n_pos": (lambda: design_weights(0, 1), Value, "`n_pos` at least 1 got 0"),
+    "n_unl": (lambda: design_weights(1, 0.5), Type, "`n_unl` integer got 0.5"),  # type: ignore[arg-type]
+    "scores": (lambda: hardness([1, 2]), Value, "`scores` shape (n_rows, n_columns) got (2,)"),
+    "scores NaN": (lambda: hardness([[1, NAN]]), Value, "`scores` finite got nan at place (0, 1)"),
+    "scores target": (lambda: hardness([[INF, 1]], kind="sample"), Value, "`scores` finite targets got inf at row 0"),
+    "mask shape": (lambda: hardness([[1, 2]], [[True]]), Value, "`mask` shape (1, 2) got (1, 1)"),
+    "mask numbers": (lambda: hardness([[1, 2]], [[1, 0]]), Type, "`mask` True or False int64"),
+    "kind": (lambda: hardness([[1]], kind="hard"), Value, "`kind` 'self', 'sample' got 'hard'"),  # type: ignore[call-overload]
+    "beta": (lambda: hardness([[1]], beta=-1), Value, "`beta` at least 0.0 got -1.0"),
+    "progress": (lambda: hardness([[1]], progress=1.5), Value, "`progress` at most 1 got 1.5"),
+    "target": (lambda: hardness([[1]], target=[1]), Value, "`target` columns, from 0 to 0 got 1 at row 0"),
+    "target missing": (lambda: hardness([[1], [2]], kind="ngame"), Value, "`target` given `scores` (2, 1)"),
+    "margin": (lambda: hardness([[1]], margin=0.3), Value, "`margin` 'ngame' got 0.3"),
+    "hardest": (lambda: hardness([[1]], hardest=3), Value, "`hardest` 'ngame' got 3"),
+    "hardest 0": (lambda: hardness([[1]], kind="ngame", hardest=0), Value, "`hardest` at least 1 got 0"),
+    "counted": (lambda: hardness([[1]], return_counts=1), Type, "`return_counts` True or False 1"),  # type: ignore[call-overload]
+}
+
 CONTEXTS: dict[str, Case] = {
     "gold below": (lambda: pack_context(-1, [1], 2), Value, "`gold` rows, at least 0 got -1 at place 0"),
     "gold float": (lambda: pack_context([0.5], [1], 2), Type, "`gold` integers got dtype float64"),
@@ -737,6 +783,7 @@ CASES = {
         "lists": LISTS,
         "pairs": PAIRS,
         "selection": SELECTIONS,
+        "weights": WEIGHTS,
         "context": CONTEXTS,
         "guard": GUARDS,
     }.items()

@@ -1,12 +1,14 @@
 """Train with PyTorch: batch samplers, datasets of mined negatives, tables that pass new ones to workers, and SDIM.
 
-`negmine.torch.testing` checks any sampler against the contracts of loaders, trainers and checkpoints.
+`negmine.torch.losses` has losses with masks of false negatives and weights. `negmine.torch.testing` checks any sampler
+against the contracts of loaders, trainers and checkpoints.
 """
 
 from __future__ import annotations
 
 from negmine.store import NegativesTable
 from negmine.torch import _installed as _installed
+from negmine.torch import losses as losses
 from negmine.torch.data.dataset import NegativesDataset, Samples, collate
 from negmine.torch.data.refresh import redraw, refresh
 from negmine.torch.histories.attention import ETA, TargetAttention
