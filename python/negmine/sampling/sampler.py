@@ -154,6 +154,7 @@ class NegativeSampler:
             replace=check_flag(replace, "replace"),
             seed=check_seed(seed),
         )
+        _native.check_sampler(self._law)
         self._offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ mod _native {
     #[pymodule_export]
     use super::offers::Offers;
     #[pymodule_export]
-    use super::sampling::{AliasTable, sample_negatives};
+    use super::sampling::{AliasTable, check_sampler, sample_negatives};
     #[pymodule_export]
     use super::selection::{context_draws, select_items};
     #[pymodule_export]

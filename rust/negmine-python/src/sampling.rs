@@ -1,7 +1,6 @@
 //! Bindings of random negatives.
 
-use negmine_core::base::Error;
-use negmine_core::sampling::{self, Alias, Source};
+use negmine_core::sampling::{Alias, Sampler, Source};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 
@@ -58,6 +57,37 @@ type SampledArrays<'py> = (
     Bound<'py, PyArray1<i32>>,
 );
 
+impl SamplerArg<'_> {
+    /// Calls `work` with the sampler of these fields.
+    fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&Sampler<'_>) -> PyResult<T>) -> PyResult<T> {
+        let known = self.forbidden.len()?;
+        let eligible = EligibleArg::view(self.eligible.as_ref())?;
+        let sources = self.sources.iter().map(|source| {
+            Ok(match source {
+                Some(SourceArg::Weighted(table)) => Source::Weighted(&table.get().0),
+                Some(SourceArg::Lists(lists)) => Source::Lists(lists.view(py, "sources", known)?),
+                None => Source::Uniform,
+            })
+        });
+        let sources = sources.collect::<PyResult<Vec<_>>>()?;
+        work(&Sampler {
+            documents: self.n_documents,
+            forbidden: self.forbidden.view(py, "forbidden", known)?,
+            eligible: &eligible,
+            sources: &sources,
+            shares: &self.shares,
+            replace: self.replace,
+            seed: self.seed,
+        })
+    }
+}
+
+/// Checks that the arrays of a sampler fit each other; `sample_negatives` takes it for granted.
+#[pyfunction]
+pub(crate) fn check_sampler(py: Python<'_>, sampler: SamplerArg<'_>) -> PyResult<()> {
+    sampler.with(py, |core| core.check().map_err(|error| errors::raise(py, &error)))
+}
+
 /// Draws random negatives for some queries.
 #[pyfunction]
 pub(crate) fn sample_negatives<'py>(
@@ -69,36 +99,11 @@ pub(crate) fn sample_negatives<'py>(
     offset: u64,
     num_threads: usize,
 ) -> PyResult<SampledArrays<'py>> {
-    let known = sampler.forbidden.len()?;
-    let eligible = EligibleArg::view(sampler.eligible.as_ref())?;
-    let sources = sampler.sources.iter().map(|source| {
-        Ok(match source {
-            Some(SourceArg::Weighted(table)) => Source::Weighted(&table.get().0),
-            Some(SourceArg::Lists(lists)) => Source::Lists(lists.view(py, "sources", known)?),
-            None => Source::Uniform,
-        })
-    });
-    let sources = sources.collect::<PyResult<Vec<_>>>()?;
-    if sources.len() > i8::MAX as usize {
-        let error = Error::Value {
-            argument: "sources",
-            rule: "at most 127 sources",
-            got: format!("{} sources", sources.len()),
-        };
-        return Err(errors::raise(py, &error));
-    }
-    let core = sampling::Sampler {
-        documents: sampler.n_documents,
-        forbidden: sampler.forbidden.view(py, "forbidden", known)?,
-        eligible: &eligible,
-        sources: &sources,
-        shares: &sampler.shares,
-        replace: sampler.replace,
-        seed: sampler.seed,
-    };
     let queries = queries.as_slice()?;
-    let sampled = call::run(py, num_threads, None, |run| core.sample(queries, n, epoch, offset, run))?;
     let rows = queries.len();
+    let sampled = sampler.with(py, |core| {
+        call::run(py, num_threads, None, |run| core.sample(queries, n, epoch, offset, run))
+    })?;
     Ok((
         matrix(py, sampled.indices, rows, n)?,
         matrix(py, sampled.log_q, rows, n)?,

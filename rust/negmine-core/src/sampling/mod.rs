@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod complement;
 pub mod sampler;
+mod seen;
 
 pub use alias::Alias;
 pub use sampler::{Sampled, Sampler, Source};

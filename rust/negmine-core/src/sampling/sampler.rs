@@ -19,7 +19,11 @@ use crate::base::philox::{Draws, Stream, below, unit};
 use crate::base::{Error, Result};
 
 use super::alias::Alias;
-use super::complement::{distinct, row_of_rank};
+use super::complement::{distinct, row_of_rank, rows_of_ranks};
+use super::seen::Seen;
+
+/// The most sources: their numbers are 8 bits wide.
+const MOST_SOURCES: usize = i8::MAX as usize;
 
 /// Queries of a piece of work.
 const QUERIES_PER_ITEM: usize = 64;
@@ -33,9 +37,6 @@ const LEAST_ALLOWED: f64 = 0.125;
 
 /// Rings per requested document, in addition to some, before the clocks of all documents are read.
 const RINGS_PER_DOCUMENT: usize = 16;
-
-/// Up to this number of documents, a list is searched instead of a set.
-const FEW: usize = 32;
 
 /// Where documents come from.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +82,17 @@ pub struct Sampled {
 }
 
 impl Sampler<'_> {
-    /// Checks that the arrays fit each other.
-    fn check(&self) -> Result<()> {
+    /// Checks that the arrays fit each other, once for any number of draws.
+    ///
+    /// # Errors
+    /// Returns an error that names the array that does not fit.
+    pub fn check(&self) -> Result<()> {
         let queries = self.forbidden.len();
         check_length("shares", self.sources.len(), self.shares.len())?;
+        if self.sources.len() > MOST_SOURCES {
+            let got = format!("{} sources", self.sources.len());
+            return Err(Error::Value { argument: "sources", rule: "at most 127 sources", got });
+        }
         for query in 0..queries {
             self.forbidden.check_row("forbidden", query, self.documents, false)?;
         }
@@ -103,12 +111,11 @@ impl Sampler<'_> {
         self.eligible.iter().try_for_each(|ranges| ranges.check(queries, self.documents))
     }
 
-    /// Draws `n` documents for each of some queries. The draws of a query do not depend on the others; `offset` is the
-    /// row of query 0 in the whole data set.
+    /// Draws `n` documents for each of some queries, from arrays that passed [`Self::check`]. The draws of a query do
+    /// not depend on the others; `offset` is the row of query 0 in the whole data set.
     ///
     /// # Errors
-    /// Returns an error on arrays that do not fit each other, a query that does not exist, lack of memory, or an
-    /// interrupt.
+    /// Returns an error on a query that does not exist, lack of memory, or an interrupt.
     pub fn sample(
         &self,
         queries: &[i64],
@@ -117,19 +124,19 @@ impl Sampler<'_> {
         offset: u64,
         run: &Run<'_>,
     ) -> Result<Sampled> {
-        self.check()?;
         let known = self.forbidden.len();
         if let Some(&row) = queries.iter().find(|&&query| query < 0 || query >= known as i64) {
             return Err(Error::RowOutOfRange { argument: "queries", row, rows: known });
         }
         let draws = Draws::new(self.seed, Stream::Sampler);
-        let parts = run.map(queries.len().div_ceil(QUERIES_PER_ITEM), Vec::new, |ranks, item, ticker| {
+        let items = queries.len().div_ceil(QUERIES_PER_ITEM);
+        let parts = run.map(items, Scratch::default, |scratch, item, ticker| {
             let mut part = Sampled::default();
             let end = ((item + 1) * QUERIES_PER_ITEM).min(queries.len());
             for &query in &queries[item * QUERIES_PER_ITEM..end] {
                 ticker.check()?;
                 let place = Place { draws: &draws, epoch, query: offset + query as u64 };
-                let rows = self.row(query as usize, n, &place, ranks, ticker)?;
+                let rows = self.row(query as usize, n, &place, scratch, ticker)?;
                 part.push(&rows, n);
             }
             Ok(part)
@@ -155,7 +162,7 @@ impl Sampler<'_> {
         query: usize,
         n: usize,
         place: &Place<'_>,
-        ranks: &mut Vec<u64>,
+        scratch: &mut Scratch,
         ticker: &Ticker<'_>,
     ) -> Result<Vec<Drawn>> {
         let laws = self.laws(query, ticker)?;
@@ -163,16 +170,24 @@ impl Sampler<'_> {
             return Ok(Vec::new());
         }
         if let ([law], false) = (&laws[..], self.replace)
-            && let Kind::Ranks { count, .. } = law.kind
+            && let Kind::Ranks { count, rows } = &law.kind
         {
             // One uniform source: sets need no clocks.
-            distinct(count, n, |t| place.draws.by_number(place.epoch, place.query, None, t), ranks);
-            let log_q = ln(ranks.len() as f64 / count as f64);
-            let drawn = |&rank: &u64| Drawn { row: self.at(query, law, rank), log_q, source: law.source };
+            let Scratch { seen, ranks } = scratch;
+            distinct(*count, n, |block| place.attempt(block), seen, ranks);
+            let log_q = ln(ranks.len() as f64 / *count as f64);
+            match rows {
+                Some(rows) => ranks.iter_mut().for_each(|rank| *rank = u64::from(rows[*rank as usize])),
+                None => rows_of_ranks(self.forbidden.row(query), ranks),
+            }
+            let drawn = |&row: &u64| Drawn { row: row as u32, log_q, source: law.source };
             return Ok(ranks.iter().map(drawn).collect());
         }
         let mixture = Mixture { sampler: self, query, laws: &laws, place };
-        if self.replace { Ok(mixture.with_replacement(n)) } else { mixture.without_replacement(n, ticker) }
+        if self.replace {
+            return Ok(mixture.with_replacement(n));
+        }
+        mixture.without_replacement(n, &mut scratch.seen, ticker)
     }
 
     /// The law of every source that has a document for the query; their shares add up to 1.
@@ -266,6 +281,13 @@ impl Sampled {
     }
 }
 
+/// Memory that a worker uses for one row after the other.
+#[derive(Default)]
+struct Scratch {
+    seen: Seen,
+    ranks: Vec<u64>,
+}
+
 /// A document of a row.
 #[derive(Clone, Copy, Debug)]
 struct Drawn {
@@ -328,7 +350,9 @@ impl Mixture<'_> {
         let mut t = 0;
         let mut drawn: Vec<Drawn> = (0..n)
             .map(|_| {
-                let (row, source) = self.draw(&mut t);
+                let numbers = self.place.attempt(t);
+                t += 1;
+                let (row, source) = self.draw(numbers, &mut t);
                 Drawn { row, log_q: ln(n as f64 * self.probability(row)), source }
             })
             .collect();
@@ -336,11 +360,11 @@ impl Mixture<'_> {
         drawn
     }
 
-    /// The next document, and its source. Refused documents are drawn again, from the same source.
-    fn draw(&self, t: &mut u64) -> (u32, i8) {
-        let numbers = self.place.attempt(*t);
-        *t += 1;
-        let law = &self.laws[self.choose(unit(numbers[0]), |law| law.share)];
+    /// The document of the numbers of an attempt, and its source. Refused documents are drawn again, from the same
+    /// source, by attempts from `t` on.
+    fn draw(&self, numbers: [u64; 4], t: &mut u64) -> (u32, i8) {
+        let chosen = if self.laws.len() == 1 { 0 } else { self.choose(unit(numbers[0]), |law| law.share) };
+        let law = &self.laws[chosen];
         let mut x = numbers[1];
         loop {
             if let Some(row) = self.from(law, x) {
@@ -395,15 +419,16 @@ impl Mixture<'_> {
     /// The first `n` documents to ring. Rings come one after the other, of any document, until enough have rung. If
     /// most of them repeat, the clocks of all others are read at once, which changes no probability: clocks have no
     /// memory.
-    fn without_replacement(&self, n: usize, ticker: &Ticker<'_>) -> Result<Vec<Drawn>> {
+    fn without_replacement(&self, n: usize, seen: &mut Seen, ticker: &Ticker<'_>) -> Result<Vec<Drawn>> {
         let mut taken: Vec<(u32, i8)> = Vec::with_capacity(n + 1);
-        let mut seen = HashSet::new();
+        seen.clear(n + 1);
         let (mut time, mut t) = (0.0, 0);
         for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
-            time -= ln(unit(self.place.attempt(t)[2]));
-            let (row, source) = self.draw(&mut t);
-            let repeats = if n <= FEW { taken.iter().any(|one| one.0 == row) } else { !seen.insert(row) };
-            if !repeats {
+            let numbers = self.place.attempt(t);
+            t += 1;
+            time -= ln(unit(numbers[2]));
+            let (row, source) = self.draw(numbers, &mut t);
+            if seen.insert(u64::from(row)) {
                 taken.push((row, source));
             }
             if taken.len() > n {
@@ -543,6 +568,7 @@ mod tests {
             replace: false,
             seed: 0,
         };
+        sampler.check().unwrap();
         let sampled = sampler.sample(&[0, 1, 2], 3, 0, 0, &run()).unwrap();
         assert_eq!(sampled.indices, [0, 1, 2, 1, 2, -1, 0, -1, -1]);
         assert_eq!(sampled.counts, [3, 2, 1]);
