@@ -38,8 +38,8 @@ REPRESENTED = 0.9
 class Recommendation:
     """A recommended margin or rank window, and the reason for it.
 
-    Unless ``range_min`` is None, ``dataclasses.replace(miner, relative_margin=found.margin, range_min=found.range_min)``
-    follows it; likewise for ``absolute_margin``. If the miner has a ``range_max``, move that as well.
+    ``dataclasses.replace(miner, relative_margin=found.margin, range_min=found.range_min)`` follows it unless
+    ``range_min`` is None; likewise for ``absolute_margin``. If the miner has a ``range_max``, move that as well.
 
     Attributes
     ----------
@@ -223,10 +223,10 @@ class Sweep:
 
         Notes
         -----
-        Scores alone do not separate hard negatives from false ones, so a sweep without evidence recommends nothing. With
-        ``verdicts``, only margins are recommended whose negatives the judged pairs represent. No margin is recommended
-        that leaves more than a tenth of the rows unknown at the depth of the sweep. Hidden positives are a
-        lower bound: false negatives that no one labeled are not counted.
+        Scores alone do not separate hard negatives from false ones, so a sweep without evidence recommends nothing.
+        With ``verdicts``, only margins are recommended whose negatives the judged pairs represent. No margin is
+        recommended that leaves more than a tenth of the rows unknown at the depth of the sweep. Hidden positives give a
+        lower bound: false negatives that have no label are not counted.
         """
         limit = check_real(max_false_negatives, "max_false_negatives", above=0.0)
         if limit > 1.0:
