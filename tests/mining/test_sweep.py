@@ -265,6 +265,12 @@ def test_a_reason_states_the_trade_and_its_price() -> None:
     assert "hardness 0.844, 2.00" in many([0.0], hidden=[]).recommend().reason
 
 
+def test_a_reason_says_that_no_margin_keeps_the_limit_too() -> None:
+    found = many([None, 0.0], hidden=[])
+    assert found.recommend().margin == 0.0
+    assert "against no margin, which has 0.0% false negatives and keeps the limit too)" in found.recommend().reason
+
+
 @pytest.mark.parametrize(("margins", "margin", "range_min"), [([0.0, 0.25], 0.25, 0), ([0.0], None, 2)])
 def test_a_recommendation_can_be_followed(margins: list[float | None], margin: float | None, range_min: int) -> None:
     # Documents 1 and 2 are false, so that a margin of .25 or the ranks from 2 on leave documents 3 and 4.

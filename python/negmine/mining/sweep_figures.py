@@ -16,8 +16,9 @@ from negmine._core.options import check_choice, check_real
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
+from negmine.mining.recommendation import Evidence, FalseNegativeFigures, RankWindow
 from negmine.mining.shares import wilson_interval
-from negmine.mining.sweep import Evidence, FalseNegativeFigures, MarginKind, RankWindow, Sweep
+from negmine.mining.sweep import MarginKind, Sweep
 from negmine.mining.verdicts import Verdicts
 from negmine.search.request import PoolRequest
 
