@@ -332,6 +332,7 @@ if __name__ == "__main__":
         "python/negmine/demo/__init__.py",
         "python/negmine/mining/shares.py",
         "python/negmine/mining/recommendation.py",
+        "python/negmine/mining/sweep_evidence.py",
         "python/negmine/mining/sweep_figures.py",
     ]
     run("margins", sources, experiment)

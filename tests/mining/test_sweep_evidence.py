@@ -110,6 +110,7 @@ def test_figures_of_false_negatives_are_those_of_the_oracle(
     if kind == "relative":
         margins = [None if margin is None else abs(margin) for margin in margins]
     if judged:
+        pairs = {pair: found for pair, found in pairs.items() if pair[1] not in positives[pair[0]]}
         rules: dict[str, Any] = {
             "verdicts": journal(tmp_path_factory.mktemp("sweep"), pairs),
             "query_ids": names(3),
@@ -276,7 +277,7 @@ def test_a_rank_window_is_offered_if_no_margin_is_supported(tmp_path: Path) -> N
 
 
 def test_verdicts_on_other_pairs_recommend_nothing(tmp_path: Path) -> None:
-    found = swept({(0, 0): (True, 1.0)}, tmp_path).recommend()
+    found = swept({(0, 7): (True, 1.0)}, tmp_path).recommend()
     assert (found.margin, found.range_min) == (None, None)
     assert "none of their negatives was judged" in found.reason
     assert str(swept({}, tmp_path / "other")).split("\n")[1].endswith("nan")
@@ -312,6 +313,22 @@ def test_verdicts_are_verdicts_and_exclude_hidden_positives(tmp_path: Path) -> N
         miner.sweep(index_of(3), rows, [0, 1, 2], [0.0], verdicts="journal", query_ids=names(3))  # type: ignore[arg-type]
     with pytest.raises(NegmineValueError, match="`verdicts` must not be given together with `hidden`; got both"):
         miner.sweep(index_of(3), rows, [0, 1, 2], [0.0], verdicts=journal(tmp_path, {}), hidden=[[], [], []])
+
+
+def test_verdicts_that_were_applied_are_refused(tmp_path: Path) -> None:
+    # The false negatives that were found are no candidates any more, so the sample would show none.
+    miner, rows = negmine.HardNegativeMiner(1), np.eye(3, dtype=np.float32)
+    rules: dict[str, Any] = {
+        "verdicts": journal(tmp_path, {(0, 1): (True, 1.0), (0, 2): (True, 1.0), (1, 2): (False, 1.0)}),
+        "query_ids": names(3),
+    }
+    with pytest.raises(NegmineValueError, match=r"`positives` must be those of the export.* got 1 of 2 among them"):
+        miner.sweep(index_of(3), rows, [[0, 1], [1, 2], [2]], [0.0], **rules)
+    with pytest.raises(NegmineValueError, match=r"`exclude` must be those of the export.* got 2 of 2 among them"):
+        miner.sweep(index_of(3), rows, [0, 1, 2], [0.0], exclude=[[1, 2], [], []], **rules)
+    with pytest.raises(NegmineTypeError, match="`exclude`"):
+        miner.sweep(index_of(3), rows, [0, 1, 2], [0.0], exclude=3, **rules)
+    assert miner.sweep(index_of(3), rows, [[0], [1, 2], [2]], [0.0], **rules).false_negatives is not None
 
 
 @pytest.mark.parametrize(("limit", "rule"), [(0.0, "greater than 0"), (-1, "greater"), (1.5, "at most 1; got 1.5")])

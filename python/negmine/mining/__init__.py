@@ -9,6 +9,7 @@ from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
+from negmine.mining.recommendation import FalseNegativeFigures, RankWindow, Recommendation
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
 from negmine.mining.sweep import Sweep
@@ -21,6 +22,7 @@ __all__ = [
     "Decontamination",
     "DecontaminationReport",
     "Draw",
+    "FalseNegativeFigures",
     "FalseNegativeShare",
     "FalseNegatives",
     "HardNegativeMiner",
@@ -29,7 +31,9 @@ __all__ = [
     "MiningTask",
     "Policy",
     "PoolSources",
+    "RankWindow",
     "Reason",
+    "Recommendation",
     "Report",
     "SimANS",
     "Softmax",

@@ -35,9 +35,10 @@ from negmine.mining.policies import Sampling, check_sampling
 from negmine.mining.pool import CandidatePool, Origin
 from negmine.mining.references import Reference
 from negmine.mining.report import Report, count_reasons
-from negmine.mining.rules import CandidateRules, WarmStart, query_labels, warm_start_rows
+from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
 from negmine.mining.sweep import MarginKind, Sweep
-from negmine.mining.sweep_figures import evaluate_margins, known_hidden, known_verdicts, read_hidden, read_margins
+from negmine.mining.sweep_evidence import read_evidence
+from negmine.mining.sweep_figures import evaluate_margins, read_margins
 from negmine.mining.verdicts import Verdicts
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import PoolRequest, Rules
@@ -440,8 +441,8 @@ class HardNegativeMiner:
         verdicts : Verdicts, optional
             Judgments of a sample of pairs, in place of ``hidden``. They are weighted by one over the probability of
             their export, so the share is that of the pool that was exported: export one without margins, of as many
-            ranks as the margins of the sweep can reach. The documents need labels, and ``query_ids`` those of the
-            queries.
+            ranks as the margins of the sweep can reach, and keep its positives and exclusions, without
+            :meth:`Verdicts.apply`. The documents need labels, and ``query_ids`` those of the queries.
         num_threads : int, optional
             Number of threads. Default: that of the source.
         progress : callable, optional
@@ -457,21 +458,14 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            There is no margin, there are both hidden positives and verdicts, labels for the verdicts are missing, or
-            an argument is invalid, as for :meth:`candidates`.
+            There is no margin; there are both hidden positives and verdicts; labels for the verdicts are missing, or
+            the verdicts were already applied; or an argument is invalid, as for :meth:`candidates`.
         """
         check_source(source)
         values = read_margins(margins, kind)
         depth = check_integer(depth, "depth", least=self.window[1])
         known = Positives.read(positives, "positives", one_each=True)
-        if hidden is not None and verdicts is not None:
-            raise NegmineValueError("`verdicts` must not be given together with `hidden`; got both.")
-        pairs = None
-        if hidden is not None:
-            pairs = known_hidden(read_hidden(hidden, len(known), len(source)), len(source))
-        if verdicts is not None:
-            labels = query_labels(source, queries, len(known), rules.get("query_ids"), rules.get("query_offset", 0))
-            pairs = known_verdicts(verdicts, labels, source.document_ids, len(known))
+        pairs = read_evidence(source, queries, known, hidden, verdicts, rules)
         uncapped = replace(
             self,
             absolute_margin=None,

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.labels import Ids, as_ids, as_labels
 from negmine._core.math import exp
 from negmine._core.options import check_choice, check_real
-from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
-from negmine.mining.recommendation import Evidence, FalseNegativeFigures, RankWindow
+from negmine.mining.recommendation import FalseNegativeFigures, RankWindow
 from negmine.mining.shares import wilson_interval
 from negmine.mining.sweep import MarginKind, Sweep
-from negmine.mining.verdicts import Verdicts
+from negmine.mining.sweep_evidence import KnownPairs
 from negmine.search.request import PoolRequest
 
-__all__ = ["KnownPairs", "evaluate_margins", "known_hidden", "known_verdicts", "read_hidden", "read_margins"]
+__all__ = ["evaluate_margins", "read_margins"]
 
 #: Quantiles of hardness that a sweep reports.
 QUANTILES = (0.1, 0.5, 0.9)
@@ -34,78 +32,6 @@ RANKS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500)
 TEMPERATURE = 0.05
 
 _SHARES = ("share", "bounds", "n_judged", "represented", "loss_share", "signal")
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPairs:
-    """Pairs that are false negatives or were judged.
-
-    Attributes
-    ----------
-    evidence : {"hidden", "verdicts"}
-        Where they come from. The verdict on every pair is known from hidden positives: a pair that is not among them
-        is a true negative.
-    keys : int64 (n,)
-        The pairs as ``query * n_documents + document``, in ascending order.
-    relevant : bool (n,)
-        Whether the pair is a false negative.
-    weights : float64 (n,)
-        One over the probability that the pair was judged.
-    """
-
-    evidence: Evidence
-    keys: npt.NDArray[np.int64]
-    relevant: npt.NDArray[np.bool_]
-    weights: npt.NDArray[np.float64]
-
-
-def known_hidden(hidden: Positives, n_documents: int) -> KnownPairs:
-    """Return hidden positives as known pairs.
-
-    Parameters
-    ----------
-    hidden : Positives
-        The hidden positives; those outside the corpus are no document's.
-    n_documents : int
-        Number of documents.
-
-    Returns
-    -------
-    KnownPairs
-    """
-    inside = hidden.items >= 0
-    keys = np.unique((hidden.queries() * n_documents + hidden.items)[inside])
-    return KnownPairs("hidden", keys, np.ones(len(keys), dtype=np.bool_), np.ones(len(keys)))
-
-
-def known_verdicts(
-    verdicts: Verdicts, query_ids: npt.ArrayLike | Ids | None, document_ids: npt.ArrayLike | Ids | None, n_queries: int
-) -> KnownPairs:
-    """Return the judged pairs of a journal as known pairs.
-
-    Parameters
-    ----------
-    verdicts : Verdicts
-        The journal.
-    query_ids : int64 or str (n_queries,) or None
-        Labels of the queries.
-    document_ids : int64 or str (n_documents,) or None
-        Labels of the documents.
-    n_queries : int
-        Number of queries.
-
-    Returns
-    -------
-    KnownPairs
-    """
-    if not isinstance(verdicts, Verdicts):
-        raise NegmineTypeError(f"`verdicts` must be Verdicts; got {type(verdicts).__name__}.")
-    if document_ids is None:
-        raise NegmineValueError("`verdicts` must have labels of the documents; got a source without.")
-    if query_ids is None:
-        raise NegmineValueError("`query_ids` must be given with `verdicts`; got None.")
-    queries, documents = as_ids(query_ids, "query_ids", n_queries), as_labels(document_ids, "document_ids")
-    return KnownPairs("verdicts", *verdicts.sample(queries, documents))
 
 
 def evaluate_margins(
@@ -172,30 +98,6 @@ def read_margins(margins: Iterable[float | None], kind: MarginKind) -> npt.NDArr
     if len(values) == 0:
         raise NegmineValueError("`margins` must hold at least one margin; got none.")
     return values
-
-
-def read_hidden(hidden: Positives | Iterable[Iterable[int]], n_queries: int, n_documents: int) -> Positives:
-    """Validate hidden positives before the scan.
-
-    Parameters
-    ----------
-    hidden : Positives or one list of document rows per query
-        The hidden positives.
-    n_queries : int
-        Number of queries.
-    n_documents : int
-        Number of documents.
-
-    Returns
-    -------
-    Positives
-    """
-    lists = Positives.read(hidden, "hidden")
-    if len(lists) != n_queries:
-        raise NegmineValueError(f"`hidden` must have length {n_queries}; got {len(lists)}.")
-    if len(lists.items) and lists.items.max() >= n_documents:
-        raise NegmineValueError(f"`hidden` must hold row numbers below {n_documents}; got {lists.items.max()}.")
-    return lists
 
 
 def _caps(request: PoolRequest, pool: CandidatePool, kind: MarginKind, margin: float) -> npt.NDArray[np.float64]:
