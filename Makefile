@@ -59,7 +59,7 @@ odd-place:  ## Run the suite with Ctrl-C ignored, as nohup has it, in a path wit
 	PYTHON=$(PYTHON) scripts/odd_place.sh
 
 claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
-	for script in in_batch_neighbors cluster_batches sdim_ml100k; do $(PYTHON) benches/claims/$$script.py || exit 1; done
+	for script in in_batch_neighbors cluster_batches sdim_ml100k margins; do $(PYTHON) benches/claims/$$script.py || exit 1; done
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data

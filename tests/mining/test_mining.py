@@ -222,12 +222,14 @@ def test_a_warm_start_changes_no_bit(problem: Problem, how: How, kind: str, seed
 
 @given(
     problems(),
-    st.lists(st.sampled_from([0.0, 0.05, 0.3, 1.0]), min_size=1, max_size=3),
+    st.lists(st.sampled_from([None, -0.3, 0.0, 0.05, 0.3, 1.0]), min_size=1, max_size=3),
     st.integers(0, 9),
     st.booleans(),
 )
-def test_sweep(problem: Problem, margins: list[float], extra: int, relative: bool) -> None:
+def test_sweep(problem: Problem, margins: list[float | None], extra: int, relative: bool) -> None:
     kind: Literal["relative", "absolute"] = "relative" if relative else "absolute"
+    if relative:
+        margins = [None if margin is None else abs(margin) for margin in margins]
     limits = problem.limits
     depth = limits.range_max + extra
     bare = replace(limits, absolute_margin=None, relative_margin=None, max_score=None, range_min=0, range_max=depth)
@@ -246,14 +248,15 @@ def test_sweep(problem: Problem, margins: list[float], extra: int, relative: boo
         depth=depth,
         **rules,
     )
-    for i, margin in enumerate(sorted(margins)):
+    for i, margin in enumerate(sorted(margins, key=lambda margin: -math.inf if margin is None else margin)):
         capped = replace(limits, **{f"{kind}_margin": margin})
         expected = oracle.sweep(rows, capped, depth)
-        chosen = [survivors_of(row, capped, depth)[limits.range_min : limits.range_max][:n] for row in rows]
+        chosen = [oracle.swept_negatives(row, capped, depth, n) for row in rows]
         scores = [row.scores[document] for row, documents in zip(rows, chosen, strict=True) for document in documents]
         short = [not one.censored and len(two) < n for one, two in zip(expected, chosen, strict=True)]
-        assert swept.margins[i] == margin
+        assert swept.margins[i] == (-math.inf if margin is None else margin)
         if rows:
+            assert swept.negatives_per_row[i] == pytest.approx(len(scores) / len(rows), rel=1e-12)
             rejected = [one.rejected / max(one.listed, 1) for one in expected]
             assert swept.rejected[i] == pytest.approx(np.mean(rejected), rel=1e-12)
             assert swept.censored_rows[i] == pytest.approx(np.mean([one.censored for one in expected]), rel=1e-12)
@@ -263,12 +266,6 @@ def test_sweep(problem: Problem, margins: list[float], extra: int, relative: boo
             assert swept.hardness_quantiles[i] == pytest.approx(np.quantile(scores, [0.1, 0.5, 0.9]), rel=1e-9)
         else:
             assert np.isnan(swept.hardness[i])
-
-
-def survivors_of(row: oracle.Row, limits: oracle.Limits, depth: int) -> list[int]:
-    """List the survivors among a row's best `depth` candidates."""
-    cap = min(limits.caps(row.reference).values(), default=math.inf)
-    return [document for document in row.survivors[:depth] if row.scores[document] <= cap]
 
 
 @given(problems(), POLICY, st.integers(1, 5), st.integers(0, 3))

@@ -1,7 +1,8 @@
-"""Sweeps: what every margin would do, done by hand, and which one is recommended."""
+"""Sweeps: the effect of every margin, computed by hand, the table, the picture and the recommendation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,8 @@ from negmine import ExactIndex, HardNegativeMiner
 from negmine.errors import NegmineValueError
 from negmine.mining import Sweep
 
-NAN = float("nan")
 
-
-def sweep(scores: list[float], positives: list[list[int]], margins: list[float], **options: Any) -> Sweep:
+def sweep(scores: list[float], positives: list[list[int]], margins: list[float | None], **options: Any) -> Sweep:
     """Sweep over documents that score their own values for every query."""
     column = np.array(scores, dtype=np.float32).reshape(-1, 1)
     given = {name: options.pop(name) for name in ("kind", "depth", "hidden", "exclude") if name in options}
@@ -35,7 +34,7 @@ def test_figures_of_a_small_sweep() -> None:
     assert swept.hardness.tolist() == [(0.9375 + 0.75) / 2, (0.75 + 0.5) / 2, (0.5 + 0.25) / 2]
     np.testing.assert_allclose(swept.hardness_quantiles[2], np.quantile([0.5, 0.25], [0.1, 0.5, 0.9]))
     assert swept.false_negatives is not None
-    assert swept.false_negatives.tolist() == [1 / 2, 1 / 2, 1 / 2]
+    assert swept.false_negatives.share.tolist() == [1 / 2, 1 / 2, 1 / 2]
     assert swept.short_rows.tolist() == swept.censored_rows.tolist() == [0.0, 0.0, 0.0]
 
 
@@ -118,7 +117,7 @@ def test_hidden_positives_are_those_of_the_query_whatever_its_offset() -> None:
     queries = np.ones((2, 1), dtype=np.float32)
     swept = miner.sweep(index, queries, [[0], [0]], [0.0], hidden=[[1], []], query_offset=7)
     assert swept.false_negatives is not None
-    assert swept.false_negatives.tolist() == [1 / 4]
+    assert swept.false_negatives.share.tolist() == [1 / 4]
 
 
 def test_a_sweep_is_one_scan() -> None:
@@ -140,51 +139,166 @@ class Counted:
         return getattr(self.native, name)
 
 
+# ---- no margin, and negative margins
+
+
+def test_none_is_no_margin_and_comes_first() -> None:
+    swept = sweep([1.0, 1.25, 0.75, 0.5], [[0]], [0.0, None], hidden=[[1]])
+    assert swept.margins.tolist() == [-np.inf, 0.0]
+    assert swept.rejected.tolist() == [0.0, 1 / 3]
+    assert swept.hardness.tolist() == [1.0, 0.625]
+    assert swept.false_negatives is not None
+    assert swept.false_negatives.share.tolist() == [0.5, 0.0]
+    assert repr(swept) == "Sweep(2 relative margins, none to 0)"
+
+
+def test_no_margin_leaves_the_miners_other_caps() -> None:
+    scores = [1.0, 1.25, 0.75, 0.5]
+    assert sweep(scores, [[0]], [None], absolute_margin=0.5).rejected.tolist() == [2 / 3]
+    assert sweep(scores, [[0]], [None], relative_margin=0.5).rejected.tolist() == [0.0]
+    assert sweep(scores, [[0]], [None], max_score=0.5).rejected.tolist() == [2 / 3]
+    assert sweep(scores, [[0]], [None], kind="absolute", relative_margin=0.5).rejected.tolist() == [2 / 3]
+
+
+def test_no_margin_is_finite_for_a_reference_of_zero() -> None:
+    assert sweep([0.0, 0.5, 0.25], [[0]], [None, 0.0]).rejected.tolist() == [0.0, 1.0]
+
+
+def test_negatives_per_row_fall_as_margins_grow() -> None:
+    swept = sweep([1.0, 0.75, 0.5, 0.25], [[0], [0, 2]], [None, 0.0, 0.4, 0.8])
+    assert swept.negatives_per_row.tolist() == [2.0, 1.5, 1.5, 0.0]
+
+
+# ---- loss and signal
+
+
+def test_false_negatives_by_loss_and_signal() -> None:
+    # The reference is 1 and the negatives score 1 and .95: weights sigmoid(0) and sigmoid(-1).
+    swept = sweep([1.0, 1.0, 0.95], [[0]], [None], hidden=[[1]])
+    low = 1 / (1 + np.e)
+    known = swept.false_negatives
+    assert known is not None
+    np.testing.assert_allclose(known.loss_share, 0.5 / (0.5 + low), rtol=1e-6)
+    np.testing.assert_allclose(known.signal, low, rtol=1e-6)
+    assert known.n_judged.tolist() == [2]
+    assert known.represented.tolist() == [1.0]
+
+
+# ---- the table and the picture
+
+
+def test_a_sweep_prints_as_a_table() -> None:
+    swept = sweep([1.0, 1.25, 0.9375, 0.75, 0.5, 0.25], [[0]], [0.5, 0.0, None], hidden=[[2, 4]])
+    assert str(swept) == (
+        " relative margin  hardness  per row  rejected  short  censored  false negatives   95% interval  of the loss"
+        "  signal\n"
+        "            none     1.094     2.00      0.0%   0.0%      0.0%            50.0%  9.5% to 90.5%        18.3%"
+        "   0.993\n"
+        "               0     0.844     2.00     20.0%   0.0%      0.0%            50.0%  9.5% to 90.5%        97.1%"
+        "   0.007\n"
+        "             0.5     0.375     2.00     60.0%   0.0%      0.0%            50.0%  9.5% to 90.5%        99.3%"
+        "   0.000"
+    )
+
+
+def test_a_sweep_without_evidence_prints_what_it_knows() -> None:
+    assert str(sweep([1.0, 0.75, 0.5], [[0]], [-0.5, 0.0], kind="absolute")) == (
+        " absolute margin  hardness  per row  rejected  short  censored\n"
+        "            -0.5     0.625     2.00      0.0%   0.0%      0.0%\n"
+        "               0     0.625     2.00      0.0%   0.0%      0.0%"
+    )
+
+
+@pytest.mark.parametrize("hidden", [None, [[2, 4]]])
+def test_the_picture_shows_every_margin(hidden: list[list[int]] | None) -> None:
+    pytest.importorskip("matplotlib").use("agg")
+    axes = sweep([1.0, 1.25, 0.9375, 0.75, 0.5, 0.25], [[0]], [None, 0.0, 0.5], hidden=hidden).plot()
+    assert [text.get_text() for text in axes.texts] == ["none", "0", "0.5"]
+    assert "hardness" in axes.get_xlabel()
+    labels = [panel.get_ylabel() for panel in axes.figure.axes]
+    assert labels == ["share of false negatives, 95% interval"] * (hidden is not None) + ["negatives per row (dotted)"]
+    yields = axes.figure.axes[-1].lines[0]
+    assert yields.get_ydata().tolist() == [2.0, 2.0, 2.0]
+    assert yields.get_xdata().tolist() == [1.09375, 0.84375, 0.375]
+    __import__("matplotlib.pyplot").pyplot.close(axes.figure)
+
+
+def test_a_margin_without_negatives_is_left_out_of_the_picture() -> None:
+    pytest.importorskip("matplotlib").use("agg")
+    axes = sweep([1.0, 0.75], [[0]], [0.0, 0.5], hidden=[[1]]).plot()
+    assert [text.get_text() for text in axes.texts] == ["0"]
+    __import__("matplotlib.pyplot").pyplot.close(axes.figure)
+
+
 # ---- the recommendation
 
 
-def figures(**given: list[float]) -> Sweep:
-    """A sweep over margins 0.0, 0.1, ... with the given figures."""
-    n = len(next(iter(given.values())))
-    columns = {name: np.zeros(n) for name in ("rejected", "hardness", "short_rows", "censored_rows")}
-    columns |= {name: np.array(values) for name, values in given.items()}
-    columns.setdefault("false_negatives", None)  # type: ignore[arg-type]
-    return Sweep(kind="relative", margins=np.arange(n) / 10, hardness_quantiles=np.zeros((n, 3)), **columns)
+def many(margins: list[float | None], hidden: list[int], **options: Any) -> Sweep:
+    """Sweep 200 queries whose candidates score 1.25, .9375, .75, .5 and .25; the positive scores 1."""
+    scores = [1.0, 1.25, 0.9375, 0.75, 0.5, 0.25]
+    return sweep(scores, [[0]] * 200, margins, hidden=[hidden] * 200, **options)
 
 
-@pytest.mark.parametrize(
-    ("given", "margin", "reason"),
-    [
-        # The smallest margin within a tenth of the best share.
-        ({"false_negatives": [0.30, 0.11, 0.10]}, 0.1, "within a tenth of the best false-negative share, 11.0%"),
-        ({"false_negatives": [0.30, 0.12, 0.10]}, 0.2, "within a tenth of the best false-negative share, 10.0%"),
-        # More than one row in twenty short: not even the best share helps.
-        ({"false_negatives": [0.30, 0.20, 0.0], "short_rows": [0.0, 0.05, 0.06]}, 0.1, "20.0%"),
-        # A margin under which nothing was chosen has no share.
-        ({"false_negatives": [0.30, NAN], "rejected": [0.0, 1.0]}, 0.0, "30.0%"),
-        ({"false_negatives": [NAN, NAN], "rejected": [0.1, 1.0], "censored_rows": [1, 1]}, 0.0, "100.0% unknown"),
-        # Without hidden positives: the smallest that rejects 5 %.
-        ({"rejected": [0.01, 0.05, 0.2]}, 0.1, "smallest margin that rejects 5% of the top candidates; 5.0% rejected"),
-        ({"rejected": [0.01, 0.02, 0.03]}, 0.2, "none rejects many candidates; 3.0% rejected"),
-        ({"rejected": [0.01, 0.02, 0.3], "short_rows": [0.0, 0.0, 0.9]}, 0.1, "largest margin that leaves few rows"),
-        (
-            {"short_rows": [0.3, 0.2, 0.4]},
-            0.1,
-            "every margin leaves more than 5% of rows short; this one leaves the fewest",
-        ),
-    ],
-)
-def test_recommended_margins(given: dict[str, list[float]], margin: float, reason: str) -> None:
-    found = figures(**given).recommend()
-    assert found.margin == margin
-    assert reason in found.reason
+def test_the_smallest_margin_within_the_limit_is_recommended() -> None:
+    swept = many([None, 0.0, 0.25, 0.5], hidden=[1, 2])
+    assert swept.false_negatives is not None
+    assert swept.false_negatives.share.tolist() == [1.0, 0.5, 0.0, 0.0]
+    assert swept.recommend().margin == 0.25
+    assert swept.recommend(max_false_negatives=0.6).margin == 0.0
+    assert many([0.0, 0.25], hidden=[], range_min=1).recommend().range_min == 1
 
 
-def test_a_reason_has_the_figures_of_its_margin() -> None:
-    swept = figures(rejected=[0.0, 0.25], hardness=[0.9, 0.5], short_rows=[0.0, 0.01], censored_rows=[0.0, 0.5])
-    assert swept.recommend().reason.endswith(
-        "; 25.0% rejected, hardness 0.500, 1.0% of rows short, 50.0% unknown at this depth"
+def test_margins_below_0_and_no_margin_are_not_recommended() -> None:
+    assert many([None, -0.5, 0.0, 0.25], hidden=[], kind="absolute").recommend().margin == 0.0
+    with pytest.raises(NegmineValueError, match="`recommend` must have a margin of at least 0; got margins up to none"):
+        many([None], hidden=[]).recommend()
+    with pytest.raises(NegmineValueError, match=r"at least 0; got margins up to -0\.25"):
+        many([-0.5, -0.25], hidden=[], kind="absolute").recommend()
+
+
+def test_a_reason_states_the_trade_and_its_price() -> None:
+    assert many([0.0, 0.5], hidden=[2]).recommend().reason == (
+        "the smallest margin whose false-negative share is at most 5.00% by its upper bound: 0.0%, 95% interval 0.0% to"
+        " 1.0%, from 400 negatives against hidden positives; false negatives are 0.0% of the loss; hardness 0.375"
+        " (-0.469 against margin 0, which has 50.0% false negatives), 2.00 negatives per row, 0.0% of rows short"
     )
+    assert "hardness 0.844, 2.00" in many([0.0], hidden=[]).recommend().reason
+
+
+def test_a_reason_says_that_no_margin_keeps_the_limit_too() -> None:
+    found = many([None, 0.0], hidden=[])
+    assert found.recommend().margin == 0.0
+    assert "against no margin, which has 0.0% false negatives and keeps the limit too)" in found.recommend().reason
+
+
+@pytest.mark.parametrize(("margins", "margin", "range_min"), [([0.0, 0.25], 0.25, 0), ([0.0], None, 2)])
+def test_a_recommendation_can_be_followed(margins: list[float | None], margin: float | None, range_min: int) -> None:
+    # Documents 1 and 2 are false, so that a margin of .25 or the ranks from 2 on leave documents 3 and 4.
+    found = many(margins, hidden=[1, 2]).recommend()
+    assert (found.margin, found.range_min) == (margin, range_min)
+    miner = replace(HardNegativeMiner(2), relative_margin=found.margin, range_min=found.range_min)
+    index = ExactIndex(np.array([[1.0], [1.25], [0.9375], [0.75], [0.5], [0.25]], dtype=np.float32), metric="ip")
+    assert miner.mine(index, np.ones((1, 1), np.float32), [[0]]).indices.tolist() == [[3, 4]]
+
+
+def test_nothing_is_offered_if_no_window_is_clean() -> None:
+    found = many([0.0], hidden=[1, 2, 3, 4, 5]).recommend()
+    assert (found.margin, found.range_min) == (None, None)
+    assert found.reason.endswith(
+        "from 400 negatives against hidden positives. The same holds for every rank window of the sweep"
+    )
+
+
+def test_a_few_negatives_do_not_prove_a_low_share() -> None:
+    # Twenty negatives without a false one: the upper bound is 16 %.
+    found = sweep([1.0, 0.9, 0.8, 0.7], [[0]] * 10, [0.0], hidden=[[]] * 10).recommend()
+    assert found.margin is None
+    assert "margin 0 has the lowest share, 0.0%, 95% interval 0.0% to 16.1%, from 20 negatives" in found.reason
+
+
+def test_without_evidence_no_margin_is_recommended() -> None:
+    with pytest.raises(NegmineValueError, match="`recommend` must have a sweep with `hidden` positives or `verdicts`"):
+        sweep([1.0, 0.5], [[0]], [0.0]).recommend()
 
 
 def test_without_a_reference_no_margin_is_recommended() -> None:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 import negmine
 import oracle_guard
 from negmine._core import formats, headers
+from negmine._core.journal import open_journal
 from negmine._core.labels import as_labels
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.mining import Verdicts, verdicts
+from negmine.mining import Verdicts, verdict_lines
 from oracle_guard import Judgment
 from pools import line_pool
 
@@ -53,7 +54,7 @@ LINES = st.lists(
         said,
         st.sampled_from(["q0", "q1", "q2", "q9"]),
         st.sampled_from(["d0", "d1", "d3", "d9"]),
-        st.sampled_from(verdicts.WORDS),
+        st.sampled_from(verdict_lines.WORDS),
         st.sampled_from("abc"),
     ),
     max_size=25,
@@ -251,7 +252,7 @@ def test_a_bad_line_adds_nothing(tmp_path: Path) -> None:
 def test_the_file_has_one_user_at_a_time_and_one_kind(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with (
-        verdicts.open_journal(path, formats.VERDICTS, entry_bytes=1, argument="path", advice=""),
+        open_journal(path, formats.VERDICTS, entry_bytes=1, argument="path", advice=""),
         pytest.raises(NegmineValueError, match="`path` must have one user at a time"),
     ):
         Verdicts(path).share()

@@ -451,6 +451,11 @@ PAIRS: dict[str, Case] = {
     ),
     "sweep none": (lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, []), Value, "`margins` at least one got none"),
     "sweep below": (lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, [-0.1]), Value, "`margins` at least 0.0 got -0.1"),
+    "sweep verdicts": (
+        lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, [0.1], verdicts=3),  # type: ignore[arg-type]
+        Type,
+        "`verdicts` Verdicts got int",
+    ),
     "sweep depth": (
         lambda: MINER.sweep(INDEX, QUERIES, POSITIVES, [0.1], depth=1),
         Value,

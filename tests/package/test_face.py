@@ -81,7 +81,7 @@ def test_reports_and_sweeps_print_as_tables() -> None:
     made = results()
     assert str(made["report"]).startswith("20 rows x 40 documents = 800 pairs\n")
     lines = str(made["sweep"]).split("\n")
-    assert lines[0].split() == ["relative", "margin", "hardness", "rejected", "short", "censored"]
+    assert lines[0].split() == ["relative", "margin", "hardness", "per", "row", "rejected", "short", "censored"]
     assert [line.split()[0] for line in lines[1:]] == ["0", "0.1"]
 
 

@@ -451,11 +451,21 @@ def sweep(uncapped: Sequence[Row], limits: Limits, depth: int) -> list[SweptRow]
     result = []
     for row in uncapped:
         listed = row.survivors[:depth]
-        cap = min(limits.caps(row.reference).values(), default=INFINITY)
-        surviving = [document for document in listed if row.scores[document] <= cap]
+        surviving = swept_survivors(row, limits, depth)
         censored = len(listed) == depth and len(surviving) < limits.range_max
         result.append(SweptRow(len(listed), len(listed) - len(surviving), censored))
     return result
+
+
+def swept_survivors(row: Row, limits: Limits, depth: int) -> list[int]:
+    """List the survivors among a row's best `depth` candidates; a margin of None caps nothing."""
+    cap = min(limits.caps(row.reference).values(), default=INFINITY)
+    return [document for document in row.survivors[:depth] if row.scores[document] <= cap]
+
+
+def swept_negatives(row: Row, limits: Limits, depth: int, n: int) -> list[int]:
+    """List the negatives that "top" selects among these."""
+    return swept_survivors(row, limits, depth)[limits.range_min : limits.range_max][:n]
 
 
 def search(

@@ -9,6 +9,7 @@ from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives, LabelIssues
 from negmine.mining.policies import Policy, Quota, SimANS, Softmax, Stride, Typical
 from negmine.mining.pool import CandidatePool
+from negmine.mining.recommendation import FalseNegativeFigures, RankWindow, Recommendation
 from negmine.mining.rejected import Rejected, Rejection
 from negmine.mining.report import Reason, Report, Source
 from negmine.mining.sources import PoolSources
@@ -22,6 +23,7 @@ __all__ = [
     "Decontamination",
     "DecontaminationReport",
     "Draw",
+    "FalseNegativeFigures",
     "FalseNegativeShare",
     "FalseNegatives",
     "HardNegativeMiner",
@@ -31,7 +33,9 @@ __all__ = [
     "Policy",
     "PoolSources",
     "Quota",
+    "RankWindow",
     "Reason",
+    "Recommendation",
     "Rejected",
     "Rejection",
     "Report",

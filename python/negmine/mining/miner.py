@@ -38,7 +38,10 @@ from negmine.mining.references import Reference
 from negmine.mining.rejected import find_rejected
 from negmine.mining.report import Report, count_reasons
 from negmine.mining.rules import CandidateRules, WarmStart, warm_start_rows
-from negmine.mining.sweep import MarginKind, Sweep, evaluate_margins, read_hidden, read_margins
+from negmine.mining.sweep import MarginKind, Sweep
+from negmine.mining.sweep_evidence import read_evidence
+from negmine.mining.sweep_figures import evaluate_margins, read_margins
+from negmine.mining.verdicts import Verdicts
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import PoolRequest, Rules
 
@@ -423,11 +426,12 @@ class HardNegativeMiner:
         source: CandidateSource,
         queries: object,
         positives: Positives | Iterable[Iterable[int]] | Iterable[int],
-        margins: Iterable[float],
+        margins: Iterable[float | None],
         kind: MarginKind = "relative",
         *,
         depth: int = 1000,
         hidden: Positives | Iterable[Iterable[int]] | None = None,
+        verdicts: Verdicts | None = None,
         num_threads: int | None = None,
         progress: Progress | None = None,
         **rules: Unpack[CandidateOptions],
@@ -442,8 +446,8 @@ class HardNegativeMiner:
             Embeddings of the queries, as for :meth:`candidates`.
         positives : Positives, one list of document rows per query, or int64 (n_queries,)
             Known relevant documents.
-        margins : iterable of float
-            The margins to compare, at least one, in any order.
+        margins : iterable of float or None
+            The margins to compare, at least one, in any order. None is no margin; absolute margins may be negative.
         kind : {"relative", "absolute"}, default "relative"
             Which margin of the miner is replaced.
         depth : int, default 1000
@@ -451,6 +455,11 @@ class HardNegativeMiner:
         hidden : Positives or one list of document rows per query, optional
             Positives that were held out, or documents of lower grades. Their share among the selected negatives is
             reported.
+        verdicts : Verdicts, optional
+            Judgments of a sample of pairs, in place of ``hidden``. They are weighted by one over the probability of
+            their export, so the share is that of the pool that was exported: export one without margins, of as many
+            ranks as the margins of the sweep can reach, and keep its positives and exclusions, without
+            :meth:`Verdicts.apply`. The documents need labels, and ``query_ids`` those of the queries.
         num_threads : int, optional
             Number of threads. Default: that of the source.
         progress : callable, optional
@@ -461,18 +470,19 @@ class HardNegativeMiner:
         Returns
         -------
         Sweep
-            Figures per margin; ``.recommend()`` returns a margin.
+            Figures per margin; ``.recommend()`` returns a margin if there are hidden positives or verdicts.
 
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            There is no margin, or an argument is invalid, as for :meth:`candidates`.
+            There is no margin; there are both hidden positives and verdicts; labels for the verdicts are missing, or
+            the verdicts were already applied; or an argument is invalid, as for :meth:`candidates`.
         """
         check_source(source)
         values = read_margins(margins, kind)
         depth = check_integer(depth, "depth", least=self.window[1])
         known = Positives.read(positives, "positives", one_each=True)
-        held_out = None if hidden is None else read_hidden(hidden, len(known), len(source))
+        pairs = read_evidence(source, queries, known, hidden, verdicts, rules)
         uncapped = replace(
             self,
             absolute_margin=None,
@@ -483,7 +493,7 @@ class HardNegativeMiner:
             limit_per_document=None,
         )
         pool = uncapped.candidates(source, queries, known, num_threads=num_threads, progress=progress, **rules)
-        return evaluate_margins(pool, self.request(pool.rules), self.num_negatives, values, kind, held_out)
+        return evaluate_margins(pool, self.request(pool.rules), self.num_negatives, values, kind, pairs)
 
     @refuse_unknown_options("select")
     def select(self, pool: CandidatePool, *, epoch: int = 0, num_threads: int | None = None) -> HardNegatives:

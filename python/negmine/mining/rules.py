@@ -128,7 +128,7 @@ class CandidateRules:
                 f"and {eligible.n_queries}."
             )
         offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
-        labels = _query_labels(source, queries, n_queries, query_ids, offset)
+        labels = query_labels(source, queries, n_queries, query_ids, offset)
         self_rows = None
         if check_flag(exclude_self, "exclude_self"):
             self_rows = _self_rows(source, queries, n_queries, labels, offset)
@@ -296,10 +296,29 @@ def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: i
         raise NegmineValueError(f"`{argument}` must hold document rows, at least 0; got {lists.items.min()}.")
 
 
-def _query_labels(
+def query_labels(
     source: CandidateSource, queries: object, n: int, query_ids: npt.ArrayLike | None, offset: int
 ) -> Ids | None:
-    """Return the labels of the queries: those given, or those that the source has for its lists."""
+    """Return the labels of the queries: those given, or those that the source has for its lists.
+
+    Parameters
+    ----------
+    source : CandidateSource
+        The documents.
+    queries : array (n_queries, width) or None
+        Embeddings of the queries, or numbers of lists.
+    n : int
+        Number of queries.
+    query_ids : int64 or str (n_queries,) or None
+        Labels that were given.
+    offset : int
+        Row of the first query in the whole data set.
+
+    Returns
+    -------
+    int64 (n_queries,), Strings or None
+        None if there are no labels.
+    """
     if query_ids is not None:
         labels = as_labels(query_ids, "query_ids")
         if labels.shape != (n,):

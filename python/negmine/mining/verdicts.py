@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +26,6 @@ from negmine._core.labels import (
     as_labels,
     describe_labels,
     find_labels,
-    refuse_surrogates,
     take_ids,
 )
 from negmine._core.math import exp, ln
@@ -38,34 +35,14 @@ from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
 from negmine.mining.score_cache import label_digests
+from negmine.mining.shares import FalseNegativeShare, weighted_share
+from negmine.mining.verdict_lines import Pair, VerdictLine, majority_words, read_lines
 
 __all__ = ["AppliedVerdicts", "FalseNegativeShare", "Verdicts"]
 
-#: What a judge may say of a pair.
-WORDS = ("positive", "drop", "keep", "unsure")
-
-#: Normal quantile of an interval of 95%.
-_Z = 1.959963984540054
-
-#: Lowest logarithm of a probability, whose inverse is a float64.
-_LEAST_LOG_PROB = -700.0
-
 _ADVICE = "Remove it, and read the files of the judges again."
 
-Label = int | str
-Pair = tuple[Label, Label]
 Rows = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A judgment, as a judge gave it."""
-
-    query_id: Label
-    document_id: Label
-    verdict: str
-    judge: str
-    log_prob: float | None
 
 
 @short_repr
@@ -89,30 +66,6 @@ class AppliedVerdicts:
     n_drop: int
     n_keep: int
     n_unknown: int
-
-
-@short_repr
-@dataclass(frozen=True, slots=True)
-class FalseNegativeShare:
-    """Estimated share of false negatives among the pairs of an exported pool.
-
-    Attributes
-    ----------
-    share : float
-        The share of pairs whose verdict is "positive" or "drop", each weighted by one over its probability.
-    low, high : float
-        Wilson interval of 95%, at the effective number of judgments.
-    effective : float
-        Effective number of judgments, ``(sum 1/p)**2 / sum 1/p**2``.
-    n_judged : int
-        Number of judged pairs with a probability.
-    """
-
-    share: float
-    low: float
-    high: float
-    effective: float
-    n_judged: int
 
 
 class Verdicts:
@@ -158,10 +111,10 @@ class Verdicts:
     def _open(self) -> AbstractContextManager[Journal]:
         return open_journal(self._path, VERDICTS, entry_bytes=1, argument="path", advice=_ADVICE)
 
-    def _lines(self) -> list[_Line]:
+    def _lines(self) -> list[VerdictLine]:
         """Return all judgments, in the order in which they were read."""
         with self._open() as journal:
-            return [_Line(*entry) for _, payload in journal.records for entry in json.loads(bytes(payload))]
+            return [VerdictLine(*entry) for _, payload in journal.records for entry in json.loads(bytes(payload))]
 
     def read(self, file: str | os.PathLike[str]) -> int:
         """Add the judgments of a file of JSON lines to the journal, all or none.
@@ -188,9 +141,9 @@ class Verdicts:
             the line.
         """
         source = files.input_file(file, "file")
-        lines = list(_read_lines(source))
+        lines = list(read_lines(source))
         with self._open() as journal:
-            known = next((_Line(*json.loads(bytes(payload))[0]) for _, payload in journal.records), None)
+            known = next((VerdictLine(*json.loads(bytes(payload))[0]) for _, payload in journal.records), None)
             for number, line in lines:
                 known = known or line
                 for name in ("query_id", "document_id"):
@@ -369,98 +322,66 @@ class Verdicts:
         NegmineValueError
             No judged pair has a probability.
         """
+        words, log_probs = self._logged()
+        if not words:
+            raise NegmineValueError("`share` must follow verdicts with a `log_prob`; got none.")
+        return weighted_share(np.array([word != "keep" for word in words.values()]), exp(-log_probs))
+
+    def sample(self, query_ids: Ids, document_ids: Ids) -> tuple[Rows, npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        """Return the judged pairs that have a probability.
+
+        Parameters
+        ----------
+        query_ids : int64 (n_queries,) or Strings
+            Unique labels of the queries, in row order.
+        document_ids : int64 (n_documents,) or Strings
+            Unique labels of the documents, in row order.
+
+        Returns
+        -------
+        keys : int64 (n,)
+            The pairs, as ``query * n_documents + document``, in ascending order.
+        relevant : bool (n,)
+            Whether the verdict is "positive" or "drop".
+        weights : float64 (n,)
+            One over the probability that the pair was exported.
+        """
+        words, log_probs = self._logged()
+        keys, verdicts, inside = _find_pairs(words, query_ids, document_ids)
+        order = np.argsort(keys, kind="stable")
+        return keys[order], (verdicts != "keep")[order], exp(-log_probs[inside])[order]
+
+    def _logged(self) -> tuple[dict[Pair, str], npt.NDArray[np.float64]]:
+        """Return the verdict on every pair that has a probability, and the logarithms of these probabilities."""
         lines = self._lines()
         logged = {(line.query_id, line.document_id): line.log_prob for line in lines if line.log_prob is not None}
-        judged = {pair: word for pair, word in _words(lines).items() if pair in logged}
-        if not judged:
-            raise NegmineValueError("`share` must follow verdicts with a `log_prob`; got none.")
-        weights = exp(-np.array([logged[pair] for pair in judged], dtype=np.float64))
-        relevant = np.array([word != "keep" for word in judged.values()])
-        total = math.fsum(weights.tolist())
-        share = math.fsum(weights[relevant].tolist()) / total
-        n = total * total / math.fsum((weights * weights).tolist())
-        center = (share + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
-        half = _Z / (1 + _Z * _Z / n) * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
-        return FalseNegativeShare(share, max(0.0, center - half), min(1.0, center + half), n, len(judged))
+        judged = {pair: word for pair, word in majority_words(lines).items() if pair in logged}
+        return judged, np.array([logged[pair] for pair in judged], dtype=np.float64)
 
     def _judged(self, query_ids: Ids, document_ids: Ids) -> tuple[Rows, npt.NDArray[np.str_], int]:
         """Return judged pairs as ``query * n_documents + document``, their verdicts, and the number of others."""
-        words = _words(self._lines())
-        if not words:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.str_), 0
-        rows = []
-        for side, (known, argument) in enumerate(((query_ids, "query_ids"), (document_ids, "document_ids"))):
-            judged = as_labels([pair[side] for pair in words], "file")
-            if len(known) and isinstance(judged, Strings) != isinstance(known, Strings):
-                raise NegmineValueError(
-                    f"`{argument}` must have the type of the labels of the journal, {describe_labels(judged)}; got "
-                    f"{describe_labels(known)}."
-                )
-            rows.append(find_labels(judged, known))
-        inside = (rows[0] >= 0) & (rows[1] >= 0)
-        keys = rows[0][inside] * len(document_ids) + rows[1][inside]
-        return keys, np.array(list(words.values()))[inside], int((~inside).sum())
+        keys, words, inside = _find_pairs(majority_words(self._lines()), query_ids, document_ids)
+        return keys, words, int((~inside).sum())
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, _Line]]:
-    """Yield the number of every line with a judgment, and the judgment."""
-    with files.open_file(path) as file:
-        for number, content in enumerate(file, start=1):
-            if content.strip():
-                line = _parse(content, f"{path}, line {number}")
-                if line is not None:
-                    yield number, line
-
-
-def _parse(content: bytes, place: str) -> _Line | None:
-    """Validate a line; None if it was not judged."""
-    try:
-        entry = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise NegmineValueError(f"`file` must hold JSON objects; got {place}: {error}.") from error
-    if not isinstance(entry, dict):
-        raise NegmineValueError(f"`file` must hold JSON objects; got {type(entry).__name__} in {place}.")
-    for name in ("query_id", "document_id", "verdict"):
-        if name not in entry:
-            raise NegmineValueError(f"`file` must have `{name}` in every line; got none in {place}.")
-    verdict, judge, log_prob = entry["verdict"], entry.get("judge"), entry.get("log_prob")
-    if verdict is None:
-        return None
-    query_id, document_id = (_label(entry[name], name, place) for name in ("query_id", "document_id"))
-    if verdict not in WORDS:
-        raise NegmineValueError(f"`file` must have a verdict of {', '.join(WORDS)}; got {verdict!r} in {place}.")
-    if not isinstance(judge, str) or not judge:
-        raise NegmineValueError(f"`file` must name the judge of every verdict; got {judge!r} in {place}.")
-    refuse_surrogates([judge], "file")
-    number = isinstance(log_prob, int | float) and not isinstance(log_prob, bool)
-    if log_prob is not None and not (number and _LEAST_LOG_PROB <= log_prob <= 0):
-        raise NegmineValueError(
-            f"`file` must have a log_prob from {_LEAST_LOG_PROB:.0f} to 0, or null; got {log_prob!r} in {place}."
-        )
-    return _Line(query_id, document_id, verdict, judge, None if log_prob is None else float(log_prob))
-
-
-def _label(value: object, name: str, place: str) -> Label:
-    if isinstance(value, str) and value:
-        refuse_surrogates([value], "file")
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63 and value != -1:
-        return value
-    raise NegmineValueError(f"`file` must have labels of int64 or str, not -1 or ''; got {name} {value!r} in {place}.")
-
-
-def _words(lines: list[_Line]) -> dict[Pair, str]:
-    """Return the verdict on every pair: the one that most judges gave last, "drop" in case of a tie."""
-    last: dict[Pair, dict[str, str]] = {}
-    for line in lines:
-        if line.verdict != "unsure":
-            last.setdefault((line.query_id, line.document_id), {})[line.judge] = line.verdict
-    words = {}
-    for pair, by_judge in last.items():
-        counts = Counter(by_judge.values()).most_common(2)
-        tie = len(counts) > 1 and counts[0][1] == counts[1][1]
-        words[pair] = "drop" if tie else counts[0][0]
-    return words
+def _find_pairs(
+    words: dict[Pair, str], query_ids: Ids, document_ids: Ids
+) -> tuple[Rows, npt.NDArray[np.str_], npt.NDArray[np.bool_]]:
+    """Return the pairs whose labels are known, as above, their verdicts, and which of all pairs they are."""
+    if not words:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.str_), np.empty(0, dtype=np.bool_)
+    rows = []
+    for side, (known, argument) in enumerate(((query_ids, "query_ids"), (document_ids, "document_ids"))):
+        judged = as_labels([pair[side] for pair in words], "file")
+        if len(known) and isinstance(judged, Strings) != isinstance(known, Strings):
+            raise NegmineValueError(
+                f"`{argument}` must have the type of the labels of the journal, {describe_labels(judged)}; got "
+                f"{describe_labels(known)}."
+            )
+        rows.append(find_labels(judged, known))
+    inside = (rows[0] >= 0) & (rows[1] >= 0)
+    keys = rows[0][inside] * len(document_ids) + rows[1][inside]
+    return keys, np.array(list(words.values()))[inside], inside
 
 
 def _pairs(pool: CandidatePool) -> tuple[Rows, Rows, npt.NDArray[np.float64]]:
