@@ -56,18 +56,27 @@ def fields_of(path: Path) -> dict[str, str]:
 
 def uses_of(path: Path) -> dict[str, list[str]]:
     """Return the public names that a recipe uses, by room, and the methods of pools and negatives."""
-    methods = {
-        name for kind in (CandidatePool, HardNegatives) for name, _ in inspect.getmembers(kind, inspect.isfunction)
-    }
+    kinds = (CandidatePool, HardNegatives)
+    methods = {name for kind in kinds for name, _ in inspect.getmembers(kind, inspect.isfunction)}
     found: defaultdict[str, set[str]] = defaultdict(set)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("negmine."):
             found[str(node.module).split(".")[1]] |= {name.name for name in node.names}
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "negmine":
-            found[getattr(negmine, node.attr).__module__.split(".")[1]].add(node.attr)
-        elif isinstance(node, ast.Attribute) and node.attr in methods and not node.attr.startswith("_"):
+            found[room_of(node.attr)].add(node.attr)
+        elif isinstance(node, ast.Attribute) and node.attr in methods:
             found["mining"].add(node.attr)
     return {room: sorted(names, key=str.lower) for room, names in sorted(found.items())}
+
+
+def room_of(name: str) -> str:
+    """Return the room of a name of the package's top level."""
+    value = getattr(negmine, name)
+    if inspect.ismodule(value):
+        raise SystemExit(
+            f"`negmine.{name}` must be imported by `from negmine.{name} import ...`, so that uses are found."
+        )
+    return str(value.__module__).split(".")[1]
 
 
 def page() -> str:

@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from query_map import QueryMap, part
+from common import part
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
 
-BATCH, DEPTH, EPOCHS, TEMPERATURE = 32, 200, 6, 0.05
+BATCH, DEPTH, EPOCHS = 32, 200, 6
 
 
 def main() -> None:
     """Train, with a search per step."""
     train, test = part(0), part(1)
-    index, documents = negmine.ExactIndex(train.documents), torch.from_numpy(train.documents)
+    index = negmine.ExactIndex(train.documents)
     miner = negmine.HardNegativeMiner(DEPTH)
     last = np.full((len(train.queries), DEPTH), -1)
     model = QueryMap()
@@ -34,18 +35,18 @@ def main() -> None:
         losses, changed = [], []
         order = epoch_permutation(len(train.queries), seed=1, epoch=epoch)
         for rows in np.array_split(order, len(order) // BATCH):
-            query = model(train.queries[rows])
-            found = miner.mine(index, query.detach(), train.labeled[rows], warm_start=last[rows])
+            query = model(train.queries[rows]).detach()
+            found = miner.mine(index, query, train.labeled[rows], warm_start=last[rows])
             changed += [1 - np.isin(*lists).mean() for lists in zip(found.indices, last[rows], strict=True)]
             last[rows] = found.indices
-            right = (query * documents[train.labeled[rows]]).sum(dim=1, keepdim=True)
-            wrong = torch.einsum("qd,qnd->qn", query, documents[found.indices])
+            columns = np.concatenate([train.labeled[rows, None], found.indices], axis=1)
+            right, wrong = model.scores(train.queries[rows], train.documents[columns]).split([1, DEPTH], dim=1)
             # The answer takes a place in the list, or the first one after it; what follows moves down.
-            is_above = wrong.detach() > right.detach()
+            is_above = wrong > right
             rank = 1 + is_above.sum(dim=1, keepdim=True)
             ranks = torch.arange(1, DEPTH + 1) + ~is_above
             weights = ((rank <= DEPTH) / rank - (ranks <= DEPTH) / ranks).abs()
-            losses.append(model.learn((weights * torch.nn.functional.softplus((wrong - right) / TEMPERATURE)).mean()))
+            losses.append(model.learn((weights * torch.nn.functional.softplus(wrong - right)).mean()))
         print(f"epoch {epoch}: loss {np.mean(losses):.4f}, changed {np.mean(changed):.3f}, nDCG {model.ndcg(test):.4f}")
 
 

@@ -14,42 +14,39 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from query_map import QueryMap, part
+from common import part
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
 
-BATCH, EPOCHS, TEMPERATURE = 64, 6, 0.05
+BATCH, EPOCHS = 64, 6
 
 
 def main() -> None:
     """Train, and follow the candidates."""
     train, test = part(0), part(1)
-    index, documents = negmine.ExactIndex(train.documents), torch.from_numpy(train.documents)
+    index = negmine.ExactIndex(train.documents)
     miner = negmine.HardNegativeMiner(20, range_max=200, sampling="random", seed=1)
     model, pools = QueryMap(), []
     for epoch in range(EPOCHS):
-        with torch.no_grad():
-            queries = model(train.queries)
+        queries = model(train.queries).detach()
         before = pools[-1] if pools else None
         pools.append(miner.candidates(index, queries, train.labeled, warm_start=before))
         negatives = miner.select(pools[-1], epoch=epoch)
         shared = [np.isin(*rows).mean() for rows in zip(pools[-1].indices, pools[epoch - 1].indices, strict=True)]
         order = epoch_permutation(len(queries), seed=1, epoch=epoch)
         for rows in np.array_split(order, len(order) // BATCH):
-            query = model(train.queries[rows])
-            right = (query * documents[train.labeled[rows]]).sum(dim=1, keepdim=True)
-            wrong = torch.einsum("qd,qnd->qn", query, documents[negatives.indices[rows]])
-            model.learn(torch.nn.functional.softplus((wrong - right) / TEMPERATURE).mean())
+            columns = np.concatenate([train.labeled[rows, None], negatives.indices[rows]], axis=1)
+            scores = model.scores(train.queries[rows], train.documents[columns])
+            model.learn(torch.nn.functional.softplus(scores[:, 1:] - scores[:, :1]).mean())
         print(
             f"epoch {epoch}: {1 - np.mean(shared):.3f} new candidates, mean score {negatives.scores.mean():.4f}, "
             f"nDCG {model.ndcg(test):.4f}"
         )
-    with torch.no_grad():
-        last = model(train.queries)
     # What mining again finds: the best candidates of the last model are harder for it than those of the first epoch.
-    again = miner.candidates(index, last, train.labeled, warm_start=pools[-1])
-    first = torch.einsum("qd,qnd->qn", last, documents[pools[0].indices]).mean()
+    again = miner.candidates(index, model(train.queries).detach(), train.labeled, warm_start=pools[-1])
+    first = model.scores(train.queries, train.documents[pools[0].indices], temperature=1).mean()
     print(f"candidates under the last model: mined again {again.scores.mean():.4f}, of the first epoch {first:.4f}")
 
 

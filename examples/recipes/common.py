@@ -1,6 +1,8 @@
-"""Shared by the recipes: a smaller model of the demo set, and a line that says how hard and how wrong negatives are."""
+"""Shared by the recipes: a smaller model of the demo set, a split of it, and a line about mined negatives."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,12 +19,8 @@ def smaller(embeddings: np.ndarray, width: int = 64) -> np.ndarray:
 
 def larger_score(query_indices: np.ndarray, document_indices: np.ndarray) -> np.ndarray:
     """Score pairs by all 384 coordinates: a guide or teacher that knows more than the smaller model."""
-    return np.einsum(
-        "pd,pd->p",
-        demo.query_embeddings[query_indices],
-        demo.document_embeddings[document_indices],
-        dtype=np.float64,
-    )
+    queries, documents = demo.query_embeddings[query_indices], demo.document_embeddings[document_indices]
+    return np.einsum("pd,pd->p", queries, documents, dtype=np.float64)
 
 
 def share_of_answers(query_indices: np.ndarray, document_indices: np.ndarray) -> float:
@@ -37,3 +35,24 @@ def describe(name: str, negatives: negmine.HardNegatives) -> None:
     wrong = share_of_answers(negatives.query_indices[row], negatives.indices[row, place])
     score = negatives.scores[row, place].mean()
     print(f"{name:<28} {len(row):>5} negatives, mean score {score:.3f}, false negatives {wrong:.4f}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every second word with its documents; rows count from 0 in each part, and no document is in both."""
+
+    queries: np.ndarray
+    documents: np.ndarray
+    labeled: np.ndarray
+    answers: list[np.ndarray]
+
+
+def part(side: int) -> Part:
+    """Return the training part (0) or the test part (1); no answer of a test word can be mined as a negative."""
+    owner = np.arange(len(demo.documents)) % 2
+    for i in range(len(demo.queries)):
+        owner[demo.positives[i]] = i % 2
+    rows = [i for i in range(side, len(demo.queries), 2) if (owner[demo.positives[i]] == side).all()]
+    queries, documents = demo.query_embeddings[rows], demo.document_embeddings[owner == side]
+    place = np.cumsum(owner == side) - 1
+    return Part(queries, documents, place[demo.labeled[rows]], [place[demo.positives[i]] for i in rows])

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from common import smaller
-from query_map import QueryMap, part
+from common import part, smaller
+from query_map import QueryMap, info_nce
 
 import negmine
 from negmine.batches import epoch_permutation, guided_mask
 
-BATCH, EPOCHS, TEMPERATURE = 64, 6, 0.05
+BATCH, EPOCHS = 64, 6
 
 
 def main() -> None:
     """Train the student under the mask of the guide."""
     train = part(0)
     queries, documents = smaller(train.queries), smaller(train.documents)
-    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
     mined = negmine.mine(queries, documents, train.labeled, num_negatives=1).indices[:, 0]
     model, answers = QueryMap(64), {True: [], False: []}
     for epoch in range(EPOCHS):
@@ -34,10 +33,10 @@ def main() -> None:
             columns = np.concatenate([train.labeled[rows], mined[rows]])
             guides = train.queries[rows], train.documents[columns]
             masked = [guided_mask(*guides), guided_mask(*guides, block="query-query")]
-            query = model(queries[rows])
-            scores = torch.cat([query @ torch.from_numpy(documents[columns]).T, query @ query.T], dim=1) / TEMPERATURE
+            others = model(queries[rows])
+            scores = torch.cat([model.scores(queries[rows], documents[columns]), others @ others.T / 0.05], dim=1)
             scores = scores.masked_fill(torch.from_numpy(np.concatenate(masked, axis=1)), -torch.inf)
-            losses.append(model.learn(torch.nn.functional.cross_entropy(scores, torch.arange(len(rows)))))
+            losses.append(model.learn(info_nce(scores)))
             is_answer = np.array([np.isin(columns, train.answers[row]) for row in rows])
             for is_masked, found in answers.items():
                 found.append(is_answer[(masked[0] == is_masked) & (columns != train.labeled[rows][:, None])])

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from query_map import QueryMap, part
+from common import part
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import NgameSchedule, cluster_plan, false_negative_mask
@@ -32,14 +33,13 @@ def main() -> None:
     plan = random = cluster_plan(np.arange(n), batch_size=BATCH, seed=1)
 
     def negatives_of(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        scores = model(train.queries[rows]) @ torch.from_numpy(train.documents[train.labeled[rows]]).T
+        scores = model.scores(train.queries[rows], train.documents[train.labeled[rows]], temperature=1)
         masked = torch.from_numpy(false_negative_mask(rows, train.labeled[rows], positives))
         return scores.diagonal()[:, None], scores.masked_fill(masked, -1.0).topk(10).values
 
     for epoch in range(EPOCHS):
         if schedule.refresh(epoch):
-            with torch.no_grad():
-                embedded = model(train.queries)
+            embedded = model(train.queries).detach()
             clusters = negmine.balanced_clusters(embedded, n_clusters=schedule.n_clusters(epoch, n), seed=epoch)
             plan = cluster_plan(clusters, batch_size=BATCH, seed=1)
         with torch.no_grad():

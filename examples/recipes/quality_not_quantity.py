@@ -13,12 +13,12 @@ Prints: The rows per source in the first batches, and nDCG of held-out words for
 from __future__ import annotations
 
 import numpy as np
-import torch
-from query_map import QueryMap, part
+from common import part
+from query_map import QueryMap, info_nce
 
 from negmine.batches import mixture_plan
 
-BATCH, EPOCHS, TEMPERATURE = 64, 6, 0.05
+BATCH, EPOCHS = 64, 6
 
 
 def main() -> None:
@@ -35,8 +35,7 @@ def main() -> None:
         model = QueryMap()
         for epoch in range(EPOCHS):
             for rows in plan.epoch(epoch):
-                scores = model(train.queries[rows]) @ torch.from_numpy(train.documents[labeled[rows]]).T / TEMPERATURE
-                model.learn(torch.nn.functional.cross_entropy(scores, torch.arange(len(rows))))
+                model.learn(info_nce(model.scores(train.queries[rows], train.documents[labeled[rows]])))
         first = [int((rows < half).sum()) for rows in plan.epoch(0)[:3]]
         print(f"share {share:.2f}: rows of the first source {first} of {BATCH}, nDCG {model.ndcg(test):.4f}")
 

@@ -1,48 +1,31 @@
-"""Shared by the recipes that train: a split of the demo set, a linear map of the queries, and nDCG."""
+"""Shared by the recipes that train: a linear map of the queries, its scores and its nDCG."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from common import demo
+from common import Part
+from torch.nn import functional
 
 import negmine
 
 
-@dataclass(frozen=True)
-class Part:
-    """Every second word with its documents; rows count from 0 in each part, and no document is in both."""
-
-    queries: np.ndarray
-    documents: np.ndarray
-    labeled: np.ndarray
-    answers: list[np.ndarray]
-
-
-def part(side: int) -> Part:
-    """Return the training part (0) or the test part (1); no answer of a test word can be mined as a negative."""
-    owner = np.arange(len(demo.documents)) % 2
-    for i in range(len(demo.queries)):
-        owner[demo.positives[i]] = i % 2
-    rows = [i for i in range(side, len(demo.queries), 2) if (owner[demo.positives[i]] == side).all()]
-    place = np.cumsum(owner == side) - 1
-    queries, documents = demo.query_embeddings[rows], demo.document_embeddings[owner == side]
-    return Part(queries, documents, place[demo.labeled[rows]], [place[demo.positives[i]] for i in rows])
-
-
 class QueryMap(torch.nn.Linear):
-    """A linear map of query embeddings that starts as the identity; document embeddings are frozen."""
+    """A linear map of queries that starts as the identity, of the first of several inputs; documents are frozen."""
 
-    def __init__(self, width: int = 384) -> None:
-        super().__init__(width, width, bias=False)
+    def __init__(self, width: int = 384, n_inputs: int = 1) -> None:
+        super().__init__(n_inputs * width, width, bias=False)
         torch.nn.init.eye_(self.weight)
         self.optimizer = torch.optim.AdamW(self.parameters(), lr=3e-4)
 
     def forward(self, queries: np.ndarray) -> torch.Tensor:
         """Return mapped queries of length 1."""
-        return torch.nn.functional.normalize(super().forward(torch.from_numpy(queries)))
+        return functional.normalize(super().forward(torch.from_numpy(queries)))
+
+    def scores(self, queries: np.ndarray, documents: np.ndarray, temperature: float = 0.05) -> torch.Tensor:
+        """Return cosines over a temperature, with documents for all queries (n, d) or for each (q, n, d)."""
+        rows = functional.normalize(torch.from_numpy(documents), dim=-1)
+        return torch.einsum("qd,nd->qn" if rows.ndim == 2 else "qd,qnd->qn", self(queries), rows) / temperature
 
     def learn(self, loss: torch.Tensor) -> float:
         """Take a step, and return the loss."""
@@ -58,3 +41,8 @@ class QueryMap(torch.nn.Linear):
         discount = 1 / np.log2(np.arange(2, 12))
         pairs = list(zip(found, test.answers, strict=True))
         return float(np.mean([np.isin(row, own) @ discount / discount[: len(own)].sum() for row, own in pairs]))
+
+
+def info_nce(scores: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross entropy of rows whose target is in the column of their number."""
+    return functional.cross_entropy(scores, torch.arange(len(scores)))

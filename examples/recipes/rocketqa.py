@@ -33,7 +33,7 @@ def main() -> None:
     describe("the retriever's best", pool.select(4))
     describe("at most 0.1", guided.restrict(by="guide", max_score=0.1).select(4))
 
-    # Queries without labels have no positives, so that the teacher's scores replace those of the retriever.
+    # The teacher's probabilities replace the scores of the retriever, and rank the pool.
     unlabeled = miner.candidates(index, queries[n_labeled:], [[]] * n_labeled, query_offset=n_labeled)
     ranked = unlabeled.rescore(probability)
     best = ranked.restrict(min_score=0.9, range_max=1)
@@ -42,7 +42,7 @@ def main() -> None:
     first = share_of_answers(unlabeled.query_indices, unlabeled.indices[:, 0])
     print(f"pseudo-positives: {len(rows)} queries, {correct:.3f} correct; of the retriever's first, {first:.3f}")
     sure = ranked.restrict(max_score=0.1).select(4)[rows]
-    describe("negatives of these queries", sure)
+    describe("theirs, by the teacher", sure)
 
 
 if __name__ == "__main__":

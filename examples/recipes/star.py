@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from query_map import QueryMap, part
+from common import part
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation, false_negative_mask
 
-BATCH, EPOCHS, TEMPERATURE = 64, 6, 0.05
+BATCH, EPOCHS = 64, 6
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
                     keep &= torch.eye(len(rows), dtype=torch.bool).repeat(1, 2)
                 elif kind == "batch alone":
                     keep[:, len(rows) :] = False
-                scores = model(train.queries[rows]) @ torch.from_numpy(train.documents[documents]).T / TEMPERATURE
+                scores = model.scores(train.queries[rows], train.documents[documents])
                 pairs = torch.nn.functional.softplus(scores - scores.diagonal()[:, None])
                 losses.append(model.learn(pairs[keep].mean()))
         print(f"{kind}: loss {np.mean(losses):.4f}, nDCG {model.ndcg(test):.4f}")

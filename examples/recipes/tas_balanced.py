@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from common import smaller
-from query_map import QueryMap, part
+from common import part, smaller
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import sample_balanced_margins, topic_plan
@@ -27,7 +27,6 @@ def main() -> None:
     """Train the student on topic batches."""
     train = part(0)
     queries, documents = smaller(train.queries), smaller(train.documents)
-    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
     negatives = negmine.mine(queries, documents, train.labeled, num_negatives=PAIRS).indices
     teacher = train.queries @ train.documents.T
     own = np.arange(len(queries))
@@ -46,7 +45,7 @@ def main() -> None:
         errors = []
         for rows in plan.epoch(epoch):
             columns = np.concatenate([train.labeled[rows], negatives.ravel()[drawn[rows]]])
-            scores = model(queries[rows]) @ torch.from_numpy(documents[columns]).T
+            scores = model.scores(queries[rows], documents[columns], temperature=1)
             target = torch.from_numpy(teacher[np.ix_(rows, columns)])
             error = ((scores.diagonal()[:, None] - scores) - (target.diagonal()[:, None] - target)) ** 2
             is_pair = torch.eye(BATCH, dtype=torch.bool)

@@ -45,6 +45,22 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (r"([\d.]+) new candidates", lambda lines: lines[0] == [0] and all(line[0] > 0 for line in lines[1:])),
         (r"mined again ([\d.]+), of the first epoch ([\d.]+)", lambda lines: lines[0][0] > lines[0][1]),
     ],
+    # The retriever approaches the ranker, and finds fewer documents that the ranker prefers to the positive.
+    "ar2": [
+        (
+            r"loss ([\d.]+), above the positive ([\d.]+), nDCG ([\d.]+)",
+            lambda lines: (
+                lines[-1][0] < 0.8 * lines[0][0] and lines[-1][1] < lines[0][1] and lines[-1][2] > lines[0][2]
+            ),
+        ),
+    ],
+    # Answers that the pool missed are trusted less as negatives.
+    "cet": [
+        (r"(\d+) answers labeled, (\d+) hidden", lambda lines: lines[0][0] > lines[0][1] > 100),
+        (r"true negatives ([\d.]+), of false ones ([\d.]+)", lambda lines: lines[0][0] > lines[0][1] > 2),
+        (r"([\d.]+) by number, ([\d.]+) by weight", lambda lines: lines[0][0] > lines[0][1] > 0),
+    ],
+    # Every cluster has a document, and the documents are further apart.
     "duqgen": [
         (
             r"(\d+) documents, (\d+) of (\d+) clusters, nearest other ([\d.]+)",
@@ -64,6 +80,11 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
             ),
         ),
     ],
+    # Judged answers are not mined again, and the fine labels do more after the coarse ones.
+    "event_driven": [
+        (r"the judgments: ([\d.]+)", lambda lines: lines[0][0] > 0.03 and lines[1][0] < 0.01),
+        (r"fine ones ([\d.]+), after both ([\d.]+)", lambda lines: lines[0][0] < lines[0][1]),
+    ],
     # The larger model removes more false negatives than the student's own margin, and keeps harder negatives.
     "gistembed_offline": [
         (NEGATIVES, softens(0, 1, 2)),
@@ -72,6 +93,13 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
     "gistembed_in_batch": [
         (r"loss ([\d.]+)", lambda lines: lines[-1] < lines[0]),
         (r"hidden answers ([\d.]+)", lambda lines: lines[0][0] > 10 * lines[1][0]),
+    ],
+    # More feedback costs more than less in fewer cases, or by less.
+    "lol": [
+        (
+            r"loss ([\d.]+) ([\d.]+) .* excess ([\d.]+)",
+            lambda lines: all(first > second for first, second, _ in lines) and lines[1][2] < 0.95 * lines[0][2],
+        ),
     ],
     # The best are at both ends, and the budget holds.
     "long_context": [
