@@ -27,8 +27,9 @@ HEAD = """\
 # Recipes
 
 One paper is one script of at most 60 lines, which runs in seconds on the demo set, without a download. The docstring
-of a script lists the options of the paper and what differs from it, and why. Copy a script and replace the demo set by
-your data. The scripts show how a method works; [claims.md](claims.md) has what was measured about training.
+of a script names the options that it uses, what differs from the paper and why. To use a method, copy its script and
+replace the demo set by your data. The scripts show how methods work, on one small data set and with one seed;
+[claims.md](claims.md) has what was measured about training.
 
 ```bash
 python examples/recipes/rocketqa.py

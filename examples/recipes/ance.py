@@ -3,11 +3,11 @@
 Paper: Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval", ICLR 2021.
 Options: 20 negatives per query, uniform among the 200 best of the current model without the labeled answer. Each is a
     pair with the positive, whose loss is softplus(negative - positive).
-Differs: Search is exact, and mining takes place between epochs in place of a second process, so that negatives never
-    lag behind. A linear map of the queries is trained on frozen documents; cosines are divided by 0.05. The scan
-    takes its first thresholds from the negatives of the last epoch, which does not change its result.
-Prints: Per epoch, the candidates that are new since the last epoch, the mean score of the negatives under the current
-    model, and nDCG of held-out words; at the end the score of the first epoch's negatives under the last model.
+Differs: Mining takes place between epochs in place of a second process, so that negatives do not lag behind. A linear
+    map of the queries is trained on frozen documents; cosines are divided by 0.05. A scan takes its first thresholds
+    from the candidates of the last epoch, which does not change its result.
+Prints: Per epoch, the share of candidates that are new since the last epoch, the mean score of the negatives, and nDCG
+    of held-out words; at the end, the scores under the last model of its own candidates and of the first ones.
 """
 
 from __future__ import annotations

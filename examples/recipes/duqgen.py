@@ -4,10 +4,10 @@ Paper: Chandradevan et al., "DUQGen: Effective Unsupervised Domain Adaptation of
     Synthetic Query Generation", NAACL 2024.
 Options: One document per cluster, the others in proportion to the clusters; five softmax draws by the cosine with the
     centroid; maximal marginal relevance among those drawn. Negatives are ranks 93 to 96.
-Differs: 100 clusters and 150 documents, of 3,000. Quotas are largest
-    remainders, capped by the clusters; the five draws are independent between clusters. The weight of closeness is 0.5
-    to show diversity; the released default of 1 has none. No language model writes queries: a document's own embedding
-    stands for its query, and the document is left out by its row.
+Differs: 100 clusters and 150 documents, of 3,000. Quotas are largest remainders, capped by the clusters; draws are
+    independent between clusters. Relevance is the cosine with the centroid, not with the document nearest to it. Its
+    weight is 0.5, to show diversity; the released default of 1 has none. No language model writes queries: a
+    document's own embedding stands for its query, and the document is left out by its row.
 Prints: Clusters covered and mean cosine of the nearest other chosen document, against a uniform sample.
 """
 

@@ -4,7 +4,7 @@ Paper: Solatorio, "GISTEmbed: Guided In-sample Selection of Training Negatives f
 Options: InfoNCE over the positives and one mined negative of every row, and over the other queries of the batch. What
     the guide scores above the row's positive is masked, with a margin of 0 as in the released code.
 Differs: The guide has 384 coordinates, and the student 64 and a linear map of the queries, on frozen documents, so
-    that documents are not compared with each other. The temperature is 0.05. Queries are masked against themselves.
+    that documents are not compared with each other. The temperature is 0.05. A query is masked against itself.
 Prints: The share of hidden answers among the masked and among the other negatives, and how the loss changes.
 """
 

@@ -4,10 +4,11 @@ Paper: Moreira et al., "NV-Retriever: Improving text embedding models with effec
 Options: Four negatives per query, by rank. The rules are a fixed cap (`max_score`), a distance to the positive
     (`absolute_margin`) and a share of its score (`relative_margin`), compared with a shifted window (`range_min`).
 Differs: The teacher is the 384-dimensional model of the demo set, and nothing is trained. The margin of 0.05 is the
-    one that the documentation of sentence-transformers recommends; cap, distance and window are ours. Equality is kept.
+    one that the documentation of sentence-transformers recommends; the other values are ours. Equal scores are kept.
     The share is taken of the score's magnitude, so that it has a meaning for scores below 0.
 Prints: Hardness and false negatives of every rule, the queries that the last margin leaves short of negatives, and the
-    positives that rank below 100 candidates, whose labels may be wrong.
+    positives that rank below 100 candidates, whose labels may be wrong. Here, a window has fewer false negatives than
+    a margin of the same hardness, which does not say which of them trains better.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Paper: Qu et al., "RocketQA: An Optimized Training Approach to Dense Passage Ret
 Options: The 50 best candidates per query. Negatives have a probability of relevance of at most 0.1, four per query. A
     query without a label takes its best candidate of at least 0.9 as a pseudo-positive. The band between is unused.
 Differs: The teacher is a larger embedding model with a sigmoid, because the demo set has no cross encoder. Nothing is
-    trained. Rows with too few sure negatives stay short; the released code fills them with documents without a score.
+    trained. Bounds are inclusive. Rows with too few sure negatives stay short; the released code fills them with
+    documents that the teacher did not score.
 Prints: False negatives before and after the teacher, and how many pseudo-positives are correct answers.
 """
 

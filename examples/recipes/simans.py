@@ -6,7 +6,8 @@ Options: 15 negatives per query and epoch, without repetition, from the 100 best
 Differs: `a` refers to scores divided by their standard deviation per query, because these are cosines and the released
     values are for dot products. The draw is exact; the released code draws with repetition until enough differ.
     A row whose list is short returns fewer negatives instead of repeated ones. Nothing is trained.
-Prints: False negatives and hardness of the top, of ambiguous and of uniform negatives; how many change per epoch.
+Prints: False negatives and hardness of the top, of ambiguous and of uniform negatives; the share that the
+    next epoch keeps.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Take negatives at equal steps of the ranking, shifted by one rank per epoch.
 
 Paper: Xie et al., "T2Ranking: A large-scale Chinese Benchmark for Passage Ranking", SIGIR 2023, and its released code.
-Options: A window of the 256 best candidates without positives, 63 negatives per query, so that every fourth is taken
-    and the fifth epoch repeats the first.
+Options: A window of the 256 best candidates without positives and 63 negatives per query, as for its cross encoder, so
+    that every fourth candidate is taken, and the fifth epoch repeats the first.
 Differs: The list is mined by the demo set's embeddings; nothing is trained. All correct answers are passed as
-    positives, as the paper's graded judgments allow. A short list returns fewer negatives, where the released code
-    divides by zero, or draws random documents that may be positives.
+    positives, in place of judgments with grades. A short list returns fewer negatives, where the released code divides
+    by zero.
 Prints: The first ranks of every epoch, how many negatives two epochs share, and the mean score of the negatives.
 """
 
