@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from printed import Numbers, numbers_of, output_of
 
 pytest.importorskip("torch")
 
@@ -18,20 +16,6 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 #: Need data that does not come with the project; tests of their own run them on made-up data.
 OTHERS = {"ctr_ml100k", "finetune"}
 
-
-def output_of(name: str) -> str:
-    """Run an example under a limit."""
-    path = next(path for path in EXAMPLES if path.stem == name)
-    # Threads gain nothing on models of this size, and lose much where cores are shared.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-Numbers = list[list[float]]
 
 #: What each must print: a pattern, and what holds of the numbers that it finds, line by line.
 SAYS: dict[str, tuple[str, Callable[[Numbers], bool]]] = {
@@ -61,6 +45,5 @@ SAYS: dict[str, tuple[str, Callable[[Numbers], bool]]] = {
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem not in OTHERS], ids=lambda path: path.stem)
 def test_an_example_does_what_it_says(path: Path) -> None:
     pattern, holds = SAYS[path.stem]
-    printed = output_of(path.stem)
-    lines = [[float(number) for number in found.groups()] for found in re.finditer(pattern, printed)]
-    assert holds(lines), printed
+    printed = output_of(path)
+    assert holds(numbers_of(pattern, printed)), printed
