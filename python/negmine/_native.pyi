@@ -17,6 +17,7 @@ from negmine.selection.selecting import Request as SelectionRequest
 from negmine.sketches.minhash import MinHash, Sets
 
 __all__ = [
+    "AliasTable",
     "ExactIndex",
     "NoDuplicatePlan",
     "Offers",
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "balanced_clusters",
     "build_info",
+    "check_sampler",
     "class_batches",
     "cluster_batches",
     "context_draws",
@@ -46,11 +48,13 @@ __all__ = [
     "lsh_duplicates",
     "minhash_definition",
     "minhash_signatures",
+    "mixture_rows",
     "nearest",
     "peaks",
     "random_negatives",
     "restore_no_duplicate_plan",
     "sample_balanced_margins",
+    "sample_negatives",
     "score_pairs",
     "sdim_forward",
     "select",
