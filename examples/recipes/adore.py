@@ -13,12 +13,12 @@ Prints: Per epoch, the weighted loss, the share of the list that changed since t
 from __future__ import annotations
 
 import numpy as np
-import torch
 from common import part
 from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
+from negmine.torch.losses import lambda_mrr
 
 BATCH, DEPTH, EPOCHS = 32, 200, 6
 
@@ -40,13 +40,10 @@ def main() -> None:
             changed += [1 - np.isin(*lists).mean() for lists in zip(found.indices, last[rows], strict=True)]
             last[rows] = found.indices
             columns = np.concatenate([train.labeled[rows, None], found.indices], axis=1)
-            right, wrong = model.scores(train.queries[rows], train.documents[columns]).split([1, DEPTH], dim=1)
+            scores = model.scores(train.queries[rows], train.documents[columns])
             # The answer takes a place in the list, or the first one after it; what follows moves down.
-            is_above = wrong > right
-            rank = 1 + is_above.sum(dim=1, keepdim=True)
-            ranks = torch.arange(1, DEPTH + 1) + ~is_above
-            weights = ((rank <= DEPTH) / rank - (ranks <= DEPTH) / ranks).abs()
-            losses.append(model.learn((weights * torch.nn.functional.softplus(wrong - right)).mean()))
+            places = scores.detach().argsort(dim=1, descending=True, stable=True)
+            losses.append(model.learn(lambda_mrr(scores.gather(1, places), places == 0, cut=DEPTH)))
         print(f"epoch {epoch}: loss {np.mean(losses):.4f}, changed {np.mean(changed):.3f}, nDCG {model.ndcg(test):.4f}")
 
 

@@ -13,12 +13,12 @@ Prints: Per epoch, the share of candidates that are new since the last epoch, th
 from __future__ import annotations
 
 import numpy as np
-import torch
 from common import part
 from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
+from negmine.torch.losses import pairwise
 
 BATCH, EPOCHS = 64, 6
 
@@ -39,7 +39,7 @@ def main() -> None:
         for rows in np.array_split(order, len(order) // BATCH):
             columns = np.concatenate([train.labeled[rows, None], negatives.indices[rows]], axis=1)
             scores = model.scores(train.queries[rows], train.documents[columns])
-            model.learn(torch.nn.functional.softplus(scores[:, 1:] - scores[:, :1]).mean())
+            model.learn(pairwise(scores[:, 0], scores[:, 1:]))
         print(
             f"epoch {epoch}: {1 - np.mean(shared):.3f} new candidates, mean score {negatives.scores.mean():.4f}, "
             f"nDCG {model.ndcg(test):.4f}"

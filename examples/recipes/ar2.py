@@ -16,12 +16,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 from common import part, smaller
 from query_map import QueryMap
+from torch.nn.functional import logsigmoid
 
 import negmine
 from negmine.batches import epoch_permutation
+from negmine.torch.losses import listwise
 
 BATCH, ROUNDS, PASSES, WEIGHT = 32, 4, 4, 0.5
 
@@ -41,12 +42,11 @@ def main() -> None:
         for rows in np.array_split(epoch_permutation(n, seed=1, epoch=step), n // BATCH):
             ranked = ranker.scores(wide[0].queries[rows], wide[0].documents[columns[rows]])
             if step % PASSES == 0:
-                ranker.learn(-ranked.log_softmax(dim=1)[:, 0].mean())
+                ranker.learn(listwise(ranked, np.zeros(len(rows), dtype=int)))
                 continue
-            reward = torch.nn.functional.logsigmoid(ranked[:, :1] - ranked)
-            target = (WEIGHT * -reward + (1 - WEIGHT) * ranked.softmax(dim=1)).detach()
-            found = retriever.scores(queries[rows], small[0].documents[columns[rows]]).log_softmax(dim=1)
-            losses.append(retriever.learn(-(target * found).sum(dim=1).mean()))
+            found = retriever.scores(queries[rows], small[0].documents[columns[rows]])
+            rewarded, distilled = listwise(found, -logsigmoid(ranked[:, :1] - ranked)), listwise(found, teacher=ranked)
+            losses.append(retriever.learn(WEIGHT * rewarded + (1 - WEIGHT) * distilled))
             above.append((ranked[:, 1:] > ranked[:, :1]).float().mean())
         if step % PASSES == PASSES - 1:
             print(

@@ -14,12 +14,13 @@ Prints: The labeled and the hidden answers; the mean weight of true and of false
 from __future__ import annotations
 
 import numpy as np
-import torch
 from common import part, smaller
 from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
+from negmine.torch.losses import pairwise
+from negmine.weights import ipw, selection_propensity
 
 BATCH, EPOCHS, SCALE = 32, 10, 10.0
 
@@ -39,19 +40,18 @@ def main() -> None:
 
     relevance, selection = QueryMap(), QueryMap(64)
     data = {relevance: (train.queries, train.documents), selection: (queries, documents)}
-    weights, is_false = [], []
+    weights, is_false = {relevance: [], selection: []}, []
     for epoch in range(EPOCHS):
         negative = mined.redraw(epoch).indices[:, 0]
         for rows in np.array_split(epoch_permutation(len(words), seed=1, epoch=epoch), len(words) // BATCH):
             both = np.stack([positive[rows], negative[rows]], axis=1)
             scores = {model: model.scores(q[words[rows]], d[both]) for model, (q, d) in data.items()}
             for model, other in ((relevance, selection), (selection, relevance)):
-                weight = (1 + torch.exp(scores[other][:, 1].detach() / SCALE)).clamp(max=10)
-                model.learn((weight * torch.nn.functional.softplus(scores[model][:, 1] - scores[model][:, 0])).mean())
-                if model is relevance:
-                    weights.append(weight)
+                weight = ipw(selection_propensity(scores[other][:, 1].detach().numpy(), SCALE), clip=0.1)
+                model.learn(pairwise(scores[model][:, 0], scores[model][:, 1], weights=weight))
+                weights[model].append(weight)
             is_false += [negative[row] in train.answers[words[row]] for row in rows]
-    weight, wrong = torch.cat(weights).numpy(), np.array(is_false)
+    weight, wrong = np.concatenate(weights[relevance]), np.array(is_false)
     print(f"mean weight of true negatives {weight[~wrong].mean():.3f}, of false ones {weight[wrong].mean():.3f}")
     print(f"false negatives: {wrong.mean():.4f} by number, {weight[wrong].sum() / weight.sum():.4f} by weight")
 

@@ -2,8 +2,8 @@
 
 Paper: Yang et al., "Event-Driven Real-Time Retrieval in Web Search", 2023.
 Options: Two stages and hard negatives, as the abstract says; InfoNCE at a scale of 20, as in the company's next paper.
-Differs: No code is public; how labels and negatives are made is ours, and there are no events. Coarse labels are what
-    the starting model ranks first. A made-up annotator judges 2,000 pairs of half of the words, ranks 3 to 12.
+Differs: No code is public; how labels and negatives are made is ours. The hinge of the next paper is left out. Coarse
+    labels are what the starting model ranks first; a made-up annotator judges 2,000 pairs of half of the words.
 Prints: False negatives before and after the judgments, and nDCG of held-out words after each stage and after both.
 """
 
@@ -15,29 +15,29 @@ from pathlib import Path
 
 import numpy as np
 from common import part
-from query_map import QueryMap, info_nce
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
 from negmine.mining import Verdicts
+from negmine.torch.losses import listwise
 
 
 def main() -> None:
     """Train in both stages, and in each alone."""
     train, test = part(0), part(1)
     words, ids = np.arange(len(train.queries)), np.arange(len(train.documents))
-    fine, index = words[::2], negmine.ExactIndex(train.documents, ids=ids)
+    index, miner = negmine.ExactIndex(train.documents, ids=ids), negmine.HardNegativeMiner(1, range_min=3, range_max=13)
 
     def learn(model: QueryMap, words: np.ndarray, columns: np.ndarray) -> QueryMap:
         for order in (epoch_permutation(len(words), seed=1, epoch=epoch) for epoch in range(6)):
             for rows in np.array_split(order, len(words) // 32):
-                documents = train.documents[columns[rows].T.ravel()]
-                model.learn(info_nce(model.scores(train.queries[words[rows]], documents)))
+                scores = model.scores(train.queries[words[rows]], train.documents[columns[rows].T.ravel()])
+                model.learn(listwise(scores, np.arange(len(rows))))
         return model
 
     coarse = learn(QueryMap(), words, index.search(train.queries, 1).indices)
-    queries, labeled = coarse(train.queries[fine]).detach(), train.labeled[fine]
-    miner = negmine.HardNegativeMiner(1, range_min=3, range_max=13)
+    fine, labeled, queries = words[::2], train.labeled[::2], coarse(train.queries[::2]).detach()
     pool = miner.candidates(index, queries, labeled, query_ids=fine)
     with tempfile.TemporaryDirectory() as folder:
         verdicts, file, lines = Verdicts(Path(folder) / "journal"), Path(folder) / "pairs.jsonl", []

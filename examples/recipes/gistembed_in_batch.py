@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from common import part, smaller
-from query_map import QueryMap, info_nce
+from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation, guided_mask
+from negmine.torch.losses import listwise
 
 BATCH, EPOCHS = 64, 6
 
@@ -35,8 +36,8 @@ def main() -> None:
             masked = [guided_mask(*guides), guided_mask(*guides, block="query-query")]
             others = model(queries[rows])
             scores = torch.cat([model.scores(queries[rows], documents[columns]), others @ others.T / 0.05], dim=1)
-            scores = scores.masked_fill(torch.from_numpy(np.concatenate(masked, axis=1)), -torch.inf)
-            losses.append(model.learn(info_nce(scores)))
+            loss = listwise(scores, np.arange(len(rows)), mask=np.concatenate(masked, axis=1))
+            losses.append(model.learn(loss))
             is_answer = np.array([np.isin(columns, train.answers[row]) for row in rows])
             for is_masked, found in answers.items():
                 found.append(is_answer[(masked[0] == is_masked) & (columns != train.labeled[rows][:, None])])

@@ -22,6 +22,7 @@ from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation
+from negmine.torch.losses import listwise, pairwise
 
 BATCH, EPOCHS, SIZES = 32, 6, 6
 
@@ -37,8 +38,7 @@ def main() -> None:
         share = (np.arange(SIZES - 1) < sizes[:, None]) / np.maximum(sizes, 1)[:, None]
         mean = np.einsum("qk,qkd->qd", share.astype(np.float32), data.documents[feedback])
         scores = model.scores(np.concatenate([data.queries[rows], mean], axis=1), data.documents[bank])
-        target = torch.from_numpy(np.searchsorted(bank, data.labeled[rows]))
-        return torch.nn.functional.cross_entropy(scores, target, reduction="none")
+        return listwise(scores, np.searchsorted(bank, data.labeled[rows]), reduction="none")
 
     for weight in (0.0, 1.0):
         model, rng = QueryMap(n_inputs=2), np.random.default_rng(0)
@@ -48,11 +48,11 @@ def main() -> None:
                 feedback = rng.permuted(found[0][rows, :5], axis=1)
                 sizes = np.sort(rng.permuted(np.tile(np.arange(SIZES), (len(rows), 1)), axis=1)[:, :2], axis=1)
                 fewer, more = (losses_of(0, rows, feedback, sizes[:, i]) for i in (0, 1))
-                model.learn((fewer + more).mean() / 2 + weight * torch.relu(more - fewer).mean())
+                model.learn((fewer + more).mean() / 2 + weight * pairwise(fewer, more, form="hinge"))
         n = len(found[1])
         with torch.no_grad():
             by = [losses_of(1, np.arange(n), found[1][:, :5], np.full(n, size)) for size in range(SIZES)]
-            excess = np.mean([torch.relu(more - fewer).mean() for fewer, more in combinations(by, 2)])
+            excess = np.mean([pairwise(*sizes, form="hinge") for sizes in combinations(by, 2)])
         print(f"weight {weight:.0f}: loss", *(f"{loss.mean():.3f}" for loss in by), f"excess {excess:.4f}")
 
 

@@ -4,9 +4,9 @@ Paper: Dahiya et al., "NGAME: Negative Mining-aware Mini-batching for Extreme Cl
 Options: Clusters of the queries under the current model, whose size doubles at the epochs of a curriculum. The loss
     takes the ten hardest negatives of the batch, with a margin of 0.3 and softmax weights at a temperature of 0.1;
     labeled answers are masked.
-Differs: Batches of 96 and a curriculum of six epochs, for 566 queries. Clusters act in the epoch that they are made
-    for, and have the planned size; the released code uses them one epoch later and rounds their number up to a power
-    of two. Balanced k-means in place of bisection. A linear map of the queries is trained on frozen documents.
+Differs: Batches of 96 and six epochs, for 566 queries. Clusters act in the epoch that they are made for, and have the
+    planned size; the released code uses them one epoch later, rounds their number up to a power of two, and passes a
+    gradient through the weights. Balanced k-means, not bisection. A linear map of queries, on frozen documents.
 Prints: Per epoch, the cluster size, the score of the hardest negative of a batch and of a random batch, and the loss.
 """
 
@@ -19,41 +19,41 @@ from query_map import QueryMap
 
 import negmine
 from negmine.batches import NgameSchedule, cluster_plan, false_negative_mask
+from negmine.torch.losses import pairwise
+from negmine.weights import hardness
 
-BATCH, EPOCHS = 96, 6
+BATCH, EPOCHS, MARGIN, HARDEST = 96, 6, 0.3, 10
 
 
 def main() -> None:
     """Train, and compare the batches with random ones."""
     train, test = part(0), part(1)
     n = len(train.queries)
-    positives = negmine.Positives.from_lists(train.labeled[:, None])
+    model, positives = QueryMap(), negmine.Positives.from_lists(train.labeled[:, None])
     schedule = NgameSchedule(curriculum=(1, 2, 3, 4), refresh_every=1, largest_size=BATCH // 4)
-    model = QueryMap()
     plan = random = cluster_plan(np.arange(n), batch_size=BATCH, seed=1)
 
-    def negatives_of(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def scores_of(rows: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         scores = model.scores(train.queries[rows], train.documents[train.labeled[rows]], temperature=1)
-        masked = torch.from_numpy(false_negative_mask(rows, train.labeled[rows], positives))
-        return scores.diagonal()[:, None], scores.masked_fill(masked, -1.0).topk(10).values
+        return scores, false_negative_mask(rows, train.labeled[rows], positives)
 
     for epoch in range(EPOCHS):
         if schedule.refresh(epoch):
             embedded = model(train.queries).detach()
             clusters = negmine.balanced_clusters(embedded, n_clusters=schedule.n_clusters(epoch, n), seed=epoch)
             plan = cluster_plan(clusters, batch_size=BATCH, seed=1)
-        with torch.no_grad():
-            hardest = [np.mean([negatives_of(rows)[1][:, 0].mean() for rows in p.epoch(epoch)]) for p in (plan, random)]
-        losses = []
+        hardest, losses = [], []
+        for batches in plan, random:
+            found = [np.ma.array(scores.detach(), mask=mask) for scores, mask in map(scores_of, batches.epoch(epoch))]
+            hardest.append(np.mean([scores.max(axis=1).mean() for scores in found]))
         for rows in plan.epoch(epoch):
-            right, wrong = negatives_of(rows)
-            violation = torch.relu(wrong - right + 0.3)
-            weights = torch.softmax(wrong / 0.1 * (violation > 0), dim=1)
-            losses.append(model.learn((weights * violation).mean()))
-        print(
-            f"epoch {epoch}: clusters of {schedule.cluster_size(epoch):2}, hardest {hardest[0]:.3f}, in random batches "
-            f"{hardest[1]:.3f}, loss {np.mean(losses):.4f}, nDCG {model.ndcg(test):.4f}"
-        )
+            scores, mask = scores_of(rows)
+            weights = hardness(scores.detach().numpy(), mask, kind="ngame", beta=10, margin=MARGIN, hardest=HARDEST)
+            options = {"form": "hinge", "margin": MARGIN, "hardest": HARDEST, "mask": mask, "weights": weights}
+            losses.append(model.learn(pairwise(scores.diagonal(), scores, **options)))
+        size, numbers = schedule.cluster_size(epoch), (*hardest, np.mean(losses), model.ndcg(test))
+        print(f"epoch {epoch}: clusters of {size:2},", end=" ")
+        print("hardest {:.3f}, in random batches {:.3f}, loss {:.4f}, nDCG {:.4f}".format(*numbers))
 
 
 if __name__ == "__main__":

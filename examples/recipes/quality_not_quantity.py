@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 from common import part
-from query_map import QueryMap, info_nce
+from query_map import QueryMap
 
 from negmine.batches import mixture_plan
+from negmine.torch.losses import listwise
 
 BATCH, EPOCHS = 64, 6
 
@@ -35,7 +36,8 @@ def main() -> None:
         model = QueryMap()
         for epoch in range(EPOCHS):
             for rows in plan.epoch(epoch):
-                model.learn(info_nce(model.scores(train.queries[rows], train.documents[labeled[rows]])))
+                scores = model.scores(train.queries[rows], train.documents[labeled[rows]])
+                model.learn(listwise(scores, np.arange(len(rows))))
         first = [int((rows < half).sum()) for rows in plan.epoch(0)[:3]]
         print(f"share {share:.2f}: rows of the first source {first} of {BATCH}, nDCG {model.ndcg(test):.4f}")
 

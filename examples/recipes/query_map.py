@@ -41,8 +41,3 @@ class QueryMap(torch.nn.Linear):
         discount = 1 / np.log2(np.arange(2, 12))
         pairs = list(zip(found, test.answers, strict=True))
         return float(np.mean([np.isin(row, own) @ discount / discount[: len(own)].sum() for row, own in pairs]))
-
-
-def info_nce(scores: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross entropy of rows whose target is in the column of their number."""
-    return functional.cross_entropy(scores, torch.arange(len(scores)))

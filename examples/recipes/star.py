@@ -13,12 +13,12 @@ Prints: nDCG of held-out words after training on mined negatives alone, on those
 from __future__ import annotations
 
 import numpy as np
-import torch
 from common import part
 from query_map import QueryMap
 
 import negmine
 from negmine.batches import epoch_permutation, false_negative_mask
+from negmine.torch.losses import pairwise
 
 BATCH, EPOCHS = 64, 6
 
@@ -37,14 +37,13 @@ def main() -> None:
             order = epoch_permutation(len(train.queries), seed=1, epoch=epoch)
             for rows in np.array_split(order, len(order) // BATCH):
                 documents = np.concatenate([train.labeled[rows], hard[rows]])
-                keep = torch.from_numpy(~false_negative_mask(rows, documents, positives))
+                mask = false_negative_mask(rows, documents, positives)
                 if kind == "mined alone":
-                    keep &= torch.eye(len(rows), dtype=torch.bool).repeat(1, 2)
+                    mask |= ~np.tile(np.eye(len(rows), dtype=bool), 2)
                 elif kind == "batch alone":
-                    keep[:, len(rows) :] = False
+                    mask[:, len(rows) :] = True
                 scores = model.scores(train.queries[rows], train.documents[documents])
-                pairs = torch.nn.functional.softplus(scores - scores.diagonal()[:, None])
-                losses.append(model.learn(pairs[keep].mean()))
+                losses.append(model.learn(pairwise(scores.diagonal(), scores, mask=mask)))
         print(f"{kind}: loss {np.mean(losses):.4f}, nDCG {model.ndcg(test):.4f}")
 
 

@@ -13,12 +13,12 @@ Prints: How much harder the negatives of a topic batch are than those of a rando
 from __future__ import annotations
 
 import numpy as np
-import torch
 from common import part, smaller
 from query_map import QueryMap
 
 import negmine
 from negmine.batches import sample_balanced_margins, topic_plan
+from negmine.torch.losses import pairwise
 
 BATCH, PAIRS, EPOCHS = 32, 20, 6
 
@@ -46,10 +46,11 @@ def main() -> None:
         for rows in plan.epoch(epoch):
             columns = np.concatenate([train.labeled[rows], negatives.ravel()[drawn[rows]]])
             scores = model.scores(queries[rows], documents[columns], temperature=1)
-            target = torch.from_numpy(teacher[np.ix_(rows, columns)])
-            error = ((scores.diagonal()[:, None] - scores) - (target.diagonal()[:, None] - target)) ** 2
-            is_pair = torch.eye(BATCH, dtype=torch.bool)
-            pair, others = error[:, BATCH:][is_pair].mean(), error[~is_pair.repeat(1, 2)].mean()
+            right, target = scores.diagonal(), teacher[np.ix_(rows, columns)]
+            target = target.diagonal()[:, None] - target
+            pair = pairwise(right, scores.diagonal(BATCH), form="margin_mse", teacher=target.diagonal(BATCH))
+            is_pair = np.tile(np.eye(BATCH, dtype=bool), 2)
+            others = pairwise(right, scores, form="margin_mse", teacher=target, mask=is_pair)
             model.learn(pair + 0.75 * others)
             errors.append((pair.item(), others.item()))
         print("epoch {}: error of the pairs {:.4f}, of the others {:.4f}".format(epoch, *np.mean(errors, axis=0)))
