@@ -126,31 +126,46 @@ def test_bad_groups_name_the_option(data: Path, tmp_path: Path) -> None:
 
 def test_a_sweep_says_what_the_library_finds(data: Path, tmp_path: Path) -> None:
     options = [*plain(data)[1:], "-n", 3, "--depth", 40, "--reference", "max"]
-    said = spoken("sweep", "0,0.05,0.4", *options, "--plot", tmp_path / "a.png")
+    held_out = [[query, (query + 7) % 80] for query in range(N_QUERIES)]
+    lines = [f"{query}\t{row}\t1" for query, rows in enumerate(held_out) for row in rows]
+    (tmp_path / "hidden.tsv").write_text("\n".join(lines) + "\n")
+    known = ["--hidden", tmp_path / "hidden.tsv", "--max-false-negatives", 0.2]
+    said = spoken("sweep", "none,0,0.05,0.4", *options, *known, "--plot", tmp_path / "a.png")
     wanted = library.HardNegativeMiner(3, reference="max").sweep(
         library.ExactIndex(np.load(data / "corpus.npy")),
         np.load(data / "queries.npy"),
         [[query] for query in range(N_QUERIES)],
-        [0.0, 0.05, 0.4],
+        [None, 0.0, 0.05, 0.4],
         depth=40,
+        hidden=held_out,
     )
-    for name in ("margins", "rejected", "hardness", "short_rows", "censored_rows"):
+    assert said["margins"] == [None, 0.0, 0.05, 0.4]
+    for name in ("rejected", "hardness", "short_rows", "censored_rows"):
         assert said[name] == getattr(wanted, name).tolist()
-    assert said["recommended"] == {"margin": wanted.recommend().margin, "reason": wanted.recommend().reason}
+    assert wanted.false_negatives is not None
+    assert said["false_negatives"]["share"] == wanted.false_negatives.share.tolist()
+    advice = wanted.recommend(max_false_negatives=0.2)
+    assert said["recommended"]["reason"] == advice.reason
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    text = negmine("sweep", "0,0.05,0.4", *options).stdout
+    text = negmine("sweep", "none,0,0.05,0.4", *options, *known).stdout
     assert text.startswith(str(wanted))
-    assert f"recommended: {wanted.recommend().margin:g}" in text
+    assert advice.reason in text
+
+
+def test_a_sweep_without_evidence_recommends_nothing(data: Path) -> None:
+    assert spoken("sweep", "0,0.1", *plain(data)[1:])["recommended"] is None
+    assert "recommended" not in negmine("sweep", "0,0.1", *plain(data)[1:]).stdout
 
 
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["0,much"], "`MARGINS` must be numbers such as 0,0.05,0.1; got '0,much'"),
+        (["0,much"], "`MARGINS` must be numbers such as 0,0.05,0.1, or none; got '0,much'"),
         (["0", "--kind", "both"], "`--kind` must be one of"),
         (["0", "--metric", "dot"], "`--metric` must be one of"),
         (["0", "--depth", "2"], "`--depth` must be at least 5"),
         (["0", "-n", "0"], "`--num-negatives` must be at least 1; got 0"),
+        (["0", "--max-false-negatives", "-1"], "`--max-false-negatives` must be at least 0"),
         (["0", "--plot", "{tmp}/a.txt"], "`--plot` must end in .png or .svg or .pdf"),
         (["0", "--plot", "{tmp}/none/a.png"], "`--plot` must lie in a folder that exists"),
     ],

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
+from negmine import io
 from negmine._core import files
 from negmine._core.calls import resolve_num_threads
-from negmine._core.extras import require
-from negmine._core.options import check_choice
+from negmine._core.options import check_choice, check_real
 from negmine.cli import inputs, sources
 from negmine.cli.encoding import Model
 from negmine.cli.errors import ArgumentError, arguments, check_out
-from negmine.cli.inputs import RULES, option
+from negmine.cli.inputs import INPUTS, RULES, file_option, option
 from negmine.cli.output import Json, Threads, put
 from negmine.cli.progress import shown
-from negmine.cli.sources import Sources
+from negmine.cli.sources import Sources, Task
+from negmine.data.positives import Positives
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.sweep import Sweep
+from negmine.mining.verdicts import Verdicts
 from negmine.search.exact import ExactIndex
 from negmine.search.results import METRICS
 
@@ -31,7 +35,7 @@ PLOTS = (".png", ".svg", ".pdf")
 
 
 def command(
-    margins: Annotated[str, typer.Argument(help="Margins to compare, such as 0,0.05,0.1,0.2.", show_default=False)],
+    margins: Annotated[str, typer.Argument(help="Margins to compare, such as none,0,0.05,0.1.", show_default=False)],
     queries: inputs.Queries = None,
     corpus: inputs.Corpus = None,
     positives: inputs.Positives = None,
@@ -56,19 +60,29 @@ def command(
     range_min: inputs.RangeMin = 0,
     range_max: inputs.RangeMax = None,
     depth: Annotated[int, option(RULES, "Candidates per row that the scan keeps.")] = 1000,
+    hidden: Annotated[
+        Path | None, file_option(INPUTS, "Judgments that were held out: their documents are false negatives.")
+    ] = None,
+    verdicts: Annotated[
+        Path | None, file_option(INPUTS, "Verdicts on a sample of pairs, in place of --hidden.")
+    ] = None,
+    max_false_negatives: Annotated[float, option(RULES, "Share of false negatives that is accepted.")] = 0.05,
     plot: Annotated[Path | None, typer.Option(help="Plot the table: .png, .svg or .pdf.")] = None,
     num_threads: Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite --plot where it exists.")] = False,
     json: Json = False,
 ) -> None:
-    """Compare margins: candidates rejected, hardness of the negatives, and rows that would be short.
+    """Compare margins: candidates rejected, hardness of the negatives, short rows, and false negatives if known.
 
-    negmine sweep 0,0.05,0.1 --beir scifact --split train
+    negmine sweep none,0,0.05,0.1 --beir scifact --split train --hidden held_out.tsv
     """
     with arguments():
         values = _margins(margins)
         check_choice(kind, "kind", ("relative", "absolute"))
         check_choice(metric, "metric", METRICS)
+        check_real(max_false_negatives, "max_false_negatives", least=0.0)
+        if hidden is not None and verdicts is not None:
+            raise ArgumentError("`--hidden` must not be given with `--verdicts`; got both.")
         threads = resolve_num_threads(num_threads)
         if plot is not None:
             check_out(plot, PLOTS, force=force, name="plot")
@@ -115,40 +129,54 @@ def command(
             exclude_self=exclude_self,
             query_ids=task.query_ids,
             groups=task.groups,
+            hidden=None if hidden is None else _hidden(hidden, task, min_grade),
+            verdicts=None if verdicts is None else Verdicts(verdicts),
             num_threads=threads,
             progress=progress,
         )
-    advice = found.recommend()
     if plot is not None:
         _plot(found, plot)
     result = {name: _plain(value) for name, value in asdict(found).items()}
-    recommended = asdict(advice)
-    text = f"{found}\nrecommended: {advice.margin:g}, {advice.reason}"
+    text, recommended = str(found), None
+    if found.false_negatives is not None:
+        advice = found.recommend(max_false_negatives=max_false_negatives)
+        recommended = {name: _plain(value) for name, value in asdict(advice).items()}
+        text += f"\nrecommended: {'nothing' if advice.margin is None else f'{advice.margin:g}'}; {advice.reason}"
     put({**result, "recommended": recommended, "plot": plot}, text, as_json=json)
 
 
-def _margins(text: str) -> list[float]:
+def _margins(text: str) -> list[float | None]:
     try:
-        return [float(part) for part in text.split(",")]
+        return [None if part == "none" else float(part) for part in text.split(",")]
     except ValueError:
-        raise ArgumentError(f"`MARGINS` must be numbers such as 0,0.05,0.1; got {text!r}.") from None
+        raise ArgumentError(f"`MARGINS` must be numbers such as 0,0.05,0.1, or none; got {text!r}.") from None
 
 
-def _plain(value: object) -> object:
-    return value.tolist() if hasattr(value, "tolist") else value
+def _hidden(path: Path, task: Task, min_grade: int) -> Positives:
+    """Read the judgments that were held out; those of other queries and documents are left out."""
+    qrels = io.read_qrels(path)
+    query_ids = np.arange(len(task.positives)) if task.query_ids is None else task.query_ids
+    document_ids = np.arange(len(task.corpus)) if task.document_ids is None else task.document_ids
+    return qrels.positives(
+        query_ids=query_ids,
+        document_ids=document_ids,
+        min_grade=min_grade,
+        unknown="drop",
+    )
+
+
+def _plain(value: Any) -> object:  # noqa: ANN401 (arrays, numbers and figures)
+    """Return what JSON can represent: no margin and unknown numbers are null."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plot(found: Sweep, path: Path) -> None:
-    """Plot the shares of the table and the hardness over the margins."""
-    pyplot: Any = require("matplotlib.pyplot", "plot", "`--plot`")
-    figure, axes = pyplot.subplots(layout="constrained")
-    for label, shares in (("rejected", found.rejected), ("short rows", found.short_rows)):
-        axes.plot(found.margins, shares, marker="o", label=label)
-    axes.set(xlabel=f"{found.kind} margin", ylabel="share")
-    hardness = axes.twinx()
-    hardness.plot(found.margins, found.hardness, color="black", linestyle="dashed")
-    hardness.set_ylabel("hardness, mean score of the negatives (dashed)")
-    axes.legend()
+    figure: Any = found.plot().figure
     with files.atomic_file(path) as temporary:
         figure.savefig(temporary, format=files.suffix_of(path)[1:])
-    pyplot.close(figure)

@@ -87,11 +87,12 @@ class RowMaker:
         self._check_names()
 
     def _check_names(self) -> None:
+        scores = ["scores"] if self.scores else []
         taken = {
-            "triplet": {"negative", "scores"},
-            "n-tuple": {f"negative_{number + 1}" for number in range(self.width)} | {"scores"},
-            "labeled-pair": {"label", "score"},
-            "labeled-list": {"labels", "scores"},
+            "triplet": {"negative", *scores},
+            "n-tuple": {*(f"negative_{number + 1}" for number in range(self.width)), *scores},
+            "labeled-pair": {"score" if self.scores else "label"},
+            "labeled-list": {"scores" if self.scores else "labels"},
         }.get(self.format, set())
         for argument in ("anchor_name", "positive_name"):
             name = getattr(self, argument)
