@@ -28,7 +28,7 @@ rust:  ## Rust tests.
 	cargo test --workspace --doc
 
 test:  ## Python tests.
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
 
 clean-environment:  ## Build the wheel and import it where there is only NumPy.
 	scripts/clean_environment.sh

@@ -194,7 +194,7 @@ def test_a_job_gives_training_rows_too(data: Path, tmp_path: Path) -> None:
 def test_ctrl_c_says_how_to_go_on_and_resume_does(data: Path, tmp_path: Path) -> None:
     # Wide enough to take seconds; stopped after the first tile.
     draw = np.random.default_rng(0)
-    np.save(tmp_path / "corpus.npy", draw.normal(size=(20_000, 256)).astype(np.float32))
+    np.save(tmp_path / "corpus.npy", draw.standard_normal((80_000, 256), dtype=np.float32))
     np.save(tmp_path / "queries.npy", draw.normal(size=(3000, 256)).astype(np.float32))
     (tmp_path / "rows.tsv").write_text("".join(f"{row}\t{row}\t1\n" for row in range(3000)))
     command = [*plain(tmp_path), "--tile-queries", 100, "--num-threads", 1, "--job", tmp_path / "job"]
