@@ -7,6 +7,9 @@ use pyo3::prelude::*;
 use crate::convert::{CsrArg, EligibleArg, matrix};
 use crate::{call, errors};
 
+/// The class and the weights, from which a table is made again.
+type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyArray1<f64>>,));
+
 /// A table that draws from weights.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct AliasTable(Alias);
@@ -19,10 +22,7 @@ impl AliasTable {
         call::run(py, 1, None, |run| Alias::new(weights, run)).map(Self)
     }
 
-    fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyArray1<f64>>,))> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         // Weights are parts of the largest one, so that the table of these is the same.
         let class = py.import("negmine._native")?.getattr("AliasTable")?;
         Ok((class, (PyArray1::from_slice(py, self.0.weights()),)))
