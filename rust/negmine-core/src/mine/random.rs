@@ -4,6 +4,7 @@
 //! The draws depend on the rules alone. The caller provides scores, for one round of pairs at a time, so every source
 //! of candidates gets the same draws.
 
+use crate::base::complement::row_of_rank;
 use crate::base::error::check_length;
 use crate::base::memory::reserve;
 use crate::base::order::Scored;
@@ -234,19 +235,7 @@ impl Numbered {
     fn row(&self, number: u64) -> u32 {
         match &self.rows {
             Rank::Only(rows) => rows[number as usize],
-            Rank::AllBut(excluded) => {
-                // Entry e has e excluded rows before it: it precedes the result if and only if its number is not above.
-                let (mut low, mut high) = (0, excluded.len());
-                while low < high {
-                    let middle = usize::midpoint(low, high);
-                    if u64::from(excluded[middle]) - middle as u64 <= number {
-                        low = middle + 1;
-                    } else {
-                        high = middle;
-                    }
-                }
-                (number + low as u64) as u32
-            }
+            Rank::AllBut(excluded) => row_of_rank(excluded, number) as u32,
         }
     }
 }

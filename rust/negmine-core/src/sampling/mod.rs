@@ -1,9 +1,13 @@
 //! Random negatives: distinct documents from all that a query may have, uniformly, by weights, or from lists.
 
 pub mod alias;
-pub mod complement;
+mod allowed;
+mod distinct;
+pub mod law;
+mod mixture;
 pub mod sampler;
 mod seen;
 
 pub use alias::Alias;
-pub use sampler::{Sampled, Sampler, Source};
+pub use law::Source;
+pub use sampler::{Sampled, Sampler};

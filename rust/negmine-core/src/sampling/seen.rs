@@ -2,7 +2,7 @@
 
 /// Numbers that were seen: a table with open addresses, at most half full.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Numbers plus 1; 0 is a free slot.
     slots: Vec<u64>,
     shift: u32,
@@ -10,7 +10,7 @@ pub struct Seen {
 
 impl Seen {
     /// Empties the set, for up to `n` numbers.
-    pub fn clear(&mut self, n: usize) {
+    pub(super) fn clear(&mut self, n: usize) {
         let slots = (2 * n.max(1)).next_power_of_two();
         self.shift = u64::BITS - slots.trailing_zeros();
         self.slots.clear();
@@ -18,7 +18,7 @@ impl Seen {
     }
 
     /// Whether a number was not seen before; it is from now on. Numbers are below 2^64 - 1.
-    pub fn insert(&mut self, number: u64) -> bool {
+    pub(super) fn insert(&mut self, number: u64) -> bool {
         let mask = self.slots.len() - 1;
         // Fibonacci hashing: the high bits of the product with 2^64 divided by the golden ratio.
         let mut slot = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize & mask;

@@ -1,51 +1,14 @@
-//! Ranks of what a sorted list leaves out, and distinct uniform ranks.
+//! Distinct uniform ranks.
 
 use crate::base::philox::below;
 
 use super::seen::Seen;
 
-/// Replaces ascending ranks by rows: rank `r` is the `r`-th row, from 0, that the ascending list `excluded` does not
-/// hold.
-pub fn rows_of_ranks(excluded: &[i64], ranks: &mut [u64]) {
-    // Entry e has e excluded rows before it: it precedes a row if and only if its rank is not above that of the row.
-    let before = |e: usize, rank: u64| excluded[e] as u64 - e as u64 <= rank;
-    let mut e = 0;
-    if excluded.len() / 16 > ranks.len() {
-        for rank in ranks {
-            e += partition_point(excluded.len() - e, |more| before(e + more, *rank));
-            *rank += e as u64;
-        }
-        return;
-    }
-    for rank in ranks {
-        while e < excluded.len() && before(e, *rank) {
-            e += 1;
-        }
-        *rank += e as u64;
-    }
-}
-
-/// The row of one rank.
-#[must_use]
-pub fn row_of_rank(excluded: &[i64], rank: u64) -> u64 {
-    rank + partition_point(excluded.len(), |e| excluded[e] as u64 - e as u64 <= rank) as u64
-}
-
-/// The first of `0..n` for which `is` does not hold; it holds for all before.
-fn partition_point(n: usize, is: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, n);
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if is(middle) { low = middle + 1 } else { high = middle }
-    }
-    low
-}
-
 /// `n` distinct ranks below `count`, uniformly over all sets, by Floyd's algorithm; all of them if there are no more.
 ///
 /// Bentley and Floyd: "A sample of brilliance", CACM 1987. Their order is not uniform, so they are sorted. `block(b)` are
 /// draws number `4 b` to `4 b + 3`.
-pub fn distinct(
+pub(super) fn distinct(
     count: u64,
     n: usize,
     block: impl Fn(u64) -> [u64; 4],
@@ -82,24 +45,6 @@ mod tests {
     use crate::base::philox::{Draws, Stream};
 
     proptest! {
-        #[test]
-        fn ranks_number_what_is_left(rows in prop::collection::btree_set(0_i64..60, 0..60)) {
-            let excluded: Vec<i64> = rows.iter().copied().collect();
-            let left = (0..60).filter(|row| !rows.contains(row));
-            for (rank, row) in left.enumerate() {
-                prop_assert_eq!(row_of_rank(&excluded, rank as u64), row as u64);
-            }
-            let mut ranks: Vec<u64> = (0..60 - rows.len() as u64).collect();
-            let mut few: Vec<u64> = ranks.iter().copied().take(1).collect();
-            let one = few.clone();
-            rows_of_ranks(&excluded, &mut ranks);
-            rows_of_ranks(&excluded, &mut few);
-            let all: Vec<u64> = (0..60_i64).filter(|row| !rows.contains(row)).map(|row| row as u64).collect();
-            prop_assert_eq!(&ranks, &all);
-            prop_assert_eq!(few.len(), one.len());
-            prop_assert!(few.iter().all(|row| all.first() == Some(row)));
-        }
-
         #[test]
         fn ranks_are_distinct_and_as_many_as_exist(count in 0_u64..90, n in 0_usize..90, seed: u64) {
             let draws = Draws::new(seed, Stream::Sampler);

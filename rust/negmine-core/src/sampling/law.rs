@@ -1,0 +1,135 @@
+//! The probabilities that one source gives to the documents of a query.
+
+use crate::base::Result;
+use crate::base::complement::row_of_rank;
+use crate::base::csr::CsrView;
+use crate::base::parallel::Ticker;
+use crate::base::philox::{below, unit};
+
+use super::alias::Alias;
+use super::allowed::Allowed;
+
+/// If the allowed documents have less than this part of all weight, they are listed: most draws would be refused, and
+/// what remains of a difference would be rounding errors.
+const LEAST_ALLOWED: f64 = 0.125;
+
+/// Where documents come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// All documents, with equal probability.
+    Uniform,
+    /// All documents, in proportion to weights.
+    Weighted(&'a Alias),
+    /// The documents of the query's list, with equal probability; ascending.
+    Lists(CsrView<'a>),
+}
+
+/// The probabilities of one source for one query.
+pub(super) struct Law<'a> {
+    pub(super) source: i8,
+    pub(super) share: f64,
+    pub(super) kind: Kind<'a>,
+}
+
+pub(super) enum Kind<'a> {
+    /// Equal probabilities of all allowed documents, or of these rows.
+    Ranks { count: u64, rows: Option<Vec<u32>> },
+    /// Weights, with the sum of those of allowed documents; others are refused.
+    Alias { table: &'a Alias, mass: f64 },
+    /// Weights of these rows, added up.
+    Listed { table: &'a Alias, rows: Vec<u32>, cumulative: Vec<f64>, mass: f64 },
+}
+
+impl<'a> Law<'a> {
+    /// The law of every source that has a document for the query; their shares add up to 1.
+    pub(super) fn all(
+        sources: &[Source<'a>],
+        shares: &[f64],
+        allowed: &Allowed<'_>,
+        ticker: &Ticker<'_>,
+    ) -> Result<Vec<Self>> {
+        let mut laws = Vec::with_capacity(sources.len());
+        let mut total = 0.0;
+        for (number, (source, &share)) in sources.iter().zip(shares).enumerate() {
+            let kind = if share > 0.0 { Kind::new(source, allowed, ticker)? } else { None };
+            if let Some(kind) = kind {
+                total += share;
+                laws.push(Law { source: number as i8, share, kind });
+            }
+        }
+        for law in &mut laws {
+            law.share /= total;
+        }
+        Ok(laws)
+    }
+
+    /// The document of a draw; `None` if the query may not have it.
+    pub(super) fn draw(&self, allowed: &Allowed<'_>, x: u64) -> Option<u32> {
+        match &self.kind {
+            Kind::Ranks { count, rows: None } => {
+                Some(row_of_rank(allowed.forbidden, below(x, *count)) as u32)
+            }
+            Kind::Ranks { count, rows: Some(rows) } => Some(rows[below(x, *count) as usize]),
+            Kind::Alias { table, .. } => {
+                let row = table.draw(x);
+                allowed.admits(i64::from(row)).then_some(row)
+            }
+            Kind::Listed { rows, cumulative, mass, .. } => {
+                let place = cumulative.partition_point(|sum| *sum <= unit(x) * mass);
+                Some(rows[place.min(rows.len() - 1)])
+            }
+        }
+    }
+
+    /// The share of the source times the probability that it gives to a document that the query may have.
+    pub(super) fn part(&self, row: u32) -> f64 {
+        let probability = match &self.kind {
+            Kind::Ranks { rows: Some(rows), .. } if rows.binary_search(&row).is_err() => 0.0,
+            Kind::Ranks { count, .. } => 1.0 / *count as f64,
+            Kind::Alias { table, mass } | Kind::Listed { table, mass, .. } => table.weight(row) / mass,
+        };
+        self.share * probability
+    }
+}
+
+impl<'a> Kind<'a> {
+    /// The kind of a source for a query; `None` if it has no document for it.
+    fn new(source: &Source<'a>, allowed: &Allowed<'_>, ticker: &Ticker<'_>) -> Result<Option<Self>> {
+        Ok(match source {
+            Source::Uniform if allowed.eligible.is_empty() => {
+                let count = (allowed.documents - allowed.forbidden.len()) as u64;
+                (count > 0).then_some(Self::Ranks { count, rows: None })
+            }
+            Source::Uniform => Self::of_rows(allowed.rows(ticker)?),
+            Source::Lists(lists) => {
+                let rows = lists.row(allowed.query).iter().filter(|&&row| allowed.admits(row));
+                Self::of_rows(rows.map(|&row| row as u32).collect())
+            }
+            Source::Weighted(table) if table.positive() == 0 => None,
+            Source::Weighted(table) => {
+                let lost = allowed.forbidden.iter().fold(0.0, |sum, &row| sum + table.weight(row as u32));
+                let mass = table.total() - lost;
+                if allowed.eligible.is_empty() && mass >= LEAST_ALLOWED * table.total() {
+                    Some(Self::Alias { table, mass })
+                } else {
+                    Self::listed(table, allowed.rows(ticker)?)
+                }
+            }
+        })
+    }
+
+    fn of_rows(rows: Vec<u32>) -> Option<Self> {
+        (!rows.is_empty()).then_some(Self::Ranks { count: rows.len() as u64, rows: Some(rows) })
+    }
+
+    fn listed(table: &'a Alias, mut rows: Vec<u32>) -> Option<Self> {
+        rows.retain(|&row| table.weight(row) > 0.0);
+        let mut sum = 0.0;
+        let add = |&row: &u32| {
+            sum += table.weight(row);
+            sum
+        };
+        let cumulative: Vec<f64> = rows.iter().map(add).collect();
+        cumulative.last().copied().map(|mass| Self::Listed { table, rows, cumulative, mass })
+    }
+}

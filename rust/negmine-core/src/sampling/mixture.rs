@@ -1,0 +1,173 @@
+//! Draws from the mixed law of several sources.
+//!
+//! With the mixed probability `w` of a document, the draws without replacement are those of clocks that ring at rate
+//! `w`: documents are taken in the order of their first rings. Given the time `T` at which the first document rings that
+//! is not taken, a document is taken with probability `1 - exp(-w T)`, and its inverse is unbiased for sums.
+
+use std::collections::HashSet;
+
+use crate::base::Result;
+use crate::base::draw::log_inclusion;
+use crate::base::math::ln;
+use crate::base::parallel::Ticker;
+use crate::base::philox::{Draws, unit};
+
+use super::allowed::Allowed;
+use super::law::Law;
+use super::seen::Seen;
+
+/// Rings per requested document, in addition to some, before the clocks of all documents are read.
+const RINGS_PER_DOCUMENT: usize = 16;
+
+/// A document of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drawn {
+    pub(super) row: u32,
+    pub(super) log_q: f64,
+    pub(super) source: i8,
+}
+
+/// What the draws of a row depend on.
+pub(super) struct Place<'a> {
+    pub(super) draws: &'a Draws,
+    pub(super) epoch: u64,
+    pub(super) query: u64,
+}
+
+impl Place<'_> {
+    /// The numbers of attempt `t`: the source, the document, the clock, and one more.
+    pub(super) fn attempt(&self, t: u64) -> [u64; 4] {
+        self.draws.block([1 + t, 0, self.query, self.epoch])
+    }
+
+    /// The numbers of a document, whose counters no attempt reaches: the clock and the source.
+    fn document(&self, row: u32) -> [u64; 4] {
+        self.draws.block([u64::MAX, u64::from(row), self.query, self.epoch])
+    }
+}
+
+/// All laws of one query.
+pub(super) struct Mixture<'a> {
+    pub(super) allowed: Allowed<'a>,
+    pub(super) laws: &'a [Law<'a>],
+    pub(super) place: &'a Place<'a>,
+}
+
+impl Mixture<'_> {
+    /// Independent draws.
+    pub(super) fn with_replacement(&self, n: usize) -> Vec<Drawn> {
+        let mut t = 0;
+        let mut drawn: Vec<Drawn> = (0..n)
+            .map(|_| {
+                let numbers = self.place.attempt(t);
+                t += 1;
+                let (row, source) = self.draw(numbers, &mut t);
+                Drawn { row, log_q: ln(n as f64 * self.probability(row)), source }
+            })
+            .collect();
+        drawn.sort_by_key(|one| one.row);
+        drawn
+    }
+
+    /// The document of the numbers of an attempt, and its source. Refused documents are drawn again, from the same
+    /// source, by attempts from `t` on.
+    fn draw(&self, numbers: [u64; 4], t: &mut u64) -> (u32, i8) {
+        let chosen = if self.laws.len() == 1 { 0 } else { self.choose(unit(numbers[0]), |law| law.share) };
+        let law = &self.laws[chosen];
+        let mut x = numbers[1];
+        loop {
+            if let Some(row) = law.draw(&self.allowed, x) {
+                return (row, law.source);
+            }
+            x = self.place.attempt(*t)[1];
+            *t += 1;
+        }
+    }
+
+    /// The mixed probability `w` of a document that the query may have.
+    fn probability(&self, row: u32) -> f64 {
+        self.laws.iter().fold(0.0, |sum, law| sum + law.part(row))
+    }
+
+    /// The law in whose part of the sum of all parts the number u of (0, 1) lies.
+    fn choose(&self, u: f64, part: impl Fn(&Law<'_>) -> f64) -> usize {
+        let total = self.laws.iter().fold(0.0, |sum, law| sum + part(law));
+        let mut sum = 0.0;
+        let reached = self.laws.iter().position(|law| {
+            sum += part(law);
+            u * total < sum
+        });
+        reached.unwrap_or(self.laws.len() - 1)
+    }
+
+    /// The first `n` documents to ring. Rings come one after the other, of any document, until enough have rung. If
+    /// most of them repeat, the clocks of all others are read at once, which changes no probability: clocks have no
+    /// memory.
+    pub(super) fn without_replacement(
+        &self,
+        n: usize,
+        seen: &mut Seen,
+        ticker: &Ticker<'_>,
+    ) -> Result<Vec<Drawn>> {
+        let n = n.min(self.allowed.documents);
+        let mut taken: Vec<(u32, i8)> = Vec::with_capacity(n + 1);
+        seen.clear(n + 1);
+        let (mut time, mut t) = (0.0, 0);
+        for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
+            let numbers = self.place.attempt(t);
+            t += 1;
+            time -= ln(unit(numbers[2]));
+            let (row, source) = self.draw(numbers, &mut t);
+            if seen.insert(u64::from(row)) {
+                taken.push((row, source));
+            }
+            if taken.len() > n {
+                break;
+            }
+        }
+        if taken.len() <= n {
+            time = self.read_clocks(&mut taken, n, time, ticker)?;
+        }
+        taken.truncate(n);
+        let log_rate = -ln(time);
+        let mut drawn: Vec<Drawn> = taken
+            .into_iter()
+            .map(|(row, source)| {
+                let log_q = if time == f64::INFINITY {
+                    0.0
+                } else {
+                    log_inclusion(ln(self.probability(row)), log_rate)
+                };
+                Drawn { row, log_q, source }
+            })
+            .collect();
+        drawn.sort_unstable_by_key(|one| one.row);
+        Ok(drawn)
+    }
+
+    /// Takes the documents that ring next, up to `n` in all; returns the time of the first ring after these, infinity
+    /// if there is no further document.
+    fn read_clocks(
+        &self,
+        taken: &mut Vec<(u32, i8)>,
+        n: usize,
+        time: f64,
+        ticker: &Ticker<'_>,
+    ) -> Result<f64> {
+        let mut rings: Vec<(f64, u32)> = Vec::new();
+        let rung: HashSet<u32> = taken.iter().map(|one| one.0).collect();
+        for row in self.allowed.rows(ticker)? {
+            let rate = self.probability(row);
+            if rate > 0.0 && !rung.contains(&row) {
+                rings.push((-ln(unit(self.place.document(row)[0])) / rate, row));
+            }
+        }
+        let lacking = n - taken.len();
+        rings.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for &(_, row) in rings.iter().take(lacking) {
+            let law = self.choose(unit(self.place.document(row)[1]), |law| law.part(row));
+            taken.push((row, self.laws[law].source));
+        }
+        Ok(rings.get(lacking).map_or(f64::INFINITY, |ring| time + ring.0))
+    }
+}
