@@ -225,6 +225,8 @@ def _candidates(rules: Rules, query: int, n_documents: int) -> tuple[dict[str, i
     positives = set(_row(rules.positives, query).tolist())
     excluded = set() if rules.exclude is None else set(_row(rules.exclude, query).tolist())
     groups = set() if rules.groups is None else {int(rules.groups[row]) for row in positives} - {-1}
+    everything = np.arange(n_documents)
+    admitted = everything >= 0 if rules.eligible is None else rules.eligible.admits(query, everything)
     lines, candidates = dict.fromkeys(LINES, 0), []
     for row in range(n_documents):
         if row in positives:
@@ -235,7 +237,7 @@ def _candidates(rules: Rules, query: int, n_documents: int) -> tuple[dict[str, i
             lines["self"] += 1
         elif rules.groups is not None and int(rules.groups[row]) in groups:
             lines["group"] += 1
-        elif rules.eligible is not None and not rules.eligible.admits(query, [row]).all():
+        elif not admitted[row]:
             lines["ineligible"] += 1
         else:
             candidates.append(row)
@@ -401,16 +403,6 @@ def _hard_cases() -> Iterator[_Case]:
         rules = _rules({"positives": [[0], [1], [2]]}, len(rows), 3)
         request = PoolRequest(
             rules=rules,
-            given_scores=None,
-            max_score=None,
-            absolute_margin=None,
-            relative_margin=None,
-            min_score=None,
-            absolute_floor=None,
-            relative_floor=None,
-            reference="min",
-            range_min=0,
             range_max=20,
-            warm_start=None,
         )
         yield _Case(name, (rows[:3] * np.float32(1.0 + 2**-10)), rows, request)

@@ -21,6 +21,7 @@ __all__ = [
     "as_int64s",
     "as_numpy",
     "as_rows",
+    "as_shares",
     "check_field",
     "describe_kind",
     "public_scores",
@@ -351,6 +352,14 @@ def as_float64s(value: object, argument: str, n: int | None = None) -> npt.NDArr
         expected = "(n,)" if n is None else f"({n},)"
         raise NegmineValueError(f"`{argument}` must have shape {expected}; got shape {read.shape}.")
     return np.ascontiguousarray(read, dtype=np.float64)
+
+
+def as_shares(value: object, argument: str, n: int | None = None) -> npt.NDArray[np.float64]:
+    """Validate shares, numbers that need not add up to 1, of length ``n`` if given."""
+    shares = as_float64s(value, argument, n)
+    if not np.isfinite(shares).all() or (shares < 0).any() or not shares.any():
+        raise NegmineValueError(f"`{argument}` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
+    return shares
 
 
 def public_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

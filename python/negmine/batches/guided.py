@@ -227,16 +227,8 @@ def _search(guide: _Guide, index: ExactIndex, rows: Array, depth: int) -> tuple[
         request.PoolRequest(
             rules=rules,
             given_scores=guide.limits[rows],
-            max_score=None,
-            absolute_margin=None,
-            relative_margin=None,
-            min_score=None,
             absolute_floor=0.0,
-            relative_floor=None,
-            reference="min",
-            range_min=0,
             range_max=depth,
-            warm_start=None,
         ),
     )
     return pool.indices, pool.scores

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import formats
-from negmine._core.arrays import as_float64s
+from negmine._core.arrays import as_shares
 from negmine._core.digests import digest
 from negmine._core.options import (
     check_choice,
@@ -28,7 +28,7 @@ from negmine.batches.plan import Array, BatchPlan, Plan, rows_of_batch
 from negmine.batches.row_mixtures import RowMixturePlan, row_mixture
 from negmine.errors import NegmineTypeError, NegmineValueError
 
-__all__ = ["MixturePlan", "mixture_plan"]
+__all__ = ["MixturePlan", "mixture_plan", "read_weights"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,18 +222,16 @@ def mixture_plan(
     plans = _plans(sources, batch_size, batches_per_step, start)
     per_step = plans[0].batches_per_step
     available = np.array([len(plan) // per_step for plan in plans], dtype=np.int64)
-    mode: object = weights
-    if isinstance(weights, str):
-        mode = _check_word(weights, ("proportional", "round_robin"), batches_per_epoch)
+    mode = read_weights(weights, batches_per_epoch, n=len(plans))
+    if isinstance(mode, str):
         whole = available if mode == "proportional" else np.full_like(available, available.min())
         steps: Array | _native.SourceSteps = whole
         mean, total = whole.tolist(), int(whole.sum()) * per_step
     else:
-        mode = numbers = _check_shares(weights, len(plans))
         total = int(available.sum()) * per_step
         if batches_per_epoch is not None:
             total = _check_batches(batches_per_epoch, per_step)
-        steps = _native.SourceSteps(numbers, total // per_step)
+        steps = _native.SourceSteps(mode, total // per_step)
         mean = steps.mean
     sizes = {plan.batch_size for plan in plans}
     offsets = np.cumsum([0, *(plan.n_rows for plan in plans)], dtype=np.int64)
@@ -258,21 +256,44 @@ def mixture_plan(
     )
 
 
-def _check_word(weights: str, words: tuple[str, ...], batches_per_epoch: int | None) -> str:
+def read_weights(
+    weights: object,
+    batches_per_epoch: int | None,
+    *,
+    n: int | None = None,
+    words: tuple[str, ...] = ("proportional", "round_robin"),
+) -> str | list[float]:
+    """Validate the weights of a mixture.
+
+    Parameters
+    ----------
+    weights : str or float (n,)
+        A word, or a share of each source.
+    batches_per_epoch : int or None
+        Batches per epoch, which a word determines.
+    n : int, optional
+        Number of sources. Default: any.
+    words : tuple of str, default ("proportional", "round_robin")
+        The words that have a meaning.
+
+    Returns
+    -------
+    str or list of float
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The weights are invalid, or ``batches_per_epoch`` is given with a word.
+    """
+    if not isinstance(weights, str):
+        shares: list[float] = as_shares(weights, "weights", n).tolist()
+        return shares
     word = check_choice(weights, "weights", words)
     if batches_per_epoch is not None:
         raise NegmineValueError(
             f"`batches_per_epoch` must be None if `weights` is {word!r}, which determines it; got {batches_per_epoch}."
         )
     return word
-
-
-def _check_shares(weights: object, n: int) -> list[float]:
-    shares = as_float64s(weights, "weights", n)
-    if not np.isfinite(shares).all() or (shares < 0).any() or shares.max() == 0:
-        raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
-    numbers: list[float] = shares.tolist()
-    return numbers
 
 
 def _check_batches(batches_per_epoch: object, per_step: int) -> int:
@@ -298,11 +319,8 @@ def _within_batch(
         raise NegmineTypeError("`batch_size` must be given if sources are sizes; got None.")
     size = check_integer(batch_size, "batch_size", least=1)
     per_step = 1 if batches_per_step is None else check_integer(batches_per_step, "batches_per_step", least=1)
-    if isinstance(weights, str):
-        _check_word(weights, ("proportional",), batches_per_epoch)
-        shares = [float(n_rows) for n_rows in sizes]
-    else:
-        shares = _check_shares(weights, len(sizes))
+    mode = read_weights(weights, batches_per_epoch, n=len(sizes), words=("proportional",))
+    shares = [float(n_rows) for n_rows in sizes] if isinstance(mode, str) else mode
     total = None if batches_per_epoch is None else _check_batches(batches_per_epoch, per_step)
     return row_mixture(sizes, size, per_step, shares, total, seed)
 

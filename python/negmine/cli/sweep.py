@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from negmine import io
 from negmine._core import files
 from negmine._core.calls import resolve_num_threads
 from negmine._core.options import check_choice, check_real
@@ -22,6 +21,7 @@ from negmine.cli.output import Json, Threads, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
 from negmine.data.positives import Positives
+from negmine.io.qrels import load_qrels
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.sweep import Sweep
 from negmine.mining.verdicts import Verdicts
@@ -154,7 +154,7 @@ def _margins(text: str) -> list[float | None]:
 
 def _hidden(path: Path, task: Task, min_grade: int) -> Positives:
     """Read the judgments that were held out; those of other queries and documents are left out."""
-    qrels = io.read_qrels(path)
+    qrels = load_qrels(path, "hidden")
     query_ids = np.arange(len(task.positives)) if task.query_ids is None else task.query_ids
     document_ids = np.arange(len(task.corpus)) if task.document_ids is None else task.document_ids
     return qrels.positives(

@@ -29,7 +29,7 @@ from negmine._core.reprs import short_repr
 from negmine.data.translation import flatten, no_positives, read_known, read_labels, refuse_matrix, translate
 from negmine.errors import NegmineTypeError, NegmineValueError, NegmineWarning
 
-__all__ = ["Positives"]
+__all__ = ["Positives", "check_lists"]
 
 
 @short_repr
@@ -584,3 +584,30 @@ def _check_items(query: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], argu
             f"`{argument}` must be strictly ascending within a query; got query {query[1:][bad][0]} unsorted "
             "or with repeats. `from_pairs` and `from_lists` sort."
         )
+
+
+def check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int, *, outside: bool = False) -> None:
+    """Raise an error if lists of document rows are not those of the queries and documents of a call.
+
+    Parameters
+    ----------
+    lists : Positives
+        The lists.
+    argument : str
+        Name of the argument, for error messages.
+    n_queries, n_documents : int
+        Number of queries and of documents.
+    outside : bool, default False
+        Whether documents outside the corpus, of row -1, are accepted.
+
+    Raises
+    ------
+    NegmineValueError
+        The number of lists differs, or a row is out of range.
+    """
+    if len(lists) != n_queries:
+        raise NegmineValueError(f"`{argument}` must have length {n_queries}, one list per query; got {len(lists)}.")
+    if len(lists.items) and lists.items.max() >= n_documents:
+        raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {lists.items.max()}.")
+    if not outside and (lists.items < 0).any():
+        raise NegmineValueError(f"`{argument}` must hold document rows, at least 0; got {lists.items.min()}.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from negmine import _native
 from negmine._core import files
 from negmine._core.extras import require
 from negmine._core.labels import Ids, Strings, to_arrow
@@ -208,18 +207,14 @@ def _mixed(first: UInt64s, second: UInt64s) -> UInt64s:
 
 
 def _keys(values: pa.Array) -> UInt64s:
-    """Return a key per string or integer: a digest of 64 bits, or the number itself."""
+    """Return a key per string or integer: a hash of 64 bits, or the number itself."""
     arrow = require("pyarrow", "io", "checking training rows")
     if arrow.types.is_integer(values.type):
         numbers: Int64s = values.cast(arrow.int64()).to_numpy(zero_copy_only=False)
         return numbers.view(np.uint64)
     coded = values.dictionary_encode()
-    strings = Strings.from_arrow(coded.dictionary)
-    # Slices of one buffer: objects per string would take longer than their digests.
-    content, ends = memoryview(strings.items), strings.offsets.tolist()  # type: ignore[arg-type]
-    digests = [hashlib.blake2b(content[a:b], digest_size=8).digest() for a, b in itertools.pairwise(ends)]
-    found = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-    keys: UInt64s = found[coded.indices.to_numpy(zero_copy_only=False)]
+    hashes = _native.hash_strings(Strings.from_arrow(coded.dictionary))
+    keys: UInt64s = hashes[coded.indices.to_numpy(zero_copy_only=False)]
     return keys
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core import math
+from negmine._core.math import ln
 from negmine.errors import NegmineValueError
 from negmine.mining.report import LINES, Reason, Source
 
@@ -161,4 +161,4 @@ def _log_inclusion(
     admissible = pool.report.n_documents - rejected - mined
     known = (pool.floor_scores == -np.inf) & ((pool.cap_scores == np.inf) | (lines["unlisted"] == 0)) & (drawn > 0)
     share = np.where(known, drawn / np.maximum(admissible, 1), 1.0)
-    return np.where(known, math.ln(np.minimum(share, 1.0)), np.nan)
+    return np.where(known, ln(np.minimum(share, 1.0)), np.nan)

@@ -298,17 +298,7 @@ class _Search:
             rules=Rules(
                 Csr(offsets, positives.items[inside]), rules.exclude, rules.self_rows, rules.groups, rules.eligible
             ),
-            given_scores=None,
-            max_score=None,
-            absolute_margin=None,
-            relative_margin=None,
-            min_score=None,
-            absolute_floor=None,
-            relative_floor=None,
-            reference="min",
-            range_min=0,
             range_max=self.n,
-            warm_start=None,
         )
         found = self.source.candidates(self.queries, request, num_threads=self.num_threads, progress=self.progress)
         row, column = np.nonzero(found.indices >= 0)

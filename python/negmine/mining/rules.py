@@ -19,7 +19,7 @@ from negmine._core.labels import Ids, Strings, as_labels, describe_labels, find_
 from negmine._core.options import check_flag, check_integer
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility, check_eligible
-from negmine.data.positives import Positives
+from negmine.data.positives import Positives, check_lists
 from negmine.errors import NegmineValueError
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.pool import CandidatePool
@@ -117,10 +117,10 @@ class CandidateRules:
         known = Positives.read(positives, "positives", one_each=True)
         n_queries = len(known) if queries is None else _count_queries(queries)
         n_documents = len(source)
-        _check_lists(known, "positives", n_queries, n_documents, outside=True)
+        check_lists(known, "positives", n_queries, n_documents, outside=True)
         excluded = None if exclude is None else Positives.read(exclude, "exclude")
         if excluded is not None:
-            _check_lists(excluded, "exclude", n_queries, n_documents)
+            check_lists(excluded, "exclude", n_queries, n_documents)
         check_eligible(eligible)
         if eligible is not None and (eligible.n_documents, eligible.n_queries) != (n_documents, n_queries):
             raise NegmineValueError(
@@ -285,15 +285,6 @@ def is_list_numbers(queries: object) -> bool:
     bool
     """
     return isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu"
-
-
-def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int, *, outside: bool = False) -> None:
-    if len(lists) != n_queries:
-        raise NegmineValueError(f"`{argument}` must have length {n_queries}, one list per query; got {len(lists)}.")
-    if len(lists.items) and lists.items.max() >= n_documents:
-        raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {lists.items.max()}.")
-    if not outside and (lists.items < 0).any():
-        raise NegmineValueError(f"`{argument}` must hold document rows, at least 0; got {lists.items.min()}.")
 
 
 def query_labels(

@@ -15,7 +15,7 @@ from negmine._core.calls import ensure_fits_in_memory, resolve_num_threads
 from negmine._core.options import check_epoch, check_flag, check_integer, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility, check_eligible
-from negmine.data.positives import Positives
+from negmine.data.positives import Positives, check_lists
 from negmine.errors import NegmineValueError
 from negmine.sampling.sources import Source, read_sources
 
@@ -134,9 +134,9 @@ class NegativeSampler:
         known = Positives.read(positives, "positives")
         total = check_integer(n_documents, "n_documents", least=0, most=2**32 - 1)
         more = None if exclude is None else Positives.read(exclude, "exclude")
-        _check_lists(known, "positives", len(known), total)
+        check_lists(known, "positives", len(known), total, outside=True)
         if more is not None:
-            _check_lists(more, "exclude", len(known), total)
+            check_lists(more, "exclude", len(known), total, outside=True)
         rule = check_eligible(eligible)
         if rule is not None and (rule.n_documents, rule.n_queries) != (total, len(known)):
             raise NegmineValueError(
@@ -244,13 +244,6 @@ def sample_negatives(
     known = Positives.read(positives, "positives")
     sampler = NegativeSampler(known, n_documents=n_documents, **options)
     return sampler.sample(np.arange(len(known)), num_negatives, epoch=epoch, num_threads=num_threads)
-
-
-def _check_lists(lists: Positives, argument: str, n_queries: int, n_documents: int) -> None:
-    if len(lists) != n_queries:
-        raise NegmineValueError(f"`{argument}` must have length {n_queries}, one list per query; got {len(lists)}.")
-    if len(lists.items) and lists.items.max() >= n_documents:
-        raise NegmineValueError(f"`{argument}` must hold rows below {n_documents}; got {lists.items.max()}.")
 
 
 def _forbidden(

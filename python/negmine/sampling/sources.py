@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import Csr, as_float64s
+from negmine._core.arrays import Csr, as_float64s, as_shares
+from negmine._core.math import exp, ln
 from negmine._core.options import check_real, refuse_unknown_fields
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -59,20 +60,10 @@ class Popularity:
         float64 (n_documents,)
         """
         counts = np.bincount(positives.items[positives.items >= 0], minlength=n_documents).astype(np.float64)
-        # Powers of the few different counts, as the core computes them: NumPy's differ between processors.
-        values, places = np.unique(counts, return_inverse=True)
-        powers = np.array([_power(value, self.exponent) for value in values.tolist()])
-        taken: npt.NDArray[np.float64] = powers[places.reshape(-1)]
-        return taken
-
-
-def _power(count: float, exponent: float) -> float:
-    if exponent == 0.0:
-        return 1.0
-    if count == 0.0:
-        return 0.0
-    logarithm = _native.ln(np.array([count]))
-    return float(_native.exp(logarithm * exponent)[0])
+        if self.exponent == 0.0:
+            return np.ones(n_documents)
+        powers = exp(self.exponent * ln(np.maximum(counts, 1.0)))
+        return np.where(counts > 0, powers, 0.0)
 
 
 #: A source: "uniform", "popularity", a Popularity, weights of all documents, or lists of documents per query.
@@ -111,9 +102,7 @@ def read_sources(
             raise NegmineTypeError(f"`shares` must be given for several sources; got None for {len(sources)}.")  # type: ignore[arg-type]
         return [_read(sources, positives, n_documents)], [1.0]
     given: Sequence[Any] = sources if is_list else [sources]  # type: ignore[assignment]
-    numbers = as_float64s(shares, "shares", len(given))
-    if not np.isfinite(numbers).all() or (numbers < 0).any() or not numbers.any():
-        raise NegmineValueError(f"`shares` must be finite, at least 0, and not all 0; got {numbers.tolist()}.")
+    numbers = as_shares(shares, "shares", len(given))
     return [_read(source, positives, n_documents) for source in given], numbers.tolist()
 
 

@@ -48,9 +48,9 @@ class Rules:
 
 
 @short_repr
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRequest:
-    """Request of the miner to a candidate source.
+    """Request of the miner to a candidate source; caps, floors and all else that is not given do not apply.
 
     Attributes
     ----------
@@ -74,17 +74,17 @@ class PoolRequest:
     """
 
     rules: Rules
-    given_scores: npt.NDArray[np.float64] | None
-    max_score: float | None
-    absolute_margin: float | None
-    relative_margin: float | None
-    min_score: float | None
-    absolute_floor: float | None
-    relative_floor: float | None
-    reference: str
-    range_min: int
+    given_scores: npt.NDArray[np.float64] | None = None
+    max_score: float | None = None
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    min_score: float | None = None
+    absolute_floor: float | None = None
+    relative_floor: float | None = None
+    reference: str = "min"
+    range_min: int = 0
     range_max: int
-    warm_start: npt.NDArray[np.int64] | None
+    warm_start: npt.NDArray[np.int64] | None = None
 
 
 @short_repr

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import Rows, as_float64s, as_int64s, as_rows
+from negmine._core.arrays import Rows, as_float64s, as_int64s, as_rows, as_shares
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, resolve_num_threads
 from negmine._core.options import (
     check_choice,
@@ -233,10 +233,7 @@ def _shares(target: object) -> str | npt.NDArray[np.float64]:
     """Validate the shares of groups."""
     if isinstance(target, str):
         return check_choice(target, "target", TARGETS)
-    shares = as_float64s(target, "target")
-    if not np.isfinite(shares).all() or (shares < 0).any() or shares.max(initial=0) == 0:
-        raise NegmineValueError(f"`target` must be finite, at least 0, and not all 0; got {shares.tolist()}.")
-    return shares
+    return as_shares(target, "target")
 
 
 def _number_of_groups(

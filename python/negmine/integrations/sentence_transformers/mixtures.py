@@ -10,10 +10,10 @@ import numpy as np
 from torch.utils.data import BatchSampler, RandomSampler
 
 from negmine._core import formats
-from negmine._core.arrays import as_float64s
 from negmine._core.digests import digest
-from negmine._core.options import check_choice, check_integer, refuse_unknown_options
+from negmine._core.options import check_integer, refuse_unknown_options
 from negmine.batches import BatchPlan, cluster_plan, mixture_plan
+from negmine.batches.mixtures import read_weights
 from negmine.batches.plan import Array, Plan
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.torch.samplers.plan_sampler import PlanBatches, PlanBatchSampler, RaggedBatchSampler
@@ -92,18 +92,8 @@ def mixture_batch_sampler(
     >>> [sum(row < 8 for row in batch) for batch in sampler].count(2), len(sampler)
     (6, 8)
     """
-    shares: str | tuple[float, ...]
-    if isinstance(weights, str):
-        shares = check_choice(weights, "weights", ("proportional", "round_robin"))
-        if batches_per_epoch is not None:
-            raise NegmineValueError(
-                f"`batches_per_epoch` must be None if `weights` is {shares!r}, which determines it; "
-                f"got {batches_per_epoch}."
-            )
-    else:
-        shares = tuple(as_float64s(weights, "weights").tolist())
-        if not shares or not np.isfinite(shares).all() or min(shares) < 0 or max(shares) == 0:
-            raise NegmineValueError(f"`weights` must be finite, at least 0, and not all 0; got {list(shares)}.")
+    read = read_weights(weights, batches_per_epoch)
+    shares = read if isinstance(read, str) else tuple(read)
     together = check_integer(batches_per_step, "batches_per_step", least=1)
     if batches_per_epoch is not None:
         check_integer(batches_per_epoch, "batches_per_epoch", least=together)
