@@ -130,6 +130,15 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (NEGATIVES, lambda lines: all(lines[0][2] > line[2] and lines[0][1] > line[1] for line in lines[1:])),
         (NEGATIVES, softens(2, 4, 3)),
     ],
+    # Wrong labels look difficult, so they get the weight, and the training is worse for it.
+    "peg_like": [
+        (
+            r"correct ([\d.]+), wrong ([\d.]+), nDCG ([\d.]+)",
+            lambda lines: (
+                lines[0][:2] == [1, 1] and all(line[1] > 2 * line[0] and line[2] < lines[0][2] for line in lines[1:])
+            ),
+        ),
+    ],
     # Rows are divided exactly, and the good source alone is better than every mixture with wrong answers.
     "quality_not_quantity": [
         (r"\[(\d+), (\d+), (\d+)\] of 64", lambda lines: lines == [[n] * 3 for n in (64, 48, 32, 16, 0)]),
@@ -148,6 +157,8 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (r"top ([\d.]+), ambiguous ([\d.]+), uniform ([\d.]+)", lambda lines: lines[0][1] < min(lines[0][::2])),
         (r"next epoch: ([\d.]+)", lambda lines: lines[0][0] < 0.6),
     ],
+    # The second stage improves on the first; how many negatives it has decides too little to be seen with one seed.
+    "spn4cir": [(r"nDCG ([\d.]+)", lambda lines: len(lines) == 4 and all(line > lines[0] for line in lines[1:]))],
     # The mined negatives are the harder ones.
     "star": [
         (r"loss ([\d.]+)", lambda lines: lines[0] > lines[2] > lines[1]),
