@@ -110,7 +110,8 @@ def bank(
     """Compute InfoNCE of queries over all rows of a bank, without a matrix of all scores.
 
     It equals :func:`listwise` of ``queries @ bank.T``, but holds the scores of one tile at a time, forward and
-    backward: memory is that of B x tile scores and of the gradients.
+    backward: memory is that of B x tile scores and of the gradients. Scores are computed once if the bank is frozen,
+    and again in the backward pass if it requires a gradient.
 
     Parameters
     ----------
@@ -187,7 +188,8 @@ def bank(
         lists = _pairs(mask, len(rows), len(bank), width, rows.device)
     elif mask is not None:
         dense = _terms.as_mask(mask, rows, (len(rows), len(bank)))
-    losses = _Bank.apply(rows, bank, _Scores(columns, dense, lists, divisor, width))
+    frozen = torch.is_grad_enabled() and rows.requires_grad and not bank.requires_grad
+    losses = _Bank.apply(rows, bank, _Scores(columns, dense, lists, divisor, width), frozen)
     return _terms.reduce(losses, counts, own, how, counted)
 
 
@@ -221,33 +223,44 @@ def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 class _Bank(torch.autograd.Function):
-    """Loss of every query, 0 where it has no target; the backward pass computes the scores again."""
+    """Loss of every query, 0 where it has no target.
+
+    If the bank is frozen, the forward pass also sums the rows of the bank, weighted by their softmax, which is the
+    gradient of the queries but for the target's row. Otherwise the backward pass computes the scores again.
+    """
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, bank: Tensor, scores: _Scores) -> Tensor:  # noqa: ANN401 (torch's context)
+    def forward(ctx: Any, queries: Tensor, bank: Tensor, scores: _Scores, frozen: bool) -> Tensor:  # noqa: ANN401
         # Sums in float64, so that the tiles change nothing that float32 shows; not every device has it.
         wide = torch.float32 if queries.device.type == "mps" else torch.float64
         highest = torch.full((len(queries), 1), -torch.inf, dtype=queries.dtype, device=queries.device)
         total = torch.zeros((len(queries), 1), dtype=wide, device=queries.device)
         own = torch.zeros_like(highest)
+        mean = torch.zeros_like(queries) if frozen else None
         with _full_precision(queries.device):
-            for _, _, values, place in scores.tiles(queries, bank):
+            for _, rows, values, place in scores.tiles(queries, bank):
                 own = torch.where(place >= 0, values.gather(1, place.clamp(min=0)), own)
                 higher = torch.maximum(highest, values.amax(dim=1, keepdim=True))
                 # Where everything so far is masked, the highest score is -inf, and a difference would be NaN.
                 shift = torch.where(higher == -torch.inf, torch.zeros_like(higher), higher)
-                total = total * (highest - shift).to(wide).exp()
-                total = total + values.sub_(shift).exp_().sum(dim=1, keepdim=True, dtype=wide)
+                rescale = (highest - shift).to(wide).exp()
+                total = total * rescale + values.sub_(shift).exp_().sum(dim=1, keepdim=True, dtype=wide)
+                if mean is not None:
+                    mean = torch.addmm(mean * rescale.to(mean.dtype), values, rows)
                 highest = higher
-        ctx.save_for_backward(queries, bank, highest, total)
+        if mean is not None:
+            mean = mean / total.to(mean.dtype)
+        ctx.save_for_backward(queries, bank, highest, total, mean)
         ctx.scores = scores
         losses = (highest - own).to(wide) + total.log()
         return torch.where(scores.target[:, None] >= 0, losses, torch.zeros_like(losses))[:, 0].to(queries.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
-        queries, bank, highest, total = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
+        queries, bank, highest, total, mean = ctx.saved_tensors
+        if mean is not None:
+            return _of_frozen(mean, bank, ctx.scores, gradient), None, None, None
         of_queries = torch.zeros_like(queries) if ctx.needs_input_grad[0] else None
         of_bank = torch.zeros_like(bank) if ctx.needs_input_grad[1] else None
         counts = ctx.scores.target >= 0
@@ -263,4 +276,15 @@ class _Bank(torch.autograd.Function):
                     of_queries += values @ rows
                 if of_bank is not None:
                     of_bank[begin : begin + len(rows)] = (values.T @ queries).to(bank.dtype)
-        return of_queries, of_bank, None
+        return of_queries, of_bank, None, None
+
+
+def _of_frozen(mean: Tensor, bank: Tensor, scores: _Scores, gradient: Tensor) -> Tensor:
+    """Return the gradient of the queries: the mean row of the bank under their softmax, minus the row of the target."""
+    if len(bank) == 0:
+        return torch.zeros_like(mean)
+    counts = scores.target >= 0
+    factor = torch.where(counts, gradient, torch.zeros_like(gradient))[:, None] / scores.temperature
+    difference = mean - bank[scores.target.clamp(min=0)].to(mean.dtype)
+    # A row without a target may have all columns masked, and is NaN then.
+    return factor * difference.masked_fill(~counts[:, None], 0.0)
