@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from largest import Largest
 from negmine.errors import NegmineError, NegmineTypeError, NegmineValueError
 from negmine.torch.losses import bank, cached, lambda_mrr, listwise, pairwise, preference
+from ranks import loss_of_share, train_on_a_rank
 
 #: Losses of embeddings of queries and documents, (12, 4) each.
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -205,3 +207,13 @@ def test_bad_input(name: str) -> None:
         call()
     for word in words.split():
         assert word in str(caught.value), f"{word!r} is missing in: {caught.value}"
+
+
+@pytest.mark.slow
+def test_gradients_are_averaged_over_ranks(tmp_path: Path) -> None:
+    module, parts, results = encoder(), [torch.chunk(part, 2) for part in inputs(24)], tmp_path / "gradients.pt"
+    shares = [(parts[0][rank], parts[1][rank]) for rank in range(2)]
+    torch.multiprocessing.spawn(train_on_a_rank, args=(tmp_path / "rendezvous", results, module, shares), nprocs=2)
+    torch.stack([loss_of_share(module(queries), module(documents)) for queries, documents in shares]).mean().backward()
+    for found, parameter in zip(torch.load(results), module.parameters(), strict=True):
+        torch.testing.assert_close(found, parameter.grad)
