@@ -3,8 +3,9 @@
 ``negmine.mine(queries, corpus, positives)`` mines hard negatives in one call; ``ExactIndex``, ``HardNegativeMiner`` and
 ``CandidatePool`` do the same in separate steps. Everything else is in subpackages, which are imported on first use:
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.context``, ``negmine.data``,
-``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.search``,
-``negmine.selection``, ``negmine.sketches``, ``negmine.store``, ``negmine.testing`` and ``negmine.weights``.
+``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.pairs``,
+``negmine.sampling``, ``negmine.search``, ``negmine.selection``, ``negmine.sketches``, ``negmine.store``,
+``negmine.testing`` and ``negmine.weights``.
 ``negmine.torch`` must be imported explicitly, and imports torch.
 """
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from negmine import io as io
     from negmine import job as job
     from negmine import mining as mining
+    from negmine import pairs as pairs
     from negmine import sampling as sampling
     from negmine import search as search
     from negmine import selection as selection
@@ -96,6 +98,7 @@ _SUBPACKAGES = (
     "io",
     "job",
     "mining",
+    "pairs",
     "sampling",
     "search",
     "selection",

@@ -22,7 +22,7 @@ LAYERS = (
     ("torch",),
     ("job",),
     ("io", "store", "demo", "testing"),
-    ("context", "weights"),
+    ("context", "pairs", "weights"),
     ("mining",),
     ("batches", "sampling", "selection", "behavior"),
     ("sketches",),
