@@ -46,6 +46,7 @@ __all__ = [
     "ln",
     "lsh_bands",
     "lsh_duplicates",
+    "memory_draws",
     "minhash_definition",
     "minhash_signatures",
     "mixture_rows",
@@ -385,3 +386,4 @@ def select_items(
     progress: Progress | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 def context_draws(seed: int, epoch: int, query: int, n: int) -> npt.NDArray[np.uint64]: ...
+def memory_draws(seed: int, epoch: int, step: int, n: int) -> npt.NDArray[np.uint64]: ...

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
 from typing import Any
 
 Rows = Sequence[Sequence[float]]
@@ -121,6 +122,25 @@ def slow_preference(
         elif not mask[i]:
             loss = 2 / beta * softplus(beta * ratio) if kind == "npo" else softplus(beta * (ratio - chosen[i]))
             terms.append((loss, weights[i]))
+    return terms
+
+
+def slow_pointwise(
+    scores: Sequence[float],
+    flips: Sequence[float],
+    labels: Sequence[bool],
+    *,
+    form: str,
+    mask: Sequence[bool],
+    weights: Sequence[float],
+) -> Terms:
+    terms = []
+    with localcontext(prec=60):
+        for x, y, positive, masked, weight in zip(scores, flips, labels, mask, weights, strict=True):
+            relevant, kept = (1 / (1 + Decimal(-z).exp()) for z in (x, -y))
+            likelihood = relevant * kept if positive else 1 - relevant * kept
+            if not masked:
+                terms.append((float(1 - likelihood if form == "linear" else -likelihood.ln()), weight))
     return terms
 
 

@@ -52,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use super::sampling::{AliasTable, check_sampler, sample_negatives};
     #[pymodule_export]
-    use super::selection::{context_draws, select_items};
+    use super::selection::{context_draws, memory_draws, select_items};
     #[pymodule_export]
     use super::sketch::{
         SimHash, distinct_sets, lsh_bands, lsh_duplicates, minhash_definition, minhash_signatures,

@@ -97,6 +97,29 @@ pub(crate) fn context_draws(
     query: u64,
     n: usize,
 ) -> PyResult<Bound<'_, PyArray1<u64>>> {
-    let draws = Draws::new(seed, Stream::PackContext).numbers(epoch, query, n);
+    numbers(py, Stream::PackContext, seed, epoch, query, n)
+}
+
+/// The first `n` draws of one step of a memory of examples.
+#[pyfunction]
+pub(crate) fn memory_draws(
+    py: Python<'_>,
+    seed: u64,
+    epoch: u64,
+    step: u64,
+    n: usize,
+) -> PyResult<Bound<'_, PyArray1<u64>>> {
+    numbers(py, Stream::Memory, seed, epoch, step, n)
+}
+
+fn numbers(
+    py: Python<'_>,
+    stream: Stream,
+    seed: u64,
+    epoch: u64,
+    query: u64,
+    n: usize,
+) -> PyResult<Bound<'_, PyArray1<u64>>> {
+    let draws = Draws::new(seed, stream).numbers(epoch, query, n);
     Ok(PyArray1::from_vec(py, draws.map_err(|error| errors::raise(py, &error))?))
 }

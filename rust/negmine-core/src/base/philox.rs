@@ -24,6 +24,8 @@ pub enum Stream {
     SelectItems = 4,
     /// Random negatives of a sampler.
     Sampler = 5,
+    /// Replays of a memory of examples.
+    Memory = 11,
     /// The order of a context.
     PackContext = 12,
     /// Initial rows of clusterings.
