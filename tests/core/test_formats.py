@@ -307,7 +307,9 @@ def test_edited_headers_of_tables_end_in_errors_of_negmine(tmp_path: Path) -> No
             assert len(NegativesTable(path.parent).current()) == len(MINED)
         except NegmineError:
             continue
-        assert place[0] in ("generation", "epoch", "n_documents", "digest"), f"{place} = {value!r} was taken"
+        assert place[0] in ("generation", "epoch", "n_documents", "digest", "keep_generations"), (
+            f"{place} = {value!r} was taken"
+        )
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b'"x"', b"[" * 60_000, b"\xff", b"null"])

@@ -179,7 +179,7 @@ def damage(change: Callable[[bytearray], Any]) -> Callable[[Path], None]:
         (damage(lambda content: content.__setitem__(40, content[40] ^ 1)), "corrupt: checksum mismatch"),
         (damage(lambda content: content.__setitem__(13, 255)), "corrupt: checksum mismatch"),
         (damage(lambda content: content.__setitem__(-70, content[-70] ^ 1)), "corrupt: checksum mismatch"),
-        (damage(lambda content: content.__setitem__(8, 9)), "version 2; .* of version 9"),
+        (damage(lambda content: content.__setitem__(8, 9)), "version 3; .* of version 9"),
         (damage(lambda content: content.__setitem__(0, 0)), "is none"),
         (lambda path: path.unlink(), "`NegativesTable.create` makes one"),
     ],

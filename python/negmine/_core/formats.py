@@ -91,7 +91,8 @@ MINED_NEGATIVES = Format("mined negatives", 3)
 TRAINING_ROWS = Format("training rows", 2)
 #: Checksums in the metadata of both.
 ROW_GROUPS = Format("row groups", 1)
-NEGATIVES_TABLE = Format("negatives table", 2, b"negtable")
+#: Since version 3 a table says when its rows were mined, and how many older generations it keeps.
+NEGATIVES_TABLE = Format("negatives table", 3, b"negtable")
 BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 
 #: Scores of (query, document) pairs, appended batch by batch.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import as_rows
@@ -261,11 +262,15 @@ class MiningTask:
         end = self.n_queries if end is None else end
         # Without embeddings, the miner takes the lists from the offset on.
         queries = self.queries if whole or self.queries is None else self.queries[begin:end]
+        # Results of earlier calls name their queries; an array has a row per query.
+        warm_start = self.warm_start
+        if not whole and isinstance(warm_start, np.ndarray):
+            warm_start = warm_start[begin:end]
         return self.miner.pool(
             source,
             queries,
             self.rules if whole else self.rules.slice(begin, end),
-            self.warm_start if whole else None,
+            warm_start,
             self.query_offset + begin,
             num_threads,
             progress,

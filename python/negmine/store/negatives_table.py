@@ -12,7 +12,13 @@ file's number to another file, so the comparison is exact and does not depend on
 mapping, so all its rows belong to one generation.
 
 The header and the columns have checksums. A reader compares them when it maps the file, which reads the whole file once
-per generation. Two cases are not protected: later edits of the file in place, and a folder on a network file system,
+per generation.
+
+A table can keep older generations: publishing then gives the old file a second name before the new one replaces it, and
+removes the oldest afterwards. A process that is killed in between leaves one generation too many, which the next
+publication removes.
+
+Two cases are not protected: later edits of the file in place, and a folder on a network file system,
 where other machines see a new generation only after their cache of names expires.
 """
 
@@ -27,16 +33,13 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
+from negmine._core.arrays import as_int64s
+from negmine._core.options import check_integer
 from negmine.data import fingerprint
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
-from negmine.store.table_file import (
-    TableRows,
-    map_table,
-    one_writer,
-    table_path,
-    write_table,
-)
+from negmine.store.table_file import MappedTable, TableRows, integers_in_range, map_table, write_table
+from negmine.store.table_folder import keep, kept_generations, kept_path, one_writer, remove_kept, table_path
 
 __all__ = ["NegativesTable"]
 
@@ -90,7 +93,14 @@ class NegativesTable:
         self.digest = self._mapped.digest
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], negatives: HardNegatives) -> NegativesTable:
+    def create(
+        cls,
+        folder: str | os.PathLike[str],
+        negatives: HardNegatives,
+        *,
+        step: int | npt.ArrayLike = -1,
+        keep_generations: int = 0,
+    ) -> NegativesTable:
         """Make a table of generation 0.
 
         Parameters
@@ -99,6 +109,10 @@ class NegativesTable:
             New or empty folder; it is made together with its parents.
         negatives : HardNegatives
             First content of the table.
+        step : int or int64 (n_rows,), default -1
+            Training step at which the negatives were mined, or that of each row; -1 if it is not known.
+        keep_generations : int, default 0
+            Number of older generations that stay readable by :meth:`at`. By default publishing removes them.
 
         Returns
         -------
@@ -107,20 +121,22 @@ class NegativesTable:
         Raises
         ------
         NegmineTypeError
-            ``negatives`` is not a :class:`HardNegatives`.
+            ``negatives`` is not a :class:`HardNegatives`, or a number is not an integer.
         NegmineValueError
-            The folder holds a table (open it, or remove it first) or other files, or the system refuses to make it.
+            The folder holds a table (open it, or remove it first) or other files, the system refuses to make it, or a
+            number is out of range.
         """
         path = files.as_path(folder, "folder").absolute()
+        columns = _columns(negatives, step)
+        n_kept = check_integer(keep_generations, "keep_generations", least=0)
         try:
-            cls._create(path, negatives)
+            cls._create(path, columns, _digest(negatives), negatives.report.n_documents, n_kept)
         except OSError as error:
             raise NegmineValueError(f"`folder` must be where a table can be made; got {path}: {error}") from error
         return cls(path)
 
     @staticmethod
-    def _create(path: Path, negatives: HardNegatives) -> None:
-        columns, digest = _columns(negatives), _digest(negatives)
+    def _create(path: Path, columns: TableRows, digest: str, n_documents: int, keep_generations: int) -> None:
         if path.exists() and not path.is_dir():
             raise NegmineValueError(f"`folder` must be a folder; got the file {path}.")
         path.mkdir(parents=True, exist_ok=True)
@@ -133,7 +149,7 @@ class NegativesTable:
                 )
             if others:
                 raise NegmineValueError(f"`folder` must be new or empty; {path} holds {others[0]!r}.")
-            write_table(table_path(path), columns, digest, negatives.report.n_documents)
+            write_table(table_path(path), columns, digest, n_documents, keep_generations=keep_generations)
         files.sync_folder(path.parent)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -152,6 +168,17 @@ class NegativesTable:
     def n_documents(self) -> int:
         """Number of documents in the corpus."""
         return self._mapped.n_documents
+
+    @property
+    def keep_generations(self) -> int:
+        """Number of older generations that stay readable, as given to :meth:`create`."""
+        return self._mapped.keep_generations
+
+    @property
+    def generations(self) -> tuple[int, ...]:
+        """Numbers of the generations that :meth:`at` can read, in ascending order; the newest one is the last."""
+        newest = self.current().generation
+        return (*(number for number in kept_generations(self.folder) if number < newest), newest)
 
     @property
     def generation(self) -> int:
@@ -179,10 +206,67 @@ class NegativesTable:
                 f"`folder` must hold a table that can be read; got {self._path}: {error}"
             ) from error
         if (found.st_dev, found.st_ino) != self._mapped.place:
-            mapped = map_table(self._path)
-            _refuse_others(mapped.digest, self.digest, self.folder)
-            self._mapped = mapped
+            self._mapped = self._map(self._path)
         return self._mapped.rows
+
+    def at(self, generation: int) -> TableRows:
+        """Return all rows of a generation that is kept, as read-only maps of its file, valid after its removal too.
+
+        Each call maps the file and reads it once, so keep the result to read batches of it.
+
+        Parameters
+        ----------
+        generation : int
+            Number of the generation, one of :attr:`generations`.
+
+        Returns
+        -------
+        TableRows
+
+        Raises
+        ------
+        NegmineTypeError
+            ``generation`` is not an integer.
+        NegmineValueError
+            The generation is not kept, or its file is corrupt; the message names those that are available.
+
+        Examples
+        --------
+        >>> import numpy as np, negmine, tempfile
+        >>> from negmine.torch import NegativesTable
+        >>> corpus = np.eye(6, dtype=np.float32)
+        >>> negatives = negmine.mine(corpus[:2], corpus, [[0], [1]], num_negatives=2, sampling="random")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = NegativesTable.create(folder, negatives, step=0, keep_generations=1)
+        ...     for epoch in (1, 2):
+        ...         generation = table.publish(negatives.redraw(epoch=epoch), step=100 * epoch)
+        ...     before, after = table.at(1), table.current()
+        ...     generations = table.generations
+        >>> generations, before.epoch, after.mined_at_step.tolist()
+        ((1, 2), 1, [200, 200])
+        >>> after.changes_since(before).shape
+        (2,)
+        """
+        number = check_integer(generation, "generation", least=0, most=2**64 - 1)
+        newest = self.current()
+        if number == newest.generation:
+            return newest
+        path = kept_path(self.folder, number)
+        if number not in self.generations:
+            available = ", ".join(map(str, self.generations))
+            raise NegmineValueError(
+                f"`generation` must be one that {self.folder} keeps, {available}; got {number}. `NegativesTable.create("
+                f"..., keep_generations=n)` keeps n older ones; this table keeps {self.keep_generations}."
+            )
+        rows = self._map(path).rows
+        if rows.generation != number:
+            raise NegmineValueError(f"`folder` must hold generation {number} in {path}; got {rows.generation}.")
+        return rows
+
+    def _map(self, path: Path) -> MappedTable:
+        mapped = map_table(path)
+        _refuse_others(mapped.digest, self.digest, self.folder)
+        return mapped
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> TableRows:
         """Copy result rows of the newest generation.
@@ -207,16 +291,27 @@ class NegativesTable:
         """
         return self.current().read(indices)
 
-    def publish(self, negatives: HardNegatives) -> int:
+    def publish(
+        self,
+        negatives: HardNegatives,
+        *,
+        result_rows: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+        step: int | npt.ArrayLike = -1,
+    ) -> int:
         """Replace the content of the table; readers see the new generation from their next batch on.
 
         The call returns once the new generation is on the disk. If it fails or is killed, the old generation stays. The
-        number of negatives per row may change.
+        number of negatives per row may change if all rows are replaced.
 
         Parameters
         ----------
         negatives : HardNegatives
-            Negatives for the same result rows and documents as before.
+            Negatives for the same result rows and documents as before, or for those of ``result_rows``.
+        result_rows : sequence of int, optional
+            Rows of the table that the rows of ``negatives`` replace, all different; the other rows keep their content.
+            Default: all rows, in order.
+        step : int or int64 (len(negatives),), default -1
+            Training step at which the negatives were mined, or that of each row; -1 if it is not known.
 
         Returns
         -------
@@ -225,29 +320,57 @@ class NegativesTable:
 
         Raises
         ------
+        IndexError
+            A number of ``result_rows`` is out of range.
         NegmineTypeError
-            ``negatives`` is not a :class:`HardNegatives`.
+            ``negatives`` is not a :class:`HardNegatives`, or a number is not an integer.
         NegmineValueError
-            The negatives belong to another data set, with other documents, queries or positives.
+            The negatives belong to another data set, with other documents, queries or positives; ``result_rows`` has a
+            row twice; or they are not as wide as the rows that stay.
         """
-        columns, before = _columns(negatives), self.current()
-        if len(columns) != len(before) or negatives.report.n_documents != self.n_documents:
+        part, before = _columns(negatives, step), self.current()
+        rows = None if result_rows is None else _different(result_rows, len(before))
+        n_rows = len(before) if rows is None else len(rows)
+        if len(part) != n_rows or negatives.report.n_documents != self.n_documents:
             raise NegmineValueError(
-                f"`negatives` must be for the {len(before)} result rows and {self.n_documents} documents of the table; "
-                f"got {len(columns)} and {negatives.report.n_documents}."
+                f"`negatives` must be for the {n_rows} result rows and {self.n_documents} documents of the table; "
+                f"got {len(part)} and {negatives.report.n_documents}."
             )
         for name in ("query_indices", "positive_indices"):
-            other = getattr(columns, name) != getattr(before, name)
+            expected = getattr(before, name) if rows is None else getattr(before, name)[rows]
+            other = getattr(part, name) != expected
             if other.any():
                 row = int(np.argmax(other))
                 raise NegmineValueError(
-                    f"`negatives` must have the `{name}` of the table; got {getattr(columns, name)[row]} at result row "
-                    f"{row}, where the table has {getattr(before, name)[row]}."
+                    f"`negatives` must have the `{name}` of the table; got {getattr(part, name)[row]} at result row "
+                    f"{row}, where the table has {expected[row]}."
                 )
         with one_writer(self.folder):
-            generation = self.current().generation + 1
-            write_table(self._path, columns, self.digest, self.n_documents, generation)
-        return generation
+            before = self.current()
+            if rows is None:
+                columns = part
+            else:
+                check_width(part.indices.shape[1], before)
+                columns = before.replaced(part, rows)
+            return self._replace(columns, before.generation)
+
+    def _replace(self, columns: TableRows, generation: int) -> int:
+        """Write the next generation, as the only writer, and keep as many older ones as the table says."""
+        n_kept = self.keep_generations
+        if n_kept:
+            keep(self.folder, generation)
+        write_table(self._path, columns, self.digest, self.n_documents, generation + 1, n_kept)
+        remove_kept(self.folder, generation + 1 - n_kept)
+        return generation + 1
+
+
+def check_width(width: int, rows: TableRows) -> None:
+    """Refuse a part of the rows that is not as wide as the rows that stay."""
+    if width != rows.indices.shape[1]:
+        raise NegmineValueError(
+            f"`negatives` of a part of the rows must have the {rows.indices.shape[1]} negatives per row of the table; "
+            f"got {width}."
+        )
 
 
 def _reopen(folder: str, digest: str) -> NegativesTable:
@@ -264,10 +387,28 @@ def _refuse_others(found: str, expected: str, folder: Path) -> None:
         )
 
 
-def _columns(negatives: HardNegatives) -> TableRows:
+def _columns(negatives: HardNegatives, step: int | npt.ArrayLike) -> TableRows:
     if not isinstance(negatives, HardNegatives):
         raise NegmineTypeError(f"`negatives` must be HardNegatives; got {type(negatives).__name__}.")
-    return TableRows.of(negatives)
+    if np.ndim(step) == 0:
+        return TableRows.of(negatives, np.full(len(negatives), check_step(step), dtype=np.int64))
+    steps = as_int64s(step, "step", len(negatives))
+    check_step(int(steps.min(initial=-1)))
+    return TableRows.of(negatives, steps)
+
+
+def check_step(step: object) -> int:
+    """Validate a training step, -1 if it is not known."""
+    return check_integer(step, "step", least=-1, most=2**63 - 1)
+
+
+def _different(result_rows: Sequence[int] | npt.NDArray[np.integer[Any]], n: int) -> npt.NDArray[np.int64]:
+    """Validate the rows of a part."""
+    rows = integers_in_range(result_rows, n, "result_rows")
+    found, counts = np.unique(rows, return_counts=True)
+    if (counts > 1).any():
+        raise NegmineValueError(f"`result_rows` must be all different; got {found[counts > 1][0]} twice.")
+    return rows
 
 
 def _digest(negatives: HardNegatives) -> str:

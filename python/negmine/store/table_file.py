@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.negatives import HardNegatives
 
-__all__ = ["COLUMNS", "MappedTable", "TableRows", "map_table", "one_writer", "table_path", "write_table"]
+__all__ = ["COLUMNS", "MappedTable", "TableRows", "map_table", "write_table"]
 
 
 #: Columns in file order, with their types.
@@ -33,6 +32,7 @@ COLUMNS = {
     "indices": "<i8",
     "scores": "<f4",
     "counts": "<i4",
+    "mined_at_step": "<i8",
 }
 
 
@@ -46,7 +46,7 @@ class TableRows:
     generation : int
         Number of times that the table had been published after it was created; 0 for rows that were never in a table.
     epoch : int
-        Epoch of the draws, as in :class:`negmine.HardNegatives`.
+        Epoch of the draws, as in :class:`negmine.HardNegatives`; if a part of the rows was published, that of the part.
     query_indices : int64 (n_rows,)
         Query of every result row.
     positive_indices : int64 (n_rows,)
@@ -57,6 +57,8 @@ class TableRows:
         Scores of the negatives, padded with -inf.
     counts : int32 (n_rows,)
         Number of negatives per row.
+    mined_at_step : int64 (n_rows,)
+        Training step at which every row was mined, as its publisher gave it; -1 if it is not known.
     """
 
     generation: int
@@ -66,24 +68,31 @@ class TableRows:
     indices: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
+    mined_at_step: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.counts)
 
     @classmethod
-    def of(cls, negatives: HardNegatives) -> TableRows:
+    def of(cls, negatives: HardNegatives, mined_at_step: npt.NDArray[np.int64] | None = None) -> TableRows:
         """Take the rows of mined negatives, as generation 0, without a copy.
 
         Parameters
         ----------
         negatives : HardNegatives
             Result of a miner; the rows share its memory.
+        mined_at_step : int64 (n_rows,), optional
+            Training step at which every row was mined. Default: -1, not known.
 
         Returns
         -------
         TableRows
         """
-        columns: dict[str, Any] = {name: np.asarray(getattr(negatives, name), COLUMNS[name]) for name in COLUMNS}
+        steps = np.full(len(negatives), -1, dtype=np.int64) if mined_at_step is None else mined_at_step
+        columns: dict[str, Any] = {
+            name: steps if name == "mined_at_step" else np.asarray(getattr(negatives, name), kind)
+            for name, kind in COLUMNS.items()
+        }
         return cls(0, negatives.epoch, **columns)
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> TableRows:
@@ -109,16 +118,70 @@ class TableRows:
         columns: dict[str, Any] = {name: getattr(self, name).take(chosen, axis=0) for name in COLUMNS}
         return TableRows(self.generation, self.epoch, **columns)
 
+    def replaced(self, part: TableRows, result_rows: npt.NDArray[np.int64]) -> TableRows:
+        """Return these rows with others in the place of some, with the epoch of the others.
 
-def integers_in_range(indices: Sequence[int] | npt.NDArray[np.integer[Any]], n: int) -> npt.NDArray[np.int64]:
+        Parameters
+        ----------
+        part : TableRows
+            The new rows, as wide as these.
+        result_rows : int64 (len(part),)
+            Places of the new rows, all different.
+
+        Returns
+        -------
+        TableRows
+        """
+        columns: dict[str, Any] = {}
+        for name in COLUMNS:
+            columns[name] = getattr(self, name).copy()
+            columns[name][result_rows] = getattr(part, name)
+        return TableRows(self.generation, part.epoch, **columns)
+
+    def changes_since(self, before: TableRows) -> npt.NDArray[np.int64]:
+        """Count the negatives per row that differ from those of an older generation.
+
+        Parameters
+        ----------
+        before : TableRows
+            The same result rows in another generation, such as ``table.at(generation)``.
+
+        Returns
+        -------
+        int64 (n_rows,)
+            Number of negatives of a row that only one of both generations has, in that which has more of them: 0 for a
+            row with the same negatives in any order.
+
+        Raises
+        ------
+        NegmineValueError
+            The rows are not the same result rows.
+        """
+        for name in ("query_indices", "positive_indices"):
+            if not np.array_equal(getattr(self, name), getattr(before, name)):
+                raise NegmineValueError(f"`before` must have the {len(self)} result rows of these; got other `{name}`.")
+        return np.maximum(_absent(self.indices, before.indices), _absent(before.indices, self.indices))
+
+
+def _absent(indices: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Count the negatives per row that the same row of ``others`` does not have."""
+    count = np.zeros(len(indices), dtype=np.int64)
+    for column in indices.T:
+        count += (column >= 0) & ~(others == column[:, None]).any(axis=1)
+    return count
+
+
+def integers_in_range(
+    indices: Sequence[int] | npt.NDArray[np.integer[Any]], n: int, argument: str = "indices"
+) -> npt.NDArray[np.int64]:
     """Validate row numbers in [0, n)."""
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
         raise NegmineTypeError(
-            f"`indices` must be a list of row numbers; got shape {chosen.shape} of dtype {chosen.dtype.name}."
+            f"`{argument}` must be a list of row numbers; got shape {chosen.shape} of dtype {chosen.dtype.name}."
         )
     if chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
-        raise IndexError(f"`indices` must lie in [0, {n}); got {chosen.min()} to {chosen.max()}.")
+        raise IndexError(f"`{argument}` must lie in [0, {n}); got {chosen.min()} to {chosen.max()}.")
     return chosen.astype(np.int64, copy=False)
 
 
@@ -130,68 +193,14 @@ class MappedTable:
     place: tuple[int, int]
     digest: str
     n_documents: int
+    #: Number of older generations that publishing keeps.
+    keep_generations: int
     rows: TableRows
 
 
-def table_path(folder: Path) -> Path:
-    """Return the path of the table's file in its folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the table.
-
-    Returns
-    -------
-    Path
-    """
-    return folder / "negatives.table"
-
-
-@contextlib.contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Wait until this process is the only writer, then remove temporary files that killed writers left.
-
-    The system releases the lock of a process that dies.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the table.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    NegmineValueError
-        The folder cannot be opened or locked.
-    """
-    try:
-        import fcntl
-    except ImportError as error:
-        raise NegmineValueError("`folder` must be locked, which needs a POSIX system.") from error
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise NegmineValueError(f"`folder` must be a folder that can be opened; got {folder}: {error}") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            raise NegmineValueError(f"`folder` must lie where it can be locked; got {folder}: {error}") from error
-        for entry in folder.iterdir():
-            if files.is_leftover(entry) and not entry.is_dir():
-                # If the file cannot be removed, writing the new generation fails too, with an error that says why.
-                with contextlib.suppress(OSError):
-                    entry.unlink()
-        yield
-    finally:
-        os.close(handle)
-
-
-def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, generation: int = 0) -> None:
+def write_table(
+    path: Path, columns: TableRows, digest: str, n_documents: int, generation: int = 0, keep_generations: int = 0
+) -> None:
     """Write a generation, which replaces the previous one.
 
     Parameters
@@ -206,6 +215,8 @@ def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, g
         Number of documents in the corpus.
     generation : int, default 0
         Number of the generation.
+    keep_generations : int, default 0
+        Number of older generations that publishing keeps.
     """
     content, hashed = [], hashlib.sha256()
     for name, kind in COLUMNS.items():
@@ -219,6 +230,7 @@ def write_table(path: Path, columns: TableRows, digest: str, n_documents: int, g
         "epoch": columns.epoch,
         "digest": digest,
         "n_documents": n_documents,
+        "keep_generations": keep_generations,
         "n_rows": n_rows,
         "width": width,
         "sha256": hashed.hexdigest(),
@@ -270,7 +282,8 @@ def map_table(path: Path) -> MappedTable:
         count = math.prod(shape)
         columns[name] = np.frombuffer(memory, COLUMNS[name], count, offset if count else 0).reshape(shape)
     rows = TableRows(header["generation"], header["epoch"], **columns)
-    return MappedTable((status.st_dev, status.st_ino), header["digest"], header["n_documents"], rows)
+    place = (status.st_dev, status.st_ino)
+    return MappedTable(place, header["digest"], header["n_documents"], header["keep_generations"], rows)
 
 
 def _layout(n_rows: int, width: int, begin: int) -> tuple[dict[str, tuple[int, tuple[int, ...]]], int]:
@@ -286,7 +299,7 @@ def _layout(n_rows: int, width: int, begin: int) -> tuple[dict[str, tuple[int, t
 def _check_header(header: Mapping[str, Any], path: Path) -> None:
     """Refuse a header whose checksum is right but whose values are invalid."""
     highest = {"generation": 2**64 - 1, "epoch": 2**64 - 1, "n_documents": 2**63 - 1, "n_rows": 2**63 - 1}
-    for name, most in {**highest, "width": MAX_INT32}.items():
+    for name, most in {**highest, "width": MAX_INT32, "keep_generations": MAX_INT32}.items():
         value = header.get(name)
         if type(value) is not int or not 0 <= value <= most:
             raise NegmineValueError(

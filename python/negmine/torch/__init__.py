@@ -9,8 +9,10 @@ from __future__ import annotations
 from negmine.store import NegativesTable
 from negmine.torch import _installed as _installed
 from negmine.torch import losses as losses
+from negmine.torch.data.background import BackgroundRefresh
 from negmine.torch.data.dataset import NegativesDataset, Samples, collate
 from negmine.torch.data.refresh import redraw, refresh
+from negmine.torch.data.refreshed import Refreshed
 from negmine.torch.histories.attention import ETA, TargetAttention
 from negmine.torch.histories.sdim import SDIM
 from negmine.torch.samplers.methods import (
@@ -24,6 +26,7 @@ from negmine.torch.samplers.plan_sampler import PlanBatchSampler, RaggedBatchSam
 __all__ = [
     "ETA",
     "SDIM",
+    "BackgroundRefresh",
     "ClassBalancedBatchSampler",
     "ClusterBatchSampler",
     "NegativesDataset",
@@ -31,6 +34,7 @@ __all__ = [
     "NoDuplicateBatchSampler",
     "PlanBatchSampler",
     "RaggedBatchSampler",
+    "Refreshed",
     "Samples",
     "TargetAttention",
     "TopicBatchSampler",

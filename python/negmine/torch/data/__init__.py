@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from negmine.torch.data.background import BackgroundRefresh
 from negmine.torch.data.dataset import NegativesDataset, Samples, collate
 from negmine.torch.data.refresh import redraw, refresh
+from negmine.torch.data.refreshed import Refreshed
 
-__all__ = ["NegativesDataset", "Samples", "collate", "redraw", "refresh"]
+__all__ = ["BackgroundRefresh", "NegativesDataset", "Refreshed", "Samples", "collate", "redraw", "refresh"]

@@ -11,37 +11,40 @@ The loader's read-ahead determines when workers see a new generation. A DataLoad
   ``batch["generation"]`` holds the generation of each batch.
 
 With several ranks, one process per folder publishes, and the others wait for it before they iterate.
+
+A refresh may mine a part of the queries (``chunk``), and :class:`negmine.torch.BackgroundRefresh` mines while training
+continues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sized
-from typing import Any, Unpack
+import time
+from collections.abc import Iterable
+from typing import Unpack
 
-import numpy as np
 import numpy.typing as npt
-import torch
 
-from negmine._core.arrays import as_numpy
 from negmine._core.calls import Progress
-from negmine._core.options import check_integer, refuse_unknown_options
+from negmine._core.options import refuse_unknown_options
 from negmine.data.positives import Positives
-from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import CandidateOptions
-from negmine.mining.task import MiningTask
 from negmine.search.results import Metric
 from negmine.store.negatives_table import NegativesTable
+from negmine.torch.data.embedded import Encode, embed, refuse_other_types
+from negmine.torch.data.refreshed import Refreshed
 
 __all__ = ["redraw", "refresh"]
 
-#: Function of a slice of queries or documents that returns their embeddings.
-Encode = Callable[[Any], "npt.NDArray[Any] | torch.Tensor"]
-
 
 def redraw(
-    table: NegativesTable, negatives: HardNegatives, *, epoch: int, num_threads: int | None = None
+    table: NegativesTable,
+    negatives: HardNegatives,
+    *,
+    epoch: int,
+    step: int | npt.ArrayLike | None = None,
+    num_threads: int | None = None,
 ) -> HardNegatives:
     """Draw negatives again from their pool, without a scan, and publish them.
 
@@ -54,6 +57,9 @@ def redraw(
         the same.
     epoch : int
         Epoch of the draws, in [0, 2**64): the same epoch gives the same negatives.
+    step : int or int64 (n_rows,), optional
+        Training step at which the pool was mined, or that of each row. Default: the steps that the table has, since a
+        draw mines nothing.
     num_threads : int, optional
         Number of threads. Default: all cores that this process may use.
 
@@ -81,9 +87,10 @@ def redraw(
     >>> generation, fresh.epoch
     (2, 2)
     """
-    _refuse_other_types(table, negatives=(negatives, HardNegatives))
+    refuse_other_types(table, negatives=(negatives, HardNegatives))
     fresh = negatives.redraw(epoch, num_threads=num_threads)
-    table.publish(fresh)
+    mined_at_step = table.current().mined_at_step if len(fresh) == len(table) else -1  # else `publish` refuses the rows
+    table.publish(fresh, step=mined_at_step if step is None else step)
     return fresh
 
 
@@ -100,15 +107,18 @@ def refresh(
     batch_size: int = 1024,
     metric: Metric = "cosine",
     epoch: int = 0,
+    step: int = -1,
+    chunk: tuple[int, int] | None = None,
+    previous_embeddings: object = None,
     num_threads: int | None = None,
     progress: Progress | None = None,
     **rules: Unpack[CandidateOptions],
-) -> HardNegatives:
+) -> Refreshed:
     """Embed queries and documents with the current model, mine again, and publish: ANCE without its second machine.
 
     After Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval" (ANCE,
     2020), section 4, which mines on other machines while training continues. Here training waits, and the negatives are
-    those of the current model.
+    those of the current model; :class:`BackgroundRefresh` mines while training continues.
 
     Parameters
     ----------
@@ -132,6 +142,16 @@ def refresh(
         Similarity of embeddings.
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
+    step : int, default -1
+        Training step of the model, which the table stores per mined row as ``mined_at_step``; -1 if it is not known.
+    chunk : (round, n_chunks), optional
+        Mine only the queries of one of ``n_chunks`` equal ranges of rows, that of number ``round % n_chunks``: with
+        ``(round, 5)`` five consecutive rounds mine all queries, as ANCE does it. Only these queries are embedded; all
+        documents are. The rows of the other queries keep their negatives and steps. Mined rows equal those of a
+        refresh of all queries. Default: all queries.
+    previous_embeddings : array (n_queries, width), optional
+        Embeddings of all queries under an earlier model, to report how far they turned. ``previous[i : i + n] =
+        fresh.query_embeddings`` keeps such an array up to date.
     num_threads : int, optional
         Number of threads that mine. Default: all cores that this process may use.
     progress : callable, optional
@@ -142,14 +162,15 @@ def refresh(
 
     Returns
     -------
-    HardNegatives
-        The published negatives with their pool, so that :func:`redraw` can draw for the epochs until the next refresh.
+    Refreshed
+        The published negatives as ``negatives``, with their pool, so that :func:`redraw` can draw for the epochs until
+        the next refresh; and which rows changed, how far the queries turned, and what each stage cost.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        If an argument is invalid, or ``encode`` returns another number of rows than entries, or another dtype than
-        before.
+        If an argument is invalid, ``encode`` returns another number of rows than entries, another dtype than before, or
+        NaN or infinity, or a :class:`BackgroundRefresh` of the table is not done.
 
     Examples
     --------
@@ -164,65 +185,26 @@ def refresh(
     ...     table = NegativesTable.create(folder, first)
     ...     fresh = refresh(table, miner, model, features[:2], features, labels, warm_start=first)
     ...     generation = table.generation
-    >>> generation, fresh.indices.shape
-    (1, (2, 2))
+    >>> generation, fresh.negatives.indices.shape, fresh.result_rows.tolist()
+    (1, (2, 2), [0, 1])
     """
-    _refuse_other_types(table, miner=(miner, HardNegativeMiner))
-    batch_size = check_integer(batch_size, "batch_size", least=1)
-    _refuse_other_lengths(table, queries, documents)
-    query_embeddings = _encode(encode, queries, "encode", batch_size)
-    named = "encode" if encode_documents is None else "encode_documents"
-    document_embeddings = _encode(encode_documents or encode, documents, named, batch_size)
-    task = MiningTask.read(query_embeddings, document_embeddings, positives, miner, metric=metric, epoch=epoch, **rules)
-    fresh = task.mine(
-        task.source(num_threads=num_threads, progress=progress), num_threads=num_threads, progress=progress
+    started = time.perf_counter()
+    embedded = embed(
+        table,
+        miner,
+        encode,
+        queries,
+        documents,
+        positives,
+        encode_documents=encode_documents,
+        batch_size=batch_size,
+        metric=metric,
+        epoch=epoch,
+        step=step,
+        chunk=chunk,
+        previous_embeddings=previous_embeddings,
+        num_threads=num_threads,
+        progress=progress,
+        **rules,
     )
-    table.publish(fresh)
-    return fresh
-
-
-def _refuse_other_types(table: object, **others: tuple[object, type]) -> None:
-    for name, (value, wanted) in {"table": (table, NegativesTable), **others}.items():
-        if not isinstance(value, wanted):
-            raise NegmineTypeError(f"`{name}` must be a {wanted.__name__}; got {type(value).__name__}.")
-
-
-def _refuse_other_lengths(table: NegativesTable, queries: object, documents: object) -> None:
-    """Refuse lengths that the table would refuse, before anything is embedded."""
-    n_queries = int(table.current().query_indices.max(initial=-1)) + 1
-    for name, entries in {"queries": queries, "documents": documents}.items():
-        if not isinstance(entries, Sized) or isinstance(entries, Mapping):
-            raise NegmineTypeError(f"`{name}` must be a sequence, an array or a tensor; got {type(entries).__name__}.")
-        if len(entries) == 0:
-            raise NegmineValueError(f"`{name}` must have entries to embed; got none.")
-        if name == "queries" and len(entries) < n_queries:
-            raise NegmineValueError(f"`queries` must be the {n_queries} of the table or more; got {len(entries)}.")
-        if name == "documents" and len(entries) != table.n_documents:
-            raise NegmineValueError(f"`documents` must be the {table.n_documents} of the table; got {len(entries)}.")
-
-
-def _encode(encode: Encode, entries: Any, argument: str, batch_size: int) -> npt.NDArray[Any]:  # noqa: ANN401
-    """Embed all entries, into memory of this process."""
-    if not callable(encode):
-        raise NegmineTypeError(f"`{argument}` must be callable; got {type(encode).__name__}.")
-    n = len(entries)
-    embeddings = np.empty((0, 0))
-    for begin in range(0, n, batch_size):
-        end = min(begin + batch_size, n)
-        with torch.no_grad():
-            found = encode(entries[begin:end])
-        part = as_numpy(found.cpu() if isinstance(found, torch.Tensor) else found, argument)
-        if begin == 0:
-            embeddings = np.empty((n, part.shape[1]), dtype=part.dtype)
-        if part.shape != (end - begin, embeddings.shape[1]):
-            raise NegmineValueError(
-                f"`{argument}` must give one row of {embeddings.shape[1]} numbers per entry; got shape "
-                f"{part.shape} for the {end - begin} entries from {begin} on."
-            )
-        if part.dtype != embeddings.dtype:
-            raise NegmineValueError(
-                f"`{argument}` must give one dtype; got {part.dtype.name} for the entries from {begin} on, after "
-                f"{embeddings.dtype.name}."
-            )
-        embeddings[begin:end] = part
-    return embeddings
+    return embedded.publish(time.perf_counter() - started)
