@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
 import negmine
 import refreshed
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineOSError, NegmineTypeError, NegmineValueError
 from negmine.torch import NegativesTable
 from refreshed import marked, mined
 
@@ -117,6 +117,137 @@ def test_writers_take_turns(table: NegativesTable) -> None:
         writer.join(90)
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert table.generation == 50
+
+
+# ---- parts, steps and older generations
+
+
+@given(data=st.data(), reference=st.sampled_from(["min", "each"]), keep=st.integers(0, 3))
+@settings(max_examples=30)
+def test_published_parts_replace_their_rows_and_older_generations_stay(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, reference: Any, keep: int
+) -> None:
+    negatives = mined(12, reference=reference)
+    folder = tmp_path_factory.mktemp("tables") / "table"
+    table = NegativesTable.create(folder, negatives, step=0, keep_generations=keep)
+    other = pickle.loads(pickle.dumps(table))
+    rows = {name: getattr(negatives, name).copy() for name in COLUMNS} | {"mined_at_step": np.zeros(len(negatives))}
+    history = [rows]
+    for generation in range(1, data.draw(st.integers(1, 5)) + 1):
+        whole = data.draw(st.booleans())
+        places = data.draw(st.lists(st.integers(0, len(negatives) - 1), unique=True))
+        chosen = np.arange(len(negatives)) if whole else np.array(places, dtype=np.int64)
+        part = marked(negatives[chosen], generation)
+        steps: Any = data.draw(st.sampled_from([-1, generation, generation + np.arange(len(chosen))]))
+        assert table.publish(part, result_rows=None if whole else chosen, step=steps) == generation
+        rows = {name: values.copy() for name, values in rows.items()}
+        for name in ("indices", "scores", "counts"):
+            rows[name][chosen] = getattr(part, name)
+        rows["mined_at_step"][chosen] = steps
+        history.append(rows)
+        assert table.current().epoch == generation
+    newest = len(history) - 1
+    for reader in (table, other):
+        assert reader.generations == tuple(range(max(newest - keep, 0), newest + 1))
+        assert reader.keep_generations == keep
+        for generation in reader.generations:
+            at = reader.at(generation)
+            assert at.generation == generation
+            for name, values in history[generation].items():
+                np.testing.assert_array_equal(getattr(at, name), values)
+            assert at.read([3]).mined_at_step.tolist() == [at.mined_at_step[3]]
+            changed = slow_changes(history[newest]["indices"], history[generation]["indices"])
+            assert reader.current().changes_since(at).tolist() == changed
+    assert len(list(folder.iterdir())) == len(table.generations)
+
+
+def slow_changes(after: np.ndarray, before: np.ndarray) -> list[int]:
+    def absent(rows: list[int], others: list[int]) -> int:
+        return sum(row not in others for row in rows if row >= 0)
+
+    return [max(absent(*pair), absent(*pair[::-1])) for pair in zip(after.tolist(), before.tolist(), strict=True)]
+
+
+def test_steps_are_unknown_by_default(table: NegativesTable) -> None:
+    assert set(table.current().mined_at_step) == {-1}
+    table.publish(NEGATIVES, step=2**63 - 1)
+    assert set(table.read([1, 2]).mined_at_step) == {2**63 - 1}
+    table.publish(NEGATIVES)
+    assert set(table.current().mined_at_step) == {-1}
+
+
+def test_a_generation_that_is_not_kept_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    table = NegativesTable.create(tmp_path / "table", marked(NEGATIVES, 0), keep_generations=2)
+    for generation in range(1, 6):
+        table.publish(marked(NEGATIVES, generation))
+    held = table.at(3)
+    for number in (0, 2, 6):
+        with pytest.raises(NegmineValueError, match=rf"`generation` must be one that .* keeps, 3, 4, 5; got {number}"):
+            table.at(number)
+    for wrong, error in ((-1, NegmineValueError), (0.5, NegmineTypeError), ("3", NegmineTypeError)):
+        with pytest.raises(error, match="`generation` must be"):
+            table.at(wrong)  # type: ignore[arg-type]
+    table.publish(marked(NEGATIVES, 6))
+    assert refreshed.is_of(held, 3)
+    (table.folder / "negatives-4.table").write_bytes((table.folder / "negatives-5.table").read_bytes())
+    with pytest.raises(NegmineValueError, match=r"`folder` must hold generation 4 in .*negatives-4.table; got 5"):
+        table.at(4)
+    (table.folder / "negatives-5.table").write_bytes(b"negtable")
+    with pytest.raises(NegmineValueError, match=r"negatives-5\.table"):
+        table.at(5)
+
+
+def test_generations_of_other_rows_are_not_compared(table: NegativesTable) -> None:
+    with pytest.raises(NegmineValueError, match="`before` must have the 60 result rows of these; got other `query_ind"):
+        table.current().changes_since(table.read([1, 0]))
+
+
+def test_a_file_system_without_links_keeps_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = NegativesTable.create(tmp_path / "table", marked(NEGATIVES, 0), keep_generations=1)
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(NegmineOSError, match=r"not permitted.*negatives-0.table"):
+        table.publish(marked(NEGATIVES, 1))
+    assert (table.generations, refreshed.is_of(table.current(), 0)) == ((0,), True)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"result_rows": [0, 60]}, IndexError, r"`result_rows` must lie in \[0, 60\)"),
+        ({"result_rows": [0.5, 1]}, NegmineTypeError, "`result_rows` must be a list of row numbers"),
+        ({"result_rows": [1, 1]}, NegmineValueError, "`result_rows` must be all different; got 1 twice"),
+        ({"result_rows": [0, 1, 2]}, NegmineValueError, "must be for the 3 result rows .*; got 2"),
+        ({"result_rows": [0, 2]}, NegmineValueError, "`query_indices` of the table; got 1 at result row 1, .* has 2"),
+        ({}, NegmineValueError, "must be for the 60 result rows .*; got 2"),
+        ({"result_rows": [0, 1], "step": -2}, NegmineValueError, "`step` must be at least -1; got -2"),
+        ({"result_rows": [0, 1], "step": [3]}, NegmineValueError, r"`step` must have shape \(2,\)"),
+        ({"result_rows": [0, 1], "step": [3, -2]}, NegmineValueError, "`step` must be at least -1; got -2"),
+        ({"result_rows": [0, 1], "step": 0.5}, NegmineTypeError, "`step` must be an integer; got 0.5"),
+        ({"result_rows": [0, 1], "step": [0.5, 1.0]}, NegmineTypeError, "`step` must hold integers"),
+        ({"result_rows": [0, 1], "width": 3}, NegmineValueError, "must have the 4 negatives per row .*; got 3"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(
+    table: NegativesTable, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    part = mined(num_negatives=options.pop("width", 4))[:2]
+    with pytest.raises(error, match=words):
+        table.publish(part, **options)
+    assert table.generation == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"keep_generations": -1}, {"keep_generations": 0.5}, {"step": -2}, {"step": [1, 2]}, {"step": "a"}]
+)
+def test_create_checks_its_numbers_before_it_makes_a_folder(options: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = options
+    with pytest.raises((NegmineValueError, NegmineTypeError), match=f"`{name}` must"):
+        NegativesTable.create(tmp_path / "table", NEGATIVES, **options)
+    assert not (tmp_path / "table").exists()
 
 
 # ---- refused

@@ -114,7 +114,7 @@ def test_a_refresh_mines_with_the_model_as_it_is(form: Any, tmp_path: Path) -> N
     model = Model(1, form)
     fresh = refresh(
         table, MINER, model, ENTRIES[:N_QUERIES], ENTRIES, LABELS, batch_size=40, metric="ip", epoch=2, warm_start=first
-    )
+    ).negatives
     expected = mined_with(Model(1), epoch=2)
     np.testing.assert_array_equal(fresh.indices, expected.indices)
     np.testing.assert_array_equal(table.current().indices, expected.indices)
@@ -130,7 +130,7 @@ def test_a_refresh_mines_with_the_model_as_it_is(form: Any, tmp_path: Path) -> N
 def test_documents_may_have_an_encoder_of_their_own(tmp_path: Path) -> None:
     table = NegativesTable.create(tmp_path / "table", mined_with(Model(0)))
     queries, documents = Model(1), Model(2)
-    fresh = refresh(table, MINER, queries, ENTRIES[:N_QUERIES], ENTRIES, LABELS, encode_documents=documents)
+    fresh = refresh(table, MINER, queries, ENTRIES[:N_QUERIES], ENTRIES, LABELS, encode_documents=documents).negatives
     index = negmine.ExactIndex(documents(ENTRIES))
     np.testing.assert_array_equal(fresh.indices, MINER.mine(index, queries(ENTRIES[:N_QUERIES]), LABELS).indices)
 
@@ -150,6 +150,27 @@ def test_documents_may_have_an_encoder_of_their_own(tmp_path: Path) -> None:
             {"encode": lambda rows: np.zeros((len(rows), 2), np.float32 if len(rows) == 40 else np.float64)},
             ["`encode` must give one dtype", "float64 for the entries from 40 on, after float32"],
         ),
+        (
+            {"encode": lambda rows: np.where(np.arange(len(rows)) == 19, np.nan, 1.0)[:, None].astype(np.float32)},
+            ["`encode` must give finite numbers; got NaN or infinity for entry 19"],
+        ),
+        ({"step": 0.5}, ["`step` must be an integer", "0.5"]),
+        ({"step": -2}, ["`step` must be at least -1", "-2"]),
+        ({"chunk": 3}, ["`chunk` must be None or (round, n_chunks)", "3"]),
+        ({"chunk": (1, 2, 3)}, ["`chunk` must be None or (round, n_chunks)"]),
+        ({"chunk": (0, 61)}, ["`chunk[1]` must be at most 60", "61"]),
+        ({"chunk": (0, 0)}, ["`chunk[1]` must be at least 1"]),
+        ({"chunk": (-1, 5)}, ["`chunk[0]` must be at least 0"]),
+        ({"chunk": (0.5, 5)}, ["`chunk[0]` must be an integer"]),
+        (
+            {"chunk": (0, 5), "miner": negmine.HardNegativeMiner(5), "encode": None},
+            ["`negatives` of a part of the rows must have the 4 negatives per row of the table; got 5"],
+        ),
+        ({"previous_embeddings": FEATURES[1:61, :3]}, ["`previous_embeddings` must be as wide", "5; got 3"]),
+        ({"previous_embeddings": FEATURES[:3], "encode": None}, ["`previous_embeddings` must have the 60 rows", "3"]),
+        ({"previous_embeddings": FEATURES[0]}, ["`previous_embeddings` must have shape"]),
+        ({"num_threads": 0, "encode": None}, ["`num_threads` must be at least 1"]),
+        ({"progress": 3, "encode": None}, ["`progress` must be callable"]),
         ({"queries": ENTRIES[: N_QUERIES - 1], "encode": None}, [f"`queries` must be the {N_QUERIES} of the table or"]),
         ({"queries": dict.fromkeys(range(N_QUERIES))}, ["`queries` must be a sequence", "dict"]),
         ({"queries": []}, ["`queries` must have entries to embed"]),

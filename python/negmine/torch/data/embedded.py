@@ -1,4 +1,4 @@
-"""First half of a refresh: validate the arguments and embed; the second half needs neither the encoder nor the model."""
+"""First half of a refresh: validate the arguments, and embed; the second half needs no encoder and no model."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def embed(
     n_queries, n_documents = _lengths(table, queries, documents)
     begin, end = _range_of(chunk, n_queries)
     if end - begin < n_queries:
-        check_width(miner.num_negatives, table.current())
+        check_width(miner.num_negatives + miner.num_random, table.current())
     previous = None if previous_embeddings is None else as_numpy(previous_embeddings, "previous_embeddings")
     if previous is not None and len(previous) != n_queries:
         raise NegmineValueError(
