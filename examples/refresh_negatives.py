@@ -61,7 +61,7 @@ def train(folder: str) -> None:
     # Each epoch draws five of the thirty nearest documents. All definitions of the word itself are positives.
     miner = negmine.HardNegativeMiner(5, range_max=30, sampling=negmine.Softmax(TEMPERATURE))
     negatives = miner.mine(negmine.ExactIndex(documents), queries, labels)
-    table = NegativesTable.create(folder, negatives)
+    table = NegativesTable.create(folder, negatives, step=0)
     dataset = NegativesDataset(queries, documents, table, positives=data.labeled[:N_TRAIN])
     loader = DataLoader(
         dataset, batch_size=100, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate, timeout=60
@@ -70,7 +70,7 @@ def train(folder: str) -> None:
     print(f"recall at 10 before: {recall(model, data):.3f}")
     for epoch in range(EPOCHS):
         if epoch and epoch % MINE_EVERY == 0:
-            how, negatives = (
+            how, fresh = (
                 "mined",
                 refresh(
                     table,
@@ -80,9 +80,12 @@ def train(folder: str) -> None:
                     documents,
                     labels,
                     epoch=epoch,
+                    step=epoch * len(loader),
                     warm_start=negatives,
                 ),
             )
+            negatives = fresh.negatives
+            print(fresh)
         elif epoch:
             how, _ = "drawn", redraw(table, negatives, epoch=epoch)
         else:

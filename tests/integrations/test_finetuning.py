@@ -64,6 +64,7 @@ def test_each_epoch_trains_on_its_own_draw_and_a_resumed_one_goes_on_with_it(
         str(tmp_path), resume=str(tmp_path / f"checkpoint-{STEPS + 3}"), workers=workers, persistent=persistent
     )
     assert resumed == whole[STEPS + 3 :]
+    assert set(finetuning.table_in(tmp_path, mined()).current().mined_at_step) == {0}
 
 
 def round_of(batches: finetuning.Batches, rounds: list[negmine.HardNegatives]) -> list[list[int]]:
@@ -81,6 +82,7 @@ def test_mined_negatives_are_resumed_with_the_checkpoint(tmp_path: Path, stop: i
     assert round_of(whole[:STEPS], [mined()]) == [[0]] * STEPS
     by_query = [{ids[0]: ids for batch in whole[at : at + STEPS] for ids in batch} for at in (0, STEPS, 2 * STEPS)]
     assert by_query[0] != by_query[1] != by_query[2]
+    assert set(finetuning.table_in(tmp_path, mined()).current().mined_at_step) == {2 * STEPS}
     checkpoint = tmp_path / f"checkpoint-{stop}"
     # A checkpoint at the end of an epoch has the negatives of that epoch; the next one mines.
     assert sorted(path.name for path in checkpoint.glob("negatives-*")) == ["negatives-1.npz"] * (stop > STEPS)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class NegativesTable:
             number is out of range.
         """
         path = files.as_path(folder, "folder").absolute()
-        columns = _columns(negatives, step)
+        columns = replace(_columns(negatives), mined_at_step=_steps(step, len(negatives)))
         n_kept = check_integer(keep_generations, "keep_generations", least=0)
         try:
             cls._create(path, columns, _digest(negatives), negatives.report.n_documents, n_kept)
@@ -328,7 +329,7 @@ class NegativesTable:
             The negatives belong to another data set, with other documents, queries or positives; ``result_rows`` has a
             row twice; or they are not as wide as the rows that stay.
         """
-        part, before = _columns(negatives, step), self.current()
+        part, before = _columns(negatives), self.current()
         rows = None if result_rows is None else _different(result_rows, len(before))
         n_rows = len(before) if rows is None else len(rows)
         if len(part) != n_rows or negatives.report.n_documents != self.n_documents:
@@ -345,6 +346,7 @@ class NegativesTable:
                     f"`negatives` must have the `{name}` of the table; got {getattr(part, name)[row]} at result row "
                     f"{row}, where the table has {expected[row]}."
                 )
+        part = replace(part, mined_at_step=_steps(step, n_rows))
         with one_writer(self.folder):
             before = self.current()
             if rows is None:
@@ -387,14 +389,19 @@ def _refuse_others(found: str, expected: str, folder: Path) -> None:
         )
 
 
-def _columns(negatives: HardNegatives, step: int | npt.ArrayLike) -> TableRows:
+def _columns(negatives: HardNegatives) -> TableRows:
     if not isinstance(negatives, HardNegatives):
         raise NegmineTypeError(f"`negatives` must be HardNegatives; got {type(negatives).__name__}.")
+    return TableRows.of(negatives)
+
+
+def _steps(step: int | npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
+    """Validate the training steps of rows."""
     if np.ndim(step) == 0:
-        return TableRows.of(negatives, np.full(len(negatives), check_step(step), dtype=np.int64))
-    steps = as_int64s(step, "step", len(negatives))
+        return np.full(n_rows, check_step(step), dtype=np.int64)
+    steps = as_int64s(step, "step", n_rows)
     check_step(int(steps.min(initial=-1)))
-    return TableRows.of(negatives, steps)
+    return steps
 
 
 def check_step(step: object) -> int:

@@ -74,26 +74,24 @@ class TableRows:
         return len(self.counts)
 
     @classmethod
-    def of(cls, negatives: HardNegatives, mined_at_step: npt.NDArray[np.int64] | None = None) -> TableRows:
-        """Take the rows of mined negatives, as generation 0, without a copy.
+    def of(cls, negatives: HardNegatives) -> TableRows:
+        """Take the rows of mined negatives, as generation 0 of unknown steps, without a copy.
 
         Parameters
         ----------
         negatives : HardNegatives
             Result of a miner; the rows share its memory.
-        mined_at_step : int64 (n_rows,), optional
-            Training step at which every row was mined. Default: -1, not known.
 
         Returns
         -------
         TableRows
         """
-        steps = np.full(len(negatives), -1, dtype=np.int64) if mined_at_step is None else mined_at_step
         columns: dict[str, Any] = {
-            name: steps if name == "mined_at_step" else np.asarray(getattr(negatives, name), kind)
+            name: np.asarray(getattr(negatives, name), kind)
             for name, kind in COLUMNS.items()
+            if name != "mined_at_step"
         }
-        return cls(0, negatives.epoch, **columns)
+        return cls(0, negatives.epoch, **columns, mined_at_step=np.full(len(negatives), -1, dtype=np.int64))
 
     def read(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> TableRows:
         """Copy result rows, in the order given.

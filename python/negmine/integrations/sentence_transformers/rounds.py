@@ -55,6 +55,9 @@ class NegativesCallback(TrainerCallback):
     round begins are still of the round before, more of them with more workers, and a resumed run reads them from the
     new round.
 
+    The table has the optimizer step at which negatives were mined as ``mined_at_step``: 0 for those of ``negatives``,
+    which were mined before the training, and -1 for those that a resumed run loads.
+
     Mining can take longer than other processes wait: raise ``ddp_timeout`` of the training arguments. Add
     :class:`negmine.integrations.transformers.SetEpochCallback` for the epochs of batch samplers.
 
@@ -180,8 +183,8 @@ class NegativesCallback(TrainerCallback):
         failed: BaseException | None = None
         if state.is_world_process_zero:
             try:
-                self._current = self._negatives_of(number, args, state, model)
-                outcome[0] = self._table.publish(self._current)
+                self._current, step = self._negatives_of(number, args, state, model)
+                outcome[0] = self._table.publish(self._current, step=step)
             except BaseException as error:
                 if not together:
                     raise
@@ -201,16 +204,18 @@ class NegativesCallback(TrainerCallback):
                 f"{self._table.generation} here, and the main process published {generation}."
             )
 
-    def _negatives_of(self, number: int, args: TrainingArguments, state: TrainerState, model: object) -> HardNegatives:
-        """Draw, mine or load the negatives of a round."""
+    def _negatives_of(
+        self, number: int, args: TrainingArguments, state: TrainerState, model: object
+    ) -> tuple[HardNegatives, int]:
+        """Draw, mine or load the negatives of a round; with them, the step at which they were mined."""
         if self._remine is None:
-            return self._negatives.redraw(number)
+            return self._negatives.redraw(number), 0
         if number == 0:
-            return self._negatives
+            return self._negatives, 0
         if self._resumed:
             path = self._saved(args, state, number)
             if path.exists():
-                return HardNegatives.load(path)
+                return HardNegatives.load(path), -1
             if not self._at_start(state):
                 raise NegmineValueError(
                     "`resume_from_checkpoint` must be in `output_dir` and hold the negatives of the round inside which "
@@ -219,7 +224,7 @@ class NegativesCallback(TrainerCallback):
         fresh = self._remine(model, number)
         if not isinstance(fresh, HardNegatives):
             raise NegmineTypeError(f"`remine` must return HardNegatives; got {type(fresh).__name__}.")
-        return fresh
+        return fresh, state.global_step
 
     def _at_start(self, state: TrainerState) -> bool:
         """Return whether no step of the round was made yet."""

@@ -45,7 +45,7 @@ class BackgroundRefresh:
         As of :func:`refresh`; called before the constructor returns.
     queries, documents : sequence, array or tensor
         Input of ``encode``.
-    positives : Positives or one list of document rows per query
+    positives : Positives, one list of document rows per query, or int64 (n_queries,)
         As in :meth:`negmine.HardNegativeMiner.candidates`.
     **options : Any
         Any other option of :func:`refresh`; ``progress`` is called in the thread.
@@ -90,7 +90,7 @@ class BackgroundRefresh:
         encode: Encode,
         queries: object,
         documents: object,
-        positives: Positives | Iterable[Iterable[int]],
+        positives: Positives | Iterable[Iterable[int]] | Iterable[int],
         **options: Unpack[RefreshOptions],
     ) -> None:
         started = time.perf_counter()

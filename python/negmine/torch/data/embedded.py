@@ -126,7 +126,7 @@ def embed(
     encode: Encode,
     queries: object,
     documents: object,
-    positives: Positives | Iterable[Iterable[int]],
+    positives: Positives | Iterable[Iterable[int]] | Iterable[int],
     *,
     encode_documents: Encode | None = None,
     batch_size: int = 1024,

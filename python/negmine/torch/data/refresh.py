@@ -89,8 +89,7 @@ def redraw(
     """
     refuse_other_types(table, negatives=(negatives, HardNegatives))
     fresh = negatives.redraw(epoch, num_threads=num_threads)
-    mined_at_step = table.current().mined_at_step if len(fresh) == len(table) else -1  # else `publish` refuses the rows
-    table.publish(fresh, step=mined_at_step if step is None else step)
+    table.publish(fresh, step=table.current().mined_at_step if step is None else step)
     return fresh
 
 
@@ -101,7 +100,7 @@ def refresh(
     encode: Encode,
     queries: object,
     documents: object,
-    positives: Positives | Iterable[Iterable[int]],
+    positives: Positives | Iterable[Iterable[int]] | Iterable[int],
     *,
     encode_documents: Encode | None = None,
     batch_size: int = 1024,
@@ -132,7 +131,7 @@ def refresh(
         and back.
     queries, documents : sequence, array or tensor
         Input of ``encode``, such as lists of texts.
-    positives : Positives or one list of document rows per query
+    positives : Positives, one list of document rows per query, or int64 (n_queries,)
         As in :meth:`negmine.HardNegativeMiner.candidates`.
     encode_documents : callable, optional
         Function that embeds the documents. Default: ``encode``.
