@@ -10,6 +10,7 @@ CPU time for a batch, a ratio the median of the rounds' ratios. The bar is 0.4 m
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, d
 
 import negmine
 from negmine.batches import epoch_permutation
-from negmine.torch import NegativesDataset, NegativesTable, collate
+from negmine.torch import BackgroundRefresh, NegativesDataset, NegativesTable, Refreshed, collate, refresh
 
 BAR = 0.4e-3
 
@@ -227,6 +228,95 @@ def refreshes(negatives: negmine.HardNegatives, table: NegativesTable, rounds: i
         print(f"| {name} | {1e3 * median(seconds):.3f} |")
 
 
+class Training:
+    """A linear layer that learns from negatives of a table, which are refreshed every 20 steps of 100 in some way."""
+
+    STEPS, EVERY, CHUNKS = 100, 20, 5
+
+    def __init__(self, folder: str, n_documents: int) -> None:
+        rng = np.random.default_rng(0)
+        self.documents, self.queries = (
+            rng.standard_normal((n, 384), dtype=np.float32) for n in (n_documents, max(n_documents // 10, 1))
+        )
+        self.labels = np.arange(len(self.queries))
+        self.miner = negmine.HardNegativeMiner(5, range_max=100, sampling="random")
+        index = negmine.ExactIndex(self.documents, num_threads=1)
+        self.table = NegativesTable.create(folder, self.miner.mine(index, self.queries, self.labels, num_threads=1))
+        dataset = NegativesDataset(self.queries, self.documents, self.table, positives=self.labels)
+        self.batch = partial(self._batch, dataset, rng)
+        self.model = torch.nn.Linear(384, 384, bias=False)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3)
+
+    @staticmethod
+    def _batch(dataset: NegativesDataset, rng: np.random.Generator) -> dict[str, Any]:
+        return collate(dataset.__getitems__(rng.integers(0, len(dataset), 256).tolist()))
+
+    def step(self) -> None:
+        """Take a step of InfoNCE over the positive and the negatives of each query."""
+        batch = self.batch()
+        query, positive, negatives = (self.model(batch[name]) for name in ("query", "positive", "negatives"))
+        scores = torch.einsum("bd,bnd->bn", query, torch.cat([positive[:, None], negatives], dim=1))
+        loss = torch.nn.functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def encode(self, rows: np.ndarray) -> torch.Tensor:
+        """Embed."""
+        found: torch.Tensor = self.model(torch.from_numpy(rows))
+        return found
+
+    def run(self, how: str) -> tuple[float, list[Refreshed]]:
+        """Return wall seconds per step, and what the refreshes did."""
+        arguments = (self.table, self.miner, self.encode, self.queries, self.documents, self.labels)
+        done: list[Refreshed] = []
+        running: BackgroundRefresh | None = None
+        begin = time.perf_counter()
+        for step in range(self.STEPS):
+            if how and step % self.EVERY == 0:
+                options: dict[str, Any] = {"step": step, "num_threads": 1}
+                if "fifth" in how:
+                    options["chunk"] = (step // self.EVERY, self.CHUNKS)
+                if running is not None:
+                    done.append(running.result())
+                if "background" in how:
+                    running = BackgroundRefresh(*arguments, **options)
+                else:
+                    done.append(refresh(*arguments, **options))
+            self.step()
+        if running is not None:
+            done.append(running.result())
+        return (time.perf_counter() - begin) / self.STEPS, done
+
+
+def cost_per_step(n_documents: int, rounds: int) -> None:
+    """Print what refreshes cost a training step."""
+    forms = ("", "all queries", "a fifth", "all queries, background", "a fifth, background")
+    seconds: dict[str, list[float]] = {how: [] for how in forms}
+    stages: dict[str, list[Refreshed]] = {how: [] for how in forms}
+    with tempfile.TemporaryDirectory() as scratch:
+        training = Training(f"{scratch}/table", n_documents)
+        for _ in range(rounds):
+            for how in forms:
+                taken, done = training.run(how)
+                seconds[how].append(taken)
+                stages[how] += done
+    n_queries, load = len(training.queries), os.getloadavg()[0]
+    print(f"\nrefreshes every {Training.EVERY} steps, {n_queries:,} queries, {n_documents:,} documents x 384, mined by")
+    print(f"one thread; {os.cpu_count()} cores, load {load:.1f}; least of {rounds} rounds\n")
+    print("| refresh | ms a step | more, ms | embed, ms | mine, ms | publish, ms |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    plain = min(seconds[""])
+    for how in forms:
+        parts = ["-"] * 3
+        if stages[how]:
+            names = ("encode_seconds", "mine_seconds", "publish_seconds")
+            parts = [f"{1e3 * min(getattr(one, name) for one in stages[how]):.1f}" for name in names]
+        least = min(seconds[how])
+        more = f"{1e3 * (least - plain):.2f}" if how else "-"
+        print(f"| {how or 'none'} | {1e3 * least:.2f} | {more} | {' | '.join(parts)} |")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,7 +325,7 @@ def main() -> None:
     parser.add_argument("--negatives", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", action="store_true", help="also what batches of two workers cost")
-    parser.add_argument("--refresh", action="store_true", help="also what publishing costs")
+    parser.add_argument("--refresh", action="store_true", help="also what publishing and refreshes cost")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     negatives = synthetic(arguments.rows, arguments.rows, arguments.negatives)
@@ -246,6 +336,7 @@ def main() -> None:
             workers(arguments, table)
         if arguments.refresh:
             refreshes(negatives, table, arguments.rounds)
+            cost_per_step(max(arguments.rows // 10, 10), arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def refresh(
         Mine only the queries of one of ``n_chunks`` equal ranges of rows, that of number ``round % n_chunks``: with
         ``(round, 5)`` five consecutive rounds mine all queries, as ANCE does it. Only these queries are embedded; all
         documents are. The rows of the other queries keep their negatives and steps. Mined rows equal those of a
-        refresh of all queries. Default: all queries.
+        refresh of all queries, if ``encode`` embeds a query alike in any batch. Default: all queries.
     previous_embeddings : array (n_queries, width), optional
         Embeddings of all queries under an earlier model, to report how far they turned. ``previous[i : i + n] =
         fresh.query_embeddings`` keeps such an array up to date.
