@@ -18,8 +18,8 @@ A table can keep older generations: publishing then gives the old file a second 
 removes the oldest afterwards. A process that is killed in between leaves one generation too many, which the next
 publication removes.
 
-Two cases are not protected: later edits of the file in place, and a folder on a network file system,
-where other machines see a new generation only after their cache of names expires.
+Two cases are not protected: later edits of the file in place, and a folder on a network file system, where other
+machines see a new generation only after their cache of names expires.
 """
 
 from __future__ import annotations
@@ -252,12 +252,12 @@ class NegativesTable:
         newest = self.current()
         if number == newest.generation:
             return newest
-        path = kept_path(self.folder, number)
-        if number not in self.generations:
-            available = ", ".join(map(str, self.generations))
+        available, path = self.generations, kept_path(self.folder, number)
+        if number not in available:
             raise NegmineValueError(
-                f"`generation` must be one that {self.folder} keeps, {available}; got {number}. `NegativesTable.create("
-                f"..., keep_generations=n)` keeps n older ones; this table keeps {self.keep_generations}."
+                f"`generation` must be one that {self.folder} keeps, {', '.join(map(str, available))}; got {number}. "
+                f"`NegativesTable.create(..., keep_generations=n)` keeps n older ones; this table keeps "
+                f"{self.keep_generations}."
             )
         rows = self._map(path).rows
         if rows.generation != number:
