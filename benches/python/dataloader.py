@@ -41,16 +41,17 @@ def synthetic(n_rows: int, n_documents: int, n: int) -> negmine.HardNegatives:
     return replace(
         small,
         indices=rows,
-        ids=rows,
         scores=np.where(real, rng.random((n_rows, n)), -np.inf).astype(np.float32),
         source=np.zeros(rows.shape, dtype=np.uint8),
         above_reference=np.zeros(rows.shape, dtype=np.bool_),
+        log_prob=np.zeros(rows.shape),
         counts=counts,
         reasons=np.zeros(n_rows, dtype=np.uint8),
         reference_scores=np.ones(n_rows),
         query_indices=np.arange(n_rows),
         positive_indices=np.full(n_rows, -1, dtype=np.int64),
         report=replace(small.report, n_documents=n_documents),
+        pool=None,
     )
 
 
