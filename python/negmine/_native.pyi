@@ -41,16 +41,21 @@ __all__ = [
     "false_negative_pairs",
     "group_rows",
     "hash_strings",
+    "interpolate",
+    "interpolated_share",
     "kmeans",
     "list_candidates",
     "ln",
     "lsh_bands",
     "lsh_duplicates",
+    "mean_distances",
     "memory_draws",
     "minhash_definition",
     "minhash_signatures",
     "mixture_rows",
+    "move_rows",
     "nearest",
+    "oversample_draws",
     "peaks",
     "random_negatives",
     "restore_no_duplicate_plan",
@@ -60,6 +65,8 @@ __all__ = [
     "sdim_forward",
     "select",
     "select_items",
+    "share_out",
+    "shell",
     "shingle_sets",
     "table_query",
     "table_update",
@@ -387,3 +394,46 @@ def select_items(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 def context_draws(seed: int, epoch: int, query: int, n: int) -> npt.NDArray[np.uint64]: ...
 def memory_draws(seed: int, epoch: int, step: int, n: int) -> npt.NDArray[np.uint64]: ...
+def share_out(n: int, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]: ...
+def oversample_draws(
+    seed: int,
+    number: int,
+    first: int,
+    n: int,
+    width: int,
+    choices: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
+def interpolated_share(seed: int, number: int) -> float: ...
+def interpolate(
+    x: Rows,
+    parents: npt.NDArray[np.int64],
+    step: npt.NDArray[np.float32],
+    unit_norm: bool,
+    num_threads: int,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.float32], int]: ...
+def mean_distances(
+    x: Rows,
+    offsets: npt.NDArray[np.int64],
+    members: npt.NDArray[np.int64],
+    num_threads: int,
+    progress: Progress | None,
+) -> npt.NDArray[np.float64]: ...
+def shell(
+    anchors: Rows,
+    low: float,
+    high: float,
+    num_points: int,
+    max_distance: float | None,
+    seed: int,
+    num_threads: int,
+) -> npt.NDArray[np.float32]: ...
+def move_rows(
+    x: Rows,
+    toward: Rows,
+    partners: npt.NDArray[np.int64],
+    by: str,
+    amount: float,
+    unit_norm: bool,
+    num_threads: int,
+) -> tuple[npt.NDArray[np.float32], int]: ...

@@ -24,7 +24,7 @@ LAYERS = (
     ("io", "store", "demo", "testing"),
     ("context", "pairs", "weights"),
     ("mining",),
-    ("batches", "sampling", "selection", "behavior"),
+    ("batches", "sampling", "selection", "behavior", "synthesis"),
     ("sketches",),
     ("search", "clustering"),
     ("data",),

@@ -252,6 +252,7 @@ CORE: dict[str, set[str]] = {
     "sampling": {"base"},
     "selection": {"base", "scoring"},
     "sketch": {"base"},
+    "synthesis": {"base"},
     "behavior": {"base", "sketch"},
 }
 

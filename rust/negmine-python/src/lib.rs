@@ -19,6 +19,7 @@ mod sampling;
 mod selection;
 mod sketch;
 mod strings;
+mod synthesis;
 
 use pyo3::prelude::*;
 
@@ -60,4 +61,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::strings::{StringTable, hash_strings};
+    #[pymodule_export]
+    use super::synthesis::{
+        interpolate, interpolated_share, mean_distances, move_rows, oversample_draws, share_out, shell,
+    };
 }

@@ -28,6 +28,12 @@ pub fn expm1(x: f64) -> f64 {
     libm::expm1(x)
 }
 
+/// Cosine and sine of an angle in radians.
+#[must_use]
+pub fn cos_sin(angle: f64) -> [f64; 2] {
+    [libm::cos(angle), libm::sin(angle)]
+}
+
 /// A function of every value of an array.
 ///
 /// # Errors
@@ -45,6 +51,5 @@ pub fn map(values: &[f64], function: impl Fn(f64) -> f64, run: &Run<'_>) -> Resu
 #[must_use]
 pub fn normal_pair(u: f64, v: f64) -> [f64; 2] {
     let radius = (-2.0 * libm::log(u)).sqrt();
-    let angle = std::f64::consts::TAU * v;
-    [radius * libm::cos(angle), radius * libm::sin(angle)]
+    cos_sin(std::f64::consts::TAU * v).map(|part| radius * part)
 }

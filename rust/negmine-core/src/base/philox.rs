@@ -24,6 +24,10 @@ pub enum Stream {
     SelectItems = 4,
     /// Random negatives of a sampler.
     Sampler = 5,
+    /// Parents and steps of interpolated rows.
+    Oversample = 9,
+    /// Vectors of shells.
+    Shell = 10,
     /// Replays of a memory of examples.
     Memory = 11,
     /// The order of a context.
