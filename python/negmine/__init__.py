@@ -5,7 +5,7 @@
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.context``, ``negmine.data``,
 ``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.pairs``,
 ``negmine.sampling``, ``negmine.search``, ``negmine.selection``, ``negmine.sketches``, ``negmine.store``,
-``negmine.testing`` and ``negmine.weights``.
+``negmine.synthesis``, ``negmine.testing`` and ``negmine.weights``.
 ``negmine.torch`` must be imported explicitly, and imports torch.
 """
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from negmine import selection as selection
     from negmine import sketches as sketches
     from negmine import store as store
+    from negmine import synthesis as synthesis
     from negmine import testing as testing
     from negmine import weights as weights
 
@@ -104,6 +105,7 @@ _SUBPACKAGES = (
     "selection",
     "sketches",
     "store",
+    "synthesis",
     "testing",
     "weights",
 )

@@ -63,6 +63,8 @@ def results() -> dict[str, Any]:
         "demo": demo.load(),
         "selected": negmine.selection.select(3, embeddings=CORPUS, diversity=0.5),
         "kept": negmine.selection.keep(CORPUS[:, 0], share=0.5),
+        "synthetic": negmine.synthesis.oversample(CORPUS, np.arange(len(CORPUS)) % 3 // 2),
+        "moved": negmine.synthesis.move(CORPUS, CORPUS[0], angle=0.1),
         "packed": negmine.context.pack_context(3, [1, 2], 3),
         "minhash": negmine.MinHash(16),
         "simhash": negmine.SimHash(dim=8),

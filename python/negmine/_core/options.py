@@ -71,7 +71,9 @@ def check_real(value: object, argument: str, *, least: float = -math.inf, above:
 #: negmine options of the same meaning.
 ELSEWHERE = {
     "margin": ("relative_margin", "absolute_margin"),
-    "sampling_strategy": ("sampling",),
+    "sampling_strategy": ("sampling", "target"),
+    "k_neighbors": ("k",),
+    "m_neighbors": ("m",),
     "temperature": ("sampling",),
     "n_negatives": ("num_negatives",),
     "k_negatives": ("num_negatives",),
