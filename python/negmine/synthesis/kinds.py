@@ -75,7 +75,7 @@ def borderline1(task: Task) -> Iterator[Part]:
     others, m = _other_share(task)
     danger = (2 * others >= m) & (others < m)
     seeds = task.graph.members(task.number)[danger]
-    yield Part(seeds=seeds, neighbors=task.graph.within(task.number)[danger], num=task.num)
+    yield Part(seeds=seeds, neighbors=task.graph.within(task.number, danger), num=task.num)
 
 
 def borderline2(task: Task) -> Iterator[Part]:
@@ -96,21 +96,22 @@ def adasyn(task: Task) -> Iterator[Part]:
             f"{task.label!r}. Use 'smote'."
         )
     repeats = _native.share_out(task.num, others.astype(np.float64))
-    neighbors = task.graph.within(task.number)
-    yield Part(seeds=task.graph.members(task.number), neighbors=neighbors, num=task.num, repeats=repeats)
+    used = repeats > 0
+    seeds, neighbors = task.graph.members(task.number)[used], task.graph.within(task.number, used)
+    yield Part(seeds=seeds, neighbors=neighbors, num=task.num, repeats=repeats[used])
 
 
 def boundary(task: Task) -> Iterator[Part]:
     """Interpolate between rows in danger and their neighbors, and extrapolate from safe rows next to other classes."""
     others, m = _other_share(task)
-    rows, neighbors = task.graph.members(task.number), task.graph.within(task.number)
+    rows = task.graph.members(task.number)
     danger = (2 * others >= m) & (others < m)
     safe = (others > 0) & (2 * others < m)
     share = _native.interpolated_share(task.seed, task.number)
     shares = np.where([danger.any(), safe.any()], [share, 1.0 - share], 0.0)
-    nums = _native.share_out(task.num, shares) if shares.any() else [0, 0]
+    nums = _native.share_out(task.num, shares).tolist() if shares.any() else [0, 0]
     for chosen, num, scale in ((danger, nums[0], 1.0), (safe, nums[1], -0.5)):
-        yield Part(seeds=rows[chosen], neighbors=neighbors[chosen], num=int(num), scale=scale)
+        yield Part(seeds=rows[chosen], neighbors=task.graph.within(task.number, chosen), num=num, scale=scale)
 
 
 def clustered(task: Task) -> Iterator[Part]:

@@ -66,6 +66,8 @@ class NeighborGraph:
         Number of neighbors within a class; one less than its size if there are not so many.
     width : int
         Number of neighbors among all rows; one less than their number if there are not so many.
+    shared : bool
+        Whether several kinds use the graph, so that lists of all rows of a class are worth keeping.
     num_threads : int
         Number of threads.
     progress : callable or None
@@ -76,6 +78,7 @@ class NeighborGraph:
     classes: Indices
     k: int
     width: int
+    shared: bool
     num_threads: int
     progress: Progress | None
     _members: dict[int, Indices] = field(default_factory=dict)
@@ -89,13 +92,16 @@ class NeighborGraph:
             self._members[number] = np.flatnonzero(self.classes == number)
         return self._members[number]
 
-    def within(self, number: int) -> Indices:
-        """Return the neighbors of the rows of a class within it, int64 (size, k)."""
+    def within(self, number: int, chosen: npt.NDArray[np.bool_] | None = None) -> Indices:
+        """Return the neighbors of the rows of a class within it, or of chosen ones, int64 (n_chosen, k)."""
+        rows = self.members(number)
+        k = min(self.k, len(rows) - 1)
         if number not in self._own:
-            rows = self.members(number)
-            k = min(self.k, len(rows) - 1)
+            if chosen is not None and not self.shared:
+                return nearest(self.X, rows[chosen], rows, k, self.num_threads, self.progress)
             self._own[number] = nearest(self.X, rows, rows, k, self.num_threads, self.progress)
-        return self._own[number]
+        found = self._own[number]
+        return found if chosen is None else found[chosen]
 
     def among_all(self, number: int, k: int) -> Indices:
         """Return the ``k`` nearest of all rows for the rows of a class, int64 (size, k); ``k`` is at most ``width``."""

@@ -228,7 +228,7 @@ def oversample(
         danger if set(kinds) & set(M_AMONG_ALL) else 0,
     )
     ensure_fits_in_memory(sum(missing.values()), values.shape[1], "target", entry=8 if per_dim else 4)
-    graph = NeighborGraph(values, classes, neighbors, width, threads, told)
+    graph = NeighborGraph(values, classes, neighbors, width, len(kinds) > 1, threads, told)
 
     @functools.cache
     def clustered() -> Clusters:

@@ -52,10 +52,9 @@ pub fn interpolate(
                 let [first, second] = parents[row];
                 let a = rows.finite_row(run.isa, place(first, rows)?, a)?;
                 let b = rows.finite_row(run.isa, place(second, rows)?, b)?;
-                let step = &step[row * steps..(row + 1) * steps];
-                for (((slot, a), b), step) in out.iter_mut().zip(a).zip(b).zip(step.iter().cycle()) {
-                    let (a, b) = (f64::from(*a), f64::from(*b));
-                    *slot = (a + f64::from(*step) * (b - a)) as f32;
+                match &step[row * steps..(row + 1) * steps] {
+                    [step] => blend(a, b, |_| *step, out),
+                    step => blend(a, b, |column| step[column], out),
                 }
                 if unit_norm && !normalize(run.isa, out) {
                     zero_sums += 1;
@@ -68,6 +67,15 @@ pub fn interpolate(
     )?;
     drop(slots);
     Ok(Interpolated { values, zero_sums: zero_sums.iter().sum() })
+}
+
+/// Writes `a + step (b - a)`, computed in float64.
+#[inline]
+fn blend(a: &[f32], b: &[f32], step: impl Fn(usize) -> f32, out: &mut [f32]) {
+    for (column, ((slot, a), b)) in out.iter_mut().zip(a).zip(b).enumerate() {
+        let (a, b) = (f64::from(*a), f64::from(*b));
+        *slot = (a + f64::from(step(column)) * (b - a)) as f32;
+    }
 }
 
 fn place(row: i64, rows: &Rows<'_>) -> Result<usize> {
