@@ -20,20 +20,11 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--rounds", type=int, default=5)
-parser.add_argument("--rows", type=int, default=100_000)
-parser.add_argument("--width", type=int, default=64)
-parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--quick", action="store_true", help="few rows and one round: shows that everything runs")
-ARGUMENTS = parser.parse_args()
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = str(ARGUMENTS.threads)
-
 import numpy as np
-from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
-
 from harness import busy
+from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
+from threadpoolctl import threadpool_limits
+
 from negmine.integrations.sklearn import ExactNeighbors
 from negmine.synthesis import oversample
 
@@ -74,10 +65,22 @@ def peers(threads: int) -> dict[str, Callable[[], Any]]:
 
 
 def main() -> None:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="few rows and one round: shows that everything runs")
+    options = parser.parse_args()
+    n, rounds = (4_000, 1) if options.quick else (options.rows, options.rounds)
+    with threadpool_limits(options.threads):
+        measure(n, options.width, options.threads, rounds)
+
+
+def measure(n: int, width: int, threads: int, rounds: int) -> None:
     """Print the table of speeds."""
-    n, rounds = (4_000, 1) if ARGUMENTS.quick else (ARGUMENTS.rows, ARGUMENTS.rounds)
-    threads = ARGUMENTS.threads
-    X, y = data(n, ARGUMENTS.width)
+    X, y = data(n, width)
     calls: dict[str, Callable[[], int]] = {}
     for name, make in peers(threads).items():
         calls[f"imbalanced-learn {name}"] = lambda make=make: len(make().fit_resample(X, y)[0]) - n  # type: ignore[misc]
@@ -104,7 +107,8 @@ def main() -> None:
         others.append(((after[0] - before[0]) / ticks - used) / max((after[1] - before[1]) / ticks, 1e-9))
     made = rows["negmine smote"]
     print(
-        f"{n:,} rows x {ARGUMENTS.width}, {made:,} made, {threads} threads, {'CPU' if threads == 1 else 'wall'} time, median of {rounds} rounds; load of others "
+        f"{n:,} rows x {width}, {made:,} made, {threads} threads, {'CPU' if threads == 1 else 'wall'} time, "
+        f"median of {rounds} rounds; load of others "
         f"{max(others):.0%} of the processors at most\n"
     )
     print("| sampler | seconds | rows | own search / this | this / negmine | bar |")

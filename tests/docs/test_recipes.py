@@ -152,6 +152,14 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (r"\[(\d+), (\d+), (\d+)\] of 64", lambda lines: lines == [[n] * 3 for n in (64, 48, 32, 16, 0)]),
         (r"of 64, nDCG ([\d.]+)", lambda lines: lines[0] > lines[2] > lines[4]),
     ],
+    # The neighborhood of an answer has twice as many hidden answers as other mined negatives.
+    "realera": [
+        (
+            r"hidden answers ([\d.]+)",
+            lambda lines: len(lines) == 5 and all(line[0] > 1.5 * lines[0][0] for line in lines[1:]),
+        ),
+        (r"([\d.]+) neighbors\n", lambda lines: lines[0] < lines[1] < lines[2] and lines[3] == [5]),
+    ],
     "rocketqa": [
         (NEGATIVES, lambda lines: 10 * lines[1][2] < lines[0][2] and lines[1][0] == lines[0][0]),
         (
@@ -164,6 +172,17 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (NEGATIVES, softens(0, 1, 2)),
         (r"top ([\d.]+), ambiguous ([\d.]+), uniform ([\d.]+)", lambda lines: lines[0][1] < min(lines[0][::2])),
         (r"next epoch: ([\d.]+)", lambda lines: lines[0][0] < 0.6),
+    ],
+    # Every kind finds most documents of the topic, which are missed without it.
+    "smote": [
+        (
+            r"(\d+) rows made, recall ([\d.]+), precision [\d.]+, F1 ([\d.]+)",
+            lambda lines: (
+                len(lines) == 7
+                and lines[0][0] == 0
+                and all(n == 34 and r > 2 * lines[0][1] and f > lines[0][2] for n, r, f in lines[1:])
+            ),
+        ),
     ],
     # The second stage improves on the first; how many negatives it has decides too little to be seen with one seed.
     "spn4cir": [(r"nDCG ([\d.]+)", lambda lines: len(lines) == 4 and all(line > lines[0] for line in lines[1:]))],

@@ -1,4 +1,4 @@
-"""Adapters for trainers; each module imports the package of the same name.
+"""Adapters for trainers and scikit-learn; each module imports the package of the same name.
 
 ========================  =========================================================================================
 plain torch, torchdata    nothing: pass the sampler as ``batch_sampler``; ``StatefulDataLoader`` saves its position
@@ -9,5 +9,6 @@ transformers              :class:`negmine.integrations.transformers.SetEpochCall
 sentence-transformers     the same callback, and :mod:`negmine.integrations.sentence_transformers`
 Lightning                 ``Trainer(use_distributed_sampler=False)``, ``num_replicas`` and ``rank`` passed to the
                           sampler, and :class:`negmine.integrations.lightning.SetEpochCallback`
+scikit-learn              :class:`negmine.integrations.sklearn.ExactNeighbors`, also for imbalanced-learn
 ========================  =========================================================================================
 """

@@ -40,21 +40,36 @@ class Part:
 
 @dataclass(eq=False)
 class Task:
-    """One class to be oversampled."""
+    """One class to be oversampled.
+
+    Attributes
+    ----------
+    graph : NeighborGraph
+        Neighbors of all rows.
+    number : int
+        The class, as the graph numbers it.
+    label : object
+        The class, as messages name it.
+    num : int
+        Number of rows to be made.
+    total : int
+        Number of rows to be made of all classes.
+    k, m : int
+        Numbers of neighbors: to interpolate with, and to decide whether a row is in danger.
+    seed : int
+        Seed of the draws.
+    clusters : callable
+        Function that returns the clusters of all rows.
+    """
 
     graph: NeighborGraph
-    #: Number of the class.
     number: int
-    #: Rows to be made.
-    num: int
-    #: Rows to be made of all classes.
-    total: int
-    #: The class, for messages.
     label: object
+    num: int
+    total: int
     k: int
     m: int
     seed: int
-    #: Clusters of all rows.
     clusters: Callable[[], Clusters]
 
 
@@ -64,15 +79,15 @@ def smote(task: Task) -> Iterator[Part]:
     yield Part(seeds=graph.members(number), neighbors=graph.within(number), num=task.num)
 
 
-def _other_share(task: Task) -> tuple[Indices, int]:
-    """Return the numbers of neighbors of other classes among the ``m`` nearest, and their maximum."""
+def _others(task: Task) -> tuple[Indices, int]:
+    """Return the number of neighbors of other classes among the ``m`` nearest of every row, and its maximum."""
     m = min(task.m, len(task.graph.X) - 1)
     return task.graph.others(task.number, m), m
 
 
 def borderline1(task: Task) -> Iterator[Part]:
     """Interpolate between rows in danger and their neighbors within the class."""
-    others, m = _other_share(task)
+    others, m = _others(task)
     danger = (2 * others >= m) & (others < m)
     seeds = task.graph.members(task.number)[danger]
     yield Part(seeds=seeds, neighbors=task.graph.within(task.number, danger), num=task.num)
@@ -80,7 +95,7 @@ def borderline1(task: Task) -> Iterator[Part]:
 
 def borderline2(task: Task) -> Iterator[Part]:
     """Interpolate between rows in danger and their neighbors among all rows, less far toward other classes."""
-    others, m = _other_share(task)
+    others, m = _others(task)
     danger = (2 * others >= m) & (others < m)
     seeds = task.graph.members(task.number)[danger]
     neighbors = task.graph.among_all(task.number, task.k)[danger]
@@ -103,7 +118,7 @@ def adasyn(task: Task) -> Iterator[Part]:
 
 def boundary(task: Task) -> Iterator[Part]:
     """Interpolate between rows in danger and their neighbors, and extrapolate from safe rows next to other classes."""
-    others, m = _other_share(task)
+    others, m = _others(task)
     rows = task.graph.members(task.number)
     danger = (2 * others >= m) & (others < m)
     safe = (others > 0) & (2 * others < m)

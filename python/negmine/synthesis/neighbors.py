@@ -87,13 +87,37 @@ class NeighborGraph:
     _index: ExactIndex | None = None
 
     def members(self, number: int) -> Indices:
-        """Return the rows of a class, in ascending order."""
+        """Return the rows of a class.
+
+        Parameters
+        ----------
+        number : int
+            The class.
+
+        Returns
+        -------
+        int64 (size,)
+            Its rows, in ascending order.
+        """
         if number not in self._members:
             self._members[number] = np.flatnonzero(self.classes == number)
         return self._members[number]
 
     def within(self, number: int, chosen: npt.NDArray[np.bool_] | None = None) -> Indices:
-        """Return the neighbors of the rows of a class within it, or of chosen ones, int64 (n_chosen, k)."""
+        """Return neighbors within a class.
+
+        Parameters
+        ----------
+        number : int
+            The class.
+        chosen : bool (size,), optional
+            Which of its rows are wanted. Default: all.
+
+        Returns
+        -------
+        int64 (n_chosen, k)
+            Neighbors of these rows.
+        """
         rows = self.members(number)
         k = min(self.k, len(rows) - 1)
         if number not in self._own:
@@ -104,7 +128,20 @@ class NeighborGraph:
         return found if chosen is None else found[chosen]
 
     def among_all(self, number: int, k: int) -> Indices:
-        """Return the ``k`` nearest of all rows for the rows of a class, int64 (size, k); ``k`` is at most ``width``."""
+        """Return neighbors of the rows of a class among all rows.
+
+        Parameters
+        ----------
+        number : int
+            The class.
+        k : int
+            Number of neighbors, at most ``width``.
+
+        Returns
+        -------
+        int64 (size, k)
+            Neighbors of each row of the class.
+        """
         if number not in self._all:
             self._index = self._index or ExactIndex(self.X, metric="l2", num_threads=self.num_threads)
             rows = self.members(number)
@@ -114,6 +151,19 @@ class NeighborGraph:
         return self._all[number][:, :k]
 
     def others(self, number: int, k: int) -> Indices:
-        """Count the neighbors of other classes among the ``k`` nearest of all rows, int64 (size,)."""
+        """Count the neighbors of other classes.
+
+        Parameters
+        ----------
+        number : int
+            The class.
+        k : int
+            Number of neighbors among all rows.
+
+        Returns
+        -------
+        int64 (size,)
+            How many of them are of another class, for each row of the class.
+        """
         counts: Indices = np.count_nonzero(self.classes[self.among_all(number, k)] != number, axis=1)
         return counts

@@ -222,17 +222,17 @@ def oversample(
         raise NegmineValueError(f"`n_clusters` must be at most the number of rows, {len(values)}; got {clusters}.")
     per_dim = check_choice(gap, "gap", GAPS) == "per_dim"
     normed, number = check_flag(unit_norm, "unit_norm"), check_seed(seed)
-    threads, told = resolve_num_threads(num_threads), check_progress(progress)
+    threads, report = resolve_num_threads(num_threads), check_progress(progress)
     width = max(
         neighbors if set(kinds) & set(K_AMONG_ALL) else 0,
         danger if set(kinds) & set(M_AMONG_ALL) else 0,
     )
     ensure_fits_in_memory(sum(missing.values()), values.shape[1], "target", entry=8 if per_dim else 4)
-    graph = NeighborGraph(values, classes, neighbors, width, len(kinds) > 1, threads, told)
+    graph = NeighborGraph(values, classes, neighbors, width, len(kinds) > 1, threads, report)
 
     @functools.cache
     def clustered() -> Clusters:
-        return kmeans(values, n_clusters=clusters, metric="l2", seed=number, num_threads=threads, progress=told)
+        return kmeans(values, n_clusters=clusters, metric="l2", seed=number, num_threads=threads, progress=report)
 
     results = {}
     for name in kinds:
@@ -251,7 +251,7 @@ def oversample(
             )
             drawn += _draw(name, task, values.shape[1] if per_dim else 1)
         skipped = [names[place] for place in missing if not any(part.number == place for part in drawn)]
-        results[name] = _synthetic(drawn, values, given, classes, skipped, per_dim, normed, threads, told)
+        results[name] = _synthetic(drawn, values, given, skipped, per_dim, normed, threads, report)
     return results if several else results[kinds[0]]
 
 
@@ -297,7 +297,7 @@ def _missing(target: object, names: list[Any], sizes: Indices) -> dict[int, int]
                     f"`target` must be at least the size of a class; got {total} for class {label!r} of "
                     f"{sizes[place]} rows."
                 )
-    elif target == "auto":
+    elif isinstance(target, str) and target == "auto":
         totals = dict.fromkeys(range(len(names)), int(sizes.max()))
     else:
         raise NegmineTypeError(f"`target` must be 'auto' or a dictionary of label to size; got {target!r}.")
@@ -343,7 +343,6 @@ def _synthetic(
     drawn: list[Drawn],
     values: npt.NDArray[np.float32],
     given: npt.NDArray[Any],
-    classes: Indices,
     skipped: list[Any],
     per_dim: bool,
     unit_norm: bool,
