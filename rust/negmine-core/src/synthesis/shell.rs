@@ -56,26 +56,20 @@ impl Shell {
             |(buffer, direction, normals), item, _| {
                 let mut slot = slots[item].lock().unwrap_or_else(PoisonError::into_inner);
                 for (place, out) in (item * VECTORS_PER_ITEM..).zip(slot.chunks_exact_mut(width)) {
-                    let row = place / n;
+                    let (row, p) = (place / n, place % n);
                     let anchor = anchors.finite_row(run.isa, row, buffer)?;
                     let squared_norm = canonical::dot_with(run.isa, anchor, anchor);
-                    let (norm, low) = (squared_norm.sqrt(), self.lowest(row, squared_norm)?);
+                    let norm = squared_norm.sqrt();
                     for (slot, value) in direction.iter_mut().zip(anchor) {
                         *slot = f64::from(*value) / norm;
                     }
-                    let share = self.numbers(row, place % n, normals);
-                    let cosine = low + share * (self.high - low);
-                    let sine = (1.0 - cosine * cosine).max(0.0).sqrt();
-                    let normals = &mut normals[..width];
-                    make_orthogonal(normals, direction);
-                    for (slot, along) in normals.iter_mut().zip(&*direction) {
-                        *slot = norm * (cosine * along + sine * *slot);
-                    }
-                    if !write(normals, out) {
-                        return Err(value(
-                            "small enough that its shell is finite in float32",
-                            format!("row {row}"),
-                        ));
+                    let share = self.numbers(row, p, normals);
+                    let low = self.lowest(row, squared_norm)?;
+                    let made = &mut normals[..width];
+                    place_at(low + share * (self.high - low), norm, direction, made);
+                    if !write(made, out) {
+                        let rule = "small enough that its shell is finite in float32";
+                        return Err(value(rule, format!("row {row}")));
                     }
                 }
                 Ok(())
@@ -126,6 +120,15 @@ impl Shell {
             }
         }
         share
+    }
+}
+
+/// Turns a vector of normal numbers into one of that norm at that cosine to a unit vector.
+fn place_at(cosine: f64, norm: f64, unit: &[f64], vector: &mut [f64]) {
+    make_orthogonal(vector, unit);
+    let sine = (1.0 - cosine * cosine).max(0.0).sqrt();
+    for (slot, along) in vector.iter_mut().zip(unit) {
+        *slot = norm * (cosine * along + sine * *slot);
     }
 }
 
