@@ -19,6 +19,7 @@ from negmine.mining import CandidatePool, HardNegatives
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "recipes.md"
+TESTS = ROOT / "tests" / "docs" / "test_recipes.py"
 #: Modules that the recipes share.
 SHARED = ("common", "query_map")
 FIELDS = ("Paper", "Options", "Differs", "Prints")
@@ -35,10 +36,12 @@ replace the demo set by your data. The scripts show how methods work, on one sma
 python examples/recipes/rocketqa.py
 ```
 
-Scripts that train need torch. `scripts/recipes.py` writes this page.
+Scripts that train need torch. `pytest tests/docs/test_recipes.py -k rocketqa` runs the test of a recipe, which checks
+what it prints; [the file](../tests/docs/test_recipes.py) has one expectation per recipe. `scripts/recipes.py` writes
+this page.
 
-| recipe | paper | what it uses | what it prints |
-| --- | --- | --- | --- |
+| recipe | paper | what it uses | what it prints | test |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -80,6 +83,14 @@ def room_of(name: str) -> str:
     return str(value.__module__).split(".")[1]
 
 
+def line_of_test(name: str) -> int:
+    """Return the line at which the expectation of a recipe begins."""
+    for number, line in enumerate(TESTS.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith(f'    "{name}": ['):
+            return number
+    raise SystemExit(f"{TESTS} must have an expectation of {name!r}; it is missing.")
+
+
 def page() -> str:
     """Return the text of the page."""
     lines = []
@@ -87,7 +98,8 @@ def page() -> str:
         fields = fields_of(path)
         uses = "; ".join(f"{room}: {', '.join(f'`{name}`' for name in names)}" for room, names in uses_of(path).items())
         link = f"[{path.stem}](../{path.relative_to(ROOT).as_posix()})"
-        lines.append(f"| {link} | {fields['Paper']} | {uses} | {fields['Prints']} |\n")
+        test = f"[`-k {path.stem}`](../{TESTS.relative_to(ROOT).as_posix()}#L{line_of_test(path.stem)})"
+        lines.append(f"| {link} | {fields['Paper']} | {uses} | {fields['Prints']} | {test} |\n")
     return HEAD + "".join(lines)
 
 
