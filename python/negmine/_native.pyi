@@ -11,6 +11,7 @@ from negmine.batches.false_negatives import Rules as MaskRules
 from negmine.batches.no_duplicates import Columns
 from negmine.data.eligibility import Eligibility
 from negmine.mining.pool import CandidatePool
+from negmine.sampling.corruption import Law as CorruptionLaw
 from negmine.sampling.sampler import Law
 from negmine.search.request import PoolRequest, Rules
 from negmine.selection.selecting import Request as SelectionRequest
@@ -29,10 +30,13 @@ __all__ = [
     "__version__",
     "balanced_clusters",
     "build_info",
+    "check_corruptor",
     "check_sampler",
     "class_batches",
     "cluster_batches",
+    "coin",
     "context_draws",
+    "corrupt_triples",
     "cosine_duplicates",
     "distinct_sets",
     "epoch_permutation",
@@ -257,8 +261,19 @@ class AliasTable:
     def __reduce__(self) -> tuple[type[AliasTable], tuple[npt.NDArray[np.float64]]]: ...
 
 def check_sampler(sampler: Law) -> None: ...
+def check_corruptor(corruptor: CorruptionLaw) -> None: ...
+def corrupt_triples(
+    corruptor: CorruptionLaw, rows: npt.NDArray[np.int64], n: int, epoch: int, offset: int, num_threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]: ...
+def coin(rows: npt.NDArray[np.int64], p: npt.NDArray[np.float64], seed: int, epoch: int) -> npt.NDArray[np.bool_]: ...
 def sample_negatives(
-    sampler: Law, queries: npt.NDArray[np.int64], n: int, epoch: int, offset: int, num_threads: int
+    sampler: Law,
+    queries: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64] | None,
+    n: int,
+    epoch: int,
+    offset: int,
+    num_threads: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int8], npt.NDArray[np.int32]]: ...
 def mixture_rows(shares: list[float], steps: int, width: int) -> npt.NDArray[np.int64]: ...
 def epoch_permutation(n: int, seed: int, epoch: int, start: int, stop: int) -> npt.NDArray[np.int64]: ...

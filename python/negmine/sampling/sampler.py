@@ -80,7 +80,7 @@ class NegativeSampler:
         - "uniform": all documents with equal probability.
         - "popularity" or ``Popularity(exponent)``: by the number of queries that a document is a positive of.
         - weights, float64 (n_documents,): in proportion to these.
-        - one list of document rows per query: equal probability of these.
+        - one list of document rows per query, or :class:`SharedLists`: equal probability of these.
     shares : sequence of float, optional
         Probability of each source, in proportion; ``sources`` is then the list of these. The share of a source that has
         no document for a query goes to the others. Default: ``sources`` is one source.
@@ -165,17 +165,25 @@ class NegativeSampler:
 
     @refuse_unknown_options("sample")
     def sample(
-        self, queries: npt.ArrayLike, num_negatives: int, *, epoch: int = 0, num_threads: int | None = None
+        self,
+        queries: npt.ArrayLike,
+        num_negatives: int,
+        *,
+        rows: npt.ArrayLike | None = None,
+        epoch: int = 0,
+        num_threads: int | None = None,
     ) -> Sampled:
         """Draw negatives for some queries.
 
         Parameters
         ----------
         queries : int64 (n_queries,)
-            Rows of queries, in any order. A query that occurs twice gets the same draw; pass another ``epoch``, such as
-            the number of the step, for another one.
+            Rows of queries, in any order. A query that occurs twice gets the same draw; pass ``rows``, or another
+            ``epoch``, such as the number of the step, for another one.
         num_negatives : int
             Documents per query, at least 1.
+        rows : int64 (n_queries,), optional
+            Numbers that the draws belong to instead of the queries, such as the rows of training pairs; at least 0.
         epoch : int, default 0
             Epoch of the draws, in [0, 2**64).
         num_threads : int, optional
@@ -190,11 +198,12 @@ class NegativeSampler:
         NegmineValueError, NegmineTypeError
             An argument is invalid, or a query does not exist.
         """
-        rows = as_int64s(queries, "queries")
+        known = as_int64s(queries, "queries")
+        own = None if rows is None else as_int64s(rows, "rows", len(known))
         n = check_integer(num_negatives, "num_negatives", least=1)
-        ensure_fits_in_memory(len(rows), n, "num_negatives", entry=17)
+        ensure_fits_in_memory(len(known), n, "num_negatives", entry=17)
         indices, log_q, source, counts = _native.sample_negatives(
-            self._law, rows, n, check_epoch(epoch), self._offset, resolve_num_threads(num_threads)
+            self._law, known, own, n, check_epoch(epoch), self._offset, resolve_num_threads(num_threads)
         )
         return Sampled(indices, counts, log_q, source)
 

@@ -15,8 +15,9 @@ from negmine._core.math import exp, ln
 from negmine._core.options import check_real, refuse_unknown_fields
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.sampling.entity_lists import RelationLists, SharedLists
 
-__all__ = ["Popularity", "Source", "read_sources"]
+__all__ = ["Popularity", "Source", "is_nested", "read_lists", "read_sources", "read_weights", "split_sources"]
 
 
 @refuse_unknown_fields
@@ -67,13 +68,45 @@ class Popularity:
 
 
 #: A source: "uniform", "popularity", a Popularity, weights of all documents, or lists of documents per query.
-Source = str | Popularity | npt.ArrayLike | Positives
+Source = str | Popularity | npt.ArrayLike | Positives | SharedLists
+
+#: Sources that are neither numbers nor lists: a list that holds one is a list of several sources.
+NAMED = (str, Popularity, Positives, SharedLists, RelationLists)
+
+
+def split_sources(sources: object, shares: object) -> tuple[Sequence[Any], list[float]]:
+    """Validate shares, and return the list of sources.
+
+    Parameters
+    ----------
+    sources : Source or list of Source
+        One source, or several.
+    shares : sequence of float or None
+        Share of each source; None for one source.
+
+    Returns
+    -------
+    tuple of (sequence, list of float)
+        The sources and their shares.
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        Shares are missing or invalid.
+    """
+    is_list = isinstance(sources, list | tuple)
+    if shares is None:
+        if is_list and any(isinstance(source, NAMED) for source in sources):  # type: ignore[attr-defined]
+            raise NegmineTypeError(f"`shares` must be given for several sources; got None for {len(sources)}.")  # type: ignore[arg-type]
+        return [sources], [1.0]
+    given: Sequence[Any] = sources if is_list else [sources]  # type: ignore[assignment]
+    return given, as_shares(shares, "shares", len(given)).tolist()
 
 
 def read_sources(
     sources: object, shares: object, positives: Positives, n_documents: int
 ) -> tuple[list[Any], list[float]]:
-    """Validate sources and shares.
+    """Validate sources and shares of a sampler.
 
     Parameters
     ----------
@@ -96,27 +129,63 @@ def read_sources(
     NegmineValueError, NegmineTypeError
         A source or a share is invalid.
     """
-    is_list = isinstance(sources, list | tuple)
-    if shares is None:
-        if is_list and any(isinstance(source, str | Popularity) for source in sources):  # type: ignore[attr-defined]
-            raise NegmineTypeError(f"`shares` must be given for several sources; got None for {len(sources)}.")  # type: ignore[arg-type]
-        return [_read(sources, positives, n_documents)], [1.0]
-    given: Sequence[Any] = sources if is_list else [sources]  # type: ignore[assignment]
-    numbers = as_shares(shares, "shares", len(given))
-    return [_read(source, positives, n_documents) for source in given], numbers.tolist()
+    given, parts = split_sources(sources, shares)
+    return [_read(source, positives, n_documents) for source in given], parts
 
 
 def _read(source: object, positives: Positives, n_documents: int) -> Any:  # noqa: ANN401 (one of three kinds)
-    if isinstance(source, str):
-        if source == "uniform":
-            return None
-        if source != "popularity":
-            raise NegmineValueError(f"`sources` must be 'uniform', 'popularity', weights or lists; got {source!r}.")
+    if isinstance(source, str) and source == "uniform":
+        return None
+    if isinstance(source, str) and source == "popularity":
         source = Popularity()
     if isinstance(source, Popularity):
         return _native.AliasTable(source.weights(positives, n_documents))
-    if isinstance(source, Positives) or _is_nested(source):
-        return _lists(source, len(positives), n_documents)
+    if isinstance(source, SharedLists):
+        source = source.expand()
+    if isinstance(source, Positives) or is_nested(source):
+        return read_lists(source, len(positives), n_documents)
+    return read_weights(source, n_documents)
+
+
+def is_nested(source: object) -> bool:
+    """Return whether a source is a list of lists.
+
+    Parameters
+    ----------
+    source : object
+        The source.
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(source, np.ndarray) or not isinstance(source, Iterable):
+        return False
+    first = next(iter(source), None)
+    return isinstance(first, Iterable) and not isinstance(first, str | bytes)
+
+
+def read_weights(source: object, n_documents: int) -> _native.AliasTable:
+    """Validate a source of weights.
+
+    Parameters
+    ----------
+    source : float64 (n_documents,)
+        The weights.
+    n_documents : int
+        Number of documents.
+
+    Returns
+    -------
+    AliasTable
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The source is no source, or a weight is negative or not finite.
+    """
+    if isinstance(source, str):
+        raise NegmineValueError(f"`sources` must be 'uniform', 'popularity', weights or lists; got {source!r}.")
     weights = as_float64s(source, "sources", n_documents)
     bad = ~np.isfinite(weights) | (weights < 0)
     if bad.any():
@@ -125,15 +194,25 @@ def _read(source: object, positives: Positives, n_documents: int) -> Any:  # noq
     return _native.AliasTable(weights)
 
 
-def _is_nested(source: object) -> bool:
-    """Return whether a source is a list of lists."""
-    if isinstance(source, np.ndarray) or not isinstance(source, Iterable):
-        return False
-    first = next(iter(source), None)
-    return isinstance(first, Iterable) and not isinstance(first, str | bytes)
+def read_lists(source: object, n_queries: int, n_documents: int) -> Csr:
+    """Validate a source of lists.
 
+    Parameters
+    ----------
+    source : Positives or one list of document rows per query
+        The lists.
+    n_queries, n_documents : int
+        Number of lists and of documents.
 
-def _lists(source: object, n_queries: int, n_documents: int) -> Csr:
+    Returns
+    -------
+    Csr
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The number of lists differs, or a document does not exist or stands in a list twice.
+    """
     lists = Positives.read(source, "sources")
     if len(lists) != n_queries:
         raise NegmineValueError(f"`sources` must have one list for each of the {n_queries} queries; got {len(lists)}.")

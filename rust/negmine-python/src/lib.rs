@@ -9,6 +9,7 @@ mod behavior;
 mod call;
 mod cluster;
 mod convert;
+mod corrupt;
 mod errors;
 mod exact;
 mod info;
@@ -41,6 +42,8 @@ mod _native {
     #[pymodule_export]
     use super::cluster::{balanced_clusters, kmeans};
     #[pymodule_export]
+    use super::corrupt::{check_corruptor, corrupt_triples};
+    #[pymodule_export]
     use super::exact::{ExactIndex, cosine_duplicates, score_pairs};
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
@@ -51,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use super::offers::Offers;
     #[pymodule_export]
-    use super::sampling::{AliasTable, check_sampler, sample_negatives};
+    use super::sampling::{AliasTable, check_sampler, coin, sample_negatives};
     #[pymodule_export]
     use super::selection::{context_draws, memory_draws, select_items};
     #[pymodule_export]

@@ -1,5 +1,6 @@
-//! Bindings of random negatives.
+//! Bindings of random negatives and coins.
 
+use negmine_core::sampling::coins::coins;
 use negmine_core::sampling::{Alias, Sampler, Source};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -12,7 +13,7 @@ type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyArray1<f64>>,));
 
 /// A table that draws from weights.
 #[pyclass(frozen, module = "negmine._native")]
-pub(crate) struct AliasTable(Alias);
+pub(crate) struct AliasTable(pub(crate) Alias);
 
 #[pymethods]
 impl AliasTable {
@@ -88,26 +89,41 @@ pub(crate) fn check_sampler(py: Python<'_>, sampler: SamplerArg<'_>) -> PyResult
     sampler.with(py, |core| core.check().map_err(|error| errors::raise(py, &error)))
 }
 
-/// Draws random negatives for some queries.
+/// Draws random negatives for some queries; with `rows`, the draws belong to these numbers.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "the arguments of one Python function")]
 pub(crate) fn sample_negatives<'py>(
     py: Python<'py>,
     sampler: SamplerArg<'py>,
     queries: PyReadonlyArray1<'py, i64>,
+    rows: Option<PyReadonlyArray1<'py, i64>>,
     n: usize,
     epoch: u64,
     offset: u64,
     num_threads: usize,
 ) -> PyResult<SampledArrays<'py>> {
     let queries = queries.as_slice()?;
-    let rows = queries.len();
+    let rows = rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
     let sampled = sampler.with(py, |core| {
-        call::run(py, num_threads, None, |run| core.sample(queries, n, epoch, offset, run))
+        call::run(py, num_threads, None, |run| core.sample(queries, rows, n, epoch, offset, run))
     })?;
     Ok((
-        matrix(py, sampled.indices, rows, n)?,
-        matrix(py, sampled.log_q, rows, n)?,
-        matrix(py, sampled.source, rows, n)?,
+        matrix(py, sampled.indices, queries.len(), n)?,
+        matrix(py, sampled.log_q, queries.len(), n)?,
+        matrix(py, sampled.source, queries.len(), n)?,
         PyArray1::from_vec(py, sampled.counts),
     ))
+}
+
+/// Whether the coin of each row shows heads.
+#[pyfunction]
+pub(crate) fn coin<'py>(
+    py: Python<'py>,
+    rows: PyReadonlyArray1<'py, i64>,
+    p: PyReadonlyArray1<'py, f64>,
+    seed: u64,
+    epoch: u64,
+) -> PyResult<Bound<'py, PyArray1<bool>>> {
+    let heads = coins(rows.as_slice()?, p.as_slice()?, seed, epoch);
+    heads.map(|heads| PyArray1::from_vec(py, heads)).map_err(|error| errors::raise(py, &error))
 }

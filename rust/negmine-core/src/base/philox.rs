@@ -24,6 +24,10 @@ pub enum Stream {
     SelectItems = 4,
     /// Random negatives of a sampler.
     Sampler = 5,
+    /// Corrupted triples.
+    Corrupt = 6,
+    /// Coins of rows.
+    Coin = 7,
     /// Parents and steps of interpolated rows.
     Oversample = 9,
     /// Vectors of shells.

@@ -1,7 +1,7 @@
 //! The probabilities that one source gives to the documents of a query.
 
 use crate::base::Result;
-use crate::base::complement::row_of_rank;
+use crate::base::complement::{row_of_rank, rows_of_ranks};
 use crate::base::csr::CsrView;
 use crate::base::parallel::Ticker;
 use crate::base::philox::{below, unit};
@@ -22,6 +22,13 @@ pub enum Source<'a> {
     Weighted(&'a Alias),
     /// The documents of the query's list, with equal probability; ascending.
     Lists(CsrView<'a>),
+    /// The documents of one list but for one, with equal probability; ascending.
+    List {
+        /// The documents.
+        list: &'a [i64],
+        /// The one that is left out.
+        without: Option<i64>,
+    },
 }
 
 /// The probabilities of one source for one query.
@@ -34,6 +41,8 @@ pub(super) struct Law<'a> {
 pub(super) enum Kind<'a> {
     /// Equal probabilities of all allowed documents, or of these rows.
     Ranks { count: u64, rows: Option<Vec<u32>> },
+    /// Equal probabilities of the documents of a list, but for those at some places, which ascend.
+    Entries { count: u64, list: &'a [i64], refused: Vec<i64> },
     /// Weights, with the sum of those of allowed documents; others are refused.
     Alias { table: &'a Alias, mass: f64 },
     /// Weights of these rows, added up.
@@ -70,6 +79,9 @@ impl<'a> Law<'a> {
                 Some(row_of_rank(allowed.forbidden, below(x, *count)) as u32)
             }
             Kind::Ranks { count, rows: Some(rows) } => Some(rows[below(x, *count) as usize]),
+            Kind::Entries { count, list, refused } => {
+                Some(list[row_of_rank(refused, below(x, *count)) as usize] as u32)
+            }
             Kind::Alias { table, .. } => {
                 let row = table.draw(x);
                 allowed.admits(i64::from(row)).then_some(row)
@@ -85,11 +97,43 @@ impl<'a> Law<'a> {
     pub(super) fn part(&self, row: u32) -> f64 {
         let probability = match &self.kind {
             Kind::Ranks { rows: Some(rows), .. } if rows.binary_search(&row).is_err() => 0.0,
-            Kind::Ranks { count, .. } => 1.0 / *count as f64,
+            Kind::Entries { list, refused, .. } if !has(list, refused, row) => 0.0,
+            Kind::Ranks { count, .. } | Kind::Entries { count, .. } => 1.0 / *count as f64,
             Kind::Alias { table, mass } | Kind::Listed { table, mass, .. } => table.weight(row) / mass,
         };
         self.share * probability
     }
+
+    /// The number of documents, if all have the same probability.
+    pub(super) fn equal(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Ranks { count, .. } | Kind::Entries { count, .. } => Some(count),
+            Kind::Alias { .. } | Kind::Listed { .. } => None,
+        }
+    }
+
+    /// Replaces ascending ranks among documents of the same probability by these documents.
+    pub(super) fn rows(&self, allowed: &Allowed<'_>, ranks: &mut [u64]) {
+        match &self.kind {
+            Kind::Ranks { rows: Some(rows), .. } => {
+                for rank in ranks {
+                    *rank = u64::from(rows[*rank as usize]);
+                }
+            }
+            Kind::Entries { list, refused, .. } => {
+                rows_of_ranks(refused, ranks);
+                for place in ranks {
+                    *place = list[*place as usize] as u64;
+                }
+            }
+            _ => rows_of_ranks(allowed.forbidden, ranks),
+        }
+    }
+}
+
+/// Whether a list has a row at a place that is not refused.
+fn has(list: &[i64], refused: &[i64], row: u32) -> bool {
+    list.binary_search(&i64::from(row)).is_ok_and(|place| refused.binary_search(&(place as i64)).is_err())
 }
 
 impl<'a> Kind<'a> {
@@ -101,10 +145,8 @@ impl<'a> Kind<'a> {
                 (count > 0).then_some(Self::Ranks { count, rows: None })
             }
             Source::Uniform => Self::of_rows(allowed.rows(ticker)?),
-            Source::Lists(lists) => {
-                let rows = lists.row(allowed.query).iter().filter(|&&row| allowed.admits(row));
-                Self::of_rows(rows.map(|&row| row as u32).collect())
-            }
+            Source::Lists(lists) => Self::of_list(lists.row(allowed.query), None, allowed),
+            Source::List { list, without } => Self::of_list(list, *without, allowed),
             Source::Weighted(table) if table.positive() == 0 => None,
             Source::Weighted(table) => {
                 let lost = allowed.forbidden.iter().fold(0.0, |sum, &row| sum + table.weight(row as u32));
@@ -120,6 +162,27 @@ impl<'a> Kind<'a> {
 
     fn of_rows(rows: Vec<u32>) -> Option<Self> {
         (!rows.is_empty()).then_some(Self::Ranks { count: rows.len() as u64, rows: Some(rows) })
+    }
+
+    fn of_list(list: &'a [i64], without: Option<i64>, allowed: &Allowed<'_>) -> Option<Self> {
+        let places = 0..list.len() as i64;
+        let mut refused: Vec<i64> = if allowed.eligible.is_empty() && allowed.forbidden.len() < list.len() {
+            allowed
+                .forbidden
+                .iter()
+                .filter_map(|row| list.binary_search(row).ok())
+                .map(|place| place as i64)
+                .collect()
+        } else {
+            places.filter(|&place| !allowed.admits(list[place as usize])).collect()
+        };
+        if let Some(place) = without.and_then(|row| list.binary_search(&row).ok())
+            && let Err(gap) = refused.binary_search(&(place as i64))
+        {
+            refused.insert(gap, place as i64);
+        }
+        let count = (list.len() - refused.len()) as u64;
+        (count > 0).then_some(Self::Entries { count, list, refused })
     }
 
     fn listed(table: &'a Alias, mut rows: Vec<u32>) -> Option<Self> {

@@ -27,22 +27,33 @@ pub(super) struct Drawn {
     pub(super) source: i8,
 }
 
+/// A document that rang for the first time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ring {
+    pub(super) time: f64,
+    pub(super) row: u32,
+    pub(super) source: i8,
+}
+
 /// What the draws of a row depend on.
+#[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) draws: &'a Draws,
     pub(super) epoch: u64,
     pub(super) query: u64,
+    /// Number of the draws, if a row has several that do not depend on each other.
+    pub(super) lane: u64,
 }
 
 impl Place<'_> {
     /// The numbers of attempt `t`: the source, the document, the clock, and one more.
     pub(super) fn attempt(&self, t: u64) -> [u64; 4] {
-        self.draws.block([1 + t, 0, self.query, self.epoch])
+        self.draws.block([1 + t, self.lane, self.query, self.epoch])
     }
 
     /// The numbers of a document, whose counters no attempt reaches: the clock and the source.
     fn document(&self, row: u32) -> [u64; 4] {
-        self.draws.block([u64::MAX, u64::from(row), self.query, self.epoch])
+        self.draws.block([u64::MAX - self.lane, u64::from(row), self.query, self.epoch])
     }
 }
 
@@ -85,7 +96,7 @@ impl Mixture<'_> {
     }
 
     /// The mixed probability `w` of a document that the query may have.
-    fn probability(&self, row: u32) -> f64 {
+    pub(super) fn probability(&self, row: u32) -> f64 {
         self.laws.iter().fold(0.0, |sum, law| sum + law.part(row))
     }
 
@@ -100,40 +111,19 @@ impl Mixture<'_> {
         reached.unwrap_or(self.laws.len() - 1)
     }
 
-    /// The first `n` documents to ring. Rings come one after the other, of any document, until enough have rung. If
-    /// most of them repeat, the clocks of all others are read at once, which changes no probability: clocks have no
-    /// memory.
+    /// The first `n` documents to ring, with their probabilities.
     pub(super) fn without_replacement(
         &self,
         n: usize,
         seen: &mut Seen,
         ticker: &Ticker<'_>,
     ) -> Result<Vec<Drawn>> {
-        let n = n.min(self.allowed.documents);
-        let mut taken: Vec<(u32, i8)> = Vec::with_capacity(n + 1);
-        seen.clear(n + 1);
-        let (mut time, mut t) = (0.0, 0);
-        for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
-            let numbers = self.place.attempt(t);
-            t += 1;
-            time -= ln(unit(numbers[2]));
-            let (row, source) = self.draw(numbers, &mut t);
-            if seen.insert(u64::from(row)) {
-                taken.push((row, source));
-            }
-            if taken.len() > n {
-                break;
-            }
-        }
-        if taken.len() <= n {
-            time = self.read_clocks(&mut taken, n, time, ticker)?;
-        }
-        taken.truncate(n);
-        let log_rate = -ln(time);
-        let mut drawn: Vec<Drawn> = taken
+        let (rings, next) = self.rings(n, seen, ticker)?;
+        let log_rate = -ln(next);
+        let mut drawn: Vec<Drawn> = rings
             .into_iter()
-            .map(|(row, source)| {
-                let log_q = if time == f64::INFINITY {
+            .map(|Ring { row, source, .. }| {
+                let log_q = if next == f64::INFINITY {
                     0.0
                 } else {
                     log_inclusion(ln(self.probability(row)), log_rate)
@@ -145,17 +135,38 @@ impl Mixture<'_> {
         Ok(drawn)
     }
 
+    /// The first `n` documents to ring, in this order, and the time at which the next one rings, infinity if there is
+    /// none. Rings come one after the other, of any document, until enough have rung. If most of them repeat, the clocks
+    /// of all others are read at once, which changes no probability: clocks have no memory.
+    pub(super) fn rings(&self, n: usize, seen: &mut Seen, ticker: &Ticker<'_>) -> Result<(Vec<Ring>, f64)> {
+        let n = n.min(self.allowed.documents);
+        let mut taken: Vec<Ring> = Vec::with_capacity(n + 1);
+        seen.clear(n + 1);
+        let (mut time, mut t) = (0.0, 0);
+        for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
+            let numbers = self.place.attempt(t);
+            t += 1;
+            time -= ln(unit(numbers[2]));
+            let (row, source) = self.draw(numbers, &mut t);
+            if seen.insert(u64::from(row)) {
+                taken.push(Ring { time, row, source });
+            }
+            if taken.len() > n {
+                break;
+            }
+        }
+        if taken.len() <= n {
+            time = self.read_clocks(&mut taken, n, time, ticker)?;
+        }
+        taken.truncate(n);
+        Ok((taken, time))
+    }
+
     /// Takes the documents that ring next, up to `n` in all; returns the time of the first ring after these, infinity
     /// if there is no further document.
-    fn read_clocks(
-        &self,
-        taken: &mut Vec<(u32, i8)>,
-        n: usize,
-        time: f64,
-        ticker: &Ticker<'_>,
-    ) -> Result<f64> {
+    fn read_clocks(&self, taken: &mut Vec<Ring>, n: usize, time: f64, ticker: &Ticker<'_>) -> Result<f64> {
         let mut rings: Vec<(f64, u32)> = Vec::new();
-        let rung: HashSet<u32> = taken.iter().map(|one| one.0).collect();
+        let rung: HashSet<u32> = taken.iter().map(|ring| ring.row).collect();
         for row in self.allowed.rows(ticker)? {
             let rate = self.probability(row);
             if rate > 0.0 && !rung.contains(&row) {
@@ -164,9 +175,9 @@ impl Mixture<'_> {
         }
         let lacking = n - taken.len();
         rings.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for &(_, row) in rings.iter().take(lacking) {
+        for &(wait, row) in rings.iter().take(lacking) {
             let law = self.choose(unit(self.place.document(row)[1]), |law| law.part(row));
-            taken.push((row, self.laws[law].source));
+            taken.push(Ring { time: time + wait, row, source: self.laws[law].source });
         }
         Ok(rings.get(lacking).map_or(f64::INFINITY, |ring| time + ring.0))
     }

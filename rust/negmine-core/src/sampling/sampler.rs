@@ -3,7 +3,6 @@
 //! Every source gives a probability to each document that the query may have: uniform, by weights, or uniform over the
 //! query's list. Sources are mixed by their shares, which are divided among the sources that have any such document.
 
-use crate::base::complement::rows_of_ranks;
 use crate::base::csr::CsrView;
 use crate::base::error::check_length;
 use crate::base::key_ranges::KeyRanges;
@@ -15,7 +14,7 @@ use crate::base::{Error, Result};
 
 use super::allowed::Allowed;
 use super::distinct::distinct;
-use super::law::{Kind, Law, Source};
+use super::law::{Law, Source};
 use super::mixture::{Drawn, Mixture, Place};
 use super::seen::Seen;
 
@@ -74,7 +73,7 @@ impl Sampler<'_> {
         }
         for source in self.sources {
             match source {
-                Source::Uniform => {}
+                Source::Uniform | Source::List { .. } => {}
                 Source::Weighted(table) => check_length("weights", self.documents, table.len())?,
                 Source::Lists(lists) => {
                     check_length("sources", queries, lists.len())?;
@@ -88,13 +87,15 @@ impl Sampler<'_> {
     }
 
     /// Draws `n` documents for each of some queries, from arrays that passed [`Self::check`]. The draws of a query do
-    /// not depend on the others; `offset` is the row of query 0 in the whole data set.
+    /// not depend on the others; `offset` is the row of query 0 in the whole data set. With `rows`, the draws belong to
+    /// these numbers instead, so that a query may have several.
     ///
     /// # Errors
-    /// Returns an error on a query that does not exist, lack of memory, or an interrupt.
+    /// Returns an error on a query that does not exist, a row below 0, lack of memory, or an interrupt.
     pub fn sample(
         &self,
         queries: &[i64],
+        rows: Option<&[i64]>,
         n: usize,
         epoch: u64,
         offset: u64,
@@ -104,16 +105,23 @@ impl Sampler<'_> {
         if let Some(&row) = queries.iter().find(|&&query| query < 0 || query >= known as i64) {
             return Err(Error::RowOutOfRange { argument: "queries", row, rows: known });
         }
+        if let Some(rows) = rows {
+            check_length("rows", queries.len(), rows.len())?;
+            if let Some(row) = rows.iter().find(|&&row| row < 0) {
+                return Err(Error::Value { argument: "rows", rule: "at least 0", got: row.to_string() });
+            }
+        }
         let draws = Draws::new(self.seed, Stream::Sampler);
         let items = queries.len().div_ceil(QUERIES_PER_ITEM);
         let parts = run.map(items, Scratch::default, |scratch, item, ticker| {
             let mut part = Sampled::default();
             let end = ((item + 1) * QUERIES_PER_ITEM).min(queries.len());
-            for &query in &queries[item * QUERIES_PER_ITEM..end] {
+            for (number, &query) in queries.iter().enumerate().take(end).skip(item * QUERIES_PER_ITEM) {
                 ticker.check()?;
-                let place = Place { draws: &draws, epoch, query: offset + query as u64 };
-                let rows = self.row(query as usize, n, &place, scratch, ticker)?;
-                part.push(&rows, n);
+                let own = rows.map_or(offset + query as u64, |rows| rows[number] as u64);
+                let place = Place { draws: &draws, epoch, query: own, lane: 0 };
+                let drawn = self.row(query as usize, n, &place, scratch, ticker)?;
+                part.push(&drawn, n);
             }
             Ok(part)
         })?;
@@ -148,16 +156,13 @@ impl Sampler<'_> {
             return Ok(Vec::new());
         }
         if let ([law], false) = (&laws[..], self.replace)
-            && let Kind::Ranks { count, rows } = &law.kind
+            && let Some(count) = law.equal()
         {
             // One uniform source: sets need no clocks.
             let Scratch { seen, ranks } = scratch;
-            distinct(*count, n, |block| place.attempt(block), seen, ranks);
-            let log_q = ln(ranks.len() as f64 / *count as f64);
-            match rows {
-                Some(rows) => ranks.iter_mut().for_each(|rank| *rank = u64::from(rows[*rank as usize])),
-                None => rows_of_ranks(forbidden, ranks),
-            }
+            distinct(count, n, |block| place.attempt(block), seen, ranks);
+            let log_q = ln(ranks.len() as f64 / count as f64);
+            law.rows(&allowed, ranks);
             let drawn = |&row: &u64| Drawn { row: row as u32, log_q, source: law.source };
             return Ok(ranks.iter().map(drawn).collect());
         }
@@ -214,7 +219,7 @@ mod tests {
         let forbidden = CsrView::new("forbidden", &offsets, &items, QUERIES).unwrap();
         let sampler = Sampler { documents: 6, forbidden, eligible: &[], sources, shares, replace, seed: 11 };
         let queries: Vec<i64> = (0..QUERIES as i64).collect();
-        let sampled = sampler.sample(&queries, n, 0, 0, &run()).unwrap();
+        let sampled = sampler.sample(&queries, None, n, 0, 0, &run()).unwrap();
         let mut means = [[0.0; 6]; 3];
         for (row, log_q) in sampled.indices.iter().zip(&sampled.log_q) {
             if *row >= 0 {
@@ -280,7 +285,7 @@ mod tests {
             seed: 0,
         };
         sampler.check().unwrap();
-        let sampled = sampler.sample(&[0, 1, 2], 3, 0, 0, &run()).unwrap();
+        let sampled = sampler.sample(&[0, 1, 2], None, 3, 0, 0, &run()).unwrap();
         assert_eq!(sampled.indices, [0, 1, 2, 1, 2, -1, 0, -1, -1]);
         assert_eq!(sampled.counts, [3, 2, 1]);
         assert_eq!(sampled.log_q[..3], [0.0; 3]);
