@@ -7,6 +7,7 @@ accelerate                do not pass ``num_replicas``, since ``prepare`` distri
                           loader, and at the start of every epoch after that
 transformers              :class:`negmine.integrations.transformers.SetEpochCallback`
 sentence-transformers     the same callback, and :mod:`negmine.integrations.sentence_transformers`
+PyKEEN                    :class:`negmine.integrations.pykeen.ExactNegativeSampler` as ``negative_sampler``
 Lightning                 ``Trainer(use_distributed_sampler=False)``, ``num_replicas`` and ``rank`` passed to the
                           sampler, and :class:`negmine.integrations.lightning.SetEpochCallback`
 scikit-learn              :class:`negmine.integrations.sklearn.ExactNeighbors`, also for imbalanced-learn
