@@ -79,26 +79,6 @@ def test_triples_that_are_not_in_the_training_set_are_refused() -> None:
         make(side="left")
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_training_loop_takes_it() -> None:
-    from pykeen.models import TransE
-    from pykeen.training import SLCWATrainingLoop
-    from pykeen.triples import CoreTriplesFactory
-
-    factory = CoreTriplesFactory(TRIPLES, num_entities=20, num_relations=3)
-    torch.manual_seed(0)
-    model = TransE(triples_factory=factory, embedding_dim=4, random_seed=0)
-    loop = SLCWATrainingLoop(
-        model=model,
-        triples_factory=factory,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.1),
-        negative_sampler=ExactNegativeSampler,
-        negative_sampler_kwargs={"num_negs_per_pos": 3},
-    )
-    losses = loop.train(factory, num_epochs=3, batch_size=32, use_tqdm=False)
-    assert losses[-1] < losses[0]
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("options", [{}, {"side": "bernoulli"}], ids=["both", "bernoulli"])
