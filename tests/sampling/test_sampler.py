@@ -123,6 +123,19 @@ def test_draws_are_a_function_of_seed_epoch_and_query(
         np.testing.assert_array_equal(later.indices, whole.indices[2:])
 
 
+def test_rows_give_a_query_several_draws() -> None:
+    sampler = NegativeSampler([[0, 1], [2]], n_documents=40)
+    drawn = sampler.sample([0, 0, 1, 0], 5, rows=[7, 9, 9, 7])
+    assert drawn.indices[0].tolist() == drawn.indices[3].tolist() != drawn.indices[1].tolist()
+    assert not np.isin(drawn.indices[[0, 1, 3]], [0, 1]).any()
+    np.testing.assert_array_equal(
+        drawn.indices,
+        NegativeSampler([[0, 1]] * 2 + [[2]], n_documents=40).sample([0, 1, 2, 0], 5, rows=[7, 9, 9, 7]).indices,
+    )
+    # Without them, the draws belong to the query.
+    np.testing.assert_array_equal(sampler.sample([1], 5, rows=[1]).indices, sampler.sample([1], 5).indices)
+
+
 def many(sources: Any, n: int, **options: Any) -> Sampled:
     """Draw for many queries with the same positives, 0 and 7."""
     positives = Positives(np.arange(MANY + 1) * 2, np.tile([0, 7], MANY))
@@ -232,6 +245,8 @@ BAD: dict[str, tuple[Callable[[], object], type[NegmineError], str]] = {
     "option": (sampler(source="uniform"), NegmineTypeError, "Did you mean 'sources'?"),
     "query": (sample([2], 1), NegmineValueError, "`queries`"),
     "negative query": (sample([-1], 1), NegmineValueError, "`queries`"),
+    "rows": (sample([0, 1], 1, rows=[0]), NegmineValueError, "`rows` must have shape (2,)"),
+    "negative row": (sample([0], 1, rows=[-1]), NegmineValueError, "`rows` must be at least 0; got -1"),
     "none": (sample([0], 0), NegmineValueError, "`num_negatives` must be at least 1; got 0"),
     "epoch": (sample([0], 1, epoch=-1), NegmineValueError, "`epoch`"),
     "threads": (sample([0], 1, num_threads=0), NegmineValueError, "`num_threads`"),

@@ -157,10 +157,19 @@ class NegativeSampler:
         _native.check_sampler(self._law)
         self._offset = check_integer(query_offset, "query_offset", least=0, most=2**62)
 
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._law.forbidden.offsets) - 1
+
+    @property
+    def n_documents(self) -> int:
+        """Number of documents."""
+        return self._law.n_documents
+
     def __repr__(self) -> str:
-        n_queries = len(self._law.forbidden.offsets) - 1
         return (
-            f"NegativeSampler({n_queries} queries, {self._law.n_documents} documents, {len(self._law.sources)} sources)"
+            f"NegativeSampler({self.n_queries} queries, {self.n_documents} documents, {len(self._law.sources)} sources)"
         )
 
     @refuse_unknown_options("sample")

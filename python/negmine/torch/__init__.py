@@ -11,6 +11,7 @@ from negmine.torch import _installed as _installed
 from negmine.torch import losses as losses
 from negmine.torch.data.background import BackgroundRefresh
 from negmine.torch.data.dataset import NegativesDataset, Samples, collate
+from negmine.torch.data.interactions import InteractionsDataset
 from negmine.torch.data.refresh import redraw, refresh
 from negmine.torch.data.refreshed import Refreshed
 from negmine.torch.histories.attention import ETA, TargetAttention
@@ -29,6 +30,7 @@ __all__ = [
     "BackgroundRefresh",
     "ClassBalancedBatchSampler",
     "ClusterBatchSampler",
+    "InteractionsDataset",
     "NegativesDataset",
     "NegativesTable",
     "NoDuplicateBatchSampler",
