@@ -115,7 +115,10 @@ def corrupted_uniformly(
     counts = [len(allowed[0]) if share > 0 else 0, len(allowed[1]) if share < 1 else 0]
     if counts[0] == 0 or counts[1] == 0:
         share = float(counts[0] > 0)
-    coins = sum(((number(2, t) >> 12) + 0.5) * 2.0**-52 < share for t in range(n))
+    if share == 0.5:  # fair coins are bits
+        coins = sum(number(2, t // 64) >> (63 - t % 64) & 1 for t in range(n))
+    else:
+        coins = sum(((number(2, t) >> 12) + 0.5) * 2.0**-52 < share for t in range(n))
     total = min(n, sum(counts))
     heads = min(max(coins, total - counts[1]), counts[0])
     mean = sum(

@@ -10,6 +10,9 @@ use super::mixture::{Mixture, Place, Ring};
 use super::seen::Seen;
 use super::side_counts::SideCounts;
 
+/// Numbers of draws of a lower probability are left out of means.
+const NEGLIGIBLE: f64 = 1e-12;
+
 /// One side of a triple.
 pub(super) struct Side<'a> {
     pub(super) mixture: Mixture<'a>,
@@ -30,11 +33,17 @@ impl Side<'_> {
 
 /// The number of `n` coins that show heads.
 pub(super) fn heads(place: &Place<'_>, n: usize, share: f64) -> usize {
+    let block = |number| place.attempt(number as u64);
     if share == 0.0 || share == 1.0 {
         return if share == 0.0 { 0 } else { n };
     }
-    let coins = (0..n.div_ceil(4)).flat_map(|block| place.attempt(block as u64)).take(n);
-    coins.filter(|&coin| unit(coin) < share).count()
+    if share == 0.5 {
+        // Bits are fair coins.
+        let words = (0..n.div_ceil(256)).flat_map(block);
+        let coins = words.zip((0..n).step_by(64)).map(|(word, begin)| word >> (64 - (n - begin).min(64)));
+        return coins.map(|coins| coins.count_ones() as usize).sum();
+    }
+    (0..n.div_ceil(4)).flat_map(block).take(n).filter(|&coin| unit(coin) < share).count()
 }
 
 /// Independent draws.
@@ -91,7 +100,10 @@ pub(super) fn race(
         for (place, ring) in rings[side][..k].iter().enumerate() {
             let rate = sides[side].mixture.probability(ring.row);
             let others = |number| ring_of_others(&rings[side], next[side], place, number);
-            let times = law.of_side(side).filter(|of| of.0 > 0).map(|(number, mass)| (others(number), mass));
+            let times = law
+                .of_side(side)
+                .filter(|of| of.0 > 0 && of.1 > NEGLIGIBLE)
+                .map(|(number, mass)| (others(number), mass));
             drawn[side].push((ring.row, log_mean_inclusion(rate, times)));
         }
         drawn[side].sort_unstable_by_key(|one| one.0);
