@@ -302,7 +302,7 @@ BAD: dict[str, tuple[Callable[[], object], type[NegmineError], str]] = {
     "length": (make(sources=[1.0]), NegmineValueError, "`sources`"),
     "negative weight": (make(sources=[1.0, -2.0, 0.0]), NegmineValueError, "finite and at least 0; got -2.0 at row 1"),
     "nan": (make(sources=[1.0, 2.0, np.nan]), NegmineValueError, "finite and at least 0; got nan at row 2"),
-    "lists": (make(sources=[[1]]), NegmineValueError, "one list for each of the 3 queries; got 1"),
+    "lists": (make(sources=[[1]]), NegmineValueError, "a list for each of 3 entities; got 1"),
     "relations": (make(sources=pseudo_typed([[0, 0, 1]])), NegmineValueError, "each of the 2 relations; got 1"),
     "types": (
         make(sources=pseudo_typed([[0, 1, 9]])),

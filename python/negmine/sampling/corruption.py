@@ -302,11 +302,14 @@ def _read(
     if isinstance(source, SharedLists):
         if len(source) != n_entities:
             raise NegmineValueError(f"`sources` must have a list for each of {n_entities} entities; got {len(source)}.")
-        lists = AnchoredLists(_inside(source.lists, n_entities), anchor, source.numbers)
-        return lists, lists
+        shared = AnchoredLists(_inside(source.lists, n_entities), anchor, source.numbers)
+        return shared, shared
     if isinstance(source, Positives) or is_nested(source):
-        csr = read_lists(source, n_entities, n_entities)
-        own = AnchoredLists(Positives(csr.offsets, csr.items), anchor)
+        lists = Positives.read(source, "sources")
+        if len(lists) != n_entities:
+            raise NegmineValueError(f"`sources` must have a list for each of {n_entities} entities; got {len(lists)}.")
+        read_lists(lists, n_entities, n_entities)
+        own = AnchoredLists(lists, anchor)
         return own, own
     if isinstance(source, str) and source == "uniform":
         return None, None

@@ -104,6 +104,20 @@ impl CsrArg<'_> {
         CsrView::new(argument, self.offsets.as_slice()?, self.items.as_slice()?, rows)
             .map_err(|error| errors::raise(py, &error))
     }
+
+    /// The lists, which a call has checked before if `checked`, so that no further one reads all of them.
+    pub(crate) fn view_again(
+        &self,
+        py: Python<'_>,
+        argument: &'static str,
+        rows: usize,
+        checked: bool,
+    ) -> PyResult<CsrView<'_>> {
+        if !checked || self.len()? != rows {
+            return self.view(py, argument, rows);
+        }
+        Ok(CsrView::of_checked(self.offsets.as_slice()?, self.items.as_slice()?))
+    }
 }
 
 /// The fields of `negmine.data.eligibility.KeyRanges`.

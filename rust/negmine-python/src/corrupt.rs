@@ -49,18 +49,18 @@ pub(crate) struct CorruptorArg<'py> {
 type CorruptedArrays<'py> = (Bound<'py, PyArray3<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<f64>>);
 
 impl SideArg<'_> {
-    fn known(&self, py: Python<'_>) -> PyResult<Known<'_>> {
-        let lists = self.known.view(py, "known", self.known.len()?)?;
+    fn known(&self, py: Python<'_>, checked: bool) -> PyResult<Known<'_>> {
+        let lists = self.known.view_again(py, "known", self.known.len()?, checked)?;
         Ok(Known { lists, numbers: self.numbers.as_slice()? })
     }
 
-    fn sources(&self, py: Python<'_>) -> PyResult<Vec<SideSource<'_>>> {
+    fn sources(&self, py: Python<'_>, checked: bool) -> PyResult<Vec<SideSource<'_>>> {
         let sources = self.sources.iter().map(|source| {
             Ok(match source {
                 None => SideSource::Uniform,
                 Some(SourceArg::Weighted(table)) => SideSource::Weighted(&table.get().0),
                 Some(SourceArg::Lists(arg)) => SideSource::Lists {
-                    lists: arg.lists.view(py, "sources", arg.lists.len()?)?,
+                    lists: arg.lists.view_again(py, "sources", arg.lists.len()?, checked)?,
                     anchor: match arg.anchor.as_str() {
                         "kept" => Anchor::Kept,
                         "replaced" => Anchor::Replaced,
@@ -75,9 +75,14 @@ impl SideArg<'_> {
 }
 
 impl CorruptorArg<'_> {
-    /// Calls `work` with the corruptor of these fields.
-    fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&Corruptor<'_>) -> PyResult<T>) -> PyResult<T> {
-        let (heads, tails) = (self.heads.sources(py)?, self.tails.sources(py)?);
+    /// Calls `work` with the corruptor of these fields, whose lists are `checked` or not.
+    fn with<T>(
+        &self,
+        py: Python<'_>,
+        checked: bool,
+        work: impl FnOnce(&Corruptor<'_>) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let (heads, tails) = (self.heads.sources(py, checked)?, self.tails.sources(py, checked)?);
         let (triples, rest) = self.triples.as_slice()?.as_chunks::<3>();
         if !rest.is_empty() {
             return Err(errors::value_error(py, "`triples` must have three columns.".to_owned()));
@@ -85,7 +90,7 @@ impl CorruptorArg<'_> {
         work(&Corruptor {
             entities: self.n_entities,
             triples,
-            known: [self.heads.known(py)?, self.tails.known(py)?],
+            known: [self.heads.known(py, checked)?, self.tails.known(py, checked)?],
             head_share: self.head_share.as_slice()?,
             sources: [&heads, &tails],
             shares: &self.shares,
@@ -98,7 +103,7 @@ impl CorruptorArg<'_> {
 /// Checks that the arrays of a corruptor fit each other; `corrupt_triples` takes it for granted.
 #[pyfunction]
 pub(crate) fn check_corruptor(py: Python<'_>, corruptor: CorruptorArg<'_>) -> PyResult<()> {
-    corruptor.with(py, |core| core.check().map_err(|error| errors::raise(py, &error)))
+    corruptor.with(py, false, |core| core.check().map_err(|error| errors::raise(py, &error)))
 }
 
 /// Corrupts some triples.
@@ -113,8 +118,9 @@ pub(crate) fn corrupt_triples<'py>(
     num_threads: usize,
 ) -> PyResult<CorruptedArrays<'py>> {
     let rows = rows.as_slice()?;
-    let corrupted = corruptor
-        .with(py, |core| call::run(py, num_threads, None, |run| core.corrupt(rows, n, epoch, offset, run)))?;
+    let corrupted = corruptor.with(py, true, |core| {
+        call::run(py, num_threads, None, |run| core.corrupt(rows, n, epoch, offset, run))
+    })?;
     Ok((
         PyArray1::from_vec(py, corrupted.triples).reshape([rows.len(), n, 3])?,
         PyArray1::from_vec(py, corrupted.counts),

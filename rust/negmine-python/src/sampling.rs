@@ -59,21 +59,28 @@ type SampledArrays<'py> = (
 );
 
 impl SamplerArg<'_> {
-    /// Calls `work` with the sampler of these fields.
-    fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&Sampler<'_>) -> PyResult<T>) -> PyResult<T> {
+    /// Calls `work` with the sampler of these fields, whose lists are `checked` or not.
+    fn with<T>(
+        &self,
+        py: Python<'_>,
+        checked: bool,
+        work: impl FnOnce(&Sampler<'_>) -> PyResult<T>,
+    ) -> PyResult<T> {
         let known = self.forbidden.len()?;
         let eligible = EligibleArg::view(self.eligible.as_ref())?;
         let sources = self.sources.iter().map(|source| {
             Ok(match source {
                 Some(SourceArg::Weighted(table)) => Source::Weighted(&table.get().0),
-                Some(SourceArg::Lists(lists)) => Source::Lists(lists.view(py, "sources", known)?),
+                Some(SourceArg::Lists(lists)) => {
+                    Source::Lists(lists.view_again(py, "sources", known, checked)?)
+                }
                 None => Source::Uniform,
             })
         });
         let sources = sources.collect::<PyResult<Vec<_>>>()?;
         work(&Sampler {
             documents: self.n_documents,
-            forbidden: self.forbidden.view(py, "forbidden", known)?,
+            forbidden: self.forbidden.view_again(py, "forbidden", known, checked)?,
             eligible: &eligible,
             sources: &sources,
             shares: &self.shares,
@@ -86,7 +93,7 @@ impl SamplerArg<'_> {
 /// Checks that the arrays of a sampler fit each other; `sample_negatives` takes it for granted.
 #[pyfunction]
 pub(crate) fn check_sampler(py: Python<'_>, sampler: SamplerArg<'_>) -> PyResult<()> {
-    sampler.with(py, |core| core.check().map_err(|error| errors::raise(py, &error)))
+    sampler.with(py, false, |core| core.check().map_err(|error| errors::raise(py, &error)))
 }
 
 /// Draws random negatives for some queries; with `rows`, the draws belong to these numbers.
@@ -104,7 +111,7 @@ pub(crate) fn sample_negatives<'py>(
 ) -> PyResult<SampledArrays<'py>> {
     let queries = queries.as_slice()?;
     let rows = rows.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
-    let sampled = sampler.with(py, |core| {
+    let sampled = sampler.with(py, true, |core| {
         call::run(py, num_threads, None, |run| core.sample(queries, rows, n, epoch, offset, run))
     })?;
     Ok((

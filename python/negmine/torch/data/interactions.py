@@ -57,7 +57,7 @@ class InteractionsDataset(Dataset[dict[str, Any]]):
     >>> dataset = InteractionsDataset([0, 0, 1], [0, 1, 2], sampler, num_negatives=2)
     >>> batch = next(iter(DataLoader(dataset, batch_size=3, collate_fn=collate)))
     >>> batch["negatives"].tolist()
-    [[2, 3], [2, 3], [0, 1]]
+    [[2, 3], [2, 3], [1, 3]]
     """
 
     def __init__(

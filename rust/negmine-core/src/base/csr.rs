@@ -42,6 +42,13 @@ impl<'a, T> CsrView<'a, T> {
         Ok(Self { offsets, items })
     }
 
+    /// Lists that passed [`Self::new`] before, for calls that must not read all offsets again. Offsets that have changed
+    /// since may cause a panic.
+    #[must_use]
+    pub fn of_checked(offsets: &'a [i64], items: &'a [T]) -> Self {
+        Self { offsets, items }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

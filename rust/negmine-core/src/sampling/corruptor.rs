@@ -5,6 +5,8 @@
 //! give no known triple; a side that has no further such entity leaves its draws to the other one. Both sides of a triple
 //! are rows of the same laws as those of [`super::Sampler`].
 
+use negmine_kernels::aligned::prefetch;
+
 use crate::base::csr::CsrView;
 use crate::base::error::check_length;
 use crate::base::memory::with_capacity;
@@ -20,6 +22,9 @@ use super::two_sides::{Scratch, Side, heads, race, repeated, uniform};
 
 /// Triples of a piece of work.
 const TRIPLES_PER_ITEM: usize = 64;
+
+/// Entries of a list of known entities that are fetched ahead.
+const AHEAD: usize = 64;
 
 /// Columns of a triple, by side: what is replaced, and what is kept.
 const REPLACED: [usize; 2] = [0, 2];
@@ -194,11 +199,16 @@ impl<'a> Corruptor<'a> {
                 counts: with_capacity(own.len())?,
                 log_q: with_capacity(own.len() * n)?,
             };
-            for &row in own {
+            // Rows are in random order: look them all up before they are used, so that cache misses overlap.
+            let jobs: Vec<Job<'_>> = own.iter().map(|&row| self.job(row as usize)).collect();
+            jobs.iter()
+                .flat_map(|job| job.forbidden)
+                .for_each(|list| prefetch(&list[..list.len().min(AHEAD)]));
+            for (&row, job) in own.iter().zip(&jobs) {
                 ticker.check()?;
                 let place = Place { draws: &draws, epoch, query: offset + row as u64, lane: COINS };
-                self.row(row as usize, n, place, scratch, ticker)?;
-                part.push(&self.triples[row as usize], &scratch.drawn, n);
+                self.row(job, n, place, scratch, ticker)?;
+                part.push(&job.triple, &scratch.drawn, n);
             }
             Ok(part)
         })?;
@@ -216,26 +226,32 @@ impl<'a> Corruptor<'a> {
         Ok(all)
     }
 
+    fn job(&self, row: usize) -> Job<'a> {
+        let forbidden = self.known.map(|known| known.lists.row(known.numbers[row] as usize));
+        Job { triple: self.triples[row], head_share: self.head_share[row], forbidden }
+    }
+
     /// Draws the entities that replace the head and the tail of a triple.
     fn row(
         &self,
-        row: usize,
+        job: &Job<'_>,
         n: usize,
         place: Place<'_>,
         scratch: &mut Scratch,
         ticker: &Ticker<'_>,
     ) -> Result<()> {
         scratch.drawn.iter_mut().for_each(Vec::clear);
-        let allowed = [0, 1].map(|side| {
-            let Known { lists, numbers } = self.known[side];
-            let forbidden = lists.row(numbers[row] as usize);
-            Allowed { documents: self.entities, forbidden, eligible: &[], query: 0 }
+        let allowed = job.forbidden.map(|forbidden| Allowed {
+            documents: self.entities,
+            forbidden,
+            eligible: &[],
+            query: 0,
         });
-        let share = self.head_share[row];
+        let share = job.head_share;
         let mut laws = [Vec::new(), Vec::new()];
         for (side, share) in [share, 1.0 - share].into_iter().enumerate() {
             if share > 0.0 {
-                laws[side] = self.laws(row, side, &allowed[side], ticker)?;
+                laws[side] = self.laws(&job.triple, side, &allowed[side], ticker)?;
             }
         }
         let share = match (laws[0].is_empty(), laws[1].is_empty()) {
@@ -264,12 +280,11 @@ impl<'a> Corruptor<'a> {
     /// The law of every source that has an entity for one side of a triple.
     fn laws(
         &self,
-        row: usize,
+        triple: &[i64; 3],
         side: usize,
         allowed: &Allowed<'_>,
         ticker: &Ticker<'_>,
     ) -> Result<Vec<Law<'a>>> {
-        let triple = &self.triples[row];
         if let [source] = self.sources[side] {
             return Law::all(&[source.of(triple, side)], self.shares, allowed, ticker);
         }
@@ -277,6 +292,14 @@ impl<'a> Corruptor<'a> {
             self.sources[side].iter().map(|source| source.of(triple, side)).collect();
         Law::all(&sources, self.shares, allowed, ticker)
     }
+}
+
+/// A triple to corrupt.
+struct Job<'a> {
+    triple: [i64; 3],
+    head_share: f64,
+    /// The known heads and the known tails.
+    forbidden: [&'a [i64]; 2],
 }
 
 impl Corrupted {
