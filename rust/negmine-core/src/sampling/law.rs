@@ -131,6 +131,26 @@ impl<'a> Law<'a> {
     }
 }
 
+/// The places of those rows that a list has, both ascending. Steps of doubled length lead to the next row, so that lists
+/// of very different lengths cost little more than the shorter one.
+fn places_of(list: &[i64], rows: &[i64]) -> Vec<i64> {
+    let mut places = Vec::with_capacity(rows.len().min(list.len()));
+    let mut begin = 0;
+    for &row in rows {
+        let mut step = 1;
+        while list.get(begin + step).is_some_and(|&entry| entry < row) {
+            begin += step;
+            step *= 2;
+        }
+        let end = list.len().min(begin + step + 1);
+        begin += list[begin..end].partition_point(|&entry| entry < row);
+        if list.get(begin) == Some(&row) {
+            places.push(begin as i64);
+        }
+    }
+    places
+}
+
 /// Whether a list has a row at a place that is not refused.
 fn has(list: &[i64], refused: &[i64], row: u32) -> bool {
     list.binary_search(&i64::from(row)).is_ok_and(|place| refused.binary_search(&(place as i64)).is_err())
@@ -165,16 +185,10 @@ impl<'a> Kind<'a> {
     }
 
     fn of_list(list: &'a [i64], without: Option<i64>, allowed: &Allowed<'_>) -> Option<Self> {
-        let places = 0..list.len() as i64;
-        let mut refused: Vec<i64> = if allowed.eligible.is_empty() && allowed.forbidden.len() < list.len() {
-            allowed
-                .forbidden
-                .iter()
-                .filter_map(|row| list.binary_search(row).ok())
-                .map(|place| place as i64)
-                .collect()
+        let mut refused = if allowed.eligible.is_empty() {
+            places_of(list, allowed.forbidden)
         } else {
-            places.filter(|&place| !allowed.admits(list[place as usize])).collect()
+            (0..list.len() as i64).filter(|&place| !allowed.admits(list[place as usize])).collect()
         };
         if let Some(place) = without.and_then(|row| list.binary_search(&row).ok())
             && let Err(gap) = refused.binary_search(&(place as i64))
@@ -194,5 +208,24 @@ impl<'a> Kind<'a> {
         };
         let cumulative: Vec<f64> = rows.iter().map(add).collect();
         cumulative.last().copied().map(|mass| Self::Listed { table, rows, cumulative, mass })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn places_are_those_of_the_rows(
+            list in prop::collection::btree_set(0_i64..90, 0..90), rows in prop::collection::btree_set(0_i64..90, 0..90),
+        ) {
+            let (list, rows): (Vec<i64>, Vec<i64>) = (list.into_iter().collect(), rows.into_iter().collect());
+            let expected: Vec<i64> =
+                (0..list.len()).filter(|&place| rows.contains(&list[place])).map(|place| place as i64).collect();
+            prop_assert_eq!(places_of(&list, &rows), expected);
+        }
     }
 }
