@@ -2,8 +2,8 @@
 
     NEGMINE_DATA=... python benches/python/sampling.py [--rounds N] [--quick]
 
-One thread, one process. The triples are those of kg_fb15k237, or random ones of that size without the folder. All
-triples are corrupted once, in batches. "unfiltered" is the same call on triples whose relations all differ, so that
+One thread, one process. The triples are those of kg_fb15k237, or random ones of that size without the folder, in
+shuffled batches. "unfiltered" is the same call on triples whose relations all differ, so that
 nothing but the triple itself is known. Rounds visit the peers in turn; a figure is the least of the rounds, a ratio the
 median of the rounds' ratios. Times are the process's own processor time. "known" is the share of known triples among
 those that a peer returns as valid, "valid" the share of requested ones. PyKEEN's filterers mask and do not draw again.
@@ -141,8 +141,7 @@ def main() -> None:
     for n in (1, 10, 64):
         prepared = peers(triples, n_entities, n)
         seconds: dict[str, list[float]] = {name: [] for name in prepared}
-        # A pass is long enough for the clock; slow peers take part of the triples.
-        rows = list(batches(len(triples)))[: max(1, 40 * 10 // n)]
+        rows = list(batches(len(triples)))[: 400 // n]
         draws = sum(map(len, rows)) * n
         for _ in range(1 if arguments.quick else arguments.rounds):
             for name, draw in prepared.items():
