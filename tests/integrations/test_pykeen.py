@@ -94,6 +94,7 @@ def test_the_pipeline_trains_with_it(options: dict[str, Any], tmp_path: Path, mo
             training_loop="sLCWA",
             negative_sampler=ExactNegativeSampler,
             negative_sampler_kwargs={"num_negs_per_pos": 4, **options},
+            optimizer_kwargs={"lr": 0.05},
             training_kwargs={"num_epochs": 2, "batch_size": 256, "use_tqdm": False},
             evaluation_kwargs={"use_tqdm": False},
             random_seed=3,
