@@ -20,67 +20,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from scipy import stats
+from verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One line of the table; means over seeds."""
-
-    claim: str
-    data: str
-    metric: str
-    seeds: int
-    baseline: float
-    method: float
-    low: float
-    high: float
-    margin: float
-    verdict: str
-
-
-def judge(
-    claim: str,
-    data: str,
-    metric: str,
-    baseline: Sequence[float],
-    method: Sequence[float],
-    *,
-    margin: float,
-    tuned: bool,
-) -> Verdict:
-    """Compare a method with its baseline, seed by seed; higher is better."""
-    difference = np.asarray(method, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    n = len(difference)
-    half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
-    low, high = difference.mean() - half, difference.mean() + half
-    if low > 0:
-        verdict = "reproduced"
-    elif high < 0:
-        verdict = "reversed"
-    elif high - low < margin and tuned:
-        verdict = "no difference"
-    else:
-        verdict = "underpowered"
-    return Verdict(
-        claim=claim,
-        data=data,
-        metric=metric,
-        seeds=n,
-        baseline=float(np.mean(baseline)),
-        method=float(np.mean(method)),
-        low=float(low),
-        high=float(high),
-        margin=margin,
-        verdict=verdict,
-    )
 
 
 def digest(sources: Sequence[str]) -> str:
@@ -101,7 +47,7 @@ def run(name: str, sources: Sequence[str], experiment: Callable[[], list[Verdict
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--again", action="store_true", help="run though nothing has changed")
     again = parser.parse_args().again
-    sources = [*sources, "benches/claims/claim.py"]
+    sources = [*sources, "benches/claims/verdict.py"]
     path = RESULTS / f"{name}.json"
     if again or not path.exists() or stale(path):
         verdicts = [asdict(verdict) for verdict in experiment()]

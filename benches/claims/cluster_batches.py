@@ -1,12 +1,12 @@
-"""Cluster batches against random batches of the same size: NGAME on labels, TAS-Balanced's topics on retrieval.
+"""Cluster batches against random batches of the same size: NGAME on labels.
 
     python benches/claims/cluster_batches.py [--again]
 
-A linear tower on each side is trained on ready embeddings (bags of words for xmc_bibtex). NGAME: the triplet loss with
-online hard negatives of its released code, clusters of 16 points made anew from the current embeddings every fifth
-epoch. Topics: cross-entropy over the batch, batches of one k-means cluster of the queries each. The share of a batch
-that is drawn by cluster goes from 0 (the baseline) to 1, with the mask of known positives and without. Every arm has
-its learning rate chosen from the same grid on the tuning split.
+A linear tower on each side is trained on ready embeddings (bags of words for xmc_bibtex): the triplet loss with online
+hard negatives of NGAME's released code, clusters of 16 points made anew from the current embeddings every fifth epoch.
+The share of a batch that is drawn by cluster goes from 0 (the baseline) to 1, with the mask of known positives and
+without. Every arm has its learning rate chosen from the same grid on the tuning split, by one seed. Labels are shared
+by training and test, as in extreme classification; queries are not. `topic_batches.py` judges topics.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from claim import Verdict, judge, run
+from claim import run
 from sets import Set, Split, load
+from verdict import Verdict, judge
 
 import negmine
-from negmine.batches import cluster_plan, false_negative_mask, topic_plan
+from negmine.batches import cluster_plan, false_negative_mask
 
+PAPER = "NGAME (Dahiya et al., WSDM 2023)"
 #: Points of the metric: what a difference must be held to, to be called none.
 MARGIN = 0.01
 TUNING_SEEDS = 1
 RATES = (3e-4, 1e-3, 3e-3)
 SHARES = (0.0, 0.5, 1.0)
 
+BATCH_SIZE = 256
 CLUSTER_SIZE = 16
 REFRESH = 5
-TOPIC_SIZE = 64
 WIDTH = 384
 
 
@@ -49,16 +51,8 @@ class Task:
     """What all trainings on a set share."""
 
     data: Set
-    method: str
-    batch_size: int
     epochs: int
-    depth: int
     seeds: int
-
-    @property
-    def metric(self) -> str:
-        """Name of what is measured."""
-        return f"nDCG@{self.depth}" if self.depth > 1 else "P@1"
 
 
 class Towers(torch.nn.Module):
@@ -87,53 +81,35 @@ def ngame_loss(scores: torch.Tensor, banned: torch.Tensor) -> torch.Tensor:
     return (loss * weight).mean()
 
 
-def cross_entropy(scores: torch.Tensor, banned: torch.Tensor) -> torch.Tensor:
-    """Softmax over the batch; the diagonal is the positive."""
-    banned = banned & ~torch.eye(len(scores), dtype=torch.bool)
-    logits = (scores / 0.05).masked_fill(banned, -torch.inf)
-    return torch.nn.functional.cross_entropy(logits, torch.arange(len(scores)))
-
-
 def train(task: Task, arm: Arm, seed: int) -> Towers:
     """Train one model."""
     torch.manual_seed(seed)
     split = task.data.train
     towers = Towers(split.x.shape[1])
     optimizer = torch.optim.AdamW(towers.parameters(), lr=arm.rate)
-    loss_of = ngame_loss if task.method == "NGAME" else cross_entropy
     draw = np.random.default_rng(seed)
-    clusters = None
     for epoch in range(task.epochs):
-        if clusters is None or (task.method == "NGAME" and epoch % REFRESH == 0):
+        if epoch % REFRESH == 0:
             with torch.no_grad():
-                clusters = cluster(task, towers.embed(towers.points, split.x).numpy(), seed)
+                vectors = towers.embed(towers.points, split.x).numpy()
+            clusters = negmine.balanced_clusters(vectors, cluster_size=CLUSTER_SIZE, quality="fast", seed=seed)
         label_of = positive_of(split, draw)
-        for rows in batches(task, arm, clusters, seed, epoch):
+        for rows in batches(arm, clusters, seed, epoch):
             banned = torch.eye(len(rows), dtype=torch.bool)
             if arm.masked:
                 banned |= torch.from_numpy(false_negative_mask(rows, label_of[rows], split.positives))
             points = towers.embed(towers.points, split.x[rows])
             labels = towers.embed(towers.labels, task.data.labels[label_of[rows]])
             optimizer.zero_grad()
-            loss_of(points @ labels.T, banned).backward()
+            ngame_loss(points @ labels.T, banned).backward()
             optimizer.step()
     return towers
 
 
-def cluster(task: Task, vectors: np.ndarray, seed: int) -> negmine.Clusters:
-    """Cluster the points as the method does."""
-    if task.method == "NGAME":
-        return negmine.balanced_clusters(vectors, cluster_size=CLUSTER_SIZE, quality="fast", seed=seed)
-    return negmine.kmeans(vectors, n_clusters=len(vectors) // TOPIC_SIZE, seed=seed)
-
-
-def batches(task: Task, arm: Arm, clusters: negmine.Clusters, seed: int, epoch: int) -> Iterator[np.ndarray]:
+def batches(arm: Arm, clusters: negmine.Clusters, seed: int, epoch: int) -> Iterator[np.ndarray]:
     """Batches of one epoch; the baseline draws none of a batch by cluster."""
     share = 1.0 - arm.share
-    if task.method == "NGAME":
-        plan = cluster_plan(clusters, batch_size=task.batch_size, random_fraction=share, remainder="drop", seed=seed)
-    else:
-        plan = topic_plan(clusters, batch_size=task.batch_size, random_fraction=share, seed=seed)
+    plan = cluster_plan(clusters, batch_size=BATCH_SIZE, random_fraction=share, remainder="drop", seed=seed)
     return (plan.batch(epoch, index) for index in range(len(plan)))
 
 
@@ -145,16 +121,13 @@ def positive_of(split: Split, draw: np.random.Generator) -> np.ndarray:
 
 
 def quality(task: Task, towers: Towers, split: Split) -> float:
-    """Mean nDCG at the task's depth; P@1 at depth 1."""
+    """Return the precision of the first result."""
     with torch.no_grad():
         points = towers.embed(towers.points, split.x).numpy()
         labels = towers.embed(towers.labels, task.data.labels).numpy()
-    rows = negmine.ExactIndex(labels).search(points, task.depth).indices
+    rows = negmine.ExactIndex(labels).search(points, 1).indices[:, 0]
     known = split.positives.queries() * len(labels) + split.positives.items
-    hits = np.isin(np.arange(len(rows))[:, None] * len(labels) + rows, known)
-    gain = 1.0 / np.log2(np.arange(task.depth) + 2)
-    ideal = np.cumsum(gain)[np.minimum(np.diff(split.positives.offsets), task.depth) - 1]
-    return float(((hits * gain).sum(axis=1) / ideal).mean())
+    return float(np.isin(np.arange(len(rows)) * len(labels) + rows, known).mean())
 
 
 def measured(task: Task, arm: Arm) -> list[float]:
@@ -170,18 +143,14 @@ def measured(task: Task, arm: Arm) -> list[float]:
 
 def experiment() -> list[Verdict]:
     """All sets, shares and masks."""
-    tasks = [
-        Task(load("onet_titles"), "NGAME", batch_size=256, epochs=10, depth=1, seeds=12),
-        Task(load("xmc_bibtex"), "NGAME", batch_size=256, epochs=15, depth=1, seeds=6),
-        Task(load("scifact"), "topics", batch_size=32, epochs=10, depth=10, seeds=32),
-        Task(load("medquad"), "topics", batch_size=32, epochs=10, depth=10, seeds=16),
-    ]
+    tasks = [Task(load("onet_titles"), epochs=10, seeds=12), Task(load("xmc_bibtex"), epochs=15, seeds=6)]
     verdicts = []
     for task, masked in itertools.product(tasks, (True, False)):
         results = {share: measured(task, Arm(share, masked, 0.0)) for share in SHARES}
         for share in SHARES[1:]:
-            claim = f"{task.method}, {share:.0%} by cluster, {'masked' if masked else 'no mask'}"
-            verdict = judge(claim, task.data.name, task.metric, results[0.0], results[share], margin=MARGIN, tuned=True)
+            claim = f"NGAME, {share:.0%} by cluster, {'masked' if masked else 'no mask'}"
+            name, base, values = task.data.name, results[0.0], results[share]
+            verdict = judge(claim, name, "P@1", base, values, paper=PAPER, margin=MARGIN, tuned=True)
             print(verdict, flush=True)
             verdicts.append(verdict)
     return verdicts
@@ -193,9 +162,7 @@ if __name__ == "__main__":
         "benches/claims/cluster_batches.py",
         "benches/claims/sets.py",
         "python/negmine/batches/clusters.py",
-        "python/negmine/batches/topics.py",
         "rust/negmine-core/src/batch/cluster_plan.rs",
-        "rust/negmine-core/src/batch/topic.rs",
         "rust/negmine-core/src/cluster/**/*.rs",
     ]
     run("cluster_batches", sources, experiment)

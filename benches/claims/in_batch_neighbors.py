@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from claim import Verdict, judge, run
+from claim import run
 from sets import load
+from verdict import Verdict, judge
 
 import negmine
 from negmine.batches import ClusterPlan, cluster_plan
 from negmine.clustering import cluster_guarantee
 
+PAPER = "NGAME (Dahiya et al., WSDM 2023)"
 #: Points of recall.
 MARGIN = 0.01
 SEEDS = 5
@@ -103,7 +105,7 @@ def experiment() -> list[Verdict]:
         together = [recall(plan, nearest) for plan in made]
         claim = f"NGAME, clusters of {size} in batches of {BATCH_SIZE}; {told(made)}"
         metric = f"recall@{DEPTH} in the batch"
-        verdicts.append(judge(claim, points.name, metric, alone, together, margin=MARGIN, tuned=False))
+        verdicts.append(judge(claim, points.name, metric, alone, together, paper=PAPER, margin=MARGIN, tuned=False))
     return verdicts
 
 

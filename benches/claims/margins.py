@@ -36,16 +36,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from claim import Verdict, judge, run
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from claim import run
+from disjoint import Corpus, components, cut, parts_of
 from sets import ROOT
+from verdict import Verdict, judge
 
 import negmine
 from negmine import demo
 from negmine.batches import epoch_permutation
 from negmine.mining import Sweep, Verdicts
 
+PAPER = "NV-Retriever (Moreira et al., 2024)"
 #: Points of nDCG@10.
 MARGIN = 0.01
 SEEDS = range(10, 16)
@@ -67,18 +68,7 @@ RECOMMENDATIONS: dict[str, dict[str, bool]] = {
 
 N_PAIRS = 9000
 MOST_TAILS = 30
-N_TRAIN, N_TEST = 2000, 600
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """Queries and documents of one part: per query one labeled answer, all answers, and documents left out."""
-
-    x: np.ndarray
-    documents: np.ndarray
-    labeled: np.ndarray
-    answers: list[list[int]]
-    exclude: list[list[int]]
+SIZES = (2000, 600, 600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,54 +98,13 @@ RANDOM = Rule(None, random=True)
 # ---- data
 
 
-def cut(
-    x: np.ndarray,
-    documents: np.ndarray,
-    pairs: np.ndarray,
-    part_of_query: np.ndarray,
-    part_of_document: np.ndarray,
-    labeled: np.ndarray | None,
-    heads: np.ndarray | None,
-    seed: int,
-) -> list[Corpus]:
-    """Make the corpora for training, tuning and test of (query, document) pairs within one part."""
-    draw = np.random.default_rng(seed)
-    parts = []
-    for part in range(3):
-        rows = np.flatnonzero(part_of_document == part)
-        place = np.full(len(documents), -1)
-        place[rows] = np.arange(len(rows))
-        inside = pairs[(part_of_query[pairs[:, 0]] == part) & (place[pairs[:, 1]] >= 0)]
-        queries = np.unique(inside[:, 0])
-        queries = np.sort(draw.permutation(queries)[: N_TRAIN if part == 0 else N_TEST])
-        answers = [np.sort(place[inside[inside[:, 0] == query, 1]]).tolist() for query in queries]
-        if labeled is None:
-            chosen = np.array([found[int(draw.integers(len(found)))] for found in answers])
-        else:
-            chosen = place[labeled[queries]]
-        exclude = [[] if heads is None else [int(place[heads[query]])] for query in queries]
-        parts.append(Corpus(x[queries], documents[rows], chosen, answers, exclude))
-    return parts
-
-
 def wordnet(seed: int) -> list[Corpus]:
     """Cut the demo set by the connected components of nouns and meanings."""
     data = demo.load()
-    n, m = len(data.queries), len(data.documents)
     pairs = np.stack([data.positives.queries(), data.positives.items], axis=1)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], n + pairs[:, 1])), shape=(n + m, n + m))
-    n_components, component = connected_components(graph, directed=False)
-    part = parts_of(n_components, seed)[component]
-    return cut(data.query_embeddings, data.document_embeddings, pairs, part[:n], part[n:], data.labeled, None, seed)
-
-
-def parts_of(n: int, seed: int) -> np.ndarray:
-    """Assign 60 % to training and 20 % each to tuning and test."""
-    order = epoch_permutation(n, seed=seed, epoch=0)
-    part = np.zeros(n, dtype=np.int64)
-    part[order[: n // 5]] = 1
-    part[order[n // 5 : 2 * (n // 5)]] = 2
-    return part
+    of_query, of_document = components(pairs, len(data.queries), len(data.documents), seed)
+    x, documents = data.query_embeddings, data.document_embeddings
+    return cut(x, documents, pairs, of_query, of_document, data.labeled, None, seed, SIZES)
 
 
 @cache
@@ -194,7 +143,7 @@ def freebase(seed: int) -> list[Corpus]:
     """Cut the entities of fb15k237; a query belongs to the part of its head, with the tails of that part."""
     x, documents, pairs, heads = graph()
     part = parts_of(len(documents), seed)
-    return cut(x, documents, pairs, part[heads], part, None, heads, seed)
+    return cut(x, documents, pairs, part[heads], part, None, heads, seed, SIZES)
 
 
 # ---- training
@@ -307,7 +256,8 @@ def experiment() -> list[Verdict]:
             (f"{claim}, against {text(best)}, the best", results[best], values) for claim, values in regrets.items()
         ]
         verdicts += [
-            judge(claim, name, "nDCG@10", base, values, margin=MARGIN, tuned=True) for claim, base, values in pairs
+            judge(claim, name, "nDCG@10", base, values, paper=PAPER, margin=MARGIN, tuned=True)
+            for claim, base, values in pairs
         ]
         print(*verdicts, sep="\n", flush=True)
     return verdicts
@@ -328,7 +278,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     sources = [
         "benches/claims/margins.py",
-        "benches/claims/sets.py",
+        "benches/claims/disjoint.py",
         "python/negmine/demo/__init__.py",
         "python/negmine/mining/shares.py",
         "python/negmine/mining/recommendation.py",

@@ -17,12 +17,14 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from claim import ROOT, Verdict, judge, run
+from claim import ROOT, run
+from verdict import Verdict, judge
 
 sys.path.insert(0, str(ROOT / "examples"))
 
 import ctr_ml100k as ctr
 
+PAPER = "SDIM (Cao et al., CIKM 2022)"
 #: Points of AUC: what a difference must be held to, to be called none.
 MARGIN = 0.005
 SEEDS = 6
@@ -64,7 +66,7 @@ def experiment() -> list[Verdict]:
             f"inference {inference:.2f} s against {of_inference:.2f}"
         )
         baseline, method = ([run[0] for run in found[which]] for which in (pooling, "sdim"))
-        verdicts.append(judge(claim, "rec_ml100k", "AUC", baseline, method, margin=MARGIN, tuned=True))
+        verdicts.append(judge(claim, "rec_ml100k", "AUC", baseline, method, paper=PAPER, margin=MARGIN, tuned=True))
     return verdicts
 
 
