@@ -58,8 +58,12 @@ against:  ## Compare this tree's speed with that of REVISION.
 odd-place:  ## Run the suite with Ctrl-C ignored, as nohup has it, in a path with spaces and non-ASCII letters.
 	PYTHON=$(PYTHON) scripts/odd_place.sh
 
-claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and print every verdict.
-	for script in in_batch_neighbors cluster_batches sdim_ml100k margins; do $(PYTHON) benches/claims/$$script.py || exit 1; done
+CLAIMS = in_batch_neighbors cluster_batches topic_batches sdim_ml100k margins policies refreshes losses teachers doubts \
+	choices headline
+
+claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and write the table of docs/claims.md.
+	for script in $(CLAIMS); do $(PYTHON) benches/claims/$$script.py || exit 1; done
+	$(PYTHON) benches/claims/claim.py --write
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data

@@ -1,16 +1,11 @@
-"""What a claim is: a baseline, a method, several seeds, and the verdict that their paired differences allow.
+"""Records of claims: when they are stale, how they are run, and the table in docs/claims.md.
 
-    python benches/claims/claim.py
+    python benches/claims/claim.py            # print every verdict on record, and which are stale
+    python benches/claims/claim.py --write    # write the table of docs/claims.md
+    python benches/claims/claim.py --check    # fail if that table differs from the records
 
-prints every verdict that is on record, and says which are stale. A script of this folder makes one record, under
-`results/`; it runs again only where a source that the record depends on has changed, or with `--again`.
-
-The verdicts, of the 95 % interval of the paired difference (Student's t):
-
-- "reproduced" and "reversed": the interval lies above, or below, zero;
-- "no difference": it holds zero, is narrower than the margin that the script fixed, and the baseline was tuned over the
-  same grid as the method;
-- "underpowered": anything else; the question stays open.
+A script of this folder makes one record, under `results/`; it runs again only where a source that the record depends on
+has changed, or with `--again`. `verdict.py` has the rules of a verdict.
 """
 
 from __future__ import annotations
@@ -22,11 +17,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from verdict import Verdict
+if TYPE_CHECKING:
+    from verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
+PAGE = ROOT / "docs" / "claims.md"
+#: What stands before and after the table on the page.
+BEGIN, END = "<!-- table of the records -->", "<!-- end of the table -->"
 
 
 def digest(sources: Sequence[str]) -> str:
@@ -66,22 +66,71 @@ def stale(path: Path) -> bool:
         return True
 
 
-def table(paths: Sequence[Path]) -> str:
-    """Records as Markdown."""
+def table(paths: Sequence[Path], *, marked: bool = True) -> str:
+    """Records as Markdown; with `marked`, stale verdicts say so."""
     lines = [
-        "| claim | data | metric | seeds | baseline | method | 95 % of the difference | margin | verdict |",
-        "| --- | --- | --- | ---: | ---: | ---: | --- | ---: | --- |",
+        "| claim | paper | data | metric | seeds | baseline | method | 95 % of the difference | margin | verdict "
+        "| hardness | false negatives | seconds |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |",
     ]
     for path in paths:
-        mark = " (stale)" if stale(path) else ""
-        for row in json.loads(path.read_text(encoding="utf-8"))["verdicts"]:
-            lines.append(
-                f"| {row['claim']} | {row['data']} | {row['metric']} | {row['seeds']} | {row['baseline']:.4f} | "
-                f"{row['method']:.4f} | {row['low']:+.4f} to {row['high']:+.4f} | {row['margin']} | "
-                f"{row['verdict']}{mark} |"
-            )
+        mark = " (stale)" if marked and stale(path) else ""
+        lines += [line(row, mark) for row in json.loads(path.read_text(encoding="utf-8"))["verdicts"]]
     return "\n".join(lines)
 
 
+def line(row: dict[str, Any], mark: str) -> str:
+    """One verdict as a row of the table; what its record does not have is empty."""
+
+    def shown(name: str, form: str) -> str:
+        value = row.get(name)
+        return "" if value is None else format(value, form)
+
+    cells = [
+        row["claim"],
+        row.get("paper", ""),
+        row["data"],
+        row["metric"],
+        str(row["seeds"]),
+        f"{row['baseline']:.4f}",
+        f"{row['method']:.4f}",
+        f"{row['low']:+.4f} to {row['high']:+.4f}",
+        str(row["margin"]),
+        row["verdict"] + mark,
+        shown("hardness", ".2f"),
+        shown("false_negatives", ".1%"),
+        shown("seconds", ".0f"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def page(text: str) -> str:
+    """Put the table of all records between the marks of the page."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{table(records(), marked=False)}\n\n{END}{after}"
+
+
+def records() -> list[Path]:
+    """List the records."""
+    return sorted(RESULTS.glob("*.json"))
+
+
+def main() -> int:
+    """Print the table, or write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write the table of docs/claims.md")
+    parser.add_argument("--check", action="store_true", help="compare it, and write nothing")
+    given = parser.parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    if given.check:
+        return int(page(text) != text)
+    if given.write:
+        PAGE.write_text(page(text), encoding="utf-8")
+    else:
+        print(table(records()))
+    return 0
+
+
 if __name__ == "__main__":
-    print(table(sorted(RESULTS.glob("*.json"))))
+    sys.exit(main())

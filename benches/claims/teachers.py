@@ -3,7 +3,8 @@
     NEGMINE_DATA=... python benches/claims/teachers.py [--again]
 
 1,000 training queries. The student is a linear map of static vectors (WordLlama); guide and teacher are the vectors of
-MiniLM, in place of cross encoders. medquad has natural false negatives: answers of another institute to the same question.
+MiniLM, in place of cross encoders. medquad has natural false negatives: answers of another institute to the same
+question.
 
 - GISTEmbed: what the guide scores above the labeled positive is masked (margin 0), with four naive negatives.
 - TAS-Balanced: squared errors of the margins of one pair per query, of the 20 best negatives of the student; with .75

@@ -134,8 +134,8 @@ class Sweep:
 
         A margin with few false negatives is not always the best one for training. On two data sets that had no part in
         the making of this rule, the recommended margin trained as well as margin 0.05, within 0.01 nDCG@10, and no
-        better (``benches/README.md``, "Verdicts"). If no margin keeps the limit too, which the reason states, the
-        verdict on a margin against none is open: compare both in training.
+        better (``docs/claims.md``). If no margin keeps the limit too, which the reason states, the verdict on a margin
+        against none is open: compare both in training.
         """
         limit = check_real(max_false_negatives, "max_false_negatives", above=0.0)
         if limit > 1.0:
