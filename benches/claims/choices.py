@@ -9,7 +9,7 @@
 - MM-Embed: made modalities. Half of the documents are "images"; an extra coordinate moves texts closer to all queries,
   and another one of the query says what is wanted, which the start ignores. One negative per query, of the wrong
   modality above the positive or of the wrong content at ranks 46 to 50, with equal chance, against the batch alone.
-  1,000 training queries.
+  600 training queries.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def mixed_pool(part: Corpus, *, both: bool) -> negmine.CandidatePool:
     return negmine.fuse([modality, content], method="max") if both else content
 
 
-MEDQUAD, FEWER = Task("medquad"), Task("medquad", n_train=1000)
+MEDQUAD, FEWER = Task("medquad"), Task("medquad", n_train=600)
 SAMPLE, CLUSTERED = Chosen(epochs=16), Chosen(clustered=True, epochs=16)
 BOTTOM = negmine.HardNegativeMiner(4, range_min=92, range_max=96)
 BATCH, BOTH, CONTENT = Mixed(), Mixed(kind="both"), Mixed(kind="content")

@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/doubts.py [--again]
 
-1,000 training queries.
+600 training queries.
 
 - PEG-like weights: a fifth of the labeled answers of training are replaced by random documents. A query weighs more the
   harder it is, the more so the further the training is (`hardness` with `kind="sample"`), or less (its inverse),
@@ -98,7 +98,7 @@ def weights_of(scores: torch.Tensor) -> np.ndarray:
 
 FOUR = negmine.HardNegativeMiner(4, sampling="random", range_max=100)
 OF_20 = negmine.HardNegativeMiner(1, sampling="random", range_max=20)
-MEDQUAD = Task("medquad", n_train=1000)
+MEDQUAD = Task("medquad", n_train=600)
 EQUAL, RANDOM, POOLED = Noisy(), Noisy(random(4).miner), Pooled(OF_20)
 
 LINES = (

@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/losses.py [--again]
 
-1,000 training queries.
+600 training queries.
 
 - STAR: pairs by softplus over mined negatives and the documents of the batch, against the batch alone; mined negatives
   alone (the best one, or one of the 200 best) against the batch alone. All are mined once, and drawn in every epoch.
@@ -119,7 +119,7 @@ BEST = negmine.HardNegativeMiner(1)
 OF_200 = replace(BEST, sampling="random", range_max=200)
 BATCH, BOTH, RANDOM = Pairs(), Pairs(OF_200), Pairs(random(1).miner)
 BEST_ALONE, OF_200_ALONE = Pairs(BEST, alone=True), Pairs(OF_200, alone=True)
-MEDQUAD = Task("medquad", n_train=1000)
+MEDQUAD = Task("medquad", n_train=600)
 
 LINES = (
     Line("1 of the 200 best and in-batch, against in-batch", STAR, MEDQUAD, BATCH, BOTH),

@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/policies.py [--again]
 
-At most 1,000 training queries, four negatives per query; the loss is the softmax over the positives and negatives of a
+600 training queries, four negatives per query; the loss is the softmax over the positives and negatives of a
 batch of 64.
 
 - RocketQA and NV-Retriever: the four best candidates ("naive") and the four best below .95 times the positive's score,
@@ -40,8 +40,8 @@ AMBIGUOUS = Arm(replace(MINER, sampling=negmine.SimANS(), range_max=100))
 UNIFORM = Arm(replace(MINER, sampling="random", range_max=100))
 RANDOM = random(NUM_NEGATIVES)
 
-WORDLLAMA, MINILM = Task("medquad", "WordLlama", n_train=1000), Task("medquad", n_train=1000)
-TITLES, SCIFACT = Task("onet_titles", n_train=1000), Task("scifact", n_train=1000)
+WORDLLAMA, MINILM = Task("medquad", "WordLlama", n_train=600), Task("medquad", n_train=600)
+TITLES, SCIFACT = Task("onet_titles", n_train=600), Task("scifact", n_train=600)
 
 
 def lines() -> list[Line]:

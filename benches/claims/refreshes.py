@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/refreshes.py [--again]
 
-1,000 training queries.
+600 training queries.
 
 - ANCE: four negatives, uniform among the 200 best candidates of the current model, mined again in every epoch, against
   the 200 best of the start; both are drawn again in every epoch. The loss is the softmax over the batch, not over the
@@ -58,7 +58,7 @@ AGAIN = replace(UNIFORM, again=True)
 RANDOM = random(NUM_NEGATIVES)
 LONGER, LIVE = Arm(epochs=EPOCHS + 4), LiveSearch(epochs=EPOCHS + 4)
 
-TASKS = (Task("medquad", "WordLlama", n_train=1000), Task("medquad", n_train=1000), Task("onet_titles", n_train=1000))
+TASKS = (Task("medquad", "WordLlama", n_train=600), Task("medquad", n_train=600), Task("onet_titles", n_train=600))
 
 
 def lines() -> list[Line]:
@@ -69,7 +69,7 @@ def lines() -> list[Line]:
             Line("mined again each epoch, against mined once", ANCE, task, UNIFORM, AGAIN),
             Line("random extra negatives, against mined once", ANCE, task, UNIFORM, RANDOM),
         ]
-    task = Task("medquad", n_train=1000)
+    task = Task("medquad", n_train=600)
     return [
         *found,
         Line("four epochs of live search, against in-batch as long", ADORE, task, LONGER, LIVE),

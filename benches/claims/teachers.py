@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/teachers.py [--again]
 
-1,000 training queries. The student is a linear map of static vectors (WordLlama); guide and teacher are the vectors of
+600 training queries. The student is a linear map of static vectors (WordLlama); guide and teacher are the vectors of
 MiniLM, in place of cross encoders. medquad has natural false negatives: answers of another institute to the same
 question.
 
@@ -126,7 +126,7 @@ def listed(model: Maps, part: Corpus, rows: np.ndarray, columns: np.ndarray) -> 
 FOUR, TWENTY = negmine.HardNegativeMiner(4), negmine.HardNegativeMiner(20)
 ONE = negmine.HardNegativeMiner(1, sampling="random", range_max=20)
 FIFTEEN = negmine.HardNegativeMiner(15, sampling="random", range_max=100)
-TASK = Task("medquad", "WordLlama", n_train=1000)
+TASK = Task("medquad", "WordLlama", n_train=600)
 
 NAIVE, RANDOM = Arm(FOUR), random(4)
 UNIFORM, WITH_BATCH = Distilled(ONE), Distilled(ONE, in_batch=True)

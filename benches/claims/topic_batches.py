@@ -3,7 +3,7 @@
     NEGMINE_DATA=... python benches/claims/topic_batches.py [--again]
 
 A linear map on each side; the softmax over the positives of a batch of 64. Topics are k-means clusters of the frozen
-queries, about 64 queries each, of at most 1,000 training queries. The share of a batch that is drawn by topic goes from
+queries, about 64 queries each, of 600 training queries. The share of a batch that is drawn by topic goes from
 0 (the baseline) to 1, with the mask of labeled answers and without. TAS-Balanced distills teachers in such batches;
 here, only the batches are judged. Random extra negatives, one per query, say what harder batches must beat.
 """
@@ -51,7 +51,7 @@ def lines() -> list[Line]:
     """List the comparisons."""
     found = []
     for name in ("scifact", "medquad"):
-        task = Task(name, both=True, n_train=1000)
+        task = Task(name, both=True, n_train=600)
         for masked in (True, False):
             baseline, said = Topics(masked=masked), "masked" if masked else "no mask"
             found += [
