@@ -1,4 +1,4 @@
-"""Weights where labels are doubtful: wrong positives, and negatives that nobody judged.
+"""Weights where labels are doubtful: wrong positives, and negatives without a judgment.
 
     NEGMINE_DATA=... python benches/claims/doubts.py [--again]
 
