@@ -2,7 +2,7 @@
 
     NEGMINE_DATA=... python benches/claims/policies.py [--again]
 
-600 training queries, four negatives per query; the loss is the softmax over the positives and negatives of a
+At most 2,000 training queries, four negatives per query; the loss is the softmax over the positives and negatives of a
 batch of 64.
 
 - RocketQA and NV-Retriever: the four best candidates ("naive") and the four best below .95 times the positive's score,
@@ -27,6 +27,8 @@ from verdict import Verdict
 import negmine
 from training import IN_BATCH, Arm, Line, Task, random, verdicts
 
+#: Other seeds than those of the pilot, which had 600 training queries.
+SEEDS = range(40, 48)
 NUM_NEGATIVES = 4
 ROCKETQA = "RocketQA (Qu et al., NAACL 2021)"
 NV_RETRIEVER = "NV-Retriever (Moreira et al., 2024)"
@@ -40,8 +42,8 @@ AMBIGUOUS = Arm(replace(MINER, sampling=negmine.SimANS(), range_max=100))
 UNIFORM = Arm(replace(MINER, sampling="random", range_max=100))
 RANDOM = random(NUM_NEGATIVES)
 
-WORDLLAMA, MINILM = Task("medquad", "WordLlama", n_train=600), Task("medquad", n_train=600)
-TITLES, SCIFACT = Task("onet_titles", n_train=600), Task("scifact", n_train=600)
+WORDLLAMA, MINILM = Task("medquad", "WordLlama"), Task("medquad")
+TITLES, SCIFACT = Task("onet_titles"), Task("scifact")
 
 
 def lines() -> list[Line]:
@@ -65,7 +67,7 @@ def lines() -> list[Line]:
 
 def experiment() -> list[Verdict]:
     """All lines."""
-    return verdicts(lines())
+    return verdicts(lines(), SEEDS)
 
 
 if __name__ == "__main__":
