@@ -124,7 +124,8 @@ if __name__ == "__main__":
         "benches/claims/disjoint.py",
         "python/negmine/torch/losses/lists.py",
         "python/negmine/torch/losses/pairs.py",
-        "python/negmine/weights/*.py",
+        "python/negmine/weights/difficulty.py",
+        "python/negmine/weights/propensities.py",
         "rust/negmine-core/src/mine/select.rs",
     ]
     run("doubts", sources, experiment)
