@@ -3,6 +3,8 @@
 //! Walker: "An efficient method for generating discrete random variables with general distributions", ACM TOMS 1977,
 //! built as by Vose, IEEE TSE 1991. Thresholds have 64 bits, so that weights of any ratio are represented.
 
+use negmine_kernels::aligned::prefetch;
+
 use crate::base::memory::with_capacity;
 use crate::base::parallel::{Pace, Run};
 use crate::base::{Error, Result};
@@ -14,7 +16,8 @@ const RANGE: f64 = 18_446_744_073_709_551_616.0;
 #[derive(Clone, Debug)]
 pub struct Alias {
     weights: Vec<f64>,
-    columns: Vec<Column>,
+    /// Threshold and alias of every column.
+    columns: Vec<u64>,
     total: f64,
     /// Number of items of weight above 0.
     positive: usize,
@@ -55,7 +58,9 @@ impl Alias {
         let total = scaled.iter().fold(0.0, |sum, weight| sum + weight);
         let positive = scaled.iter().filter(|weight| **weight > 0.0).count();
         let columns = if positive > 0 { columns(&scaled, total, run)? } else { Vec::new() };
-        Ok(Self { weights: scaled, columns, total, positive })
+        let mut packed = with_capacity(2 * columns.len())?;
+        packed.extend(columns.iter().flat_map(|column| [column.threshold, u64::from(column.alias)]));
+        Ok(Self { weights: scaled, columns: packed, total, positive })
     }
 
     /// Number of items.
@@ -98,11 +103,29 @@ impl Alias {
     #[must_use]
     #[inline]
     pub fn draw(&self, x: u64) -> u32 {
-        // The high half of the product is the column, the low half a number that is uniform within it.
-        let product = u128::from(x) * self.columns.len() as u128;
-        let (column, rest) = ((product >> 64) as usize, product as u64);
-        let Column { threshold, alias } = self.columns[column];
-        if rest < threshold { column as u32 } else { alias }
+        let (column, rest) = self.column(x);
+        let [threshold, alias] = [self.columns[2 * column], self.columns[2 * column + 1]];
+        if rest < threshold { column as u32 } else { alias as u32 }
+    }
+
+    /// Asks the processor to fetch what a draw reads.
+    #[inline]
+    pub fn prefetch(&self, x: u64) {
+        let (column, _) = self.column(x);
+        prefetch(&self.columns[2 * column..2 * column + 2]);
+    }
+
+    /// Asks the processor to fetch the weight of an item.
+    #[inline]
+    pub fn prefetch_weight(&self, item: u32) {
+        prefetch(&self.weights[item as usize..=item as usize]);
+    }
+
+    /// The column of a draw, the high half of the product, and a number that is uniform within it, the low half.
+    #[inline]
+    fn column(&self, x: u64) -> (usize, u64) {
+        let product = u128::from(x) * self.weights.len() as u128;
+        ((product >> 64) as usize, product as u64)
     }
 }
 
@@ -151,10 +174,11 @@ mod tests {
     /// The probability that the table gives to every item, from its thresholds.
     fn law(table: &Alias) -> Vec<f64> {
         let mut law = vec![0.0; table.len()];
-        for (item, column) in table.columns.iter().enumerate() {
-            let own = if column.alias as usize == item { 1.0 } else { column.threshold as f64 / RANGE };
+        for (item, column) in table.columns.chunks(2).enumerate() {
+            let (threshold, alias) = (column[0], column[1] as usize);
+            let own = if alias == item { 1.0 } else { threshold as f64 / RANGE };
             law[item] += own;
-            law[column.alias as usize] += 1.0 - own;
+            law[alias] += 1.0 - own;
         }
         law.iter().map(|mass| mass / table.len() as f64).collect()
     }

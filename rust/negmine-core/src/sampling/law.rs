@@ -93,6 +93,22 @@ impl<'a> Law<'a> {
         }
     }
 
+    /// Asks the processor to fetch what a draw reads.
+    #[inline]
+    pub(super) fn prefetch(&self, x: u64) {
+        if let Kind::Alias { table, .. } = &self.kind {
+            table.prefetch(x);
+        }
+    }
+
+    /// Asks the processor to fetch what [`Self::part`] reads.
+    #[inline]
+    pub(super) fn prefetch_part(&self, row: u32) {
+        if let Kind::Alias { table, .. } | Kind::Listed { table, .. } = &self.kind {
+            table.prefetch_weight(row);
+        }
+    }
+
     /// The share of the source times the probability that it gives to a document that the query may have.
     pub(super) fn part(&self, row: u32) -> f64 {
         let probability = match &self.kind {
@@ -169,6 +185,9 @@ impl<'a> Kind<'a> {
             Source::List { list, without } => Self::of_list(list, *without, allowed),
             Source::Weighted(table) if table.positive() == 0 => None,
             Source::Weighted(table) => {
+                for &row in allowed.forbidden {
+                    table.prefetch_weight(row as u32);
+                }
                 let lost = allowed.forbidden.iter().fold(0.0, |sum, &row| sum + table.weight(row as u32));
                 let mass = table.total() - lost;
                 if allowed.eligible.is_empty() && mass >= LEAST_ALLOWED * table.total() {

@@ -57,6 +57,50 @@ impl Place<'_> {
     }
 }
 
+/// The most attempts whose numbers are drawn ahead: while the first of them are used, the processor fetches what the
+/// others read of an alias table.
+const AHEAD: usize = 32;
+
+/// Attempts in order.
+struct Attempts<'a> {
+    place: &'a Place<'a>,
+    laws: &'a [Law<'a>],
+    drawn: [[u64; 4]; AHEAD],
+    /// Numbers of `drawn` that are used, and that there are.
+    used: usize,
+    filled: usize,
+    /// Number of the attempt after the last one that is drawn.
+    next: u64,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(place: &'a Place<'a>, laws: &'a [Law<'a>]) -> Self {
+        Self { place, laws, drawn: [[0; 4]; AHEAD], used: 0, filled: 0, next: 0 }
+    }
+
+    /// The numbers of the next attempt, of which at least `more` are wanted, if none is refused.
+    #[inline]
+    fn pop(&mut self, more: usize) -> [u64; 4] {
+        if self.used == self.filled {
+            self.fill(more);
+        }
+        self.used += 1;
+        self.drawn[self.used - 1]
+    }
+
+    fn fill(&mut self, more: usize) {
+        self.filled = more.clamp(1, AHEAD);
+        self.used = 0;
+        for numbers in &mut self.drawn[..self.filled] {
+            *numbers = self.place.attempt(self.next);
+            self.next += 1;
+            for law in self.laws {
+                law.prefetch(numbers[1]);
+            }
+        }
+    }
+}
+
 /// All laws of one query.
 pub(super) struct Mixture<'a> {
     pub(super) allowed: Allowed<'a>,
@@ -66,23 +110,23 @@ pub(super) struct Mixture<'a> {
 
 impl Mixture<'_> {
     /// Independent draws.
-    pub(super) fn with_replacement(&self, n: usize) -> Vec<Drawn> {
-        let mut t = 0;
-        let mut drawn: Vec<Drawn> = (0..n)
-            .map(|_| {
-                let numbers = self.place.attempt(t);
-                t += 1;
-                let (row, source) = self.draw(numbers, &mut t);
-                Drawn { row, log_q: ln(n as f64 * self.probability(row)), source }
-            })
-            .collect();
+    pub(super) fn with_replacement(&self, n: usize, drawn: &mut Vec<Drawn>) {
+        let mut attempts = Attempts::new(self.place, self.laws);
+        for number in 0..n {
+            let numbers = attempts.pop(n - number);
+            let (row, source) = self.document(numbers, &mut attempts);
+            self.prefetch_probability(row);
+            drawn.push(Drawn { row, log_q: 0.0, source });
+        }
         drawn.sort_by_key(|one| one.row);
-        drawn
+        for one in drawn {
+            one.log_q = ln(n as f64 * self.probability(one.row));
+        }
     }
 
     /// The document of the numbers of an attempt, and its source. Refused documents are drawn again, from the same
-    /// source, by attempts from `t` on.
-    fn draw(&self, numbers: [u64; 4], t: &mut u64) -> (u32, i8) {
+    /// source, by the next attempts.
+    fn document(&self, numbers: [u64; 4], attempts: &mut Attempts<'_>) -> (u32, i8) {
         let chosen = if self.laws.len() == 1 { 0 } else { self.choose(unit(numbers[0]), |law| law.share) };
         let law = &self.laws[chosen];
         let mut x = numbers[1];
@@ -90,8 +134,14 @@ impl Mixture<'_> {
             if let Some(row) = law.draw(&self.allowed, x) {
                 return (row, law.source);
             }
-            x = self.place.attempt(*t)[1];
-            *t += 1;
+            x = attempts.pop(1)[1];
+        }
+    }
+
+    /// Asks the processor to fetch what the probability of a document needs.
+    fn prefetch_probability(&self, row: u32) {
+        for law in self.laws {
+            law.prefetch_part(row);
         }
     }
 
@@ -116,23 +166,18 @@ impl Mixture<'_> {
         &self,
         n: usize,
         seen: &mut Seen,
+        drawn: &mut Vec<Drawn>,
         ticker: &Ticker<'_>,
-    ) -> Result<Vec<Drawn>> {
+    ) -> Result<()> {
         let (rings, next) = self.rings(n, seen, ticker)?;
         let log_rate = -ln(next);
-        let mut drawn: Vec<Drawn> = rings
-            .into_iter()
-            .map(|Ring { row, source, .. }| {
-                let log_q = if next == f64::INFINITY {
-                    0.0
-                } else {
-                    log_inclusion(ln(self.probability(row)), log_rate)
-                };
-                Drawn { row, log_q, source }
-            })
-            .collect();
+        drawn.extend(rings.into_iter().map(|Ring { row, source, .. }| {
+            let log_q =
+                if next == f64::INFINITY { 0.0 } else { log_inclusion(ln(self.probability(row)), log_rate) };
+            Drawn { row, log_q, source }
+        }));
         drawn.sort_unstable_by_key(|one| one.row);
-        Ok(drawn)
+        Ok(())
     }
 
     /// The first `n` documents to ring, in this order, and the time at which the next one rings, infinity if there is
@@ -142,13 +187,14 @@ impl Mixture<'_> {
         let n = n.min(self.allowed.documents);
         let mut taken: Vec<Ring> = Vec::with_capacity(n + 1);
         seen.clear(n + 1);
-        let (mut time, mut t) = (0.0, 0);
+        let mut time = 0.0;
+        let mut attempts = Attempts::new(self.place, self.laws);
         for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
-            let numbers = self.place.attempt(t);
-            t += 1;
+            let numbers = attempts.pop(n + 1 - taken.len());
             time -= ln(unit(numbers[2]));
-            let (row, source) = self.draw(numbers, &mut t);
+            let (row, source) = self.document(numbers, &mut attempts);
             if seen.insert(u64::from(row)) {
+                self.prefetch_probability(row);
                 taken.push(Ring { time, row, source });
             }
             if taken.len() > n {

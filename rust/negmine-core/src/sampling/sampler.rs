@@ -3,6 +3,8 @@
 //! Every source gives a probability to each document that the query may have: uniform, by weights, or uniform over the
 //! query's list. Sources are mixed by their shares, which are divided among the sources that have any such document.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::base::csr::CsrView;
 use crate::base::error::check_length;
 use crate::base::key_ranges::KeyRanges;
@@ -112,80 +114,115 @@ impl Sampler<'_> {
             }
         }
         let draws = Draws::new(self.seed, Stream::Sampler);
-        let items = queries.len().div_ceil(QUERIES_PER_ITEM);
-        let parts = run.map(items, Scratch::default, |scratch, item, ticker| {
-            let mut part = Sampled::default();
-            let end = ((item + 1) * QUERIES_PER_ITEM).min(queries.len());
-            for (number, &query) in queries.iter().enumerate().take(end).skip(item * QUERIES_PER_ITEM) {
+        let mut sampled = Sampled::padding(queries.len(), n)?;
+        let parts = sampled.parts(QUERIES_PER_ITEM, n);
+        run.map(parts.len(), Scratch::default, |scratch, item, ticker| {
+            let mut part = parts[item].lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = item * QUERIES_PER_ITEM;
+            let end = (begin + QUERIES_PER_ITEM).min(queries.len());
+            for (place_in_part, (number, &query)) in (begin..end).zip(&queries[begin..end]).enumerate() {
                 ticker.check()?;
                 let own = rows.map_or(offset + query as u64, |rows| rows[number] as u64);
                 let place = Place { draws: &draws, epoch, query: own, lane: 0 };
-                let drawn = self.row(query as usize, n, &place, scratch, ticker)?;
-                part.push(&drawn, n);
+                let Scratch { seen, ranks, drawn } = scratch;
+                self.row(query as usize, n, &place, (seen, ranks), drawn, ticker)?;
+                part.write(place_in_part, drawn, n);
             }
-            Ok(part)
+            Ok(())
         })?;
-        let entries = queries.len().saturating_mul(n);
-        let mut all = Sampled {
-            indices: with_capacity(entries)?,
-            log_q: with_capacity(entries)?,
-            source: with_capacity(entries)?,
-            counts: with_capacity(queries.len())?,
-        };
-        for part in parts {
-            all.indices.extend(part.indices);
-            all.log_q.extend(part.log_q);
-            all.source.extend(part.source);
-            all.counts.extend(part.counts);
-        }
-        Ok(all)
+        drop(parts);
+        Ok(sampled)
     }
 
+    /// Draws the documents of one query.
     fn row(
         &self,
         query: usize,
         n: usize,
         place: &Place<'_>,
-        scratch: &mut Scratch,
+        (seen, ranks): (&mut Seen, &mut Vec<u64>),
+        drawn: &mut Vec<Drawn>,
         ticker: &Ticker<'_>,
-    ) -> Result<Vec<Drawn>> {
+    ) -> Result<()> {
+        drawn.clear();
         let forbidden = self.forbidden.row(query);
         let allowed = Allowed { documents: self.documents, forbidden, eligible: self.eligible, query };
         let laws = Law::all(self.sources, self.shares, &allowed, ticker)?;
         if n == 0 || laws.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         if let ([law], false) = (&laws[..], self.replace)
             && let Some(count) = law.equal()
         {
             // One uniform source: sets need no clocks.
-            let Scratch { seen, ranks } = scratch;
             distinct(count, n, |block| place.attempt(block), seen, ranks);
             let log_q = ln(ranks.len() as f64 / count as f64);
             law.rows(&allowed, ranks);
-            let drawn = |&row: &u64| Drawn { row: row as u32, log_q, source: law.source };
-            return Ok(ranks.iter().map(drawn).collect());
+            drawn.extend(ranks.iter().map(|&row| Drawn { row: row as u32, log_q, source: law.source }));
+            return Ok(());
         }
         let mixture = Mixture { allowed, laws: &laws, place };
         if self.replace {
-            return Ok(mixture.with_replacement(n));
+            mixture.with_replacement(n, drawn);
+            return Ok(());
         }
-        mixture.without_replacement(n, &mut scratch.seen, ticker)
+        mixture.without_replacement(n, seen, drawn, ticker)
     }
 }
 
 impl Sampled {
-    fn push(&mut self, drawn: &[Drawn], n: usize) {
-        let end = self.indices.len() + n;
-        for one in drawn {
-            self.indices.push(i64::from(one.row));
-            self.log_q.push(one.log_q);
-            self.source.push(one.source);
+    /// Rows without documents.
+    fn padding(rows: usize, n: usize) -> Result<Self> {
+        let entries = rows.saturating_mul(n);
+        let mut padding = Self {
+            indices: with_capacity(entries)?,
+            log_q: with_capacity(entries)?,
+            source: with_capacity(entries)?,
+            counts: with_capacity(rows)?,
+        };
+        padding.indices.resize(entries, -1);
+        padding.log_q.resize(entries, f64::NAN);
+        padding.source.resize(entries, -1);
+        padding.counts.resize(rows, 0);
+        Ok(padding)
+    }
+
+    /// Parts of some rows each, which workers write in any order.
+    fn parts(&mut self, rows: usize, n: usize) -> Vec<Mutex<Part<'_>>> {
+        let Self { indices, log_q, source, counts } = self;
+        // Rows of no entries have counts all the same.
+        let width = (rows * n).max(1);
+        let (mut indices, mut log_q) = (indices.chunks_mut(width), log_q.chunks_mut(width));
+        let mut source = source.chunks_mut(width);
+        let part = |counts| {
+            Mutex::new(Part {
+                indices: indices.next().unwrap_or_default(),
+                log_q: log_q.next().unwrap_or_default(),
+                source: source.next().unwrap_or_default(),
+                counts,
+            })
+        };
+        counts.chunks_mut(rows).map(part).collect()
+    }
+}
+
+/// Some rows of the result.
+struct Part<'a> {
+    indices: &'a mut [i64],
+    log_q: &'a mut [f64],
+    source: &'a mut [i8],
+    counts: &'a mut [i32],
+}
+
+impl Part<'_> {
+    fn write(&mut self, row: usize, drawn: &[Drawn], n: usize) {
+        let entries = row * n..row * n + drawn.len();
+        let (indices, log_q) = (&mut self.indices[entries.clone()], &mut self.log_q[entries.clone()]);
+        let source = &mut self.source[entries];
+        for (((one, index), log_q), source) in drawn.iter().zip(indices).zip(log_q).zip(source) {
+            (*index, *log_q, *source) = (i64::from(one.row), one.log_q, one.source);
         }
-        self.indices.resize(end, -1);
-        self.log_q.resize(end, f64::NAN);
-        self.source.resize(end, -1);
-        self.counts.push(drawn.len() as i32);
+        self.counts[row] = drawn.len() as i32;
     }
 }
 
@@ -194,6 +231,7 @@ impl Sampled {
 struct Scratch {
     seen: Seen,
     ranks: Vec<u64>,
+    drawn: Vec<Drawn>,
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ pub(super) fn repeated(sides: &[Side<'_>; 2], n: usize, coins: usize, scratch: &
     for (side, k) in [coins, n - coins].into_iter().enumerate().filter(|of| of.1 > 0) {
         let Side { mixture, share } = &sides[side];
         let expected = |row| ln(n as f64 * share * mixture.probability(row));
-        let drawn = mixture.with_replacement(k);
+        let mut drawn = Vec::with_capacity(k);
+        mixture.with_replacement(k, &mut drawn);
         scratch.drawn[side].extend(drawn.into_iter().map(|one| (one.row, expected(one.row))));
     }
 }
