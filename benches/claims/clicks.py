@@ -3,11 +3,13 @@
     python benches/claims/clicks.py [--again]
 
 - DLA: 2,000 lists of 10 documents with 16 features; a hidden linear law with noise gives grades of 0 to 4. The lists
-  are in the order of a first ranker, which shares half of its direction with the law. Clicks are drawn in every epoch.
-  PBM: examination by position as in the released code. UBM: the same table by the distance to the last click above,
-  or by the position where there is none. Linear rankers, softmax over a list, AdaGrad, 20 epochs. Every click weighs
-  the same; has the weight of DLA's second model, relative to the first position; or that of the true chance of
-  examination. The metric is nDCG@10 by grades on 500 lists of their own.
+  are in the order of a first ranker, which shares half of its direction with the law. With "order by other things too",
+  it adds noise of the same size, which stands for features that the new ranker does not have; with "order by the same
+  features", position and features are confounded. Clicks are drawn in every epoch. PBM: examination by position as in
+  the released code. UBM: the same table by the distance to the last click above, or by the position where there is
+  none. Linear rankers, softmax over a list, AdaGrad, 20 epochs. Every click weighs the same; has the weight of DLA's
+  second model, relative to the first position; or that of the true chance of examination. The metric is nDCG@10 by
+  grades on 500 lists of their own.
 - RAFT: a linear policy of 20 features of a prompt answers by a number with noise. The reward is lower by the squared
   distance to the hidden best answer, and differs between prompts by their difficulty, which depends on the features.
   Of 400 prompts with 5 responses each, the policy is fitted to 400 responses, ten times: the best of all, the best of
@@ -46,12 +48,12 @@ class Lists:
     grades: np.ndarray
 
 
-def lists(n: int, law: np.ndarray, first: np.ndarray, draw: np.random.Generator) -> Lists:
-    """Draw lists of documents."""
+def lists(n: int, law: np.ndarray, first: np.ndarray, noise: float, draw: np.random.Generator) -> Lists:
+    """Draw lists of documents; the first ranker's scores have noise."""
     x = draw.normal(size=(n, DEPTH, WIDTH))
     merit = x @ law + 0.3 * draw.normal(size=(n, DEPTH))
     grades = np.digitize(merit, [0.0, 0.7, 1.2, 1.8])
-    order = np.argsort(-(x @ first), axis=1, kind="stable")
+    order = np.argsort(-(x @ first + noise * draw.normal(size=(n, DEPTH))), axis=1, kind="stable")
     return Lists(np.take_along_axis(x, order[..., None], axis=1), np.take_along_axis(grades, order, axis=1))
 
 
@@ -67,13 +69,13 @@ def clicked(grades: np.ndarray, model: str, draw: np.random.Generator) -> tuple[
     return clicks, chances
 
 
-def ranker(kind: str, model: str) -> Trial:
+def ranker(kind: str, model: str, noise: float) -> Trial:
     """Return the training of a ranker: "naive", "DLA" or "oracle"."""
 
     def trial(options: Options, seed: int, tuning: bool) -> Outcome:
         draw = np.random.default_rng([seed, int(tuning)])
         law, other = (row / np.linalg.norm(row) for row in draw.normal(size=(2, WIDTH)))
-        train, test = (lists(n, law, law + 3**0.5 * other, draw) for n in (N_LISTS, N_TEST))
+        train, test = (lists(n, law, law + 3**0.5 * other, noise, draw) for n in (N_LISTS, N_TEST))
         x = torch.from_numpy(train.x)
         weights = torch.zeros(WIDTH, dtype=torch.float64, requires_grad=True)
         positions = torch.zeros(DEPTH, dtype=torch.float64, requires_grad=True)
@@ -115,13 +117,13 @@ def ndcg(test: Lists, scores: np.ndarray) -> float:
 def of_clicks() -> list[Verdict]:
     """Lines of DLA."""
     paper, verdicts = "DLA (Ai et al., SIGIR 2018)", []
-    for model in ("PBM", "UBM"):
-        found = arms({kind: ranker(kind, model) for kind in ("naive", "DLA", "oracle")}, GRID, TUNING, SEEDS)
+    for model, noise in (("PBM", 2.0), ("UBM", 2.0), ("PBM", 0.0)):
+        found = arms({kind: ranker(kind, model, noise) for kind in ("naive", "DLA", "oracle")}, GRID, TUNING, SEEDS)
         for claim, one, other in (
             ("learned propensities, against none", "naive", "DLA"),
             ("true propensities, against learned ones", "DLA", "oracle"),
         ):
-            data = f"simulated clicks, {model}"
+            data = f"simulated clicks, {model}, order by {'other things too' if noise else 'the same features'}"
             verdicts.append(compared(claim, paper, data, "nDCG@10", found[one], found[other], margin=MARGIN))
     return verdicts
 

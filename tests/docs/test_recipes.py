@@ -68,6 +68,22 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (r"true negatives ([\d.]+), of false ones ([\d.]+)", lambda lines: lines[0][0] > lines[0][1] > 2),
         (r"([\d.]+) by number, ([\d.]+) by weight", lambda lines: lines[0][0] > lines[0][1] > 0),
     ],
+    # Wrong answers are found by their losses; what training gains from that is too little to be seen here.
+    "dbpm": [
+        (
+            r"(\d+) pairs, planted ([\d.]+), of all planted ([\d.]+)",
+            lambda lines: len(lines) == 3 and all(p > 0.7 and r > 0.35 for _, p, r in lines),
+        ),
+        (r"nDCG ([\d.]+)", lambda lines: len(lines) == 3),
+    ],
+    # Learned weights are better than none and nearly as good as the true ones; chances fall as the true ones do.
+    "dla": [
+        (r"nDCG ([\d.]+)", lambda lines: lines[0] < lines[1] < lines[2] and lines[2][0] - lines[1][0] < 0.01),
+        (
+            r"([\d.]+) learned ([\d.]+)",
+            lambda lines: len(lines) == 10 and all(true <= found < true + 0.12 for true, found in lines),
+        ),
+    ],
     # Every cluster has a document, and the documents are further apart.
     "duqgen": [
         (
@@ -93,6 +109,11 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (r"the judgments: ([\d.]+)", lambda lines: lines[0][0] > 0.03 and lines[1][0] < 0.01),
         (r"fine ones ([\d.]+), after both ([\d.]+)", lambda lines: lines[0][0] < lines[0][1]),
     ],
+    # With enough rollouts, the pit is the step that went wrong.
+    "first_pit": [
+        (r"pits at the mistake ([\d.]+)", lambda lines: lines[0][0] < lines[1][0] == 1),
+        (r"rejected responses ([\d.]+)", lambda lines: 0.4 < lines[0][0] < 0.8),
+    ],
     # The larger model removes more false negatives than the student's own margin, and keeps harder negatives.
     "gistembed_offline": [
         (NEGATIVES, softens(0, 1, 2)),
@@ -101,6 +122,17 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
     "gistembed_in_batch": [
         (r"loss ([\d.]+)", lambda lines: lines[-1] < lines[0]),
         (r"hidden answers ([\d.]+)", lambda lines: lines[0][0] > 10 * lines[1][0]),
+    ],
+    # Entities near the one that stays are harder, and more of these triples are true.
+    "lemon": [
+        (
+            r"cosine ([\d.]+), true ([\d.]+), heads ([\d.]+)",
+            lambda lines: (
+                len(lines) == 5
+                and all(line[0] > 1.3 * lines[0][0] and line[1] > 2 * lines[0][1] for line in lines[3:])
+                and all(0.4 < line[2] < 0.6 for line in lines)
+            ),
+        ),
     ],
     # More feedback costs more than less in fewer cases, or by less.
     "lol": [
@@ -133,6 +165,13 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
             ),
         ),
     ],
+    # The form of the method ranks hidden likes a little better, and finds more flips among them.
+    "nbpo": [
+        (
+            r"right ([\d.]+), flips ([\d.]+) ([\d.]+)",
+            lambda lines: lines[1][0] > lines[0][0] and lines[1][1] > 1.2 * lines[1][2],
+        ),
+    ],
     # At about the hardness of a shifted window, a margin is not the safer rule on this data; a cap is the least safe.
     "nv_retriever": [
         (NEGATIVES, lambda lines: all(lines[0][2] > line[2] and lines[0][1] > line[1] for line in lines[1:])),
@@ -160,6 +199,25 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         ),
         (r"([\d.]+) neighbors\n", lambda lines: lines[0] < lines[1] < lines[2] and lines[3] == [5]),
     ],
+    # The best of all come from few prompts, and the policy is worse for it.
+    "raft": [
+        (
+            r"([\d.]+) of the prompts, evenness ([\d.]+), distance ([\d.]+)",
+            lambda lines: (
+                lines[0][0] < lines[2][0] < lines[1][0] == 1
+                and lines[0][1] < lines[2][1] < lines[1][1] == 1
+                and lines[0][2] > lines[2][2] > lines[1][2]
+            ),
+        ),
+    ],
+    # Propensities improve the order, and the estimate, which clicks alone keep too low.
+    "rel_mf": [
+        (r"relevance ([\d.]+), clicks ([\d.]+)", lambda lines: lines[0][0] > 2 * lines[0][1]),
+        (
+            r"right ([\d.]+), mean estimate ([\d.]+)",
+            lambda lines: all(line[0] > lines[0][0] + 0.01 and line[1] > lines[0][1] for line in lines[1:]),
+        ),
+    ],
     "rocketqa": [
         (NEGATIVES, lambda lines: 10 * lines[1][2] < lines[0][2] and lines[1][0] == lines[0][0]),
         (
@@ -172,6 +230,17 @@ SAYS: dict[str, list[tuple[str, Callable[[Numbers], bool]]]] = {
         (NEGATIVES, softens(0, 1, 2)),
         (r"top ([\d.]+), ambiguous ([\d.]+), uniform ([\d.]+)", lambda lines: lines[0][1] < min(lines[0][::2])),
         (r"next epoch: ([\d.]+)", lambda lines: lines[0][0] < 0.6),
+    ],
+    # Siblings and neighbors are harder than uniform labels, and more of them are hidden answers.
+    "skill_mixture": [
+        (
+            r"share ([\d.]+), mean score ([\d.]+), false negatives ([\d.]+)",
+            lambda lines: (
+                len(lines) == 4
+                and all(line[1] > lines[3][1] and line[2] > lines[3][2] for line in lines[:3])
+                and abs(sum(line[0] for line in lines) - 1) < 0.01
+            ),
+        ),
     ],
     # Every kind finds most documents of the topic, which are missed without it.
     "smote": [
