@@ -209,8 +209,12 @@ if __name__ == "__main__":
     sources = [
         "benches/claims/imbalance.py",
         "benches/claims/paired.py",
-        "python/negmine/synthesis/*.py",
+        "python/negmine/synthesis/kinds.py",
+        "python/negmine/synthesis/neighbors.py",
+        "python/negmine/synthesis/oversampling.py",
         "rust/negmine-core/src/selection/*.rs",
-        "rust/negmine-core/src/synthesis/*.rs",
+        "rust/negmine-core/src/synthesis/draws.rs",
+        "rust/negmine-core/src/synthesis/interpolation.rs",
+        "rust/negmine-core/src/synthesis/spread.rs",
     ]
     run("imbalance", sources, experiment)
