@@ -59,7 +59,7 @@ odd-place:  ## Run the suite with Ctrl-C ignored, as nohup has it, in a path wit
 	PYTHON=$(PYTHON) scripts/odd_place.sh
 
 CLAIMS = in_batch_neighbors cluster_batches topic_batches sdim_ml100k margins policies refreshes losses teachers doubts \
-	choices headline
+	choices headline recommenders clicks knowledge_graphs imbalance bad_pairs skills
 
 claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA), and write the table of docs/claims.md.
 	for script in $(CLAIMS); do $(PYTHON) benches/claims/$$script.py || exit 1; done
