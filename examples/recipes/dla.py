@@ -4,7 +4,7 @@ Paper: Ai et al., "Unbiased Learning to Rank with Unbiased Propensity Estimation
 Options: Clicks as the mass of a softmax over a list of ten. Each model weighs clicks by the other one's probabilities,
     relative to the first position, and learns from its own loss only. AdaGrad, a clip of .01.
 Differs: Made lists with 16 features, a linear ranker, and one logit per position in place of networks. The order that
-    was shown depends on more than the features; without that, position and relevance cannot be told apart.
+    was shown depends on more than the features; without that, nothing separates position and relevance.
 Prints: nDCG@10 of rankers with equal, learned and true weights; chances of examination relative to the first position.
 """
 

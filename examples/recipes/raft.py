@@ -4,7 +4,7 @@ Paper: Dong et al., "RAFT: Reward rAnked FineTuning for Generative Foundation Mo
 Options: In each of eight rounds, 5 responses to each of 400 prompts, of which a fifth are kept: the best of all ("top"
     in the release), the best of each prompt ("local"), or the best of all after rewards are centered per prompt.
 Differs: A linear policy that answers with a number and noise, and a reward that is lower by the squared distance to the
-    best answer. Some prompts have a higher reward whatever the response. The policy is fitted by least squares.
+    best answer. Some prompts have a higher reward for every response. The policy is fitted by least squares.
 Prints: For each rule, the share of prompts that have a response in the first round, how evenly they are chosen
     (entropy over its maximum), and the mean squared distance to the best answers after the last round.
 """
