@@ -305,11 +305,12 @@ def random_negatives(
     chosen: npt.NDArray[np.int64],
     query_offset: int,
     n: int,
+    weights: AliasTable | None,
     seed: int,
     epoch: int,
     score: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float64]],
     num_threads: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]: ...
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64] | None, npt.NDArray[np.int32]]: ...
 def score_pairs(
     queries: Rows,
     documents: Rows,

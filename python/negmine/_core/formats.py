@@ -106,7 +106,7 @@ VERDICTS = Format("verdicts", 1, b"negmverd")
 
 # ---- archives (.npz)
 
-CANDIDATE_POOL = Format("candidate pool", 6)
+CANDIDATE_POOL = Format("candidate pool", 7)
 HARD_NEGATIVES = Format("hard negatives", 6)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)

@@ -43,6 +43,7 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
     options = describe_miner(task.miner)
     metric = None if isinstance(task.corpus, ScoredLists) else task.metric
     options |= {"metric": metric, "exclude_self": task.exclude_self, "epoch": task.epoch}
+    weights = rules.random_weights
     return {
         "canonical_version": formats.CANONICAL_SCORE.version,
         **_digests_of_source(task, num_threads),
@@ -54,6 +55,8 @@ def digests(task: MiningTask, num_threads: int) -> dict[str, Any]:
         "eligible": fingerprint.of_eligibility(rules.eligible),
         "categories": fingerprint.of_integers(rules.categories),
         "options": options,
+        # Without weights, the digests are those of jobs from before there were any.
+        **({} if weights is None else {"random_weights": fingerprint.of_scores(weights)}),
     }
 
 

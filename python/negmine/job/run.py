@@ -31,6 +31,7 @@ from negmine.job.result import JobResult
 from negmine.mining.miner import MINER_OPTIONS, HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import MinerOptions
+from negmine.mining.random_weights import RandomWeights
 from negmine.mining.records import Lists, Records
 from negmine.mining.task import MiningTask, read_miner
 from negmine.search.results import Metric
@@ -60,6 +61,7 @@ def mine_to(
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
     categories: npt.ArrayLike | None = None,
+    random_weights: RandomWeights | None = None,
     epoch: int = 0,
     tile_queries: int | None = None,
     shard: tuple[int, int] | None = None,
@@ -100,6 +102,8 @@ def mine_to(
         One key per document and one range of keys per query.
     categories : int64 (n_documents,), optional
         Category of each document, for a :class:`Quota`.
+    random_weights : float64 (n_documents,), "popularity" or Popularity, optional
+        Weight of each document among random negatives, as for :meth:`HardNegativeMiner.candidates`.
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     tile_queries : int, optional
@@ -157,6 +161,7 @@ def mine_to(
         groups=groups,
         eligible=eligible,
         categories=categories,
+        random_weights=random_weights,
         epoch=epoch,
     )
     inputs.refuse_limit(task.miner)

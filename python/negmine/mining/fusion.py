@@ -181,6 +181,7 @@ def _check_equal(first: CandidatePool, pool: CandidatePool) -> None:
         "self_rows": (rules.self_rows, others.self_rows),
         "groups": (rules.groups, others.groups),
         "categories": (first.categories, pool.categories),
+        "random_weights": (first.random_weights, pool.random_weights),
     }
     for name in ("offsets", "items"):
         pairs[f"exclude {name}"] = (getattr(rules.exclude, name, None), getattr(others.exclude, name, None))

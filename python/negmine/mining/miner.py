@@ -229,6 +229,9 @@ class HardNegativeMiner:
             - ``eligible`` (Eligibility): one key per document and one range per query.
             - ``categories`` (int64 (n_documents,)): category of each document, which :class:`Quota` divides negatives
               by. They do not change which documents are candidates.
+            - ``random_weights`` (float64 (n_documents,), "popularity" or Popularity): weight of each document, in
+              proportion to which random negatives are drawn; those of weight 0 never are. "popularity" counts, for each
+              document, the queries of this call that it is a positive of. Default: all documents are equally likely.
 
         Returns
         -------
@@ -333,6 +336,7 @@ class HardNegativeMiner:
             query_ids=rules.query_ids,
             skipped=self.window[0],
             categories=rules.categories,
+            random_weights=rules.random_weights,
         )
         if not keep_rejected:
             return pool

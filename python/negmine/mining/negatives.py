@@ -104,7 +104,7 @@ class HardNegatives(Labeled, WithTexts):
         Log-probability that the document is selected, given the draws of the other documents of the row: 0 if the
         choice does not depend on a draw. Its inverse makes sums over the pool (random negatives: over all admissible
         candidates) unbiased, if every document can be selected. NaN for padding, under ``limit_per_document``, and for
-        random negatives if floors, or caps on a list, hide how many documents can be drawn.
+        uniform random negatives if floors, or caps on a list, hide how many documents can be drawn.
     reference_scores : float64 (n_rows,)
         Score that margins refer to; NaN without positives.
     positive_scores : float64 (n_positives,)

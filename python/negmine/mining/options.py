@@ -10,6 +10,7 @@ import numpy.typing as npt
 from negmine.data.eligibility import Eligibility
 from negmine.data.positives import Positives
 from negmine.mining.policies import Sampling
+from negmine.mining.random_weights import RandomWeights
 from negmine.mining.references import Reference
 from negmine.mining.rules import WarmStart
 
@@ -25,6 +26,7 @@ class RuleOptions(TypedDict, total=False):
     groups: npt.ArrayLike | None
     eligible: Eligibility | None
     categories: npt.ArrayLike | None
+    random_weights: RandomWeights | None
 
 
 class CandidateOptions(RuleOptions, total=False):

@@ -36,6 +36,7 @@ from negmine.mining.rejected import Rejected
 from negmine.mining.report import Reason, Report, count_reasons
 from negmine.mining.rescoring import Scorer
 from negmine.mining.sources import PoolSources
+from negmine.sampling.sources import check_weights
 from negmine.search.protocol import CandidateSource, check_source
 from negmine.search.request import Rules
 
@@ -109,6 +110,8 @@ class CandidatePool(Labeled):
         :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
     categories : int64 (n_documents,) or None
         Category of every document, by which :class:`Quota` divides negatives.
+    random_weights : float64 (n_documents,) or None
+        Weight of every document among random negatives; None if all are equally likely.
     rejected : Rejected or None
         The best rejected documents per result row, with ``keep_rejected``; None after :meth:`rescore` and
         :func:`negmine.fuse`, whose scores are others.
@@ -145,6 +148,7 @@ class CandidatePool(Labeled):
     query_ids: Ids | None = None
     skipped: int | None = None
     categories: npt.NDArray[np.int64] | None = None
+    random_weights: npt.NDArray[np.float64] | None = None
     rejected: Rejected | None = field(default=None, repr=False)
     _ids: LabelArray | None = field(default=None, init=False)
     _query_labels: LabelArray | None = field(default=None, init=False)
@@ -176,6 +180,8 @@ class CandidatePool(Labeled):
         n_documents = self.report.n_documents
         if self.categories is not None:
             arrays["categories"] = check_field(self.categories, "categories", np.int64, (n_documents,))
+        if self.random_weights is not None:
+            arrays["random_weights"] = check_weights(self.random_weights, "random_weights", n_documents)
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
         if indices.size and not (indices.min() >= -1 and indices.max() < n_documents):
@@ -573,8 +579,9 @@ class CandidatePool(Labeled):
         sampling : {"top", "random"} or Policy, default "top"
             Policy that selects the mined negatives.
         num_random : int, default 0
-            Random negatives per result row, in addition to the mined ones: drawn uniformly from all candidates between
-            floor and cap, distinct, and none of them mined.
+            Random negatives per result row, in addition to the mined ones: drawn from all candidates between floor and
+            cap, distinct, and none of them mined; in proportion to ``random_weights`` if the pool has them, else
+            uniformly.
         seed, epoch : int, default 0
             Seed and epoch of the draws, in [0, 2**64). Draws also depend on the query and the document.
         num_threads : int, optional

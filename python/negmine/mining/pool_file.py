@@ -71,6 +71,7 @@ def write_pool(pool: CandidatePool, path: str | os.PathLike[str]) -> None:
         "self_rows": rules.self_rows,
         "groups": rules.groups,
         "categories": pool.categories,
+        "random_weights": pool.random_weights,
         "source_ranks": None if sources is None else sources.ranks,
         "source_scores": None if sources is None else sources.scores,
     }
@@ -119,6 +120,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
             "skipped": header["skipped"],
             "query_ids": from_arrays("query_ids", arrays),
             "categories": arrays.get("categories"),
+            "random_weights": arrays.get("random_weights"),
             "document_ids": ids,
             "rejected": None if rejected is None else Rejected(rejected[0], rejected[1], rejected[2], ids),
             "rules": Rules(

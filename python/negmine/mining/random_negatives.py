@@ -81,6 +81,8 @@ class Selected:
 def add_random(pool: CandidatePool, mined: Selected, n: int, seed: int, epoch: int, threads: int) -> Selected:
     """Draw random negatives and append them to the mined ones; padding stays at the end.
 
+    They are drawn in proportion to the weights of the pool if it has them, else uniformly.
+
     Parameters
     ----------
     pool : CandidatePool
@@ -103,11 +105,12 @@ def add_random(pool: CandidatePool, mined: Selected, n: int, seed: int, epoch: i
     NegmineValueError
         The pool has no source.
     """
-    indices, scores, counts = _draw(pool, mined.indices, n, seed, epoch, threads)
+    indices, scores, log_prob, counts = _draw(pool, mined.indices, n, seed, epoch, threads)
+    if log_prob is None:
+        log_prob = np.where(indices >= 0, _log_inclusion(pool, mined.counts, counts)[:, None], np.nan)
     drawn = np.where(indices >= 0, Source.RANDOM, Source.PADDING).astype(np.uint8)
     source = np.concatenate([mined.source, drawn], axis=1)
     order = np.argsort(source == Source.PADDING, axis=1, kind="stable")
-    inclusion = np.where(indices >= 0, _log_inclusion(pool, mined.counts, counts)[:, None], np.nan)
     exhausted = (counts < n) & (mined.counts == mined.indices.shape[1])
 
     def join(one: npt.NDArray[T], other: npt.NDArray[T]) -> npt.NDArray[T]:
@@ -116,7 +119,7 @@ def add_random(pool: CandidatePool, mined: Selected, n: int, seed: int, epoch: i
     return Selected(
         indices=join(mined.indices, indices),
         scores=join(mined.scores, scores),
-        log_prob=join(mined.log_prob, inclusion),
+        log_prob=join(mined.log_prob, log_prob),
         counts=mined.counts + counts,
         reasons=np.where(exhausted, Reason.RANDOM_EXHAUSTED, mined.reasons).astype(np.uint8),
         source=np.take_along_axis(source, order, axis=1),
@@ -125,7 +128,8 @@ def add_random(pool: CandidatePool, mined: Selected, n: int, seed: int, epoch: i
 
 def _draw(
     pool: CandidatePool, chosen: npt.NDArray[np.int64], n: int, seed: int, epoch: int, threads: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64] | None, npt.NDArray[np.int32]]:
+    """Return documents, scores, log-probabilities (only with weights) and counts."""
     if pool.origin is None:
         raise NegmineValueError(
             "`num_random` must have embeddings; got a pool that was loaded, rescored or fused. Call "
@@ -142,6 +146,7 @@ def _draw(
         chosen,
         pool.query_offset,
         n,
+        None if pool.random_weights is None else _native.AliasTable(pool.random_weights),
         seed,
         epoch,
         lambda query, document: source.score_pairs(queries, query, document),
@@ -152,7 +157,9 @@ def _draw(
 def _log_inclusion(
     pool: CandidatePool, mined: npt.NDArray[np.int32], drawn: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float64]:
-    """Return, per row, the log-probability that an admissible document is drawn, NaN where their number is not known.
+    """Return, per row, the log-probability that an admissible document is drawn uniformly.
+
+    It is NaN where the number of admissible documents is not known.
 
     Floors leave out documents that are not counted, and so do caps for documents that a list does not hold.
     """

@@ -217,6 +217,7 @@ def join_pools(kind: type[CandidatePool], pools: object) -> CandidatePool:
     )
     _refuse_other_labels([pool.document_ids for pool in parts], "document_ids", "pools")
     _refuse_other_arrays([pool.categories for pool in parts], "categories")
+    _refuse_other_arrays([pool.random_weights for pool in parts], "random_weights")
     calls, call_of = [first], [0]
     for pool in parts[1:]:
         if not _same_call(calls[-1], pool):
@@ -320,7 +321,7 @@ def _join_rules(rules: Sequence[Rules]) -> Rules:
     )
 
 
-def _refuse_other_arrays(arrays: Sequence[npt.NDArray[np.int64] | None], name: str) -> None:
+def _refuse_other_arrays(arrays: Sequence[npt.NDArray[Any] | None], name: str) -> None:
     """Refuse values of all documents that differ."""
     if any(array is not arrays[0] and not np.array_equal(array, arrays[0]) for array in arrays):  # type: ignore[arg-type]
         raise NegmineValueError(f"`pools` must have equal `{name}` of the documents; got other values.")

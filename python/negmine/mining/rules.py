@@ -23,6 +23,7 @@ from negmine.data.positives import Positives, check_lists
 from negmine.errors import NegmineValueError
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.pool import CandidatePool
+from negmine.mining.random_weights import RandomWeights, read_random_weights
 from negmine.search.exact import score_pairs
 from negmine.search.protocol import CandidateSource
 from negmine.search.request import Rules
@@ -54,6 +55,8 @@ class CandidateRules:
         Labels of the queries.
     categories : int64 (n_documents,) or None
         Category of each document, for quotas.
+    random_weights : float64 (n_documents,) or None
+        Weight of each document among random negatives; None if all are equal.
     """
 
     positives: Positives
@@ -63,6 +66,7 @@ class CandidateRules:
     eligible: Eligibility | None
     query_ids: Ids | None = None
     categories: npt.NDArray[np.int64] | None = None
+    random_weights: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def read(
@@ -77,6 +81,7 @@ class CandidateRules:
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
         categories: npt.ArrayLike | None = None,
+        random_weights: RandomWeights | None = None,
         query_offset: int = 0,
     ) -> CandidateRules:
         """Validate the arguments of :meth:`negmine.HardNegativeMiner.candidates`.
@@ -102,6 +107,8 @@ class CandidateRules:
             One key per document and one range per query.
         categories : int64 (n_documents,), optional
             Category of each document, for quotas.
+        random_weights : float64 (n_documents,), "popularity" or Popularity, optional
+            Weight of each document among random negatives. Default: all are equal.
         query_offset : int, default 0
             Row of the first query in the whole data set.
 
@@ -140,6 +147,7 @@ class CandidateRules:
             eligible,
             labels,
             None if categories is None else as_int64s(categories, "categories", n_documents),
+            read_random_weights(random_weights, known, n_documents),
         )
 
     @property
@@ -169,6 +177,7 @@ class CandidateRules:
             None if self.eligible is None else self.eligible.slice(begin, end),
             None if self.query_ids is None else self.query_ids[begin:end],
             self.categories,
+            self.random_weights,
         )
 
     def request(self) -> Rules:

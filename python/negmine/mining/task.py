@@ -26,6 +26,7 @@ from negmine.mining.miner import HardNegativeMiner
 from negmine.mining.negatives import HardNegatives
 from negmine.mining.options import MineOptions, PoolOptions
 from negmine.mining.pool import CandidatePool
+from negmine.mining.random_weights import RandomWeights
 from negmine.mining.rules import CandidateRules, WarmStart
 from negmine.search.exact import ExactIndex
 from negmine.search.protocol import CandidateSource
@@ -93,6 +94,7 @@ class MiningTask:
         groups: npt.ArrayLike | None = None,
         eligible: Eligibility | None = None,
         categories: npt.ArrayLike | None = None,
+        random_weights: RandomWeights | None = None,
         warm_start: WarmStart | None = None,
         query_offset: int = 0,
         epoch: int = 0,
@@ -126,6 +128,8 @@ class MiningTask:
             One key per document and one range per query.
         categories : int64 (n_documents,), optional
             Category of each document, for quotas.
+        random_weights : float64 (n_documents,), "popularity" or Popularity, optional
+            Weight of each document among random negatives. Default: all are equal.
         warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
             Earlier result from which the scan takes its initial thresholds.
         query_offset : int, default 0
@@ -168,6 +172,7 @@ class MiningTask:
             groups=groups,
             eligible=eligible,
             categories=categories,
+            random_weights=random_weights,
             query_offset=query_offset,
         )
         return cls(

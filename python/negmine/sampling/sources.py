@@ -17,7 +17,16 @@ from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sampling.entity_lists import RelationLists, SharedLists
 
-__all__ = ["Popularity", "Source", "is_nested", "read_lists", "read_sources", "read_weights", "split_sources"]
+__all__ = [
+    "Popularity",
+    "Source",
+    "check_weights",
+    "is_nested",
+    "read_lists",
+    "read_sources",
+    "read_weights",
+    "split_sources",
+]
 
 
 @refuse_unknown_fields
@@ -186,12 +195,38 @@ def read_weights(source: object, n_documents: int) -> _native.AliasTable:
     """
     if isinstance(source, str):
         raise NegmineValueError(f"`sources` must be 'uniform', 'popularity', weights or lists; got {source!r}.")
-    weights = as_float64s(source, "sources", n_documents)
+    return _native.AliasTable(check_weights(source, "sources", n_documents))
+
+
+def check_weights(value: object, argument: str, n_documents: int) -> npt.NDArray[np.float64]:
+    """Validate weights of all documents.
+
+    Parameters
+    ----------
+    value : float64 (n_documents,)
+        The weights.
+    argument : str
+        Name of the argument, for error messages.
+    n_documents : int
+        Number of documents.
+
+    Returns
+    -------
+    float64 (n_documents,)
+
+    Raises
+    ------
+    NegmineValueError, NegmineTypeError
+        The array has another shape or type, or a weight is negative or not finite.
+    """
+    weights = as_float64s(value, argument, n_documents)
     bad = ~np.isfinite(weights) | (weights < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise NegmineValueError(f"`sources` must be weights, finite and at least 0; got {weights[row]} at row {row}.")
-    return _native.AliasTable(weights)
+        raise NegmineValueError(
+            f"`{argument}` must be weights, finite and at least 0; got {weights[row]} at row {row}."
+        )
+    return weights
 
 
 def read_lists(source: object, n_queries: int, n_documents: int) -> Csr:

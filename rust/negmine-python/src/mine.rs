@@ -7,12 +7,14 @@ use negmine_core::mine::limit as core_limit;
 use negmine_core::mine::lists::{self, ScoredLists};
 use negmine_core::mine::random::{self, RandomRequest};
 use negmine_core::mine::select::{self as core_select, Choice, PoolView};
+use negmine_core::mine::weighted::{self, Weighted};
 use negmine_core::mine::{CapRules, Policy, Pool, PoolRequest, Reason, Reference};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, PaddedArrays, matrix, padded};
+use crate::convert::{CsrArg, EligibleArg, matrix, padded};
+use crate::sampling::AliasTable;
 use crate::{call, errors};
 
 /// The fields of `negmine.search.Rules`.
@@ -261,12 +263,21 @@ pub(crate) fn list_candidates<'py>(
     pool_dict(py, pool)
 }
 
-/// Draws random negatives in addition to the chosen ones: indices, f64 scores, counts. `score` is called as
-/// `score(query_indices, document_indices)` and returns an f64 array.
+/// Rows (padded with -1), scores (padded with -inf), log-probabilities (padded with NaN) where there are weights, and
+/// counts of every result row.
+type RandomArrays<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f64>>,
+    Option<Bound<'py, PyArray2<f64>>>,
+    Bound<'py, PyArray1<i32>>,
+);
+
+/// Draws random negatives in addition to the chosen ones, in proportion to `weights` if there are any. `score` is called
+/// as `score(query_indices, document_indices)` and returns an f64 array.
 #[pyfunction]
 #[pyo3(signature = (
-    n_documents, rules, query_indices, positive_indices, cap_scores, floor_scores, chosen, query_offset, n, seed, epoch,
-    score, num_threads
+    n_documents, rules, query_indices, positive_indices, cap_scores, floor_scores, chosen, query_offset, n, weights, seed,
+    epoch, score, num_threads
 ))]
 pub(crate) fn random_negatives<'py>(
     py: Python<'py>,
@@ -279,11 +290,12 @@ pub(crate) fn random_negatives<'py>(
     chosen: PyReadonlyArray2<'py, i64>,
     query_offset: u64,
     n: usize,
+    weights: Option<Bound<'py, AliasTable>>,
     seed: u64,
     epoch: u64,
     score: Py<PyAny>,
     num_threads: usize,
-) -> PyResult<PaddedArrays<'py>> {
+) -> PyResult<RandomArrays<'py>> {
     let eligible = rules.eligible()?;
     let request = RandomRequest {
         rules: rules.view_all(py, &eligible)?,
@@ -297,6 +309,8 @@ pub(crate) fn random_negatives<'py>(
         seed,
         epoch,
     };
+    let weights = weights.as_ref().map(|table| &table.get().0);
+    let rows = request.query_indices.len();
     let mut raised = None;
     let drawn = call::run(py, num_threads, None, |run| {
         let mut scores = |queries: &[i64], documents: &[i64]| {
@@ -310,10 +324,20 @@ pub(crate) fn random_negatives<'py>(
                 Error::Interrupted
             })
         };
-        random::random_negatives(n_documents, &request, &mut scores, run)
+        Ok(match weights {
+            Some(weights) => {
+                let Weighted { documents, log_probs } =
+                    weighted::weighted_negatives(n_documents, &request, weights, &mut scores, run)?;
+                (documents, Some(log_probs))
+            }
+            None => (random::random_negatives(n_documents, &request, &mut scores, run)?, None),
+        })
     });
     if let Some(error) = raised {
         return Err(error);
     }
-    padded(py, drawn?)
+    let (documents, log_probs) = drawn?;
+    let (indices, scores, counts) = padded(py, documents)?;
+    let log_probs = log_probs.map(|log_probs| matrix(py, log_probs, rows, n)).transpose()?;
+    Ok((indices, scores, log_probs, counts))
 }

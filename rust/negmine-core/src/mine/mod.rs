@@ -15,6 +15,7 @@ pub mod quota;
 pub mod random;
 pub mod reason;
 pub mod select;
+pub mod weighted;
 
 pub use caps::{Cap, CapRules, Reference};
 pub use policy::{Policy, Scale};

@@ -85,9 +85,7 @@ pub fn random_negatives(
             queries.extend(proposal.rows.iter().map(|_| request.query_indices[r]));
             proposed.extend(proposal.rows.iter().map(|&row| i64::from(row)));
         }
-        let scores = if proposed.is_empty() { Vec::new() } else { score(&queries, &proposed)? };
-        check_length("scores", proposed.len(), scores.len())?;
-        let mut scores = scores.into_iter();
+        let mut scores = scores_of(&queries, &proposed, score)?.into_iter();
         let mut next = Vec::new();
         for (&(r, _), proposal) in active.iter().zip(proposals) {
             reserve(&mut drawn[r], proposal.rows.len())?;
@@ -106,6 +104,17 @@ pub fn random_negatives(
     Padded::from_lists(request.n, drawn.into_iter(), run)
 }
 
+/// The scores of pairs, as many as there are pairs.
+pub(super) fn scores_of(
+    queries: &[i64],
+    documents: &[i64],
+    score: &mut ScorePairs<'_>,
+) -> Result<Vec<f64>> {
+    let scores = if documents.is_empty() { Vec::new() } else { score(queries, documents)? };
+    check_length("scores", documents.len(), scores.len())?;
+    Ok(scores)
+}
+
 /// Documents that a row draws next.
 struct Proposal {
     rows: Vec<u32>,
@@ -117,7 +126,7 @@ struct Proposal {
 
 impl RandomRequest<'_> {
     /// Checks the lengths of the arrays against each other; returns the number of result rows.
-    fn check(&self) -> Result<usize> {
+    pub(super) fn check(&self) -> Result<usize> {
         let rows = self.query_indices.len();
         check_length("cap_scores", rows, self.cap_scores.len())?;
         check_length("floor_scores", rows, self.floor_scores.len())?;
@@ -136,7 +145,13 @@ impl RandomRequest<'_> {
         self.chosen.len().checked_div(self.query_indices.len()).unwrap_or(0)
     }
 
-    fn admits(&self, r: usize, score: f64) -> bool {
+    /// The documents that were already chosen for row `r`, padded with -1.
+    pub(super) fn chosen(&self, r: usize) -> &[i64] {
+        &self.chosen[r * self.chosen_width()..(r + 1) * self.chosen_width()]
+    }
+
+    /// Whether row `r` takes a document of that score, which may be unknown.
+    pub(super) fn admits(&self, r: usize, score: f64) -> bool {
         score.is_nan() || (score <= self.cap_scores[r] && score >= self.floor_scores[r])
     }
 
@@ -182,7 +197,7 @@ impl RandomRequest<'_> {
     ) -> Result<Proposal> {
         let query = self.query_offset + self.query_indices[r] as u64;
         let positive = self.positive_indices.map(|rows| rows[r]);
-        let chosen = &self.chosen[r * self.chosen_width()..(r + 1) * self.chosen_width()];
+        let chosen = self.chosen(r);
         let (lacking, last) = (self.n - drawn.len(), (DRAWS_PER_DOCUMENT * self.n) as u64);
         let mut rows: Vec<u32> = Vec::with_capacity(lacking);
         let mut t = first;

@@ -184,12 +184,24 @@ impl Mixture<'_> {
     /// none. Rings come one after the other, of any document, until enough have rung. If most of them repeat, the clocks
     /// of all others are read at once, which changes no probability: clocks have no memory.
     pub(super) fn rings(&self, n: usize, seen: &mut Seen, ticker: &Ticker<'_>) -> Result<(Vec<Ring>, f64)> {
-        let n = n.min(self.allowed.documents);
+        self.first_rings(n, n, seen, ticker)
+    }
+
+    /// As [`Self::rings`], with as many rings before all clocks are read as for `enough` documents: for one `enough`, the
+    /// documents of a lower `n` are the first of those of a higher one.
+    pub(super) fn first_rings(
+        &self,
+        n: usize,
+        enough: usize,
+        seen: &mut Seen,
+        ticker: &Ticker<'_>,
+    ) -> Result<(Vec<Ring>, f64)> {
+        let [n, enough] = [n, enough].map(|number| number.min(self.allowed.documents));
         let mut taken: Vec<Ring> = Vec::with_capacity(n + 1);
         seen.clear(n + 1);
         let mut time = 0.0;
         let mut attempts = Attempts::new(self.place, self.laws);
-        for _ in 0..RINGS_PER_DOCUMENT * (n + 4) {
+        for _ in 0..RINGS_PER_DOCUMENT * (enough + 4) {
             let numbers = attempts.pop(n + 1 - taken.len());
             time -= ln(unit(numbers[2]));
             let (row, source) = self.document(numbers, &mut attempts);

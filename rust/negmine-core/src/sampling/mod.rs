@@ -3,6 +3,7 @@
 
 pub mod alias;
 mod allowed;
+pub(crate) mod clocks;
 pub mod coins;
 pub mod corruptor;
 mod distinct;
