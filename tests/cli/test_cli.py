@@ -60,6 +60,29 @@ def test_mine_says_and_writes_what_the_library_finds(data: Path, tmp_path: Path)
     assert f"documents that rules took out, over all rows: positives {N_QUERIES}" in text
 
 
+def test_random_negatives_by_weights(data: Path, tmp_path: Path) -> None:
+    corpus, queries = np.load(data / "corpus.npy"), np.load(data / "queries.npy")
+    weights = np.arange(len(corpus)) % 7 / 2
+    options = [*plain(data), "-n", 1, "--num-random", 2]
+    import negmine as library
+
+    positives = [[query] for query in range(N_QUERIES)]
+    out, job = tmp_path / "negatives.parquet", tmp_path / "job"
+    np.save(tmp_path / "weights.npy", weights)
+    cases: tuple[tuple[Any, Any, list[Any], Path], ...] = (
+        ("popularity", "popularity", ["--out", out], out),
+        (tmp_path / "weights.npy", weights, ["--job", job, "--tile-queries", 3], job / "result.parquet"),
+    )
+    for text, value, target, path in cases:
+        wanted = library.mine(queries, corpus, positives, num_negatives=1, num_random=2, random_weights=value).indices
+        negmine(*options, "--random-weights", text, *target)
+        found = [rows.negatives.indices for rows in io.read_negatives(path).batches()]
+        np.testing.assert_array_equal(np.concatenate(found), wanted[wanted >= 0])
+    np.save(tmp_path / "short.npy", weights[1:])
+    refused = negmine(*options, "--random-weights", tmp_path / "short.npy", "--out", tmp_path / "a.parquet", code=1)
+    assert "`--random-weights` must have shape" in refused.stderr
+
+
 def test_all_sources_say_the_same(data: Path, tmp_path: Path) -> None:
     for name, source in (("a", labeled(data)), ("b", [*with_texts(data), "--no-same-text"])):
         negmine(*source, "--out", tmp_path / f"{name}.parquet")

@@ -44,6 +44,15 @@ HERE = ["--out", "{tmp}/a.parquet"]
             "`--keep-rejected` must come with `--out` of mined negatives",
         ),
         (["--job", "{tmp}/job", "--keep-rejected", "1"], "`--keep-rejected` must come with `--out` of mined negatives"),
+        ([*HERE, "--random-weights", "popularity"], "`--random-weights` must come with `--num-random`"),
+        (
+            [*HERE, "--num-random", "1", "--random-weights", "popular"],
+            "`--random-weights` must be popularity or a .npy file; got 'popular'",
+        ),
+        (
+            [*HERE, "--num-random", "1", "--random-weights", "{tmp}/none.npy"],
+            "`--random-weights` must be a file; got ",
+        ),
         ([*HERE, "--scores"], "`--scores` must come with `--format`"),
         ([*HERE, "--relative-margin", "-1"], "`--relative-margin` must be at least 0.0; got -1.0"),
         ([*HERE, "--relative-margin", "nan"], "`--relative-margin` must be finite; got nan"),

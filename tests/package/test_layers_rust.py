@@ -246,7 +246,7 @@ CORE: dict[str, set[str]] = {
     "base": set(),
     "scoring": {"base"},
     "exact": {"base", "scoring"},
-    "mine": {"base", "scoring", "exact"},
+    "mine": {"base", "scoring", "exact", "sampling"},
     "cluster": {"base", "scoring"},
     "batch": {"base"},
     "sampling": {"base"},

@@ -20,6 +20,7 @@ from negmine.cli.inputs import INPUTS, RULES, file_option, option
 from negmine.cli.output import Json, counted, put
 from negmine.cli.progress import shown
 from negmine.cli.sources import Sources, Task
+from negmine.cli.weights import read_weights
 from negmine.data import fingerprint
 from negmine.errors import NegmineError
 from negmine.job import inputs, mine_to
@@ -124,7 +125,13 @@ def command(
     range_min: inputs_of.RangeMin = 0,
     range_max: inputs_of.RangeMax = None,
     sampling: Annotated[str, option(RULES, f"{policies.usage()}.")] = "top",
-    num_random: Annotated[int, option(RULES, "Further negatives, uniform over all candidates.")] = 0,
+    num_random: Annotated[
+        int, option(RULES, "Further negatives, drawn from all candidates; uniformly without --random-weights.")
+    ] = 0,
+    random_weights: Annotated[
+        str | None,
+        option(RULES, "Weights that these are drawn by: popularity, or a .npy file of one per document."),
+    ] = None,
     limit_per_document: Annotated[int | None, option(RULES, "Queries that a document may serve at most.")] = None,
     keep_rejected: Annotated[
         int, option(RULES, "Rejected documents to keep per row, with their rules, in a .parquet file.")
@@ -225,6 +232,7 @@ def command(
             "memory_limit": _bytes(memory_limit),
             "fuse": fuse,
             "keep_rejected": keep_rejected,
+            "random_weights": read_weights(random_weights, num_random),
         }
     task = sources.read(source)
     result, lines = (_mine if job is None else _mine_job)(task, miner, options, target)
@@ -318,6 +326,7 @@ def _task_of(task: Task, source: object, miner: HardNegativeMiner, options: dict
         groups=task.groups,
         epoch=options["epoch"],
         keep_rejected=options["keep_rejected"],
+        random_weights=options["random_weights"],
     )
 
 

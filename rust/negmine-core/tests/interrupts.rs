@@ -24,6 +24,8 @@ use negmine_core::mine::limit::limit_per_document;
 use negmine_core::mine::policy::Policy;
 use negmine_core::mine::random::{RandomRequest, random_negatives};
 use negmine_core::mine::select::{Choice, PoolView, select};
+use negmine_core::mine::weighted::weighted_negatives;
+use negmine_core::sampling::Alias;
 use negmine_core::scoring::Metric;
 use negmine_core::scoring::score::score_pairs;
 use negmine_core::selection::{Law, Selection, Target};
@@ -144,6 +146,10 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
     };
     let score = |_: &[i64], documents: &[i64]| Ok(vec![0.0; documents.len()]);
     assert!(polls(|run| random_negatives(documents, &request, &mut { score }, run)) >= documents >> 14);
+    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let weights = Alias::new(&vec![1.0; documents], &run).unwrap();
+    let weighted = |run: &Run<'_>| weighted_negatives(documents, &request, &weights, &mut { score }, run);
+    assert!(polls(weighted) >= documents >> 14);
 }
 
 #[test]

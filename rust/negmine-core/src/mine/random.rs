@@ -105,11 +105,7 @@ pub fn random_negatives(
 }
 
 /// The scores of pairs, as many as there are pairs.
-pub(super) fn scores_of(
-    queries: &[i64],
-    documents: &[i64],
-    score: &mut ScorePairs<'_>,
-) -> Result<Vec<f64>> {
+pub(super) fn scores_of(queries: &[i64], documents: &[i64], score: &mut ScorePairs<'_>) -> Result<Vec<f64>> {
     let scores = if documents.is_empty() { Vec::new() } else { score(queries, documents)? };
     check_length("scores", documents.len(), scores.len())?;
     Ok(scores)

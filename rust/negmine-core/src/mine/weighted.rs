@@ -5,13 +5,13 @@
 //! clocks of all others, a document is drawn if it rings before the first admitted document that is not drawn. The
 //! probability of this needs no sum over the admitted documents, so caps and floors do not hide it.
 
+use crate::base::Result;
 use crate::base::error::check_length;
 use crate::base::memory::{reserve, with_capacity};
 use crate::base::order::Scored;
 use crate::base::padded::Padded;
 use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream};
-use crate::base::Result;
 use crate::sampling::Alias;
 use crate::sampling::clocks::{Clocks, FirstRing};
 
@@ -202,6 +202,7 @@ fn padded(n: usize, drawn: Vec<Drawn>, run: &Run<'_>) -> Result<Weighted> {
         log_probs.extend(taken.iter().map(|(ring, _)| ring.log_inclusion(*end)));
         log_probs.resize(row_end, f64::NAN);
     }
-    let scored = |one: Drawn| one.taken.iter().map(|&(ring, score)| Scored { score, row: ring.row }).collect();
+    let scored =
+        |one: Drawn| one.taken.iter().map(|&(ring, score)| Scored { score, row: ring.row }).collect();
     Ok(Weighted { documents: Padded::from_lists(n, drawn.into_iter().map(scored), run)?, log_probs })
 }

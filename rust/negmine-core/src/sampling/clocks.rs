@@ -69,8 +69,7 @@ impl Clocks<'_> {
         if laws.is_empty() {
             return Ok((Vec::new(), f64::INFINITY));
         }
-        let place =
-            Place { draws: self.draws, epoch: self.epoch, query: self.global_query, lane: self.lane };
+        let place = Place { draws: self.draws, epoch: self.epoch, query: self.global_query, lane: self.lane };
         let mixture = Mixture { allowed, laws: &laws, place: &place };
         let (rings, end) = mixture.first_rings(n, enough, &mut Seen::default(), ticker)?;
         let first = rings.into_iter().map(|ring| FirstRing {
