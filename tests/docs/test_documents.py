@@ -134,7 +134,9 @@ def wrong_module(parts: list[str]) -> str | None:
         if inspect.ismodule(found) and not hasattr(found, part):
             try:
                 importlib.import_module(".".join(parts[:number]))
-            except ModuleNotFoundError:
+            except ModuleNotFoundError as error:
+                if not str(error.name).startswith("negmine"):
+                    return None  # an adapter whose package is not installed
                 return f"{'.'.join(parts[: number - 1])} has no {part}"
         if not has(found, part):
             return f"{'.'.join(parts[: number - 1])} has no {part}"

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 #: Need data that does not come with the project; tests of their own run them on made-up data.
-OTHERS = {"ctr_ml100k", "finetune"}
+OTHERS = {"bpr_ml100k", "ctr_ml100k", "finetune"}
 
 
 #: What each must print: a pattern, and what holds of the numbers that it finds, line by line.
