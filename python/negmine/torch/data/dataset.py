@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -171,14 +171,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one sample; a negative index counts from the end."""
-        try:
-            place = operator.index(index)
-        except TypeError:
-            raise NegmineTypeError(f"`index` must be an integer; got {index!r}.") from None
-        n = len(self)
-        if not -n <= place < n:
-            raise IndexError(f"`index` must lie in [{-n}, {n}); got {place}.")
-        sample: dict[str, Any] = self.__getitems__([place % n])[0]
+        sample: dict[str, Any] = self.__getitems__([place_of(index, len(self))])[0]
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
@@ -205,6 +198,37 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     def __repr__(self) -> str:
         return f"NegativesDataset({len(self)} samples of {self._n_rows} rows of {self._source!r})"
+
+
+def place_of(index: SupportsIndex, n: int) -> int:
+    """Return the place of a sample among ``n``, as a list reads an index.
+
+    Parameters
+    ----------
+    index : int
+        Index; a negative one counts from the end.
+    n : int
+        Number of samples.
+
+    Returns
+    -------
+    int
+        The place, in [0, n).
+
+    Raises
+    ------
+    NegmineTypeError
+        The index is no integer.
+    IndexError
+        The index is out of range.
+    """
+    try:
+        place = operator.index(index)
+    except TypeError:
+        raise NegmineTypeError(f"`index` must be an integer; got {index!r}.") from None
+    if not -n <= place < n:
+        raise IndexError(f"`index` must lie in [{-n}, {n}); got {place}.")
+    return place % n
 
 
 def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:

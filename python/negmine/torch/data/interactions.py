@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from negmine._core.options import check_integer
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.sampling.sampler import NegativeSampler
 from negmine.store.table_file import integers_in_range
-from negmine.torch.data.dataset import Samples
+from negmine.torch.data.dataset import Samples, place_of
 
 __all__ = ["InteractionsDataset"]
 
@@ -93,14 +92,7 @@ class InteractionsDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one sample; a negative index counts from the end."""
-        try:
-            place = operator.index(index)
-        except TypeError:
-            raise NegmineTypeError(f"`index` must be an integer; got {index!r}.") from None
-        n = len(self)
-        if not -n <= place < n:
-            raise IndexError(f"`index` must lie in [{-n}, {n}); got {place}.")
-        sample: dict[str, Any] = self.__getitems__([place % n])[0]
+        sample: dict[str, Any] = self.__getitems__([place_of(index, len(self))])[0]
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
