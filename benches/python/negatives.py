@@ -9,7 +9,8 @@ and LensKit's sampler in Rust, which verifies up to ten attempts per item. The a
 repeats, and the first two may return a user's own items. Rounds visit the peers in turn; a figure is the least of the
 rounds, a ratio the median of the rounds' ratios, both of the process's own processor time.
 
-The last table has users who have almost all items: what they get.
+Then users without items of their own, which NumPy's alias table and torch are made for. The last table has users who have
+almost all items: what they get.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Problem:
         self.own = ranks + np.arange(own)
         self.weights = (np.arange(n_items) + 1.0) ** -0.75
         self.rng.shuffle(self.weights)
-        offsets = np.arange(0, n_users * own + 1, own)
+        offsets = np.arange(n_users + 1) * own
         self.positives = negmine.Positives.from_csr(offsets, self.own.ravel())
 
     def negmine(self, n: int, *, weighted: bool, replace: bool) -> Draw:
@@ -162,6 +163,14 @@ def main() -> None:
             "torch.multinomial, repeats, own items": problem.multinomial(n),
         }
         compare(weighted, n_users * n, rounds)
+        print("**By weights, users without items**\n")
+        nobody = Problem(n_users, n_items, 0)
+        without = {
+            "negmine, repeats": nobody.negmine(n, weighted=True, replace=True),
+            "NumPy's alias table, repeats": nobody.alias(n),
+            "torch.multinomial, repeats": nobody.multinomial(n),
+        }
+        compare(without, n_users * n, rounds)
     full = Problem(100, 1_000, 990)
     print("**Users who have 990 of 1,000 items, 5 drawn**\n\n| peer | own items |\n| --- | ---: |")
     for name, draw in (

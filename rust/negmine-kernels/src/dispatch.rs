@@ -178,6 +178,15 @@ pub(crate) fn feistel_rounds(
     )
 }
 
+pub(crate) fn rows_of_ranks(isa: Isa, excluded: &[i64], ranks: &mut [u32]) {
+    by_isa!(
+        isa,
+        portable: portable::complement::rows_of_ranks(excluded, ranks),
+        avx2: avx2::recompiled::rows_of_ranks(excluded, ranks),
+        avx512: avx512::recompiled::rows_of_ranks(excluded, ranks),
+    );
+}
+
 pub(crate) fn sketch_sets(isa: Isa, job: &Job<'_>, out: &mut [u32]) {
     by_isa!(
         isa,

@@ -22,6 +22,7 @@ pub mod aligned;
 mod arch;
 pub mod buckets;
 pub mod canonical;
+pub mod complement;
 #[allow(unsafe_code)]
 mod dispatch;
 pub mod dot_i8;

@@ -1,26 +1,27 @@
 //! Ranks among the rows that a sorted list leaves out.
 
+use negmine_kernels::{Isa, complement};
+
+/// Entries per rank from which a search for each rank is faster than a comparison with all entries.
+const SEARCH_FROM: usize = 64;
+
 /// The row of one rank: the `rank`-th row, from 0, that the ascending list `excluded` does not hold.
 #[must_use]
 pub fn row_of_rank<T: Copy + Into<i64>>(excluded: &[T], rank: u64) -> u64 {
     rank + partition_point(excluded.len(), |e| precedes(excluded, e, rank)) as u64
 }
 
-/// Replaces ascending ranks by their rows.
-pub fn rows_of_ranks<T: Copy + Into<i64>>(excluded: &[T], ranks: &mut [u64]) {
-    let mut e = 0;
-    if excluded.len() / 16 > ranks.len() {
-        for rank in ranks {
-            e += partition_point(excluded.len() - e, |more| precedes(excluded, e + more, *rank));
-            *rank += e as u64;
-        }
+/// Replaces ascending ranks by their rows, which are below 2^32.
+pub fn rows_of_ranks(isa: Isa, excluded: &[i64], ranks: &mut [u32]) {
+    if excluded.len() / SEARCH_FROM <= ranks.len() {
+        complement::rows_of_ranks(isa, excluded, ranks);
         return;
     }
+    let mut e = 0;
     for rank in ranks {
-        while e < excluded.len() && precedes(excluded, e, *rank) {
-            e += 1;
-        }
-        *rank += e as u64;
+        let own = u64::from(*rank);
+        e += partition_point(excluded.len() - e, |more| precedes(excluded, e + more, own));
+        *rank += e as u32;
     }
 }
 
@@ -47,21 +48,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranks_number_what_is_left(rows in prop::collection::btree_set(0_i64..60, 0..60)) {
+        fn ranks_number_what_is_left(rows in prop::collection::btree_set(0_i64..600, 0..500)) {
             let excluded: Vec<i64> = rows.iter().copied().collect();
-            let left = (0..60).filter(|row| !rows.contains(row));
+            let left = (0..600).filter(|row| !rows.contains(row));
             for (rank, row) in left.enumerate() {
                 prop_assert_eq!(row_of_rank(&excluded, rank as u64), row as u64);
             }
-            let mut ranks: Vec<u64> = (0..60 - rows.len() as u64).collect();
-            let mut few: Vec<u64> = ranks.iter().copied().take(1).collect();
-            let one = few.clone();
-            rows_of_ranks(&excluded, &mut ranks);
-            rows_of_ranks(&excluded, &mut few);
-            let all: Vec<u64> = (0..60_i64).filter(|row| !rows.contains(row)).map(|row| row as u64).collect();
-            prop_assert_eq!(&ranks, &all);
-            prop_assert_eq!(few.len(), one.len());
-            prop_assert!(few.iter().all(|row| all.first() == Some(row)));
+            let all: Vec<u32> = (0..600).filter(|row| !rows.contains(&i64::from(*row))).collect();
+            for every in [1, 7, 599] {
+                let mut ranks: Vec<u32> = (0..all.len() as u32).step_by(every).collect();
+                rows_of_ranks(Isa::best(), &excluded, &mut ranks);
+                let expected: Vec<u32> = all.iter().copied().step_by(every).collect();
+                prop_assert_eq!(ranks, expected);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Walker: "An efficient method for generating discrete random variables with general distributions", ACM TOMS 1977,
 //! built as by Vose, IEEE TSE 1991. Thresholds have 64 bits, so that weights of any ratio are represented.
 
+use std::hint::select_unpredictable;
+
 use negmine_kernels::aligned::prefetch;
 
 use crate::base::memory::with_capacity;
@@ -105,7 +107,7 @@ impl Alias {
     pub fn draw(&self, x: u64) -> u32 {
         let (column, rest) = self.column(x);
         let [threshold, alias] = [self.columns[2 * column], self.columns[2 * column + 1]];
-        if rest < threshold { column as u32 } else { alias as u32 }
+        select_unpredictable(rest < threshold, column as u32, alias as u32)
     }
 
     /// Asks the processor to fetch what a draw reads.

@@ -5,6 +5,7 @@
 //! give no known triple; a side that has no further such entity leaves its draws to the other one. Both sides of a triple
 //! are rows of the same laws as those of [`super::Sampler`].
 
+use negmine_kernels::Isa;
 use negmine_kernels::aligned::prefetch;
 
 use crate::base::csr::CsrView;
@@ -207,7 +208,7 @@ impl<'a> Corruptor<'a> {
             for (&row, job) in own.iter().zip(&jobs) {
                 ticker.check()?;
                 let place = Place { draws: &draws, epoch, query: offset + row as u64, lane: COINS };
-                self.row(job, n, place, scratch, ticker)?;
+                self.row(job, n, place, scratch, (run.isa, ticker))?;
                 part.push(&job.triple, &scratch.drawn, n);
             }
             Ok(part)
@@ -238,7 +239,7 @@ impl<'a> Corruptor<'a> {
         n: usize,
         place: Place<'_>,
         scratch: &mut Scratch,
-        ticker: &Ticker<'_>,
+        (isa, ticker): (Isa, &Ticker<'_>),
     ) -> Result<()> {
         scratch.drawn.iter_mut().for_each(Vec::clear);
         let allowed = job.forbidden.map(|forbidden| Allowed {
@@ -271,7 +272,7 @@ impl<'a> Corruptor<'a> {
             return Ok(());
         }
         match [sides[0].equal(), sides[1].equal()] {
-            [Some(heads), Some(tails)] => uniform(&sides, [heads, tails], n, coins, scratch),
+            [Some(heads), Some(tails)] => uniform(&sides, [heads, tails], n, coins, scratch, isa),
             _ => race(&sides, n, coins, scratch, ticker)?,
         }
         Ok(())
@@ -321,7 +322,6 @@ impl Corrupted {
 
 #[cfg(test)]
 mod tests {
-    use negmine_kernels::Isa;
     use proptest::prelude::*;
 
     use super::*;

@@ -4,22 +4,34 @@ use crate::base::philox::below;
 
 use super::seen::Seen;
 
-/// `n` distinct ranks below `count`, uniformly over all sets, by Floyd's algorithm; all of them if there are no more.
+/// `n` distinct ranks below `count`, ascending, uniformly over all sets, by Floyd's algorithm; all of them if there are
+/// no more. Ranks are below 2^32.
 ///
-/// Bentley and Floyd: "A sample of brilliance", CACM 1987. Their order is not uniform, so they are sorted. `block(b)` are
-/// draws number `4 b` to `4 b + 3`.
+/// Bentley and Floyd: "A sample of brilliance", CACM 1987. `block(b)` are draws number `4 b` to `4 b + 3`. Where repeats
+/// are rare, they are looked for among the sorted ranks, and a row that has some is drawn again with a set.
 pub(super) fn distinct(
     count: u64,
     n: usize,
     block: impl Fn(u64) -> [u64; 4],
     seen: &mut Seen,
-    ranks: &mut Vec<u64>,
+    ranks: &mut Vec<u32>,
 ) {
     ranks.clear();
     let n = (n as u64).min(count);
     if n == count {
-        ranks.extend(0..count);
+        ranks.extend(0..count as u32);
         return;
+    }
+    if n.saturating_mul(n) <= count {
+        for (b, lasts) in (count - n..count).step_by(4).enumerate() {
+            let numbers = block(b as u64);
+            ranks.extend((lasts..count).zip(numbers).map(|(last, number)| below(number, last + 1) as u32));
+        }
+        ranks.sort_unstable();
+        if ranks.windows(2).all(|pair| pair[0] != pair[1]) {
+            return;
+        }
+        ranks.clear();
     }
     seen.clear(n as usize);
     let mut numbers = [0; 4];
@@ -32,7 +44,7 @@ pub(super) fn distinct(
             rank = last;
             seen.insert(rank);
         }
-        ranks.push(rank);
+        ranks.push(rank as u32);
     }
     ranks.sort_unstable();
 }
@@ -52,7 +64,7 @@ mod tests {
             distinct(count, n, |b| draws.block([1 + b, 0, 0, 0]), &mut Seen::default(), &mut ranks);
             prop_assert_eq!(ranks.len() as u64, count.min(n as u64));
             prop_assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]));
-            prop_assert!(ranks.iter().all(|rank| *rank < count));
+            prop_assert!(ranks.iter().all(|rank| u64::from(*rank) < count));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The probabilities that one source gives to the documents of a query.
 
+use negmine_kernels::Isa;
+
 use crate::base::Result;
 use crate::base::complement::{row_of_rank, rows_of_ranks};
 use crate::base::csr::CsrView;
@@ -8,6 +10,7 @@ use crate::base::philox::{below, unit};
 
 use super::alias::Alias;
 use super::allowed::Allowed;
+use super::filter::Filter;
 
 /// If the allowed documents have less than this part of all weight, they are listed: most draws would be refused, and
 /// what remains of a difference would be rounding errors.
@@ -44,7 +47,7 @@ pub(super) enum Kind<'a> {
     /// Equal probabilities of the documents of a list, but for those at some places, which ascend.
     Entries { count: u64, list: &'a [i64], refused: Vec<i64> },
     /// Weights, with the sum of those of allowed documents; others are refused.
-    Alias { table: &'a Alias, mass: f64 },
+    Alias { table: &'a Alias, mass: f64, forbidden: Filter },
     /// Weights of these rows, added up.
     Listed { table: &'a Alias, rows: Vec<u32>, cumulative: Vec<f64>, mass: f64 },
 }
@@ -82,9 +85,9 @@ impl<'a> Law<'a> {
             Kind::Entries { count, list, refused } => {
                 Some(list[row_of_rank(refused, below(x, *count)) as usize] as u32)
             }
-            Kind::Alias { table, .. } => {
+            Kind::Alias { table, forbidden, .. } => {
                 let row = table.draw(x);
-                allowed.admits(i64::from(row)).then_some(row)
+                (!forbidden.may_hold(row) || allowed.admits(i64::from(row))).then_some(row)
             }
             Kind::Listed { rows, cumulative, mass, .. } => {
                 let place = cumulative.partition_point(|sum| *sum <= unit(x) * mass);
@@ -115,7 +118,7 @@ impl<'a> Law<'a> {
             Kind::Ranks { rows: Some(rows), .. } if rows.binary_search(&row).is_err() => 0.0,
             Kind::Entries { list, refused, .. } if !has(list, refused, row) => 0.0,
             Kind::Ranks { count, .. } | Kind::Entries { count, .. } => 1.0 / *count as f64,
-            Kind::Alias { table, mass } | Kind::Listed { table, mass, .. } => table.weight(row) / mass,
+            Kind::Alias { table, mass, .. } | Kind::Listed { table, mass, .. } => table.weight(row) / mass,
         };
         self.share * probability
     }
@@ -129,20 +132,20 @@ impl<'a> Law<'a> {
     }
 
     /// Replaces ascending ranks among documents of the same probability by these documents.
-    pub(super) fn rows(&self, allowed: &Allowed<'_>, ranks: &mut [u64]) {
+    pub(super) fn rows(&self, isa: Isa, allowed: &Allowed<'_>, ranks: &mut [u32]) {
         match &self.kind {
             Kind::Ranks { rows: Some(rows), .. } => {
                 for rank in ranks {
-                    *rank = u64::from(rows[*rank as usize]);
+                    *rank = rows[*rank as usize];
                 }
             }
             Kind::Entries { list, refused, .. } => {
-                rows_of_ranks(refused, ranks);
+                rows_of_ranks(isa, refused, ranks);
                 for place in ranks {
-                    *place = list[*place as usize] as u64;
+                    *place = list[*place as usize] as u32;
                 }
             }
-            _ => rows_of_ranks(allowed.forbidden, ranks),
+            _ => rows_of_ranks(isa, allowed.forbidden, ranks),
         }
     }
 }
@@ -191,7 +194,7 @@ impl<'a> Kind<'a> {
                 let lost = allowed.forbidden.iter().fold(0.0, |sum, &row| sum + table.weight(row as u32));
                 let mass = table.total() - lost;
                 if allowed.eligible.is_empty() && mass >= LEAST_ALLOWED * table.total() {
-                    Some(Self::Alias { table, mass })
+                    Some(Self::Alias { table, mass, forbidden: Filter::new(allowed.forbidden) })
                 } else {
                     Self::listed(table, allowed.rows(ticker)?)
                 }

@@ -61,6 +61,9 @@ impl Place<'_> {
 /// others read of an alias table.
 const AHEAD: usize = 32;
 
+/// The same for draws of a single law, which need one number each.
+const NUMBERS_AHEAD: usize = 128;
+
 /// Attempts in order.
 struct Attempts<'a> {
     place: &'a Place<'a>,
@@ -111,6 +114,12 @@ pub(super) struct Mixture<'a> {
 impl Mixture<'_> {
     /// Independent draws.
     pub(super) fn with_replacement(&self, n: usize, drawn: &mut Vec<Drawn>) {
+        if let [law] = self.laws {
+            let rows = self.repeated_rows(law, n);
+            let log_q = |row| ln(n as f64 * law.part(row));
+            drawn.extend(rows.into_iter().map(|row| Drawn { row, log_q: log_q(row), source: law.source }));
+            return;
+        }
         let mut attempts = Attempts::new(self.place, self.laws);
         for number in 0..n {
             let numbers = attempts.pop(n - number);
@@ -122,6 +131,30 @@ impl Mixture<'_> {
         for one in drawn {
             one.log_q = ln(n as f64 * self.probability(one.row));
         }
+    }
+
+    /// Independent draws of one law, ascending: the documents of the first `n` numbers that are not refused.
+    fn repeated_rows(&self, law: &Law<'_>, n: usize) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(n);
+        let mut numbers = [0; NUMBERS_AHEAD];
+        let mut block = 0;
+        while rows.len() < n {
+            let ahead = (n - rows.len()).next_multiple_of(4).min(NUMBERS_AHEAD);
+            for four in numbers[..ahead].chunks_exact_mut(4) {
+                four.copy_from_slice(&self.place.attempt(block));
+                block += 1;
+            }
+            for &number in &numbers[..ahead] {
+                law.prefetch(number);
+            }
+            for row in numbers[..ahead].iter().filter_map(|&number| law.draw(&self.allowed, number)) {
+                law.prefetch_part(row);
+                rows.push(row);
+            }
+        }
+        rows.truncate(n);
+        rows.sort_unstable();
+        rows
     }
 
     /// The document of the numbers of an attempt, and its source. Refused documents are drawn again, from the same

@@ -7,6 +7,7 @@ pub(crate) mod clocks;
 pub mod coins;
 pub mod corruptor;
 mod distinct;
+mod filter;
 pub mod law;
 mod mixture;
 pub mod sampler;

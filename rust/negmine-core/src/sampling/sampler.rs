@@ -5,11 +5,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use negmine_kernels::Isa;
+
 use crate::base::csr::CsrView;
 use crate::base::error::check_length;
 use crate::base::key_ranges::KeyRanges;
 use crate::base::math::ln;
-use crate::base::memory::with_capacity;
+use crate::base::memory::zeros;
 use crate::base::parallel::{Run, Ticker};
 use crate::base::philox::{Draws, Stream};
 use crate::base::{Error, Result};
@@ -22,6 +24,9 @@ use super::seen::Seen;
 
 /// The most sources: their numbers are 8 bits wide.
 const MOST_SOURCES: usize = i8::MAX as usize;
+
+/// Entries drawn between two checks for an interrupt.
+const ENTRIES_PER_CHECK: usize = 256;
 
 /// Queries of a piece of work.
 const QUERIES_PER_ITEM: usize = 64;
@@ -114,18 +119,23 @@ impl Sampler<'_> {
             }
         }
         let draws = Draws::new(self.seed, Stream::Sampler);
-        let mut sampled = Sampled::padding(queries.len(), n)?;
+        let mut sampled = Sampled::zeros(queries.len(), n)?;
         let parts = sampled.parts(QUERIES_PER_ITEM, n);
         run.map(parts.len(), Scratch::default, |scratch, item, ticker| {
             let mut part = parts[item].lock().unwrap_or_else(PoisonError::into_inner);
             let begin = item * QUERIES_PER_ITEM;
             let end = (begin + QUERIES_PER_ITEM).min(queries.len());
+            let mut entries = ENTRIES_PER_CHECK;
             for (place_in_part, (number, &query)) in (begin..end).zip(&queries[begin..end]).enumerate() {
-                ticker.check()?;
+                entries += n;
+                if entries >= ENTRIES_PER_CHECK {
+                    ticker.check()?;
+                    entries = 0;
+                }
                 let own = rows.map_or(offset + query as u64, |rows| rows[number] as u64);
                 let place = Place { draws: &draws, epoch, query: own, lane: 0 };
                 let Scratch { seen, ranks, drawn } = scratch;
-                self.row(query as usize, n, &place, (seen, ranks), drawn, ticker)?;
+                self.row(query as usize, n, &place, (seen, ranks), drawn, (run.isa, ticker))?;
                 part.write(place_in_part, drawn, n);
             }
             Ok(())
@@ -140,9 +150,9 @@ impl Sampler<'_> {
         query: usize,
         n: usize,
         place: &Place<'_>,
-        (seen, ranks): (&mut Seen, &mut Vec<u64>),
+        (seen, ranks): (&mut Seen, &mut Vec<u32>),
         drawn: &mut Vec<Drawn>,
-        ticker: &Ticker<'_>,
+        (isa, ticker): (Isa, &Ticker<'_>),
     ) -> Result<()> {
         drawn.clear();
         let forbidden = self.forbidden.row(query);
@@ -157,8 +167,8 @@ impl Sampler<'_> {
             // One uniform source: sets need no clocks.
             distinct(count, n, |block| place.attempt(block), seen, ranks);
             let log_q = ln(ranks.len() as f64 / count as f64);
-            law.rows(&allowed, ranks);
-            drawn.extend(ranks.iter().map(|&row| Drawn { row: row as u32, log_q, source: law.source }));
+            law.rows(isa, &allowed, ranks);
+            drawn.extend(ranks.iter().map(|&row| Drawn { row, log_q, source: law.source }));
             return Ok(());
         }
         let mixture = Mixture { allowed, laws: &laws, place };
@@ -171,20 +181,15 @@ impl Sampler<'_> {
 }
 
 impl Sampled {
-    /// Rows without documents.
-    fn padding(rows: usize, n: usize) -> Result<Self> {
+    /// Rows that are not written yet.
+    fn zeros(rows: usize, n: usize) -> Result<Self> {
         let entries = rows.saturating_mul(n);
-        let mut padding = Self {
-            indices: with_capacity(entries)?,
-            log_q: with_capacity(entries)?,
-            source: with_capacity(entries)?,
-            counts: with_capacity(rows)?,
-        };
-        padding.indices.resize(entries, -1);
-        padding.log_q.resize(entries, f64::NAN);
-        padding.source.resize(entries, -1);
-        padding.counts.resize(rows, 0);
-        Ok(padding)
+        Ok(Self {
+            indices: zeros(entries)?,
+            log_q: zeros(entries)?,
+            source: zeros(entries)?,
+            counts: zeros(rows)?,
+        })
     }
 
     /// Parts of some rows each, which workers write in any order.
@@ -215,13 +220,18 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Writes the documents of a row, and pads it to `n` entries.
     fn write(&mut self, row: usize, drawn: &[Drawn], n: usize) {
-        let entries = row * n..row * n + drawn.len();
-        let (indices, log_q) = (&mut self.indices[entries.clone()], &mut self.log_q[entries.clone()]);
-        let source = &mut self.source[entries];
-        for (((one, index), log_q), source) in drawn.iter().zip(indices).zip(log_q).zip(source) {
+        let (begin, end) = (row * n, (row + 1) * n);
+        let last = begin + drawn.len();
+        let written =
+            (&mut self.indices[begin..last], &mut self.log_q[begin..last], &mut self.source[begin..last]);
+        for (((one, index), log_q), source) in drawn.iter().zip(written.0).zip(written.1).zip(written.2) {
             (*index, *log_q, *source) = (i64::from(one.row), one.log_q, one.source);
         }
+        self.indices[last..end].fill(-1);
+        self.log_q[last..end].fill(f64::NAN);
+        self.source[last..end].fill(-1);
         self.counts[row] = drawn.len() as i32;
     }
 }
@@ -230,14 +240,12 @@ impl Part<'_> {
 #[derive(Default)]
 struct Scratch {
     seen: Seen,
-    ranks: Vec<u64>,
+    ranks: Vec<u32>,
     drawn: Vec<Drawn>,
 }
 
 #[cfg(test)]
 mod tests {
-    use negmine_kernels::Isa;
-
     use super::super::alias::Alias;
     use super::*;
     use crate::base::math::exp;

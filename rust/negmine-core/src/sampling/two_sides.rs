@@ -1,5 +1,7 @@
 //! Draws from two sides at once: a coin decides the side of each, and a used-up side leaves its draws to the other.
 
+use negmine_kernels::Isa;
+
 use crate::base::Result;
 use crate::base::math::{expm1, ln};
 use crate::base::parallel::Ticker;
@@ -64,6 +66,7 @@ pub(super) fn uniform(
     n: usize,
     coins: usize,
     scratch: &mut Scratch,
+    isa: Isa,
 ) {
     // With enough entities, coins alone decide.
     let plenty = (0..2).all(|side| sides[side].share == 0.0 || counts[side] >= n as u64);
@@ -75,8 +78,8 @@ pub(super) fn uniform(
         let expected = law.as_ref().map_or(n as f64 * share, |law| law.expected(side));
         let log_q = ln((expected / counts[side] as f64).min(1.0));
         distinct(counts[side], k, |block| mixture.place.attempt(block), seen, ranks);
-        mixture.laws[0].rows(&mixture.allowed, ranks);
-        drawn[side].extend(ranks.iter().map(|&entity| (entity as u32, log_q)));
+        mixture.laws[0].rows(isa, &mixture.allowed, ranks);
+        drawn[side].extend(ranks.iter().map(|&entity| (entity, log_q)));
     }
 }
 
@@ -133,6 +136,6 @@ fn log_mean_inclusion(rate: f64, times: impl Iterator<Item = (f64, f64)>) -> f64
 pub(super) struct Scratch {
     /// Entities of both sides, with the logarithms of expected numbers.
     pub(super) drawn: [Vec<(u32, f64)>; 2],
-    ranks: Vec<u64>,
+    ranks: Vec<u32>,
     seen: Seen,
 }

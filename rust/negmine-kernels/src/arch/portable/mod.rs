@@ -3,6 +3,7 @@
 
 pub(crate) mod buckets;
 pub(crate) mod canonical;
+pub(crate) mod complement;
 pub(crate) mod dot_i8;
 pub(crate) mod feistel;
 pub(crate) mod hits_i8;

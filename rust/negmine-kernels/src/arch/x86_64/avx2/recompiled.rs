@@ -3,7 +3,7 @@
 use crate::arch::portable::feistel::{self, ROUNDS};
 use crate::arch::portable::sketch_family::Job;
 use crate::arch::portable::sketch_steps::Portable;
-use crate::arch::portable::{peak, sketch, sums, widen};
+use crate::arch::portable::{complement, peak, sketch, sums, widen};
 
 /// [`crate::feistel::rounds`].
 #[target_feature(enable = "avx2")]
@@ -21,6 +21,12 @@ pub(crate) fn feistel_rounds(
 #[target_feature(enable = "avx2")]
 pub(crate) fn sketch_sets(job: &Job<'_>, out: &mut [u32]) {
     sketch::sketch_sets(Portable, job, out);
+}
+
+/// [`crate::complement::rows_of_ranks`].
+#[target_feature(enable = "avx2")]
+pub(crate) fn rows_of_ranks(excluded: &[i64], ranks: &mut [u32]) {
+    complement::rows_of_ranks(excluded, ranks);
 }
 
 /// [`crate::sums::add_row`].

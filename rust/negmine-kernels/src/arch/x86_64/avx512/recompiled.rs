@@ -1,7 +1,7 @@
 //! Kernels whose portable source is compiled again for AVX-512; the compiler vectorizes it.
 
 use crate::arch::portable::feistel::{self, ROUNDS};
-use crate::arch::portable::{peak, sums, widen};
+use crate::arch::portable::{complement, peak, sums, widen};
 
 /// [`crate::feistel::rounds`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
@@ -13,6 +13,12 @@ pub(crate) fn feistel_rounds(
     out: &mut [i64],
 ) -> i64 {
     feistel::rounds(keys, radices, left, right, out)
+}
+
+/// [`crate::complement::rows_of_ranks`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(crate) fn rows_of_ranks(excluded: &[i64], ranks: &mut [u32]) {
+    complement::rows_of_ranks(excluded, ranks);
 }
 
 /// [`crate::sums::add_row`].
