@@ -110,6 +110,8 @@ CANDIDATE_POOL = Format("candidate pool", 7)
 HARD_NEGATIVES = Format("hard negatives", 6)
 CLUSTERS = Format("clusters", 2)
 SIGNATURES = Format("minhash signatures", 2)
+#: The graph lies next to the archive, in hnswlib's own format.
+HNSW_INDEX = Format("hnsw index", 1)
 
 # ---- digests: increase a version if the same arguments give other results, batches or hashes
 

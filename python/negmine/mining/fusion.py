@@ -357,5 +357,6 @@ def _report(
         short=count_reasons(reasons),
         zero_documents=max(report.zero_documents for report in reports),
         zero_queries=max(report.zero_queries for report in reports),
+        approximation=next((report.approximation for report in reports if report.approximation is not None), None),
         diagnostics={},
     )

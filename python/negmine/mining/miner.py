@@ -314,6 +314,7 @@ class HardNegativeMiner:
             zero_queries=found.zero_queries,
             duplicate_pairs=rules.positives.duplicates,
             unknown_judgments=rules.positives.unknown_judgments,
+            approximation=found.approximation,
             diagnostics={"seconds": time.perf_counter() - started, **found.counters},
         )
         pool = CandidatePool(

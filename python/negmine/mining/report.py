@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import check_field
 from negmine._core.options import check_choice, check_integer
+from negmine.errors import NegmineTypeError
 
 __all__ = ["Reason", "Report", "Source"]
 
@@ -88,6 +89,10 @@ class Report:
         Repeated (query, positive) pairs that were dropped.
     unknown_judgments
         Judgments that were dropped when the positives were made of them, as their labels are not among the rows.
+    approximation : str or None
+        What is known about the recall of a source that may miss candidates, such as an :class:`negmine.HnswIndex`. The
+        counts are then those of the documents that it proposed; the others are ``unlisted``. None if the candidates are
+        exact.
     diagnostics : dict
         Values that depend on the schedule, such as seconds. They are neither compared nor saved.
     """
@@ -101,6 +106,7 @@ class Report:
     zero_queries: int
     duplicate_pairs: int
     unknown_judgments: int = 0
+    approximation: str | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __eq__(self, other: object) -> bool:
@@ -192,6 +198,7 @@ class Report:
             zero_queries=sum(report.zero_queries for report in calls),
             duplicate_pairs=sum(report.duplicate_pairs for report in calls),
             unknown_judgments=sum(report.unknown_judgments for report in calls),
+            approximation=next((report.approximation for report in reports if report.approximation is not None), None),
             diagnostics={},
         )
 
@@ -203,7 +210,7 @@ class Report:
         dict
             Values that JSON can represent, by field name.
         """
-        return {
+        header = {
             "n_documents": self.n_documents,
             "n_rows": self.n_rows,
             "n_unscanned": self.n_unscanned,
@@ -213,6 +220,7 @@ class Report:
             "duplicate_pairs": self.duplicate_pairs,
             "unknown_judgments": self.unknown_judgments,
         }
+        return header if self.approximation is None else header | {"approximation": self.approximation}
 
     def arrays(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return the lines as a file stores them.
@@ -245,7 +253,11 @@ class Report:
             check_choice(name, "short", reasons): check_integer(rows, "short", least=0, most=_MOST)
             for name, rows in header["short"].items()
         }
-        return cls(lines={line: arrays[f"report_{line}"] for line in (*LINES, *LATER_LINES)}, **numbers)
+        approximation = header.get("approximation")
+        if approximation is not None and not isinstance(approximation, str):
+            raise NegmineTypeError(f"`approximation` must be a string; got {approximation!r}.")
+        lines = {line: arrays[f"report_{line}"] for line in (*LINES, *LATER_LINES)}
+        return cls(lines=lines, approximation=approximation, **numbers)
 
     def __repr__(self) -> str:
         short = sum(self.short.values())
@@ -260,6 +272,8 @@ class Report:
             lines.append(f"  zero norm: {self.zero_documents} documents, {self.zero_queries} queries")
         if self.duplicate_pairs:
             lines.append(f"  repeated positives dropped: {self.duplicate_pairs}")
+        if self.approximation is not None:
+            lines.append(f"  approximate candidates: {self.approximation}")
         if self.unknown_judgments:
             lines.append(f"  judgments of unknown labels dropped: {self.unknown_judgments}")
         return "\n".join(lines)

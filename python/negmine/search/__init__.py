@@ -1,22 +1,25 @@
-"""Nearest-neighbor search: the exact index, results and their verification, and the protocols of other sources."""
+"""Nearest-neighbor search: exact and approximate indexes, results and their verification, and protocols of sources."""
 
 from __future__ import annotations
 
 from negmine.search.exact import ExactIndex, score_pairs
+from negmine.search.hnsw import HnswIndex
 from negmine.search.lists import ScoredLists
 from negmine.search.offers import Offers
 from negmine.search.protocol import CandidateSource, Searcher
 from negmine.search.request import PoolArrays, PoolRequest, Rules
-from negmine.search.results import MemoryPlan, TopK
+from negmine.search.results import MemoryPlan, RecallAudit, TopK
 from negmine.search.verification import Verification, verify
 
 __all__ = [
     "CandidateSource",
     "ExactIndex",
+    "HnswIndex",
     "MemoryPlan",
     "Offers",
     "PoolArrays",
     "PoolRequest",
+    "RecallAudit",
     "Rules",
     "ScoredLists",
     "Searcher",

@@ -120,6 +120,8 @@ class PoolArrays:
         Documents and queries of norm zero; counted only under "cosine".
     counters : mapping of str to int
         Amount of work; depends on the schedule and is not part of the result.
+    approximation : str or None
+        What is known about the recall of a source that may miss candidates; None if no candidate is missing.
     """
 
     indices: npt.NDArray[np.int64]
@@ -136,6 +138,7 @@ class PoolArrays:
     zero_documents: int = 0
     zero_queries: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
+    approximation: str | None = None
 
     @classmethod
     def of_core(cls, arrays: dict[str, Any], zero_documents: int) -> PoolArrays:

@@ -10,12 +10,44 @@ import numpy.typing as npt
 
 from negmine._core.labels import Ids, LabelArray, Labeled
 
-__all__ = ["METRICS", "MemoryPlan", "Metric", "TopK"]
+__all__ = ["METRICS", "MemoryPlan", "Metric", "RecallAudit", "TopK"]
 
 #: Similarity measure of the scores; a higher score means closer: "l2" is minus the squared distance.
 Metric = Literal["cosine", "ip", "l2"]
 
 METRICS: tuple[Metric, ...] = ("cosine", "ip", "l2")
+
+
+@dataclass(frozen=True, slots=True)
+class RecallAudit:
+    """Measured recall of an approximate index, against the exact search.
+
+    Attributes
+    ----------
+    k : int
+        Documents per query.
+    ef_search : int
+        Length of the candidate list of the graph search.
+    n_queries : int
+        Number of queries that were searched.
+    recall : float
+        Mean over queries of the share of the ``k`` exact documents that the index found.
+    standard_error : float
+        Standard error of the mean; NaN for a single query.
+    seconds_per_query, exact_seconds_per_query : float
+        Time of the search in the index, and of the exact search after its corpus was packed.
+    """
+
+    k: int
+    ef_search: int
+    n_queries: int
+    recall: float
+    standard_error: float
+    seconds_per_query: float
+    exact_seconds_per_query: float
+
+    def __str__(self) -> str:
+        return f"recall@{self.k} {self.recall:.4f} measured on {self.n_queries} queries at ef_search={self.ef_search}"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -32,17 +64,24 @@ class TopK(Labeled):
         Number of documents per query.
     document_ids : int64 (n_documents,), Strings or None
         Labels of all documents of the index.
+    exact : bool
+        Whether these are the exact top documents.
+    audit : RecallAudit or None
+        Recall that was measured for the index before the search; None if none was, and if the search is exact.
     """
 
     indices: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32] | npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
     document_ids: Ids | None = None
+    exact: bool = True
+    audit: RecallAudit | None = None
     _ids: LabelArray | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         n_queries, k = self.indices.shape
-        return f"TopK({n_queries} queries x {k}, {int(self.counts.sum())} documents)"
+        recall = "" if self.exact else f", approximate: {self.audit or 'recall not measured'}"
+        return f"TopK({n_queries} queries x {k}, {int(self.counts.sum())} documents{recall})"
 
 
 @dataclass(frozen=True, slots=True)

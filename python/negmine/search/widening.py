@@ -1,0 +1,207 @@
+"""Candidate pools from the proposals of an approximate index, widened until they are full.
+
+The index proposes documents of a query. Their canonical scores are computed, and the core applies rules, caps, floors
+and ranks to them, as to the lists of another system. If a result row is not full because the proposals end, the query
+is searched again for more documents, up to a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from negmine import _native
+from negmine._core.arrays import Csr, CsrLike, Rows
+from negmine._core.calls import Progress
+from negmine.search.request import PoolArrays, PoolRequest, Rules
+
+__all__ = ["Proposer", "pool_of_proposals"]
+
+#: Queries that are searched between two checks for an interrupt.
+QUERIES_AT_ONCE = 512
+
+#: (query, document) pairs that are proposed at once, at 16 bytes each, before any widening.
+PAIRS_AT_ONCE = 1 << 20
+
+#: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
+_LIST_EXHAUSTED = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """What an approximate index does for a pool.
+
+    Attributes
+    ----------
+    n_documents, n_live, n_zero : int
+        Number of documents, of those that are not deleted, and of those of norm zero.
+    count_zeros : bool
+        Whether queries of norm zero are counted.
+    least, first, most : int
+        Documents per query that every search returns at least, that the first search may return at no further cost, and
+        that the last search returns.
+    propose : callable
+        Called as ``propose(queries, k)`` with the embeddings of some queries; returns rows of documents per query. For
+        ``k`` of at least ``n_live`` it returns all documents that are not deleted.
+    score : callable
+        Called as ``score(queries, pairs)``; returns canonical scores in CSR order.
+    """
+
+    n_documents: int
+    n_live: int
+    n_zero: int
+    count_zeros: bool
+    least: int
+    first: int
+    most: int
+    propose: Callable[[Rows, int], Csr]
+    score: Callable[[Rows, CsrLike], npt.NDArray[np.float64]]
+
+
+def pool_of_proposals(
+    proposer: Proposer,
+    queries: Rows,
+    request: PoolRequest,
+    num_threads: int,
+    progress: Progress | None,
+    approximation: str,
+) -> PoolArrays:
+    """Return the candidate pools of queries.
+
+    Parameters
+    ----------
+    proposer : Proposer
+        The index.
+    queries : Rows
+        Embeddings of the queries.
+    request : PoolRequest
+        Rules, caps and ranks; a warm start is ignored.
+    num_threads : int
+        Number of threads.
+    progress : callable or None
+        Called as ``progress(done, total)`` with numbers of queries.
+    approximation : str
+        What is known about the recall of the index.
+
+    Returns
+    -------
+    PoolArrays
+        ``counters`` has the proposed pairs, and the queries that were searched more than once.
+    """
+    n = queries.shape[0]
+    at_once = max(1, min(QUERIES_AT_ONCE, PAIRS_AT_ONCE // max(_wanted(proposer, request), 1)))
+    parts: list[PoolArrays] = []
+    for begin in range(0, max(n, 1), at_once):
+        end = min(begin + at_once, n)
+        parts.append(_chunk(proposer, queries.slice(begin, end), _slice(request, begin, end), num_threads))
+        if progress is not None:
+            progress(end, n)
+    return _join(parts, at_once, proposer.n_zero, approximation)
+
+
+def _wanted(proposer: Proposer, request: PoolRequest) -> int:
+    """Return the number of documents per query of the first search."""
+    # Some proposals fall to the rules. Those that the graph search has found anyway are taken as replacements.
+    rules = request.rules
+    lengths = np.diff(rules.positives.offsets) + (rules.self_rows is not None)
+    if rules.exclude is not None:
+        lengths = lengths + np.diff(rules.exclude.offsets)
+    wanted = request.range_max + int(lengths.max(initial=0))
+    return max(request.range_max, min(wanted, proposer.first), proposer.least)
+
+
+def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads: int) -> PoolArrays:
+    """Return the pools of a few queries."""
+    request = replace(request, given_scores=_positive_scores(proposer, queries, request), warm_start=None)
+    k = min(_wanted(proposer, request), proposer.n_live)
+    lists = proposer.propose(queries, k)
+    scores, n_proposed, widened = proposer.score(queries, lists), len(lists.items), set[int]()
+    while True:
+        found = _native.list_candidates(lists, scores, proposer.n_documents, request, num_threads, None)
+        short = np.unique(found["query_indices"][found["reasons"] == _LIST_EXHAUSTED])
+        if not len(short) or k >= min(proposer.most, proposer.n_live):
+            break
+        k = min(proposer.first if k < proposer.first else 2 * k, proposer.most, proposer.n_live)
+        some = _take(queries, short)
+        more = proposer.propose(some, k)
+        lists, scores = _replaced(lists, scores, short, more, proposer.score(some, more))
+        n_proposed += len(more.items)
+        widened.update(short.tolist())
+    if proposer.count_zeros:
+        found["zero_queries"] = int((~queries.values().any(axis=1)).sum())
+    found["counters"] = {"proposed": n_proposed, "widened_queries": len(widened)}
+    return PoolArrays.of_core(found, 0)
+
+
+def _positive_scores(proposer: Proposer, queries: Rows, request: PoolRequest) -> npt.NDArray[np.float64]:
+    """Return the scores of all positives: the given ones, and the canonical scores of the others."""
+    positives = request.rules.positives
+    scores = np.full(len(positives.items), np.nan) if request.given_scores is None else request.given_scores.copy()
+    unknown = np.isnan(scores) & (positives.items >= 0)
+    before = np.concatenate([[0], np.cumsum(unknown)])
+    scores[unknown] = proposer.score(queries, Csr(before[positives.offsets], positives.items[unknown]))
+    return scores
+
+
+def _take(queries: Rows, which: npt.NDArray[np.int64]) -> Rows:
+    return Rows(np.ascontiguousarray(queries.array[which]), queries.kind, queries.order)
+
+
+def _replaced(
+    lists: Csr, scores: npt.NDArray[np.float64], which: npt.NDArray[np.int64], more: Csr, more_scores: npt.NDArray[np.float64]
+) -> tuple[Csr, npt.NDArray[np.float64]]:
+    """Replace the lists of some queries."""
+    lengths = np.diff(lists.offsets)
+    owner, new_owner = np.repeat(np.arange(len(lengths)), lengths), np.repeat(which, np.diff(more.offsets))
+    kept = ~np.isin(owner, which)
+    owners = np.concatenate([owner[kept], new_owner])
+    order = np.argsort(owners, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(lengths)))]).astype(np.int64)
+    items = np.concatenate([lists.items[kept], more.items])[order]
+    return Csr(offsets, items), np.concatenate([scores[kept], more_scores])[order]
+
+
+def _slice(request: PoolRequest, begin: int, end: int) -> PoolRequest:
+    """Return the request of the queries in [begin, end)."""
+    rules, offsets = request.rules, request.rules.positives.offsets
+    given = request.given_scores
+    return replace(
+        request,
+        rules=Rules(
+            positives=_slice_lists(rules.positives, begin, end),
+            exclude=None if rules.exclude is None else _slice_lists(rules.exclude, begin, end),
+            self_rows=None if rules.self_rows is None else rules.self_rows[begin:end],
+            groups=rules.groups,
+            eligible=None if rules.eligible is None else rules.eligible.slice(begin, end),
+        ),
+        given_scores=None if given is None else given[offsets[begin] : offsets[end]],
+        warm_start=None,
+    )
+
+
+def _slice_lists(lists: Csr, begin: int, end: int) -> Csr:
+    offsets = lists.offsets[begin : end + 1]
+    return Csr(np.ascontiguousarray(offsets - offsets[0]), lists.items[offsets[0] : offsets[-1]])
+
+
+def _join(parts: list[PoolArrays], at_once: int, n_zero: int, approximation: str) -> PoolArrays:
+    """Return the pools of chunks of queries as one."""
+
+    def column(name: str) -> npt.NDArray[np.generic]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    queries = [part.query_indices + number * at_once for number, part in enumerate(parts)]
+    names = ("indices", "scores", "counts", "reasons", "positive_indices", "reference_scores", "cap_scores")
+    names += ("floor_scores", "positive_scores")
+    return PoolArrays(
+        query_indices=np.concatenate(queries),
+        **{name: column(name) for name in names},  # type: ignore[arg-type]
+        lines={name: np.concatenate([part.lines[name] for part in parts]) for name in parts[0].lines},
+        zero_documents=n_zero,
+        zero_queries=sum(part.zero_queries for part in parts),
+        counters={name: sum(part.counters[name] for part in parts) for name in parts[0].counters},
+        approximation=approximation,
+    )
