@@ -32,7 +32,7 @@ from negmine.mining import (
     fuse,
     mine,
 )
-from negmine.search import ExactIndex, ScoredLists, TopK, score_pairs, verify
+from negmine.search import AutoIndex, ExactIndex, HnswIndex, ScoredLists, TopK, score_pairs, verify
 from negmine.sketches import MinHash, SimHash, near_duplicates
 
 if TYPE_CHECKING:
@@ -57,12 +57,14 @@ if TYPE_CHECKING:
     from negmine import weights as weights
 
 __all__ = [
+    "AutoIndex",
     "CandidatePool",
     "Clusters",
     "Eligibility",
     "ExactIndex",
     "HardNegativeMiner",
     "HardNegatives",
+    "HnswIndex",
     "MinHash",
     "NegmineError",
     "Positives",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from negmine.search.auto import AutoIndex, IndexChoice
 from negmine.search.exact import ExactIndex, score_pairs
 from negmine.search.hnsw import HnswIndex
 from negmine.search.lists import ScoredLists
@@ -12,9 +13,11 @@ from negmine.search.results import MemoryPlan, RecallAudit, TopK
 from negmine.search.verification import Verification, verify
 
 __all__ = [
+    "AutoIndex",
     "CandidateSource",
     "ExactIndex",
     "HnswIndex",
+    "IndexChoice",
     "MemoryPlan",
     "Offers",
     "PoolArrays",

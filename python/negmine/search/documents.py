@@ -128,7 +128,7 @@ class Documents:
 
         def propose(queries: Rows, k: int) -> Csr:
             n = queries.shape[0]
-            if k >= len(live):
+            if k >= len(live):  # the graph search would visit all of them
                 return Csr(np.arange(n + 1, dtype=np.int64) * len(live), np.tile(live, n))
             if k == 0:
                 return Csr(np.zeros(n + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
@@ -139,8 +139,6 @@ class Documents:
             n_live=len(live),
             n_zero=self.n_zero,
             count_zeros=self._metric == "cosine",
-            # A candidate list that holds all documents visits all of them.
-            least=len(live) if ef_search >= len(live) else 0,
             first=ef_search,
             most=most,
             propose=propose,

@@ -7,32 +7,32 @@ to them. What comes back therefore passes every rule and is in rank order, but d
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Csr, Rows, as_int64s, as_rows, public_scores, refuse_not_finite
-from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors, resolve_num_threads
-from negmine._core.labels import Ids, as_ids, concatenate, describe_labels
-from negmine._core.options import check_choice, check_integer, check_real, check_seed, refuse_unknown_options
+from negmine._core.arrays import Csr, Rows, as_int64s, as_rows, public_scores
+from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors
+from negmine._core.labels import as_ids
+from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
 from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives, check_lists
-from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.documents import Documents, check_rows
-from negmine.search.graph import Graph
-from negmine.search.hnsw_file import OPTIONS, read_index, write_index
+from negmine.errors import NegmineValueError
+from negmine.search.auditing import measure_recall
+from negmine.search.documents import check_rows
+from negmine.search.hnsw_file import read_index
+from negmine.search.hnsw_state import HnswState
 from negmine.search.request import PoolArrays, PoolRequest, Rules
-from negmine.search.results import METRICS, Metric, RecallAudit, TopK
+from negmine.search.results import Metric, RecallAudit, TopK
 from negmine.search.verification import sample_queries
 from negmine.search.widening import pool_of_proposals
 
 __all__ = ["HnswIndex"]
 
 
-class HnswIndex:
+class HnswIndex(HnswState):
     """Approximate index on hnswlib: a graph proposes documents, and the core decides about them.
 
     The graph proposes about ``ef_search`` documents per query. Their canonical scores are computed, and rules, caps,
@@ -41,9 +41,9 @@ class HnswIndex:
     many were found, and the reason of the row is ``list_exhausted``: candidates that the graph did not propose are
     counted as ``unlisted``. If ``ef_search`` is at least the number of documents, all of them are scored.
 
-    Results have ``exact=False`` and the recall that the last :meth:`audit` measured. The miner takes this index wherever
-    it takes an :class:`ExactIndex`. Below some 240,000 queries, exact mining usually takes less time than building the
-    graph; :class:`AutoIndex` measures it.
+    Results have ``exact=False`` and the recall that the last :meth:`audit` measured. The miner takes this index
+    wherever it takes an :class:`ExactIndex`. Below some 240,000 queries, exact mining usually takes less time than only
+    building the graph; :class:`AutoIndex` measures it.
 
     Parameters
     ----------
@@ -140,158 +140,8 @@ class HnswIndex:
         self._configure(metric, rows.shape[1], M, ef_construction, max_ef_search, seed, num_threads, build_threads)
         self._corpus = corpus
         self.ef_search = ef_search
-        self.document_ids: Ids | None = None if ids is None else as_ids(ids, "ids", rows.shape[0])
+        self.document_ids = None if ids is None else as_ids(ids, "ids", rows.shape[0])
         self._documents.insert(rows, "corpus", check_progress(progress))
-
-    def _configure(
-        self,
-        metric: Metric,
-        width: int,
-        M: int,
-        ef_construction: int,
-        max_ef_search: int,
-        seed: int,
-        num_threads: int | None,
-        build_threads: int,
-    ) -> None:
-        """Validate options and make an empty graph."""
-        self.metric: Metric = check_choice(metric, "metric", METRICS)  # type: ignore[assignment]
-        self.width = check_integer(width, "width", least=1)
-        self.M = check_integer(M, "M", least=2, most=10_000)
-        self.ef_construction = check_integer(ef_construction, "ef_construction", least=1)
-        self.max_ef_search = check_integer(max_ef_search, "max_ef_search", least=1)
-        self.seed = check_seed(seed)
-        resolve_num_threads(num_threads)
-        self._num_threads = num_threads
-        self.last_audit: RecallAudit | None = None
-        graph = Graph(self.metric, self.width, self.M, self.ef_construction, self.seed)
-        self._documents = Documents(self.metric, graph, check_integer(build_threads, "build_threads", least=1))
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-    @property
-    def ef_search(self) -> int:
-        """Length of the candidate list of a search."""
-        return self._ef_search
-
-    @ef_search.setter
-    def ef_search(self, value: int) -> None:
-        self._ef_search = check_integer(value, "ef_search", least=1)
-        self._documents.graph.set_ef(self._ef_search)
-        self.last_audit = None
-
-    @property
-    def recall(self) -> float | None:
-        """Recall that the last :meth:`audit` measured; None if it was not measured."""
-        return None if self.last_audit is None else self.last_audit.recall
-
-    @property
-    def n_deleted(self) -> int:
-        """Number of deleted documents."""
-        return int(self._documents.deleted.sum())
-
-    @property
-    def corpus(self) -> object:
-        """The corpus as the caller passed it, without documents that were added later."""
-        return self._corpus
-
-    def __repr__(self) -> str:
-        deleted = f", {self.n_deleted} deleted" if self.n_deleted else ""
-        return (
-            f"HnswIndex({len(self)} x {self.width}{deleted}, metric={self.metric!r}, M={self.M}, "
-            f"ef_construction={self.ef_construction}, ef_search={self.ef_search}, {self._approximation()})"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise NegmineTypeError("`HnswIndex` must be saved with `save` and loaded with `load`; got a request to pickle it.")
-
-    def _approximation(self) -> str:
-        return "recall not measured: call audit" if self.last_audit is None else str(self.last_audit)
-
-    @refuse_unknown_options("add")
-    def add(self, embeddings: object, *, ids: npt.ArrayLike | None = None, progress: Progress | None = None) -> None:
-        """Add documents; their rows follow those of the documents of the index.
-
-        Parameters
-        ----------
-        embeddings : array (n, width)
-            Embeddings of the new documents. The index keeps a reference to the array, as to the corpus.
-        ids : int64 or str (n,), optional
-            Labels of the new documents; required if and only if the index has labels.
-        progress : callable, optional
-            Called as ``progress(done, total)`` with numbers of documents.
-
-        Raises
-        ------
-        NegmineValueError, NegmineTypeError
-            The width differs, an embedding holds NaN or infinity, or labels are missing, repeated or of another type.
-
-        Notes
-        -----
-        After Ctrl-C the index holds the documents that were inserted so far, which are the first ones of
-        ``embeddings``; ``len(index)`` says how many. In an index that was loaded from a file, layers are drawn from the
-        beginning of the seed's sequence, so that the graph differs from that of an index that was not saved in between.
-        """
-        rows = as_rows(embeddings, "embeddings")
-        if rows.shape[1] != self.width:
-            raise NegmineValueError(f"`embeddings` must have width {self.width}; got {rows.shape[1]}.")
-        before, labels = len(self), None
-        if (ids is None) != (self.document_ids is None):
-            raise NegmineTypeError(
-                f"`ids` must {'not ' if ids is not None else ''}be given, as the index has "
-                f"{'no ' if self.document_ids is None else ''}labels; got {'labels' if ids is not None else 'none'}."
-            )
-        if ids is not None and self.document_ids is not None:
-            new = as_ids(ids, "ids", rows.shape[0])
-            if isinstance(new, np.ndarray) != isinstance(self.document_ids, np.ndarray):
-                raise NegmineTypeError(
-                    f"`ids` must be {describe_labels(self.document_ids)}, as those of the index; got {describe_labels(new)}."
-                )
-            labels = as_ids(concatenate(self.document_ids, new), "ids", before + rows.shape[0])
-        self.last_audit = None
-        try:
-            self._documents.insert(rows, "embeddings", check_progress(progress))
-        finally:
-            if labels is not None:
-                self.document_ids = labels[: len(self)]
-
-    @refuse_unknown_options("delete")
-    def delete(self, rows: npt.ArrayLike) -> None:
-        """Delete documents: searches no longer return them. The rows of the other documents stay as they are.
-
-        Parameters
-        ----------
-        rows : int64 (n,)
-            Rows of the documents, none of which is deleted already.
-
-        Raises
-        ------
-        NegmineValueError, NegmineTypeError
-            A row is out of range, repeated or already deleted, or the rows are not integers; nothing is deleted.
-
-        Notes
-        -----
-        Deleted documents count in ``len(index)`` and in reports, as ``unlisted``. Random negatives are drawn from the
-        rules of the mining call alone, which must leave deleted documents out: pass ``eligible=index.live(n_queries)``.
-        """
-        self._documents.delete(as_int64s(rows, "rows"))
-        self.last_audit = None
-
-    def live(self, n_queries: int) -> Eligibility:
-        """Return the rule that admits the documents that are not deleted, for random negatives and other indexes.
-
-        Parameters
-        ----------
-        n_queries : int
-            Number of queries of the call.
-
-        Returns
-        -------
-        Eligibility
-        """
-        n_queries = check_integer(n_queries, "n_queries", least=0)
-        return Eligibility.equal(self._documents.deleted.astype(np.int64), np.zeros(n_queries, dtype=np.int64))
 
     @refuse_unknown_options("search")
     def search(
@@ -404,9 +254,7 @@ class HnswIndex:
         most = max(self.max_ef_search, self.ef_search, request.range_max)
         proposer = self._documents.proposer(self.ef_search, most, threads)
         with memory_errors("range_max"):
-            return pool_of_proposals(
-                proposer, rows, request, threads, check_progress(progress), self._approximation()
-            )
+            return pool_of_proposals(proposer, rows, request, threads, check_progress(progress), self._approximation())
 
     def score_pairs(
         self, queries: object, query_indices: npt.NDArray[np.int64], document_indices: npt.NDArray[np.int64]
@@ -445,28 +293,6 @@ class HnswIndex:
         scores = np.empty(len(query), dtype=np.float64)
         scores[order] = self._documents.parts.score(rows, Csr(offsets, document[order]), self.threads(None))
         return scores
-
-    def _queries(self, queries: object) -> Rows:
-        rows = as_rows(queries, "queries")
-        if rows.shape[1] != self.width:
-            raise NegmineValueError(f"`queries` must have the width of the corpus, {self.width}; got {rows.shape[1]}.")
-        refuse_not_finite(rows, "queries")
-        return rows
-
-    def threads(self, num_threads: int | None) -> int:
-        """Return the number of threads of a call.
-
-        Parameters
-        ----------
-        num_threads : int or None
-            The call's own number; None for that of the index, or the default if the index has none.
-
-        Returns
-        -------
-        int
-            At least 1.
-        """
-        return resolve_num_threads(self._num_threads if num_threads is None else num_threads)
 
     @refuse_unknown_options("audit")
     def audit(
@@ -518,45 +344,40 @@ class HnswIndex:
         checked = sample_queries(rows.shape[0], sample, seed)
         picked = Rows(np.ascontiguousarray(rows.array[checked]), rows.kind, rows.order)
         threads = self.threads(num_threads)
-        expected, exact_seconds = self._documents.parts.search(picked, k, self._documents.deleted, threads)
-        started = time.perf_counter()
-        found = self.search(picked.values(), k, num_threads=threads).indices
-        seconds = time.perf_counter() - started
-        hits = np.array([np.isin(one, other[other >= 0]).sum() for one, other in zip(found, expected, strict=True)])
-        shares = hits / (expected >= 0).sum(axis=1)
-        n = len(checked)
-        self.last_audit = RecallAudit(
-            k=k,
-            ef_search=self.ef_search,
-            n_queries=n,
-            recall=float(shares.mean()),
-            standard_error=float(shares.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"),
-            seconds_per_query=seconds / n,
-            exact_seconds_per_query=exact_seconds / n,
-        )
-        return self.last_audit
+        documents = self._documents
+        expected, exact_seconds = documents.parts.search(picked, k, documents.deleted, threads)
+        return self.audit_against(picked.values(), expected, exact_seconds / len(checked), num_threads=threads)
 
-    @refuse_unknown_options("save")
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file, and its graph next to it.
+    def audit_against(
+        self,
+        queries: object,
+        expected: npt.NDArray[np.int64],
+        exact_seconds: float,
+        *,
+        num_threads: int | None = None,
+    ) -> RecallAudit:
+        """Measure the recall against an exact result that is known already; see :meth:`audit`.
 
         Parameters
         ----------
-        path : path
-            File to write; its folder must exist. The graph, in hnswlib's own format, is the file ``path`` with the first
-            digits of its checksum and ``.hnsw`` appended. Embeddings are not written, but their digest is.
+        queries : array (n_queries, width)
+            Embeddings of the queries, at least one.
+        expected : int64 (n_queries, k)
+            Rows of the exact documents, padded with -1; at least one per query.
+        exact_seconds : float
+            Seconds per query of the exact search.
+        num_threads : int, optional
+            Number of threads. Default: that of the index.
 
-        Raises
-        ------
-        NegmineTypeError
-            ``path`` is not a path.
-        NegmineValueError
-            The folder of ``path`` does not exist, or ``path`` is a folder.
-        NegmineOSError
-            The system refuses to write.
+        Returns
+        -------
+        RecallAudit
         """
-        options = {name: getattr(self, name) for name in OPTIONS}
-        write_index(path, options, self._documents, self.document_ids, self.last_audit, self.threads(None))
+        k = expected.shape[1]
+        self.last_audit = audit = measure_recall(
+            lambda: self.search(queries, k, num_threads=num_threads).indices, expected, self.ef_search, exact_seconds
+        )
+        return audit
 
     @classmethod
     @refuse_unknown_options("load")

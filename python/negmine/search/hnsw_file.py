@@ -188,7 +188,9 @@ def read_index(path: str | os.PathLike[str]) -> SavedIndex:
     source = files.as_path(path, "path")
     graph = _graph(source, header["graph"])
     if not graph.is_file():
-        raise NegmineValueError(f"`path` must have its graph next to it, {graph.name}; got {files.describe(graph)} there.")
+        raise NegmineValueError(
+            f"`path` must have its graph next to it, {graph.name}; got {files.describe(graph)} there."
+        )
     if files.sha256(graph) != header["graph"]:
         raise formats.corrupt(graph)
     with archive.whole(path, form):

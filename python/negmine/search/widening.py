@@ -26,6 +26,19 @@ QUERIES_AT_ONCE = 512
 #: (query, document) pairs that are proposed at once, at 16 bytes each, before any widening.
 PAIRS_AT_ONCE = 1 << 20
 
+#: Arrays of a pool that are those of its chunks, one after the other.
+_COLUMNS = (
+    "indices",
+    "scores",
+    "counts",
+    "reasons",
+    "positive_indices",
+    "reference_scores",
+    "cap_scores",
+    "floor_scores",
+    "positive_scores",
+)
+
 #: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
 _LIST_EXHAUSTED = 9
 
@@ -40,12 +53,11 @@ class Proposer:
         Number of documents, of those that are not deleted, and of those of norm zero.
     count_zeros : bool
         Whether queries of norm zero are counted.
-    least, first, most : int
-        Documents per query that every search returns at least, that the first search may return at no further cost, and
-        that the last search returns.
+    first, most : int
+        Documents per query that the first search returns at least, and that the last search returns.
     propose : callable
-        Called as ``propose(queries, k)`` with the embeddings of some queries; returns rows of documents per query. For
-        ``k`` of at least ``n_live`` it returns all documents that are not deleted.
+        Called as ``propose(queries, k)`` with the embeddings of some queries; returns rows of documents per query,
+        nearest first. For ``k`` of at least ``n_live`` it returns all documents that are not deleted.
     score : callable
         Called as ``score(queries, pairs)``; returns canonical scores in CSR order.
     """
@@ -54,7 +66,6 @@ class Proposer:
     n_live: int
     n_zero: int
     count_zeros: bool
-    least: int
     first: int
     most: int
     propose: Callable[[Rows, int], Csr]
@@ -92,7 +103,7 @@ def pool_of_proposals(
         ``counters`` has the proposed pairs, and the queries that were searched more than once.
     """
     n = queries.shape[0]
-    at_once = max(1, min(QUERIES_AT_ONCE, PAIRS_AT_ONCE // max(_wanted(proposer, request), 1)))
+    at_once = max(1, min(QUERIES_AT_ONCE, PAIRS_AT_ONCE // max(_first(proposer, request), 1)))
     parts: list[PoolArrays] = []
     for begin in range(0, max(n, 1), at_once):
         end = min(begin + at_once, n)
@@ -102,38 +113,59 @@ def pool_of_proposals(
     return _join(parts, at_once, proposer.n_zero, approximation)
 
 
-def _wanted(proposer: Proposer, request: PoolRequest) -> int:
-    """Return the number of documents per query of the first search."""
-    # Some proposals fall to the rules. Those that the graph search has found anyway are taken as replacements.
-    rules = request.rules
-    lengths = np.diff(rules.positives.offsets) + (rules.self_rows is not None)
-    if rules.exclude is not None:
-        lengths = lengths + np.diff(rules.exclude.offsets)
-    wanted = request.range_max + int(lengths.max(initial=0))
-    return max(request.range_max, min(wanted, proposer.first), proposer.least)
-
-
 def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads: int) -> PoolArrays:
-    """Return the pools of a few queries."""
+    """Return the pools of a few queries. What is proposed for a query does not depend on the other queries."""
     request = replace(request, given_scores=_positive_scores(proposer, queries, request), warm_start=None)
-    k = min(_wanted(proposer, request), proposer.n_live)
-    lists = proposer.propose(queries, k)
+    k = _first(proposer, request)
+    longest = proposer.propose(queries, k)
+    # Scoring the whole list of every query would take longer than the rest of the call.
+    lists = longest if k == proposer.n_live else _shortened(longest, request)
+    is_cut = len(lists.items) < len(longest.items)
     scores, n_proposed, widened = proposer.score(queries, lists), len(lists.items), set[int]()
     while True:
         found = _native.list_candidates(lists, scores, proposer.n_documents, request, num_threads, None)
         short = np.unique(found["query_indices"][found["reasons"] == _LIST_EXHAUSTED])
-        if not len(short) or k >= min(proposer.most, proposer.n_live):
+        if not len(short) or (not is_cut and k >= min(proposer.most, proposer.n_live)):
             break
-        k = min(proposer.first if k < proposer.first else 2 * k, proposer.most, proposer.n_live)
         some = _take(queries, short)
-        more = proposer.propose(some, k)
+        if is_cut:
+            more, is_cut = _take_lists(longest, short), False
+        else:
+            k = min(2 * k, proposer.most, proposer.n_live)
+            more = proposer.propose(some, k)
+            widened.update(short.tolist())
         lists, scores = _replaced(lists, scores, short, more, proposer.score(some, more))
         n_proposed += len(more.items)
-        widened.update(short.tolist())
     if proposer.count_zeros:
         found["zero_queries"] = int((~queries.values().any(axis=1)).sum())
     found["counters"] = {"proposed": n_proposed, "widened_queries": len(widened)}
     return PoolArrays.of_core(found, 0)
+
+
+def _first(proposer: Proposer, request: PoolRequest) -> int:
+    """Return the number of documents per query of the first search."""
+    return min(max(request.range_max, proposer.first), proposer.n_live)
+
+
+def _shortened(lists: Csr, request: PoolRequest) -> Csr:
+    """Return the beginning of every list: the ranks of the request, and a replacement per document that rules name."""
+    rules = request.rules
+    named = np.diff(rules.positives.offsets) + (rules.self_rows is not None)
+    if rules.exclude is not None:
+        named = named + np.diff(rules.exclude.offsets)
+    lengths = np.minimum(np.diff(lists.offsets), request.range_max + named)
+    return _entries(lists, lists.offsets[:-1], lengths)
+
+
+def _take_lists(lists: Csr, which: npt.NDArray[np.int64]) -> Csr:
+    return _entries(lists, lists.offsets[which], np.diff(lists.offsets)[which])
+
+
+def _entries(lists: Csr, begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Csr:
+    """Return lists that begin and end elsewhere in the entries."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    places = np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
+    return Csr(offsets, lists.items[places])
 
 
 def _positive_scores(proposer: Proposer, queries: Rows, request: PoolRequest) -> npt.NDArray[np.float64]:
@@ -151,7 +183,11 @@ def _take(queries: Rows, which: npt.NDArray[np.int64]) -> Rows:
 
 
 def _replaced(
-    lists: Csr, scores: npt.NDArray[np.float64], which: npt.NDArray[np.int64], more: Csr, more_scores: npt.NDArray[np.float64]
+    lists: Csr,
+    scores: npt.NDArray[np.float64],
+    which: npt.NDArray[np.int64],
+    more: Csr,
+    more_scores: npt.NDArray[np.float64],
 ) -> tuple[Csr, npt.NDArray[np.float64]]:
     """Replace the lists of some queries."""
     lengths = np.diff(lists.offsets)
@@ -194,11 +230,9 @@ def _join(parts: list[PoolArrays], at_once: int, n_zero: int, approximation: str
         return np.concatenate([getattr(part, name) for part in parts])
 
     queries = [part.query_indices + number * at_once for number, part in enumerate(parts)]
-    names = ("indices", "scores", "counts", "reasons", "positive_indices", "reference_scores", "cap_scores")
-    names += ("floor_scores", "positive_scores")
     return PoolArrays(
         query_indices=np.concatenate(queries),
-        **{name: column(name) for name in names},  # type: ignore[arg-type]
+        **{name: column(name) for name in _COLUMNS},  # type: ignore[arg-type]
         lines={name: np.concatenate([part.lines[name] for part in parts]) for name in parts[0].lines},
         zero_documents=n_zero,
         zero_queries=sum(part.zero_queries for part in parts),
