@@ -1,7 +1,8 @@
 """Protocols of a search: what the miner and other users require of an index.
 
 A `Searcher` finds the top documents of queries. A `CandidateSource` provides candidate pools to the miner. `ExactIndex`
-implements both. :func:`negmine.testing.check_candidate_source` checks whether a class is a valid candidate source.
+implements both exactly, and `HnswIndex` approximately. :func:`negmine.testing.check_candidate_source` checks whether a
+class is a valid candidate source.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Searcher(Protocol):
     document_ids : int64 or str (n_documents,) or None
         Labels of the documents.
     exact : bool
-        Whether results are exact. The protocol has no field for the recall of an approximate searcher.
+        Whether results are exact. An approximate searcher says the recall that was measured for it in
+        :attr:`TopK.audit`, and in :attr:`PoolArrays.approximation` as a candidate source.
     """
 
     metric: Metric

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core.arrays import Rows
+from negmine._core.math import ln
 from negmine.search.exact import ExactIndex
 from negmine.search.hnsw import HnswIndex
 from negmine.search.results import RecallAudit
@@ -139,7 +140,8 @@ class Trial:
         first, last = self._sizes[0], self._sizes[-1]
         if first.n_documents >= last.n_documents:
             return last.build, last.search
-        further = math.log(n / last.n_documents) / math.log(last.n_documents / first.n_documents)
+        logs = ln(np.array([first.n_documents, last.n_documents, n], dtype=np.float64))
+        further = float((logs[2] - logs[1]) / (logs[1] - logs[0]))
         return (
             last.build + max(last.build - first.build, 0.0) * further,
             last.search + max(last.search - first.search, 0.0) * further,
