@@ -252,6 +252,17 @@ def test_fewer_are_found_where_the_graph_reaches_fewer() -> None:
         assert len(set(row[:n])) == n
 
 
+def test_an_empty_index_grows(tmp_path: Path) -> None:
+    index = HnswIndex(CORPUS[:0], **POOR)
+    index.add(CORPUS[:0])
+    index.add(CORPUS)
+    assert equal(index.search(QUERIES, 5), INDEX.search(QUERIES, 5))
+    assert index.audit(QUERIES, 5).recall == INDEX.audit(QUERIES, 5).recall
+    index.save(tmp_path / "index.npz")
+    assert equal(HnswIndex.load(tmp_path / "index.npz", CORPUS).search(QUERIES, 5), INDEX.search(QUERIES, 5))
+    INDEX.ef_search = POOR["ef_search"]
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_small_and_empty_corpora(n: int) -> None:
     documents = some(n)

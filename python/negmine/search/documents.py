@@ -68,10 +68,12 @@ class Documents:
         ------
         NegmineValueError
             An embedding is not finite; nothing is inserted.
+        MemoryLimitError
+            The graph does not fit in memory.
         """
         refuse_not_finite(rows, argument)
         n, first, done = rows.shape[0], len(self), 0
-        self.graph.reserve(first + n)
+        self.graph.reserve(first + n, argument)
         try:
             while done < n:
                 end = min(done + INSERTED_AT_ONCE, n)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from negmine._core.arrays import Csr, Rows
 from negmine._core.extras import require
-from negmine.errors import NegmineValueError
+from negmine.errors import MemoryLimitError, NegmineValueError
 from negmine.search.results import Metric
 
 __all__ = ["Graph"]
@@ -66,16 +66,27 @@ class Graph:
         norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
         return (wide / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
-    def reserve(self, n: int) -> None:
+    def reserve(self, n: int, argument: str) -> None:
         """Make room for documents.
 
         Parameters
         ----------
         n : int
             Number of documents, those in the graph included.
+        argument : str
+            Name of the argument that has them, for error messages.
+
+        Raises
+        ------
+        MemoryLimitError
+            There is not enough memory.
         """
-        if n > self._index.get_max_elements():
+        if n <= self._index.get_max_elements():
+            return
+        try:
             self._index.resize_index(n)
+        except (MemoryError, RuntimeError) as error:
+            raise MemoryLimitError(f"`{argument}` must have a graph that fits in memory; {error}") from error
 
     def add(self, vectors: npt.NDArray[np.float32], first: int, num_threads: int) -> None:
         """Insert documents.

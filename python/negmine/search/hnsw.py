@@ -95,6 +95,8 @@ class HnswIndex(HnswState):
         its range.
     NegmineTypeError
         A type or dtype is not accepted.
+    MemoryLimitError
+        The graph does not fit in memory.
 
     Notes
     -----

@@ -30,6 +30,9 @@ __all__ = ["OPTIONS", "SavedIndex", "read_index", "write_index"]
 #: Options of an index that its file keeps.
 OPTIONS = ("metric", "width", "M", "ef_construction", "ef_search", "max_ef_search", "seed")
 
+#: Digits of the checksum in the name of a graph, and what each matches.
+_DIGITS, _DIGIT = 16, "[0-9a-f]"
+
 _ENTRIES: archive.Entries = {
     "options": dict,
     "corpus": list,
@@ -150,7 +153,7 @@ def write_index(
     }
     deleted = np.flatnonzero(documents.deleted)
     archive.write(path, formats.HNSW_INDEX, header, {"deleted": deleted, **to_arrays("document_ids", document_ids)})
-    for other in target.parent.glob(f"{_escaped(target.name)}.*.hnsw"):
+    for other in target.parent.glob(f"{_escaped(target.name)}.{_DIGIT * _DIGITS}.hnsw"):
         if other != graph:
             with contextlib.suppress(OSError):
                 other.unlink()
@@ -158,7 +161,7 @@ def write_index(
 
 def _graph(path: Path, digest: str) -> Path:
     """Return the file of the graph."""
-    return path.with_name(f"{path.name}.{digest[:16]}.hnsw")
+    return path.with_name(f"{path.name}.{digest[:_DIGITS]}.hnsw")
 
 
 def _escaped(name: str) -> str:
