@@ -54,7 +54,7 @@ class IndexChoice:
     exact_seconds : float
         Predicted seconds of all queries in the exact index, from a measured sample.
     build_seconds : float
-        Predicted seconds of building the graph, divided by ``reuses``; a lower bound if no graph was measured.
+        Predicted seconds of building the graph, divided by ``reuses``; a lower bound if ``search_seconds`` is None.
     search_seconds : float or None
         Predicted seconds of all queries in the graph at the recall asked for; None if it was not measured.
     audit : RecallAudit or None
@@ -77,9 +77,9 @@ class AutoIndex:
     """Index that chooses between :class:`ExactIndex` and :class:`HnswIndex` by predicted time, and says why.
 
     The exact index is built, and searched for a sample of the queries. If all queries take less time than the least
-    that building a graph takes, or than measuring one, the exact index is chosen at once. Otherwise graphs of 2,000 and
-    of 20,000 documents are built and searched at the recall asked for, and their times are extrapolated to the whole
-    corpus. The graph is chosen if it takes less time, the build included::
+    that building a graph takes, the exact index is chosen at once. Otherwise graphs of 2,000 and of 20,000 documents
+    are built and searched at the recall asked for, and their times are extrapolated to the whole corpus. The graph is
+    chosen if it takes less time, the build included::
 
         build seconds / reuses + search seconds < exact seconds
 
@@ -207,17 +207,14 @@ class AutoIndex:
         exact = n_queries * per_query
         at_least = options["ef_construction"] * LEAST_INSERT_SECONDS / options["build_threads"]
         build = n * at_least / reuses
-        if self._recall >= 1 or not per_query:
-            return self._exact(
-                "a recall of 1 was asked for" if self._recall >= 1 else "nothing to search", exact, build
-            )
-        either = max(build, min(n, TRIAL_SIZES[-1]) * at_least)
-        if exact <= either:
-            return self._exact(f"building or measuring a graph takes at least {_seconds(either)}", exact, build)
+        if self._recall == 1:
+            return self._exact("a recall of 1 was asked for", exact, build)
+        if exact <= build:
+            return self._exact(f"building a graph takes at least {_seconds(build)}", exact, build)
         trial = self._trial(options)
         build = n * trial.grow(min(n, TRIAL_SIZES[0])) / reuses
         if exact <= build:
-            return self._exact(f"building the graph takes at least {_seconds(build)}", exact, build)
+            return self._exact(f"building the graph takes more than {_seconds(build)}", exact, build)
         trial.measure()
         if n > TRIAL_SIZES[0]:
             trial.grow(min(n, TRIAL_SIZES[1]))
