@@ -15,7 +15,7 @@ import pytest
 
 import negmine
 
-for package in ("pyarrow", "typer", "rich", "torch"):
+for package in ("hnswlib", "pyarrow", "typer", "rich", "torch"):
     pytest.importorskip(package)
 
 MODULES = ["negmine", *(found.name for found in pkgutil.walk_packages(negmine.__path__, "negmine."))]

@@ -632,7 +632,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: HnswIndex(np.zeros((3, 0), np.float32)), "`width` must be at least 1; got 0"),
+        (lambda: HnswIndex(np.zeros((3, 0), np.float32)), "`corpus` must have a width of at least 1; got shape"),
         (lambda: HnswIndex([[1.0]]), "`corpus` must be a NumPy array"),
         (lambda: HnswIndex(np.array([[1.0], [np.nan]])), "`corpus` must be finite in float32; row 1 is not"),
         (lambda: INDEX.add(CORPUS[:, :3]), "`embeddings` must have width 384; got 3"),

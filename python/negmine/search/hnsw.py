@@ -35,11 +35,12 @@ __all__ = ["HnswIndex"]
 class HnswIndex(HnswState):
     """Approximate index on hnswlib: a graph proposes documents, and the core decides about them.
 
-    The graph proposes about ``ef_search`` documents per query. Their canonical scores are computed, and rules, caps,
-    floors, ranks and ties are decided among them exactly, as :class:`ExactIndex` does among all documents. If a row is
-    not full, the query is searched again for twice as many documents, up to ``max_ef_search``. ``counts`` then says how
-    many were found, and the reason of the row is ``list_exhausted``: candidates that the graph did not propose are
-    counted as ``unlisted``. If ``ef_search`` is at least the number of documents, all of them are scored.
+    The graph proposes up to ``ef_search`` documents per query. The canonical scores of as many as the call needs are
+    computed, and rules, caps, floors, ranks and ties are decided among them exactly, as :class:`ExactIndex` does among
+    all documents. If a row is not full, the query is searched again for twice as many documents, up to
+    ``max_ef_search``. ``counts`` then says how many were found, and the reason of the row is ``list_exhausted``:
+    candidates that the graph did not propose are counted as ``unlisted``. If ``ef_search`` is at least the number of
+    documents, all of them are scored.
 
     Results have ``exact=False`` and the recall that the last :meth:`audit` measured. The miner takes this index
     wherever it takes an :class:`ExactIndex`. Below some 240,000 queries, exact mining usually takes less time than only
@@ -112,10 +113,10 @@ class HnswIndex(HnswState):
     --------
     >>> import numpy as np, negmine
     >>> corpus = np.eye(50, dtype=np.float32)
-    >>> index = negmine.HnswIndex(corpus)  # doctest: +SKIP
-    >>> index.search(corpus[:1], k=2).indices.tolist()  # doctest: +SKIP
+    >>> index = negmine.HnswIndex(corpus)
+    >>> index.search(corpus[:1], k=2).indices.tolist()
     [[0, 1]]
-    >>> index.audit(corpus, k=2).recall  # doctest: +SKIP
+    >>> index.audit(corpus, k=2).recall
     1.0
     """
 
@@ -139,6 +140,8 @@ class HnswIndex(HnswState):
         progress: Progress | None = None,
     ) -> None:
         rows = as_rows(corpus, "corpus")
+        if not rows.shape[1]:
+            raise NegmineValueError(f"`corpus` must have a width of at least 1; got shape {rows.shape}.")
         self._configure(metric, rows.shape[1], M, ef_construction, max_ef_search, seed, num_threads, build_threads)
         self._corpus = corpus
         self.ef_search = ef_search
