@@ -35,7 +35,7 @@ class FastExact(AutoIndex):
 
 def test_a_small_task_gets_the_exact_index_without_hnswlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    index = AutoIndex(CORPUS, n_queries=100, k=5)
+    index = FastExact(CORPUS, n_queries=100, k=5)
     assert isinstance(index.index, ExactIndex)
     assert index.exact
     assert index.choice.kind == "exact"
@@ -112,7 +112,7 @@ def test_a_recall_of_one_is_the_exact_index() -> None:
 
 
 def test_it_keeps_the_contract_of_candidate_sources() -> None:
-    check_candidate_source(lambda documents, ids: AutoIndex(documents, ids=ids, n_queries=10, k=6))
+    check_candidate_source(lambda documents, ids: FastExact(documents, ids=ids, n_queries=10, k=6))
 
 
 @pytest.mark.parametrize("kind", [AutoIndex, SlowExact])
@@ -134,15 +134,16 @@ def test_it_searches_and_mines_like_the_index_that_it_chose(kind: Any) -> None:
     assert not (own.indices == np.arange(50)[:, None]).any()
 
 
+@pytest.mark.parametrize("kind", [AutoIndex, SlowExact])
 @pytest.mark.parametrize(("n", "n_queries"), [(0, 5), (1, 5), (3, 0)])
-def test_there_may_be_no_documents_or_no_queries(n: int, n_queries: int) -> None:
-    index = AutoIndex(CORPUS[:n], n_queries=n_queries, k=2)
-    assert index.choice.kind == "exact"
+def test_there_may_be_no_documents_or_no_queries(kind: Any, n: int, n_queries: int) -> None:
+    pytest.importorskip("hnswlib")
+    index = kind(CORPUS[:n], n_queries=n_queries, k=2)
     assert index.search(QUERIES[:2], 2).counts.tolist() == [min(n, 2)] * 2
 
 
 def test_a_choice_is_a_plain_record() -> None:
-    choice = AutoIndex(CORPUS, n_queries=3, k=2).choice
+    choice = FastExact(CORPUS, n_queries=3, k=2).choice
     assert isinstance(choice, IndexChoice)
     assert (choice.n_documents, choice.n_queries, choice.k, choice.recall) == (1500, 3, 2, 0.95)
     assert 0 < choice.exact_seconds <= choice.build_seconds

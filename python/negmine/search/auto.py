@@ -145,7 +145,7 @@ class AutoIndex:
     Examples
     --------
     >>> import numpy as np, negmine
-    >>> corpus = np.eye(50, dtype=np.float32)
+    >>> corpus = np.eye(1000, dtype=np.float32)
     >>> index = negmine.AutoIndex(corpus, n_queries=10, k=2)
     >>> index.choice.kind, index.exact
     ('exact', True)
