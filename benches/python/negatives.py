@@ -9,8 +9,8 @@ and LensKit's sampler in Rust, which verifies up to ten attempts per item. The a
 repeats, and the first two may return a user's own items. Rounds visit the peers in turn; a figure is the least of the
 rounds, a ratio the median of the rounds' ratios, both of the process's own processor time.
 
-Then users without items of their own, which NumPy's alias table and torch are made for. The last table has users who have
-almost all items: what they get.
+Then users without items of their own, which NumPy's alias table and torch are made for. The last table has users who
+have almost all items: what they get.
 """
 
 from __future__ import annotations
