@@ -61,6 +61,7 @@ __all__ = [
     "nearest",
     "oversample_draws",
     "peaks",
+    "quantize_rows",
     "random_negatives",
     "restore_no_duplicate_plan",
     "sample_balanced_margins",
@@ -295,6 +296,15 @@ def list_candidates(
     num_threads: int,
     progress: Progress | None,
 ) -> dict[str, Any]: ...
+def quantize_rows(
+    rows: Rows, indices: npt.NDArray[np.int64], metric_name: str, num_threads: int
+) -> tuple[
+    npt.NDArray[np.int8],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]: ...
 def random_negatives(
     n_documents: int,
     rules: Rules,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,26 @@ class Rules:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_field(getattr(self, name), name, np.int64, (None,)))
 
+    def slice(self, begin: int, end: int) -> Rules:
+        """Take the queries in [begin, end).
+
+        Parameters
+        ----------
+        begin, end : int
+            Range of queries.
+
+        Returns
+        -------
+        Rules
+        """
+        return Rules(
+            positives=_slice_lists(self.positives, begin, end),
+            exclude=None if self.exclude is None else _slice_lists(self.exclude, begin, end),
+            self_rows=None if self.self_rows is None else self.self_rows[begin:end],
+            groups=self.groups,
+            eligible=None if self.eligible is None else self.eligible.slice(begin, end),
+        )
+
 
 @short_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,26 @@ class PoolRequest:
     range_min: int = 0
     range_max: int
     warm_start: npt.NDArray[np.int64] | None = None
+
+    def slice(self, begin: int, end: int) -> PoolRequest:
+        """Take the queries in [begin, end).
+
+        Parameters
+        ----------
+        begin, end : int
+            Range of queries.
+
+        Returns
+        -------
+        PoolRequest
+        """
+        first, last = self.rules.positives.offsets[[begin, end]]
+        return replace(
+            self,
+            rules=self.rules.slice(begin, end),
+            given_scores=None if self.given_scores is None else self.given_scores[first:last],
+            warm_start=None if self.warm_start is None else self.warm_start[begin:end],
+        )
 
 
 @short_repr
@@ -157,3 +197,41 @@ class PoolArrays:
         """
         lines = {name: column.astype(np.int64) for name, column in arrays.pop("report").items()}
         return cls(**arrays, lines=lines, zero_documents=zero_documents)
+
+    @classmethod
+    def join(cls, parts: Sequence[PoolArrays], n_queries: Sequence[int]) -> PoolArrays:
+        """Join the responses for consecutive ranges of the queries of one request.
+
+        Parameters
+        ----------
+        parts : sequence of PoolArrays
+            The responses, at least one.
+        n_queries : sequence of int
+            Number of queries of each of them.
+
+        Returns
+        -------
+        PoolArrays
+        """
+        begins = np.cumsum([0, *n_queries[:-1]])
+        shifted = [
+            replace(part, query_indices=part.query_indices + begin) for part, begin in zip(parts, begins, strict=True)
+        ]
+        arrays = {
+            column.name: np.concatenate([getattr(part, column.name) for part in shifted])
+            for column in fields(cls)
+            if isinstance(getattr(parts[0], column.name), np.ndarray)
+        }
+        return cls(
+            **arrays,
+            lines={name: np.concatenate([part.lines[name] for part in parts]) for name in parts[0].lines},
+            zero_documents=parts[0].zero_documents,
+            zero_queries=sum(part.zero_queries for part in parts),
+            counters={name: sum(part.counters[name] for part in parts) for name in parts[0].counters},
+        )
+
+
+def _slice_lists(lists: Csr, begin: int, end: int) -> Csr:
+    """Take the lists of the queries in [begin, end)."""
+    offsets = lists.offsets[begin : end + 1]
+    return Csr(offsets - offsets[0], lists.items[offsets[0] : offsets[-1]])

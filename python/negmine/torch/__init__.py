@@ -1,7 +1,8 @@
-"""Train with PyTorch: batch samplers, datasets of mined negatives, tables that pass new ones to workers, and SDIM.
+"""Train and search with PyTorch: batch samplers, datasets of mined negatives, SDIM, and exact search on a device.
 
-`negmine.torch.losses` has losses with masks of false negatives and weights. `negmine.torch.testing` checks any sampler
-against the contracts of loaders, trainers and checkpoints.
+`NegativesTable` passes new negatives to the workers of a loader. `negmine.torch.losses` has losses with masks of false
+negatives and weights. `negmine.torch.testing` checks any sampler against the contracts of loaders, trainers and
+checkpoints.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from negmine.torch.data.refresh import redraw, refresh
 from negmine.torch.data.refreshed import Refreshed
 from negmine.torch.histories.attention import ETA, TargetAttention
 from negmine.torch.histories.sdim import SDIM
+from negmine.torch.index import TorchIndex
 from negmine.torch.samplers.methods import (
     ClassBalancedBatchSampler,
     ClusterBatchSampler,
@@ -40,6 +42,7 @@ __all__ = [
     "Samples",
     "TargetAttention",
     "TopicBatchSampler",
+    "TorchIndex",
     "collate",
     "redraw",
     "refresh",

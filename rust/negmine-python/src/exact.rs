@@ -1,14 +1,17 @@
-//! Bindings of the exact index: build, search, candidate pools, scores of pairs, and near-duplicates by cosine.
+//! Bindings of the exact index: build, search, candidate pools, scores of pairs, codes for other first passes, and
+//! near-duplicates by cosine.
 
 use negmine_core::base::csr::CsrView;
 use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest, near_groups};
 use negmine_core::mine::pool;
 use negmine_core::scoring;
-use numpy::PyArray1;
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{CsrArg, EligibleArg, LinkArrays, PaddedArrays, RowsArg, link_arrays, metric, padded};
+use crate::convert::{
+    CsrArg, EligibleArg, LinkArrays, PaddedArrays, RowsArg, link_arrays, matrix, metric, padded,
+};
 use crate::mine::{PoolArg, pool_dict};
 use crate::{call, errors};
 
@@ -185,6 +188,39 @@ pub(crate) fn score_pairs<'py>(
         scoring::score::score_pairs(metric, &queries, &documents, pairs, run)
     })?;
     Ok(PyArray1::from_vec(py, scores))
+}
+
+/// Codes, scales, bounds of errors, bounds of norms, and squared norms of some rows.
+type QuantizedArrays<'py> = (
+    Bound<'py, PyArray2<i8>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+);
+
+/// Int8 codes of some rows, with the numbers that their certified bound needs.
+#[pyfunction]
+pub(crate) fn quantize_rows<'py>(
+    py: Python<'py>,
+    rows: RowsArg<'py>,
+    indices: PyReadonlyArray1<'py, i64>,
+    metric_name: &str,
+    num_threads: usize,
+) -> PyResult<QuantizedArrays<'py>> {
+    let metric = metric(py, metric_name)?;
+    let rows = rows.rows(py, "rows")?;
+    let indices = indices.as_slice()?;
+    let found = call::run(py, num_threads, None, |run| {
+        scoring::quantized::quantize_rows(metric, &rows, indices, run)
+    })?;
+    Ok((
+        matrix(py, found.codes, indices.len(), found.stride)?,
+        PyArray1::from_vec(py, found.scales),
+        PyArray1::from_vec(py, found.errors),
+        PyArray1::from_vec(py, found.norms),
+        PyArray1::from_vec(py, found.squared_norms),
+    ))
 }
 
 /// Near-duplicates among embeddings, by cosine.

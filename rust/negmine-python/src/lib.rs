@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use super::corrupt::{check_corruptor, corrupt_triples};
     #[pymodule_export]
-    use super::exact::{ExactIndex, cosine_duplicates, score_pairs};
+    use super::exact::{ExactIndex, cosine_duplicates, quantize_rows, score_pairs};
     #[pymodule_export]
     use super::info::{build_info, peaks, vnni_gops};
     #[pymodule_export]

@@ -4,6 +4,7 @@ pub(crate) mod bound;
 pub(crate) mod pack;
 pub(crate) mod prefix_bound;
 pub(crate) mod pruning_estimate;
+pub mod quantized;
 pub mod rotation;
 pub mod score;
 
