@@ -19,6 +19,7 @@ from negmine.torch._int8_scan import (
     LEFT_ROWS,
     DocumentTile,
     QuantizedRows,
+    TileScan,
     exact_product,
     float32_product,
     int8_product,
@@ -42,8 +43,13 @@ class Scan:
         self.codes = self.queries.padded_codes(LEFT_ROWS, CPU)
         self.tile = DocumentTile(quantized(documents, metric), np.arange(len(documents)), metric, CPU)
 
+    def scan(self) -> TileScan:
+        buffer = torch.empty(len(self.queries.norms) * len(self.tile.rows) + 5)
+        return self.tile.scan(self.queries, self.codes, int8_product, buffer)
+
     def candidates(self, thresholds: Any) -> Any:
-        found = list(self.tile.candidates(self.queries, self.codes, thresholds, int8_product, 1 << 20))
+        scan = self.scan()
+        found = list(scan.intervals(scan.reaching(thresholds), 1 << 20))
         return [np.concatenate(column) for column in zip(*found, strict=True)] or [np.empty(0)] * 4
 
 
@@ -123,11 +129,19 @@ def test_thresholds_rule_out_what_lies_below() -> None:
 
 def test_candidates_come_in_parts() -> None:
     rows = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
-    scan = Scan(rows[:4], rows, "l2")
-    parts = list(scan.tile.candidates(scan.queries, scan.codes, np.full(4, -np.inf), int8_product, 5))
+    scan = Scan(rows[:4], rows, "l2").scan()
+    parts = list(scan.intervals(scan.reaching(np.full(4, -np.inf)), 5))
     assert [len(part[0]) for part in parts] == [5] * 7 + [1]
     pairs = np.concatenate([np.stack(part[:2]) for part in parts], axis=1)
     assert pairs.T.tolist() == [[q, d] for q in range(4) for d in range(9)]
+
+
+def test_the_best_are_as_many_as_asked_for_and_high() -> None:
+    rows = np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32)
+    scan = Scan(rows[:4], rows, "cosine").scan()
+    assert scan.best(7).sum(1).tolist() == [7] * 4
+    assert scan.best(7).diagonal().all()
+    assert scan.best(100).all()
 
 
 def test_the_first_pass_keeps_the_contract_of_offers() -> None:

@@ -28,7 +28,7 @@ taken from the device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ from negmine._core.arrays import Rows
 from negmine.errors import NegmineValueError
 from negmine.search.results import Metric
 
-__all__ = ["DocumentTile", "QuantizedRows", "exact_product", "float32_product", "int8_product", "interval"]
+__all__ = ["DocumentTile", "QuantizedRows", "TileScan", "exact_product", "float32_product", "int8_product", "interval"]
 
 ROUNDING = 2.0**-18
 UNDERFLOW = 2.0**-120
@@ -148,13 +148,7 @@ class DocumentTile:
         self.rows, self.metric, self.device = rows, metric, device
         self._codes = quantized.padded_codes(RIGHT_ROWS, device)
         # The codes themselves are needed only on the device.
-        self._host = QuantizedRows(
-            np.empty((0, 0), dtype=np.int8),
-            quantized.scales,
-            quantized.errors,
-            quantized.norms,
-            quantized.squared_norms,
-        )
+        self.quantized = replace(quantized, codes=quantized.codes[:0].copy())
         # A power of two: the products with it are exact.
         self._unit = float(np.ldexp(1.0, -int(np.frexp(quantized.norms.max())[1])))
         scales, errors, norms = (
@@ -169,17 +163,8 @@ class DocumentTile:
             columns.append(np.where(halves < UNDERFLOW, 0.0, -halves))
         self._scales, *self._terms = (_on_device(column, device) for column in columns)
 
-    def candidates(
-        self,
-        queries: QuantizedRows,
-        codes: Tensor,
-        thresholds: npt.NDArray[np.float64],
-        multiply: Product,
-        at_once: int,
-    ) -> Iterator[
-        tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    ]:
-        """Find the pairs that may reach the thresholds of their queries.
+    def scan(self, queries: QuantizedRows, codes: Tensor, multiply: Product, buffer: Tensor) -> TileScan:
+        """Multiply the codes of queries with those of all documents of the tile.
 
         Parameters
         ----------
@@ -187,53 +172,93 @@ class DocumentTile:
             Queries.
         codes : int8 (any, stride) tensor
             Their codes on the device, padded with rows of zeros.
-        thresholds : float64 (n_queries,)
-            Scores below which a document is not needed.
         multiply : callable
             Exact product of codes.
-        at_once : int
-            Maximum number of pairs to yield at once.
+        buffer : float32 (any,) tensor
+            Memory of the upper ends, which is overwritten: new memory would take longer than the arithmetic.
 
-        Yields
-        ------
-        query_indices, document_indices : int64 (n,)
-            Rows of queries, and of documents in the corpus.
-        low, high : float64 (n,)
-            Ends of the interval that holds the score.
+        Returns
+        -------
+        TileScan
         """
-        n_queries = len(thresholds)
-        dots = multiply(codes, self._codes)[:n_queries, : len(self.rows)]
-        limits, weights = self._query_terms(queries, thresholds)
-        high = dots * self._scales
-        for weight, term in zip(weights, self._terms, strict=True):
-            high.addcmul_(weight[:, None], term)
-        found = (~(high < limits[:, None])).nonzero()
-        for begin in range(0, len(found), at_once):
-            q, d = found[begin : begin + at_once].unbind(1)
-            products = dots[q, d].cpu().numpy()
-            pairs = q.cpu().numpy(), d.cpu().numpy()
-            yield (pairs[0], self.rows[pairs[1]], *interval(queries, self._host, pairs, products, self.metric))
+        n_queries, n_documents = len(queries.norms), len(self.rows)
+        dots = multiply(codes, self._codes)[:n_queries, :n_documents]
+        high = buffer[: n_queries * n_documents].view(n_queries, n_documents).copy_(dots).mul_(self._scales)
+        for weight, term in zip(self._weights(queries), self._terms, strict=True):
+            high.addcmul_(_on_device(weight, self.device)[:, None], term)
+        return TileScan(self, queries, dots, high)
 
-    def _query_terms(self, queries: QuantizedRows, thresholds: npt.NDArray[np.float64]) -> tuple[Tensor, list[Tensor]]:
-        """Return ``t``, and the weights ``u``, ``v`` and, under "l2", ``w``."""
-        # Codes that are all zero may have any scale.
-        scales = np.where(queries.scales == 0, 1.0, queries.scales)
-        norms, errors = queries.norms, queries.errors
-        code_norms = norms + errors
+    def _weights(self, queries: QuantizedRows) -> list[npt.NDArray[np.float64]]:
+        """Return ``u``, ``v`` and, under "l2", ``w``."""
+        scales, errors = _scales(queries), queries.errors
+        code_norms = queries.norms + errors
         weights = [code_norms * (1 + ROUNDING) / scales, (errors * (1 + ROUNDING) + code_norms * ROUNDING) / scales]
+        return [*weights, 1 / (self._unit * scales)] if self.metric == "l2" else weights
+
+    def limits(self, queries: QuantizedRows, thresholds: npt.NDArray[np.float64]) -> Tensor:
+        """Return ``t``, the thresholds in the units of the tile: float32 (n_queries,) on the device."""
         score, magnitude = thresholds, np.abs(thresholds)
-        coarse = np.zeros(len(thresholds), dtype=bool)
         if self.metric == "l2":
             score, magnitude = (thresholds + queries.squared_norms) / 2, magnitude + queries.squared_norms
-            weights.append(1 / (self._unit * scales))
-            # Float32 cannot hold the weight: it cannot decide.
-            coarse = ~(weights[-1] < np.finfo(np.float32).max)
         with np.errstate(invalid="ignore"):
-            limits = (score - magnitude * CANONICAL) * (self._unit / scales)
+            limits = (score - magnitude * CANONICAL) * (self._unit / _scales(queries))
             limits = limits - np.abs(limits) * ROUNDING - UNDERFLOW
-        limits[coarse | np.isnan(limits)] = -np.inf
+        limits[np.isnan(limits)] = -np.inf
+        if self.metric == "l2":
+            # Float32 cannot hold the weight of the offset: it cannot decide.
+            limits[~(self._weights(queries)[-1] < np.finfo(np.float32).max)] = -np.inf
         limits[thresholds == np.inf] = np.inf
-        return _on_device(limits, self.device), [_on_device(weight, self.device) for weight in weights]
+        return _on_device(limits, self.device)
+
+
+#: Rows of queries, rows of documents in the corpus, and the ends of the intervals that hold the scores.
+Offered = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileScan:
+    """Products of queries and the documents of a tile, on the device.
+
+    Attributes
+    ----------
+    tile : DocumentTile
+        The documents.
+    queries : QuantizedRows
+        The queries.
+    dots : int32 (n_queries, n_documents) tensor
+        Inner products of codes.
+    high : float32 (n_queries, n_documents) tensor
+        Upper ends, in the units of the tile.
+    """
+
+    tile: DocumentTile
+    queries: QuantizedRows
+    dots: Tensor
+    high: Tensor
+
+    def reaching(self, thresholds: npt.NDArray[np.float64]) -> Tensor:
+        """Mark the pairs that may reach the thresholds of their queries: bool (n_queries, n_documents)."""
+        return (self.high < self.tile.limits(self.queries, thresholds)[:, None]).logical_not_()
+
+    def best(self, n: int) -> Tensor:
+        """Mark ``n`` documents per query that are likely to score high: bool (n_queries, n_documents)."""
+        places = self.high.topk(min(n, self.high.shape[1])).indices
+        return torch.zeros_like(self.high, dtype=torch.bool).scatter_(1, places, True)
+
+    def intervals(self, marked: Tensor, at_once: int) -> Iterator[Offered]:
+        """Yield marked pairs, up to ``at_once`` of them at a time, with their intervals."""
+        found = marked.nonzero()
+        for begin in range(0, len(found), at_once):
+            q, d = found[begin : begin + at_once].unbind(1)
+            dots = self.dots[q, d].cpu().numpy()
+            pairs = q.cpu().numpy(), d.cpu().numpy()
+            ends = interval(self.queries, self.tile.quantized, pairs, dots, self.tile.metric)
+            yield (pairs[0], self.tile.rows[pairs[1]], *ends)
+
+
+def _scales(queries: QuantizedRows) -> npt.NDArray[np.float64]:
+    """Return scales to divide by: codes that are all zero may have any."""
+    return np.where(queries.scales == 0, 1.0, queries.scales)
 
 
 def _on_device(values: npt.NDArray[np.float64], device: torch.device) -> Tensor:

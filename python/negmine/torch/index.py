@@ -237,19 +237,29 @@ class TorchIndex:
             for part, (begin, count) in enumerate(zip(begins, counts, strict=True)):
                 own = queries[begin : begin + count]  # type: ignore[index]
                 offers = Offers(self._index, own, _part(request, begin, count, n_queries), num_threads=threads)
-                for done in self._offer(offers, own, threads):
+                for done in self._offer(offers, own, request.range_max, threads):
                     if progress is not None:
                         progress(part * len(self._tiles) + done, total)
                 parts.append(offers.finish())
             return PoolArrays.join(parts, counts)
 
-    def _offer(self, offers: Offers, queries: object, num_threads: int) -> Iterator[int]:
+    def _offer(self, offers: Offers, queries: object, depth: int, num_threads: int) -> Iterator[int]:
         """Offer the candidates of every tile, and yield the number of tiles that are done."""
         rows = as_rows(queries, "queries")
         quantized = QuantizedRows.of(rows, np.arange(rows.shape[0], dtype=np.int64), self.metric, num_threads)
         codes = quantized.padded_codes(LEFT_ROWS, self.device)
+        largest = max((len(tile.rows) for tile in self._tiles), default=0)
+        buffer = torch.empty(rows.shape[0] * largest, dtype=torch.float32, device=self.device)
         for done, tile in enumerate(self._tiles, 1):
-            for found in tile.candidates(quantized, codes, offers.thresholds(), self._multiply, OFFERED_AT_ONCE):
+            scan = tile.scan(quantized, codes, self._multiply, buffer)
+            marked = None
+            if done == 1:
+                # These raise the thresholds, so that few of the other documents remain.
+                marked = scan.best(2 * depth + 16)
+                for found in scan.intervals(marked, OFFERED_AT_ONCE):
+                    offers.offer(*found)
+            reaching = scan.reaching(offers.thresholds())
+            for found in scan.intervals(reaching if marked is None else reaching & ~marked, OFFERED_AT_ONCE):
                 offers.offer(*found)
             yield done
 
