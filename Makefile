@@ -47,7 +47,7 @@ bench:  ## Criterion benchmarks of kernels and core.
 	cargo bench -p negmine-benches
 
 bench-quick:  ## Benchmarks against peers at their smallest size: do they run, and are the answers right?
-	for script in search panorama clusters engine margin mining batches sampling synthesis losses live_search negatives hnsw; do \
+	for script in search panorama clusters engine margin mining batches sampling synthesis losses live_search negatives hnsw torch_index; do \
 		$(PYTHON) benches/python/$$script.py --quick || exit 1; done
 	$(PYTHON) benches/python/dataloader.py --rows 2000 --rounds 1 --workers --refresh
 	$(PYTHON) benches/python/sdim.py --no-compile --rounds 1 --case 'short: 50 x 1 x 64'

@@ -24,6 +24,7 @@ import torch
 
 import negmine
 from negmine.torch import TorchIndex
+from negmine.torch import index as torch_index
 
 #: Rows made at once.
 BLOCK = 1 << 16
@@ -89,6 +90,7 @@ def case(documents: int, arguments: argparse.Namespace, deadline: float) -> None
     corpus = on_host(documents, width, device, 1, dtype)
     queries = on_host(arguments.queries, width, device, 2, dtype)
     begin = time.perf_counter()
+    torch_index.DOCUMENTS_AT_ONCE = arguments.tile
     index = TorchIndex(corpus, device=device)
     built = time.perf_counter() - begin
     exact = negmine.ExactIndex(corpus)
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--dtype", choices=["float32", "float16"], default="float32", help="of the rows on the host")
     parser.add_argument("--peer", choices=list(PEERS), nargs="*", default=list(PEERS))
+    parser.add_argument("--tile", type=int, default=torch_index.DOCUMENTS_AT_ONCE, help="documents multiplied at once")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--quick", action="store_true", help="few rows and one round: only the results are of use")
@@ -148,7 +151,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     print(f"{card}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, negmine {negmine.__version__}")
-    print(f"clustered unit vectors in {arguments.dtype}, cosine, {arguments.rounds} rounds")
+    print(f"clustered unit vectors in {arguments.dtype}, cosine, tiles of {arguments.tile}, {arguments.rounds} rounds")
     for documents in arguments.documents:
         if time.perf_counter() > deadline:
             print(f"{documents} documents left out: no time")
