@@ -1,4 +1,4 @@
-"""Adapters for trainers and scikit-learn; each module imports the package of the same name.
+"""Adapters for trainers, torch.distributed and scikit-learn; each module imports the package of the same name.
 
 ========================  =========================================================================================
 plain torch, torchdata    nothing: pass the sampler as ``batch_sampler``; ``StatefulDataLoader`` saves its position
@@ -10,6 +10,7 @@ sentence-transformers     the same callback, and :mod:`negmine.integrations.sent
 PyKEEN                    :class:`negmine.integrations.pykeen.ExactNegativeSampler` as ``negative_sampler``
 Lightning                 ``Trainer(use_distributed_sampler=False)``, ``num_replicas`` and ``rank`` passed to the
                           sampler, and :class:`negmine.integrations.lightning.SetEpochCallback`
+torch.distributed         :class:`negmine.integrations.torch_distributed.DistributedSearcher`: documents on many ranks
 scikit-learn              :class:`negmine.integrations.sklearn.ExactNeighbors`, also for imbalanced-learn
 ========================  =========================================================================================
 """
