@@ -114,11 +114,12 @@ def case(documents: int, arguments: argparse.Namespace, deadline: float) -> None
             rows = top_k(queries[:SAMPLE].to(copy.device, copy.dtype), copy, k).numpy()
             both = [len(np.intersect1d(a, b)) for a, b in zip(rows, true.indices, strict=True)]
             shares[name] = sum(both) / true.indices.size
-        times: dict[str, list[float]] = {name: [seconds(work, device)] for name, work in ways.items()}
-        times = {name: [] for name in times}
-        for _ in range(arguments.rounds):
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(1 + arguments.rounds):
             for name, work in ways.items():
                 times[name].append(seconds(work, device))
+        # The first round warms up.
+        times = {name: own[1:] for name, own in times.items()}
         for name, own in times.items():
             ratio = median(a / b for a, b in zip(times["TorchIndex"], own, strict=True))
             speed = arguments.queries / median(own)

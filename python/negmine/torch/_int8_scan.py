@@ -42,6 +42,7 @@ from negmine.search.results import Metric
 
 __all__ = ["DocumentTile", "QuantizedRows", "TileScan", "exact_product", "float32_product", "int8_product", "interval"]
 
+#: Slack terms of the bound, and the least scale, in the units of a tile.
 ROUNDING = 2.0**-18
 UNDERFLOW = 2.0**-120
 CANONICAL = 2.0**-34
@@ -320,7 +321,7 @@ def exact_product(
     for product in products:
         try:
             found = product(torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)).cpu().numpy()
-        except (RuntimeError, NotImplementedError):
+        except (AttributeError, NotImplementedError, RuntimeError):
             continue
         if np.array_equal(found, expected):
             return product

@@ -52,8 +52,8 @@ class TorchIndex:
         Embeddings of the documents, in the memory of the host, of the same types as for :class:`negmine.ExactIndex`.
         The index keeps a reference and reads the rows again whenever it scores them, so the array must not change.
     device : torch.device or str, optional
-        Device of the first pass. It keeps about ``width + 16`` bytes per document, and needs about 150 MiB for a call.
-        Default: PyTorch's default device.
+        Device of the first pass. It keeps about ``width + 16`` bytes per document, and needs up to about 250 MiB for a
+        call. Default: PyTorch's default device.
     metric : {"cosine", "ip", "l2"}, default "cosine"
         Similarity measure of the scores; a higher score means closer.
     ids : int64 or str (n_documents,), optional
@@ -104,13 +104,14 @@ class TorchIndex:
         self._index = ExactIndex(corpus, metric=metric, ids=ids, num_threads=num_threads, progress=progress)
         self.metric: Metric = self._index.metric
         self.document_ids: Ids | None = self._index.document_ids
-        stride = -(-self.width // 16) * 16
-        self._multiply = exact_product(self.device, stride)
         rows, threads = as_rows(corpus, "corpus"), self._index.threads(None)
-        self._tiles = [
-            DocumentTile(QuantizedRows.of(rows, part, self.metric, threads), part, self.metric, self.device)
-            for part in _tiles(len(self))
-        ]
+
+        def quantize(part: npt.NDArray[np.int64]) -> QuantizedRows:
+            return QuantizedRows.of(rows, part, self.metric, threads)
+
+        stride = quantize(np.empty(0, dtype=np.int64)).codes.shape[1]
+        self._multiply = exact_product(self.device, stride)
+        self._tiles = [DocumentTile(quantize(part), part, self.metric, self.device) for part in _tiles(len(self))]
 
     def __len__(self) -> int:
         return len(self._index)
