@@ -143,7 +143,7 @@ class DistributedSearcher:
         order = np.lexsort((rows, -scores), axis=1)[:, :k]
         indices, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
         counts = (indices >= 0).sum(axis=1).astype(np.int32)
-        return TopK(indices, public_scores(scores) if dtype == "float32" else scores, counts)
+        return TopK(indices, public_scores(scores) if dtype == "float32" else scores, counts, exact=self.exact)
 
     def _read(self, queries: object, k: int, dtype: str) -> tuple[npt.NDArray[np.float32], int]:
         """Validate this rank's arguments and compare them with those of the others; return the rows and the width."""

@@ -217,15 +217,15 @@ class PoolArrays:
         shifted = [
             replace(part, query_indices=part.query_indices + begin) for part, begin in zip(parts, begins, strict=True)
         ]
-        arrays = {
+        arrays: dict[str, Any] = {
             column.name: np.concatenate([getattr(part, column.name) for part in shifted])
             for column in fields(cls)
             if isinstance(getattr(parts[0], column.name), np.ndarray)
         }
-        return cls(
+        return replace(
+            parts[0],
             **arrays,
             lines={name: np.concatenate([part.lines[name] for part in parts]) for name in parts[0].lines},
-            zero_documents=parts[0].zero_documents,
             zero_queries=sum(part.zero_queries for part in parts),
             counters={name: sum(part.counters[name] for part in parts) for name in parts[0].counters},
         )
