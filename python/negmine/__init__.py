@@ -98,6 +98,7 @@ _SUBPACKAGES = (
     "data",
     "demo",
     "errors",
+    "inspect",
     "io",
     "job",
     "mining",

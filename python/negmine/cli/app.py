@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
-from negmine.cli import check, cluster, convert, dedup, demo, evaluate, info, merge, mine, sweep, verify
+from negmine.cli import check, cluster, convert, dedup, demo, evaluate, info, inspect, merge, mine, sweep, verify
 from negmine.cli.errors import ArgumentError, OptionNames
 from negmine.errors import NegmineError, NegmineWarning
 
@@ -32,6 +32,7 @@ app.command("convert")(convert.command)
 app.command("dedup")(dedup.command)
 app.command("demo")(demo.command)
 app.command("evaluate")(evaluate.command)
+app.command("inspect")(inspect.command)
 app.command("sweep")(sweep.command)
 app.command("verify")(verify.command)
 app.command("info")(info.command)

@@ -32,6 +32,7 @@ ALIASES: dict[str, dict[str, str]] = {
     "cluster": {"path": "`--out`", "name": "`--embedding-name`"},
     "dedup": {"path": "`--out`", "name": "`--embedding-name`"},
     "evaluate": {"path": "`ANSWER`", "negatives": "`ANSWER`", **_LABELS},
+    "inspect": {"path": "`--out`", "negatives": "`ANSWER`", **_LABELS},
     "sweep": {
         "name": "`--embedding-name`",
         "path": "`--plot`",

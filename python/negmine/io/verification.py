@@ -193,27 +193,32 @@ class Answer:
         The rows.
     has_positives : bool, default True
         Whether the positives are known; those of an archive without its pool are not.
+    pool : CandidatePool or None
+        The pool of negatives in memory or in an archive, if it is known.
     """
 
     mined: MinedRows
     has_positives: bool = True
+    pool: CandidatePool | None = None
 
 
-def open_answer(negatives: HardNegatives | MinedRows | str | Path) -> Answer:
+def open_answer(negatives: HardNegatives | MinedRows | str | Path, argument: str = "negatives") -> Answer:
     """Open mined negatives.
 
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
         Result of a miner, or the path of ``.parquet``, ``.npz`` or the folder of a job.
+    argument : str, default "negatives"
+        Name of the argument that gave the path, for error messages.
 
     Returns
     -------
     Answer
     """
     if not isinstance(negatives, str | Path):
-        return Answer(as_mined(negatives))
-    path = find_answer(negatives, "negatives")
+        return Answer(as_mined(negatives), pool=getattr(negatives, "pool", None))
+    path = find_answer(negatives, argument)
     return _open_archive(path) if files.suffix_of(path) == ".npz" else Answer(read_negatives(path))
 
 
@@ -253,7 +258,7 @@ def _open_archive(path: Path) -> Answer:
     pool_path = path.with_name(f"{path.name[: -len('.npz')]}.pool.npz")
     if pool_path.is_file():
         found = HardNegatives.load(path, pool=CandidatePool.load(pool_path))
-        return Answer(MinedRows.from_negatives(found))
+        return Answer(MinedRows.from_negatives(found), pool=found.pool)
     found = replace(HardNegatives.load(path), positive_scores=np.empty(0))
     n_queries = int(found.query_indices.max(initial=-1)) + 1
     nothing = Csr(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from negmine.mining.negatives import HardNegatives
 
-__all__ = ["TextsLike", "WithTexts"]
+__all__ = ["TextsLike", "WithTexts", "as_side"]
 
 #: Texts by row, or by label.
 TextsLike: TypeAlias = Texts | Iterable[str] | Mapping[int, str] | Mapping[str, str]
@@ -95,8 +95,8 @@ class WithTexts:
         source = RecordSource.of(cast("HardNegatives", self), positives, None, 0, document_ids)
         maker = RowMaker(
             format=format,
-            queries=_side(queries, "queries"),
-            documents=_side(documents, "documents"),
+            queries=as_side(queries, "queries"),
+            documents=as_side(documents, "documents"),
             width=source.negatives.indices.shape[1],
             scores=scores,
             anchor_name=anchor_name,
@@ -217,15 +217,28 @@ class WithTexts:
         text = rows_as_text(
             source,
             rows_to_show(rows, len(source.negatives), seed),
-            _side(queries, "queries"),
-            _side(documents, "documents"),
+            as_side(queries, "queries"),
+            as_side(documents, "documents"),
             shutil.get_terminal_size().columns if width is None else width,
         )
         print(text, file=file)
 
 
-def _side(texts: TextsLike | None, argument: str) -> Side:
-    """Read texts by row or by label."""
+def as_side(texts: TextsLike | None, argument: str) -> Side:
+    """Read texts by row or by label.
+
+    Parameters
+    ----------
+    texts : list of str, Texts, dict of label to str, or None
+        The texts.
+    argument : str
+        Name of the argument, for error messages.
+
+    Returns
+    -------
+    Side
+        The lookup of texts; of labels without texts.
+    """
     if texts is None or isinstance(texts, Texts):
         return Side(texts, argument)
     if isinstance(texts, Mapping):
