@@ -37,6 +37,8 @@ class App {
     this._keys();
     this.filter();
     this._describe();
+    // The first search need not wait for the lowercase texts.
+    (window.requestIdleCallback || setTimeout)(() => this.model.lower());
     window.addEventListener("hashchange", () => this._fromHash());
   }
 

@@ -92,7 +92,7 @@ class Model {
   }
 
   /** Lowercase copies of all texts, made once. */
-  _lower() {
+  lower() {
     if (!this.search) {
       this.search = {
         queries: this.data.queryTexts.map((text) => text.toLowerCase()),
@@ -105,7 +105,7 @@ class Model {
   /** Rows whose query, or one of whose documents, holds the text or has it as its label. */
   _found(text) {
     const { data, n } = this;
-    const lower = this._lower();
+    const lower = this.lower();
     const needle = text.toLowerCase();
     const hits = (texts, ids) => {
       const found = new Uint8Array(texts.length);
