@@ -75,11 +75,18 @@ def test_a_missing_package_names_its_extra(negatives: HardNegatives, monkeypatch
 def test_the_picture_shows_both_sides(negatives: HardNegatives) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
-    axes = negatives.plot()
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    scores, ranks, hubs, reasons = negatives.plot()
+    labels = [text.get_text() for text in scores.get_legend().get_texts()]
     assert labels == ["positives", "negatives"]
-    assert str(negatives.counts.sum()) in axes.get_title()
-    __import__("matplotlib.pyplot").pyplot.close(axes.figure)
+    assert str(negatives.counts.sum()) in scores.figure.get_suptitle()
+    mined = negatives.source == Source.MINED
+    medians = [np.median(column[kept]) for column, kept in zip(negatives.scores.T, mined.T, strict=True) if kept.any()]
+    np.testing.assert_allclose(ranks.lines[0].get_ydata(), medians, rtol=1e-6)
+    uses = np.sort(np.bincount(negatives.indices[negatives.indices >= 0]))[::-1]
+    assert hubs.lines[0].get_ydata().tolist() == uses[uses > 0].tolist()
+    shown = [bar.get_width() for bar in reasons.patches]
+    assert shown == [count for count in np.bincount(negatives.reasons).tolist() if count]
+    __import__("matplotlib.pyplot").pyplot.close(scores.figure)
 
 
 def test_the_exact_answer_passes_its_audit() -> None:

@@ -473,8 +473,8 @@ def test_pictures_of_nobody_are_drawn() -> None:
     pytest.importorskip("matplotlib").use("agg")
     for negatives in (MINER.mine(INDEX, QUERIES[:0], []), MINER.mine(INDEX, QUERIES, [[], []])):
         axes = negatives.plot()
-        assert axes.get_title().endswith(f"negatives of {len(negatives)} rows")
-        __import__("matplotlib.pyplot").pyplot.close(axes.figure)
+        assert axes[0].figure.get_suptitle().endswith(f"negatives of {len(negatives)} rows")
+        __import__("matplotlib.pyplot").pyplot.close(axes[0].figure)
 
 
 # ---- tensors

@@ -36,11 +36,11 @@ from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining import policies, result_rows
 from negmine.mining.bands import to_positives
 from negmine.mining.draw import Draw
+from negmine.mining.pictures import draw_negatives
 from negmine.mining.report import LINE_NAMES, Report, Source
 from negmine.mining.with_texts import WithTexts
 
 if TYPE_CHECKING:
-    import matplotlib.axes
     import pandas as pd
     import pyarrow as pa
 
@@ -485,23 +485,16 @@ class HardNegatives(Labeled, WithTexts):
                     )
         return negatives
 
-    def plot(self) -> matplotlib.axes.Axes:
-        """Plot histograms of the scores of positives and negatives. Needs the extra ``negmine[plot]``.
+    def plot(self) -> npt.NDArray[np.object_]:
+        """Plot scores, scores by rank, hubs and the reasons of short rows. Needs the extra ``negmine[plot]``.
 
         Returns
         -------
-        matplotlib.axes.Axes
+        matplotlib.axes.Axes (4,)
+            Axes of the histograms of scores, of the scores by rank, of the documents that are negatives of most rows,
+            and of the reasons. ``axes[0].figure`` is the figure.
         """
-        pyplot = require("matplotlib.pyplot", "plot", "`plot`")
-        axes: matplotlib.axes.Axes = pyplot.subplots(layout="constrained")[1]
-        negatives = self.scores[self.source != Source.PADDING]
-        everything = np.concatenate([self.positive_scores, negatives])
-        bins = np.histogram_bin_edges(everything[np.isfinite(everything)], bins=60).tolist()
-        for label, scores in (("positives", self.positive_scores), ("negatives", negatives)):
-            axes.hist(scores, bins=bins, alpha=0.6, density=len(scores) > 0, label=label)
-        axes.set(xlabel="score", ylabel="density", title=f"{negatives.size} negatives of {len(self)} rows")
-        axes.legend()
-        return axes
+        return draw_negatives(self)
 
 
 #: Entries of the header of a file, with their types.
