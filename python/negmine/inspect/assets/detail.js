@@ -149,7 +149,7 @@ class Detail {
         let place = margins.first(this.row, null, null);
         const start = place;
         while (place < end && data.candidateScore[place] > entry.score) place++;
-        if (data.hasPool && end > begin) add(`kept: candidate ${place - start + 1} of ${end - start} in the pool`);
+        if (data.hasPool && end > begin) add(`kept: rank ${place - start + 1} of ${end - start} in the pool`);
         else add("kept: mined");
         const cap = data.cap[this.row];
         if (Number.isFinite(cap)) add(`${(cap - entry.score).toFixed(4)} under the cap`);
@@ -157,7 +157,7 @@ class Detail {
       if (entry.score > Math.fround(data.reference[this.row])) add("scores above its positive", "warn");
       if (data.hasAgainst && !data.againstMissing[this.row] && !this._inOther(entry.document)) add("new in this run", "new");
       const uses = model.uses[entry.document];
-      if (uses > 1) add(`negative of ${uses.toLocaleString("en")} rows`, uses >= this.app.hubLimit ? "hub" : "");
+      if (uses > 1) add(`negative of ${number(uses)} rows`, uses >= this.app.hubLimit ? "hub" : "");
     }
     if (entry.side === "rejected") add(`rejected: ${plain(data.rules[data.rejectedRule[entry.i]])}`, "rule");
     if (entry.side === "against") add("only in the other run", "new");
@@ -233,7 +233,7 @@ class Detail {
       " shared with the query, ",
       el("mark", { class: "shared positive" }, "word"),
       " shared with a positive.",
-      cut ? ` Texts are cut after ${cut.toLocaleString("en")} characters.` : "",
+      cut ? ` Texts are cut after ${number(cut)} characters.` : "",
     );
   }
 

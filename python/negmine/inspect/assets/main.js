@@ -104,9 +104,9 @@ class App {
     const { state, data } = this;
     const effect = state.margin === null ? this.mined : this.margins.effect(state.margin, state.kind);
     byId("margin-name").textContent = state.margin === null ? "As mined" : `Margin ${signed(state.margin, 3)}`;
-    const entry = (name, value, before, good) => {
-      const node = el("div", {}, el("dt", {}, name), el("dd", {}, value));
-      if (state.margin !== null && before) node.lastChild.append(el("span", { class: `change ${good}` }, before));
+    const entry = (name, value, change, title) => {
+      const node = el("div", { title }, el("dt", {}, name), el("dd", {}, value));
+      if (state.margin !== null && change) node.lastChild.append(el("span", { class: "change" }, change));
       return node;
     };
     const delta = (name, digits, scale = 1) => {
@@ -114,10 +114,10 @@ class App {
       return Math.abs(change) < 0.5 * 10 ** -digits ? "" : `${change > 0 ? "+" : ""}${signed(change, digits)}`;
     };
     byId("effect").replaceChildren(
-      entry("negatives per query", effect.perQuery.toFixed(2), delta("perQuery", 2), ""),
-      entry("hardness", score(effect.hardness), delta("hardness", 4), ""),
-      entry("short queries", percent(effect.short), delta("short", 1, 100), ""),
-      entry("unknown", percent(effect.unknown), delta("unknown", 1, 100), ""),
+      entry("negatives per query", effect.perQuery.toFixed(2), delta("perQuery", 2), "Mean number of negatives"),
+      entry("hardness", score(effect.hardness), delta("hardness", 4), "Mean score of the negatives"),
+      entry("short queries", percent(effect.short), delta("short", 1, 100), "Queries with too few negatives"),
+      entry("unknown", percent(effect.unknown), delta("unknown", 1, 100), "Queries of which too few candidates are stored to decide"),
     );
     for (const kind of ["relative", "absolute"]) {
       byId(`kind-${kind}`).setAttribute("aria-pressed", String(state.kind === kind));
