@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters bench bench-quick claims demo-set toy-policy limits against odd-place
+.PHONY: help develop format lint rust test clean-environment check slow adapters browser bench bench-quick claims demo-set toy-policy limits against odd-place
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,10 @@ slow:  ## The long suites: soak, many kills, wide property tests.
 adapters:  ## Tests of adapters whose packages `test` leaves out: PyKEEN's pipeline, and a step of TRL's DPO trainer.
 	$(PYTHON) -m pip install --editable '.[test,pykeen]' 'trl>=1.0'
 	$(PYTHON) -m pytest -m 'slow or not slow' tests/integrations/test_pykeen.py tests/integrations/test_trl.py
+
+browser:  ## Tests of the page of `negmine inspect` in headless Chromium, which must be installed.
+	$(PYTHON) -m pip install playwright
+	$(PYTHON) -m pytest -m slow tests/inspect/test_browser.py
 
 bench:  ## Criterion benchmarks of kernels and core.
 	cargo bench -p negmine-benches
