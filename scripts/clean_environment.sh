@@ -13,6 +13,7 @@ cd "$scratch"
 use/bin/python - <<'PYTHON'
 import importlib.metadata
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,7 @@ corpus = np.random.default_rng(0).standard_normal((500, 32), dtype=np.float32)
 found = negmine.mine(corpus[:20], corpus, [[i] for i in range(20)], num_negatives=3, relative_margin=0.05)
 assert (found.counts == 3).all() and not (found.indices == np.arange(20)[:, None]).any()
 assert not {"torch", "pyarrow", "pandas"} & set(sys.modules)
+assert {"page.html", "page.css", "main.js"} <= {path.name for path in Path(negmine.inspect.__path__[0], "assets").iterdir()}
 try:
     import negmine.torch
 except negmine.errors.MissingExtraError as error:

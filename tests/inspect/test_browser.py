@@ -327,3 +327,17 @@ def test_no_rows(open_page: Open) -> None:
     page = open_page(mined()[:0])
     press(page, "ArrowDown ArrowRight p r m ArrowRight h ArrowDown Enter ? Escape")
     assert page.inner_text("#detail") == "No query is selected."
+
+
+def test_verdicts_are_given_with_the_mouse_as_well(open_page: Open) -> None:
+    page = open_page(mined(), documents=[f"document {row} {'says something ' * 200}" for row in range(N_DOCUMENTS)])
+    card = page.locator(".cards.negative .card").nth(1)
+    closed = card.bounding_box()["height"]
+    card.hover()
+    card.locator("[data-word=drop]").click()
+    assert card.get_attribute("data-verdict") == "drop"
+    assert page.inner_text("#export") == "Export 1 verdict"
+    card.locator(".text").click()
+    assert card.bounding_box()["height"] > closed
+    card.locator("[data-word=drop]").click()
+    assert card.get_attribute("data-verdict") is None

@@ -246,6 +246,8 @@ class Detail {
         el("kbd", {}, key),
         ` ${word}`,
       );
+      // The button takes no focus: the card would open, and move the button away from the pointer.
+      button.addEventListener("mousedown", (event) => event.preventDefault());
       button.addEventListener("click", () => {
         const pressed = button.getAttribute("aria-pressed") === "true";
         this.app.judge(card, pressed ? null : word);
