@@ -1,7 +1,8 @@
 """The page of 20,000 queries is small and quick, in a real browser; so are 50,000. Needs Chromium and playwright.
 
 Texts of 300 characters, five negatives of a pool of 50, and five rejected documents per query. Times are those of one
-page on this machine: the first paint, the data read, and the median from an input to the frame that shows it.
+page on this machine: the first paint, the data read, and the median from an input to the frame that shows it. Two
+verdicts are given by keyboard, exported and read.
 """
 
 from __future__ import annotations
@@ -121,10 +122,25 @@ def measure(chromium: Any, path: Path) -> dict[str, float]:
     }
     for name, step in STEPS.items():
         times[name] = statistics.median(page.evaluate(TIMED.replace("STEP", step), i) for i in range(15))
+    judge(page, path.with_suffix(".jsonl"))
     if errors:
         raise RuntimeError(f"the console has errors: {errors}")
     page.close()
     return times
+
+
+def judge(page: Any, file: Path) -> None:
+    """Give two verdicts by keyboard alone, export them, and read them."""
+    page.locator("#list").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown", "d", "]", "ArrowDown", "p"):
+        page.keyboard.press(key)
+    with page.expect_download() as download:
+        page.keyboard.press("e")
+    download.value.save_as(file)
+    read = negmine.mining.Verdicts(file.with_suffix(".journal")).read(file)
+    if read != 2:
+        raise RuntimeError(f"{read} verdicts of 2 were read")
+    print("  two verdicts by keyboard, exported and read")
 
 
 if __name__ == "__main__":

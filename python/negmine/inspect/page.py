@@ -37,7 +37,7 @@ MOST_TEXT = 20_000_000
 LENGTHS = (4000, 2000, 1500, 1000, 800, 600, 500, 400, 300, 250, 200, 150, 120, 100, 80)
 
 #: Parts of the script, in the order in which they stand on the page.
-SCRIPTS = ("data", "model", "margin", "words", "verdicts", "figures", "list", "detail", "permalink", "main")
+SCRIPTS = ("basics", "data", "model", "margin", "words", "verdicts", "figures", "list", "detail", "permalink", "main")
 
 
 @refuse_unknown_options("to_html")

@@ -297,13 +297,3 @@ class Detail {
     card.scrollIntoView({ block: "nearest" });
   }
 }
-
-function score(value) {
-  return value === value ? signed(value, 4) : "unknown";
-}
-
-/** A number with a true minus sign. */
-function signed(value, digits) {
-  const text = Math.abs(value).toFixed(digits);
-  return value < 0 && Number(text) !== 0 ? `\u2212${text}` : text;
-}

@@ -150,7 +150,6 @@ class Charts {
   }
 
   show(rows, state) {
-    this.visible = rows;
     for (const chart of [this.positive, this.negative, this.margin(state.kind)]) chart.show(rows);
     this.mark(state);
   }

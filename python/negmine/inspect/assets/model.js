@@ -178,7 +178,3 @@ class Model {
     return false;
   }
 }
-
-function plain(name) {
-  return name.replaceAll("_", " ");
-}
