@@ -40,7 +40,7 @@ impl Input {
         banned.push_row([]);
         let mut warm = Lists::default();
         warm.push_row([self.best]);
-        let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+        let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
         let targets = Targets { warm: Some(warm), ..Targets::one_per_query(1, f64::INFINITY, 1) };
         let outcome = index.scan(&corpus, &query, &candidates, &targets, &run);
         outcome.is_ok_and(|outcome| outcome.found[0].best.first().is_some_and(|best| best.row == self.best))

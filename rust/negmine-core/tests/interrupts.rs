@@ -87,7 +87,7 @@ fn building_and_streaming() {
     let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
     let index = build(&run).unwrap();
     let banned = no_lists(2);
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let targets = Targets::one_per_query(2, f64::INFINITY, 5);
     assert!(polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run)) >= 2 * 20_000 / 64);
 }
@@ -99,7 +99,7 @@ fn rescoring_nearly_all_documents_of_one_query() {
     let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
     let index = ExactIndex::build(&corpus, Metric::Ip, Layout::default(), &run).unwrap();
     let banned = no_lists(1);
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let scan = |depth: usize| {
         let targets = Targets::one_per_query(1, f64::INFINITY, depth);
         polls(|run| index.scan(&corpus, &queries, &candidates, &targets, run))

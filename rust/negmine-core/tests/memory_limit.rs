@@ -78,7 +78,7 @@ fn one_index_answers_small_and_large_calls_alike_whatever_the_limit() {
         let part = Rows::new("queries", Elements::F32(part)).unwrap();
         let mut banned = Lists::default();
         (0..n).for_each(|_| banned.push_row([]));
-        let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+        let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
         let targets = Targets::one_per_query(n, f64::INFINITY, depth);
         Ok(index.scan(&corpus, &part, &candidates, &targets, &run)?.found)
     };

@@ -191,6 +191,7 @@ fn check(case: &Case, isa: Isa) -> Result<(), TestCaseError> {
         banned: &banned,
         groups: case.groups.as_ref().map(|groups| GroupRule { of_document: groups, forbidden: &forbidden }),
         eligible: &eligible,
+        picked: None,
     };
     let mut targets =
         Targets { offsets: vec![0], caps: Vec::new(), floors: Vec::new(), depth: case.depth, warm: None };
@@ -342,7 +343,7 @@ fn what_a_guess_missed_is_scanned_again() {
         }
         lists
     };
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let mut targets = Targets::one_per_query(n, f64::INFINITY, 6);
     let pairs = (n * corpus.len()) as u64;
     let plainly = index.scan(&corpus, &queries, &candidates, &targets, &run).unwrap().counters;
@@ -411,7 +412,7 @@ fn a_changed_corpus_is_noticed() {
         }
         lists
     };
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let outcome =
         index.scan(&rows, &queries, &candidates, &Targets::one_per_query(3, f64::INFINITY, 5), &run);
     assert!(matches!(outcome, Err(negmine_core::base::Error::CorpusChanged { .. })), "{outcome:?}");

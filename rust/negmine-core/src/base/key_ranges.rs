@@ -18,6 +18,17 @@ pub struct KeyRanges<'a> {
     pub highest: &'a [i64],
 }
 
+/// The keys that a query admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// None.
+    None,
+    /// This one.
+    One(i64),
+    /// A range of several keys, or several ranges.
+    Several,
+}
+
 impl KeyRanges<'_> {
     /// Checks the lengths, and that the ranges of a query are ascending and disjoint.
     ///
@@ -52,6 +63,16 @@ impl KeyRanges<'_> {
             .offsets
             .map_or(query..query + 1, |offsets| offsets[query] as usize..offsets[query + 1] as usize);
         (&self.lowest[range.clone()], &self.highest[range])
+    }
+
+    /// The keys that a query admits.
+    pub(crate) fn admitted_keys(&self, query: usize) -> Admitted {
+        match self.of(query) {
+            ([], _) => Admitted::None,
+            ([low], [high]) if low > high => Admitted::None,
+            ([low], [high]) if low == high => Admitted::One(*low),
+            _ => Admitted::Several,
+        }
     }
 
     /// Whether a query admits a key.

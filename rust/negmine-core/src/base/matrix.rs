@@ -30,6 +30,21 @@ pub enum Elements<'a> {
     Bytes(ArrayView3<'a, u8>, Wide, ByteOrder),
 }
 
+impl Elements<'_> {
+    /// The same elements, for a shorter time.
+    fn view(&self) -> Elements<'_> {
+        match self {
+            Self::F32(a) => Elements::F32(a.view()),
+            Self::F64(a) => Elements::F64(a.view()),
+            Self::F16(a) => Elements::F16(a.view()),
+            Self::Bf16(a) => Elements::Bf16(a.view()),
+            Self::I8(a) => Elements::I8(a.view()),
+            Self::U8(a) => Elements::U8(a.view()),
+            Self::Bytes(a, wide, order) => Elements::Bytes(a.view(), *wide, *order),
+        }
+    }
+}
+
 /// An element type of more than one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wide {
@@ -92,6 +107,8 @@ pub struct Rows<'a> {
     argument: &'static str,
     elements: Elements<'a>,
     shape: (usize, usize),
+    /// The rows of the elements that these are, if they are not all of them.
+    picked: Option<&'a [u32]>,
 }
 
 impl<'a> Rows<'a> {
@@ -119,7 +136,27 @@ impl<'a> Rows<'a> {
         if shape.0 > MAX_ROWS {
             return Err(Error::TooManyRows { argument, rows: shape.0 });
         }
-        Ok(Self { argument, elements, shape })
+        Ok(Self { argument, elements, shape, picked: None })
+    }
+
+    /// Some of the rows, in the given order; errors name them by their rows here.
+    ///
+    /// # Panics
+    /// If rows were picked before.
+    #[must_use]
+    pub fn pick<'b>(&'b self, rows: &'b [u32]) -> Rows<'b> {
+        assert!(self.picked.is_none(), "rows are picked once");
+        Rows {
+            argument: self.argument,
+            elements: self.elements.view(),
+            shape: (rows.len(), self.shape.1),
+            picked: Some(rows),
+        }
+    }
+
+    /// The row of the elements that row `r` is.
+    fn place(&self, r: usize) -> usize {
+        self.picked.map_or(r, |rows| rows[r] as usize)
     }
 
     /// Number of rows.
@@ -150,13 +187,14 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub fn contiguous(&self) -> Option<&[f32]> {
         match &self.elements {
-            Elements::F32(a) => a.to_slice(),
+            Elements::F32(a) if self.picked.is_none() => a.to_slice(),
             _ => None,
         }
     }
 
     /// Row `r` as f32: borrowed if it is contiguous float32, otherwise widened into `buffer` (as wide as the matrix).
     pub fn row<'b>(&'b self, isa: Isa, r: usize, buffer: &'b mut [f32]) -> &'b [f32] {
+        let r = self.place(r);
         match &self.elements {
             Elements::F32(a) => {
                 let row = a.row(r);
@@ -181,7 +219,7 @@ impl<'a> Rows<'a> {
     /// Writes row `r` as f32.
     pub fn copy_row(&self, isa: Isa, r: usize, out: &mut [f32]) {
         match &self.elements {
-            Elements::F32(a) => fill(out, a.row(r).iter().copied()),
+            Elements::F32(a) => fill(out, a.row(self.place(r)).iter().copied()),
             _ => {
                 self.row(isa, r, out);
             }
@@ -190,6 +228,7 @@ impl<'a> Rows<'a> {
 
     /// Prefetches row `r`, which will be read soon.
     pub fn prefetch(&self, r: usize) {
+        let r = self.place(r);
         match &self.elements {
             Elements::F32(a) => prefetch_row(a, r),
             Elements::F64(a) => prefetch_row(a, r),
@@ -209,7 +248,7 @@ impl<'a> Rows<'a> {
         let row = self.row(isa, r, buffer);
         match quantize::first_non_finite(isa, row) {
             None => Ok(row),
-            Some(column) => Err(self.not_finite(r, column)),
+            Some(column) => Err(self.not_finite(self.place(r), column)),
         }
     }
 

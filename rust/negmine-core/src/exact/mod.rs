@@ -4,6 +4,8 @@
 pub(crate) mod block;
 pub(crate) mod coarse_cells;
 pub(crate) mod copies;
+pub(crate) mod grouped_scan;
+pub(crate) mod groups;
 pub mod index;
 pub(crate) mod initial_threshold;
 pub mod memory_plan;

@@ -19,6 +19,7 @@ use crate::scoring::pack::{PackedRows, Tile};
 use crate::scoring::score::ScorePairs;
 
 use super::block::{Block, Blocks, Scan};
+use super::groups::groups;
 use super::index::ExactIndex;
 use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan, ScanSize};
 use super::merge::merge;
@@ -48,6 +49,22 @@ impl ExactIndex {
         run: &Run<'_>,
     ) -> Result<Outcome> {
         self.check_sides(corpus, queries)?;
+        let groups = groups(candidates.eligible, queries.len(), run)?;
+        match groups.filter(|groups| self.has_room_for(groups, targets, run.threads)) {
+            Some(groups) => self.scan_groups(corpus, queries, candidates, targets, &groups, run),
+            None => self.scan_all(corpus, queries, candidates, targets, run),
+        }
+    }
+
+    /// The same, of all pairs.
+    pub(crate) fn scan_all(
+        &self,
+        corpus: &Rows<'_>,
+        queries: &Rows<'_>,
+        candidates: &Candidates<'_>,
+        targets: &Targets,
+        run: &Run<'_>,
+    ) -> Result<Outcome> {
         let size = ScanSize {
             queries: queries.len(),
             result_rows: targets.caps.len(),

@@ -58,7 +58,8 @@ impl ExactIndex {
         for ranges in request.eligible {
             ranges.check(queries.len(), self.len())?;
         }
-        let candidates = Candidates { banned: &banned, groups: None, eligible: request.eligible };
+        let candidates =
+            Candidates { banned: &banned, groups: None, eligible: request.eligible, picked: None };
         let cap = request.max_score.unwrap_or(f64::INFINITY);
         let targets = Targets::one_per_query(queries.len(), cap, request.k.min(self.len()));
         self.scan(corpus, queries, &candidates, &targets, run)

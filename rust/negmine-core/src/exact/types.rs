@@ -22,12 +22,27 @@ pub struct Candidates<'a> {
     pub groups: Option<GroupRule<'a>>,
     /// Rules of keys, all of which must admit a candidate.
     pub eligible: &'a [KeyRanges<'a>],
+    /// The queries and documents that a scan of a part of them has; the rules number all of them.
+    pub picked: Option<Picked<'a>>,
+}
+
+/// Some queries and documents, ascending.
+#[derive(Clone, Copy, Debug)]
+pub struct Picked<'a> {
+    /// Rows of queries.
+    pub queries: &'a [u32],
+    /// Rows of documents.
+    pub documents: &'a [u32],
 }
 
 impl Candidates<'_> {
     /// Whether document `row` is a candidate of `query`.
     #[must_use]
     pub fn admits(&self, query: usize, row: u32) -> bool {
+        let (query, row) = match &self.picked {
+            Some(Picked { queries, documents }) => (queries[query] as usize, documents[row as usize]),
+            None => (query, row),
+        };
         if !all_admit(self.eligible, query, row as usize) {
             return false;
         }

@@ -155,7 +155,7 @@ impl PerQuery {
     pub(crate) fn candidates<'a>(&'a self, rules: &Rules<'a>) -> Candidates<'a> {
         let Self { banned, forbidden, .. } = self;
         let groups = rules.groups.map(|of_document| GroupRule { of_document, forbidden });
-        Candidates { banned, groups, eligible: rules.eligible }
+        Candidates { banned, groups, eligible: rules.eligible, picked: None }
     }
 
     /// How many documents of query `i` fall under each rule.
