@@ -139,7 +139,7 @@ impl<'a> Rows<'a> {
         Ok(Self { argument, elements, shape, picked: None })
     }
 
-    /// Some of the rows, in the given order; errors name them by their rows here.
+    /// Some of the rows, in the given order; errors number them in this order.
     ///
     /// # Panics
     /// If rows were picked before.
@@ -248,14 +248,14 @@ impl<'a> Rows<'a> {
         let row = self.row(isa, r, buffer);
         match quantize::first_non_finite(isa, row) {
             None => Ok(row),
-            Some(column) => Err(self.not_finite(self.place(r), column)),
+            Some(column) => Err(self.not_finite(r, column)),
         }
     }
 
     fn not_finite(&self, row: usize, column: usize) -> Error {
         let argument = self.argument;
         match &self.elements {
-            Elements::F64(a) if a[(row, column)].is_finite() => {
+            Elements::F64(a) if a[(self.place(row), column)].is_finite() => {
                 Error::BeyondFloat32 { argument, row, column }
             }
             _ => Error::NonFinite { argument, row, column },

@@ -98,6 +98,26 @@ fn step(steps: usize, done: u64, whole: u64) -> usize {
     (steps as u128 * u128::from(done) / u128::from(whole.max(1))) as usize
 }
 
+impl Group {
+    /// An error of its scan, with the row of the call that it is about.
+    fn error(&self, error: Error, queries: &str) -> Error {
+        let place = |argument, row: usize| {
+            let rows = if argument == queries { &self.queries } else { &self.documents };
+            rows[row] as usize
+        };
+        match error {
+            Error::CorpusChanged { row } => Error::CorpusChanged { row: self.documents[row] as usize },
+            Error::NonFinite { argument, row, column } => {
+                Error::NonFinite { argument, row: place(argument, row), column }
+            }
+            Error::BeyondFloat32 { argument, row, column } => {
+                Error::BeyondFloat32 { argument, row: place(argument, row), column }
+            }
+            other => other,
+        }
+    }
+}
+
 /// What all groups share.
 #[derive(Clone, Copy)]
 struct Sides<'a, 'c, 'q, 'r> {
@@ -119,19 +139,18 @@ impl Sides<'_, '_, '_, '_> {
         let layout = Layout::for_corpus(corpus.len(), corpus.width(), own.tile_rows, self.limit)?;
         let layout = Layout { pruned: own.pruned, slack: own.slack, ..layout };
         let steps = corpus.len() + self.index.steps(queries.len());
-        let index = run.part(0..corpus.len(), steps, |run| {
-            ExactIndex::build(&corpus, self.index.metric(), layout, run)
-        })?;
         let picked = Picked { queries: &group.queries, documents: &group.documents };
         let candidates = Candidates { picked: Some(picked), ..*self.candidates };
         let targets = self.targets.pick(group);
-        run.part(corpus.len()..steps, steps, |run| {
-            index.scan_all(&corpus, &queries, &candidates, &targets, run)
-        })
-        .map_err(|error| match error {
-            Error::CorpusChanged { row } => Error::CorpusChanged { row: group.documents[row] as usize },
-            other => other,
-        })
+        let scanned = || {
+            let packed = 0..corpus.len();
+            let metric = self.index.metric();
+            let index = run.part(packed, steps, |run| ExactIndex::build(&corpus, metric, layout, run))?;
+            run.part(corpus.len()..steps, steps, |run| {
+                index.scan_all(&corpus, &queries, &candidates, &targets, run)
+            })
+        };
+        scanned().map_err(|error| group.error(error, queries.argument()))
     }
 }
 

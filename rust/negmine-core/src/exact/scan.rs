@@ -51,7 +51,9 @@ impl ExactIndex {
         self.check_sides(corpus, queries)?;
         let groups = groups(candidates.eligible, queries.len(), run)?;
         match groups.filter(|groups| self.has_room_for(groups, targets, run.threads)) {
-            Some(groups) => self.scan_groups(corpus, queries, candidates, targets, &groups, run),
+            Some(groups) => self
+                .scan_groups(corpus, queries, candidates, targets, &groups, run)
+                .map_err(|error| Self::of_changed_corpus(corpus, error)),
             None => self.scan_all(corpus, queries, candidates, targets, run),
         }
     }
