@@ -3,8 +3,8 @@
 The index stores int8 codes and error bounds, and refers to the caller's array for the embeddings themselves, so that a
 corpus may be larger than memory and is never copied. Therefore the array must not change. Each score that is computed
 again is compared with its bound, and a score outside the bound raises an error. A change so small that all scores stay
-within their bounds is not detected; nor, where a memory limit has documents packed again in every call, is a change
-between calls that leaves the row finite.
+within their bounds is not detected; nor, where a memory limit or a scan by groups has documents packed again in every
+call, is a change between calls that leaves the row finite.
 """
 
 from __future__ import annotations
