@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters browser bench bench-quick claims demo-set toy-policy limits against odd-place
+.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -47,11 +47,15 @@ browser:  ## Tests of the page of `negmine inspect` in headless Chromium, which 
 	$(PYTHON) -m pip install playwright
 	$(PYTHON) -m pytest -m slow tests/inspect/test_browser.py
 
+cluster:  ## Tests of mining on Ray, and of the recipe for Spark where Java is installed.
+	$(PYTHON) -m pip install --editable '.[test,ray]' pyspark
+	$(PYTHON) -m pytest -m 'slow or not slow' -n 0 tests/integrations/test_ray.py tests/docs/test_examples_clusters.py
+
 bench:  ## Criterion benchmarks of kernels and core.
 	cargo bench -p negmine-benches
 
 bench-quick:  ## Benchmarks against peers at their smallest size: do they run, and are the answers right?
-	for script in search panorama clusters engine margin mining batches sampling synthesis losses live_search negatives hnsw torch_index; do \
+	for script in search panorama clusters engine margin mining batches sampling synthesis losses live_search negatives hnsw torch_index growth grouped; do \
 		$(PYTHON) benches/python/$$script.py --quick || exit 1; done
 	$(PYTHON) benches/python/dataloader.py --rows 2000 --rounds 1 --workers --refresh
 	$(PYTHON) benches/python/sdim.py --no-compile --rounds 1 --case 'short: 50 x 1 x 64'
