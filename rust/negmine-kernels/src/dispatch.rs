@@ -3,6 +3,8 @@
 //! Each function here matches on the instruction set and calls the kernel of that module. It is called once per pair
 //! of rows or per tile (hundreds to millions of multiply-adds), never per vector.
 
+#[cfg(target_arch = "aarch64")]
+use crate::arch::aarch64::{neon, neon_dotprod};
 use crate::arch::codes::{Hit, Panel};
 use crate::arch::portable;
 use crate::arch::portable::buckets::{Shape, Signatures};
@@ -26,10 +28,13 @@ macro_rules! by_isa {
         avx2: $avx2:expr
         $(, vnni256: $vnni256:expr)?
         $(, avx512: $avx512:expr)?
+        $(, neon: $neon:expr)?
+        $(, neon_dotprod: $neon_dotprod:expr)?
         $(,)?
     ) => {
         match available($isa) {
-            Isa::Scalar => $portable,
+            // Those of other architectures do not pass the check.
+            Isa::Scalar | Isa::Neon | Isa::NeonDotprod => $portable,
             // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C; an expression
             // that needs more than AVX2 picks the encoding that was detected.
             $(Isa::Vnni256 => unsafe { $vnni256 },)?
@@ -43,8 +48,36 @@ macro_rules! by_isa {
     };
 }
 
+/// Evaluates the expression of the requested instruction set, after checking that this processor has it. `NeonDotprod`
+/// without an expression of its own evaluates that of NEON; without that, both evaluate the portable one, which the
+/// compiler vectorizes with NEON on this architecture.
+#[cfg(target_arch = "aarch64")]
+macro_rules! by_isa {
+    (
+        $isa:expr,
+        portable: $portable:expr,
+        avx2: $avx2:expr
+        $(, vnni256: $vnni256:expr)?
+        $(, avx512: $avx512:expr)?
+        $(, neon: $neon:expr)?
+        $(, neon_dotprod: $neon_dotprod:expr)?
+        $(,)?
+    ) => {
+        match available($isa) {
+            // SAFETY: `available` returns only what was detected on this processor: NEON and dotprod.
+            $(Isa::NeonDotprod => unsafe { $neon_dotprod },)?
+            // SAFETY: as above; both have NEON.
+            #[allow(unreachable_patterns, reason = "with an expression of its own")]
+            $(Isa::Neon | Isa::NeonDotprod => unsafe { $neon },)?
+            // The compiler vectorizes this with NEON. Those of other architectures do not pass the check.
+            #[allow(unreachable_patterns, reason = "those with an expression of their own")]
+            Isa::Scalar | Isa::Avx2 | Isa::Vnni256 | Isa::Avx512 | Isa::Neon | Isa::NeonDotprod => $portable,
+        }
+    };
+}
+
 /// On other architectures `Scalar` is the only instruction set that passes the check.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 macro_rules! by_isa {
     ($isa:expr, portable: $portable:expr, $($other:tt)*) => {{
         let _ = available($isa);
@@ -64,6 +97,7 @@ pub(crate) fn dot<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32]; N]) -> [f6
         isa,
         portable: rows.map(|row| portable::canonical::dot(q, row)),
         avx2: avx2::canonical::dot(q, rows),
+        neon: neon::canonical::dot(q, rows),
     )
 }
 
@@ -72,6 +106,7 @@ pub(crate) fn squared_distance<const N: usize>(isa: Isa, q: &[f32], rows: [&[f32
         isa,
         portable: rows.map(|row| portable::canonical::squared_distance(q, row)),
         avx2: avx2::canonical::squared_distance(q, rows),
+        neon: neon::canonical::squared_distance(q, rows),
     )
 }
 
@@ -81,6 +116,7 @@ pub(crate) fn pack_panel(isa: Isa, rows: &[i8], padded: usize, out: &mut [u8]) {
         portable: portable::dot_i8::pack_panel(rows, padded, out),
         avx2: avx2::pack::pack_panel(rows, padded, out),
         avx512: avx512::pack::pack_panel(rows, padded, out),
+        neon: neon::pack::pack_panel(rows, padded, out),
     );
 }
 
@@ -91,6 +127,8 @@ pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits:
         avx2: avx2::dot_i8::scan_panel(queries, panel, hits),
         vnni256: if Isa::Avx512.is_available() { vnni256::scan_panel(queries, panel, hits) } else { avxvnni::scan_panel(queries, panel, hits) },
         avx512: avx512::dot_i8::scan_panel(queries, panel, hits),
+        neon: neon::dot_i8::scan_panel(queries, panel, hits),
+        neon_dotprod: neon_dotprod::dot_i8::scan_panel(queries, panel, hits),
     );
 }
 
@@ -109,6 +147,7 @@ pub(crate) fn quantize(isa: Isa, x: &[f32], steps: Steps, codes: &mut [i8]) -> S
         portable: portable::quantize::quantize(x, steps, codes),
         avx2: avx2::quantize::quantize(x, steps, codes),
         avx512: avx512::quantize::quantize(x, steps, codes),
+        neon: neon::quantize::quantize(x, steps, codes),
     )
 }
 
@@ -118,6 +157,7 @@ pub(crate) fn widen_f16(isa: Isa, bits: &[u16], out: &mut [f32]) {
         portable: portable::widen::widen_f16(bits, out),
         avx2: avx2::widen::widen_f16(bits, out),
         avx512: avx512::widen::widen_f16(bits, out),
+        neon: neon::widen::widen_f16(bits, out),
     );
 }
 
@@ -143,6 +183,7 @@ pub(crate) fn dot_rows_i8(
         portable: portable::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         avx2: avx2::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
         avx512: avx512::rows_i8::dot_rows_i8(query, codes, stride, rows, out),
+        neon_dotprod: neon_dotprod::recompiled::dot_rows_i8(query, codes, stride, rows, out),
     );
 }
 
@@ -159,6 +200,7 @@ pub(crate) fn dot_hits_i8(
         portable: portable::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         avx2: avx2::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
         avx512: avx512::hits_i8::dot_hits_i8(queries, rows, stride, hits, out),
+        neon_dotprod: neon_dotprod::recompiled::dot_hits_i8(queries, rows, stride, hits, out),
     );
 }
 
@@ -226,6 +268,7 @@ pub(crate) fn signatures(
         portable: portable::simhash::signatures(projections, rows, out),
         avx2: avx2::simhash::signatures(projections, rows, codes, out),
         avx512: avx512::simhash::signatures(projections, rows, codes, out),
+        neon: neon::simhash::signatures(projections, rows, codes, out),
     )
 }
 
@@ -268,6 +311,7 @@ pub(crate) fn peak_f32(isa: Isa, rounds: u64) -> u64 {
         portable: portable::peak::f32(rounds),
         avx2: peak::f32_avx2(rounds),
         avx512: peak::f32_avx512(rounds),
+        neon: neon::peak::f32(rounds),
     )
 }
 
@@ -278,6 +322,8 @@ pub(crate) fn peak_int8(isa: Isa, rounds: u64) -> u64 {
         avx2: peak::int8_avx2(rounds),
         vnni256: if Isa::Avx512.is_available() { peak::int8_vnni256(rounds) } else { peak::int8_avxvnni(rounds) },
         avx512: peak::int8_avx512(rounds),
+        neon: neon::peak::int8(rounds),
+        neon_dotprod: neon_dotprod::peak::int8(rounds),
     )
 }
 

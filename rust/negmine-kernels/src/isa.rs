@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The name of the environment variable that forces an instruction set.
 pub const ENVIRONMENT: &str = "NEGMINE_ISA";
 
-/// A set of vector instructions, in ascending order of preference.
+/// A set of vector instructions, in ascending order of preference; no processor has those of two architectures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
     /// Portable code: the reference for tests, and the code for other architectures.
@@ -22,6 +22,10 @@ pub enum Isa {
     Vnni256,
     /// AVX-512 F, BW, DQ, VL and VNNI on 512-bit vectors.
     Avx512,
+    /// NEON, which every 64-bit ARM processor has: int8 dot products through 16-bit products.
+    Neon,
+    /// NEON with the instructions of the dotprod extension: int8 dot products by `sdot`.
+    NeonDotprod,
 }
 
 /// One bit for each available instruction set; 0 means "not detected yet", since `Scalar` is always available.
@@ -32,9 +36,10 @@ static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
     /// Every instruction set, in ascending order of preference.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Vnni256, Isa::Avx512];
+    pub const ALL: [Isa; 6] =
+        [Isa::Scalar, Isa::Avx2, Isa::Vnni256, Isa::Avx512, Isa::Neon, Isa::NeonDotprod];
 
-    /// The lower-case name: `scalar`, `avx2`, `vnni256` or `avx512`.
+    /// The lower-case name: `scalar`, `avx2`, `vnni256`, `avx512`, `neon` or `neon_dotprod`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,6 +47,8 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::Vnni256 => "vnni256",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+            Isa::NeonDotprod => "neon_dotprod",
         }
     }
 
@@ -166,7 +173,22 @@ fn detect_vector() -> u8 {
     bits
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn detect_vector() -> u8 {
+    use std::arch::is_aarch64_feature_detected;
+
+    let mut bits = 0;
+    // The kernels read four codes as one little-endian word.
+    if cfg!(target_endian = "little") && is_aarch64_feature_detected!("neon") {
+        bits |= Isa::Neon.bit();
+        if is_aarch64_feature_detected!("dotprod") {
+            bits |= Isa::NeonDotprod.bit();
+        }
+    }
+    bits
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn detect_vector() -> u8 {
     0
 }

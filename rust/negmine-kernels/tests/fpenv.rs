@@ -1,29 +1,61 @@
 //! A caller's flush-to-zero mode does not change results, and comes back afterwards.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 mod common;
-
-use std::arch::asm;
 
 use common::{Random, for_each_isa};
 use negmine_kernels::canonical::{dot, dot_many, squared_distance, squared_distance_many};
 use negmine_kernels::dot_i8::{PANEL, Panel, QueryTile, pack_panel, packed_len, scan_panel};
 use negmine_kernels::fpenv::DefaultFloatEnv;
 use negmine_kernels::quantize::quantize_row;
+use register::{DEFAULT, HOSTILE, mode, set_mode};
 
-/// Flush to zero, denormals are zero, round down, exceptions masked.
-const HOSTILE: u32 = 0xbfc0;
+#[cfg(target_arch = "x86_64")]
+mod register {
+    use std::arch::asm;
 
-fn mode() -> u32 {
-    let mut mode = 0_u32;
-    // SAFETY: stores the register to a local.
-    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut mode, options(nostack)) };
-    mode & !0x3f
+    pub(crate) type Mode = u32;
+
+    pub(crate) const DEFAULT: Mode = 0x1f80;
+
+    /// Flush to zero, denormals are zero, round down, exceptions masked.
+    pub(crate) const HOSTILE: Mode = 0xbfc0;
+
+    pub(crate) fn mode() -> Mode {
+        let mut mode = 0;
+        // SAFETY: stores the register to a local.
+        unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut mode, options(nostack)) };
+        mode & !0x3f
+    }
+
+    pub(crate) fn set_mode(mode: Mode) {
+        // SAFETY: loads the register from a local; the tests restore the default before they return.
+        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const mode, options(nostack)) };
+    }
 }
 
-fn set_mode(mode: u32) {
-    // SAFETY: loads the register from a local; the tests restore the default before they return.
-    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const mode, options(nostack)) };
+#[cfg(target_arch = "aarch64")]
+mod register {
+    use std::arch::asm;
+
+    pub(crate) type Mode = u64;
+
+    pub(crate) const DEFAULT: Mode = 0;
+
+    /// Flush to zero, round down, the default NaN.
+    pub(crate) const HOSTILE: Mode = 1 << 24 | 0b10 << 22 | 1 << 25;
+
+    pub(crate) fn mode() -> Mode {
+        let mode;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, fpcr", out(reg) mode, options(nostack)) };
+        mode
+    }
+
+    pub(crate) fn set_mode(mode: Mode) {
+        // SAFETY: writes a register; the tests restore the default before they return.
+        unsafe { asm!("msr fpcr, {}", in(reg) mode, options(nostack)) };
+    }
 }
 
 /// Runs the test in the hostile mode, behind calls that are not inlined so that nothing is computed beforehand.
@@ -48,7 +80,7 @@ fn the_guard_sets_the_default_and_restores() {
         drop(guard);
         (inside, nested, mode())
     });
-    assert_eq!((inside, nested, after), (0x1f80, 0x1f80, HOSTILE));
+    assert_eq!((inside, nested, after), (DEFAULT, DEFAULT, HOSTILE));
 }
 
 #[test]

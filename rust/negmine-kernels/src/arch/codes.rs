@@ -68,7 +68,7 @@ pub(crate) fn append(hits: &mut Vec<Hit>, query: usize, mut mask: u64, dots: &[i
 }
 
 /// The positions of the set bits of a mask, in ascending order.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline]
 pub(crate) fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {

@@ -68,6 +68,7 @@ impl<'a> Signatures<'a> {
     }
 
     /// The signatures of a row, from the first that is looked at on.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
     pub(crate) fn row(&self, i: usize) -> &'a [u32] {
@@ -75,6 +76,7 @@ impl<'a> Signatures<'a> {
     }
 
     /// Some of the rows.
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn part(self, rows: Range<usize>) -> Self {
         let end = self.words.len().min(rows.end * self.stride);

@@ -2,7 +2,7 @@
 //! must equal.
 
 use crate::arch::codes::{GROUP, GROUP_BYTES, Hit, PANEL, Panel, append};
-use crate::arch::query_tile::QueryTile;
+use crate::arch::query_tile::{Bounds, QueryTile};
 
 /// [`crate::dot_i8::pack_panel`]: the definition of the layout.
 pub(crate) fn pack_panel(rows: &[i8], padded: usize, out: &mut [u8]) {
@@ -36,17 +36,23 @@ pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<
             }
             let mut survivors = 0;
             for (lane, dot) in dots.iter().enumerate() {
-                let mut high = bounds.norm_weight[q] * panel.norm[lane];
-                if let Some(offset) = panel.offset {
-                    high = bounds.offset_weight[q].mul_add(offset[lane], high);
-                }
-                high = bounds.error_weight[q].mul_add(panel.error[lane], high);
-                high = (*dot as f32).mul_add(panel.scale[lane], high);
-                #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "a NaN is in doubt, and doubt is a hit")]
-                let hit = !(high < bounds.threshold[q]);
-                survivors |= u64::from(hit) << lane;
+                survivors |= u64::from(is_hit(bounds, q, panel, lane, *dot)) << lane;
             }
             append(hits, block.first + q, survivors & panel.valid, &dots);
         }
     }
+}
+
+/// Whether the bound of query `q` of a block and of a document is not below the query's threshold.
+#[inline]
+pub(crate) fn is_hit(bounds: &Bounds, q: usize, panel: &Panel<'_>, lane: usize, dot: i32) -> bool {
+    let mut high = bounds.norm_weight[q] * panel.norm[lane];
+    if let Some(offset) = panel.offset {
+        high = bounds.offset_weight[q].mul_add(offset[lane], high);
+    }
+    high = bounds.error_weight[q].mul_add(panel.error[lane], high);
+    high = (dot as f32).mul_add(panel.scale[lane], high);
+    #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "a NaN is in doubt, and doubt is a hit")]
+    let hit = !(high < bounds.threshold[q]);
+    hit
 }

@@ -3,6 +3,8 @@
 use crate::arch::codes::Hit;
 
 /// [`crate::hits_i8::dot_hits_i8`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled for the target features of its caller")]
 pub(crate) fn dot_hits_i8(queries: &[i8], rows: &[i8], stride: usize, hits: &[Hit], out: &mut [i32]) {
     for (out, hit) in out.iter_mut().zip(hits) {
         let query = &queries[hit.query as usize * stride..][..stride];
