@@ -1,10 +1,10 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place
+.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place aarch64
 
 help:  ## Show this list.
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 develop:  ## Build the extension into the active virtual environment, with what tests need.
 	$(PYTHON) -m pip install --editable '.[test]'
@@ -82,3 +82,6 @@ demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged Mini
 
 toy-policy:  ## Add the policy of docs/extend/policy.md to a clone, build it and run its tests.
 	PYTHON=$(PYTHON) scripts/toy_policy.sh
+
+aarch64:  ## Cross-build for 64-bit ARM and test under QEMU on three models of processor (Debian on x86-64).
+	PYTHON=$(PYTHON) scripts/aarch64.sh

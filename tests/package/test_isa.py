@@ -11,6 +11,7 @@ import pytest
 
 import compare
 import digests
+import digests_operations
 import negmine
 from compare import How, Problem
 
@@ -43,6 +44,16 @@ def test_the_forced_isa_is_the_one_that_runs() -> None:
         assert run(isa, code="import negmine; print(negmine.build_info()['isa'])").stdout.strip() == isa
 
 
+def test_every_isa_gives_the_same_digests_of_all_operations() -> None:
+    expected = list(digests_operations.lines())
+    for isa in ISAS:
+        done = run(isa, isa, script=Path(digests_operations.__file__))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == expected
+    refused = run("scalar", "avx2", script=Path(digests_operations.__file__))
+    assert "should be avx2, and is scalar" in refused.stderr
+
+
 def test_an_isa_that_is_not_there_is_refused_by_name() -> None:
     code = """
 import numpy, negmine
@@ -58,8 +69,8 @@ except negmine.errors.NegmineValueError as error:
     assert message.count("NEGMINE_ISA") == 1, message
 
 
-def run(isa: str, *arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the battery, or some code, in a process of its own."""
-    command = [sys.executable, "-c", code] if code else [sys.executable, str(SCRIPT), *arguments]
+def run(isa: str, *arguments: str, code: str | None = None, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
+    """Run the battery, another script, or some code, in a process of its own."""
+    command = [sys.executable, "-c", code] if code else [sys.executable, str(script), *arguments]
     environment = {**os.environ, "NEGMINE_ISA": isa}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

@@ -306,9 +306,9 @@ def test_kernels_call_dispatch_and_dispatch_calls_an_architecture() -> None:
 
 
 NEW_ARCHITECTURE = {
-    "arch/mod.rs": "\npub(crate) mod aarch64;\n",
-    "arch/aarch64/mod.rs": "pub(crate) mod neon;\n",
-    "arch/aarch64/neon.rs": "use crate::arch::codes::Panel;\nuse crate::arch::portable::sums;\n",
+    "arch/mod.rs": "\npub(crate) mod riscv64;\n",
+    "arch/riscv64/mod.rs": "pub(crate) mod vector;\n",
+    "arch/riscv64/vector.rs": "use crate::arch::codes::Panel;\nuse crate::arch::portable::sums;\n",
 }
 
 
@@ -320,14 +320,14 @@ def test_a_new_architecture_touches_no_file_of_another(tmp_path: Path) -> None:
     ("file", "text", "arrow"),
     [
         (
-            "arch/aarch64/neon.rs",
+            "arch/riscv64/vector.rs",
             "use crate::arch::x86_64::avx2::dot_i8::Scan;\n",
-            "arch::aarch64::neon -> arch::x86_64::avx2::dot_i8",
+            "arch::riscv64::vector -> arch::x86_64::avx2::dot_i8",
         ),
         (
             "arch/x86_64/avx2/widen.rs",
-            "fn planted() { crate::arch::aarch64::neon::add(); }\n",
-            "arch::x86_64::avx2::widen -> arch::aarch64::neon",
+            "fn planted() { crate::arch::riscv64::vector::add(); }\n",
+            "arch::x86_64::avx2::widen -> arch::riscv64::vector",
         ),
         ("arch/x86_64/avx2/widen.rs", "use crate::dot_i8::scan_panel;\n", "arch::x86_64::avx2::widen -> dot_i8"),
         (

@@ -26,6 +26,7 @@ macro_rules! by_isa {
         $isa:expr,
         portable: $portable:expr,
         avx2: $avx2:expr
+        $(, avxvnni: $avxvnni:expr)?
         $(, vnni256: $vnni256:expr)?
         $(, avx512: $avx512:expr)?
         $(, neon: $neon:expr)?
@@ -35,15 +36,16 @@ macro_rules! by_isa {
         match available($isa) {
             // Those of other architectures do not pass the check.
             Isa::Scalar | Isa::Neon | Isa::NeonDotprod => $portable,
-            // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA and F16C; an expression
-            // that needs more than AVX2 picks the encoding that was detected.
+            // SAFETY: `available` returns only what was detected on this processor: AVX2, FMA, F16C and AVX-VNNI.
+            $(Isa::AvxVnni => unsafe { $avxvnni },)?
+            // SAFETY: as above: AVX2, FMA and F16C, and AVX-512 F, BW, DQ, VL and VNNI.
             $(Isa::Vnni256 => unsafe { $vnni256 },)?
-            // SAFETY: as above, and AVX-512 F, BW, DQ, VL and VNNI.
+            // SAFETY: as above, the same ones.
             $(Isa::Avx512 => unsafe { $avx512 },)?
             // SAFETY: as above; each of these includes AVX2, FMA and F16C. Named one by one, so that an instruction set
             // that comes later is placed here on purpose.
             #[allow(unreachable_patterns, reason = "those with an expression of their own")]
-            Isa::Avx2 | Isa::Vnni256 | Isa::Avx512 => unsafe { $avx2 },
+            Isa::Avx2 | Isa::AvxVnni | Isa::Vnni256 | Isa::Avx512 => unsafe { $avx2 },
         }
     };
 }
@@ -57,6 +59,7 @@ macro_rules! by_isa {
         $isa:expr,
         portable: $portable:expr,
         avx2: $avx2:expr
+        $(, avxvnni: $avxvnni:expr)?
         $(, vnni256: $vnni256:expr)?
         $(, avx512: $avx512:expr)?
         $(, neon: $neon:expr)?
@@ -71,7 +74,7 @@ macro_rules! by_isa {
             $(Isa::Neon | Isa::NeonDotprod => unsafe { $neon },)?
             // The compiler vectorizes this with NEON. Those of other architectures do not pass the check.
             #[allow(unreachable_patterns, reason = "those with an expression of their own")]
-            Isa::Scalar | Isa::Avx2 | Isa::Vnni256 | Isa::Avx512 | Isa::Neon | Isa::NeonDotprod => $portable,
+            Isa::Scalar | Isa::Avx2 | Isa::AvxVnni | Isa::Vnni256 | Isa::Avx512 | Isa::Neon | Isa::NeonDotprod => $portable,
         }
     };
 }
@@ -125,7 +128,8 @@ pub(crate) fn scan_panel(isa: Isa, queries: &QueryTile, panel: &Panel<'_>, hits:
         isa,
         portable: portable::dot_i8::scan_panel(queries, panel, hits),
         avx2: avx2::dot_i8::scan_panel(queries, panel, hits),
-        vnni256: if Isa::Avx512.is_available() { vnni256::scan_panel(queries, panel, hits) } else { avxvnni::scan_panel(queries, panel, hits) },
+        avxvnni: avxvnni::scan_panel(queries, panel, hits),
+        vnni256: vnni256::scan_panel(queries, panel, hits),
         avx512: avx512::dot_i8::scan_panel(queries, panel, hits),
         neon: neon::dot_i8::scan_panel(queries, panel, hits),
         neon_dotprod: neon_dotprod::dot_i8::scan_panel(queries, panel, hits),
@@ -320,7 +324,8 @@ pub(crate) fn peak_int8(isa: Isa, rounds: u64) -> u64 {
         isa,
         portable: portable::peak::int8(rounds),
         avx2: peak::int8_avx2(rounds),
-        vnni256: if Isa::Avx512.is_available() { peak::int8_vnni256(rounds) } else { peak::int8_avxvnni(rounds) },
+        avxvnni: peak::int8_avxvnni(rounds),
+        vnni256: peak::int8_vnni256(rounds),
         avx512: peak::int8_avx512(rounds),
         neon: neon::peak::int8(rounds),
         neon_dotprod: neon_dotprod::peak::int8(rounds),

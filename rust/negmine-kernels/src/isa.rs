@@ -18,7 +18,10 @@ pub enum Isa {
     Scalar,
     /// AVX2, FMA and F16C: int8 dot products through 16-bit products.
     Avx2,
-    /// 256-bit int8 dot products: AVX-512 VNNI with VL, or AVX-VNNI where only that encoding exists.
+    /// AVX2, FMA, F16C and AVX-VNNI: 256-bit int8 dot products in the encoding of processors without AVX-512, which some
+    /// with AVX-512 have too.
+    AvxVnni,
+    /// AVX-512 as below, with 256-bit int8 dot products.
     Vnni256,
     /// AVX-512 F, BW, DQ, VL and VNNI on 512-bit vectors.
     Avx512,
@@ -36,15 +39,16 @@ static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
     /// Every instruction set, in ascending order of preference.
-    pub const ALL: [Isa; 6] =
-        [Isa::Scalar, Isa::Avx2, Isa::Vnni256, Isa::Avx512, Isa::Neon, Isa::NeonDotprod];
+    pub const ALL: [Isa; 7] =
+        [Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Vnni256, Isa::Avx512, Isa::Neon, Isa::NeonDotprod];
 
-    /// The lower-case name: `scalar`, `avx2`, `vnni256`, `avx512`, `neon` or `neon_dotprod`.
+    /// The lower-case name: `scalar`, `avx2`, `avxvnni`, `vnni256`, `avx512`, `neon` or `neon_dotprod`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avxvnni",
             Isa::Vnni256 => "vnni256",
             Isa::Avx512 => "avx512",
             Isa::Neon => "neon",
@@ -159,6 +163,9 @@ fn detect_vector() -> u8 {
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
     {
         bits |= Isa::Avx2.bit();
+        if is_x86_feature_detected!("avxvnni") {
+            bits |= Isa::AvxVnni.bit();
+        }
         let avx512 = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
@@ -166,8 +173,6 @@ fn detect_vector() -> u8 {
             && is_x86_feature_detected!("avx512vnni");
         if avx512 {
             bits |= Isa::Vnni256.bit() | Isa::Avx512.bit();
-        } else if is_x86_feature_detected!("avxvnni") {
-            bits |= Isa::Vnni256.bit();
         }
     }
     bits

@@ -3,9 +3,9 @@
 //!
 //! The arithmetic peaks are loops over registers, without loads: enough independent multiply-adds to fill the pipes.
 //! The VNNI peak is the int8 rate of the vector units, not of the machine: matrix units (AMX) have eight times as much.
-//! For `Avx2`, which has no int8 dot product, it is the rate of the exact sequence that the panel scan uses. The read
-//! bandwidth is the rate of summing a buffer larger than the caches. Each figure is the median of several runs, some 50
-//! ms in all; on a shared machine they move by some percent, so compare figures of one run only.
+//! For `Avx2` and `Neon`, which have no int8 dot product, it is the rate of the exact sequence that the panel scan uses.
+//! The read bandwidth is the rate of summing a buffer larger than the caches. Each figure is the median of several runs,
+//! some 50 ms in all; on a shared machine they move by some percent, so compare figures of one run only.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! The int8 panel scan with `vpdpbusd` on 256-bit vectors, in the AVX-VNNI encoding with its sixteen registers.
 //!
-//! For processors that have this encoding and no AVX-512; none has run it yet, only its loops with the other encoding.
-//! As `super::vnni256`, but three queries by four vectors of eight documents: twelve accumulators, three queries, one
-//! vector of documents.
+//! For processors that have this encoding and no AVX-512; those that have both use the other one, unless `NEGMINE_ISA`
+//! says so. As `super::vnni256`, but three queries by four vectors of eight documents: twelve accumulators, three
+//! queries, one vector of documents.
 
 use std::arch::x86_64::{__m256i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256};
 
@@ -77,39 +77,4 @@ fn dots<const Q: usize, const FETCH: bool>(
         }
     }
     sums
-}
-
-#[cfg(test)]
-mod tests {
-    use super::scan_panel;
-    use crate::arch::codes::{PANEL, Panel, packed_len};
-    use crate::arch::portable::dot_i8;
-    use crate::arch::query_tile::QueryTile;
-    use crate::isa::Isa;
-
-    /// `Isa::Vnni256` picks the other encoding where a processor has both, so this one is tested here.
-    #[test]
-    fn finds_what_the_scalar_form_finds() {
-        if !(Isa::Avx2.is_available() && is_x86_feature_detected!("avxvnni")) {
-            return;
-        }
-        for (width, queries) in [(0, 1), (3, 2), (16, 3), (97, 4), (384, 13)] {
-            let number = |i: usize| i.wrapping_mul(0x9e37_79b9) >> 7;
-            let codes: Vec<u8> = (0..packed_len(width)).map(|i| (number(i) % 255 + 1) as u8).collect();
-            let mut tile = QueryTile::new(width);
-            for q in 0..queries {
-                let query: Vec<i8> = (0..width).map(|i| (number(i + 7_919 * q) % 255) as u8 as i8).collect();
-                let query: Vec<i8> = query.iter().map(|code| (*code).max(-127)).collect();
-                tile.push(&query, 1.0, 1.0, 0.0, 1_000.0 * q as f32);
-            }
-            let (scale, error, norm) = ([1.0; PANEL], [0.5; PANEL], [2.0; PANEL]);
-            let panel =
-                Panel { codes: &codes, scale: &scale, error: &error, norm: &norm, offset: None, valid: !0 };
-            let (mut expected, mut hits) = (Vec::new(), Vec::new());
-            dot_i8::scan_panel(&tile, &panel, &mut expected);
-            // SAFETY: the features were detected above: AVX2, FMA and F16C as `Isa::Avx2`, and AVX-VNNI.
-            unsafe { scan_panel(&tile, &panel, &mut hits) };
-            assert!(hits == expected, "width {width}, {queries} queries");
-        }
-    }
 }
