@@ -99,7 +99,7 @@ def wrong_command(span: str) -> str | None:
     """Say what is wrong with a command line."""
     program, *rest = shlex.split(span)
     if program == "make":
-        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         missing = [target for target in rest if target not in targets]
         return f"no target {missing[0]}" if missing else None
     if program == "negmine":

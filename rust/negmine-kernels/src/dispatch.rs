@@ -74,7 +74,13 @@ macro_rules! by_isa {
             $(Isa::Neon | Isa::NeonDotprod => unsafe { $neon },)?
             // The compiler vectorizes this with NEON. Those of other architectures do not pass the check.
             #[allow(unreachable_patterns, reason = "those with an expression of their own")]
-            Isa::Scalar | Isa::Avx2 | Isa::AvxVnni | Isa::Vnni256 | Isa::Avx512 | Isa::Neon | Isa::NeonDotprod => $portable,
+            Isa::Scalar
+            | Isa::Neon
+            | Isa::NeonDotprod
+            | Isa::Avx2
+            | Isa::AvxVnni
+            | Isa::Vnni256
+            | Isa::Avx512 => $portable,
         }
     };
 }
