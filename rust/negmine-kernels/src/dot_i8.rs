@@ -18,10 +18,11 @@
 //!
 //! **Layout.** A panel holds 64 documents. Its codes are grouped by four dimensions: 256 bytes per group, four per
 //! document, so that one 64-byte vector holds sixteen documents and one instruction multiplies them with four codes of
-//! a query, broadcast as one 32-bit word. Documents are unsigned because the instruction wants one side unsigned; the
-//! shift by 128 is undone once per query, by where its accumulators start. Queries are stored in blocks of six, group
-//! by group, so that a kernel reads only two streams. Six queries by four vectors of documents are 24 accumulators: ten
-//! loads feed 24 dot products, so the multipliers are the limit.
+//! a query, broadcast as one 32-bit word. Documents are unsigned because the instruction of x86-64 wants one side
+//! unsigned; the shift by 128 is undone once per query, by where its accumulators start, and on 64-bit ARM, where both
+//! sides are signed, in registers. Queries are stored in blocks of six, group by group, so that a kernel reads only two
+//! streams. Six queries by four vectors of documents are 24 accumulators: ten loads feed 24 dot products, so the
+//! multipliers are the limit.
 //!
 //! Lengths are checked once per call. Panels are read fastest where each starts at a multiple of 64 bytes, and where
 //! the next panel of the scan follows in memory: it is fetched while the current one is multiplied.

@@ -4,8 +4,8 @@
 //! the kernel prefetches a few rows ahead and is bound by how many cache misses the processor keeps in flight.
 //!
 //! Accumulator: i32; integer sums have no order, and at most [`MAX_WIDTH`] products of codes in [-127, 127] fit. Rows
-//! are signed; the dot-product instruction wants one side unsigned, so rows are shifted by 128 in registers and the
-//! result is corrected by 128 times the query's sum.
+//! are signed; the dot-product instruction of x86-64 wants one side unsigned, so rows are shifted by 128 in registers
+//! and the result is corrected by 128 times the query's sum.
 
 use crate::arch::codes::MAX_WIDTH;
 pub use crate::arch::codes::ROW_ALIGNMENT;
