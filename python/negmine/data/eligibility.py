@@ -105,8 +105,8 @@ class Eligibility:
     ``highest`` is the day before that of the query. For tenants or languages, use :meth:`equal` or :meth:`one_of`; to
     leave out a range, :meth:`outside`. ``a & b`` admits the documents that both admit.
 
-    If every query admits a single key, and there are enough queries, the corpus is scanned group by group: the time of a
-    call is that of the pairs within groups, and the result is the same.
+    If every query admits a single key, and there are enough queries, the corpus is scanned group by group: the time of
+    a call is that of the pairs within groups, and the result is the same.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def mine(
     Raises
     ------
     NegmineError
-        Whatever a task raises, as :func:`negmine.job.mine_to` has it.
+        The error of a task, as :func:`negmine.job.mine_to` raises it.
     ray.exceptions.RayError
         A worker died more than ``max_retries`` times, or the cluster is gone.
     """
