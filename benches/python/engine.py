@@ -1,6 +1,6 @@
 """The engine against itself and the machine: pruned against full width, two threads against one, packing, memory.
 
-    python benches/python/engine.py [--rounds N] [--quick]
+    python benches/python/engine.py [--rounds N] [--quick] [--record benches/record/KIND_engine.json]
 
 Real vectors come from the folder that NEGMINE_DATA names, and isotropic ones are made. Ratios are medians over rounds
 in which both sides take turns. A pruned index is warmed by one call, which packs; what that costs is a row of its own.
@@ -10,8 +10,10 @@ Answers of both sides are compared. `--quick` does it with 64 queries and 4,000 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -55,8 +57,9 @@ def ratio(a: list[float], b: list[float]) -> float:
     return median(x / y for x, y in zip(a, b, strict=True))
 
 
-def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> None:
-    """Rows of the table of k."""
+def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> dict[str, dict[str, float]]:
+    """Print rows of the table of k, and return the shares of the VNNI peak by k."""
+    shares: dict[str, dict[str, float]] = {}
     operations = 2.0 * queries.shape[0] * corpus.shape[0] * corpus.shape[1]
     for k in (1, 10, 100):
         peak = _native.vnni_gops() * 1e9
@@ -76,6 +79,16 @@ def pruning(name: str, queries: np.ndarray, corpus: np.ndarray, rounds: int) -> 
             f"{max(packing - median(b), 0.0):.2f} | {packed:.2f} |",
             flush=True,
         )
+        shares[str(k)] = {"full": operations / median(a) / peak, "chosen": operations / median(b) / peak}
+    return shares
+
+
+def processor() -> str:
+    """Return the name, family and model of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    names = ("model name", "cpu family", "model")
+    return ", ".join(f"{name} {said[name]}" for name in names if name in said)
 
 
 def main() -> None:
@@ -83,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="small arrays and one round")
+    parser.add_argument("--record", type=Path, help="write the shares of this machine's peak as JSON")
     arguments = parser.parse_args()
     quick, rounds = arguments.quick, 1 if arguments.quick else arguments.rounds
     n_queries, n_documents = QUICK if quick else (2_000, 100_000)
@@ -92,8 +106,8 @@ def main() -> None:
     print(f"{n_queries:,} queries x {n_documents:,} documents x 384, one thread, Gop/s (share of the VNNI peak)\n")
     print("| data | k | full width | as chosen | times full | packing s | bytes / float32 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    pruning("real", *real(quick), rounds)
-    pruning("isotropic", *isotropic(n_queries, n_documents, 384), rounds)
+    shares = {"real": pruning("real", *real(quick), rounds)}
+    shares["isotropic"] = pruning("isotropic", *isotropic(n_queries, n_documents, 384), rounds)
 
     queries, corpus = synthetic(n_queries, n_documents, 768)
     pack = median(seconds(lambda: negmine.ExactIndex(corpus, num_threads=1)) for _ in range(3))
@@ -107,6 +121,18 @@ def main() -> None:
     print(
         f"two threads are {ratio(one, two):.2f} times one; packing is {pack / (5 * median(one)):.3f} of 10,000 queries"
     )
+
+    if arguments.record:
+        build = negmine.build_info()
+        record = {
+            "processor": processor(),
+            "caches": build["caches"],
+            "isa": build["isa"],
+            "peaks": peaks,
+            "shares of the VNNI peak, width 384, by k": shares,
+            "share of the VNNI peak, width 768, full": rate / peaks["vnni_gops"],
+        }
+        arguments.record.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,10 +39,12 @@ def command(json: Json = False) -> None:
         "threads": resolve_num_threads(None),
         "packages": packages,
     }
+    caches = build["caches"].items()
     lines = [
         f"negmine {build['version']} ({build['profile']} build), Python {result['python']}, {result['system']}",
         f"cpu: {result['cpu']}, {result['threads']} usable threads",
         f"instruction set: {build['isa']}, of {', '.join(build['available_isas'])} (NEGMINE_ISA forces it down)",
+        "caches of a core: " + (", ".join(f"{name} {size >> 10} KiB" for name, size in caches if size) or "unknown"),
         "packages: " + ", ".join(f"{name} {version}" for name, version in packages.items() if version),
     ]
     missing = [name for name, version in packages.items() if version is None]

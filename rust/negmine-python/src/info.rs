@@ -1,12 +1,13 @@
 //! Build information, the instruction set in use, and measured peak rates.
 
+use negmine_core::base::caches::caches;
 use negmine_kernels::isa::Isa;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::call;
 
-/// Version, build profile, instruction set in use, and those available.
+/// Version, build profile, instruction set in use, those available, and bytes of the data caches of the first core.
 #[pyfunction]
 pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
@@ -14,6 +15,12 @@ pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     info.set_item("isa", call::active(py)?.name())?;
     info.set_item("available_isas", Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>())?;
+    let [l1, l2, l3] = caches().levels;
+    let sizes = PyDict::new(py);
+    sizes.set_item("l1d", l1)?;
+    sizes.set_item("l2", l2)?;
+    sizes.set_item("l3", l3)?;
+    info.set_item("caches", sizes)?;
     Ok(info)
 }
 

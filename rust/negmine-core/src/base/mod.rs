@@ -1,5 +1,6 @@
 //! Foundations that every module of the core uses: errors, array views, ordering, threads, random draws.
 
+pub mod caches;
 pub mod complement;
 pub mod csr;
 pub mod draw;

@@ -21,7 +21,7 @@ use crate::scoring::score::ScorePairs;
 use super::block::{Block, Blocks, Scan};
 use super::groups::groups;
 use super::index::ExactIndex;
-use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan, ScanSize};
+use super::memory_plan::{BLOCK, PRUNED_BLOCK, ScanPlan, ScanSize, wide_block};
 use super::merge::merge;
 use super::pairs::PairScorer;
 use super::prepared::Prediction;
@@ -170,7 +170,12 @@ impl Scan<'_, '_, '_, '_> {
         };
         let lead = lead.as_deref();
         let pruned = lead.is_some() && self.index.layout().memory_limit.is_none();
-        let scan = &Self { block: if pruned { PRUNED_BLOCK } else { BLOCK }, ..*self };
+        let block = match (pruned, self.index.layout().memory_limit) {
+            (true, _) => PRUNED_BLOCK,
+            (false, None) => wide_block(self.queries.width()),
+            (false, Some(_)) => BLOCK,
+        };
+        let scan = &Self { block, ..*self };
         let blocks = scan.blocks();
         let needed = if run.threads == 1 { 1 } else { run.threads * ITEMS_PER_THREAD };
         let panel_count = lead.map_or(panels.len(), Lead::panels);
