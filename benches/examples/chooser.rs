@@ -82,7 +82,7 @@ fn compare(name: &str, corpus: &Array2<f32>, queries: &Array2<f32>, repetitions:
     let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
     let mut banned = Lists::default();
     (0..n).for_each(|_| banned.push_row([]));
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let sides = [Pruned::Off].into_iter().chain(GRID.map(Pruned::Forced)).chain([Pruned::Auto]);
     let build = |pruned| {
         let layout = Layout { pruned, ..Layout::default() };
