@@ -85,7 +85,7 @@ def mine(
     places = {"queries": _path(queries, "queries"), "corpus": _path(corpus, "corpus")}
     shards = [out.with_name(f"{out.name}.shards") / str(i) for i in range(total)]
     task = ray.remote(num_cpus=cores, max_retries=retries)(_mine_shard)
-    given = ray.put({"positives": positives, **options})
+    given: Any = ray.put({"positives": positives, **options})
     waiting = [task.remote(shard, (i, total), places, given, cores) for i, shard in enumerate(shards)]
     try:
         while waiting:
@@ -112,11 +112,11 @@ def _mine_shard(
     folder: Path, shard: tuple[int, int], places: Mapping[str, Path], given: Mapping[str, Any], num_threads: int
 ) -> None:
     """Mine one shard; a task that was killed goes on where it stopped."""
-    rows = {argument: load_embeddings(path, argument).rows for argument, path in places.items()}
-    mine_to(folder, **rows, **given, shard=shard, resume=True, num_threads=num_threads)
+    queries, corpus = (load_embeddings(places[side], side).rows for side in ("queries", "corpus"))
+    mine_to(folder, queries, corpus, **given, shard=shard, resume=True, num_threads=num_threads)
 
 
-def _finish(reference: ray.ObjectRef) -> None:
+def _finish(reference: Any) -> None:  # noqa: ANN401 (a generic type of a package that may be missing)
     """Wait for a task, and raise its own error if it raised one."""
     try:
         ray.get(reference)
