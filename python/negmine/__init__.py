@@ -32,7 +32,7 @@ from negmine.mining import (
     fuse,
     mine,
 )
-from negmine.search import AutoIndex, ExactIndex, HnswIndex, ScoredLists, TopK, score_pairs, verify
+from negmine.search import AutoIndex, ExactIndex, HnswIndex, ScoredLists, ShardedIndex, TopK, score_pairs, verify
 from negmine.sketches import MinHash, SimHash, near_duplicates
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ __all__ = [
     "Quota",
     "Report",
     "ScoredLists",
+    "ShardedIndex",
     "SimANS",
     "SimHash",
     "Softmax",

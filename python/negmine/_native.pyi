@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "ExactIndex",
     "NoDuplicatePlan",
     "Offers",
+    "RowFiles",
     "SdimPass",
     "SimHash",
     "SourceSteps",
@@ -95,6 +96,19 @@ class ExactIndex:
         progress: Progress | None,
         pruned: int | None = None,
     ) -> ExactIndex: ...
+    @staticmethod
+    def of_packs(
+        corpus: RowFiles,
+        packs: Sequence[tuple[str, int]],
+        zero_rows: int,
+        metric_name: str,
+        tile_rows: int | None,
+        memory_limit: int | None,
+        num_threads: int,
+        progress: Progress | None,
+    ) -> ExactIndex: ...
+    @property
+    def work(self) -> tuple[int, int, float, int, float]: ...
     @property
     def nbytes(self) -> int: ...
     def plan(self, n_queries: int, k: int, num_threads: int) -> tuple[int, int, int, int, int, int]: ...
@@ -220,6 +234,24 @@ def sample_balanced_margins(
 ) -> npt.NDArray[np.int64]: ...
 def false_negative_mask(rules: MaskRules) -> npt.NDArray[np.bool_]: ...
 def false_negative_pairs(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+
+@final
+class RowFiles:
+    def __new__(cls, files: Sequence[tuple[str, int, int, str, bool]], width: int) -> RowFiles: ...
+    @property
+    def bytes_read(self) -> int: ...
+    def write_panels(
+        self,
+        file: int,
+        metric_name: str,
+        tile_rows: int | None,
+        memory_limit: int | None,
+        path: str,
+        name: str,
+        offset: int,
+        num_threads: int,
+        progress: Progress | None,
+    ) -> int: ...
 
 @final
 class SdimPass:

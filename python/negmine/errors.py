@@ -28,11 +28,14 @@ class NegmineTypeError(NegmineError, TypeError):
 
 
 class NegmineOSError(NegmineError, OSError):
-    """The operating system refused to write a file, for example on a full disk; ``errno`` and ``filename`` are set."""
+    """The operating system refused to read or write a file, for example on a full disk.
+
+    ``errno`` and ``filename`` are set.
+    """
 
 
 class CorpusChangedError(NegmineValueError):
-    """A score fell outside its certified interval: the corpus is not the one that was indexed."""
+    """The corpus is not the one that was indexed: a score fell outside its certified interval, or a shard changed."""
 
 
 class MemoryLimitError(NegmineValueError):

@@ -95,6 +95,10 @@ ROW_GROUPS = Format("row groups", 1)
 NEGATIVES_TABLE = Format("negatives table", 3, b"negtable")
 BEHAVIOR_TABLE = Format("behavior table", 2, b"negm-bse")
 
+#: Packed documents of one shard, and the rows of a shard that has no rows to read at random.
+SHARD_PACK = Format("shard pack", 1, b"negmpack")
+SHARD_ROWS = Format("shard rows", 1, b"negmrows")
+
 #: Scores of (query, document) pairs, appended batch by batch.
 SCORE_CACHE = Format("score cache", 1, b"negscore")
 

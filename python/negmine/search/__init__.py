@@ -10,6 +10,7 @@ from negmine.search.offers import Offers
 from negmine.search.protocol import CandidateSource, Searcher
 from negmine.search.request import PoolArrays, PoolRequest, Rules
 from negmine.search.results import MemoryPlan, RecallAudit, TopK
+from negmine.search.sharded import Reads, Shard, ShardedIndex
 from negmine.search.verification import Verification, verify
 
 __all__ = [
@@ -23,9 +24,12 @@ __all__ = [
     "PoolArrays",
     "PoolRequest",
     "RecallAudit",
+    "Reads",
     "Rules",
     "ScoredLists",
     "Searcher",
+    "Shard",
+    "ShardedIndex",
     "TopK",
     "Verification",
     "score_pairs",

@@ -15,7 +15,7 @@ from negmine._core.arrays import as_float64s, as_int64s, as_rows
 from negmine._core.calls import resolve_num_threads
 from negmine._core.options import refuse_unknown_options
 from negmine.errors import NegmineTypeError, NegmineValueError
-from negmine.search.exact import ExactIndex
+from negmine.search.core_index import CoreIndex
 from negmine.search.request import PoolArrays, PoolRequest
 
 __all__ = ["Offers"]
@@ -30,7 +30,7 @@ class Offers:
 
     Parameters
     ----------
-    index : ExactIndex
+    index : ExactIndex or ShardedIndex
         The documents.
     queries : array (n_queries, width)
         Embeddings of the queries, of the same types as for :class:`negmine.ExactIndex`.
@@ -60,10 +60,10 @@ class Offers:
 
     @refuse_unknown_options("Offers")
     def __init__(
-        self, index: ExactIndex, queries: object, request: PoolRequest, *, num_threads: int | None = None
+        self, index: CoreIndex, queries: object, request: PoolRequest, *, num_threads: int | None = None
     ) -> None:
-        if not isinstance(index, ExactIndex):
-            raise NegmineTypeError(f"`index` must be an ExactIndex; got {type(index).__name__}.")
+        if not isinstance(index, CoreIndex):
+            raise NegmineTypeError(f"`index` must be an ExactIndex or a ShardedIndex; got {type(index).__name__}.")
         if not isinstance(request, PoolRequest):
             raise NegmineTypeError(f"`request` must be a PoolRequest; got {type(request).__name__}.")
         self._index = index

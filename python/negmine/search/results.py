@@ -101,7 +101,11 @@ class MemoryPlan:
         Maximum bytes of rotated documents. They are kept as well once calls are so large that most coordinates of most
         documents can be left unread; 0 if the memory limit has no room for them.
     seconds : float
-        Predicted time for queries without near ties, computed from the measured VNNI peak of this machine.
+        Predicted time for queries without near ties, computed from the measured VNNI peak of this machine; for shards,
+        also from the measured rate of reading and the measured speed of earlier scans.
+    read_bytes : int
+        Bytes of packed documents that are read from files, in all passes; 0 for an index that reads no files. The rows
+        of documents that are scored again come in addition.
     """
 
     packed_bytes: int
@@ -111,6 +115,7 @@ class MemoryPlan:
     passes: int
     pruned_bytes: int
     seconds: float
+    read_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:

@@ -14,6 +14,7 @@ from negmine._core.arrays import as_array, as_numpy, as_rows, refuse_beyond_int6
 from negmine._core.options import check_integer, check_seed, refuse_unknown_options
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineValueError
+from negmine.search.core_index import CoreIndex
 from negmine.search.exact import ExactIndex
 from negmine.search.results import Metric
 
@@ -68,8 +69,8 @@ def verify(
     ----------
     queries : array (n_queries, width)
         Embeddings of the queries, of the same types as for :class:`ExactIndex`.
-    corpus : array (n_documents, width)
-        Embeddings of the documents, of the same types.
+    corpus : array (n_documents, width), ExactIndex or ShardedIndex
+        Embeddings of the documents, of the same types, or an index over them.
     indices : int (n_queries, at least k)
         Row numbers of the documents per query, best first; -1 for none. Columns beyond ``k`` are ignored.
     k : int
@@ -114,8 +115,10 @@ def verify(
         )
     refuse_beyond_int64(answer, "indices")
     checked = sample_queries(n, sample, seed)
-    index = ExactIndex(corpus, metric=metric, num_threads=num_threads)
-    exact = index.search(as_numpy(queries, "queries")[checked], k).indices
+    if isinstance(corpus, CoreIndex) and corpus.metric != metric:
+        raise NegmineValueError(f"`metric` must be that of the index, {corpus.metric!r}; got {metric!r}.")
+    index = corpus if isinstance(corpus, CoreIndex) else ExactIndex(corpus, metric=metric)
+    exact = index.search(as_numpy(queries, "queries")[checked], k, num_threads=num_threads).indices
     other = answer[checked, :k].astype(np.int64)
     same = exact == other
     different = np.argwhere(~same)

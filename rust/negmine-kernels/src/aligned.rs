@@ -17,7 +17,7 @@ pub const LINE: usize = 64;
 /// Bytes of a huge page; buffers of at least this size are aligned to it.
 pub const LARGE: usize = 2 << 20;
 
-/// A number type without padding, for which all-zero bits are a valid value. Sealed.
+/// A number type without padding, for which all bits are a valid value. Sealed.
 pub trait Plain: Copy + Default + Send + Sync + sealed::Sealed + 'static {}
 
 mod sealed {
@@ -31,6 +31,15 @@ macro_rules! plain {
     )*};
 }
 plain!(u8, i8, u16, i32, u32, i64, u64, f32, f64);
+
+/// The bytes of numbers, in this machine's order, to be read from a file.
+#[must_use]
+pub fn as_bytes_mut<T: Plain>(numbers: &mut [T]) -> &mut [u8] {
+    let bytes = size_of_val(numbers);
+    // SAFETY: the numbers have no padding and all bits are valid for them; the slice covers exactly their memory, and
+    // borrows it.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast::<u8>(), bytes) }
+}
 
 /// A buffer of fixed length that starts at a multiple of 64 bytes. It reads and writes as a slice.
 pub struct Aligned<T: Plain> {

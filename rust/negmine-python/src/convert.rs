@@ -1,6 +1,8 @@
 //! Conversion of the Python interface's arrays to views of the core. `negmine._core.arrays` has made them aligned,
 //! native and two-dimensional; the checks here are those that soundness depends on.
 
+use std::sync::Arc;
+
 use ndarray::ArrayView2;
 use negmine_core::base::csr::CsrView;
 use negmine_core::base::key_ranges::KeyRanges;
@@ -12,6 +14,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::row_files::RowFiles;
 
 /// `negmine._core.arrays.Rows`: an array, its element type, and its memory layout. A float32 matrix is passed as it is.
 pub(crate) enum RowsArg<'py> {
@@ -22,6 +25,7 @@ pub(crate) enum RowsArg<'py> {
     I8(PyReadonlyArray2<'py, i8>),
     U8(PyReadonlyArray2<'py, u8>),
     Bytes(PyReadonlyArray3<'py, u8>, Wide, ByteOrder),
+    Files(Bound<'py, RowFiles>),
 }
 
 impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
@@ -30,6 +34,9 @@ impl<'py> FromPyObject<'_, 'py> for RowsArg<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(matrix) = object.cast::<PyArray2<f32>>() {
             return Ok(Self::F32(matrix.try_readonly()?));
+        }
+        if let Ok(files) = object.cast::<RowFiles>() {
+            return Ok(Self::Files(files.to_owned()));
         }
         let array = object.getattr("array")?;
         let kind: String = object.getattr("kind")?.extract()?;
@@ -78,6 +85,11 @@ impl RowsArg<'_> {
             Self::I8(a) => Elements::I8(view(a)),
             Self::U8(a) => Elements::U8(view(a)),
             Self::Bytes(a, wide, order) => Elements::Bytes(a.as_array(), *wide, *order),
+            Self::Files(files) => {
+                let rows = files.get().rows();
+                rows.check_unchanged().map_err(|error| errors::raise(py, &error))?;
+                Elements::Files(rows, Arc::default())
+            }
         };
         Rows::new(argument, elements).map_err(|error| errors::raise(py, &error))
     }

@@ -1,6 +1,7 @@
 //! Conversion of core errors to the exceptions of `negmine.errors`, by the name of the variant.
 
 use negmine_core::base::Error;
+use pyo3::PyErrArguments;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -16,8 +17,13 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         | Error::RaggedCsr { .. }
         | Error::UnsortedCsr { .. }
         | Error::RowOutOfRange { .. }
+        | Error::FileCut { .. }
+        | Error::Damaged { .. }
         | Error::Value { .. } => "NegmineValueError",
-        Error::CorpusChanged { .. } => "CorpusChangedError",
+        Error::File { file, code, cause } => {
+            return exception(py, "NegmineOSError", (*code, cause.clone(), file.clone()));
+        }
+        Error::CorpusChanged { .. } | Error::FileChanged { .. } => "CorpusChangedError",
         Error::MemoryLimit { .. } | Error::OutOfMemory { .. } | Error::Allocation { .. } => {
             "MemoryLimitError"
         }
@@ -36,13 +42,13 @@ pub(crate) fn value_error(py: Python<'_>, message: String) -> PyErr {
     exception(py, "NegmineValueError", message)
 }
 
-fn exception(py: Python<'_>, class: &str, message: String) -> PyErr {
+fn exception<A: PyErrArguments + Send + Sync + 'static>(py: Python<'_>, class: &str, arguments: A) -> PyErr {
     let class = py
         .import("negmine.errors")
         .and_then(|module| module.getattr(class))
         .and_then(|class| Ok(class.cast_into::<PyType>()?));
     match class {
-        Ok(class) => PyErr::from_type(class, message),
+        Ok(class) => PyErr::from_type(class, arguments),
         Err(error) => error,
     }
 }

@@ -5,6 +5,7 @@ use negmine_core::base::csr::CsrView;
 use negmine_core::exact::{self, ScanPlan, ScanSize, SearchRequest, near_groups};
 use negmine_core::mine::pool;
 use negmine_core::scoring;
+use negmine_core::scoring::pack_file::PackFile;
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,6 +14,7 @@ use crate::convert::{
     CsrArg, EligibleArg, LinkArrays, PaddedArrays, RowsArg, link_arrays, matrix, metric, padded,
 };
 use crate::mine::{PoolArg, pool_dict};
+use crate::row_files::RowFiles;
 use crate::{call, errors};
 
 /// An index over the caller's array, to which it keeps a reference.
@@ -68,6 +70,48 @@ impl ExactIndex {
         Ok(Self { inner, corpus: reference })
     }
 
+    /// An index over rows of files whose packed documents lie in files as well, each with the byte at which they begin;
+    /// `zero_rows` of them have norm zero.
+    #[staticmethod]
+    fn of_packs(
+        py: Python<'_>,
+        corpus: Bound<'_, RowFiles>,
+        packs: Vec<(String, u64)>,
+        zero_rows: usize,
+        metric_name: &str,
+        tile_rows: Option<usize>,
+        memory_limit: Option<usize>,
+        num_threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let metric = metric(py, metric_name)?;
+        let reference = corpus.clone().into_any().unbind();
+        let files = corpus.get().rows();
+        let opened = packs.iter().enumerate().map(|(i, (path, offset))| {
+            PackFile::open(path, *offset, files.range(i).len(), files.width(), metric)
+        });
+        let opened = opened.collect::<Result<Vec<_>, _>>().map_err(|error| errors::raise(py, &error))?;
+        let packs = exact::Packs::new(opened, zero_rows, files.width(), metric);
+        let rows = RowsArg::Files(corpus.clone());
+        let rows = rows.rows(py, "shards")?;
+        let tile_rows = tile_rows.unwrap_or(exact::memory_plan::TILE_ROWS);
+        let layout = exact::Layout::for_corpus(packs.padded_rows(), files.width(), tile_rows, memory_limit)
+            .map_err(|error| errors::raise(py, &error))?;
+        let inner = call::run(py, num_threads, progress.as_ref(), |run| {
+            exact::ExactIndex::of_packs(&rows, packs, metric, layout, run)
+        })?;
+        Ok(Self { inner, corpus: reference })
+    }
+
+    /// Bytes of packed documents in files; bytes of them that were read, and the seconds that took; pairs that were
+    /// scanned in a streamed corpus, and the seconds of one thread that took.
+    #[getter]
+    fn work(&self) -> (usize, u64, f64, u64, f64) {
+        let Some(packs) = self.inner.packs() else { return (0, 0, 0.0, 0, 0.0) };
+        let exact::packs::Totals { bytes, read_seconds, pairs, scan_seconds } = packs.totals();
+        (packs.bytes(), bytes, read_seconds, pairs, scan_seconds)
+    }
+
     /// Documents of norm zero, under cosine.
     #[getter]
     fn zero_rows(&self) -> usize {
@@ -89,9 +133,8 @@ impl ExactIndex {
         k: usize,
         num_threads: usize,
     ) -> PyResult<(usize, usize, usize, usize, usize, usize)> {
-        let (rows, width) = (self.inner.len(), self.inner.width());
         let size = ScanSize { queries: n_queries, result_rows: n_queries, depth: k, threads: num_threads };
-        let plan = self.inner.layout().plan(rows, width, &size).map_err(|error| errors::raise(py, &error))?;
+        let plan = self.inner.plan(&size).map_err(|error| errors::raise(py, &error))?;
         let ScanPlan {
             packed_bytes, query_bytes, answer_bytes, queries_at_once, passes, pruned_bytes, ..
         } = plan;
@@ -137,6 +180,7 @@ impl ExactIndex {
         let request = request.view(py, queries.len(), &eligible)?;
         let pool = call::run(py, num_threads, progress.as_ref(), |run| {
             pool::candidates(&self.inner, &corpus, &queries, &request, run)
+                .map_err(|error| corpus.explain(error))
         })?;
         pool_dict(py, pool)
     }
@@ -153,8 +197,9 @@ impl ExactIndex {
         let corpus: RowsArg<'_> = self.corpus.bind(py).extract()?;
         let (corpus, queries) = (corpus.rows(py, "corpus")?, queries.rows(py, "queries")?);
         let pairs = pairs.view(py, "pairs", queries.len())?;
-        let scores =
-            call::run(py, num_threads, None, |run| self.inner.score_pairs(&corpus, &queries, pairs, run))?;
+        let scores = call::run(py, num_threads, None, |run| {
+            self.inner.score_pairs(&corpus, &queries, pairs, run).map_err(|error| corpus.explain(error))
+        })?;
         Ok(PyArray1::from_vec(py, scores))
     }
 }

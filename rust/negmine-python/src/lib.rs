@@ -16,6 +16,7 @@ mod info;
 mod math;
 mod mine;
 mod offers;
+mod row_files;
 mod sampling;
 mod selection;
 mod sketch;
@@ -53,6 +54,8 @@ mod _native {
     use super::mine::{list_candidates, random_negatives, select};
     #[pymodule_export]
     use super::offers::Offers;
+    #[pymodule_export]
+    use super::row_files::RowFiles;
     #[pymodule_export]
     use super::sampling::{AliasTable, check_sampler, coin, sample_negatives};
     #[pymodule_export]

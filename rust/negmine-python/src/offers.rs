@@ -36,7 +36,9 @@ impl Offers {
             Self { inner: Mutex::new(None), index, queries: queries.unbind(), request: request.unbind() };
         let states = made.with(py, |offers, index, corpus, queries, request| {
             debug_assert!(offers.is_none());
-            call::run(py, num_threads, None, |run| PoolOffers::begin(index, corpus, queries, request, run))
+            call::run(py, num_threads, None, |run| {
+                PoolOffers::begin(index, corpus, queries, request, run).map_err(|error| corpus.explain(error))
+            })
         })?;
         Ok(Self { inner: Mutex::new(Some(states)), ..made })
     }
@@ -67,7 +69,9 @@ impl Offers {
         self.with(py, |offers, index, corpus, queries, request| {
             let states = offers.as_ref().ok_or_else(|| finished(py))?;
             call::run(py, num_threads, None, |run| {
-                states.offer(index, corpus, queries, request, &offered, run)
+                states
+                    .offer(index, corpus, queries, request, &offered, run)
+                    .map_err(|error| corpus.explain(error))
             })
         })
     }
@@ -76,7 +80,9 @@ impl Offers {
     fn finish<'py>(&self, py: Python<'py>, num_threads: usize) -> PyResult<Bound<'py, PyDict>> {
         let pool = self.with(py, |offers, index, corpus, queries, request| {
             let states = offers.take().ok_or_else(|| finished(py))?;
-            call::run(py, num_threads, None, |run| states.finish(index, corpus, queries, request, run))
+            call::run(py, num_threads, None, |run| {
+                states.finish(index, corpus, queries, request, run).map_err(|error| corpus.explain(error))
+            })
         })?;
         pool_dict(py, pool)
     }

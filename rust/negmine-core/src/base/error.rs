@@ -115,8 +115,46 @@ pub enum Error {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// The system refused to read or write a file.
+    File {
+        /// The file.
+        file: String,
+        /// The system's number of the error, if it has one.
+        code: Option<i32>,
+        /// What the system says.
+        cause: String,
+    },
+    /// A file is shorter than its own header says.
+    FileCut {
+        /// The file.
+        file: String,
+        /// Both lengths.
+        change: String,
+    },
+    /// A file is not the one that was opened.
+    FileChanged {
+        /// The file.
+        file: String,
+        /// What changed.
+        change: String,
+    },
+    /// A file does not hold the bytes that were written.
+    Damaged {
+        /// The file.
+        file: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The caller asked to stop.
     Interrupted,
+}
+
+impl Error {
+    /// The error of the system for a file.
+    #[must_use]
+    pub fn of_file(path: &str, error: &std::io::Error) -> Self {
+        Self::File { file: path.to_owned(), code: error.raw_os_error(), cause: error.to_string() }
+    }
 }
 
 impl fmt::Display for Error {
@@ -173,6 +211,15 @@ impl fmt::Display for Error {
                 f,
                 "the results of this call must fit in memory; an allocation of {bytes} bytes failed. Ask for fewer results, or for fewer queries at a time."
             ),
+            Self::File { file, cause, .. } => write!(f, "{file}: {cause}"),
+            Self::FileCut { file, change } => {
+                write!(f, "`shards` must be whole files; {file} was cut: {change}.")
+            }
+            Self::FileChanged { file, change } => write!(
+                f,
+                "`shards` must stay as they were when they were packed; shard {file} has changed: {change}. Build the index again."
+            ),
+            Self::Damaged { file, advice } => write!(f, "corrupt: checksum mismatch in {file}. {advice}"),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }

@@ -3,11 +3,14 @@
 //! Rows are widened only when they are read: a float16 memmap larger than memory is read row by row. f16, bf16, int8
 //! and uint8 widen exactly; f64 is rounded to f32 once, here.
 
+use std::sync::{Arc, OnceLock};
+
 use ndarray::{ArrayView2, ArrayView3};
 use negmine_kernels::aligned::{Plain, prefetch};
 use negmine_kernels::isa::Isa;
 use negmine_kernels::{quantize, widen};
 
+use super::file_rows::FileRows;
 use super::limits::{MAX_ROWS, MAX_WIDTH};
 use super::{Error, Result};
 
@@ -28,6 +31,9 @@ pub enum Elements<'a> {
     U8(ArrayView2<'a, u8>),
     /// Elements that are misaligned, or in the other byte order: (rows, width, bytes of an element).
     Bytes(ArrayView3<'a, u8>, Wide, ByteOrder),
+    /// Rows of files. A row that cannot be read is NaN, which every user of rows refuses; the error is kept for
+    /// [`Rows::explain`].
+    Files(&'a FileRows, Arc<OnceLock<Error>>),
 }
 
 impl Elements<'_> {
@@ -41,6 +47,7 @@ impl Elements<'_> {
             Self::I8(a) => Elements::I8(a.view()),
             Self::U8(a) => Elements::U8(a.view()),
             Self::Bytes(a, wide, order) => Elements::Bytes(a.view(), *wide, *order),
+            Self::Files(files, failure) => Elements::Files(files, Arc::clone(failure)),
         }
     }
 }
@@ -129,6 +136,7 @@ impl<'a> Rows<'a> {
                 }
                 (a.dim().0, a.dim().1)
             }
+            Elements::Files(files, _) => (files.len(), files.width()),
         };
         if shape.1 == 0 || shape.1 > MAX_WIDTH {
             return Err(Error::Width { argument, width: shape.1 });
@@ -212,6 +220,12 @@ impl<'a> Rows<'a> {
             Elements::Bytes(a, wide, order) => {
                 fill(buffer, (0..self.width()).map(|c| element(a, *wide, *order, r, c) as f32));
             }
+            Elements::Files(files, failure) => {
+                if let Err(error) = files.read(isa, r, &mut buffer[..self.shape.1]) {
+                    failure.get_or_init(|| error);
+                    buffer.fill(f32::NAN);
+                }
+            }
         }
         buffer
     }
@@ -219,7 +233,10 @@ impl<'a> Rows<'a> {
     /// Writes row `r` as f32.
     pub fn copy_row(&self, isa: Isa, r: usize, out: &mut [f32]) {
         match &self.elements {
-            Elements::F32(a) => fill(out, a.row(self.place(r)).iter().copied()),
+            Elements::F32(a) => match a.row(self.place(r)).to_slice() {
+                Some(row) => out.copy_from_slice(row),
+                None => fill(out, a.row(self.place(r)).iter().copied()),
+            },
             _ => {
                 self.row(isa, r, out);
             }
@@ -236,7 +253,7 @@ impl<'a> Rows<'a> {
             Elements::I8(a) => prefetch_row(a, r),
             Elements::U8(a) => prefetch_row(a, r),
             // Such rows are read so rarely that a prefetch gains nothing.
-            Elements::Bytes(..) => {}
+            Elements::Bytes(..) | Elements::Files(..) => {}
         }
     }
 
@@ -252,9 +269,54 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Writes the rows from `first` on that fill `out`, one after the other; an error if one holds a value that has no
+    /// finite f32. Files are read in one piece.
+    ///
+    /// # Errors
+    /// As for [`Rows::finite_row`].
+    pub fn finite_rows(&self, isa: Isa, first: usize, out: &mut [f32]) -> Result<()> {
+        let width = self.width();
+        let files = match &self.elements {
+            Elements::Files(files, _) if self.picked.is_none() => Some(files),
+            _ => None,
+        };
+        if let Some(files) = files {
+            files.read(isa, first, out)?;
+        }
+        for (row, copy) in (first..).zip(out.chunks_exact_mut(width)) {
+            if files.is_none() {
+                self.copy_row(isa, row, copy);
+            }
+            if let Some(column) = quantize::first_non_finite(isa, copy) {
+                return Err(self.not_finite(row, column));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error that caused `error`, if a file could not be read; otherwise an error about a row names its file.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        let Elements::Files(files, failure) = &self.elements else { return error };
+        match (failure.get(), error) {
+            (Some(cause), Error::CorpusChanged { .. } | Error::NonFinite { .. }) => cause.clone(),
+            (None, Error::CorpusChanged { row }) => {
+                let change = format!("document row {row} is another one");
+                Error::FileChanged { file: files.path_of(self.place(row)).to_owned(), change }
+            }
+            (_, error) => error,
+        }
+    }
+
     fn not_finite(&self, row: usize, column: usize) -> Error {
         let argument = self.argument;
         match &self.elements {
+            Elements::Files(_, failure) if failure.get().is_some() => {
+                failure.get().cloned().unwrap_or(Error::NonFinite { argument, row, column })
+            }
+            Elements::Files(files, _) if files.is_finite_f64(self.place(row), column) => {
+                Error::BeyondFloat32 { argument, row, column }
+            }
             Elements::F64(a) if a[(self.place(row), column)].is_finite() => {
                 Error::BeyondFloat32 { argument, row, column }
             }

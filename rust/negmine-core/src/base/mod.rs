@@ -5,6 +5,7 @@ pub mod complement;
 pub mod csr;
 pub mod draw;
 pub mod error;
+pub mod file_rows;
 pub mod key_ranges;
 pub mod limits;
 pub mod math;

@@ -1,7 +1,9 @@
 //! The exact index over a corpus that the caller owns.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::base::error::check_length;
 use crate::base::matrix::Rows;
 use crate::base::memory::push;
 use crate::base::parallel::Run;
@@ -9,7 +11,8 @@ use crate::base::{Error, Result};
 use crate::scoring::pack::Tile;
 use crate::scoring::score::Metric;
 
-use super::memory_plan::{Layout, Pruned};
+use super::memory_plan::{Layout, Pruned, ScanPlan, ScanSize};
+use super::packs::Packs;
 use super::prepared::Prepared;
 use super::tiles::Tiles;
 
@@ -22,6 +25,8 @@ pub struct ExactIndex {
     layout: Layout,
     /// None unless the layout is resident.
     tiles: Tiles,
+    /// Files of packed documents, if there are any; otherwise documents are packed from the caller's rows.
+    packs: Option<Arc<Packs>>,
     zero_rows: usize,
     /// The prepared data of pruned scans.
     prepared: Prepared,
@@ -33,17 +38,7 @@ impl ExactIndex {
     /// # Errors
     /// Returns an error on a value that is not finite, lack of memory, or an interrupt.
     pub fn build(corpus: &Rows<'_>, metric: Metric, layout: Layout, run: &Run<'_>) -> Result<Self> {
-        // Squared distances are scanned at full width.
-        let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
-        let mut index = Self {
-            metric,
-            rows: corpus.len(),
-            width: corpus.width(),
-            layout: Layout { tile_rows: layout.tile_rows.max(1), pruned, ..layout },
-            tiles: Tiles::default(),
-            zero_rows: 0,
-            prepared: Prepared::default(),
-        };
+        let mut index = Self::empty(corpus, metric, layout);
         let mut tiles = Vec::new();
         index.zero_rows = index.pack(corpus, layout.resident.then_some(&mut tiles), run)?;
         if layout.resident {
@@ -52,20 +47,71 @@ impl ExactIndex {
         Ok(index)
     }
 
+    /// An index whose packed documents lie in files, which have been checked when they were written. They are read into
+    /// memory if the layout is resident; otherwise some of them are, which measures the rate. Scans are never pruned:
+    /// rotated documents would be built from rows in no order. Progress counts documents.
+    ///
+    /// # Errors
+    /// Returns an error on packs that do not fit the corpus, a file that cannot be read, lack of memory, or an
+    /// interrupt.
+    pub fn of_packs(
+        corpus: &Rows<'_>,
+        packs: Packs,
+        metric: Metric,
+        layout: Layout,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        check_length("packs", corpus.len(), packs.rows())?;
+        let packs = Arc::new(packs);
+        let mut index = Self::empty(corpus, metric, Layout { pruned: Pruned::Off, ..layout });
+        index.zero_rows = packs.zero_rows();
+        index.packs = Some(Arc::clone(&packs));
+        if layout.resident {
+            let mut tiles = Vec::new();
+            index.pack(corpus, Some(&mut tiles), run)?;
+            index.tiles.keep(&Arc::new(tiles));
+        } else {
+            packs.measure(run)?;
+        }
+        Ok(index)
+    }
+
+    fn empty(corpus: &Rows<'_>, metric: Metric, layout: Layout) -> Self {
+        // Squared distances are scanned at full width.
+        let pruned = if metric == Metric::L2 { Pruned::Off } else { layout.pruned };
+        Self {
+            metric,
+            rows: corpus.len(),
+            width: corpus.width(),
+            layout: Layout { tile_rows: layout.tile_rows.max(1), pruned, ..layout },
+            tiles: Tiles::default(),
+            packs: None,
+            zero_rows: 0,
+            prepared: Prepared::default(),
+        }
+    }
+
     /// Packs all documents tile by tile, and keeps the tiles if `keep` is given; returns the number of rows of norm
     /// zero.
     fn pack(&self, corpus: &Rows<'_>, mut keep: Option<&mut Vec<Tile>>, run: &Run<'_>) -> Result<usize> {
         let mut zero_rows = 0;
         for documents in self.tile_ranges(self.layout.tile_rows) {
-            let (metric, slack) = (self.metric, self.layout.slack);
             let steps = documents.clone();
-            let tile = run.part(steps, self.rows, |run| Tile::pack(corpus, documents, metric, slack, run))?;
+            let tile = run.part(steps, self.rows, |run| self.tile(corpus, documents, run))?;
             zero_rows += tile.zero_rows();
             if let Some(tiles) = &mut keep {
                 push(tiles, tile)?;
             }
         }
         Ok(zero_rows)
+    }
+
+    /// Some documents, packed: read from the file that holds them, or packed from the caller's rows.
+    pub(crate) fn tile(&self, corpus: &Rows<'_>, documents: Range<usize>, run: &Run<'_>) -> Result<Tile> {
+        match &self.packs {
+            Some(packs) => packs.read(documents, run),
+            None => Tile::pack(corpus, documents, self.metric, self.layout.slack, run),
+        }
     }
 
     /// All documents, packed: the kept tiles, or newly packed ones if the tiles had to be released. `steps` are the
@@ -111,6 +157,25 @@ impl ExactIndex {
         if self.metric == Metric::Cosine { self.zero_rows } else { 0 }
     }
 
+    /// Files of packed documents.
+    #[must_use]
+    pub fn packs(&self) -> Option<&Packs> {
+        self.packs.as_deref()
+    }
+
+    /// The memory plan of a scan.
+    ///
+    /// # Errors
+    /// As for [`Layout::plan`].
+    pub fn plan(&self, size: &ScanSize) -> Result<ScanPlan> {
+        self.layout.plan(self.packed_len(), self.width, size)
+    }
+
+    /// Documents as they take memory: those of a file fill whole panels.
+    fn packed_len(&self) -> usize {
+        self.packs.as_ref().map_or(self.rows, |packs| packs.padded_rows())
+    }
+
     /// The memory layout of the index.
     #[must_use]
     pub fn layout(&self) -> &Layout {
@@ -120,7 +185,7 @@ impl ExactIndex {
     /// Bytes that the index keeps in addition to the caller's rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tiles = if self.tiles.get().is_some() { Tile::bytes(self.rows, self.width) } else { 0 };
+        let tiles = if self.tiles.get().is_some() { Tile::bytes(self.packed_len(), self.width) } else { 0 };
         tiles + self.prepared.bytes()
     }
 
@@ -139,16 +204,18 @@ impl ExactIndex {
         &self.prepared
     }
 
-    /// The documents of every tile of `step` rows.
-    pub(crate) fn tile_ranges(&self, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-        let rows = self.rows;
-        (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
+    /// The documents of every tile of `step` rows; tiles of files are whole panels.
+    pub(crate) fn tile_ranges(&self, step: usize) -> Vec<Range<usize>> {
+        if let Some(packs) = &self.packs {
+            return packs.tile_ranges(step);
+        }
+        (0..self.rows).step_by(step).map(|first| first..(first + step).min(self.rows)).collect()
     }
 
     /// Translates an error of a call on the index: a row that is not finite has changed, since all rows were finite
     /// when the index was built.
     pub(crate) fn of_changed_corpus(corpus: &Rows<'_>, error: Error) -> Error {
-        match error {
+        match corpus.explain(error) {
             Error::NonFinite { argument, row, .. } | Error::BeyondFloat32 { argument, row, .. }
                 if argument == corpus.argument() =>
             {

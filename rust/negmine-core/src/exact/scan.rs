@@ -73,7 +73,7 @@ impl ExactIndex {
             depth: targets.depth,
             threads: run.threads,
         };
-        let plan = self.layout().plan(self.len(), self.width(), &size)?;
+        let plan = self.plan(&size)?;
         let scanned = || {
             let steps = self.steps(queries.len());
             let tiles = if plan.resident { Some(self.all_tiles(corpus, steps, run)?) } else { None };
@@ -117,7 +117,8 @@ impl ExactIndex {
 
     /// The packed documents, if they are kept packed.
     pub(crate) fn packed_rows<'a>(&self, tiles: Option<&'a Vec<Tile>>) -> PackedRows<'a> {
-        PackedRows::new(tiles.map_or(&[], |tiles| &tiles[..]), self.layout().tile_rows)
+        let step = self.packs().is_none().then_some(self.layout().tile_rows);
+        PackedRows::new(tiles.map_or(&[], |tiles| &tiles[..]), step)
     }
 
     pub(crate) fn check_sides(&self, corpus: &Rows<'_>, queries: &Rows<'_>) -> Result<()> {
@@ -231,14 +232,21 @@ impl Scan<'_, '_, '_, '_> {
             let queries = self.queries_of(first + blocks - 1).end - begin;
             let step = |document: usize| self.index.steps(begin) + queries * document.div_ceil(PANEL);
             let blocks = run.part(step(0)..step(0), steps, |run| self.begin(first..first + blocks, run))?;
-            for documents in self.index.tile_ranges(plan.tile_rows) {
-                let (begin, end) = (step(documents.start), step(documents.end));
-                let packed = begin.midpoint(end);
-                let (metric, slack) = (self.index.metric(), self.index.layout().slack);
-                let tile = run.part(begin..packed, steps, |run| {
-                    Tile::pack(self.corpus, documents, metric, slack, run)
+            if let Some(packs) = self.index.packs() {
+                packs.each_tile(plan.tile_rows, step, steps, run, |tile, documents, run| {
+                    let begun = Instant::now();
+                    self.scan_tile(tile, &blocks, run)?;
+                    packs.note_scan(queries * documents.len(), begun, run.threads);
+                    Ok(())
                 })?;
-                run.part(packed..end, steps, |run| self.scan_tile(&tile, plan.tile_rows, &blocks, run))?;
+            } else {
+                for documents in self.index.tile_ranges(plan.tile_rows) {
+                    let (begin, end) = (step(documents.start), step(documents.end));
+                    let packed = begin.midpoint(end);
+                    let tile =
+                        run.part(begin..packed, steps, |run| self.index.tile(self.corpus, documents, run))?;
+                    run.part(packed..end, steps, |run| self.scan_tile(&tile, &blocks, run))?;
+                }
             }
             for block in blocks {
                 let part = block.into_inner().unwrap_or_else(PoisonError::into_inner).outcome()?;
@@ -265,8 +273,8 @@ impl Scan<'_, '_, '_, '_> {
     }
 
     /// Scans one tile of a streamed corpus; no document stays pending.
-    fn scan_tile(&self, tile: &Tile, tile_rows: usize, blocks: &[Mutex<Block>], run: &Run<'_>) -> Result<()> {
-        let packed = PackedRows::new(std::slice::from_ref(tile), tile_rows);
+    fn scan_tile(&self, tile: &Tile, blocks: &[Mutex<Block>], run: &Run<'_>) -> Result<()> {
+        let packed = PackedRows::one(tile);
         let panels = packed.panels();
         run.map(
             blocks.len(),

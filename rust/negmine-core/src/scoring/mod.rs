@@ -2,6 +2,7 @@
 
 pub(crate) mod bound;
 pub(crate) mod pack;
+pub mod pack_file;
 pub(crate) mod prefix_bound;
 pub(crate) mod pruning_estimate;
 pub mod quantized;

@@ -39,13 +39,13 @@ pub(crate) struct Tile {
 /// The numbers of one panel; the last panel of a tile may hold fewer than 64 documents.
 #[derive(Clone, Debug)]
 pub(crate) struct PanelBounds {
-    scale: PerLane,
-    error: PerLane,
-    norm: PerLane,
+    pub(crate) scale: PerLane,
+    pub(crate) error: PerLane,
+    pub(crate) norm: PerLane,
     /// Under `L2` only.
-    offset: Option<Box<PerLane>>,
+    pub(crate) offset: Option<Box<PerLane>>,
     /// Squared norms, in the caller's units; under `Cosine` and `L2` only.
-    squared_norms: Vec<f64>,
+    pub(crate) squared_norms: Vec<f64>,
     /// The factor of coordinates.
     pub(crate) unit: f64,
     /// First document.
@@ -60,15 +60,19 @@ pub(crate) struct PackedRows<'a> {
     tiles: &'a [Tile],
     /// The first row.
     first: usize,
-    /// Rows of every tile but the last.
-    step: usize,
+    /// Rows of every tile but the last; `None` if tiles differ.
+    step: Option<usize>,
 }
 
 impl<'a> PackedRows<'a> {
-    /// Documents of consecutive tiles of `step` rows.
-    pub(crate) fn new(tiles: &'a [Tile], step: usize) -> Self {
-        let first = tiles.first().and_then(|tile| tile.panels.first()).map_or(0, |panel| panel.first);
-        Self { tiles, first, step }
+    /// Documents of consecutive tiles of `step` rows, or of tiles whose rows differ.
+    pub(crate) fn new(tiles: &'a [Tile], step: Option<usize>) -> Self {
+        Self { tiles, first: tiles.first().map_or(0, Tile::first), step }
+    }
+
+    /// Documents of one tile.
+    pub(crate) fn one(tile: &'a Tile) -> Self {
+        Self::new(std::slice::from_ref(tile), Some(usize::MAX))
     }
 
     /// Whether there is no document.
@@ -103,14 +107,23 @@ impl<'a> PackedRows<'a> {
     #[inline]
     fn place(&self, row: u32) -> (&'a Tile, usize, usize) {
         let place = row as usize - self.first;
-        let (tile, place) = (&self.tiles[place / self.step], place % self.step);
+        let (tile, place) = match self.step {
+            Some(step) => (&self.tiles[place / step], place % step),
+            None => {
+                let next = self.tiles.partition_point(|tile| tile.first() <= row as usize);
+                let tile = &self.tiles[next - 1];
+                (tile, row as usize - tile.first())
+            }
+        };
         (tile, place / PANEL, place % PANEL)
     }
 }
 
+/// The row of every document, if documents are not rows in order.
+type RowOf<'a> = &'a (dyn Fn(usize) -> usize + Sync);
+
 /// The buffers of one packing thread.
 struct Buffers {
-    row: Vec<f32>,
     panel: Vec<f32>,
     codes: Vec<i8>,
 }
@@ -132,7 +145,7 @@ impl Tile {
         slack: Slack,
         run: &Run<'_>,
     ) -> Result<Self> {
-        Self::pack_some(corpus, documents, &|document| document, metric, slack, run)
+        Self::pack_rows(corpus, documents, None, metric, slack, run)
     }
 
     /// Packs some rows of a corpus: document `i` is the row `row_of(i)`.
@@ -143,6 +156,17 @@ impl Tile {
         corpus: &Rows<'_>,
         documents: Range<usize>,
         row_of: &(dyn Fn(usize) -> usize + Sync),
+        metric: Metric,
+        slack: Slack,
+        run: &Run<'_>,
+    ) -> Result<Self> {
+        Self::pack_rows(corpus, documents, Some(row_of), metric, slack, run)
+    }
+
+    fn pack_rows(
+        corpus: &Rows<'_>,
+        documents: Range<usize>,
+        row_of: Option<RowOf<'_>>,
         metric: Metric,
         slack: Slack,
         run: &Run<'_>,
@@ -164,6 +188,16 @@ impl Tile {
         )?;
         drop(slots);
         Ok(Self { width, codes, panels })
+    }
+
+    /// A tile of panels that were packed before.
+    pub(crate) fn new(width: usize, codes: Aligned<u8>, panels: Vec<PanelBounds>) -> Self {
+        Self { width, codes, panels }
+    }
+
+    /// The first document; 0 without documents.
+    fn first(&self) -> usize {
+        self.panels.first().map_or(0, |panel| panel.first)
     }
 
     /// The panels and their numbers.
@@ -199,18 +233,14 @@ impl Tile {
 
 impl Buffers {
     fn new(width: usize) -> Self {
-        Self {
-            row: vec![0.0; width],
-            panel: vec![0.0; width * PANEL],
-            codes: vec![0; padded_width(width) * PANEL],
-        }
+        Self { panel: vec![0.0; width * PANEL], codes: vec![0; padded_width(width) * PANEL] }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the rows, their order, and how they are packed")]
     fn pack(
         &mut self,
         corpus: &Rows<'_>,
-        row_of: &(dyn Fn(usize) -> usize + Sync),
+        row_of: Option<RowOf<'_>>,
         metric: Metric,
         slack: Slack,
         run: &Run<'_>,
@@ -218,12 +248,16 @@ impl Buffers {
         out: &mut [u8],
     ) -> Result<PanelBounds> {
         let (isa, width) = (run.isa, corpus.width());
-        let mut largest = 0.0_f32;
-        for (document, copy) in documents.clone().zip(self.panel.chunks_exact_mut(width)) {
-            let row = corpus.finite_row(isa, row_of(document), &mut self.row)?;
-            copy.copy_from_slice(row);
-            largest = largest.max(largest_magnitude(isa, row));
+        let rows = &mut self.panel[..documents.len() * width];
+        match row_of {
+            None => corpus.finite_rows(isa, documents.start, rows)?,
+            Some(row_of) => {
+                for (document, copy) in documents.clone().zip(rows.chunks_exact_mut(width)) {
+                    corpus.finite_rows(isa, row_of(document), copy)?;
+                }
+            }
         }
+        let largest = largest_magnitude(isa, rows);
         let unit = if metric == Metric::Cosine { 1.0 } else { unit_for(largest) };
         let mut panel = PanelBounds {
             scale: [0.0; PANEL],
