@@ -78,6 +78,7 @@ __all__ = [
     "table_update",
     "topic_batches",
     "vnni_gops",
+    "write_panels",
 ]
 
 __version__: str
@@ -240,18 +241,6 @@ class RowFiles:
     def __new__(cls, files: Sequence[tuple[str, int, int, str, bool]], width: int) -> RowFiles: ...
     @property
     def bytes_read(self) -> int: ...
-    def write_panels(
-        self,
-        file: int,
-        metric_name: str,
-        tile_rows: int | None,
-        memory_limit: int | None,
-        path: str,
-        name: str,
-        offset: int,
-        num_threads: int,
-        progress: Progress | None,
-    ) -> int: ...
 
 @final
 class SdimPass:
@@ -495,3 +484,15 @@ def move_rows(
     unit_norm: bool,
     num_threads: int,
 ) -> tuple[npt.NDArray[np.float32], int]: ...
+def write_panels(
+    rows: RowFiles,
+    file: int,
+    metric_name: str,
+    tile_rows: int | None,
+    memory_limit: int | None,
+    path: str,
+    name: str,
+    offset: int,
+    num_threads: int,
+    progress: Progress | None,
+) -> int: ...

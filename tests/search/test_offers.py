@@ -132,7 +132,7 @@ def test_an_interval_without_the_score_is_found_when_the_score_is_computed() -> 
 
 def test_offers_need_an_exact_index_and_a_request() -> None:
     index, queries, request = made()
-    with pytest.raises(NegmineTypeError, match="`index` must be an ExactIndex; got ndarray"):
+    with pytest.raises(NegmineTypeError, match="`index` must be an ExactIndex or a ShardedIndex; got ndarray"):
         Offers(queries, queries, request)  # type: ignore[arg-type]
     with pytest.raises(NegmineTypeError, match="`request` must be a PoolRequest; got dict"):
         Offers(index, queries, {})  # type: ignore[arg-type]

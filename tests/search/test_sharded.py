@@ -164,6 +164,20 @@ def test_shards_of_every_type_and_kind_of_file(tmp_path: Path) -> None:
     assert (tmp_path / "b.parquet.emb.negmine-rows").stat().st_size == 4096 + 4 * 40 * 7
 
 
+def test_lance_shards(tmp_path: Path) -> None:
+    lance = pytest.importorskip("lance")
+    corpus = rows(300, 7)
+    for i, part in enumerate(np.split(corpus, [120])):
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), 7)
+        lance.write_dataset(pa.table({"emb": lists}), str(tmp_path / f"{i}.lance"), max_rows_per_file=50)
+    expected = ExactIndex(corpus).search(queries(7), 5)
+    for _ in range(2):
+        same(ShardedIndex(tmp_path).search(queries(7), 5), expected)
+    lance.write_dataset(pa.table({"emb": lists}), str(tmp_path / "1.lance"), mode="append")
+    with pytest.raises(CorpusChangedError, match=r"1.lance changed after it was converted"):
+        ShardedIndex(tmp_path)
+
+
 def test_pickles_by_paths_and_packs_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"d{row}" for row in range(N)]
     index = ShardedIndex(folder, ids=ids, memory_limit=20_000_000, num_threads=2)

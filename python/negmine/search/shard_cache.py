@@ -1,4 +1,4 @@
-"""Files that are kept beside shards: packed documents, and rows of shards that have none to read at random.
+"""Files that are kept next to shards: packed documents, and rows of shards that have none to read at random.
 
 Both begin with a header of `BODY` bytes, which carries the fingerprint of the file that they were made from: its size,
 its time of modification, and a digest of evenly spread blocks. A file appears whole or not at all, and the same shard
@@ -169,8 +169,8 @@ def ensure_pack(
             raise NegmineValueError(f"`shards` must have packs of their own; {pack} is one of other documents.")
         return int(found["zero_rows"])
     with _writing(pack) as temporary:
-        zero_rows = rows.write_panels(
-            number, metric, tile_rows, memory_limit, str(temporary), str(pack), BODY, num_threads, progress
+        zero_rows = _native.write_panels(
+            rows, number, metric, tile_rows, memory_limit, str(temporary), str(pack), BODY, num_threads, progress
         )
         if fingerprint(place.path) != now:
             raise CorpusChangedError(f"`shards` must not change; {place.path} changed while it was packed.")

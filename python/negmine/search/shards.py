@@ -189,7 +189,7 @@ def _of_npy(path: Path, column: str | None) -> RowPlace | None:
             shape, is_fortran, dtype = parse(file)
         except (ValueError, LookupError, SyntaxError, TypeError) as error:
             raise NegmineValueError(f"`shards` must be readable npy files; got {path}: {error}") from error
-        offset = file.tell()
+        offset = file.seek(0, os.SEEK_CUR)
     _check_matrix(path, shape, dtype.name)
     if is_fortran and min(shape) > 1:
         return None

@@ -27,6 +27,8 @@ pub mod complement;
 mod dispatch;
 pub mod dot_i8;
 pub mod feistel;
+#[allow(unsafe_code)]
+pub mod file_hint;
 pub mod fpenv;
 pub mod hits_i8;
 pub mod isa;

@@ -16,6 +16,7 @@ mod info;
 mod math;
 mod mine;
 mod offers;
+mod packing;
 mod row_files;
 mod sampling;
 mod selection;
@@ -54,6 +55,8 @@ mod _native {
     use super::mine::{list_candidates, random_negatives, select};
     #[pymodule_export]
     use super::offers::Offers;
+    #[pymodule_export]
+    use super::packing::write_panels;
     #[pymodule_export]
     use super::row_files::RowFiles;
     #[pymodule_export]

@@ -1,18 +1,10 @@
-//! Bindings of rows that lie in files, and of files of packed documents.
+//! Bindings of rows that lie in files.
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom};
-
-use negmine_core::base::Error;
-use negmine_core::base::file_rows::{FileRows, FileRun, OpenFile, Stored};
-use negmine_core::base::matrix::{ByteOrder, Wide};
-use negmine_core::exact::Layout;
-use negmine_core::exact::memory_plan::TILE_ROWS;
-use negmine_core::scoring::pack_file::write_panels;
+use negmine_core::base::file_rows::{FileRows, FileRun, OpenFile};
+use negmine_core::base::stored::{ByteOrder, Stored, Wide};
 use pyo3::prelude::*;
 
-use crate::convert::{RowsArg, metric};
-use crate::{call, errors};
+use crate::errors;
 
 /// Rows of files, numbered through. A file is given by its path, the byte of its first row, its number of rows, its
 /// kind of elements, and whether they are big-endian.
@@ -44,38 +36,6 @@ impl RowFiles {
     #[getter]
     fn bytes_read(&self) -> u64 {
         self.rows.bytes_read()
-    }
-
-    /// Packs the rows of one file, and writes the panels to `path` from byte `offset` on; errors call the file `name`.
-    /// Returns the number of rows of norm zero.
-    fn write_panels(
-        slf: &Bound<'_, Self>,
-        py: Python<'_>,
-        file: usize,
-        metric_name: &str,
-        tile_rows: Option<usize>,
-        memory_limit: Option<usize>,
-        path: &str,
-        name: &str,
-        offset: u64,
-        num_threads: usize,
-        progress: Option<Py<PyAny>>,
-    ) -> PyResult<usize> {
-        let metric = metric(py, metric_name)?;
-        let documents = slf.get().rows.range(file);
-        let rows = RowsArg::Files(slf.clone());
-        let rows = rows.rows(py, "shards")?;
-        let tile_rows = tile_rows.unwrap_or(TILE_ROWS);
-        let layout = Layout::for_corpus(rows.len(), rows.width(), tile_rows, memory_limit)
-            .map_err(|error| errors::raise(py, &error))?;
-        call::run(py, num_threads, progress.as_ref(), |run| {
-            let mut out = OpenOptions::new()
-                .write(true)
-                .open(path)
-                .and_then(|mut out| out.seek(SeekFrom::Start(offset)).map(|_| out))
-                .map_err(|error| Error::of_file(name, &error))?;
-            write_panels(&rows, documents, metric, layout.tile_rows, &mut out, name, run)
-        })
     }
 }
 

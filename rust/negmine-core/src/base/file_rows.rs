@@ -12,33 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use negmine_kernels::aligned::{Plain, as_bytes_mut};
+use negmine_kernels::file_hint::will_need;
 use negmine_kernels::isa::Isa;
 use negmine_kernels::widen;
 
 use super::error::{Error, Result};
-use super::matrix::{ByteOrder, Wide};
-
-/// The type of stored elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// A type of more than one byte.
-    Wide(Wide, ByteOrder),
-    /// int8
-    I8,
-    /// uint8
-    U8,
-}
-
-impl Stored {
-    /// Bytes of an element.
-    #[must_use]
-    pub fn size(self) -> usize {
-        match self {
-            Self::Wide(wide, _) => wide.size(),
-            Self::I8 | Self::U8 => 1,
-        }
-    }
-}
+use super::stored::{ByteOrder, Stored, Wide};
 
 /// A file that is read at given places, by several threads at the same time.
 #[derive(Debug)]
@@ -239,6 +218,14 @@ impl FileRows {
             (row, left) = (row + rows, rest);
         }
         Ok(())
+    }
+
+    /// Asks the system to read row `r`, without waiting for it.
+    pub(crate) fn will_need(&self, r: usize) {
+        let i = self.run_of(r);
+        let run = &self.runs[i];
+        let bytes = self.width * run.stored.size();
+        will_need(&run.file.file, run.offset + ((r - self.starts[i]) * bytes) as u64, bytes);
     }
 
     /// Whether element (r, c) is a float64 that is finite, and so was only too large for f32.

@@ -12,6 +12,7 @@ use negmine_kernels::{quantize, widen};
 
 use super::file_rows::FileRows;
 use super::limits::{MAX_ROWS, MAX_WIDTH};
+use super::stored::{ByteOrder, Wide};
 use super::{Error, Result};
 
 /// The elements of a matrix, in the caller's memory layout.
@@ -48,51 +49,6 @@ impl Elements<'_> {
             Self::U8(a) => Elements::U8(a.view()),
             Self::Bytes(a, wide, order) => Elements::Bytes(a.view(), *wide, *order),
             Self::Files(files, failure) => Elements::Files(files, Arc::clone(failure)),
-        }
-    }
-}
-
-/// An element type of more than one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wide {
-    /// float32
-    F32,
-    /// float64
-    F64,
-    /// float16
-    F16,
-    /// bfloat16
-    Bf16,
-}
-
-/// The order of an element's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByteOrder {
-    /// The byte order of this machine.
-    Native,
-    /// The opposite byte order.
-    Swapped,
-}
-
-impl Wide {
-    /// Bytes of an element.
-    #[must_use]
-    pub fn size(self) -> usize {
-        match self {
-            Self::F64 => 8,
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// An element from its bytes in this machine's order, missing ones being 0.
-    fn read(self, bytes: [u8; 8]) -> f64 {
-        let [a, b, c, d, ..] = bytes;
-        match self {
-            Self::F64 => f64::from_ne_bytes(bytes),
-            Self::F32 => f64::from(f32::from_ne_bytes([a, b, c, d])),
-            Self::F16 => half::f16::from_ne_bytes([a, b]).to_f64(),
-            Self::Bf16 => half::bf16::from_ne_bytes([a, b]).to_f64(),
         }
     }
 }
@@ -253,7 +209,8 @@ impl<'a> Rows<'a> {
             Elements::I8(a) => prefetch_row(a, r),
             Elements::U8(a) => prefetch_row(a, r),
             // Such rows are read so rarely that a prefetch gains nothing.
-            Elements::Bytes(..) | Elements::Files(..) => {}
+            Elements::Bytes(..) => {}
+            Elements::Files(files, _) => files.will_need(r),
         }
     }
 

@@ -18,6 +18,7 @@ pub mod philox;
 pub mod share;
 pub(crate) mod sort;
 pub mod stages;
+pub mod stored;
 pub mod strings;
 pub mod union_find;
 pub mod xxh64;

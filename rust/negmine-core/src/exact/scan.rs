@@ -49,7 +49,11 @@ impl ExactIndex {
         run: &Run<'_>,
     ) -> Result<Outcome> {
         self.check_sides(corpus, queries)?;
-        let groups = groups(candidates.eligible, queries.len(), run)?;
+        // Documents of a group are packed again, from rows all over the files.
+        let groups = match self.packs() {
+            Some(_) => None,
+            None => groups(candidates.eligible, queries.len(), run)?,
+        };
         match groups.filter(|groups| self.has_room_for(groups, targets, run.threads)) {
             Some(groups) => self
                 .scan_groups(corpus, queries, candidates, targets, &groups, run)
