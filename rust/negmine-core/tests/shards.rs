@@ -114,7 +114,7 @@ fn packs(folder: &Folder, rows: &Rows<'_>, files: &FileRows, n: usize, metric: M
 fn search(index: &ExactIndex, corpus: &Rows<'_>, queries: &Rows<'_>, depth: usize) -> Result<Vec<Found>> {
     let mut banned = Lists::default();
     (0..queries.len()).for_each(|_| banned.push_row([]));
-    let candidates = Candidates { banned: &banned, groups: None, eligible: &[] };
+    let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
     let targets = Targets::one_per_query(queries.len(), f64::INFINITY, depth.min(corpus.len()));
     Ok(index.scan(corpus, queries, &candidates, &targets, &RUN)?.found)
 }
