@@ -203,6 +203,7 @@ def main() -> None:
             if n_queries == COMPARED:
                 compare(args.folder, args.folder / "result.npz")
             if n_queries == FEW:
+                disk = max(disk, rate_of_disk(packs))
                 share = float(np.load(args.folder / "result.npz")["rate"]) / disk
                 print(f"  {share:.2f} of the disk's own rate")
         interrupt(args, args.queries, after=2.0)

@@ -1,4 +1,5 @@
 //! Rows of files, and packed documents in files, against the same rows in memory.
+#![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
 
 use std::fs::{self, File};
 use std::path::PathBuf;

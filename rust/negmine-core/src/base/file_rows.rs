@@ -124,7 +124,7 @@ impl FileRun {
     /// # Errors
     /// Returns [`Error::FileChanged`] if the file is shorter.
     pub fn new(file: OpenFile, offset: u64, rows: usize, width: usize, stored: Stored) -> Result<Self> {
-        let needed = offset as u128 + rows as u128 * width as u128 * stored.size() as u128;
+        let needed = u128::from(offset) + rows as u128 * width as u128 * stored.size() as u128;
         if needed > u128::from(file.bytes) {
             let change = format!("its header needs {needed} bytes and it has {}", file.bytes);
             return Err(Error::FileCut { file: file.path, change });

@@ -107,13 +107,12 @@ impl<'a> PackedRows<'a> {
     #[inline]
     fn place(&self, row: u32) -> (&'a Tile, usize, usize) {
         let place = row as usize - self.first;
-        let (tile, place) = match self.step {
-            Some(step) => (&self.tiles[place / step], place % step),
-            None => {
-                let next = self.tiles.partition_point(|tile| tile.first() <= row as usize);
-                let tile = &self.tiles[next - 1];
-                (tile, row as usize - tile.first())
-            }
+        let (tile, place) = if let Some(step) = self.step {
+            (&self.tiles[place / step], place % step)
+        } else {
+            let next = self.tiles.partition_point(|tile| tile.first() <= row as usize);
+            let tile = &self.tiles[next - 1];
+            (tile, row as usize - tile.first())
         };
         (tile, place / PANEL, place % PANEL)
     }
