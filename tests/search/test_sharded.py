@@ -77,7 +77,7 @@ def test_one_array_a_memory_map_and_uneven_shards_give_the_same_bits(
     exclude = [[row, row + 700] for row in range(len(asked))]
     filtered = ExactIndex(corpus, metric=metric).search(asked, 9, exclude=exclude, max_score=0.4)
     streamed = 0
-    for tile_rows, threads in itertools.product((None, 64, 200), (1, 2, 5)):
+    for tile_rows, threads in ((None, 1), (64, 2), (200, 5), (None, 2)):
         monkeypatch.setattr(exact, "TILE_ROWS", tile_rows)
         index = ShardedIndex(folder, metric=metric, num_threads=threads)
         assert isinstance(index, Searcher)
@@ -389,11 +389,11 @@ def test_every_damage_of_a_pack_is_refused_by_name(folder: Path, limit: int | No
             return found.indices.tolist(), found.scores.tolist()
 
         read()
-        found = damage.outcomes(pack, 40, read)
+        found = damage.outcomes(pack, 24, read)
         assert found["raw"] == []
         assert found["other"] == []
         # The header's padding means nothing.
-        assert len(found["refused"]) > 30
+        assert len(found["refused"]) > 15
 
 
 def test_a_pack_that_is_damaged_while_it_is_used(folder: Path) -> None:

@@ -100,8 +100,8 @@ class ShardedIndex(CoreIndex):
         Folder for the files that the index writes; it is made if it does not exist. Default: the folder of each
         shard.
     num_threads : int, optional
-        Number of threads of every call on this index, unless the call has its own; one more reads files. Default: all
-        cores available to this process. Results never depend on it.
+        Number of threads of every call on this index, unless the call has its own; under a memory limit, as many again
+        read ahead. Default: all cores available to this process. Results never depend on it.
     memory_limit : int, optional
         Bytes of working memory, without the pages of files that the system caches. If the packed documents, about 0.27
         times the float32 bytes, take more than three quarters of it, they are streamed. Results never depend on it.
