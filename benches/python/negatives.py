@@ -164,11 +164,11 @@ def main() -> None:
         }
         compare(weighted, n_users * n, rounds)
         print("**By weights, users without items**\n")
-        nobody = Problem(n_users, n_items, 0)
+        new_users = Problem(n_users, n_items, 0)
         without = {
-            "negmine, repeats": nobody.negmine(n, weighted=True, replace=True),
-            "NumPy's alias table, repeats": nobody.alias(n),
-            "torch.multinomial, repeats": nobody.multinomial(n),
+            "negmine, repeats": new_users.negmine(n, weighted=True, replace=True),
+            "NumPy's alias table, repeats": new_users.alias(n),
+            "torch.multinomial, repeats": new_users.multinomial(n),
         }
         compare(without, n_users * n, rounds)
     full = Problem(100, 1_000, 990)

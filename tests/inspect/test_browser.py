@@ -185,6 +185,20 @@ def test_a_margin_below_the_mined_one_needs_rejected_documents(open_page: Open) 
     assert effect["hardness"] == pytest.approx(float(kept.mean()), abs=1e-6)
 
 
+def test_dragging_over_scores_keeps_the_rows_in_the_range(open_page: Open) -> None:
+    page = open_page(mined(None))
+    everything = page.inner_text("#count")
+    box = page.locator("#chart-negative svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.98, box["y"] + 40, steps=4)
+    page.mouse.up()
+    until(page, f"document.querySelector('#count').innerText !== {everything!r}")
+    page.locator("#chart-negative").focus()
+    press(page, "Backspace")
+    until(page, f"document.querySelector('#count').innerText === {everything!r}")
+
+
 def test_dragging_the_margin_changes_the_figures_and_the_address(open_page: Open) -> None:
     page = open_page(mined(None))
     before = page.inner_text("#effect")

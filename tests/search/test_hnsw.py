@@ -22,6 +22,7 @@ from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, H
 from negmine.errors import MissingExtraError, NegmineError, NegmineTypeError, NegmineValueError
 from negmine.mining import Reason
 from negmine.search import CandidateSource, Searcher, widening
+from negmine.search.graph import Graph
 from negmine.search.results import METRICS, Metric
 from negmine.testing import check_candidate_source
 from processes import output_of
@@ -502,6 +503,24 @@ def test_ctrl_c_while_documents_are_added_leaves_those_of_whole_chunks() -> None
     assert equal(index.search(QUERIES, 10), INDEX.search(QUERIES, 10))
     with pytest.raises(KeyboardInterrupt):
         index.search(np.tile(QUERIES, (5, 1)), 3, progress=stop)
+
+
+def test_ctrl_c_right_after_an_insertion_leaves_graph_and_documents_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    insert = Graph.add
+
+    def interrupted(graph: Graph, vectors: np.ndarray, first: int, num_threads: int) -> None:
+        insert(graph, vectors, first, num_threads)
+        if first >= 300:
+            raise KeyboardInterrupt
+
+    index = HnswIndex(CORPUS[:100], **POOR)
+    monkeypatch.setattr(Graph, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index.add(CORPUS[100:])
+    monkeypatch.undo()
+    assert len(index) == 612
+    index.add(CORPUS[612:])
+    assert equal(index.search(QUERIES, 10), INDEX.search(QUERIES, 10))
 
 
 def test_progress_counts_documents_and_queries() -> None:

@@ -284,6 +284,14 @@ def test_lists_of_other_lengths_are_refused_before_they_are_cut(monkeypatch: pyt
         index.candidates(rows[:7], request)
 
 
+def test_a_query_that_is_not_finite_is_named_by_its_row_in_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, _, rows = made()
+    tiled(monkeypatch)
+    queries = np.concatenate([rows[:9], np.full((1, rows.shape[1]), np.nan, dtype=np.float32)])
+    with pytest.raises(NegmineValueError, match=r"`queries`.*row 9 "):
+        index.search(queries, 2)
+
+
 def test_a_corpus_that_changed_is_found() -> None:
     index, _, rows = made()
     queries = rows[:5].copy()

@@ -193,12 +193,12 @@ def _grades(qrels: object, contents: Contents, query: Int64s, document: Int64s) 
     keys, grades = queries[inside] * n + documents[inside], qrels.grades[inside]
     order = np.lexsort((grades, keys))
     keys, grades = keys[order], grades[order]
-    wanted = query * n + document
+    pairs = query * n + document
     # The last of equal keys has the highest grade.
-    place = np.searchsorted(keys, wanted, side="right") - 1
+    place = np.searchsorted(keys, pairs, side="right") - 1
     found = (place >= 0) & (document >= 0)
-    found[found] = keys[place[found]] == wanted[found]
-    result = np.full(len(wanted), NOT_JUDGED, dtype=np.int32)
+    found[found] = keys[place[found]] == pairs[found]
+    result = np.full(len(pairs), NOT_JUDGED, dtype=np.int32)
     result[found] = np.clip(grades[place[found]], NOT_JUDGED + 1, 2**31 - 1)
     return result
 

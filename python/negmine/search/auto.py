@@ -232,10 +232,10 @@ class AutoIndex:
         n = self._sample.shape[0]
         if not n or not len(self):
             return 0.0
-        queries = self._sample.values()
-        self.index.search(queries[:1], self._k)  # pages of the corpus are mapped
+        queries, k = self._sample.values(), min(self._k, len(self))
+        self.index.search(queries[:1], k)  # pages of the corpus are mapped
         started = time.perf_counter()
-        self._expected = self.index.search(queries, min(self._k, len(self))).indices
+        self._expected = self.index.search(queries, k).indices
         return (time.perf_counter() - started) / n
 
     def _trial(self, options: Mapping[str, Any]) -> Trial:

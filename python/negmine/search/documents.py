@@ -72,21 +72,22 @@ class Documents:
             The graph does not fit in memory.
         """
         refuse_not_finite(rows, argument)
-        n, first, done = rows.shape[0], len(self), 0
+        n, first = rows.shape[0], len(self)
         self.graph.reserve(first + n, argument)
         try:
-            while done < n:
-                end = min(done + INSERTED_AT_ONCE, n)
-                vectors = self.graph.vectors(rows.slice(done, end))
-                self.graph.add(vectors, first + done, self._build_threads)
-                done = end
-                if self._metric == "cosine":
-                    self.n_zero += int((~vectors.any(axis=1)).sum())
+            for begin in range(0, n, INSERTED_AT_ONCE):
+                end = min(begin + INSERTED_AT_ONCE, n)
+                vectors = self.graph.vectors(rows.slice(begin, end))
+                self.graph.add(vectors, first + begin, self._build_threads)
                 if progress is not None:
-                    progress(done, n)
+                    progress(end, n)
         finally:
-            self.parts.append(rows.slice(0, done))
-            self.deleted = np.concatenate([self.deleted, np.zeros(done, dtype=np.bool_)])
+            # Ctrl-C may arrive right after an insertion: the graph knows how many documents it holds.
+            inserted = rows.slice(0, len(self.graph) - first)
+            self.parts.append(inserted)
+            self.deleted = np.concatenate([self.deleted, np.zeros(inserted.shape[0], dtype=np.bool_)])
+            if self._metric == "cosine":
+                self.n_zero += _count_zeros(inserted)
 
     def delete(self, rows: npt.NDArray[np.int64]) -> None:
         """Mark documents as deleted.
@@ -146,6 +147,12 @@ class Documents:
             propose=propose,
             score=lambda queries, pairs: self.parts.score(queries, pairs, num_threads),
         )
+
+
+def _count_zeros(rows: Rows) -> int:
+    """Return the number of rows of norm zero."""
+    chunks = (rows.slice(begin, begin + INSERTED_AT_ONCE) for begin in range(0, rows.shape[0], INSERTED_AT_ONCE))
+    return sum(int((~chunk.values().astype(np.float32, copy=False).any(axis=1)).sum()) for chunk in chunks)
 
 
 def check_rows(rows: npt.NDArray[np.int64], argument: str, n: int) -> None:

@@ -102,6 +102,9 @@ class Graph:
         """
         self._index.add_items(vectors, np.arange(first, first + len(vectors)), num_threads=num_threads)
 
+    def __len__(self) -> int:
+        return int(self._index.get_current_count())
+
     def delete(self, row: int) -> None:
         """Mark a document as deleted.
 
@@ -196,7 +199,5 @@ class Graph:
             self._index.load_index(str(path), max_elements=max(n, 1))
         except RuntimeError as error:
             raise NegmineValueError(f"`path` must have a graph that hnswlib reads; got {path}: {error}") from error
-        if self._index.get_current_count() != n:
-            raise NegmineValueError(
-                f"`path` must have a graph of {n} documents; got {self._index.get_current_count()} in {path}."
-            )
+        if len(self) != n:
+            raise NegmineValueError(f"`path` must have a graph of {n} documents; got {len(self)} in {path}.")

@@ -21,6 +21,7 @@ from negmine.data.eligibility import Eligibility, check_eligible
 from negmine.data.positives import Positives, check_lists
 from negmine.errors import NegmineValueError
 from negmine.search.auditing import measure_recall
+from negmine.search.core_index import score_by_query
 from negmine.search.documents import check_rows
 from negmine.search.hnsw_file import read_index
 from negmine.search.hnsw_state import HnswState
@@ -293,11 +294,8 @@ class HnswIndex(HnswState):
                 f"`document_indices` must not hold deleted documents; got {document[deleted][0]}. Mine with "
                 "`eligible=index.live(n_queries)`."
             )
-        order = np.argsort(query, kind="stable")
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=rows.shape[0]))]).astype(np.int64)
-        scores = np.empty(len(query), dtype=np.float64)
-        scores[order] = self._documents.parts.score(rows, Csr(offsets, document[order]), self.threads(None))
-        return scores
+        pairs, threads = np.stack([query, document], axis=1), self.threads(None)
+        return score_by_query(pairs, rows.shape[0], lambda csr: self._documents.parts.score(rows, csr, threads))
 
     @refuse_unknown_options("audit")
     def audit(

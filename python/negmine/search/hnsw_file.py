@@ -138,11 +138,12 @@ def write_index(
     target = files.as_path(path, "path")
     files.check_target(target)
     corpus = [fingerprint.of_rows(part, "corpus", num_threads) for part in documents.parts.arrays]
-    with files.atomic_file(target.with_name(f"{target.name}.hnsw")) as temporary:
+    unnamed = target.with_name(f".negmine-{target.name}.hnsw")
+    with files.atomic_file(unnamed) as temporary:
         documents.graph.save(temporary)
         digest = files.sha256(temporary)
     graph = _graph(target, digest)
-    target.with_name(f"{target.name}.hnsw").replace(graph)
+    unnamed.replace(graph)
     files.sync_folder(target.parent)
     header = {
         "options": dict(options),
@@ -161,6 +162,8 @@ def write_index(
 
 def _graph(path: Path, digest: str) -> Path:
     """Return the file of the graph."""
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise NegmineValueError(f"`graph` must be a SHA-256 in hexadecimal digits; got {digest!r}.")
     return path.with_name(f"{path.name}.{digest[:_DIGITS]}.hnsw")
 
 
@@ -189,7 +192,8 @@ def read_index(path: str | os.PathLike[str]) -> SavedIndex:
     form = formats.HNSW_INDEX
     header, arrays = archive.read(path, form, _ENTRIES, ("deleted",))
     source = files.as_path(path, "path")
-    graph = _graph(source, header["graph"])
+    with archive.whole(path, form):
+        graph = _graph(source, header["graph"])
     if not graph.is_file():
         raise NegmineValueError(
             f"`path` must have its graph next to it, {graph.name}; got {files.describe(graph)} there."

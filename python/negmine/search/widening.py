@@ -16,7 +16,7 @@ import numpy.typing as npt
 from negmine import _native
 from negmine._core.arrays import Csr, CsrLike, Rows
 from negmine._core.calls import Progress
-from negmine.search.request import PoolArrays, PoolRequest, Rules
+from negmine.search.request import PoolArrays, PoolRequest
 
 __all__ = ["Proposer", "pool_of_proposals"]
 
@@ -25,19 +25,6 @@ QUERIES_AT_ONCE = 512
 
 #: (query, document) pairs that are proposed at once, at 16 bytes each, before any widening.
 PAIRS_AT_ONCE = 1 << 20
-
-#: Arrays of a pool that are those of its chunks, one after the other.
-_COLUMNS = (
-    "indices",
-    "scores",
-    "counts",
-    "reasons",
-    "positive_indices",
-    "reference_scores",
-    "cap_scores",
-    "floor_scores",
-    "positive_scores",
-)
 
 #: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
 _LIST_EXHAUSTED = 9
@@ -103,19 +90,21 @@ def pool_of_proposals(
         ``counters`` has the proposed pairs, and the queries that were searched more than once.
     """
     n = queries.shape[0]
+    request = replace(request, warm_start=None)
     at_once = max(1, min(QUERIES_AT_ONCE, PAIRS_AT_ONCE // max(_first(proposer, request), 1)))
     parts: list[PoolArrays] = []
     for begin in range(0, max(n, 1), at_once):
         end = min(begin + at_once, n)
-        parts.append(_chunk(proposer, queries.slice(begin, end), _slice(request, begin, end), num_threads))
+        parts.append(_chunk(proposer, queries.slice(begin, end), request.slice(begin, end), num_threads))
         if progress is not None:
             progress(end, n)
-    return _join(parts, at_once, proposer.n_zero, approximation)
+    joined = PoolArrays.join(parts, [at_once] * len(parts))
+    return replace(joined, zero_documents=proposer.n_zero, approximation=approximation)
 
 
 def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads: int) -> PoolArrays:
     """Return the pools of a few queries. What is proposed for a query does not depend on the other queries."""
-    request = replace(request, given_scores=_positive_scores(proposer, queries, request), warm_start=None)
+    request = replace(request, given_scores=_positive_scores(proposer, queries, request))
     k = _first(proposer, request)
     longest = proposer.propose(queries, k)
     # Scoring the whole list of every query would take longer than the rest of the call.
@@ -198,44 +187,3 @@ def _replaced(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(lengths)))]).astype(np.int64)
     items = np.concatenate([lists.items[kept], more.items])[order]
     return Csr(offsets, items), np.concatenate([scores[kept], more_scores])[order]
-
-
-def _slice(request: PoolRequest, begin: int, end: int) -> PoolRequest:
-    """Return the request of the queries in [begin, end)."""
-    rules, offsets = request.rules, request.rules.positives.offsets
-    given = request.given_scores
-    return replace(
-        request,
-        rules=Rules(
-            positives=_slice_lists(rules.positives, begin, end),
-            exclude=None if rules.exclude is None else _slice_lists(rules.exclude, begin, end),
-            self_rows=None if rules.self_rows is None else rules.self_rows[begin:end],
-            groups=rules.groups,
-            eligible=None if rules.eligible is None else rules.eligible.slice(begin, end),
-        ),
-        given_scores=None if given is None else given[offsets[begin] : offsets[end]],
-        warm_start=None,
-    )
-
-
-def _slice_lists(lists: Csr, begin: int, end: int) -> Csr:
-    offsets = lists.offsets[begin : end + 1]
-    return Csr(np.ascontiguousarray(offsets - offsets[0]), lists.items[offsets[0] : offsets[-1]])
-
-
-def _join(parts: list[PoolArrays], at_once: int, n_zero: int, approximation: str) -> PoolArrays:
-    """Return the pools of chunks of queries as one."""
-
-    def column(name: str) -> npt.NDArray[np.generic]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    queries = [part.query_indices + number * at_once for number, part in enumerate(parts)]
-    return PoolArrays(
-        query_indices=np.concatenate(queries),
-        **{name: column(name) for name in _COLUMNS},  # type: ignore[arg-type]
-        lines={name: np.concatenate([part.lines[name] for part in parts]) for name in parts[0].lines},
-        zero_documents=n_zero,
-        zero_queries=sum(part.zero_queries for part in parts),
-        counters={name: sum(part.counters[name] for part in parts) for name in parts[0].counters},
-        approximation=approximation,
-    )

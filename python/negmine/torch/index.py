@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from negmine._core.arrays import Csr, as_rows, public_scores
+from negmine._core.arrays import Csr, as_rows, public_scores, refuse_not_finite
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors
 from negmine._core.labels import Ids
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
@@ -229,8 +229,9 @@ class TorchIndex:
         check_progress(progress)
         n_queries, threads = as_rows(queries, "queries").shape[0], self._index.threads(num_threads)
         if n_queries > QUERIES_AT_ONCE:
-            # A part of lists that do not fit would pass.
+            # A part of lists that do not fit would pass, and a part numbers its own rows.
             _check_lengths(request, n_queries)
+            refuse_not_finite(as_rows(queries, "queries"), "queries")
         begins = range(0, max(n_queries, 1), QUERIES_AT_ONCE)
         counts = [min(QUERIES_AT_ONCE, n_queries - begin) for begin in begins]
         parts, total = [], len(begins) * len(self._tiles)

@@ -227,11 +227,11 @@ class Charts {
       if (from === null) return;
       const to = this._share(chart, event);
       if (Math.abs(to - from) > 0.01) {
-        this.actions.range(side, [chart.value(Math.min(from, to)), chart.value(Math.max(from, to))]);
+        this.actions.brush(side, [chart.value(Math.min(from, to)), chart.value(Math.max(from, to))]);
       }
     });
     host.addEventListener("pointerup", (event) => {
-      if (from !== null && Math.abs(this._share(chart, event) - from) <= 0.01) this.actions.range(side, null);
+      if (from !== null && Math.abs(this._share(chart, event) - from) <= 0.01) this.actions.brush(side, null);
       from = null;
     });
     host.addEventListener("keydown", (event) => {
@@ -241,8 +241,8 @@ class Charts {
         let [low, high] = this.actions.state[side] || [chart.value(0.4), chart.value(0.6)];
         if (event.shiftKey) [low, high] = [low - (move * wide) / 100, high + (move * wide) / 100];
         else [low, high] = [low + (move * wide) / 50, high + (move * wide) / 50];
-        if (low < high) this.actions.range(side, [low, high]);
-      } else if (event.key === "Backspace" || event.key === "Delete") this.actions.range(side, null);
+        if (low < high) this.actions.brush(side, [low, high]);
+      } else if (event.key === "Backspace" || event.key === "Delete") this.actions.brush(side, null);
       else return;
       event.preventDefault();
       event.stopPropagation();

@@ -74,7 +74,7 @@ class App {
     this._link();
   }
 
-  range(side, value) {
+  brush(side, value) {
     this.state[side] = value;
     this.later(() => this.filter());
   }

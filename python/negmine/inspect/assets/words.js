@@ -20,7 +20,7 @@ class Words {
     this.frequent = null;
   }
 
-  /** Words that many documents of a sample hold, whatever their language. */
+  /** Words that many documents of a sample hold, in any language. */
   _frequent() {
     if (this.frequent) return this.frequent;
     const counts = new Map();

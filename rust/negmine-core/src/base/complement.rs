@@ -48,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranks_number_what_is_left(rows in prop::collection::btree_set(0_i64..600, 0..500)) {
+        fn ranks_number_the_other_rows(rows in prop::collection::btree_set(0_i64..600, 0..500)) {
             let excluded: Vec<i64> = rows.iter().copied().collect();
             let left = (0..600).filter(|row| !rows.contains(row));
             for (rank, row) in left.enumerate() {
