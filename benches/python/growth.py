@@ -74,7 +74,7 @@ def mining_times(sizes: Sequence[int], n_documents: int, rounds: int) -> list[fl
     """Return the seconds of mining for the first queries, by their number."""
     corpus, queries = rows(n_documents, 0), rows(max(sizes), 1)
     index = negmine.ExactIndex(corpus, num_threads=1)
-    positives = np.random.default_rng(2).integers(n_documents, size=max(sizes))
+    positives = index.search(queries, 3).indices[:, 2]  # a teacher's choice among near documents
     miner = negmine.HardNegativeMiner(5, relative_margin=0.05)
 
     def mine(size: int) -> object:
