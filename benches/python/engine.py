@@ -31,7 +31,7 @@ def forced(index: negmine.ExactIndex, pruned: int | None) -> negmine.ExactIndex:
     threads = index.threads(None)
     other = negmine.ExactIndex(index.corpus, metric=index.metric, num_threads=threads)
     # The only door to the number of leading coordinates is the native class.
-    other._native = _native.ExactIndex(other._rows, other.metric, TILE_ROWS, None, threads, pruned)
+    other._native = _native.ExactIndex(other._rows, other.metric, TILE_ROWS, None, threads, None, pruned)
     return other
 
 
