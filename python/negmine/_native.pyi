@@ -238,7 +238,9 @@ def false_negative_pairs(rules: MaskRules) -> tuple[npt.NDArray[np.int64], npt.N
 
 @final
 class RowFiles:
-    def __new__(cls, files: Sequence[tuple[str, int, int, str, bool]], width: int) -> RowFiles: ...
+    def __new__(
+        cls, files: Sequence[tuple[str, int, int, str, bool, tuple[str, int, int] | None]], width: int
+    ) -> RowFiles: ...
     @property
     def bytes_read(self) -> int: ...
 

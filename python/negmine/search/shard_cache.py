@@ -114,6 +114,7 @@ def _of_folder(folder: Path) -> dict[str, Any]:
 def ensure_pack(
     rows: _native.RowFiles,
     number: int,
+    shard: Path,
     place: RowPlace,
     pack: Path,
     metric: Metric,
@@ -131,6 +132,8 @@ def ensure_pack(
         Rows of all shards.
     number : int
         Number of the shard.
+    shard : Path
+        The shard.
     place : RowPlace
         Where its rows lie.
     pack : Path
@@ -160,11 +163,12 @@ def ensure_pack(
     NegmineOSError
         The system refuses to write, for example on a full disk.
     """
-    now = fingerprint(place.path)
+    # Converted rows are those of the shard as it was then, which may have changed since.
+    now = fingerprint(shard) if place.source is None else place.source
     content = {"metric": metric, "rows": place.shape[0], "width": place.shape[1], "shard": now}
     if pack.exists():
         found = _header(SHARD_PACK, pack)
-        _check_source(found, now, place.path, pack, "packed")
+        _check_source(found, now, shard, pack, "packed")
         if {**content, "zero_rows": found.get("zero_rows")} != found or type(found["zero_rows"]) is not int:
             raise NegmineValueError(f"`shards` must have packs of their own; {pack} is one of other documents.")
         return int(found["zero_rows"])
@@ -172,8 +176,8 @@ def ensure_pack(
         zero_rows = _native.write_panels(
             rows, number, metric, tile_rows, memory_limit, str(temporary), str(pack), BODY, num_threads, progress
         )
-        if fingerprint(place.path) != now:
-            raise CorpusChangedError(f"`shards` must not change; {place.path} changed while it was packed.")
+        if fingerprint(shard) != now:
+            raise CorpusChangedError(f"`shards` must not change; {shard} changed while it was packed.")
         with temporary.open("rb+") as file:
             _write_header(file, SHARD_PACK, {**content, "zero_rows": zero_rows})
     return zero_rows
@@ -228,7 +232,7 @@ def ensure_rows(shard: Path, column: str | None, converted: Path) -> RowPlace:
     found = _header(SHARD_ROWS, converted)
     _check_source(found, now, shard, converted, "converted")
     n, width = found["shape"]
-    place = RowPlace(converted, BODY, (n, width), found["kind"])
+    place = RowPlace(converted, BODY, (n, width), found["kind"], source=now)
     if converted.stat().st_size != max(place.end, BODY):
         raise corrupt(converted, "Delete the file to convert the shard again.")
     return place

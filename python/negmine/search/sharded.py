@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ class ShardedIndex(CoreIndex):
         counts = [place.shape[0] for place in self._places]
         document_ids = None if ids is None else as_ids(ids, "ids", sum(counts))
         self._files = _native.RowFiles(
-            [(str(p.path), p.offset, p.shape[0], p.kind, p.is_big_endian) for p in self._places], width
+            [_file(path, place) for path, place in zip(paths, self._places, strict=True)], width
         )
         packs = [shard_cache.cached_path(path, column, folder, f"{metric}.negmine-pack") for path in paths]
         offsets = [sum(counts[:i]) for i in range(len(counts))]
@@ -210,7 +210,8 @@ class ShardedIndex(CoreIndex):
             zero_rows += shard_cache.ensure_pack(
                 self._files,
                 number,
-                RowPlace(place.path, place.offset, (place.shape[0], width), place.kind, place.is_big_endian),
+                shard.path,
+                replace(place, shape=(place.shape[0], width)),
                 shard.pack,
                 metric,
                 tile_rows=exact.TILE_ROWS,
@@ -278,6 +279,13 @@ def _place(path: Path, column: str | None, cache: Path | None) -> RowPlace:
     if found is not None:
         return found
     return shard_cache.ensure_rows(path, column, shard_cache.cached_path(path, column, cache, "negmine-rows"))
+
+
+def _file(shard: Path, place: RowPlace) -> tuple[str, int, int, str, bool, tuple[str, int, int] | None]:
+    """Return what the core must know of a shard; it also compares the shards that were converted."""
+    known = place.source
+    source = None if known is None else (str(shard), known["bytes"], known["modified_ns"])
+    return str(place.path), place.offset, place.shape[0], place.kind, place.is_big_endian, source
 
 
 def _width(places: list[RowPlace], paths: list[Path]) -> int:

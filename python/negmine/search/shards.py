@@ -59,6 +59,8 @@ class RowPlace:
         Type of the elements, as NumPy names it.
     is_big_endian : bool
         Order of the bytes of an element.
+    source : dict or None
+        Fingerprint of the shard that the rows were converted from; None if they lie in the shard itself.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class RowPlace:
     shape: tuple[int, int]
     kind: str
     is_big_endian: bool = False
+    source: dict[str, Any] | None = None
 
     @property
     def end(self) -> int:

@@ -1,13 +1,14 @@
 //! Bindings of rows that lie in files.
 
-use negmine_core::base::file_rows::{FileRows, FileRun, OpenFile};
+use negmine_core::base::file_rows::{FileRows, FileRun, OpenFile, Source};
 use negmine_core::base::stored::{ByteOrder, Stored, Wide};
 use pyo3::prelude::*;
 
 use crate::errors;
 
 /// Rows of files, numbered through. A file is given by its path, the byte of its first row, its number of rows, its
-/// kind of elements, and whether they are big-endian.
+/// kind of elements, whether they are big-endian, and what it was converted from, if it was: a path, bytes, and the time
+/// of modification in nanoseconds.
 #[pyclass(frozen, module = "negmine._native")]
 pub(crate) struct RowFiles {
     rows: FileRows,
@@ -19,15 +20,18 @@ impl RowFiles {
     }
 }
 
+type FileArg = (String, u64, usize, String, bool, Option<(String, u64, i128)>);
+
 #[pymethods]
 impl RowFiles {
     #[new]
-    fn new(py: Python<'_>, files: Vec<(String, u64, usize, String, bool)>, width: usize) -> PyResult<Self> {
+    fn new(py: Python<'_>, files: Vec<FileArg>, width: usize) -> PyResult<Self> {
         let mut runs = Vec::with_capacity(files.len());
-        for (path, offset, rows, kind, is_big_endian) in files {
+        for (path, offset, rows, kind, is_big_endian, source) in files {
             let stored = stored(py, &kind, is_big_endian)?;
             let run = OpenFile::open(&path).and_then(|file| FileRun::new(file, offset, rows, width, stored));
-            runs.push(run.map_err(|error| errors::raise(py, &error))?);
+            let source = source.map(|(path, bytes, modified_ns)| Source { path, bytes, modified_ns });
+            runs.push(run.map_err(|error| errors::raise(py, &error))?.converted_from(source));
         }
         Ok(Self { rows: FileRows::new(runs, width) })
     }

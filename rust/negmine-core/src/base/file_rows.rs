@@ -4,12 +4,12 @@
 //! do not count as memory of the process. Every file keeps its length and its time of modification from when it was
 //! opened, and [`FileRows::check_unchanged`] compares both.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use negmine_kernels::aligned::{Plain, as_bytes_mut};
 use negmine_kernels::file_hint::will_need;
@@ -82,11 +82,69 @@ impl OpenFile {
     }
 
     fn changed(&self, now: Option<&Metadata>) -> Error {
-        let change = match now.map(Metadata::len) {
-            Some(bytes) if bytes != self.bytes => format!("it had {} bytes and has {bytes}", self.bytes),
-            _ => "it was written again".to_owned(),
-        };
-        Error::FileChanged { file: self.path.clone(), change }
+        changed(&self.path, self.bytes, now.map(Metadata::len))
+    }
+}
+
+fn changed(path: &str, before: u64, now: Option<u64>) -> Error {
+    let change = match now {
+        Some(now) if now != before => format!("it had {before} bytes and has {now}"),
+        _ => "it was written again".to_owned(),
+    };
+    Error::FileChanged { file: path.to_owned(), change }
+}
+
+/// The file or folder that rows were converted from, as it was then.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The path.
+    pub path: String,
+    /// Length in bytes; that of all files in a folder.
+    pub bytes: u64,
+    /// Time of modification in nanoseconds after 1970; the last one of all files in a folder, or 0 if it has none.
+    pub modified_ns: i128,
+}
+
+impl Source {
+    /// Checks that the file or folder still has the length and the time of modification.
+    ///
+    /// # Errors
+    /// Returns [`Error::FileChanged`] or [`Error::File`].
+    pub fn check_unchanged(&self) -> Result<()> {
+        let (bytes, modified) =
+            size_and_time(Path::new(&self.path)).map_err(|error| Error::of_file(&self.path, &error))?;
+        if bytes == self.bytes && modified.unwrap_or(0) == self.modified_ns {
+            return Ok(());
+        }
+        Err(changed(&self.path, self.bytes, Some(bytes)))
+    }
+}
+
+/// The length of a file and its time of modification, or those of all files in a folder. Links to folders are not
+/// followed, and links to nothing do not count.
+fn size_and_time(path: &Path) -> io::Result<(u64, Option<i128>)> {
+    let about = path.metadata()?;
+    if !about.is_dir() {
+        return Ok((about.len(), Some(nanoseconds(about.modified()?))));
+    }
+    let (mut bytes, mut modified) = (0, None);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let is_folder = entry.file_type()?.is_dir();
+        if !is_folder && !entry.path().is_file() {
+            continue;
+        }
+        let (own_bytes, own_modified) = size_and_time(&entry.path())?;
+        bytes += own_bytes;
+        modified = modified.max(own_modified);
+    }
+    Ok((bytes, modified))
+}
+
+fn nanoseconds(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
     }
 }
 
@@ -116,6 +174,7 @@ pub struct FileRun {
     offset: u64,
     rows: usize,
     stored: Stored,
+    source: Option<Source>,
 }
 
 impl FileRun {
@@ -129,7 +188,18 @@ impl FileRun {
             let change = format!("its header needs {needed} bytes and it has {}", file.bytes);
             return Err(Error::FileCut { file: file.path, change });
         }
-        Ok(Self { file, offset, rows, stored })
+        Ok(Self { file, offset, rows, stored, source: None })
+    }
+
+    /// The same rows, which were converted from `source`.
+    #[must_use]
+    pub fn converted_from(self, source: Option<Source>) -> Self {
+        Self { source, ..self }
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        self.source.as_ref().map_or(Ok(()), Source::check_unchanged)?;
+        self.file.check_unchanged()
     }
 }
 
@@ -190,12 +260,12 @@ impl FileRows {
         self.runs[self.run_of(r)].file.path()
     }
 
-    /// Checks that no file has changed since it was opened.
+    /// Checks that no file has changed since it was opened, nor the source of one since it was converted.
     ///
     /// # Errors
     /// Returns [`Error::FileChanged`] or [`Error::File`] for the first one that has.
     pub fn check_unchanged(&self) -> Result<()> {
-        self.runs.iter().try_for_each(|run| run.file.check_unchanged())
+        self.runs.iter().try_for_each(FileRun::check_unchanged)
     }
 
     fn run_of(&self, r: usize) -> usize {
