@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import pickle
 import signal
@@ -279,6 +280,8 @@ def test_bad_arguments(folder: Path, tmp_path: Path) -> None:
         (tmp_path / "empty", {}, "files of one kind; got none"),
         ([tmp_path / "absent.npy"], {}, "must be files that exist; got .*absent.npy"),
         ([tmp_path / "folder.npy"], {}, "must be files that exist; got .*folder.npy, where there is a folder"),
+        (["shard-\udcff.npy"], {}, r"`shards` must have paths in UTF-8; got 'shard-.udcff.npy'"),
+        ([first], {"cache": tmp_path / "\udcff"}, "`cache` must have a path in UTF-8; got"),
         ([tmp_path / "corpus.txt"], {}, "`shards` must end in one of"),
         ([first, tmp_path / "narrow.npy"], {}, "must have one width; .*shard-0.npy has 40 and .*narrow.npy has 4"),
         ([tmp_path / "flat.npy"], {}, r"shape \(n, width\); .*flat.npy has shape \(12,\)"),
@@ -299,6 +302,43 @@ def test_bad_arguments(folder: Path, tmp_path: Path) -> None:
     for shards, options, message in cases:
         with pytest.raises((NegmineValueError, NegmineTypeError), match=message):
             ShardedIndex(shards, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets"),
+    [
+        ([-1, 4], [0, 16]),
+        ([-1, -4], [0, 16]),
+        ([2, 4.0], [0, 32]),
+        ([2, True], [0, 8]),
+        ([2, None], [0, 32]),
+        ("24", [0, 32]),
+        (2, [0, 32]),
+        ([2, 4], [-8, 24]),
+        ([2, 4], ["0", 32]),
+        ([2, 4], [0.0, 32.0]),
+        ([2, 4], [32, 0]),
+        ([2, 4], [0, 16]),
+        ([2, 4], [0]),
+        ([2, 4], None),
+        ([2**70, 2**70], [0, 2**145]),
+    ],
+)
+def test_malformed_headers_of_safetensors_are_refused(tmp_path: Path, shape: Any, offsets: Any) -> None:
+    path = tmp_path / "a.safetensors"
+    header = json.dumps({"emb": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + rows(2, 4).tobytes())
+    with pytest.raises(
+        NegmineValueError, match=r"`shards` must be (readable safetensors|whole) files; .*a.safetensors"
+    ):
+        ShardedIndex([path])
+
+
+def test_a_negative_shape_of_npy_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (-1, 4)})
+    with pytest.raises(NegmineValueError, match=r"`shards` must be readable npy files; got .*a.npy"):
+        ShardedIndex([tmp_path / "a.npy"])
 
 
 def test_values_that_are_not_finite_are_named_by_row(folder: Path) -> None:

@@ -263,6 +263,10 @@ class ShardedIndex(CoreIndex):
 
 def _cache_folder(value: object) -> Path:
     folder = files.as_path(value, "cache").absolute()
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise NegmineValueError(f"`cache` must have a path in UTF-8; got {str(folder)!r}.") from None
     if folder.exists() and not folder.is_dir():
         raise NegmineValueError(f"`cache` must be a folder; got {folder}, where there is {files.describe(folder)}.")
     try:

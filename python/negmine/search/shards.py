@@ -91,8 +91,8 @@ def list_shards(shards: object) -> list[Path]:
     Raises
     ------
     NegmineValueError
-        A path does not exist or has another suffix, a folder has no shards or shards of several suffixes, or the order
-        of its names is ambiguous.
+        A path does not exist, is not UTF-8 or has another suffix, a folder has no shards or shards of several
+        suffixes, or the order of its names is ambiguous.
     """
     if not isinstance(shards, str | os.PathLike):
         if not isinstance(shards, Iterable):
@@ -133,6 +133,10 @@ def _numbers(name: str) -> list[tuple[int, str]]:
 
 
 def _check_shard(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise NegmineValueError(f"`shards` must have paths in UTF-8; got {str(path)!r}.") from None
     if path.suffix not in SUFFIXES:
         raise NegmineValueError(f"`shards` must end in one of {', '.join(SUFFIXES)}; got {path}.")
     is_right = path.is_dir() if path.suffix == ".lance" else path.is_file()
@@ -190,6 +194,8 @@ def _of_npy(path: Path, column: str | None) -> RowPlace | None:
             version = np.lib.format.read_magic(file)
             parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shape, is_fortran, dtype = parse(file)
+            if any(n < 0 for n in shape):
+                raise ValueError(f"shape {shape} must be integers from 0 on")
         except (ValueError, LookupError, SyntaxError, TypeError) as error:
             raise NegmineValueError(f"`shards` must be readable npy files; got {path}: {error}") from error
         offset = file.seek(0, os.SEEK_CUR)
@@ -208,7 +214,9 @@ def _of_safetensors(path: Path, column: str | None) -> RowPlace:
             name = _only(column, list(tensors), path)
             shape, kind = tuple(tensors[name]["shape"]), str(tensors[name]["dtype"])
             begin, end = tensors[name]["data_offsets"]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)) or begin > end:
+                raise ValueError(f"shape {shape} and data_offsets {[begin, end]} must be integers from 0 on, in order")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, NegmineValueError):
                 raise
             raise NegmineValueError(f"`shards` must be readable safetensors files; got {path}: {error!r}") from error
