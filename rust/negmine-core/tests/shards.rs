@@ -207,6 +207,40 @@ fn every_damaged_bit_of_a_pack_is_found() {
 }
 
 #[test]
+fn the_rate_is_measured_with_tiles_of_the_layout() {
+    let folder = Folder::new();
+    let kind = Stored::Wide(Wide::F32, ByteOrder::Native);
+    let (_, files) = written(&folder, 6, &[(2000, kind), (900, kind)], 5);
+    let shards = Rows::new("shards", Elements::Files(&files, Arc::default())).unwrap();
+    for (tile_rows, most) in [(64, 8), (128, 16), (16_384, 32 + 15)] {
+        let packs = packs(&folder, &shards, &files, 2, Metric::Ip).unwrap();
+        let layout = Layout { resident: false, tile_rows, ..Layout::default() };
+        let index = ExactIndex::of_packs(&shards, packs, Metric::Ip, layout, &RUN).unwrap();
+        let bytes = index.packs().unwrap().totals().bytes;
+        assert!(0 < bytes && bytes <= (most * record_bytes(6, Metric::Ip)) as u64, "{tile_rows}: {bytes}");
+    }
+}
+
+#[test]
+fn rows_that_become_not_finite_are_named_by_file() {
+    let folder = Folder::new();
+    for kind in [Wide::F32, Wide::F64].map(|wide| Stored::Wide(wide, ByteOrder::Native)) {
+        let (queries, files) = written(&folder, 6, &[(300, kind), (300, kind)], 5);
+        let shards = Rows::new("shards", Elements::Files(&files, Arc::default())).unwrap();
+        let queries = Rows::new("queries", Elements::F32(queries.view())).unwrap();
+        let packs = packs(&folder, &shards, &files, 2, Metric::Ip).unwrap();
+        let index = ExactIndex::of_packs(&shards, packs, Metric::Ip, Layout::default(), &RUN).unwrap();
+        // 1e300 is finite, and too large for f32.
+        let element: &[u8] =
+            if kind.size() == 4 { &f32::NAN.to_ne_bytes() } else { &1e300_f64.to_ne_bytes() };
+        let offset = fs::read(folder.path(1)).unwrap().len() - 300 * 6 * kind.size();
+        fs::write(folder.path(1), [vec![7; offset], element.repeat(300 * 6)].concat()).unwrap();
+        let error = search(&index, &shards, &queries, 3).unwrap_err();
+        assert!(matches!(&error, Error::FileChanged { file, .. } if *file == folder.path(1)), "{error}");
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_while_it_is_used_is_named() {
     let folder = Folder::new();
     let kind = Stored::Wide(Wide::F32, ByteOrder::Native);
@@ -222,6 +256,8 @@ fn a_file_that_is_cut_while_it_is_used_is_named() {
     let cut = |error| matches!(error, Error::FileChanged { file, .. } if file == folder.path(1));
     assert!(cut(search(&index, &shards, &queries, 3).unwrap_err()));
     assert!(cut(files.check_unchanged().unwrap_err()));
+    assert!(cut(files.check_unchanged_file(1).unwrap_err()));
+    files.check_unchanged_file(0).unwrap();
     fs::remove_file(folder.path(1)).unwrap();
     assert!(matches!(files.check_unchanged(), Err(Error::File { file, .. }) if file == folder.path(1)));
 }

@@ -2,14 +2,16 @@
 
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom};
+use std::sync::Arc;
 
 use negmine_core::base::Error;
+use negmine_core::base::matrix::{Elements, Rows};
 use negmine_core::exact::Layout;
 use negmine_core::exact::memory_plan::TILE_ROWS;
 use negmine_core::scoring::pack_file;
 use pyo3::prelude::*;
 
-use crate::convert::{RowsArg, metric};
+use crate::convert::metric;
 use crate::row_files::RowFiles;
 use crate::{call, errors};
 
@@ -30,9 +32,13 @@ pub(crate) fn write_panels(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<usize> {
     let metric = metric(py, metric_name)?;
-    let documents = rows.get().rows().range(file);
-    let rows = RowsArg::Files(rows);
-    let rows = rows.rows(py, "shards")?;
+    let files = rows.get().rows();
+    let documents = files.range(file);
+    // The other files are not read.
+    let rows = files
+        .check_unchanged_file(file)
+        .and_then(|()| Rows::new("shards", Elements::Files(files, Arc::default())));
+    let rows = rows.map_err(|error| errors::raise(py, &error))?;
     let tile_rows = tile_rows.unwrap_or(TILE_ROWS);
     let layout = Layout::for_corpus(rows.len(), rows.width(), tile_rows, memory_limit)
         .map_err(|error| errors::raise(py, &error))?;

@@ -268,6 +268,14 @@ impl FileRows {
         self.runs.iter().try_for_each(FileRun::check_unchanged)
     }
 
+    /// The same, of file `i` alone.
+    ///
+    /// # Errors
+    /// As for [`FileRows::check_unchanged`].
+    pub fn check_unchanged_file(&self, i: usize) -> Result<()> {
+        self.runs[i].check_unchanged()
+    }
+
     fn run_of(&self, r: usize) -> usize {
         // Empty files start at the same row as the next one.
         self.starts.partition_point(|&start| start <= r) - 1

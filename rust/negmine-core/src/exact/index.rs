@@ -71,7 +71,7 @@ impl ExactIndex {
             index.pack(corpus, Some(&mut tiles), run)?;
             index.tiles.keep(&Arc::new(tiles));
         } else {
-            packs.measure(run)?;
+            packs.measure(index.layout.tile_rows, run)?;
         }
         Ok(index)
     }
@@ -213,15 +213,15 @@ impl ExactIndex {
     }
 
     /// Translates an error of a call on the index: a row that is not finite has changed, since all rows were finite
-    /// when the index was built.
+    /// when the index was built. If rows lie in files, the error names the file.
     pub(crate) fn of_changed_corpus(corpus: &Rows<'_>, error: Error) -> Error {
-        match corpus.explain(error) {
+        corpus.explain(match error {
             Error::NonFinite { argument, row, .. } | Error::BeyondFloat32 { argument, row, .. }
                 if argument == corpus.argument() =>
             {
                 Error::CorpusChanged { row }
             }
             other => other,
-        }
+        })
     }
 }

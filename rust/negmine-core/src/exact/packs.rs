@@ -116,9 +116,10 @@ impl Packs {
         tiles.collect()
     }
 
-    /// Reads some documents from all over the files, to measure the rate.
-    pub(crate) fn measure(&self, run: &Run<'_>) -> Result<()> {
-        let pieces = self.tile_ranges(MEASURED_BYTES / self.record * PANEL + 1);
+    /// Reads some documents from all over the files, to measure the rate: at most `most` rows at once, rounded up to
+    /// whole panels.
+    pub(crate) fn measure(&self, most: usize, run: &Run<'_>) -> Result<()> {
+        let pieces = self.tile_ranges((MEASURED_BYTES / self.record * PANEL + 1).min(most));
         let step = pieces.len().div_ceil(MEASURED).max(1);
         pieces.into_iter().step_by(step).try_for_each(|documents| self.read(documents, run).map(drop))
     }
