@@ -125,8 +125,9 @@ impl Packs {
     }
 
     /// Passes every tile to `scan`, in order, while a thread of its own reads the next one: together they take the
-    /// memory of one tile of `step` rows, if that has two panels. `steps` are the progress of the call up to a document,
-    /// of `total`.
+    /// memory of one tile of `step` rows, if that has two panels: a third for the tile that is scanned, one for the tile
+    /// that is read, and one for the buffers of its reading. `steps` are the progress of the call up to a document, of
+    /// `total`.
     ///
     /// # Errors
     /// As for [`PackFile::read`], and the errors of `scan`.
@@ -138,8 +139,8 @@ impl Packs {
         run: &Run<'_>,
         mut scan: impl FnMut(&Tile, Range<usize>, &Run<'_>) -> Result<()>,
     ) -> Result<()> {
-        let half = step / 2 / PANEL * PANEL;
-        let tiles = self.tile_ranges(if half == 0 { step } else { half });
+        let third = step / 3 / PANEL * PANEL;
+        let tiles = self.tile_ranges(third.max(PANEL));
         let stop = AtomicBool::new(false);
         let stopped = |_: usize, _: usize| stop.load(Ordering::Relaxed);
         let reader = Run { poll: &stopped, ..*run };
@@ -157,7 +158,7 @@ impl Packs {
                 }
             };
             // Without a thread the channel is closed, and tiles are read when they are needed.
-            if half == 0 {
+            if third == 0 {
                 drop(read);
             } else {
                 drop(std::thread::Builder::new().spawn_scoped(scope, read));

@@ -13,7 +13,7 @@ use negmine_kernels::dot_i8::{PANEL, packed_len};
 
 use crate::base::file_rows::OpenFile;
 use crate::base::matrix::Rows;
-use crate::base::memory::aligned_zeros;
+use crate::base::memory::{aligned_zeros, ensure_available};
 use crate::base::parallel::Run;
 use crate::base::xxh64::xxh64;
 use crate::base::{Error, Result};
@@ -77,6 +77,8 @@ impl PackFile {
         let (codes_bytes, bytes) = (packed_len(self.width), record_bytes(self.width, self.metric));
         let panels = documents.len().div_ceil(PANEL);
         let together = (READ_AT_ONCE / bytes).clamp(1, panels.div_ceil(run.threads).max(1));
+        // Buffers and bounds are allocated in pieces. All buffers take at most the bytes of all records.
+        ensure_available((panels * bytes).saturating_mul(2))?;
         let mut codes = aligned_zeros(panels * codes_bytes)?;
         let slots: Vec<_> = codes.chunks_mut(together * codes_bytes).map(Mutex::new).collect();
         let bounds = run.map(slots.len(), Vec::new, |buffer, item, ticker| {
