@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Csr, Rows, as_int64s, as_rows, public_scores
+from negmine._core.arrays import Rows, as_int64s, as_rows, public_scores
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors
 from negmine._core.labels import as_ids
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
@@ -25,7 +25,7 @@ from negmine.search.core_index import score_by_query
 from negmine.search.documents import check_rows
 from negmine.search.hnsw_file import read_index
 from negmine.search.hnsw_state import HnswState
-from negmine.search.request import PoolArrays, PoolRequest, Rules
+from negmine.search.request import PoolArrays, PoolRequest
 from negmine.search.results import Metric, RecallAudit, TopK
 from negmine.search.verification import sample_queries
 from negmine.search.widening import pool_of_proposals
@@ -211,15 +211,8 @@ class HnswIndex(HnswState):
                 f"`eligible` must have {len(self)} keys and {n} ranges; got {eligible.n_documents} and "
                 f"{eligible.n_queries}."
             )
-        rules = Rules(
-            positives=Csr(np.zeros(n + 1, dtype=np.int64), np.empty(0, dtype=np.int64)),
-            exclude=None if excluded is None else Csr(excluded.offsets, excluded.items),
-            self_rows=None,
-            groups=None,
-            eligible=eligible,
-        )
         cap = None if max_score is None else check_real(max_score, "max_score")
-        request = PoolRequest(rules=rules, max_score=cap, range_max=k)
+        request = PoolRequest.of_search(n, k, excluded, cap, eligible)
         with memory_errors("k"):
             found = self.candidates(queries, request, num_threads=num_threads, progress=progress)
             scores = public_scores(found.scores) if dtype == "float32" else found.scores

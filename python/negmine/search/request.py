@@ -12,6 +12,7 @@ import numpy.typing as npt
 from negmine._core.arrays import Csr, check_field
 from negmine._core.reprs import short_repr
 from negmine.data.eligibility import Eligibility
+from negmine.data.positives import Positives
 
 __all__ = ["PoolArrays", "PoolRequest", "Rules"]
 
@@ -105,6 +106,43 @@ class PoolRequest:
     range_min: int = 0
     range_max: int
     warm_start: npt.NDArray[np.int64] | None = None
+
+    @classmethod
+    def of_search(
+        cls,
+        n_queries: int,
+        k: int,
+        exclude: Positives | None,
+        max_score: float | None,
+        eligible: Eligibility | None,
+    ) -> PoolRequest:
+        """Express a search as a request: no positives, and the ``k`` best documents.
+
+        Parameters
+        ----------
+        n_queries : int
+            Number of queries.
+        k : int
+            Documents per query.
+        exclude : Positives or None
+            Document rows per query that are never returned.
+        max_score : float or None
+            Documents that score above this are not returned.
+        eligible : Eligibility or None
+            Keys and ranges.
+
+        Returns
+        -------
+        PoolRequest
+        """
+        rules = Rules(
+            positives=Csr(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64)),
+            exclude=None if exclude is None else Csr(exclude.offsets, exclude.items),
+            self_rows=None,
+            groups=None,
+            eligible=eligible,
+        )
+        return cls(rules=rules, max_score=max_score, range_max=k)
 
     def slice(self, begin: int, end: int) -> PoolRequest:
         """Take the queries in [begin, end).

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ class ShardedIndex(CoreIndex):
             [_file(path, place) for path, place in zip(paths, self._places, strict=True)], width
         )
         packs = [shard_cache.cached_path(path, column, folder, f"{metric}.negmine-pack") for path in paths]
-        offsets = [sum(counts[:i]) for i in range(len(counts))]
+        offsets = [0, *accumulate(counts[:-1])]
         self.shards = tuple(Shard(*parts) for parts in zip(paths, packs, offsets, counts, strict=True))
         zero_rows = self._pack(metric, width, limit, threads, progress)
         native = _native.ExactIndex.of_packs(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from negmine._core.arrays import Csr, as_rows, public_scores, refuse_not_finite
+from negmine._core.arrays import as_rows, public_scores, refuse_not_finite
 from negmine._core.calls import Progress, check_progress, ensure_fits_in_memory, memory_errors
 from negmine._core.labels import Ids
 from negmine._core.options import check_choice, check_integer, check_real, refuse_unknown_options
@@ -22,7 +22,7 @@ from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.search.exact import ExactIndex
 from negmine.search.offers import Offers
-from negmine.search.request import PoolArrays, PoolRequest, Rules
+from negmine.search.request import PoolArrays, PoolRequest
 from negmine.search.results import Metric, TopK
 from negmine.torch._int8_scan import LEFT_ROWS, DocumentTile, QuantizedRows, exact_product
 
@@ -185,16 +185,9 @@ class TorchIndex:
         enough = f"The index holds {len(self)} documents: a higher `k` only adds padding." if k > len(self) else ""
         ensure_fits_in_memory(n_queries, k, "k", instead=enough)
         excluded = None if exclude is None else Positives.read(exclude, "exclude")
-        nothing = Csr(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
-        rules = Rules(
-            positives=nothing,
-            exclude=None if excluded is None else Csr(excluded.offsets, excluded.items),
-            self_rows=None,
-            groups=None,
-            eligible=check_eligible(eligible),
-        )
+        check_eligible(eligible)
         cap = None if max_score is None else check_real(max_score, "max_score")
-        request = PoolRequest(rules=rules, max_score=cap, range_max=k)
+        request = PoolRequest.of_search(n_queries, k, excluded, cap, eligible)
         found = self.candidates(queries, request, num_threads=num_threads, progress=progress)
         scores = public_scores(found.scores) if dtype == "float32" else found.scores
         return TopK(found.indices, scores, found.counts, self.document_ids)

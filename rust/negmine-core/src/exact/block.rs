@@ -101,7 +101,7 @@ impl<'a, 'c> Scan<'a, 'c, '_, '_> {
             scores.push(score);
         }
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
-        let own = self.targets.offsets[query]..self.targets.offsets[query + 1];
+        let own = self.targets.rows_of(query);
         // A row with a higher cap has at least as many documents that are at least as good.
         let lowest = self.targets.caps[own].iter().copied().filter(|cap| !cap.is_nan()).reduce(f64::min);
         let Some(cap) = lowest else { return Ok(f64::INFINITY) };

@@ -180,10 +180,6 @@ impl Targets {
             warm,
         }
     }
-
-    fn rows_of(&self, query: usize) -> std::ops::Range<usize> {
-        self.offsets[query]..self.offsets[query + 1]
-    }
 }
 
 impl Outcome {

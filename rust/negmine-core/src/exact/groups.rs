@@ -33,15 +33,18 @@ pub(crate) struct Group {
 impl Group {
     /// The cost of its scan, in pairs.
     pub(crate) fn pairs(&self) -> u64 {
-        self.queries.len() as u64 * self.documents.len() as u64
-            + self.documents.len() as u64 * PAIRS_PER_DOCUMENT
-            + PAIRS_PER_GROUP
+        pairs(self.queries.len(), self.documents.len())
     }
 
     /// Bytes of the rows.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<u32>() * (self.queries.len() + self.documents.len())
     }
+}
+
+/// The cost of an index of its own for so many queries and documents, in pairs.
+fn pairs(queries: usize, documents: usize) -> u64 {
+    (queries as u64 + PAIRS_PER_DOCUMENT) * documents as u64 + PAIRS_PER_GROUP
 }
 
 /// The groups of a scan, if one of the rules gives every query at most one key and a scan by groups takes at most half
@@ -82,19 +85,15 @@ pub(crate) fn by_key(
         }
         members[number].push(query as u32);
     }
-    let mut counts = vec![0_u64; members.len()];
+    let mut counts = vec![0; members.len()];
     each_document(rule, &numbers, run, |number, _| counts[number] += 1)?;
-    let grouped: u64 = members
-        .iter()
-        .zip(&counts)
-        .map(|(queries, count)| (queries.len() as u64 + PAIRS_PER_DOCUMENT) * count + PAIRS_PER_GROUP)
-        .sum();
+    let grouped: u64 = members.iter().zip(&counts).map(|(queries, &count)| pairs(queries.len(), count)).sum();
     if grouped > most_pairs {
         return Ok(None);
     }
     let mut groups = with_capacity(members.len())?;
     for (queries, count) in members.into_iter().zip(counts) {
-        groups.push(Group { queries, documents: with_capacity(count as usize)? });
+        groups.push(Group { queries, documents: with_capacity(count)? });
     }
     each_document(rule, &numbers, run, |number, row| groups[number].documents.push(row))?;
     groups.retain(|group: &Group| !group.queries.is_empty());

@@ -97,7 +97,7 @@ impl QueryState {
         start: f64,
         guess: &Guess,
     ) -> Result<()> {
-        let rows = targets.offsets[query]..targets.offsets[query + 1];
+        let rows = targets.rows_of(query);
         self.rows.begin(&targets.caps[rows.clone()], &targets.floors[rows], targets.depth)?;
         self.query = query;
         self.q.clear();

@@ -301,7 +301,7 @@ impl Scan<'_, '_, '_, '_> {
             return Ok(());
         }
         for (query, &start) in outcome.starts.iter().enumerate() {
-            let rows = self.targets.offsets[query]..self.targets.offsets[query + 1];
+            let rows = self.targets.rows_of(query);
             let asks = rows.filter(|&row| !self.targets.caps[row].is_nan());
             let lowest = asks.min_by(|&a, &b| self.targets.caps[a].total_cmp(&self.targets.caps[b]));
             let Some(row) = lowest.filter(|&row| start >= self.targets.floors[row] && start.is_finite())

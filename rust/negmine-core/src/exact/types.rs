@@ -1,5 +1,7 @@
 //! Input and output types of a scan.
 
+use std::ops::Range;
+
 use crate::base::csr::Lists;
 use crate::base::key_ranges::{KeyRanges, all_admit};
 use crate::base::order::Scored;
@@ -73,6 +75,11 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// The result rows of a query.
+    pub(crate) fn rows_of(&self, query: usize) -> Range<usize> {
+        self.offsets[query]..self.offsets[query + 1]
+    }
+
     /// One result row per query, without floor.
     #[must_use]
     pub fn one_per_query(queries: usize, cap: f64, depth: usize) -> Self {
