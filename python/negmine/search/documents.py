@@ -135,7 +135,7 @@ class Documents:
                 return Csr(np.arange(n + 1, dtype=np.int64) * len(live), np.tile(live, n))
             if k == 0:
                 return Csr(np.zeros(n + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
-            return self.graph.propose(self.graph.vectors(queries), k, num_threads)
+            return self.graph.propose(self.graph.queries(queries), k, num_threads)
 
         return Proposer(
             n_documents=len(self),

@@ -47,13 +47,33 @@ class Graph:
         # Rows are divided by their norms here: hnswlib does it in float32, where squares overflow and underflow.
         return hnswlib.Index(space="l2" if self._metric == "l2" else "ip", dim=self._width)
 
-    def vectors(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Return embeddings as the graph holds them: float32, of norm 1 under "cosine".
+    def queries(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Return embeddings of queries in the form that :meth:`propose` takes.
 
         Parameters
         ----------
         rows : Rows
-            Embeddings of documents or queries.
+            Embeddings of queries.
+
+        Returns
+        -------
+        float32 (n, width)
+        """
+        values = np.ascontiguousarray(rows.values(), dtype=np.float32)
+        if self._metric != "cosine":
+            return values
+        # The norm of a query does not change the order of its documents, but hnswlib's float32 sums must not overflow.
+        largest = np.maximum(values.max(axis=1), -values.min(axis=1))
+        powers = np.ldexp(np.float32(1.0), np.minimum(-np.frexp(largest)[1], 127))
+        return values * powers[:, None]
+
+    def vectors(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Return embeddings of documents as the graph holds them: float32, of norm 1 under "cosine".
+
+        Parameters
+        ----------
+        rows : Rows
+            Embeddings of documents.
 
         Returns
         -------
@@ -131,7 +151,7 @@ class Graph:
         Parameters
         ----------
         vectors : float32 (n, width)
-            Result of :meth:`vectors` for the queries.
+            Result of :meth:`queries`.
         k : int
             Documents per query, at most the number of documents that are not deleted.
         num_threads : int

@@ -8,7 +8,7 @@
 //! [`dot`] and [`squared_distance`] are the definition. Every other function here gives the same bits on every
 //! instruction set: sixteen lanes are two 512-bit or four 256-bit vectors of f64, and a short last block is filled with
 //! zeros, which changes no lane (a lane starts at +0 and a rounded sum is -0 only where both addends are). One row has
-//! too few independent sums to fill the multiply-add pipes; the `_many` forms interleave four.
+//! too few independent sums to fill the multiply-add pipes; the `_both` and `_many` forms interleave two and four.
 //!
 //! Empty rows give 0. NaN and infinity follow IEEE arithmetic; the payload and the sign of a NaN are unspecified.
 
@@ -24,6 +24,16 @@ use crate::isa::Isa;
 pub fn dot_with(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "rows of one width");
     dispatch::dot(isa, a, [b])[0]
+}
+
+/// [`dot`] of `q` with each of two rows: with a row and `q` itself, an inner product and a squared norm in one pass.
+///
+/// # Panics
+/// If the rows differ in width, or this processor lacks `isa`.
+#[must_use]
+pub fn dot_both(isa: Isa, q: &[f32], rows: [&[f32]; 2]) -> [f64; 2] {
+    assert!(rows.iter().all(|row| row.len() == q.len()), "rows of one width");
+    dispatch::dot(isa, q, rows)
 }
 
 /// [`dot`] of `q` with each of four rows.

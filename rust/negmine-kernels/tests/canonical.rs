@@ -5,7 +5,7 @@ mod common;
 use common::{Random, WIDTHS, for_each_isa};
 use negmine_kernels::Isa;
 use negmine_kernels::canonical::{
-    dot, dot_many, dot_with, squared_distance, squared_distance_many, squared_distance_with,
+    dot, dot_both, dot_many, dot_with, squared_distance, squared_distance_many, squared_distance_with,
 };
 use proptest::prelude::*;
 
@@ -18,6 +18,8 @@ fn check(isa: Isa, q: &[f32], rows: [&[f32]; 4]) {
         let (inner, distance) = (dot(q, row), squared_distance(q, row));
         assert!(same(dots[n], inner), "{isa} dot_many[{n}], width {}: {} {inner}", q.len(), dots[n]);
         assert!(same(dot_with(isa, q, row), inner), "{isa} dot_with, width {}", q.len());
+        let [both, norm] = dot_both(isa, row, [q, row]);
+        assert!(same(both, inner) && same(norm, dot(row, row)), "{isa} dot_both[{n}], width {}", q.len());
         assert!(same(distances[n], distance), "{isa} squared_distance_many[{n}], width {}", q.len());
         assert!(
             same(squared_distance_with(isa, q, row), distance),

@@ -74,15 +74,20 @@ impl ScorePairs for PairScorer<'_, '_> {
         self.bound = Some(QueryBound::of(self.metric, self.slack, self.isa, q, &mut self.codes));
     }
 
+    fn prefetch(&self, row: u32) {
+        self.corpus.prefetch(row as usize);
+    }
+
     fn score(&mut self, row: u32) -> Result<f64> {
         let changed = Error::CorpusChanged { row: row as usize };
         let Some(query) = &self.bound else { return Err(changed) };
         let d = self.corpus.row(self.isa, row as usize, &mut self.buffer);
-        let sum = self.metric.sum(self.isa, &self.q, d);
         if self.packed.is_empty() {
-            let score = self.metric.finish(sum, query.qq, self.metric.squared_norm(self.isa, d));
+            let (sum, dd) = self.metric.sum_and_norm(self.isa, &self.q, d);
+            let score = self.metric.finish(sum, query.qq, dd);
             return if score.is_finite() { Ok(score) } else { Err(changed) };
         }
+        let sum = self.metric.sum(self.isa, &self.q, d);
         let (document, dot) = self.packed.bound(row, &self.codes);
         let (low, high) = query.interval(dot, &document);
         let score = self.metric.finish(sum, query.qq, document.dd);

@@ -53,6 +53,18 @@ impl Metric {
         }
     }
 
+    /// The canonical sum of one pair and, under `Cosine`, the squared norm of the document (0 otherwise): one pass over
+    /// the document. Of a finite query, both are finite exactly if the document is.
+    #[must_use]
+    pub fn sum_and_norm(self, isa: Isa, q: &[f32], d: &[f32]) -> (f64, f64) {
+        if self == Self::Cosine {
+            let [sum, norm] = canonical::dot_both(isa, d, [q, d]);
+            (sum, norm)
+        } else {
+            (self.sum(isa, q, d), 0.0)
+        }
+    }
+
     /// The canonical sums of one query and four documents: faster together, with the same bits.
     #[must_use]
     pub fn sum_many(self, isa: Isa, q: &[f32], rows: [&[f32]; 4]) -> [f64; 4] {
@@ -91,6 +103,9 @@ pub(crate) fn factor(metric: Metric, squared_norm: f64, unit: f64) -> f64 {
 pub(crate) trait ScorePairs {
     /// Starts a query, which must be finite.
     fn begin(&mut self, query: &[f32]);
+
+    /// Prefetches a document that will be scored soon.
+    fn prefetch(&self, document: u32);
 
     /// The canonical score of a document with the query.
     fn score(&mut self, document: u32) -> Result<f64>;
@@ -149,7 +164,10 @@ pub(crate) fn score_pairs_with<S: ScorePairs>(
                 let of_query = place..pairs.range(query).end.min(end);
                 place = of_query.end;
                 let documents = &pairs.items()[of_query.clone()];
-                for (score, &j) in slot[of_query.start - begin..].iter_mut().zip(documents) {
+                for (t, (score, &j)) in slot[of_query.start - begin..].iter_mut().zip(documents).enumerate() {
+                    if let Some(&next @ 0..) = documents.get(t + 1) {
+                        scorer.prefetch(next as u32);
+                    }
                     *score = if j == -1 { f64::NAN } else { scorer.score(j as u32)? };
                 }
             }
@@ -176,9 +194,18 @@ impl ScorePairs for Plain<'_, '_> {
         self.qq = self.metric.squared_norm(self.isa, query);
     }
 
+    fn prefetch(&self, document: u32) {
+        self.documents.prefetch(document as usize);
+    }
+
     fn score(&mut self, document: u32) -> Result<f64> {
-        let d = self.documents.finite_row(self.isa, document as usize, &mut self.buffer)?;
-        let dd = self.metric.squared_norm(self.isa, d);
-        Ok(self.metric.finish(self.metric.sum(self.isa, &self.q, d), self.qq, dd))
+        let row = document as usize;
+        let d = self.documents.row(self.isa, row, &mut self.buffer);
+        let (sum, dd) = self.metric.sum_and_norm(self.isa, &self.q, d);
+        if !(sum.is_finite() && dd.is_finite()) {
+            self.documents.finite_row(self.isa, row, &mut self.buffer)?;
+            return Err(Error::CorpusChanged { row });
+        }
+        Ok(self.metric.finish(sum, self.qq, dd))
     }
 }
