@@ -1,7 +1,9 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place aarch64
+.PHONY: help develop format lint deny advisories workflows rust test numpy-alone clean-environment check slow adapters browser \
+	cluster bench bench-quick bench-peers claims demo-set toy-policy limits against odd-place aarch64 wheel source clean-image \
+	release-check
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -89,6 +91,11 @@ bench-quick:  ## Benchmarks against peers at their smallest size: do they run, a
 	$(PYTHON) benches/python/dataloader.py --rows 2000 --rounds 1 --workers --refresh
 	$(PYTHON) benches/python/sdim.py --no-compile --rounds 1 --case 'short: 50 x 1 x 64'
 	$(PYTHON) benches/python/sketches.py --rounds 1 --sets 20
+
+bench-peers:  ## Compare with other libraries at pinned versions, and leave a record in benches/record (BENCH=--quick: small).
+	$(PYTHON) -m venv target/peers
+	target/peers/bin/python -m pip install --quiet --requirement benches/python/requirements-compare.txt .
+	target/peers/bin/python benches/python/compare.py $(BENCH)
 
 limits:  ## Measure the limits of seconds and bytes that the documentation states.
 	for script in scripts/limits/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done

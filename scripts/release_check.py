@@ -1,6 +1,6 @@
 """Check that the tree is ready for a release: one version everywhere, and a section of the changelog that has a date.
 
-    python scripts/release_check.py TAG
+python scripts/release_check.py TAG
 """
 
 from __future__ import annotations
