@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from blas import BEST_KERNELS
+
+for name, value in (BEST_KERNELS | {"OMP_NUM_THREADS": "1"}).items():
+    os.environ.setdefault(name, value)
 
 import argparse
 import time
