@@ -16,8 +16,7 @@ import os
 
 from blas import BEST_KERNELS
 
-for name, value in (BEST_KERNELS | {"OMP_NUM_THREADS": "1"}).items():
-    os.environ.setdefault(name, value)
+os.environ.update({"OMP_NUM_THREADS": "1", **BEST_KERNELS, **os.environ})
 
 import argparse
 import time
