@@ -18,6 +18,10 @@ found = negmine.mine(corpus[:20], corpus, [[i] for i in range(20)], num_negative
 assert (found.counts == 3).all()
 assert not (found.indices == np.arange(20)[:, None]).any()
 assert not {"torch", "pyarrow", "pandas"} & set(sys.modules)
+# Large enough for the free memory to be looked up first, which every system says in its own way.
+everything = negmine.ExactIndex(corpus).search(np.tile(corpus, (6, 1)), 500)
+assert (everything.indices[:500, 0] == np.arange(500)).all()
+assert everything.indices.nbytes + everything.scores.nbytes > 1 << 24
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "negatives.npz")
     found.save(path)
