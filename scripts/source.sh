@@ -11,5 +11,5 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "${PYTHON:-python3}" -m venv "$scratch/tools"
 "$scratch/tools/bin/python" -m pip install --quiet 'maturin>=1.14,<2' pyelftools
-"$scratch/tools/bin/maturin" sdist --quiet --out "$folder"
+"$scratch/tools/bin/maturin" sdist --out "$folder"
 "$scratch/tools/bin/python" scripts/check_distributions.py "$folder"/negmine-*.tar.gz
