@@ -20,7 +20,6 @@ if [[ ${OS:-} = Windows_NT ]]; then bin=Scripts; fi
 "$scratch/tools/$bin/python" -m pip install --quiet 'maturin>=1.14,<2' abi3audit pyelftools ziglang
 export PATH=$scratch/tools/$bin:$PATH
 
-for_linux=()
-if [[ $(uname -s) = Linux ]]; then for_linux=(--zig --compatibility manylinux_2_17); fi
-maturin build --release --locked --interpreter "$python" "${for_linux[@]}" --out "$folder" "$@"
+if [[ $(uname -s) = Linux ]]; then set -- --zig --compatibility manylinux_2_17 "$@"; fi
+maturin build --release --locked --interpreter "$python" --out "$folder" "$@"
 python scripts/check_distributions.py "$folder"/negmine-*.whl
