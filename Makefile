@@ -1,7 +1,9 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place aarch64
+.PHONY: help develop format lint deny advisories workflows rust test numpy-alone clean-environment check slow adapters browser \
+	cluster bench bench-quick bench-peers claims demo-set toy-policy limits against odd-place aarch64 wheel source clean-image \
+	release-check
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -14,7 +16,7 @@ format:  ## Format everything.
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-lint:  ## Formats, lints, types and stubs.
+lint:  ## Formats, lints, types, stubs and the list of licenses.
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(PYTHON) -m ruff format --check .
@@ -22,6 +24,19 @@ lint:  ## Formats, lints, types and stubs.
 	$(PYTHON) -m mypy
 	$(PYTHON) scripts/check_docstrings.py
 	$(PYTHON) -m mypy.stubtest negmine._native --mypy-config-file pyproject.toml
+	$(PYTHON) scripts/licenses.py --check
+
+deny:  ## Licenses, sources and versions of the crates (needs `cargo install --locked cargo-deny`).
+	cargo deny --locked --all-features check bans licenses sources
+
+advisories:  ## Known vulnerabilities of the crates, from a database that is downloaded.
+	cargo deny --locked --all-features check advisories
+
+workflows:  ## The public workflows: their schema, and what they would allow an attacker.
+	$(PYTHON) -m pip install --quiet 'zizmor>=1.32,<2' 'check-jsonschema>=0.39'
+	zizmor --quiet --offline --persona pedantic .github
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 rust:  ## Rust tests.
 	cargo nextest run --workspace
@@ -30,8 +45,24 @@ rust:  ## Rust tests.
 test:  ## Python tests.
 	$(PYTHON) -m pytest -n 2
 
-clean-environment:  ## Build the wheel and import it where there is only NumPy.
-	scripts/clean_environment.sh
+clean-environment:  ## Build the wheel, or take WHEEL, and use it where there is only NumPy.
+	PYTHON=$(PYTHON) scripts/clean_environment.sh $(WHEEL)
+
+wheel:  ## Build the wheel of a release into dist/ and check it; `scripts/wheel.sh` says for which systems.
+	PYTHON=$(PYTHON) scripts/wheel.sh dist
+
+source:  ## Build the source distribution of a release into dist/ and check it.
+	PYTHON=$(PYTHON) scripts/source.sh dist
+
+clean-image:  ## Use WHEEL in an image with the oldest glibc that it names (needs Docker).
+	scripts/clean_image.sh $(WHEEL)
+
+numpy-alone:  ## Python tests that need NumPy alone, for Pythons for which other packages have no wheels.
+	$(PYTHON) -m pip install --editable . hypothesis pytest pytest-timeout pytest-xdist
+	$(PYTHON) -m pytest -n 2 --ignore tests/integrations
+
+release-check:  ## Is everything ready for the release TAG: versions, changelog, licenses?
+	$(PYTHON) scripts/release_check.py $(TAG)
 
 check: lint rust test clean-environment  ## All of the above.
 
@@ -60,6 +91,11 @@ bench-quick:  ## Benchmarks against peers at their smallest size: do they run, a
 	$(PYTHON) benches/python/dataloader.py --rows 2000 --rounds 1 --workers --refresh
 	$(PYTHON) benches/python/sdim.py --no-compile --rounds 1 --case 'short: 50 x 1 x 64'
 	$(PYTHON) benches/python/sketches.py --rounds 1 --sets 20
+
+bench-peers:  ## Compare with other libraries at pinned versions, and leave a record in benches/record (BENCH=--quick: small).
+	$(PYTHON) -m venv target/peers
+	target/peers/bin/python -m pip install --quiet --requirement benches/python/requirements-compare.txt .
+	target/peers/bin/python benches/python/compare.py $(BENCH)
 
 limits:  ## Measure the limits of seconds and bytes that the documentation states.
 	for script in scripts/limits/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done

@@ -33,6 +33,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from blas import BEST_KERNELS
 from peers import thread_environment
 from search import real
 
@@ -149,8 +150,7 @@ SIDES: dict[str, Side] = {
 }
 
 #: Best configured, as in `peers.py`.
-FAISS = {"OPENBLAS_CORETYPE": "SkylakeX"}
-ENVIRONMENT = {"faiss": FAISS, "faiss SuperKMeans (best)": FAISS}
+ENVIRONMENT = {"faiss": BEST_KERNELS, "faiss SuperKMeans (best)": BEST_KERNELS}
 
 
 def worker(side: str, rows: Path, k: int, threads: int, out: Path) -> None:

@@ -1,11 +1,12 @@
 """Mining end to end against sentence-transformers: search, filters, and a table of texts, from ready embeddings.
 
-    python benches/python/mining.py --peers PYTHON [--drop-in] [--threads N] [--quick] [--json FILE]
+    python benches/python/mining.py --peers PYTHON [--drop-in] [--synthetic] [--threads N] [--quick] [--json FILE]
 
 The first case is 5,000 queries (the real set's 2,000 and 3,000 documents held back) against the rest of its
 documents; the second 100,000 queries against 2,000 documents, where building the output dominates. Five negatives, a
 relative margin; the positive of a query is one of its twenty nearest documents. With ``--drop-in``, texts go in as
-well: ``mine_hard_negatives`` of both libraries, with a model that looks embeddings up.
+well: ``mine_hard_negatives`` of both libraries, with a model that looks embeddings up. With ``--synthetic``, as many
+made vectors take the place of the real ones, which come from the folder that NEGMINE_DATA names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
-from search import real
+from search import QUICK, real, synthetic
 
 import negmine
 from negmine import _native
@@ -33,9 +34,9 @@ LABELS = [
 DROP_IN = "negmine mine_hard_negatives (best)"
 
 
-def case(name: str, quick: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def case(name: str, quick: bool, made: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Queries, documents, and the positive of every query."""
-    queries, corpus = real(quick)
+    queries, corpus = synthetic(*(QUICK if quick else (2_000, 100_000)), 384) if made else real(quick)
     held = len(corpus) * 3 // 100
     if name == "search":
         queries, corpus = np.concatenate([queries, corpus[:held]]), corpus[held:]
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable)
     parser.add_argument("--case", action="append", choices=["search", "output"])
     parser.add_argument("--drop-in", action="store_true", help="measure the same function of both libraries")
+    parser.add_argument("--synthetic", action="store_true", help="made vectors, for which no data is needed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="few rows and one round, and answers checked")
@@ -60,7 +62,7 @@ def main() -> None:
     peaks = _native.peaks()
     everything = []
     for name in arguments.case or ["search", "output"]:
-        queries, corpus, positives = case(name, arguments.quick)
+        queries, corpus, positives = case(name, arguments.quick, arguments.synthetic)
         results = harness.measure(
             [DROP_IN if arguments.drop_in else LABELS[0], *LABELS[1:]],
             arguments.threads,

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from blas import BEST_KERNELS
+
+os.environ.update({"OMP_NUM_THREADS": "1", **BEST_KERNELS, **os.environ})
 
 import argparse
 import time

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from blas import BEST_KERNELS
 
 #: Score matrices are made in blocks of about this many bytes.
 BLOCK_BYTES = 256 << 20
@@ -108,7 +109,7 @@ class Faiss(Peer):
     """IndexFlatIP, told which kernels its bundled OpenBLAS should use."""
 
     name = "faiss"
-    environment: ClassVar[dict[str, str]] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+    environment: ClassVar[dict[str, str]] = BEST_KERNELS
 
     def prepare(self, corpus: np.ndarray, queries: np.ndarray) -> None:
         import faiss
@@ -143,7 +144,7 @@ class FaissPanorama(Peer):
     """
 
     name = "faiss Panorama"
-    environment: ClassVar[dict[str, str]] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+    environment: ClassVar[dict[str, str]] = BEST_KERNELS
     factory: ClassVar[str] = "PCA{width},FlatL2Panorama16_1024"
 
     def prepare(self, corpus: np.ndarray, queries: np.ndarray) -> None:
@@ -358,7 +359,7 @@ class SentenceTransformersFaiss(SentenceTransformers):
     """Its faiss branch, told which kernels to use: the best configuration."""
 
     name = "sentence-transformers, faiss"
-    environment: ClassVar[dict[str, str]] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+    environment: ClassVar[dict[str, str]] = BEST_KERNELS
     use_faiss = True
 
 

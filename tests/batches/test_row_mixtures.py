@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from negmine.batches import BatchPlan, RowMixturePlan, cluster_plan, mixture_plan
 from negmine.errors import NegmineError, NegmineTypeError, NegmineValueError
-from negmine.torch import PlanBatchSampler
 
 
 def steps_of(plan: BatchPlan, epoch: int) -> np.ndarray:
@@ -110,6 +109,9 @@ def test_rows_of_all_sources_stand_at_all_places_of_a_batch() -> None:
 
 def test_sampler_and_ranks_take_the_plan() -> None:
     plan = mixture_plan([40, 24], batch_size=4, batches_per_step=2, within_batch=True)
+    pytest.importorskip("torch")
+    from negmine.torch import PlanBatchSampler
+
     ranks = [list(PlanBatchSampler(plan, num_replicas=2, rank=rank)) for rank in range(2)]
     together = [batch for pair in zip(*ranks, strict=True) for batch in pair]
     assert together == np.asarray(plan.epoch(0)).tolist()

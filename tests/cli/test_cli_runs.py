@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from commands import negmine
 from negmine import HardNegativeMiner, ScoredLists, fuse, io
 
 pytest.importorskip("pyarrow")
+
+from commands import negmine
 
 JUDGED = {"q1": "d1", "q2": "d3"}
 BM25 = {"q1": {"d1": 9.0, "d2": 8.0, "d3": 7.0, "d4": 6.0}, "q2": {"d4": 5.0, "d3": 4.0, "d1": 3.0}}

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 import negmine
 import oracle
@@ -22,6 +21,8 @@ from negmine.mining import Sweep, Verdicts
 from negmine.mining.shares import wilson_interval
 from oracle import Limits
 from oracle_sweep import SelectedRow
+
+stats = pytest.importorskip("scipy.stats")
 
 N = 2
 

@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 import damage
 import negmine
@@ -26,6 +23,10 @@ from negmine.errors import CorpusChangedError, MemoryLimitError, NegmineOSError,
 from negmine.search import Offers, Searcher, exact
 from negmine.search.shard_cache import fingerprint
 from negmine.testing import check_candidate_source
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+safetensors = pytest.importorskip("safetensors.numpy")
 
 #: Rows at which seven shards begin and end; one is empty, and panels of 64 rows end in between.
 N = 6000
@@ -144,7 +145,7 @@ def test_shards_of_every_type_and_kind_of_file(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{len(paths)}.npy")
         np.save(paths[-1], part.astype(kind))
     np.save(tmp_path / "fortran.npy", np.asfortranarray(parts[0]))
-    save_file({"emb": parts[1], "other": parts[0].astype(np.float64)}, tmp_path / "a.safetensors")
+    safetensors.save_file({"emb": parts[1], "other": parts[0].astype(np.float64)}, tmp_path / "a.safetensors")
     lists = pa.FixedSizeListArray.from_arrays(pa.array(parts[2].ravel()), 7)
     ragged = pa.array(list(parts[3]), type=pa.list_(pa.float32()))
     pq.write_table(pa.table({"emb": lists, "n": range(40)}), tmp_path / "b.parquet", row_group_size=11)
@@ -268,7 +269,7 @@ def test_bad_arguments(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "none.safetensors").write_bytes(b"no tensor")
     (tmp_path / "none.parquet").write_bytes(b"no table")
     (tmp_path / "folder.npy").mkdir()
-    save_file({"a": rows(3, 4), "b": rows(3, 4)}, tmp_path / "two.safetensors")
+    safetensors.save_file({"a": rows(3, 4), "b": rows(3, 4)}, tmp_path / "two.safetensors")
     pq.write_table(pa.table({"emb": [[1.0, 2.0], [3.0]]}), tmp_path / "ragged.parquet")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "text.parquet")
     first = folder / "shard-0.npy"

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 import oracle_draws
 from negmine.errors import NegmineError, NegmineTypeError, NegmineValueError
 from negmine.weights import ExampleMemory
+
+stats = pytest.importorskip("scipy.stats")
 
 #: G6: six examples, two epochs, and the current losses.
 LOSSES = np.array([[1, 1.2], [1, 0.8], [0.1, 0.1], [1.1, 0.9], [3, 3.2], [1, 1.1]])

@@ -86,7 +86,7 @@ def memory_errors(argument: str) -> Iterator[None]:
 def available_memory() -> int:
     """Return the bytes that this process may still use: the minimum of the machine's memory and all limits."""
     found = [sys.maxsize]
-    if "SC_PHYS_PAGES" in os.sysconf_names:
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):  # Windows has none
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return min(*found, *_process_limits(), *_group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
 

@@ -230,7 +230,9 @@ def is_leftover(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder survive a crash of the machine."""
+    """Make renames and removals in a folder survive a crash of the machine; Windows has no call for it."""
+    if os.name == "nt":
+        return
     with _named(folder):
         handle = os.open(folder, os.O_RDONLY)
         try:
