@@ -20,6 +20,7 @@ from typing import Any
 
 from negmine._core import files, headers
 from negmine._core.formats import JOB, JOB_REPORT, corrupt
+from negmine._core.parsing import parse_json
 from negmine.errors import JobError, NegmineError
 from negmine.job.manifest import Manifest
 
@@ -138,10 +139,10 @@ class JobFolder:
         """Read a JSON file; return None if it does not exist."""
         try:
             with files.open_file(path) as file:
-                return json.loads(file.read())
+                return parse_json(file.read())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise JobError(f"`{self.argument}` must hold a readable {what}; got {path}: {error}") from error
 
     def read_manifest(self) -> Manifest | None:
@@ -376,7 +377,7 @@ class JobFolder:
 
 def _owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_bytes())
+        owner = parse_json(path.read_bytes())
         return f"process {owner['pid']} on {owner['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

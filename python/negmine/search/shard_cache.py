@@ -23,6 +23,7 @@ from negmine._core import files, headers
 from negmine._core.arrays import as_rows
 from negmine._core.extras import require
 from negmine._core.formats import SHARD_PACK, SHARD_ROWS, Format, corrupt
+from negmine._core.parsing import map_array
 from negmine.errors import CorpusChangedError, NegmineError, NegmineOSError, NegmineTypeError, NegmineValueError
 from negmine.search.results import Metric
 from negmine.search.shards import RowPlace
@@ -241,7 +242,7 @@ def ensure_rows(shard: Path, column: str | None, converted: Path) -> RowPlace:
 def _blocks(shard: Path, column: str | None) -> Iterator[npt.NDArray[Any]]:
     """Yield the rows of a shard in blocks."""
     if shard.suffix == ".npy":
-        array = np.load(shard, mmap_mode="r", allow_pickle=False)
+        array = map_array(shard)
         for begin in range(0, max(len(array), 1), _ROWS_AT_ONCE):
             yield array[begin : begin + _ROWS_AT_ONCE]
         return
