@@ -149,5 +149,4 @@ def map_array(path: Path) -> npt.NDArray[Any]:
         size = os.fstat(file.fileno()).st_size
     if size < header.end:
         raise ValueError(f"its header needs {header.end} bytes and it has {size}")
-    order = "F" if header.is_fortran else "C"
-    return np.memmap(path, header.dtype, "r", header.begin, header.shape, order)
+    return np.memmap(path, header.dtype, "r", header.begin, header.shape, "F" if header.is_fortran else "C")
