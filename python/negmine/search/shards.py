@@ -203,7 +203,9 @@ def _of_safetensors(path: Path, column: str | None) -> RowPlace:
     with files.open_file(path) as file:
         length = int.from_bytes(file.read(8), "little")
         try:
-            header: dict[str, Any] = parse_json(file.read(min(length, _LONGEST_HEADER)))
+            if length > min(os.fstat(file.fileno()).st_size, _LONGEST_HEADER):
+                raise ValueError(f"its header would have {length} bytes")
+            header: dict[str, Any] = parse_json(file.read(length))
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             name = _only(column, list(tensors), path)
             shape, kind = tuple(tensors[name]["shape"]), str(tensors[name]["dtype"])
