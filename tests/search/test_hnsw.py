@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import pickle
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 import negmine
 from damage import outcomes
 from negmine import CandidatePool, Eligibility, ExactIndex, HardNegativeMiner, HnswIndex, demo
+from negmine._core import archive, formats
 from negmine.errors import MissingExtraError, NegmineError, NegmineTypeError, NegmineValueError
 from negmine.mining import Reason
 from negmine.search import CandidateSource, Searcher, widening
@@ -609,6 +612,72 @@ def test_a_damaged_archive_or_graph_is_refused(saved: Path) -> None:
         path.write_bytes(content)
         assert (found["other"], found["raw"]) == ([], [])
         assert len(found["refused"]) > n
+
+
+HEADER = struct.Struct("<QQQQQQiIQQQdQ")
+
+
+def planted(content: bytes, seed: int) -> bytes:
+    """Change a few words of a graph: of its header, of links and of lengths of lists, more often than of embeddings."""
+    draw, words = np.random.default_rng(seed), np.frombuffer(content, "<u4").copy()
+    n_header = HEADER.size // 4
+    places = [
+        draw.integers(n_header),
+        n_header + draw.integers(60),
+        draw.integers(len(words)),
+        len(words) - 1 - draw.integers(400),
+    ]
+    values = [0, 1, 8, 119, 120, 2**16 - 1, 2**31, 2**32 - 1, int(draw.integers(2**32)), int(draw.integers(130))]
+    for place in draw.choice(places, 1 + seed % 2):
+        words[place] = draw.choice(values)
+    return words.tobytes()[: len(content) - (seed % 5 == 0) * int(draw.integers(2000))]
+
+
+@pytest.mark.parametrize("n_seeds", [100, pytest.param(3000, marks=pytest.mark.slow)])
+def test_a_graph_of_strangers_is_refused_or_leads_nowhere_else(n_seeds: int, saved: Path) -> None:
+    header, arrays = archive.read(saved, formats.HNSW_INDEX)
+    (graph,) = graphs(saved)
+    content = graph.read_bytes()
+    n = 0
+    for seed in range(n_seeds):
+        changed = planted(content, seed)
+        if changed != content:
+            digest = hashlib.sha256(changed).hexdigest()
+            path = saved.with_name(f"{n}.npz")
+            path.with_name(f"{path.name}.{digest[:16]}.hnsw").write_bytes(changed)
+            archive.write(path, formats.HNSW_INDEX, {**header, "graph": digest}, arrays)
+            n += 1
+    # hnswlib reads beyond its memory and ends the process, if it is misled.
+    printed = output_of([sys.executable, "-c", STRANGER, str(saved.parent), str(n)], seconds=280)
+    refused, taken = map(int, printed.split())
+    assert refused + taken == n
+    assert refused > n // 3
+
+
+#: A process that loads indexes of strangers, and searches and extends those that it may load.
+STRANGER = """
+import sys
+from pathlib import Path
+import numpy as np
+from negmine import HnswIndex, demo
+from negmine.errors import NegmineError
+
+rows = np.ascontiguousarray(demo.load().document_embeddings[:130], dtype=np.float32)
+folder, n, taken = Path(sys.argv[1]), int(sys.argv[2]), 0
+for number in range(n):
+    try:
+        index = HnswIndex.load(folder / f"{number}.npz", rows[:120])
+    except NegmineError:
+        continue
+    taken += 1
+    try:
+        index.search(rows[:20], 10)
+        index.add(rows[120:], ids=[f"d{row}" for row in range(120, 130)])
+        index.search(rows[:20], 50)
+    except NegmineError:
+        pass
+print(n - taken, taken)
+"""
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:

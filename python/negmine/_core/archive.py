@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import struct
-import tokenize
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files, headers
 from negmine._core.formats import Format, corrupt
+from negmine._core.parsing import parse_json, read_array_header
 from negmine.errors import NegmineError, NegmineValueError
 
 __all__ = ["Entries", "read", "together", "whole", "write"]
@@ -51,7 +50,6 @@ _UNREADABLE = (
     TypeError,
     ValueError,
     struct.error,
-    tokenize.TokenError,
 )
 
 #: First bytes of other files that hold results, and descriptions for error messages.
@@ -162,7 +160,7 @@ def _read(
         try:
             _check_sizes(archive, os.fstat(file.fileno()).st_size)
             text = _read_member(archive, members.pop(_file_name(_HEADER)), most=_LONGEST)
-            content = json.loads(str(text))
+            content = parse_json(str(text))
         except _UNREADABLE as error:
             raise corrupt(path) from error
         header = headers.unseal(form, content, "path", path)
@@ -194,18 +192,12 @@ def _read_member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, description: Mapping[str, Any] | None = None, most: int = 1 << 62
 ) -> npt.NDArray[Any]:
     """Read an array, after its own header was compared with the archive's header and with the member's size."""
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, _, dtype = parse(member)
-        begin = member.seek(0, os.SEEK_CUR)
-    if (
-        info.file_size > most
-        or begin + math.prod(shape) * dtype.itemsize != info.file_size
-        or min(shape, default=0) < 0
-    ):
+    with cast(BinaryIO, archive.open(info)) as member:
+        found = read_array_header(member)
+    if info.file_size > most or found.end != info.file_size:
         raise zipfile.BadZipFile(f"{info.filename} has another size than its array")
-    if description is not None and description != {"dtype": dtype.str, "shape": list(shape), "crc32": info.CRC}:
+    about = {"dtype": found.dtype.str, "shape": list(found.shape), "crc32": info.CRC}
+    if description is not None and description != about:
         raise zipfile.BadZipFile(f"{info.filename} is not what the header says")
     with archive.open(info) as member:
         array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)

@@ -89,6 +89,8 @@ def open_file(path: Path) -> BufferedReader:
 def open_locked(path: Path) -> int:
     """Open a file for reading and writing as its only user; the file is made if it does not exist.
 
+    A symbolic link is refused: in a folder of another person it could name any file of this user.
+
     The system releases the lock when the handle is closed, and when the process ends in any way. Two cases are not
     protected: file systems without `flock`, and a child process that was forked meanwhile, which keeps the lock as long
     as it lives.
@@ -110,12 +112,12 @@ def open_locked(path: Path) -> int:
     BlockingIOError
         Another process holds the lock.
     OSError
-        The system refuses, or the path is not that of a file.
+        The system refuses, or the path is not that of a file, or is that of a symbolic link.
     """
     import fcntl
 
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise OSError(errno.EINVAL, f"not a file but {describe(path)}", str(path))
@@ -131,7 +133,7 @@ def open_locked(path: Path) -> int:
 def _is_open_at(handle: int, path: Path) -> bool:
     """Return whether a handle belongs to the file that now has this path."""
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
         return False
 

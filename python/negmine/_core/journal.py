@@ -169,7 +169,8 @@ def open_journal(path: Path, form: Format, *, entry_bytes: int, argument: str, a
         The system refuses to write, for example on a full disk.
     """
     try:
-        handle = files.open_locked(path)
+        # The path is the user's own, so a link is followed.
+        handle = files.open_locked(Path(os.path.realpath(path)))
     except ImportError as error:
         raise NegmineValueError(f"`{argument}` must be locked, which needs a POSIX system.") from error
     except BlockingIOError:

@@ -1,18 +1,38 @@
-"""One-line representations of classes that hold arrays."""
+"""One-line representations of classes that hold arrays, and texts of others as terminals may show them."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["short_repr"]
+__all__ = ["printable", "short_repr"]
 
 T = TypeVar("T")
 
 #: Maximum number of characters of a value that is not an array.
 LONGEST = 40
+
+#: Control characters, which terminals obey, except tabs and line feeds: those of ASCII and of Latin-1.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Write control characters as hexadecimal escapes, so that a text cannot command a terminal.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+        The text without control characters other than tabs and line feeds.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def short_repr(cls: type[T]) -> type[T]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from negmine._core.options import check_choice, check_flag, check_integer, check
 from negmine.behavior import hashing, storage
 from negmine.behavior.hashing import Hasher
 from negmine.behavior.lists import read_lists, read_offsets, read_users, read_values, refuse_non_finite
-from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.errors import NegmineError, NegmineTypeError, NegmineValueError
 from negmine.sketches.simhash import SimHash
 
 __all__ = ["BehaviorTable", "Normalize"]
@@ -48,6 +50,9 @@ class BehaviorTable:
     Notes
     -----
     The "behavior sequence encoding" of SDIM, arXiv 2205.10249, section 3.3.
+
+    Any number of threads may query one table. A table must not be changed while another thread reads or changes it:
+    change a copy, and let readers take it for the next query.
 
     Examples
     --------
@@ -427,9 +432,11 @@ class BehaviorTable:
         words = hashing.signatures(self.hasher, candidates, "candidates", None, threads)
         who, ends, rows = read_lists(offsets, users, len(words), self.n_users)
         if rows is None:
-            return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
+            with _alone():
+                return _native.table_query(self.sums, self.counts, words, ends, who, mode, skip, threads)
         out = np.empty((len(words), self.width), dtype=np.float32)
-        out[rows] = _native.table_query(self.sums, self.counts, words[rows], ends, who, mode, skip, threads)
+        with _alone():
+            out[rows] = _native.table_query(self.sums, self.counts, words[rows], ends, who, mode, skip, threads)
         return out
 
     def to_bytes(self) -> bytes:
@@ -500,7 +507,8 @@ class BehaviorTable:
         if rows is not None:
             refuse_non_finite(words, pooled)
             words, pooled = words[rows], pooled[rows]
-        _native.table_update(self.sums, self.counts, words, pooled, ends, who, remove, threads)
+        with _alone():
+            _native.table_update(self.sums, self.counts, words, pooled, ends, who, remove, threads)
         if remove:
             there = np.zeros(len(words) + 1, dtype=np.int64)
             np.cumsum(words[:, 0] != SimHash.MASKED, out=there[1:])
@@ -519,3 +527,17 @@ class BehaviorTable:
     def _check_width(self, width: int) -> None:
         if width != self.width:
             raise NegmineValueError(f"`values` must be {self.width} wide, as the table is; got width {width}.")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Turn the bindings' refusal of arrays that another thread changes, or reads, into an error that says so."""
+    try:
+        yield
+    except TypeError as error:
+        if isinstance(error, NegmineError) or "borrowed" not in str(error):
+            raise
+        raise NegmineValueError(
+            "a BehaviorTable must not be changed while another thread reads or changes it; got such a call. Change a "
+            "copy, and let readers take it for the next query."
+        ) from error

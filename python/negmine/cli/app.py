@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from negmine import _native
+from negmine._core.reprs import printable
 from negmine.cli import check, cluster, convert, dedup, demo, evaluate, info, inspect, merge, mine, sweep, verify
 from negmine.cli.errors import ArgumentError, OptionNames
 from negmine.errors import NegmineError, NegmineWarning
@@ -64,7 +65,7 @@ def run(arguments: list[str]) -> int:
     names = _option_names(arguments)
 
     def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-        sys.stderr.write(f"negmine: warning: {names.rewrite(str(message))}\n")
+        sys.stderr.write(f"negmine: warning: {printable(names.rewrite(str(message)))}\n")
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
@@ -106,5 +107,5 @@ def _run(arguments: list[str], names: OptionNames) -> int:
 
 
 def _failed(message: str, code: int) -> int:
-    sys.stderr.write(f"negmine: error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"negmine: error: {printable(' '.join(message.split()))}\n")
     return code

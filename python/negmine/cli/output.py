@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from negmine._core.reprs import printable
+
 __all__ = ["Force", "Json", "Threads", "counted", "put"]
 
 #: Option of every command.
@@ -19,8 +21,8 @@ Threads = Annotated[int | None, typer.Option("--num-threads", help="Threads. Def
 
 
 def put(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """Write a result to stdout."""
-    typer.echo(json.dumps(result, indent=1, default=str) if as_json else text)
+    """Write a result to stdout; what it says of files of others cannot command the terminal."""
+    typer.echo(json.dumps(result, indent=1, default=str) if as_json else printable(text))
 
 
 def counted(n: int, what: str) -> str:

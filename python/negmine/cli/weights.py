@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from negmine._core import files
+from negmine._core.parsing import map_array
 from negmine.cli.errors import ArgumentError
 from negmine.mining.random_weights import RandomWeights
 
@@ -43,9 +44,6 @@ def read_weights(text: str | None, num_random: int) -> RandomWeights | None:
     if files.suffix_of(path) != ".npy":
         raise ArgumentError(f"`--random-weights` must be popularity or a .npy file; got {text!r}.")
     try:
-        weights = np.load(files.input_file(path, "random_weights"), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        return np.array(map_array(files.input_file(path, "random_weights")))
+    except (OSError, ValueError) as error:
         raise ArgumentError(f"`--random-weights` must be a .npy file that can be read; got {path}: {error}") from error
-    if not isinstance(weights, np.ndarray):
-        raise ArgumentError(f"`--random-weights` must hold one array; got {path}, which holds several.")
-    return weights

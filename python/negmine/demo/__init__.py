@@ -99,7 +99,10 @@ def load() -> DemoSet:
     umbrella.n.02 - a formation of military planes maintained over ground operations or targets
     umbrella.n.03 - having the function of uniting a group of similar things
     """
-    with files("negmine.demo").joinpath("data/wordnet_mini.npz").open("rb") as file, np.load(file) as stored:
+    with (
+        files("negmine.demo").joinpath("data/wordnet_mini.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as stored,
+    ):
         parents: NDArray[np.int64] = stored["parents"].astype(np.int64)
         documents = _lines(stored["documents"])
         return DemoSet(

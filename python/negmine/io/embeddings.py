@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from negmine._core import files
 from negmine._core.arrays import KINDS
 from negmine._core.extras import require
 from negmine._core.labels import Ids
+from negmine._core.parsing import map_array, parse_json
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
@@ -128,13 +128,9 @@ def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Embed
 
 def _from_npy(path: Path, argument: str) -> npt.NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        return map_array(path)
+    except (ValueError, OSError) as error:
         raise NegmineValueError(f"`{argument}` must be a readable npy file; got {path}: {error}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise NegmineValueError(f"`{argument}` must be a npy file; got {path}, which is a npz archive.")
-    return array
 
 
 def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArray[Any]:
@@ -156,7 +152,7 @@ def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArra
         dtype = np.dtype(_SAFETENSORS[kinds[name]])
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[name]
+        entry = parse_json(file.read(length))[name]
     shape = tuple(entry["shape"])
     if 0 in shape:
         return np.empty(shape, dtype=dtype)

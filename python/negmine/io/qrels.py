@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from negmine._core import files
 from negmine._core.extras import require
 from negmine._core.labels import Strings
+from negmine._core.parsing import parse_json
 from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.errors import NegmineTypeError, NegmineValueError
@@ -171,8 +171,8 @@ def load_run(path: object, argument: str) -> Run:
 def _run_of_json(path: Path, argument: str) -> Run:
     """Read {query: {document: score}}."""
     try:
-        content = json.loads("\n".join(line for _, line in read_lines(path, argument)))
-    except json.JSONDecodeError as error:
+        content = parse_json("\n".join(line for _, line in read_lines(path, argument)))
+    except ValueError as error:
         raise NegmineValueError(f"`{argument}` must be JSON; {path}: {error}.") from None
     if not isinstance(content, dict):
         raise NegmineValueError(f"`{argument}` must be an object of queries; {path} holds {type(content).__name__}.")

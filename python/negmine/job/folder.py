@@ -20,6 +20,7 @@ from typing import Any
 
 from negmine._core import files, headers
 from negmine._core.formats import JOB, JOB_REPORT, corrupt
+from negmine._core.parsing import parse_json
 from negmine.errors import JobError, NegmineError
 from negmine.job.manifest import Manifest
 
@@ -138,10 +139,10 @@ class JobFolder:
         """Read a JSON file; return None if it does not exist."""
         try:
             with files.open_file(path) as file:
-                return json.loads(file.read())
+                return parse_json(file.read())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise JobError(f"`{self.argument}` must hold a readable {what}; got {path}: {error}") from error
 
     def read_manifest(self) -> Manifest | None:
@@ -254,7 +255,11 @@ class JobFolder:
         bool
         """
         with self._system():
-            return self.parts_path.is_dir() or any(files.is_leftover(entry) for entry in self.path.iterdir())
+            return self._has_own_parts() or any(files.is_leftover(entry) for entry in self.path.iterdir())
+
+    def _has_own_parts(self) -> bool:
+        """Return whether there is a folder of parts; a symbolic link may name a folder of other files."""
+        return self.parts_path.is_dir() and not self.parts_path.is_symlink()
 
     def clean(self, *, finished: bool) -> None:
         """Remove temporary files that killed processes left, and the parts of a finished job.
@@ -266,12 +271,12 @@ class JobFolder:
         """
         parts = self.parts_path
         with self._system():
-            for folder in (self.path, parts):
-                for entry in folder.iterdir() if folder.is_dir() else ():
+            for folder in (self.path, parts) if self._has_own_parts() else (self.path,):
+                for entry in folder.iterdir():
                     is_part = finished and folder == parts and entry.suffix == ".part"
                     if (files.is_leftover(entry) or is_part) and not entry.is_dir():
                         entry.unlink()
-            if finished and parts.is_dir():
+            if finished and self._has_own_parts():
                 # Files that are not parts stay, and then the folder stays too.
                 with contextlib.suppress(OSError):
                     parts.rmdir()
@@ -313,6 +318,10 @@ class JobFolder:
     def make_parts(self) -> None:
         """Make the folder of parts, unless it exists."""
         with self._system():
+            if self.parts_path.is_symlink():
+                raise JobError(
+                    f"`{self.argument}` must have a folder of parts of its own; got {self.parts_path}, a symbolic link."
+                )
             if not self.parts_path.is_dir():
                 self.parts_path.mkdir()
                 files.sync_folder(self.path)
@@ -376,7 +385,7 @@ class JobFolder:
 
 def _owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_bytes())
+        owner = parse_json(path.read_bytes())
         return f"process {owner['pid']} on {owner['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from negmine._core.labels import Ids
 from negmine._core.options import check_integer, check_seed
+from negmine._core.reprs import printable
 from negmine.errors import NegmineTypeError
 from negmine.mining.records import Records, RecordSource
 from negmine.mining.report import Reason, Source
@@ -65,11 +66,12 @@ def rows_as_text(source: RecordSource, rows: npt.NDArray[np.int64], queries: Sid
     Returns
     -------
     str
+        Without control characters other than line feeds.
     """
     check_integer(width, "width", least=LEAST_WIDTH)
     blocks = []
     for row in rows.tolist():
-        lines = _lines(source, row, queries, documents)
+        lines = map(printable, _lines(source, row, queries, documents))
         blocks.append("\n".join(_cut(line, width) for line in lines))
     return "\n\n".join(blocks)
 

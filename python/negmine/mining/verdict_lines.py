@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from negmine._core import files
 from negmine._core.labels import refuse_surrogates
+from negmine._core.parsing import parse_json
 from negmine.errors import NegmineValueError
 
-__all__ = ["WORDS", "Label", "Pair", "VerdictLine", "majority_words", "read_lines"]
+__all__ = ["WORDS", "Label", "Pair", "VerdictLine", "check_entry", "majority_words", "read_lines"]
 
 #: What a judge may say of a pair.
 WORDS = ("positive", "drop", "keep", "unsure")
@@ -76,11 +76,34 @@ def read_lines(path: Path) -> Iterator[tuple[int, VerdictLine]]:
 
 
 def _parse(content: bytes, place: str) -> VerdictLine | None:
-    """Validate a line; None if it was not judged."""
+    """Parse a line; None if it was not judged."""
     try:
-        entry = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        entry = parse_json(content)
+    except ValueError as error:
         raise NegmineValueError(f"`file` must hold JSON objects; got {place}: {error}.") from error
+    return check_entry(entry, place)
+
+
+def check_entry(entry: object, place: str) -> VerdictLine | None:
+    """Validate a judgment.
+
+    Parameters
+    ----------
+    entry : object
+        What JSON gave.
+    place : str
+        Where it was found, for error messages.
+
+    Returns
+    -------
+    VerdictLine or None
+        None if the pair was not judged.
+
+    Raises
+    ------
+    NegmineValueError
+        It is no judgment.
+    """
     if not isinstance(entry, dict):
         raise NegmineValueError(f"`file` must hold JSON objects; got {type(entry).__name__} in {place}.")
     for name in ("query_id", "document_id", "verdict"):

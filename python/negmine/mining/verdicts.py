@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
-from negmine._core.formats import VERDICTS
+from negmine._core.formats import VERDICTS, corrupt
 from negmine._core.journal import Journal, open_journal
 from negmine._core.labels import (
     Ids,
@@ -30,17 +30,21 @@ from negmine._core.labels import (
 )
 from negmine._core.math import exp, ln
 from negmine._core.options import check_integer, check_real, check_seed, refuse_unknown_options
+from negmine._core.parsing import parse_json
 from negmine._core.reprs import short_repr
 from negmine.data.positives import Positives
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.mining.pool import CandidatePool
 from negmine.mining.score_cache import label_digests
 from negmine.mining.shares import FalseNegativeShare, weighted_share
-from negmine.mining.verdict_lines import Pair, VerdictLine, majority_words, read_lines
+from negmine.mining.verdict_lines import Pair, VerdictLine, check_entry, majority_words, read_lines
 
 __all__ = ["AppliedVerdicts", "FalseNegativeShare", "Verdicts"]
 
 _ADVICE = "Remove it, and read the files of the judges again."
+
+#: Names of the values of an entry of the journal.
+_FIELDS = ("query_id", "document_id", "verdict", "judge", "log_prob")
 
 Rows = npt.NDArray[np.int64]
 
@@ -114,7 +118,16 @@ class Verdicts:
     def _lines(self) -> list[VerdictLine]:
         """Return all judgments, in the order in which they were read."""
         with self._open() as journal:
-            return [VerdictLine(*entry) for _, payload in journal.records for entry in json.loads(bytes(payload))]
+            return [line for _, payload in journal.records for line in self._parse(payload)]
+
+    def _parse(self, payload: memoryview) -> list[VerdictLine]:
+        """Return the judgments of a record, whose checksum does not say that negmine wrote it."""
+        try:
+            entries = [dict(zip(_FIELDS, entry, strict=True)) for entry in parse_json(bytes(payload))]
+            lines = [check_entry(entry, str(self._path)) for entry in entries]
+        except (TypeError, ValueError) as error:
+            raise corrupt(self._path, _ADVICE) from error
+        return [line for line in lines if line is not None]
 
     def read(self, file: str | os.PathLike[str]) -> int:
         """Add the judgments of a file of JSON lines to the journal, all or none.
@@ -143,7 +156,7 @@ class Verdicts:
         source = files.input_file(file, "file")
         lines = list(read_lines(source))
         with self._open() as journal:
-            known = next((VerdictLine(*json.loads(bytes(payload))[0]) for _, payload in journal.records), None)
+            known = next((line for _, payload in journal.records[:1] for line in self._parse(payload)), None)
             for number, line in lines:
                 known = known or line
                 for name in ("query_id", "document_id"):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from negmine._core.arrays import Csr, Rows
 from negmine._core.extras import require
 from negmine.errors import MemoryLimitError, NegmineValueError
+from negmine.search.graph_check import check_graph
 from negmine.search.results import Metric
 
 __all__ = ["Graph"]
@@ -205,7 +206,7 @@ class Graph:
         Parameters
         ----------
         path : Path
-            File to read, whose checksum was verified: hnswlib trusts its content.
+            File to read; its content is checked first, because hnswlib trusts it.
         n : int
             Number of documents that the file must hold.
 
@@ -216,8 +217,9 @@ class Graph:
         """
         self._index = self._empty()
         try:
+            check_graph(path, n, self._width, self._options["M"], self._options["ef_construction"])
             self._index.load_index(str(path), max_elements=max(n, 1))
-        except RuntimeError as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise NegmineValueError(f"`path` must have a graph that hnswlib reads; got {path}: {error}") from error
         if len(self) != n:
             raise NegmineValueError(f"`path` must have a graph of {n} documents; got {len(self)} in {path}.")

@@ -20,9 +20,10 @@ import numpy.typing as npt
 
 from negmine import _native
 from negmine._core import files, headers
-from negmine._core.arrays import as_rows
+from negmine._core.arrays import KINDS, as_rows
 from negmine._core.extras import require
 from negmine._core.formats import SHARD_PACK, SHARD_ROWS, Format, corrupt
+from negmine._core.parsing import map_array
 from negmine.errors import CorpusChangedError, NegmineError, NegmineOSError, NegmineTypeError, NegmineValueError
 from negmine.search.results import Metric
 from negmine.search.shards import RowPlace
@@ -169,9 +170,10 @@ def ensure_pack(
     if pack.exists():
         found = _header(SHARD_PACK, pack)
         _check_source(found, now, shard, pack, "packed")
-        if {**content, "zero_rows": found.get("zero_rows")} != found or type(found["zero_rows"]) is not int:
+        zero_rows = found.get("zero_rows")
+        if {**content, "zero_rows": zero_rows} != found or type(zero_rows) is not int or zero_rows < 0:
             raise NegmineValueError(f"`shards` must have packs of their own; {pack} is one of other documents.")
-        return int(found["zero_rows"])
+        return zero_rows
     with _writing(pack) as temporary:
         zero_rows = _native.write_panels(
             rows, number, metric, tile_rows, memory_limit, str(temporary), str(pack), BODY, num_threads, progress
@@ -231,17 +233,22 @@ def ensure_rows(shard: Path, column: str | None, converted: Path) -> RowPlace:
                 raise CorpusChangedError(f"`shards` must not change; {shard} changed while it was converted.")
     found = _header(SHARD_ROWS, converted)
     _check_source(found, now, shard, converted, "converted")
-    n, width = found["shape"]
-    place = RowPlace(converted, BODY, (n, width), found["kind"], source=now)
+    advice = "Delete the file to convert the shard again."
+    shape, element = found.get("shape"), found.get("kind")
+    if element not in KINDS or not (isinstance(shape, list) and len(shape) == 2):
+        raise corrupt(converted, advice)
+    if any(type(n) is not int or n < 0 for n in shape):
+        raise corrupt(converted, advice)
+    place = RowPlace(converted, BODY, (shape[0], shape[1]), str(element), source=now)
     if converted.stat().st_size != max(place.end, BODY):
-        raise corrupt(converted, "Delete the file to convert the shard again.")
+        raise corrupt(converted, advice)
     return place
 
 
 def _blocks(shard: Path, column: str | None) -> Iterator[npt.NDArray[Any]]:
     """Yield the rows of a shard in blocks."""
     if shard.suffix == ".npy":
-        array = np.load(shard, mmap_mode="r", allow_pickle=False)
+        array = map_array(shard)
         for begin in range(0, max(len(array), 1), _ROWS_AT_ONCE):
             yield array[begin : begin + _ROWS_AT_ONCE]
         return

@@ -6,7 +6,6 @@ file in Fortran order has no contiguous ones; their rows are converted once, by 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -15,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from negmine._core import files
 from negmine._core.arrays import KINDS, refuse_unordered
+from negmine._core.parsing import parse_json, read_array_header
 from negmine.errors import NegmineOSError, NegmineTypeError, NegmineValueError
 
 __all__ = ["SUFFIXES", "RowPlace", "find_place", "list_shards"]
@@ -191,32 +189,30 @@ def _of_npy(path: Path, column: str | None) -> RowPlace | None:
         )
     with files.open_file(path) as file:
         try:
-            version = np.lib.format.read_magic(file)
-            parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, is_fortran, dtype = parse(file)
-            if any(n < 0 for n in shape):
-                raise ValueError(f"shape {shape} must be integers from 0 on")
-        except (ValueError, LookupError, SyntaxError, TypeError) as error:
+            found = read_array_header(file)
+        except ValueError as error:
             raise NegmineValueError(f"`shards` must be readable npy files; got {path}: {error}") from error
-        offset = file.seek(0, os.SEEK_CUR)
-    _check_matrix(path, shape, dtype.name)
-    if is_fortran and min(shape) > 1:
+    _check_matrix(path, found.shape, found.dtype.name)
+    if found.is_fortran and min(found.shape) > 1:
         return None
-    return RowPlace(path, offset, (shape[0], shape[1]), dtype.name, dtype.str.startswith(">"))
+    shape = (found.shape[0], found.shape[1])
+    return RowPlace(path, found.begin, shape, found.dtype.name, found.dtype.str.startswith(">"))
 
 
 def _of_safetensors(path: Path, column: str | None) -> RowPlace:
     with files.open_file(path) as file:
         length = int.from_bytes(file.read(8), "little")
         try:
-            header: dict[str, Any] = json.loads(file.read(min(length, _LONGEST_HEADER)))
+            if length > min(os.fstat(file.fileno()).st_size, _LONGEST_HEADER):
+                raise ValueError(f"its header would have {length} bytes")
+            header: dict[str, Any] = parse_json(file.read(length))
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             name = _only(column, list(tensors), path)
             shape, kind = tuple(tensors[name]["shape"]), str(tensors[name]["dtype"])
             begin, end = tensors[name]["data_offsets"]
             if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)) or begin > end:
                 raise ValueError(f"shape {shape} and data_offsets {[begin, end]} must be integers from 0 on, in order")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, NegmineValueError):
                 raise
             raise NegmineValueError(f"`shards` must be readable safetensors files; got {path}: {error!r}") from error

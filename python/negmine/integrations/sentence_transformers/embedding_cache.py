@@ -61,6 +61,8 @@ def cached(
     """
     own = folder / key
     whole = own / f"{_NAME}{_SUFFIX}"
+    if own.is_symlink():
+        raise NegmineValueError(f"`{argument}` must have folders of its own; got {own}, a symbolic link.")
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -134,12 +136,12 @@ def _read(path: Path, key: str, n_rows: int, argument: str) -> Embeddings:
                 size += len(block)
     except OSError as error:
         raise NegmineValueError(f"`{argument}` must hold files that can be read; got {path}: {error}.") from error
-    shape = content.get("rows"), content.get("width")
-    if content.get("key") != key or shape[0] != n_rows or hashed.hexdigest() != content.get("sha256"):
+    width = content.get("width")
+    if content.get("key") != key or content.get("rows") != n_rows or hashed.hexdigest() != content.get("sha256"):
         raise corrupt(path, advice)
-    if size != 4 * n_rows * int(content["width"]):
+    if type(width) is not int or width < 0 or size != 4 * n_rows * width:
         raise corrupt(path, advice)
-    return np.memmap(path, dtype="<f4", mode="r", offset=begin, shape=(n_rows, int(content["width"])))
+    return np.memmap(path, dtype="<f4", mode="r", offset=begin, shape=(n_rows, width))
 
 
 @contextlib.contextmanager

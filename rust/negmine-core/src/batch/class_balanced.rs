@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::without_replacement::WithoutReplacement;
 use crate::base::csr::CsrView;
-use crate::base::error::try_with_capacity;
+use crate::base::error::{check_length, try_with_capacity};
 use crate::base::order::total_order;
 use crate::base::parallel::{Pace, Run};
 use crate::base::philox::{Draws, Stream, below, unit};
@@ -122,6 +122,7 @@ pub fn sample_balanced_margins(
     epoch: u64,
     run: &Run<'_>,
 ) -> Result<Vec<i64>> {
+    check_length("margins", pairs.entries(), margins.len())?;
     let mut pace = Pace::new(run);
     for (part, values) in margins.chunks(1 << 16).enumerate() {
         pace.step(values.len())?;

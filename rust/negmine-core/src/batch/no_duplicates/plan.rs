@@ -19,6 +19,7 @@ use super::epoch::{ATTEMPTS, pack, pack_spread, rng};
 use super::exhaustive::{Outcome, exhaustive};
 use super::left_out::CyclicOrder;
 use super::step_sizes::Shape;
+use crate::base::csr::CsrView;
 use crate::base::error::check_length;
 use crate::base::parallel::Run;
 use crate::base::{Error, Result};
@@ -364,14 +365,18 @@ impl NoDuplicates {
     /// and rows beyond the even share of their id per step.
     ///
     /// # Errors
-    /// Returns an error if the call is interrupted.
+    /// Returns an error if the offsets are not those of the rows, a row is out of range, or the call is interrupted.
     pub fn together(&self, rows: &[i64], offsets: &[i64], run: &Run<'_>) -> Result<(u64, u64)> {
+        let steps = CsrView::new("offsets", offsets, rows, offsets.len().saturating_sub(1))?;
         let (mut pairs, mut excess) = (0, 0);
         let mut held: Vec<(u32, bool)> = Vec::new();
-        for (step, ends) in offsets.windows(2).enumerate() {
-            run.tick(step, offsets.len() - 1)?;
+        for step in 0..steps.len() {
+            run.tick(step, steps.len())?;
             held.clear();
-            for row in &rows[ends[0] as usize..ends[1] as usize] {
+            for row in steps.row(step) {
+                if !(0..self.rows() as i64).contains(row) {
+                    return Err(Error::RowOutOfRange { argument: "rows", row: *row, rows: self.rows() });
+                }
                 held.extend(self.conflicts.of_row(*row as u32).map(|(id, exclusive)| (id, !exclusive)));
             }
             held.sort_unstable();
