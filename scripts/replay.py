@@ -4,14 +4,16 @@ Python blocks share one interpreter and a temporary folder, in which shell block
 after a snippet is what the snippet writes to stdout; without one, the snippet must print nothing. White space at the
 end of lines does not count, and ``...`` stands for one word that varies, such as seconds. Warnings are errors.
 
-Shell blocks after a ``<!-- run -->`` line change the environment, so they run only with ``--environment``, in the root
-of the repository, and what they print is not compared. ``--write`` puts what the snippets print into the page.
+Shell blocks after a ``<!-- run -->`` line change the environment, so they run only with ``--environment``, before all
+others and in the root of the repository, and what they print is not compared. ``--write`` puts what the snippets print
+into the page.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import os
 import re
 import subprocess
@@ -25,7 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
-    r"^(?P<mark><!-- run -->\n)?```(?P<language>python|bash)\n(?P<text>.*?)^```\n(?P<output>\n```text\n(?P<shown>.*?)^```\n)?",
+    r"^(?P<mark><!-- run -->\n)?```(?P<language>python|bash)\n(?P<text>.*?)^```\n"
+    r"(?P<output>\n```text\n(?P<shown>.*?)^```\n)?",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -68,7 +71,7 @@ def snippets(page: Path) -> list[Snippet]:
 def printed_by(snippet: Snippet, module: types.ModuleType) -> str:
     """Run a snippet, and return what it and its processes write to stdout."""
     if snippet.language == "bash":
-        return run_shell(snippet, capture=True)
+        return run_shell(snippet)
     # Lines before the snippet make a traceback name the line of the page.
     code = compile("\n" * (snippet.line - 1) + snippet.text, str(snippet.page), "exec", dont_inherit=True)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
@@ -85,14 +88,13 @@ def printed_by(snippet: Snippet, module: types.ModuleType) -> str:
         return file.read()
 
 
-def run_shell(snippet: Snippet, *, capture: bool) -> str:
-    """Run a shell snippet; commands of this interpreter's environment come first."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def run_shell(snippet: Snippet) -> str:
+    """Run a shell snippet, with the commands of this interpreter's environment first."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", snippet.text],
         cwd=ROOT if snippet.changes_environment else None,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE if capture else None,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        stdout=None if snippet.changes_environment else subprocess.PIPE,
         text=True,
         check=False,
     )
@@ -115,10 +117,16 @@ def fits(shown: str, came: str) -> bool:
 
 
 def replay(page: Path, *, environment: bool) -> Iterator[tuple[Snippet, str]]:
-    """Run the snippets of a page, and yield each with what it prints; those that change the environment print on."""
+    """Run the snippets of a page, and yield each with what it prints, except those that change the environment."""
+    found = snippets(page)
+    for snippet in found:
+        if snippet.changes_environment and environment:
+            print(f"--- {snippet.place}\n{snippet.text.rstrip()}", flush=True)
+            run_shell(snippet)
+    importlib.invalidate_caches()
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
-    found = snippets(page)
+    os.environ["COLUMNS"] = "80"  # the width of a terminal, where there is none
     folder = Path.cwd()
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -127,8 +135,6 @@ def replay(page: Path, *, environment: bool) -> Iterator[tuple[Snippet, str]]:
             for snippet in found:
                 if not snippet.changes_environment:
                     yield snippet, printed_by(snippet, module)
-                elif environment:
-                    run_shell(snippet, capture=False)
         finally:
             os.chdir(folder)
 
@@ -151,14 +157,17 @@ def main() -> int:
     parser.add_argument("--environment", action="store_true", help="run the blocks that change the environment, too")
     parser.add_argument("--write", action="store_true", help="put the outputs into the page")
     options = parser.parse_args()
-    os.environ["COLUMNS"] = "80"  # the width of a terminal, where there is none
-    page = options.page.resolve()
-    outputs = list(replay(page, environment=options.environment))
-    if options.write:
+    return run(options.page.resolve(), environment=options.environment, write=options.write)
+
+
+def run(page: Path, *, environment: bool, write: bool = False) -> int:
+    """Replay a page, and report or write what differs."""
+    outputs = list(replay(page, environment=environment))
+    if write:
         page.write_text(rewritten(page, outputs), encoding="utf-8")
         return 0
     differences = [found for snippet, printed in outputs if (found := difference(snippet, printed))]
-    print("\n".join(differences) or f"{options.page}: {len(outputs)} snippets print what the page shows")
+    print("\n".join(differences) or f"{page.name}: {len(outputs)} snippets print what the page shows")
     return 1 if differences else 0
 
 
