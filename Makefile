@@ -1,9 +1,9 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint deny advisories workflows rust test numpy-alone clean-environment check slow adapters browser \
-	cluster bench bench-quick bench-peers claims demo-set toy-policy limits against odd-place aarch64 wheel source clean-image \
-	release-check
+.PHONY: help develop format lint deny advisories workflows rust test clean-environment wheel source clean-image \
+	numpy-alone release-check check slow adapters browser cluster bench bench-quick bench-peers limits against odd-place \
+	claims demo-set tutorial toy-policy aarch64
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -115,6 +115,9 @@ claims:  ## Run the claims whose sources have changed (real data: NEGMINE_DATA),
 
 demo-set:  ## Make the demo set again (Debian's wordnet-base and a packaged MiniLM).
 	$(PYTHON) scripts/make_demo_set.py --out python/negmine/demo/data
+
+tutorial:  ## Replay docs/tutorial.md from an empty environment, with outputs as shown.
+	PYTHON=$(PYTHON) scripts/tutorial.sh
 
 toy-policy:  ## Add the policy of docs/extend/policy.md to a clone, build it and run its tests.
 	PYTHON=$(PYTHON) scripts/toy_policy.sh

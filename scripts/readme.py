@@ -1,46 +1,28 @@
-"""Run the README: its shell commands as they stand, and its Python examples.
+"""Run the README as a fresh clone does: its shell commands, and its examples, which must print what it shows.
 
-Shell blocks that follow a ``<!-- run -->`` line run in the current environment, in order; Python blocks run in one
-fresh interpreter each. Without ``--run`` the blocks are listed.
+The commands are the shell blocks that follow a ``<!-- run -->`` line; `scripts/replay.py` has the rules. Without
+``--run`` the blocks are listed.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"(?P<run><!-- run -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
+from replay import run, snippets
 
-
-def commands() -> list[tuple[str, list[str]]]:
-    """The commands of all blocks, with the text that they came from."""
-    found = []
-    for block in BLOCK.finditer(README.read_text(encoding="utf-8")):
-        if block["language"] == "bash" and block["run"]:
-            found.append((block["text"], ["bash", "-euo", "pipefail", "-c", block["text"]]))
-        elif block["language"] == "python":
-            found.append((block["text"], [sys.executable, "-c", block["text"]]))
-    return found
+README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def main() -> int:
-    """List or run the blocks; the exit code of the first that fails."""
+    """List or run the blocks; 1 if an example prints something else."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", action="store_true", help="run the blocks")
-    run = parser.parse_args().run
-    for text, command in commands():
-        print(f"--- README\n{text.rstrip()}", flush=True)
-        if run:
-            started = time.perf_counter()
-            outcome = subprocess.run(command, cwd=README.parent, check=False)
-            print(f"--- exit code {outcome.returncode} after {time.perf_counter() - started:.1f} s", flush=True)
-            if outcome.returncode:
-                return outcome.returncode
+    if parser.parse_args().run:
+        return run(README, environment=True)
+    for snippet in snippets(README):
+        print(f"--- README, line {snippet.line}\n{snippet.text.rstrip()}")
     return 0
 
 

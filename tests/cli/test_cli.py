@@ -6,8 +6,6 @@ import json
 import os
 import pty
 import re
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -349,19 +347,6 @@ def test_verify_reads_the_folder_that_was_mined(data: Path, tmp_path: Path) -> N
 
 
 # ---- the others
-
-
-def test_the_readmes_commands_run(data: Path, tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## On the command line")[2].partition("\n## ")[0]
-    lines = re.findall(r"^negmine (.*)$", section, re.MULTILINE)
-    assert len(lines) == section.count("\nnegmine ") >= 3
-    shutil.copytree(data / "beir", tmp_path / "scifact")
-    for side in ("corpus", "queries"):
-        shutil.copy(data / f"{side}.npy", tmp_path / "scifact" / f"{side}.minilm.npy")
-    for line in lines:
-        negmine(*shlex.split(line, comments=True), folder=tmp_path)
-    assert (tmp_path / "triplets.jsonl").stat().st_size > 0
 
 
 def test_info_says_what_runs_here() -> None:
