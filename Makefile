@@ -1,7 +1,7 @@
 # One command per task; continuous integration runs the same ones.
 PYTHON ?= python
 
-.PHONY: help develop format lint rust test clean-environment check slow adapters browser cluster bench bench-quick claims demo-set toy-policy limits against odd-place aarch64
+.PHONY: help develop format lint rust test clean-environment check slow adapters browser site cluster bench bench-quick claims demo-set toy-policy limits against odd-place aarch64
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -46,6 +46,11 @@ adapters:  ## Tests of adapters whose packages `test` leaves out: PyKEEN's pipel
 browser:  ## Tests of the page of `negmine inspect` in headless Chromium, which must be installed.
 	$(PYTHON) -m pip install playwright
 	$(PYTHON) -m pytest -m slow tests/inspect/test_browser.py
+
+site:  ## The documentation site, built strictly and offline by two builders, and read in headless Chromium if installed.
+	$(PYTHON) -m pip install '.[docs]'
+	PYTHON=$(PYTHON) scripts/site.sh
+	$(PYTHON) -m pytest -m slow tests/docs/test_site_browser.py
 
 cluster:  ## Tests of mining on Ray, and of the recipe for Spark where Java is installed.
 	$(PYTHON) -m pip install --editable '.[test,ray]' pyspark
