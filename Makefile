@@ -2,8 +2,8 @@
 PYTHON ?= python
 
 .PHONY: help develop format lint deny advisories workflows rust test clean-environment wheel source clean-image \
-	numpy-alone release-check check slow adapters browser cluster bench bench-quick bench-peers limits against odd-place \
-	claims demo-set tutorial toy-policy aarch64
+	numpy-alone release-check check slow adapters browser site cluster bench bench-quick bench-peers limits against odd- \
+	place claims demo-set tutorial toy-policy aarch64
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -77,6 +77,11 @@ adapters:  ## Tests of adapters whose packages `test` leaves out: PyKEEN's pipel
 browser:  ## Tests of the page of `negmine inspect` in headless Chromium, which must be installed.
 	$(PYTHON) -m pip install playwright
 	$(PYTHON) -m pytest -m slow tests/inspect/test_browser.py
+
+site:  ## The documentation site, built strictly and offline by two builders, and read in headless Chromium if installed.
+	$(PYTHON) -m pip install '.[docs]'
+	PYTHON=$(PYTHON) scripts/site.sh
+	$(PYTHON) -m pytest -m slow tests/docs/test_site_browser.py
 
 cluster:  ## Tests of mining on Ray, and of the recipe for Spark where Java is installed.
 	$(PYTHON) -m pip install --editable '.[test,ray]' pyspark

@@ -1,4 +1,4 @@
-"""Write docs/recipes.md, the table of the recipes, from the scripts in examples/recipes.
+"""Write docs/recipes.md, the tables of operations and of recipes, from the scripts in examples/recipes.
 
 A recipe is a script whose docstring has the lines "Paper:", "Options:", "Differs:" and "Prints:". What it uses is read
 from its imports and attributes. With ``--check``, nothing is written, and the exit code is 1 if the page is outdated.
@@ -19,13 +19,54 @@ from negmine.mining import CandidatePool, HardNegatives
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "recipes.md"
-TESTS = ROOT / "tests" / "docs" / "test_recipes.py"
 #: Modules that the recipes share.
 SHARED = ("common", "query_map")
+#: Classes whose methods count as used where an attribute has their name.
+KINDS = (CandidatePool, HardNegatives)
 FIELDS = ("Paper", "Options", "Differs", "Prints")
 
+#: Where the files of the repository are read; pages link to them in full, because the site has no files but its pages.
+REPOSITORY = "https://github.com/negmine/negmine/blob/main"
+
+#: What methods are made of: each operation with its rooms, or with the names that it has of a room.
+OPERATIONS: dict[str, dict[str, set[str] | None]] = {
+    "Search and pools of candidates": {
+        "search": None,
+        "data": None,
+        "mining": {"CandidatePool", "HardNegativeMiner", "fuse", "mine", "rescore", "restrict"},
+    },
+    "Policies, quotas and redraws": {
+        "mining": {"Quota", "SimANS", "Softmax", "Stride", "Typical", "redraw", "select"},
+        "torch": {"BackgroundRefresh", "NegativesTable"},
+    },
+    "Selection of items by group and score": {"selection": None},
+    "Random negatives and corrupted triples": {"sampling": None},
+    "Weights of examples": {"weights": None},
+    "Guards against false negatives and wrong labels": {
+        "mining": {"Verdicts", "exclude_near", "false_negatives", "label_issues"},
+        "batches": {"false_negative_mask", "false_negative_pairs", "guided_mask", "guided_pairs"},
+    },
+    "Clusters and batch plans": {
+        "clustering": None,
+        "batches": {
+            "NgameSchedule",
+            "class_balanced_plan",
+            "cluster_plan",
+            "epoch_permutation",
+            "mixture_plan",
+            "no_duplicate_plan",
+            "sample_balanced_margins",
+            "topic_plan",
+        },
+    },
+    "New vectors": {"synthesis": None},
+    "Pairs of responses": {"pairs": None},
+    "Losses": {"torch": {"bank", "cached", "lambda_mrr", "listwise", "pairwise", "pointwise", "preference"}},
+    "Contexts for readers": {"context": None},
+}
+
 HEAD = """\
-# Recipes
+# Papers and recipes
 
 One paper is one script of at most 60 lines, which runs in seconds on the demo set, without a download. The docstring
 of a script names the options that it uses, what differs from the paper and why. To use a method, copy its script and
@@ -39,8 +80,19 @@ python examples/recipes/rocketqa.py
 Scripts that train need torch. `pytest tests/docs/test_recipes.py -k rocketqa` runs the test of a recipe, which checks
 what it prints. `scripts/recipes.py` writes this page.
 
-| recipe | paper | what it uses | what it prints | test |
-| --- | --- | --- | --- | --- |
+## What methods are made of
+
+The methods of the papers are combinations of a few operations:
+
+| operation | functions and classes | recipes |
+| --- | --- | --- |
+"""
+
+PAPERS = """
+## One paper, one recipe
+
+| recipe | paper | what it uses | what it prints |
+| --- | --- | --- | --- |
 """
 
 
@@ -59,8 +111,7 @@ def fields_of(path: Path) -> dict[str, str]:
 
 def uses_of(path: Path) -> dict[str, list[str]]:
     """Return the public names that a recipe uses, by room, and the methods of pools and negatives."""
-    kinds = (CandidatePool, HardNegatives)
-    methods = {name for kind in kinds for name, _ in inspect.getmembers(kind, inspect.isfunction)}
+    methods = {name for kind in KINDS for name, _ in inspect.getmembers(kind, inspect.isfunction)}
     found: defaultdict[str, set[str]] = defaultdict(set)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("negmine."):
@@ -82,16 +133,58 @@ def room_of(name: str) -> str:
     return str(value.__module__).split(".")[1]
 
 
+def operation_of(room: str, name: str) -> str:
+    """Return the operation that a name belongs to."""
+    for operation, rooms in OPERATIONS.items():
+        if room in rooms and name in (rooms[room] or {name}):
+            return operation
+    raise SystemExit(f"`{name}` of {room} must belong to an operation of `OPERATIONS`.")
+
+
+def link(name: str) -> str:
+    """Return a link to the script of a recipe."""
+    return f"[{name}]({REPOSITORY}/examples/recipes/{name}.py)"
+
+
+def documented() -> dict[str, list[tuple[str, str]]]:
+    """Map every name of the reference to its pages, each with the anchor of the name there."""
+    found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in sorted((PAGE.parent / "reference").glob("*.md")):
+        for anchor in re.findall(r"^::: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found[anchor.rpartition(".")[2]].append((path.stem, anchor))
+    return found
+
+
+def reference(room: str, name: str) -> str:
+    """Return a link to the documentation of a name, or of a method of pools or negatives."""
+    places = documented()[name]
+    if room == "mining" and room not in dict(places):
+        kind = next(kind.__name__ for kind in KINDS if hasattr(kind, name))
+        return f"[`{name}`](reference/mining.md#negmine.{kind}.{name})"
+    stem, anchor = next((place for place in places if place[0] == room), places[0])
+    return f"[`{name}`](reference/{stem}.md#{anchor})"
+
+
 def page() -> str:
     """Return the text of the page."""
-    lines = []
+    functions: defaultdict[str, set[str]] = defaultdict(set)
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    papers = []
     for path in scripts():
-        fields = fields_of(path)
-        uses = "; ".join(f"{room}: {', '.join(f'`{name}`' for name in names)}" for room, names in uses_of(path).items())
-        link = f"[{path.stem}](../{path.relative_to(ROOT).as_posix()})"
-        test = f"[`-k {path.stem}`](../{TESTS.relative_to(ROOT).as_posix()})"
-        lines.append(f"| {link} | {fields['Paper']} | {uses} | {fields['Prints']} | {test} |\n")
-    return HEAD + "".join(lines)
+        fields, uses = fields_of(path), uses_of(path)
+        for room, names in uses.items():
+            for operation in (operation_of(room, name) for name in names):
+                users[operation].add(path.stem)
+            for name in names:
+                functions[operation_of(room, name)].add(reference(room, name))
+        used = "; ".join(f"{room}: {', '.join(f'`{name}`' for name in names)}" for room, names in uses.items())
+        papers.append(f"| {link(path.stem)} | {fields['Paper']} | {used} | {fields['Prints']} |\n")
+    operations = [
+        f"| {operation} | {', '.join(sorted(functions[operation], key=str.lower))} "
+        f"| {', '.join(link(name) for name in sorted(users[operation]))} |\n"
+        for operation in OPERATIONS
+    ]
+    return HEAD + "".join(operations) + PAPERS + "".join(papers)
 
 
 def main() -> int:

@@ -11,9 +11,12 @@ has changed, or with `--again`. `verdict.py` has the rules of a verdict.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
+import io
 import json
 import sys
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,12 +28,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs" / "claims.md"
+#: What may have a docstring.
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 #: What stands before and after the table on the page.
 BEGIN, END = "<!-- table of the records -->", "<!-- end of the table -->"
 
 
 def digest(sources: Sequence[str]) -> str:
-    """Digest of the files that some patterns, relative to the repository, name."""
+    """Digest of the code in the files that some patterns, relative to the repository, name."""
     found = hashlib.sha256()
     for pattern in sorted(sources):
         files = sorted(path for path in ROOT.glob(pattern) if path.is_file())
@@ -38,8 +43,23 @@ def digest(sources: Sequence[str]) -> str:
             raise FileNotFoundError(pattern)
         for path in files:
             found.update(f"{path.relative_to(ROOT)}\0".encode())
-            found.update(path.read_bytes())
+            found.update(code_of(path) if path.suffix == ".py" else path.read_bytes())
     return found.hexdigest()
+
+
+def code_of(path: Path) -> bytes:
+    """Text of a Python file without docstrings, comments and empty lines, which no result depends on."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            first, last = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
+            lines[first:last] = [lines[first][: docstring.col_offset], *[""] * (last - first - 1)]
+    return "\n".join(line.rstrip() for line in lines if line.strip()).encode()
 
 
 def run(name: str, sources: Sequence[str], experiment: Callable[[], list[Verdict]]) -> None:

@@ -3,9 +3,9 @@
 ``negmine.mine(queries, corpus, positives)`` mines hard negatives in one call; ``ExactIndex``, ``HardNegativeMiner`` and
 ``CandidatePool`` do the same in separate steps. Everything else is in subpackages, which are imported on first use:
 ``negmine.batches``, ``negmine.behavior``, ``negmine.clustering``, ``negmine.context``, ``negmine.data``,
-``negmine.demo``, ``negmine.errors``, ``negmine.io``, ``negmine.job``, ``negmine.mining``, ``negmine.pairs``,
-``negmine.sampling``, ``negmine.search``, ``negmine.selection``, ``negmine.sketches``, ``negmine.store``,
-``negmine.synthesis``, ``negmine.testing`` and ``negmine.weights``.
+``negmine.demo``, ``negmine.errors``, ``negmine.inspect``, ``negmine.io``, ``negmine.job``, ``negmine.mining``,
+``negmine.pairs``, ``negmine.sampling``, ``negmine.search``, ``negmine.selection``, ``negmine.sketches``,
+``negmine.store``, ``negmine.synthesis``, ``negmine.testing`` and ``negmine.weights``.
 ``negmine.torch`` must be imported explicitly, and imports torch.
 """
 

@@ -1,7 +1,7 @@
 """Contract tests for extensions: candidate sources, and first passes that offer candidates.
 
-:func:`check_candidate_source` generates small problems, calls the source, and compares every response with a
-brute-force evaluation of the request on the scores that the source itself reports. :func:`check_offers` compares the
+[`check_candidate_source`][] generates small problems, calls the source, and compares every response with a
+brute-force evaluation of the request on the scores that the source itself reports. [`check_offers`][] compares the
 offers of a first pass with the exact index. Neither function needs a test framework.
 """
 

@@ -38,7 +38,7 @@ def near_equal(n: int) -> np.ndarray:
 
 
 def peak() -> int:
-    """Return the largest resident set since the last :func:`forget_peak`, in bytes."""
+    """Return the largest resident set since the last [`forget_peak`][], in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "benches" / "claims"
@@ -22,3 +25,23 @@ def test_every_claim_has_a_record_and_is_run_by_make() -> None:
     assert found is not None
     assert scripts == set(found[1].replace("\\", "").split())
     assert scripts == {path.stem for path in (CLAIMS / "results").glob("*.json")}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ('"""Words."""\n\n\ndef double(number):\n    """Return\n    twice."""\n    return 2 * number  # a sum\n', True),
+        ("# Words.\n\ndef double(number):\n    return 2 * number\n", True),
+        ('def double(number): "Words."\n', False),
+        ("def double(number):\n    return 3 * number\n", False),
+        ('def double(number):\n    """Words."""\n    return "# a sum"\n', False),
+    ],
+)
+def test_only_code_makes_a_verdict_stale(text: str, same: bool, tmp_path: Path) -> None:
+    found = importlib.util.spec_from_file_location("claim", CLAIMS / "claim.py")
+    assert found is not None
+    assert found.loader is not None
+    claim = importlib.util.module_from_spec(found)
+    found.loader.exec_module(claim)
+    (tmp_path / "code.py").write_text(text, encoding="utf-8")
+    assert (claim.code_of(tmp_path / "code.py") == b"def double(number):\n    return 2 * number") is same

@@ -90,8 +90,9 @@ def test_every_argument_and_field_is_told(name: str, thing: Any, text: str) -> N
     if getattr(thing, "_is_protocol", False):
         return  # nobody makes one
     told = sections(text)
-    if inspect.isclass(thing) and dataclasses.is_dataclass(thing):
-        wanted = {field.name for field in dataclasses.fields(thing) if not field.name.startswith("_")}
+    if inspect.isclass(thing) and (dataclasses.is_dataclass(thing) or issubclass(thing, tuple)):
+        names = thing._fields if issubclass(thing, tuple) else [field.name for field in dataclasses.fields(thing)]
+        wanted = {name for name in names if not name.startswith("_")}
         assert wanted <= told.get("Parameters", set()) | told.get("Attributes", set())
     else:
         # A short docstring may tell an argument in its sentence.

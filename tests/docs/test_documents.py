@@ -24,9 +24,10 @@ import replayed
 from negmine._core import formats
 
 ROOT = Path(__file__).parents[2]
-PAGES = {
-    str(path.relative_to(ROOT)): path for path in (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
-}
+DOCS = ROOT / "docs"
+#: How pages of the site link to files that are no pages.
+REPOSITORY = "https://github.com/negmine/negmine/"
+PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))}
 #: The page whose tables name other libraries in their first column.
 FOREIGN = "docs/coming_from.md"
 
@@ -248,19 +249,29 @@ def test_what_does_not_exist_is_found(span: str) -> None:
     assert problem(span)
 
 
-def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings."""
+def has_anchor(text: str, anchor: str) -> bool:
+    """Whether a page has an anchor: that of a heading, or a name of the reference or one of its members."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    names = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    if anchor.startswith("negmine."):
+        is_there = any(f"{anchor}.".startswith(f"{name}.") for name in names)
+        return is_there and wrong_module(anchor.split(".")) is None
+    return anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken(path: Path, link: str) -> bool:
     """Whether a link of a page leads nowhere; links to other sites are not followed."""
+    if link.startswith(REPOSITORY):
+        return not (ROOT / link.removeprefix(REPOSITORY).partition("/main/")[2]).exists()
     if re.match(r"[a-z]+:", link):
         return False
     file, _, anchor = link.partition("#")
     target = (path.parent / file).resolve() if file else path
-    return not target.exists() or (bool(anchor) and anchor not in anchors(target.read_text(encoding="utf-8")))
+    if path.is_relative_to(DOCS) and not target.is_relative_to(DOCS):
+        return True  # the site has no other files
+    if not anchor or target.suffix != ".md":  # what follows the name of a picture chooses light or dark
+        return not target.exists()
+    return not target.exists() or not has_anchor(target.read_text(encoding="utf-8"), anchor)
 
 
 @pytest.mark.parametrize("page", [*PAGES, "README.md", "benches/README.md", "benches/python/README.md"])
@@ -273,7 +284,13 @@ def test_broken_links_are_found() -> None:
     page = PAGES["docs/architecture.md"]
     assert broken(page, "nothing.md")
     assert broken(page, "glossary.md#nothing")
+    assert broken(page, "reference/mining.md#negmine.ExactIndex")
+    assert broken(page, "reference/mining.md#negmine.CandidatePool.nothing")
+    assert broken(page, "../CHANGELOG.md")
+    assert broken(page, f"{REPOSITORY}blob/main/nothing.md")
     assert not broken(page, "glossary.md#mining")
+    assert not broken(page, "reference/mining.md#negmine.CandidatePool.rescore")
+    assert not broken(page, f"{REPOSITORY}blob/main/CHANGELOG.md")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python") and page not in replayed.PAGES])

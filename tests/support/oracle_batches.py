@@ -77,7 +77,7 @@ def conflicting(rows: list[int], anchors: list, positives: list, negatives: list
 
 
 def cluster_epoch(labels: list[int], options: dict, seed: int, epoch: int) -> list[list[int]]:
-    """Make the batches of :func:`negmine.batches.cluster_plan`; a last step that is short is padded, or left out."""
+    """Make the batches of [`negmine.batches.cluster_plan`][]; a last step that is short is padded, or left out."""
     n, size, per_step, share, tree, pad = (
         options[name] for name in ("n", "batch_size", "batches_per_step", "random", "tree", "pad")
     )
@@ -131,7 +131,7 @@ def neighbors(
 def topic_batch(
     clusters: list[list[int]], size: int, mixed: int, random: int, by_size: bool, key: tuple[int, int, int]
 ) -> list[int]:
-    """Make batch ``index`` of :func:`negmine.batches.topic_plan` for ``key`` (seed, epoch, index)."""
+    """Make batch ``index`` of [`negmine.batches.topic_plan`][] for ``key`` (seed, epoch, index)."""
     seed, epoch, index = key
     n = sum(map(len, clusters))
     share = -(-max(1, size - random) // mixed)
@@ -177,7 +177,7 @@ def hands(n: int, p: int, seed: int, key: int, total: int) -> list[list[int]]:
 
 
 def class_batches(classes: list[list[int]], per_batch: int, per_class: int, seed: int, total: int) -> list[list[int]]:
-    """Make the first batches of :func:`negmine.batches.class_balanced_plan`, epochs one after the other."""
+    """Make the first batches of [`negmine.batches.class_balanced_plan`][], epochs one after the other."""
     rest = [per_class % len(rows) for rows in classes]
     dealt = [hands(len(rows), r, seed, 1 + c, total) for c, (rows, r) in enumerate(zip(classes, rest, strict=True))]
     visits = [0] * len(classes)
@@ -193,7 +193,7 @@ def class_batches(classes: list[list[int]], per_batch: int, per_class: int, seed
 
 
 def chosen_pair(margins: list[float], bins: int, binning: str, seed: int, epoch: int, query: int) -> int:
-    """Draw the pair of one query of :func:`negmine.batches.sample_balanced_margins`."""
+    """Draw the pair of one query of [`negmine.batches.sample_balanced_margins`][]."""
     low, high = min(margins), max(margins)
     filled: dict[int, list[int]] = {}
     for place, margin in enumerate(margins):

@@ -108,7 +108,7 @@ def _file_name(name: str) -> str:
 def read(
     path: str | os.PathLike[str], form: Format, entries: Entries | None = None, names: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read a file of :func:`write`.
+    """Read a file of [`write`][].
 
     Parameters
     ----------

@@ -227,7 +227,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Return whether a file is a temporary one that :func:`atomic_file` left when its process was killed."""
+    """Return whether a file is a temporary one that [`atomic_file`][] left when its process was killed."""
     return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
 
 

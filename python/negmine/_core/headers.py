@@ -46,7 +46,7 @@ def unseal(
     advice: str = "",
     error: type[NegmineValueError] = NegmineValueError,
 ) -> dict[str, Any]:
-    """Return the content of what :func:`seal` made.
+    """Return the content of what [`seal`][] made.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def unpack(
     form : Format
         What is expected.
     start : bytes
-        The first :data:`LONGEST` bytes of the file, or all of it.
+        The first [`LONGEST`][] bytes of the file, or all of it.
     argument, path : str, Path
         The argument and the file that errors name.
     error : type, default NegmineValueError
@@ -132,5 +132,5 @@ def unpack(
 
 
 def aligned(n: int) -> int:
-    """Round up to a multiple of :data:`ALIGNMENT`."""
+    """Round up to a multiple of [`ALIGNMENT`][]."""
     return -(-n // ALIGNMENT) * ALIGNMENT

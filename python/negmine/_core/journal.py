@@ -31,7 +31,7 @@ _SYNC_EVERY = 1.0
 
 
 class Journal:
-    """Records in a locked file; made by :func:`open_journal`.
+    """Records in a locked file; made by [`open_journal`][].
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Labels of rows: int64 arrays, or strings in Arrow's layout.
 
 NumPy's own arrays of strings reserve the length of the longest string in every row, so one long label among millions
-would take gigabytes. :class:`Strings` takes the bytes of the strings and eight more per row, is indexed once, and is
+would take gigabytes. [`Strings`][] takes the bytes of the strings and eight more per row, is indexed once, and is
 never copied. Results make object arrays of their labels at the first access.
 """
 
@@ -52,7 +52,7 @@ AT_ONCE = 1 << 18
 class Strings(Sequence[str]):
     """Immutable strings, one per row, in Arrow's layout.
 
-    A row number gives a string; a slice or an array of rows gives :class:`Strings`. NumPy reads an array of objects.
+    A row number gives a string; a slice or an array of rows gives [`Strings`][]. NumPy reads an array of objects.
 
     Parameters
     ----------
@@ -519,7 +519,7 @@ def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Ids | None
     name : str
         Name of the labels.
     arrays : mapping of str to array
-        Arrays of the file, by name; those of :func:`to_arrays` may be missing.
+        Arrays of the file, by name; those of [`to_arrays`][] may be missing.
 
     Returns
     -------

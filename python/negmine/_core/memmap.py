@@ -31,7 +31,7 @@ def _place_in_file(mapped: np.memmap[Any, Any]) -> int:
 def map_again(
     path: str, dtype: np.dtype[Any], place: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> np.memmap[Any, Any]:
-    """Map a file again, read-only, with the layout that :func:`layout` returned."""
+    """Map a file again, read-only, with the layout that [`layout`][] returned."""
     reach = [(max(n, 1) - 1) * step for n, step in zip(shape, strides, strict=True)]
     first = place + sum(min(far, 0) for far in reach)
     size = sum(abs(far) for far in reach) + dtype.itemsize

@@ -182,6 +182,6 @@ def refuse_unknown_options(owner: str, others: Iterable[str] = ()) -> Callable[[
 
 
 def refuse_unknown_fields(cls: type[T]) -> type[T]:
-    """Decorate a class so that its constructor refuses unknown options; see :func:`refuse_unknown_options`."""
+    """Decorate a class so that its constructor refuses unknown options; see [`refuse_unknown_options`][]."""
     cls.__init__ = refuse_unknown_options(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
     return cls

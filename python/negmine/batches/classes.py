@@ -25,7 +25,7 @@ __all__ = ["ClassBalancedPlan", "class_balanced_plan"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClassBalancedPlan(StreamPlan):
-    """Batches with the same number of rows of each of their classes, made by :func:`class_balanced_plan`.
+    """Batches with the same number of rows of each of their classes, made by [`class_balanced_plan`][].
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ __all__ = ["ClusterPlan", "cluster_plan", "random_rows"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ClusterPlan(PackedPlan):
-    """Batches of whole clusters, made by :func:`cluster_plan`.
+    """Batches of whole clusters, made by [`cluster_plan`][].
 
     Attributes
     ----------
@@ -106,7 +106,8 @@ def cluster_plan(
         (different rows each epoch), ``"error"`` raises an error. ``"short"`` keeps the step short and distributes its
         rows evenly over its batches, so that every row is used exactly once, as an evaluation requires.
     guarantee : ClusterGuarantee, optional
-        Result of :func:`cluster_guarantee` for these clusters, to add to the report; it does not change the batches.
+        Result of [`negmine.clustering.cluster_guarantee`][] for these clusters, to add to the report; it does
+        not change the batches.
     seed : int, default 0
         Seed of the plan, in [0, 2**64).
 
@@ -128,7 +129,7 @@ def cluster_plan(
     The method is NGAME (Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM
     2023). The sampler that its authors released also shuffles the list of clusters and cuts it into batches. Unlike it,
     this plan also shuffles the rows inside a cluster, has no short step, and is a function of the seed and the epoch.
-    :func:`cluster_guarantee` computes the bounds that hold inside a cluster.
+    [`negmine.clustering.cluster_guarantee`][] computes the bounds that hold inside a cluster.
 
     Examples
     --------

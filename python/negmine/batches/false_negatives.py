@@ -81,7 +81,7 @@ def false_negative_mask(
     NegmineValueError
         A row is out of range, or lists are of a different number of queries.
     MemoryLimitError
-        The mask would not fit in memory; :func:`false_negative_pairs` returns the same result as a sparse list.
+        The mask would not fit in memory; [`false_negative_pairs`][] returns the same result as a sparse list.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def false_negative_pairs(
     groups: npt.ArrayLike | None = None,
     eligible: Eligibility | None = None,
 ) -> tuple[Array, Array]:
-    """Return the result of :func:`false_negative_mask` as a sparse list, for large batches with few masked documents.
+    """Return the result of [`false_negative_mask`][] as a sparse list, for large batches with few masked documents.
 
     Parameters
     ----------

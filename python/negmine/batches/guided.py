@@ -66,12 +66,12 @@ def guided_mask(
 
     The guide is another model, usually a larger one, whose embeddings of the same queries and documents are given. A
     score that equals the limit counts: a second copy of the target scores exactly as the target and is not masked
-    without a margin, so combine the mask with that of :func:`false_negative_mask` by ``|``.
+    without a margin, so combine the mask with that of [`false_negative_mask`][] by ``|``.
 
     Parameters
     ----------
     guide_queries : array (n_queries, width)
-        The guide's embeddings of the queries, of the same types as for :class:`ExactIndex`.
+        The guide's embeddings of the queries, of the same types as for [`ExactIndex`][].
     guide_documents : array (n_documents, width)
         The guide's embeddings of the documents: the targets, and hard negatives or documents of other ranks if any.
     kind : {"absolute", "relative"}, default "absolute"
@@ -102,12 +102,12 @@ def guided_mask(
     NegmineTypeError
         An argument has a type that is not accepted.
     MemoryLimitError
-        The mask would not fit in memory; :func:`guided_pairs` returns the same result as a sparse list.
+        The mask would not fit in memory; [`guided_pairs`][] returns the same result as a sparse list.
 
     Notes
     -----
     Solatorio ("GISTEmbed: guided in-sample selection of training negatives for text embedding fine-tuning", 2024).
-    Polarity is that of :func:`false_negative_mask`, the opposite of a mask of what is kept. The released code masks a
+    Polarity is that of [`false_negative_mask`][], the opposite of a mask of what is kept. The released code masks a
     text's similarity with itself only because it is above the limit; here it is masked always.
 
     Examples
@@ -146,9 +146,9 @@ def guided_pairs(
     metric: Metric = "cosine",
     num_threads: int | None = None,
 ) -> tuple[Array, Array]:
-    """Return the result of :func:`guided_mask` as a sparse list, for whole data sets with few masked documents.
+    """Return the result of [`guided_mask`][] as a sparse list, for whole data sets with few masked documents.
 
-    Rows are searched in an :class:`ExactIndex`, a block at a time, so that memory is that of the index and of the
+    Rows are searched in an [`ExactIndex`][], a block at a time, so that memory is that of the index and of the
     result.
 
     Parameters

@@ -60,7 +60,7 @@ class _Last:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class MixturePlan(Plan):
-    """Batches from several sources, made by :func:`mixture_plan`.
+    """Batches from several sources, made by [`mixture_plan`][].
 
     Attributes
     ----------

@@ -53,7 +53,7 @@ class Columns:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NoDuplicatePlan(PackedPlan):
-    """Batches without duplicates, made by :func:`no_duplicate_plan`.
+    """Batches without duplicates, made by [`no_duplicate_plan`][].
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class NoDuplicatePlan(PackedPlan):
     report : dict
         ``rows``, ``rows_per_epoch`` (including repeats), ``repeated`` and ``left_out`` rows per epoch, the numbers of
         ``exclusive`` and ``shared`` rows with ``bound_id``, the ``conflicting_pairs`` and the ``excess`` of the base
-        packing, as in :meth:`epoch_report`, and ``epochs_from_base``: the number of epochs, among those that this
+        packing, as in [`epoch_report`][], and ``epochs_from_base``: the number of epochs, among those that this
         object has packed, whose own order could not be packed, so that the base packing was shuffled instead. The base
         packing is the one that was found when the plan was built.
     """
@@ -182,7 +182,7 @@ def no_duplicate_plan(
         - ``"drop"`` uses only full steps. Rows of frequent ids are left out in turn: a row that is left out in one
           epoch has priority over rows of equally frequent ids in the next.
         - ``"spread"`` uses as many steps as the rows fill. An id that these steps cannot keep apart is distributed
-          evenly over them; its conflicts are counted, and require :func:`false_negative_mask`.
+          evenly over them; its conflicts are counted, and require [`false_negative_mask`][].
         - ``"extend"`` uses as many steps as the ids require, with sizes that differ by at most one; an epoch is then a
           list of batches.
     remainder : {"pad", "drop", "error", "short"}, default "pad"
@@ -213,7 +213,7 @@ def no_duplicate_plan(
 
     Notes
     -----
-    An epoch is :func:`epoch_permutation`, cut into steps and repaired by swaps, the most frequent id first, then by a
+    An epoch is [`epoch_permutation`][], cut into steps and repaired by swaps, the most frequent id first, then by a
     search through conflicts (min-conflicts with a tabu list). If that fails, rows of frequent ids are placed first, and
     a row without a place is exchanged along chains of other rows (Kempe, 1879). The number of steps is the first one,
     from the lower bound on, for which this succeeds. Finding the minimum number of steps is NP-hard: for a few dozen

@@ -115,7 +115,7 @@ class Last:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Plan(ABC):
-    """Base class of all plans; the fields are those of :class:`BatchPlan`."""
+    """Base class of all plans; the fields are those of [`BatchPlan`][]."""
 
     n_rows: int
     batch_size: int | None

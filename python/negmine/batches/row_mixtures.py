@@ -89,7 +89,7 @@ class _Source:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RowMixturePlan(PackedPlan):
-    """Batches that hold rows of several sources, made by :func:`mixture_plan` with ``within_batch=True``.
+    """Batches that hold rows of several sources, made by [`mixture_plan`][] with ``within_batch=True``.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def row_mixture(
     batches_per_epoch: int | None,
     seed: int,
 ) -> RowMixturePlan:
-    """Plan batches that hold rows of all sources; the arguments are those of :func:`mixture_plan`, already validated.
+    """Plan batches that hold rows of all sources; the arguments are those of [`mixture_plan`][], already validated.
 
     Parameters
     ----------

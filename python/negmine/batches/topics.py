@@ -25,7 +25,7 @@ __all__ = ["TopicPlan", "sample_balanced_margins", "topic_plan"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TopicPlan(StreamPlan):
-    """Batches of one or a few topics, made by :func:`topic_plan`.
+    """Batches of one or a few topics, made by [`topic_plan`][].
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def topic_plan(
         ``"uniform"`` draws all clusters with equal probability, as the method does, so that rows of small clusters are
         drawn more often. ``"size"`` draws a cluster with a probability proportional to its number of rows.
     random_fraction : float, default 0
-        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in :func:`cluster_plan`.
+        Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster, as in [`cluster_plan`][].
     batches_per_step : int, default 1
         Number of batches that are used together: those of all ranks. They are drawn independently.
     batches_per_epoch : int, optional

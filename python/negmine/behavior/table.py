@@ -33,19 +33,19 @@ class BehaviorTable:
 
     A table has ``groups * buckets * width`` sums for each user, independent of the length of the history, and each
     candidate reads ``groups`` cells. Sums are normalized when they are read, so behaviors can be appended and removed.
-    Use :meth:`build` or :meth:`from_bytes` to make a table.
+    Use [`build`][] or [`from_bytes`][] to make a table.
 
     Attributes
     ----------
     hasher : SimHash or MinHash
-        The hash that the table was built with. Candidates must be hashed by an equal one; :meth:`query` does so, and
+        The hash that the table was built with. Candidates must be hashed by an equal one; [`query`][] does so, and
         can check the hash of the model.
     sums : float32 (n_users, groups, buckets, width)
         Sums of values. Do not write to them.
     counts : uint32 (n_users, groups, buckets)
-        Behaviors in each bucket; float32 after :meth:`decay`. Do not write to them.
+        Behaviors in each bucket; float32 after [`decay`][]. Do not write to them.
     removals : int64 (n_users,)
-        Behaviors removed since each user's table was built; see :meth:`rebuild_due`.
+        Behaviors removed since each user's table was built; see [`rebuild_due`][].
 
     Notes
     -----
@@ -113,11 +113,12 @@ class BehaviorTable:
         Parameters
         ----------
         hasher : SimHash or MinHash
-            The hash: a SimHash for vectors, or a MinHash with ``b`` set for sets of tokens. With a MinHash, tables have
-            ``2 ** (b * tau)`` buckets in each of ``k / tau`` groups.
+            The hash: a SimHash for vectors, or a MinHash with ``bits_per_hash`` for sets of tokens. With a MinHash,
+            tables have ``2 ** (bits_per_hash * hashes_per_word)`` buckets in each of ``num_hashes / hashes_per_word``
+            groups.
         behaviors : array of shape (n, dim), or n sets
-            Behaviors to hash, user after user; sets as :meth:`MinHash.signatures` takes them. The order within a user
-            affects rounding only.
+            Behaviors to hash, user after user; sets as [`negmine.MinHash.signatures`][] takes them. The order within a
+            user affects rounding only.
         values : float32 (n, width), optional
             Values to pool; other dtypes and layouts are copied to contiguous float32. Default: ``behaviors``, if these
             are vectors.
@@ -174,23 +175,23 @@ class BehaviorTable:
         Parameters
         ----------
         behaviors : array of shape (n, dim), or n sets
-            Behaviors to add, as in :meth:`build`.
+            Behaviors to add, as in [`build`][].
         values : float32 (n, width), optional
-            Values to pool, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+            Values to pool, as in [`build`][]. Default: ``behaviors``, if these are vectors.
         offsets : int64 (k + 1,), optional
             List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
         users : int64 (k,), optional
             User of each list, in any order; the lists of a repeated user are applied in the order given. Default: all
             users in order.
         mask : bool (n,), optional
-            True where a behavior is present, as in :meth:`build`.
+            True where a behavior is present, as in [`build`][].
         num_threads : int, optional
-            As in :meth:`build`.
+            As in [`build`][].
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`build`, and if a user does not exist. The table stays unchanged.
+            As [`build`][], and if a user does not exist. The table stays unchanged.
         """
         self._change(behaviors, values, offsets, users, mask, False, num_threads)
 
@@ -209,28 +210,28 @@ class BehaviorTable:
         Parameters
         ----------
         behaviors : array of shape (n, dim), or n sets
-            Behaviors to remove, as in :meth:`build`.
+            Behaviors to remove, as in [`build`][].
         values : float32 (n, width), optional
-            Values that were pooled, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+            Values that were pooled, as in [`build`][]. Default: ``behaviors``, if these are vectors.
         offsets : int64 (k + 1,), optional
             List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
         users : int64 (k,), optional
-            User of each list, in any order, as in :meth:`append`. Default: all users in order.
+            User of each list, in any order, as in [`append`][]. Default: all users in order.
         mask : bool (n,), optional
-            True where a behavior is present, as in :meth:`build`.
+            True where a behavior is present, as in [`build`][].
         num_threads : int, optional
-            As in :meth:`build`.
+            As in [`build`][].
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`append`, and if a bucket holds fewer behaviors than are removed, or the table was decayed. The
+            As [`append`][], and if a bucket holds fewer behaviors than are removed, or the table was decayed. The
             table stays unchanged.
 
         Notes
         -----
         A bucket that becomes empty is exactly zero. The error of other buckets grows with each removal by at most
-        2**-24 of the greatest sum that they ever held: :meth:`rebuild_due` lists the users to rebuild.
+        2**-24 of the greatest sum that they ever held: [`rebuild_due`][] lists the users to rebuild.
         """
         self._change(behaviors, values, offsets, users, mask, True, num_threads)
 
@@ -266,22 +267,22 @@ class BehaviorTable:
         Parameters
         ----------
         behaviors : array of shape (n, dim), or n sets
-            Behaviors to build from, as in :meth:`build`.
+            Behaviors to build from, as in [`build`][].
         values : float32 (n, width), optional
-            Values to pool, as in :meth:`build`. Default: ``behaviors``, if these are vectors.
+            Values to pool, as in [`build`][]. Default: ``behaviors``, if these are vectors.
         offsets : int64 (k + 1,), optional
             List ``i`` is ``behaviors[offsets[i]:offsets[i + 1]]``. Default: one list, of one user.
         users : int64 (k,), optional
             User of each list, in any order; the last list of a repeated user counts. Default: all users in order.
         mask : bool (n,), optional
-            True where a behavior is present, as in :meth:`build`.
+            True where a behavior is present, as in [`build`][].
         num_threads : int, optional
-            As in :meth:`build`.
+            As in [`build`][].
 
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :meth:`append`. The table stays unchanged.
+            As [`append`][]. The table stays unchanged.
         """
         fresh = BehaviorTable.build(
             self.hasher, behaviors, values=values, offsets=offsets, mask=mask, num_threads=num_threads
@@ -304,7 +305,7 @@ class BehaviorTable:
         Returns
         -------
         int64 (n_users,)
-            The new users, for ``users`` of :meth:`append`.
+            The new users, for ``users`` of [`append`][].
 
         Raises
         ------
@@ -408,10 +409,10 @@ class BehaviorTable:
         skip_empty : bool, default False
             Whether to average only over groups whose bucket is not empty. An empty bucket is zero.
         hasher : SimHash, MinHash or str, optional
-            The hash of the model that reads the table, such as :attr:`negmine.torch.SDIM.hasher`, or its
-            :attr:`hasher_digest`. A hash other than the table's is refused, since its buckets hold other behaviors.
+            The hash of the model that reads the table, such as the ``hasher`` of [`negmine.torch.SDIM`][], or its
+            [`hasher_digest`][]. A hash other than the table's is refused, since its buckets hold other behaviors.
         num_threads : int, optional
-            As in :meth:`build`.
+            As in [`build`][].
 
         Returns
         -------
@@ -445,13 +446,13 @@ class BehaviorTable:
         Returns
         -------
         bytes
-            The serialized table, for :meth:`from_bytes`.
+            The serialized table, for [`from_bytes`][].
         """
         return storage.write(self.hasher, self.removals, self.sums, self.counts)
 
     @classmethod
     def from_bytes(cls, data: bytes, hasher: Hasher) -> BehaviorTable:
-        """Read a table that :meth:`to_bytes` wrote.
+        """Read a table that [`to_bytes`][] wrote.
 
         Parameters
         ----------

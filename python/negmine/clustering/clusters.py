@@ -28,7 +28,7 @@ QUALITIES = ("fast", "default", "high")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clusters:
-    """Assignment of rows to clusters, made by :func:`kmeans` or :func:`balanced_clusters`.
+    """Assignment of rows to clusters, made by [`kmeans`][] or [`balanced_clusters`][].
 
     The arrays are read-only. Writable arrays are copied.
 
@@ -150,7 +150,7 @@ class Clusters:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Clusters:
-        """Load clusters from a file that :meth:`save` wrote.
+        """Load clusters from a file that [`save`][] wrote.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ def kmeans(
     Parameters
     ----------
     embeddings : array (n, width)
-        Embeddings of the rows, of the same types as for :class:`ExactIndex`.
+        Embeddings of the rows, of the same types as for [`ExactIndex`][].
     n_clusters : int
         Number of clusters, between 1 and ``n``.
     metric : {"cosine", "l2"}, default "cosine"
@@ -263,7 +263,7 @@ def balanced_clusters(
     Parameters
     ----------
     embeddings : array (n, width)
-        Embeddings of the rows, of the same types as for :class:`ExactIndex`. Rows are divided by their norms. A row of
+        Embeddings of the rows, of the same types as for [`ExactIndex`][]. Rows are divided by their norms. A row of
         zeros stays zero, is equally close to all clusters, and is assigned to any cluster with room.
     cluster_size : int, optional
         Maximum number of rows per cluster, at least 1; the number of clusters is ``ceil(n / cluster_size)``.

@@ -23,7 +23,7 @@ __all__ = ["ClusterGuarantee", "cluster_guarantee"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterGuarantee:
-    """Bounds on the distance of in-cluster negatives, made by :func:`cluster_guarantee`.
+    """Bounds on the distance of in-cluster negatives, made by [`cluster_guarantee`][].
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ def cluster_guarantee(
     Parameters
     ----------
     clusters : Clusters, or int64 (n,)
-        Clusters of all rows, or the cluster of every row, as for :func:`cluster_plan`.
+        Clusters of all rows, or the cluster of every row, as for [`negmine.batches.cluster_plan`][].
     embeddings : float (n, width)
         Embeddings of the rows. Distances are Euclidean, so normalize the embeddings first if scores are cosines.
     label_embeddings : float (n_labels, width), optional

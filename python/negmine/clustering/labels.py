@@ -14,7 +14,7 @@ __all__ = ["ClusterLike", "read_clusters"]
 
 
 class ClusterLike(Protocol):
-    """Protocol of an object with the cluster of every row, such as :class:`negmine.Clusters`."""
+    """Protocol of an object with the cluster of every row, such as [`negmine.Clusters`][]."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:

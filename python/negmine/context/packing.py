@@ -23,7 +23,7 @@ ORDERS = ("ends", "rank", "random")
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """Documents of a context, made by :func:`pack_context`.
+    """Documents of a context, made by [`pack_context`][].
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def pack_context(
     """Put gold documents and distractors into the context of one query.
 
     Gold documents take ranks among the best distractors, so that there are ``k`` ranks; then the ranks are put in
-    order. To have distractors of several types in exact numbers, choose them by :func:`negmine.selection.select`.
+    order. To have distractors of several types in exact numbers, choose them by [`negmine.selection.select`][].
 
     Parameters
     ----------

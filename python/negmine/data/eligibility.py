@@ -18,7 +18,7 @@ __all__ = ["Eligibility", "KeyRanges", "check_eligible"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyRanges:
-    """One key per document and inclusive ranges of keys per query; a part of an :class:`Eligibility`.
+    """One key per document and inclusive ranges of keys per query; a part of an [`Eligibility`][].
 
     Attributes
     ----------
@@ -102,8 +102,8 @@ class Eligibility:
     """Keys of the documents and the keys that each query admits; other documents are not candidates.
 
     This constructor takes one inclusive range of keys per query. For dates, ``keys`` are the dates of the documents and
-    ``highest`` is the day before that of the query. For tenants or languages, use :meth:`equal` or :meth:`one_of`; to
-    leave out a range, :meth:`outside`. ``a & b`` admits the documents that both admit.
+    ``highest`` is the day before that of the query. For tenants or languages, use [`equal`][] or [`one_of`][]; to
+    leave out a range, [`outside`][]. ``a & b`` admits the documents that both admit.
 
     If every query admits a single key, and there are enough queries, the corpus is scanned group by group: the time of
     a call is that of the pairs within groups, and the result is the same.
@@ -317,7 +317,7 @@ class Eligibility:
         return Eligibility._of(tuple(taken))
 
     def arrays(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Return all arrays by names that :meth:`from_arrays` reads.
+        """Return all arrays by names that [`from_arrays`][] reads.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class Eligibility:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.int64]]) -> Eligibility | None:
-        """Read what :meth:`arrays` returned; other entries are ignored.
+        """Read what [`arrays`][] returned; other entries are ignored.
 
         Parameters
         ----------

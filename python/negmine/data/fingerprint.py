@@ -125,7 +125,7 @@ def of_lists(lists: CsrLike | None, num_threads: int = 1) -> str | None:
     Parameters
     ----------
     lists : CsrLike or None
-        Lists of rows, such as :class:`Positives`.
+        Lists of rows, such as [`Positives`][].
     num_threads : int, default 1
         Number of threads that hash embeddings.
 

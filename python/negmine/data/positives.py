@@ -37,8 +37,8 @@ __all__ = ["Positives", "check_lists"]
 class Positives:
     """Lists of document rows per query: sorted, without repeats, in CSR form.
 
-    Build one with :meth:`from_pairs`, :meth:`from_lists`, :meth:`from_dict`, :meth:`from_qrels`,
-    :meth:`from_scipy` or :meth:`from_csr`. Exclusions have the same class.
+    Build one with [`from_pairs`][], [`from_lists`][], [`from_dict`][], [`from_qrels`][],
+    [`from_scipy`][] or [`from_csr`][]. Exclusions have the same class.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Positives:
     duplicates : int
         Repeated (query, document) pairs that were dropped.
     unknown_judgments : int
-        Judgments that :meth:`Qrels.positives` dropped because their labels are not among the rows.
+        Judgments that [`Qrels.positives`][] dropped because their labels are not among the rows.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class Positives:
     def __getitem__(self, query: slice) -> Positives: ...
 
     def __getitem__(self, query: SupportsIndex | slice) -> npt.NDArray[np.int64] | Positives:
-        """Return the document rows of one query, or the positives of consecutive queries as :meth:`slice` does."""
+        """Return the document rows of one query, or the positives of consecutive queries as [`slice`][] does."""
         if isinstance(query, slice):
             try:
                 begin, end, step = query.indices(len(self))
@@ -344,7 +344,7 @@ class Positives:
     ) -> Positives:
         """Take a mapping of query labels to {document label: grade}; grades of at least ``min_grade`` make a positive.
 
-        :meth:`lower_grades` returns the other judged documents, as an exclusion.
+        [`lower_grades`][] returns the other judged documents, as an exclusion.
 
         Parameters
         ----------
@@ -386,7 +386,7 @@ class Positives:
     def _of_grades(
         cls, qrels: Mapping[Any, Mapping[Any, float]], query_ids: Ids, document_ids: Ids, min_grade: int
     ) -> Positives:
-        """Build positives from validated arguments of :meth:`from_qrels`, without a warning."""
+        """Build positives from validated arguments of [`from_qrels`][], without a warning."""
         triples = [(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
         query = translate(read_labels([query for query, _, _ in triples], "qrels"), query_ids, "qrels", "query_ids")
         labels = read_labels([document for _, document, _ in triples], "qrels")
@@ -455,7 +455,7 @@ class Positives:
         return cls.from_pairs(entries.row[chosen], entries.col[chosen], n_queries=matrix.shape[0])
 
     def lower_grades(self) -> Positives:
-        """Return the judged documents below ``min_grade``, for ``exclude=``; only after :meth:`from_qrels`.
+        """Return the judged documents below ``min_grade``, for ``exclude=``; only after [`from_qrels`][].
 
         Returns
         -------

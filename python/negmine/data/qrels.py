@@ -62,7 +62,7 @@ class Qrels:
     ) -> Positives:
         """Turn judgments into positives.
 
-        If a pair is judged twice, its highest grade counts. :meth:`Positives.lower_grades` of the result returns the
+        If a pair is judged twice, its highest grade counts. [`Positives.lower_grades`][] of the result returns the
         other judged documents.
 
         Parameters
@@ -108,9 +108,9 @@ class Qrels:
         Parameters
         ----------
         query_ids : int64 or str (n_queries,)
-            Labels of all queries, in row order, as in :meth:`positives`.
+            Labels of all queries, in row order, as in [`positives`][].
         document_ids : int64 or str (n_documents,)
-            Labels of all documents, in row order, as in :meth:`positives`.
+            Labels of all documents, in row order, as in [`positives`][].
         unknown : {"error", "drop"}, default "error"
             Handling of judgments whose labels are not among the rows.
 

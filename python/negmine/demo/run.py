@@ -162,7 +162,7 @@ def run(*, num_threads: int | None = None) -> DemoReport:
     Parameters
     ----------
     num_threads : int, optional
-        Number of threads, as for :class:`negmine.ExactIndex`. Only ``seconds`` depends on it.
+        Number of threads, as for [`negmine.ExactIndex`][]. Only ``seconds`` depends on it.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def render(report: DemoReport, console: Console) -> None:
     Parameters
     ----------
     report : DemoReport
-        Result of :func:`run`.
+        Result of [`run`][].
     console : rich.console.Console
         Console of at least 80 columns; ``rich`` is in the extra ``negmine[cli]``.
     """

@@ -50,11 +50,11 @@ def to_atlas(negatives: NegativesLike, path: object, *, queries: TextsLike, docu
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        Mined negatives, as for :func:`to_html`.
+        Mined negatives, as for [`to_html`][].
     path : path
         File to write, ending in ``.parquet``; its folder must exist.
     queries, documents : list of str, Texts or dict of label to str
-        Texts, as for :func:`to_html`.
+        Texts, as for [`to_html`][].
 
     Returns
     -------
@@ -64,7 +64,7 @@ def to_atlas(negatives: NegativesLike, path: object, *, queries: TextsLike, docu
     Raises
     ------
     NegmineValueError, NegmineTypeError
-        As for :func:`to_html`.
+        As for [`to_html`][].
 
     Examples
     --------

@@ -57,7 +57,7 @@ def to_html(
     the documents that occur; where these are large, all texts are cut at one length, and the page says so. The same
     negatives give the same bytes.
 
-    Its figures of a margin need the pool: a file of :func:`negmine.io.write_negatives` holds the negatives alone, so
+    Its figures of a margin need the pool: a file of [`negmine.io.write_negatives`][] holds the negatives alone, so
     that a larger margin has no replacements there. ``negatives.save(path, pool=True)`` keeps the pool, and
     ``keep_rejected`` the documents that rules and caps rejected.
 
@@ -69,7 +69,7 @@ def to_html(
     path : path
         File to write, ending in ``.html``; its folder must exist.
     queries, documents : list of str, Texts or dict of label to str
-        Texts: a list in the order of the rows, a dictionary by label, or :class:`negmine.io.Texts`, by label where both
+        Texts: a list in the order of the rows, a dictionary by label, or [`negmine.io.Texts`][], by label where both
         have labels.
     qrels : Qrels, optional
         Judgments, with more positives than the mining used: negatives that they call relevant are marked.

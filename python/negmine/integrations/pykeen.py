@@ -33,7 +33,7 @@ class ExactNegativeSampler(NegativeSampler):
     num_negs_per_pos : int, default 1
         Negatives per triple.
     side : {"both", "head", "tail", "bernoulli"}, default "both"
-        What each draw replaces, as for :class:`negmine.sampling.TripleCorruptor`, which has the other options as well.
+        What each draw replaces, as for [`negmine.sampling.TripleCorruptor`][], which has the other options as well.
     sources : EntitySource or list of EntitySource, default "uniform"
         Where entities come from.
     shares : sequence of float, optional

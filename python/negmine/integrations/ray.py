@@ -1,6 +1,6 @@
 """Mining on a Ray cluster: every task mines one shard of a job, and the shards are merged.
 
-A task is :func:`negmine.job.mine_to` on one shard, in a folder that all nodes can reach. A worker that is killed is
+A task is [`negmine.job.mine_to`][] on one shard, in a folder that all nodes can reach. A worker that is killed is
 started again by Ray and goes on from its last finished tile. Tasks exchange nothing but files, and their order does not
 matter, so the result is that of one process, byte for byte.
 """
@@ -44,11 +44,11 @@ def mine(
     Parameters
     ----------
     folder : path
-        Folder of the result, as for :func:`negmine.job.mine_to`. The shards are written into a folder next to it, with
+        Folder of the result, as for [`negmine.job.mine_to`][]. The shards are written into a folder next to it, with
         ``.shards`` appended to its name, and stay there: a second call goes on where the first stopped. Every node must
         reach both under the same path.
     queries, corpus : path
-        Files of embeddings that :func:`negmine.io.read_embeddings` reads; every node must reach them under the same
+        Files of embeddings that [`negmine.io.read_embeddings`][] reads; every node must reach them under the same
         path. ``.npy`` and ``.safetensors`` are memory-mapped, so that tasks on one node share the pages.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
         Known relevant documents; one row number per query if every query has exactly one.
@@ -61,7 +61,7 @@ def mine(
     progress : callable, optional
         Called as ``progress(done, total)``, in shards.
     **options : Any
-        Options of :func:`negmine.job.mine_to`, but for ``shard``, ``resume`` and ``num_threads``.
+        Options of [`negmine.job.mine_to`][], but for ``shard``, ``resume`` and ``num_threads``.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def mine(
     Raises
     ------
     NegmineError
-        The error of a task, as :func:`negmine.job.mine_to` raises it.
+        The error of a task, as [`negmine.job.mine_to`][] raises it.
     ray.exceptions.RayError
         A worker died more than ``max_retries`` times, or the cluster is gone.
     """

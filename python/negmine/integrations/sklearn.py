@@ -28,7 +28,7 @@ DTYPES = (np.float64, np.float32)
 
 
 class ExactNeighbors(BaseEstimator):  # type: ignore[misc]
-    """Nearest neighbors by :class:`negmine.ExactIndex`, with the methods of scikit-learn's ``NearestNeighbors``.
+    """Nearest neighbors by [`negmine.ExactIndex`][], with the methods of scikit-learn's ``NearestNeighbors``.
 
     Ties are in the order of rows, and results are the same for any number of threads. The samplers of imbalanced-learn
     take it as ``k_neighbors``, ``m_neighbors`` or ``n_neighbors``, with one neighbor more than the number that they
@@ -58,7 +58,7 @@ class ExactNeighbors(BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     Rows of float64 are rounded to float32 once, and then distances are exact. Rows must not be changed after ``fit``,
-    because they are not copied. With rows given, :meth:`kneighbors` returns each row that was fitted as its own
+    because they are not copied. With rows given, [`kneighbors`][] returns each row that was fitted as its own
     neighbor, after its copies in earlier rows; without, it leaves out each row by its number.
 
     Examples
@@ -179,7 +179,7 @@ class ExactNeighbors(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            As in :meth:`kneighbors`, or ``mode`` is unknown.
+            As in [`kneighbors`][], or ``mode`` is unknown.
         """
         check_choice(mode, "mode", MODES)
         distances, indices = self.kneighbors(X, n_neighbors)

@@ -29,7 +29,7 @@ class DistributedSearcher:
 
     Every rank passes the index of its own shard and its own queries, and gets the best documents of all shards for its
     queries. Queries are gathered, every shard is searched for all of them, and each rank merges what it receives by
-    canonical score. If all indexes are exact, results equal those of one :class:`negmine.ExactIndex` over the documents
+    canonical score. If all indexes are exact, results equal those of one [`negmine.ExactIndex`][] over the documents
     of rank 0, then of rank 1, and so on, bit for bit.
 
     All ranks must construct it, and make the same calls in the same order. With ``python -m torch.distributed.run``,
@@ -38,7 +38,7 @@ class DistributedSearcher:
     Parameters
     ----------
     index : Searcher
-        Index of this rank's documents, with float64 scores, such as :class:`negmine.ExactIndex`.
+        Index of this rank's documents, with float64 scores, such as [`negmine.ExactIndex`][].
     timeout : datetime.timedelta, default 10 minutes
         Longest time that a rank waits for another in one exchange. It must exceed the time in which the slowest rank
         searches its shard. PyTorch's own default is 30 minutes.
@@ -115,7 +115,7 @@ class DistributedSearcher:
         Parameters
         ----------
         queries : array (n_queries, width)
-            Embeddings of this rank's queries, of the same types as for :class:`negmine.ExactIndex`; ranks may have
+            Embeddings of this rank's queries, of the same types as for [`negmine.ExactIndex`][]; ranks may have
             different numbers of queries, and none.
         k : int
             Documents per query, the same on every rank.

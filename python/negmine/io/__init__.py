@@ -1,18 +1,18 @@
 """Input and output: read embeddings, texts, judgments and runs; write mined negatives and training rows.
 
-Readers: :func:`read_embeddings` (npy, safetensors, Parquet, Arrow), :func:`read_texts` (JSONL, TSV, Parquet, Arrow),
-:func:`read_qrels` and :func:`read_run` (BEIR, TREC), :func:`read_beir` (a whole folder).
-:func:`same_text_groups` finds the documents that hold the same text, for ``groups=``, and :func:`read_groups` reads
-groups from a file. :func:`bm25_run` ranks texts by BM25.
+Readers: [`read_embeddings`][] (npy, safetensors, Parquet, Arrow), [`read_texts`][] (JSONL, TSV, Parquet, Arrow),
+[`read_qrels`][] and [`read_run`][] (BEIR, TREC), [`read_beir`][] (a whole folder).
+[`same_text_groups`][] finds the documents that hold the same text, for ``groups=``, and [`read_groups`][] reads
+groups from a file. [`bm25_run`][] ranks texts by BM25.
 
-Writers: :func:`write_negatives` (Parquet, with the provenance of the negatives), whose files :func:`read_negatives`
-reads, and :func:`write_training_rows` (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file
+Writers: [`write_negatives`][] (Parquet, with the provenance of the negatives), whose files [`read_negatives`][]
+reads, and [`write_training_rows`][] (triplets, tuples, labeled pairs and lists, FlagEmbedding, Tevatron). Every file
 appears whole or not at all.
 
-:func:`verify_negatives` verifies mined negatives against the embeddings, and :func:`evaluate_negatives` evaluates them
+[`verify_negatives`][] verifies mined negatives against the embeddings, and [`evaluate_negatives`][] evaluates them
 against judgments: the negatives that are relevant documents, and how hard the negatives are.
-:func:`check_training_rows` checks files of training rows for duplicates, negatives that are positives, and wrong types,
-and :func:`convert_training_rows` makes rows of another format, or of mined negatives and their texts.
+[`check_training_rows`][] checks files of training rows for duplicates, negatives that are positives, and wrong types,
+and [`convert_training_rows`][] makes rows of another format, or of mined negatives and their texts.
 
 Files that need pyarrow or safetensors need the extra ``negmine[io]``; these packages are imported when a file needs
 them.

@@ -65,7 +65,7 @@ class RetrievalSet:
         min_grade : int, default 1
             Lowest grade of a positive.
         unknown : {"error", "drop"}, default "error"
-            Handling of judgments whose labels are not among the rows, as in :meth:`Qrels.positives`.
+            Handling of judgments whose labels are not among the rows, as in [`Qrels.positives`][].
 
         Returns
         -------
@@ -76,7 +76,7 @@ class RetrievalSet:
         )
 
     def groups(self) -> npt.NDArray[np.int64]:
-        """Group documents that hold the same text, for ``groups=``; see :func:`same_text_groups`.
+        """Group documents that hold the same text, for ``groups=``; see [`same_text_groups`][].
 
         Returns
         -------

@@ -36,7 +36,7 @@ def bm25_run(
 ) -> Run:
     """Rank documents for every query by BM25. Needs the extra ``negmine[bm25]``.
 
-    Texts are lowercased and split into words of at least two letters or digits. :meth:`negmine.ScoredLists.from_run`
+    Texts are lowercased and split into words of at least two letters or digits. [`negmine.ScoredLists.from_run`][]
     takes the result.
 
     Parameters

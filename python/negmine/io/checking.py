@@ -32,7 +32,7 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TrainingRowsCheck:
-    """Result of :func:`check_training_rows`.
+    """Result of [`check_training_rows`][].
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def check_training_rows(path: object) -> TrainingRowsCheck:
     Parameters
     ----------
     path : path
-        Training rows as ``.parquet``, ``.jsonl`` or ``.jsonl.gz``, in any format of :func:`write_training_rows`; mined
+        Training rows as ``.parquet``, ``.jsonl`` or ``.jsonl.gz``, in any format of [`write_training_rows`][]; mined
         negatives as ``.parquet`` or ``.npz``; a pool, of which all documents count as negatives; or the folder of a
         job.
 

@@ -53,7 +53,7 @@ def convert_training_rows(
         Mined negatives as ``.parquet``, ``.npz`` or the folder of a job; or training rows as ``.parquet``, ``.jsonl``
         or ``.jsonl.gz``, except "labeled-pair", whose pairs are no rows of their query.
     path : path
-        The file to write, as for :func:`write_training_rows`.
+        The file to write, as for [`write_training_rows`][].
     format : {"triplet", "n-tuple", "labeled-pair", "labeled-list", "ids", "id-list", "flagembedding", "tevatron"}
         Format of the rows. Training rows become neither "tevatron", which needs labels and texts, nor, unless they
         hold labels themselves, "ids" or "id-list".

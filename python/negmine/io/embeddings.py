@@ -86,7 +86,7 @@ def read_embeddings(path: object, *, name: str | None = None, id_name: str | Non
 
 
 def load_embeddings(path: object, argument: str, *, name: str | None = None, id_name: str | None = None) -> Embeddings:
-    """Read embeddings as :func:`read_embeddings` does, with error messages that name another argument.
+    """Read embeddings as [`read_embeddings`][] does, with error messages that name another argument.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def evaluate_negatives(
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        Result of a miner or of :func:`read_negatives`, or the path of its file. Its labels of queries and documents
+        Result of a miner or of [`read_negatives`][], or the path of its file. Its labels of queries and documents
         must be those of the judgments. Negatives that were mined without ``query_ids`` or ``document_ids`` have no
         labels to compare, only row numbers, and are refused: a label that looks like a number is not a row number.
     qrels : Qrels

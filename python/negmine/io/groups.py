@@ -60,7 +60,7 @@ def read_groups(path: object, *, document_ids: npt.ArrayLike) -> Int64s:
 
 
 def load_groups(path: object, argument: str, *, document_ids: Ids, drop_unknown: bool) -> Int64s:
-    """Read groups as :func:`read_groups` does, with error messages that name another argument.
+    """Read groups as [`read_groups`][] does, with error messages that name another argument.
 
     Parameters
     ----------

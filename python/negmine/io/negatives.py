@@ -44,7 +44,7 @@ BATCH_ENTRIES = 1 << 24
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MinedRows:
-    """Mined negatives for files: batches of :class:`Records`, and their provenance.
+    """Mined negatives for files: batches of [`Records`][], and their provenance.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
     Parameters
     ----------
     negatives : HardNegatives or MinedRows
-        Result of a miner. :class:`MinedRows` may have other labels and more provenance than :class:`HardNegatives`.
+        Result of a miner. [`MinedRows`][] may have other labels and more provenance than [`HardNegatives`][].
     path : path
         File to write. It is written under a temporary name and renamed, so it is either complete or unchanged.
 
@@ -209,7 +209,7 @@ def write_negatives(negatives: HardNegatives | MinedRows, path: object) -> Writt
 
 
 def read_negatives(path: object) -> MinedRows:
-    """Open a file of :func:`write_negatives` or of a job; rows are read when they are requested.
+    """Open a file of [`write_negatives`][] or of a job; rows are read when they are requested.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def read_run(path: object) -> Run:
 
 
 def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrels:
-    """Read judgments as :func:`read_qrels` does, with error messages that name another argument.
+    """Read judgments as [`read_qrels`][] does, with error messages that name another argument.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def load_qrels(path: object, argument: str, *, split: str | None = None) -> Qrel
 
 
 def load_run(path: object, argument: str) -> Run:
-    """Read a run as :func:`read_run` does, with error messages that name another argument.
+    """Read a run as [`read_run`][] does, with error messages that name another argument.
 
     Parameters
     ----------

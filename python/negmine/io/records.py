@@ -105,7 +105,7 @@ def from_table(table: pa.Table, path: Path) -> Records:
     Parameters
     ----------
     table : pyarrow.Table
-        Result of :func:`to_table`.
+        Result of [`to_table`][].
     path : Path
         File of the table, for error messages.
 

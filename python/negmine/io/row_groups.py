@@ -80,7 +80,7 @@ def write_tables(path: Path, parts: Iterable[pa.Table]) -> None:
 
 
 class CheckedFile:
-    """Open Parquet file of :func:`write_tables`.
+    """Open Parquet file of [`write_tables`][].
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class CheckedFile:
 
 @contextmanager
 def open_tables(path: Path, argument: str, check: Callable[[pa.Schema], object] | None = None) -> Iterator[CheckedFile]:
-    """Open a file of :func:`write_tables`.
+    """Open a file of [`write_tables`][].
 
     Parameters
     ----------

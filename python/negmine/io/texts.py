@@ -61,7 +61,7 @@ def read_texts(
 def load_texts(
     path: object, argument: str, *, id_name: str | None = None, text_name: str = "text", title_name: str = "title"
 ) -> Texts:
-    """Read labeled texts as :func:`read_texts` does, with error messages that name another argument.
+    """Read labeled texts as [`read_texts`][] does, with error messages that name another argument.
 
     Parameters
     ----------

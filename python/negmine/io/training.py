@@ -38,30 +38,26 @@ def write_training_rows(
 ) -> Written:
     """Write mined negatives as rows that trainers read.
 
-    ============== =============================================== ======================================
-    format         columns or keys                                 with ``scores``
-    ============== =============================================== ======================================
-    triplet        anchor, positive, negative                      + scores: [positive's, negative's]
-    n-tuple        anchor, positive, negative_1 to negative_n      + scores: [positive's, negatives' ...]
-    labeled-pair   anchor, positive (any document), label          score instead of label
-    labeled-list   anchor, positive (a list), labels (a list)      scores instead of labels
-    flagembedding  query, pos, neg                                 + pos_scores, neg_scores
-    ids            query_id, positive_id, negative_id_1 to _n      + scores: [positive's, negatives' ...]
-    id-list        query_id, document_ids (a list), labels         scores instead of labels
-    flagembedding  query, pos, neg                                 + pos_scores, neg_scores
-    tevatron       query_id, query, positive_passages,             + a score in every passage
-                   negative_passages (docid, title, text)
-    ============== =============================================== ======================================
+    | format | columns or keys | with ``scores`` |
+    | --- | --- | --- |
+    | triplet | anchor, positive, negative | + scores: [positive's, negative's] |
+    | n-tuple | anchor, positive, negative_1 to negative_n | + scores: [positive's, negatives' ...] |
+    | labeled-pair | anchor, positive (any document), label | score instead of label |
+    | labeled-list | anchor, positive (a list), labels (a list) | scores instead of labels |
+    | ids | query_id, positive_id, negative_id_1 to _n | + scores: [positive's, negatives' ...] |
+    | id-list | query_id, document_ids (a list), labels | scores instead of labels |
+    | flagembedding | query, pos, neg | + pos_scores, neg_scores |
+    | tevatron | query_id, query, positive_passages, negative_passages | + a score in every passage |
 
-    All positives of a query get the same negatives. Rows that do not fit the format are left out and counted: rows
-    without a negative or without a positive and, for "n-tuple" and "ids", rows that are not full; "labeled-pair" keeps
-    all. "ids" and "id-list" hold labels, which ``resolve_ids`` of sentence-transformers replaces by texts as batches
-    are read.
+    Passages of "tevatron" hold docid, title and text. All positives of a query get the same negatives. Rows that do not
+    fit the format are left out and counted: rows without a negative or without a positive and, for "n-tuple" and "ids",
+    rows that are not full; "labeled-pair" keeps all. "ids" and "id-list" hold labels, which ``resolve_ids`` of
+    sentence-transformers replaces by texts as batches are read.
 
     Parameters
     ----------
     negatives : HardNegatives, MinedRows or path
-        Result of a miner or of :func:`read_negatives`, or the path of its file.
+        Result of a miner or of [`read_negatives`][], or the path of its file.
     path : path
         ``.parquet`` or ``.jsonl``; the last two formats are always ``.jsonl``. The file is written under a temporary
         name and renamed.

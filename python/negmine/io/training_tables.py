@@ -64,7 +64,7 @@ def read_tables(path: Path) -> Iterator[tuple[Layout, pa.Table, Int64s]]:
     Parameters
     ----------
     path : Path
-        Existing file, with one of :data:`SUFFIXES`.
+        Existing file, with one of [`SUFFIXES`][].
 
     Yields
     ------

@@ -98,7 +98,7 @@ def verify_negatives(
         Result of a miner, or the path of a Parquet file, of an archive (``.npz``; with its pool, as
         ``HardNegatives.save(..., pool=True)`` writes it, more is checked) or of the folder of a job.
     queries : array (n_queries, width)
-        Embeddings of all queries, of the same types as for :class:`negmine.ExactIndex`.
+        Embeddings of all queries, of the same types as for [`negmine.ExactIndex`][].
     corpus : array (n_documents, width)
         Embeddings of all documents, likewise.
     metric : {"cosine", "ip", "l2"}, optional

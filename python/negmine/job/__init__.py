@@ -5,7 +5,7 @@ change no bit of the result. The folder holds
 
 - ``manifest.json``: what the job is, as digests of its inputs, its options and the size of a tile;
 - ``parts/``: results of finished tiles; removed when the job is finished;
-- ``result.parquet``: the whole result, in the format that :func:`negmine.io.read_negatives` reads;
+- ``result.parquet``: the whole result, in the format that [`negmine.io.read_negatives`][] reads;
 - ``report.json``: counts summed over all tiles; written last;
 - ``lock``: the process that writes.
 

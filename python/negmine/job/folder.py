@@ -220,7 +220,7 @@ class JobFolder:
         Returns
         -------
         dict
-            The report as :meth:`read_report` returns it, with the SHA-256 of the result.
+            The report as [`read_report`][] returns it, with the SHA-256 of the result.
         """
         with self._system():
             whole = {**report, "result_sha256": files.sha256(self.result_path)}
@@ -248,7 +248,7 @@ class JobFolder:
         files.write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     def has_leftovers(self) -> bool:
-        """Return whether :meth:`clean` has something to remove from a finished job.
+        """Return whether [`clean`][] has something to remove from a finished job.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class JobFolder:
         Parameters
         ----------
         folders : list of Path
-            Result of :meth:`make`.
+            Result of [`make`][].
         """
         with contextlib.suppress(OSError, JobError):
             self.clean(finished=True)

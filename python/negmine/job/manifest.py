@@ -121,7 +121,7 @@ class Manifest:
         Parameters
         ----------
         content : mapping of str to Any
-            Result of :meth:`to_content`.
+            Result of [`to_content`][].
 
         Returns
         -------

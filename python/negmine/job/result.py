@@ -30,7 +30,7 @@ class JobResult:
     folder : Path
         Folder of the job.
     path : Path
-        Parquet file of the result, in the format that :func:`negmine.io.read_negatives` reads.
+        Parquet file of the result, in the format that [`negmine.io.read_negatives`][] reads.
     report : dict
         Content of ``report.json``: counts that are equal on every machine, and the SHA-256 of the result.
     fingerprint : str

@@ -78,7 +78,7 @@ def mine_to(
     folder : path
         New or empty folder, or that of the same job.
     queries : array (n_queries, width)
-        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
+        Embeddings of the queries, of the same types as for [`ExactIndex`][].
     corpus : array (n_documents, width)
         Embeddings of the documents, likewise.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
@@ -95,32 +95,32 @@ def mine_to(
     exclude : Positives or one list of document rows per query, optional
         Further documents that are never negatives.
     exclude_self : bool, default False
-        Whether the document that is the query itself is excluded, as for :meth:`HardNegativeMiner.candidates`.
+        Whether the document that is the query itself is excluded, as for [`HardNegativeMiner.candidates`][].
     groups : int64 (n_documents,), optional
         Groups of documents: those that share a group with a positive are not candidates; -1 means no group.
     eligible : Eligibility, optional
         One key per document and one range of keys per query.
     categories : int64 (n_documents,), optional
-        Category of each document, for a :class:`Quota`.
+        Category of each document, for a [`Quota`][].
     random_weights : float64 (n_documents,), "popularity" or Popularity, optional
-        Weight of each document among random negatives, as for :meth:`HardNegativeMiner.candidates`.
+        Weight of each document among random negatives, as for [`HardNegativeMiner.candidates`][].
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     tile_queries : int, optional
         Queries per tile. Default: the value in the manifest if a job is resumed, else 8192.
     shard : tuple of int, optional
         ``(i, n)``: mine only part ``i`` of ``n`` (counted from 0) of the tiles. All other arguments are still those of
-        the whole set; :func:`merge` joins the shards. Default: all tiles.
+        the whole set; [`merge`][] joins the shards. Default: all tiles.
     resume : bool, default False
         Whether to continue a job that was started. A new or empty folder is accepted in both cases.
     memory_limit : int, optional
-        Bytes of working memory in addition to the caller's arrays, as for :class:`ExactIndex`. Default: no limit.
+        Bytes of working memory in addition to the caller's arrays, as for [`ExactIndex`][]. Default: no limit.
     num_threads : int, optional
         Number of threads. Default: all cores available to this process.
     progress : callable, optional
         Called as ``progress(done, total)``, in queries of this job.
     **options : Any
-        Options of :class:`HardNegativeMiner`, if ``miner`` is not given.
+        Options of [`HardNegativeMiner`][], if ``miner`` is not given.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def restrict(
     range_min: int,
     range_max: int | None,
 ) -> CandidatePool:
-    """Apply a band to a pool; see :meth:`CandidatePool.restrict`.
+    """Apply a band to a pool; see [`CandidatePool.restrict`][].
 
     Parameters
     ----------

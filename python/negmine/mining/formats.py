@@ -1,4 +1,4 @@
-"""Columns of every training format, made from result rows: the files and :meth:`HardNegatives.to_dataset` have them.
+"""Columns of every training format, made from result rows: the files and [`HardNegatives.to_dataset`][] have them.
 
 The rows for sentence-transformers have the columns of its ``mine_hard_negatives``, or the ids that its ``resolve_ids``
 replaces by texts; those for FlagEmbedding and Tevatron have the keys that these read.
@@ -49,7 +49,7 @@ class RowMaker:
     Attributes
     ----------
     format : str
-        One of :data:`FORMATS`.
+        One of [`FORMATS`][].
     queries, documents : Side
         Texts of the queries and of the documents.
     width : int

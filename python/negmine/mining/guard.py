@@ -59,7 +59,7 @@ class DecontaminationReport:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Decontamination:
-    """Documents near a held-out set, made by :func:`exclude_near`.
+    """Documents near a held-out set, made by [`exclude_near`][].
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ def exclude_near(
     kind : {"exact", "minhash", "cosine"}
         How they are compared. "exact": texts are equal after Unicode normalization to NFC, case folding, and collapsing
         of white space. "minhash": Jaccard similarity of the sets of five successive characters of the texts that are so
-        normalized, with the candidates of :func:`negmine.near_duplicates`, which miss at most one in a hundred of the
+        normalized, with the candidates of [`negmine.near_duplicates`][], which miss at most one in a hundred of the
         pairs above the threshold if similarities are uniformly distributed. "cosine": cosine of embeddings, rounded to
         float32; no document is missed. A text of only white space, and an embedding of zeros, is near to nothing.
     threshold : float, optional
@@ -194,7 +194,7 @@ def _nearest_embeddings(
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class FalseNegatives:
-    """Votes on mined negatives, made by :func:`false_negatives`.
+    """Votes on mined negatives, made by [`false_negatives`][].
 
     Attributes
     ----------

@@ -199,7 +199,7 @@ class HardNegativeMiner:
         source : ExactIndex or another CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Embeddings of the queries, of the same types as for :class:`ExactIndex`. A source without embeddings takes
+            Embeddings of the queries, of the same types as for [`ExactIndex`][]. A source without embeddings takes
             None or list numbers.
         positives : Positives, one list of document rows per query, or int64 (n_queries,)
             Known relevant documents. They are never negatives, and margins refer to their scores.
@@ -227,7 +227,7 @@ class HardNegativeMiner:
             - ``groups`` (int64 (n_documents,)): documents that share a group with a positive are not candidates; -1
               means no group.
             - ``eligible`` (Eligibility): one key per document and one range per query.
-            - ``categories`` (int64 (n_documents,)): category of each document, which :class:`Quota` divides negatives
+            - ``categories`` (int64 (n_documents,)): category of each document, which [`Quota`][] divides negatives
               by. They do not change which documents are candidates.
             - ``random_weights`` (float64 (n_documents,), "popularity" or Popularity): weight of each document, in
               proportion to which random negatives are drawn; those of weight 0 never are. "popularity" counts, for each
@@ -264,14 +264,14 @@ class HardNegativeMiner:
         progress: Progress | None = None,
         keep_rejected: int = 0,
     ) -> CandidatePool:
-        """Return the candidate pool under rules that are already validated; see :meth:`candidates`.
+        """Return the candidate pool under rules that are already validated; see [`candidates`][].
 
         Parameters
         ----------
         source : CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Embeddings of the queries, as for :meth:`candidates`.
+            Embeddings of the queries, as for [`candidates`][].
         rules : CandidateRules
             Rules of these queries.
         warm_start : CandidatePool, HardNegatives or int64 (n_queries, any), optional
@@ -399,7 +399,7 @@ class HardNegativeMiner:
         source : ExactIndex or another CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Embeddings of the queries, as for :meth:`candidates`.
+            Embeddings of the queries, as for [`candidates`][].
         positives : Positives, one list of document rows per query, or int64 (n_queries,)
             Known relevant documents.
         epoch : int, default 0
@@ -409,7 +409,7 @@ class HardNegativeMiner:
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
         **rules : Any
-            Any other option of :meth:`candidates`.
+            Any other option of [`candidates`][].
 
         Returns
         -------
@@ -418,7 +418,7 @@ class HardNegativeMiner:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument is invalid, as for :meth:`candidates`.
+            An argument is invalid, as for [`candidates`][].
         """
         self.check_window()
         epoch = check_epoch(epoch)  # before the scan, not after it
@@ -448,7 +448,7 @@ class HardNegativeMiner:
         source : ExactIndex or another CandidateSource
             The documents.
         queries : array (n_queries, width)
-            Embeddings of the queries, as for :meth:`candidates`.
+            Embeddings of the queries, as for [`candidates`][].
         positives : Positives, one list of document rows per query, or int64 (n_queries,)
             Known relevant documents.
         margins : iterable of float or None
@@ -464,13 +464,13 @@ class HardNegativeMiner:
             Judgments of a sample of pairs, in place of ``hidden``. They are weighted by one over the probability of
             their export, so the share is that of the pool that was exported: export one without margins, of as many
             ranks as the margins of the sweep can reach, and keep its positives and exclusions, without
-            :meth:`Verdicts.apply`. The documents need labels, and ``query_ids`` those of the queries.
+            [`Verdicts.apply`][]. The documents need labels, and ``query_ids`` those of the queries.
         num_threads : int, optional
             Number of threads. Default: that of the source.
         progress : callable, optional
             Called as ``progress(done, total)`` about every 50 ms.
         **rules : Any
-            Any other option of :meth:`candidates`.
+            Any other option of [`candidates`][].
 
         Returns
         -------
@@ -481,7 +481,7 @@ class HardNegativeMiner:
         ------
         NegmineValueError, NegmineTypeError
             There is no margin; there are both hidden positives and verdicts; labels for the verdicts are missing, or
-            the verdicts were already applied; or an argument is invalid, as for :meth:`candidates`.
+            the verdicts were already applied; or an argument is invalid, as for [`candidates`][].
         """
         check_source(source)
         values = read_margins(margins, kind)
@@ -507,7 +507,7 @@ class HardNegativeMiner:
         Parameters
         ----------
         pool : CandidatePool
-            Result of :meth:`candidates`.
+            Result of [`candidates`][].
         epoch : int, default 0
             Epoch of the draws, in [0, 2**64).
         num_threads : int, optional

@@ -55,7 +55,7 @@ IMPLAUSIBLE_RANK = 100
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LabelIssues:
-    """Negatives and positives whose labels may be wrong, made by :meth:`HardNegatives.label_issues`.
+    """Negatives and positives whose labels may be wrong, made by [`HardNegatives.label_issues`][].
 
     Attributes
     ----------
@@ -95,9 +95,9 @@ class HardNegatives(Labeled, WithTexts):
     counts : int32 (n_rows,)
         Number of negatives per row.
     reasons : uint8 (n_rows,)
-        Why a row is short, as a :class:`Reason`.
+        Why a row is short, as a [`Reason`][].
     source : uint8 (n_rows, width)
-        Origin of each negative, as a :class:`Source`.
+        Origin of each negative, as a [`Source`][].
     above_reference : bool (n_rows, width)
         Whether the canonical score is above the reference score; False for padding and without a reference.
     log_prob : float64 (n_rows, width)
@@ -118,13 +118,13 @@ class HardNegatives(Labeled, WithTexts):
     epoch : int
         Epoch of the draws.
     draw : Draw
-        Options of the draws, which :meth:`redraw` reuses.
+        Options of the draws, which [`redraw`][] reuses.
     document_ids : int64 (n_documents,), Strings, PartialLabels or None
-        Labels of all documents; after :meth:`load`, of those that occur.
+        Labels of all documents; after [`load`][], of those that occur.
     pool : CandidatePool or None
-        Pool from which the negatives were selected; None after :meth:`load` without a pool.
+        Pool from which the negatives were selected; None after [`load`][] without a pool.
     query_ids : PartialLabels or None
-        Labels of queries, by their rows in the whole data set; :attr:`query_labels` has those of all result rows.
+        Labels of queries, by their rows in the whole data set; [`query_labels`][] has those of all result rows.
 
     Examples
     --------
@@ -193,7 +193,7 @@ class HardNegatives(Labeled, WithTexts):
     def __getitem__(self, rows: slice | npt.ArrayLike) -> HardNegatives:
         """Return some result rows, in the order given, with the same draw, their report and their rows of the pool.
 
-        ``positive_scores`` stay those of all positives of the call, aligned with their CSR. :meth:`redraw` gives these
+        ``positive_scores`` stay those of all positives of the call, aligned with their CSR. [`redraw`][] gives these
         rows the same negatives as the whole, except with ``limit_per_document``, which then counts these rows alone.
 
         Parameters
@@ -224,7 +224,7 @@ class HardNegatives(Labeled, WithTexts):
     def concatenate(cls, negatives: Iterable[HardNegatives]) -> HardNegatives:
         """Return the result rows of several negatives, one after the other.
 
-        The pools are concatenated as by :meth:`CandidatePool.concatenate`; the result has none if a part has none.
+        The pools are concatenated as by [`CandidatePool.concatenate`][]; the result has none if a part has none.
         ``positive_scores`` of slices of one result stay what they are, those of several calls follow each other.
 
         Parameters
@@ -446,14 +446,14 @@ class HardNegatives(Labeled, WithTexts):
     @classmethod
     @refuse_unknown_options("load")
     def load(cls, path: str | os.PathLike[str], *, pool: CandidatePool | None = None) -> HardNegatives:
-        """Load negatives from a file that :meth:`save` wrote.
+        """Load negatives from a file that [`save`][] wrote.
 
         Parameters
         ----------
         path : path
             The file.
         pool : CandidatePool, optional
-            The pool from which the negatives were drawn, which :meth:`redraw` needs. ``CandidatePool.load`` reads the
+            The pool from which the negatives were drawn, which [`redraw`][] needs. ``CandidatePool.load`` reads the
             pool that ``save(..., pool=True)`` wrote.
 
         Returns

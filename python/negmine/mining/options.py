@@ -30,20 +30,20 @@ class RuleOptions(TypedDict, total=False):
 
 
 class CandidateOptions(RuleOptions, total=False):
-    """Options of :meth:`negmine.HardNegativeMiner.candidates`."""
+    """Options of [`negmine.HardNegativeMiner.candidates`][]."""
 
     warm_start: WarmStart | None
     query_offset: int
 
 
 class PoolOptions(CandidateOptions, total=False):
-    """Options of :meth:`negmine.HardNegativeMiner.candidates` that add to the pool."""
+    """Options of [`negmine.HardNegativeMiner.candidates`][] that add to the pool."""
 
     keep_rejected: int
 
 
 class MinerOptions(TypedDict, total=False):
-    """Options of :class:`negmine.HardNegativeMiner`, which decide which candidates become negatives."""
+    """Options of [`negmine.HardNegativeMiner`][], which decide which candidates become negatives."""
 
     num_negatives: int
     absolute_margin: float | None
@@ -62,4 +62,4 @@ class MinerOptions(TypedDict, total=False):
 
 
 class MineOptions(MinerOptions, PoolOptions, total=False):
-    """Options of :func:`negmine.mine`."""
+    """Options of [`negmine.mine`][]."""

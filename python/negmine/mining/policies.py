@@ -190,11 +190,11 @@ class Quota(Policy):
     Parameters
     ----------
     shares : tuple of float
-        Share of every category from 0 on, or of every pool in the order in which :func:`negmine.fuse` took them:
+        Share of every category from 0 on, or of every pool in the order in which [`negmine.fuse`][] took them:
         finite, at least 0, not all 0. They need not add up to 1. Documents of other categories, such as -1, only fill
         rows.
     by : {"category", "source"}, default "category"
-        "category" uses the labels passed as ``categories`` to :meth:`HardNegativeMiner.candidates`. "source" uses the
+        "category" uses the labels passed as ``categories`` to [`HardNegativeMiner.candidates`][]. "source" uses the
         pool in which a document of a fused pool ranks best, ties by the order of the pools.
     strict : bool, default False
         Whether a row stays short, with the reason ``quota``, instead of being filled from other categories. It cannot
@@ -281,7 +281,7 @@ def to_json(sampling: Sampling) -> str | dict[str, Any]:
 
 
 def from_json(description: object) -> Sampling:
-    """Read a policy from a description made by :func:`to_json`.
+    """Read a policy from a description made by [`to_json`][].
 
     Raises
     ------

@@ -68,7 +68,7 @@ class CandidatePool(Labeled):
     counts : int32 (n_rows,)
         Number of documents per row.
     reasons : uint8 (n_rows,)
-        Why a row is not full, as a :class:`Reason`.
+        Why a row is not full, as a [`Reason`][].
     reference_scores : float64 (n_rows,)
         Score that margins refer to; NaN without positives.
     positive_scores : float64 (n_positives,)
@@ -94,27 +94,27 @@ class CandidatePool(Labeled):
     rules : Rules
         Rules of the call, which random negatives must satisfy as well.
     origin : Origin or None
-        The source and the queries; None after :meth:`load`, until :meth:`attach`, and in pools whose scores are not
-        those of a source: after :meth:`rescore` and :func:`negmine.fuse`.
+        The source and the queries; None after [`load`][], until [`attach`][], and in pools whose scores are not
+        those of a source: after [`rescore`][] and [`negmine.fuse`][].
     guide_scores : float64 (n_rows, width) or None
-        Scores of a guide, aligned with ``indices`` and padded with -inf; see :meth:`rescore`.
+        Scores of a guide, aligned with ``indices`` and padded with -inf; see [`rescore`][].
     guide_positive_scores : float64 (n_positives,) or None
         Scores of the guide for the positives, aligned with their CSR; NaN where the guide has none.
     sources : PoolSources or None
-        Rank and score of every document in each of the pools that :func:`negmine.fuse` merged.
+        Rank and score of every document in each of the pools that [`negmine.fuse`][] merged.
     query_ids : int64 (n_queries,), Strings or None
         Labels of all queries of the call: that of result row ``r`` is ``query_ids[query_indices[r] - query_offset]``,
-        and :attr:`query_labels` has those of all rows.
+        and [`query_labels`][] has those of all rows.
     skipped : int or None
         Number of candidates before the pool, those of the first ranks that ``range_min`` leaves out; None after
-        :meth:`rescore`, :meth:`restrict` and :func:`negmine.fuse`, where ranks are no longer those of the scan.
+        [`rescore`][], [`restrict`][] and [`negmine.fuse`][], where ranks are no longer those of the scan.
     categories : int64 (n_documents,) or None
-        Category of every document, by which :class:`Quota` divides negatives.
+        Category of every document, by which [`Quota`][] divides negatives.
     random_weights : float64 (n_documents,) or None
         Weight of every document among random negatives; None if all are equally likely.
     rejected : Rejected or None
-        The best rejected documents per result row, with ``keep_rejected``; None after :meth:`rescore` and
-        :func:`negmine.fuse`, whose scores are others.
+        The best rejected documents per result row, with ``keep_rejected``; None after [`rescore`][] and
+        [`negmine.fuse`][], whose scores are others.
 
     Examples
     --------
@@ -255,7 +255,7 @@ class CandidatePool(Labeled):
         ----------
         pools : iterable of CandidatePool
             Slices of one pool, or pools of calls whose ranges of queries follow each other (``query_offset``), of the
-            same documents, rules and width. The latter need :meth:`attach` for random negatives.
+            same documents, rules and width. The latter need [`attach`][] for random negatives.
 
         Returns
         -------
@@ -293,9 +293,9 @@ class CandidatePool(Labeled):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CandidatePool:
-        """Load a pool from a file that :meth:`save` wrote.
+        """Load a pool from a file that [`save`][] wrote.
 
-        Random negatives (``num_random``) need a call of :meth:`attach` first.
+        Random negatives (``num_random``) need a call of [`attach`][] first.
 
         Parameters
         ----------
@@ -377,7 +377,7 @@ class CandidatePool(Labeled):
 
         The scorer sees every stored (query, document) pair and every positive in the corpus once, in ascending order
         of query and document. Its scores replace those of the pool, which is ranked again by (score descending, row
-        ascending), or they are kept in addition, as a guide for :meth:`restrict`.
+        ascending), or they are kept in addition, as a guide for [`restrict`][].
 
         No cap, floor or rank window is applied again, and no document outside the pool can enter: mine with a large
         ``range_max``. After the scores are replaced, ``cap_scores`` are +inf and ``floor_scores`` -inf.
@@ -594,8 +594,8 @@ class CandidatePool(Labeled):
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            An argument is invalid, ``num_random`` is given for a loaded pool without :meth:`attach`, or a
-            :class:`Quota` asks for categories or sources that the pool does not have.
+            An argument is invalid, ``num_random`` is given for a loaded pool without [`attach`][], or a
+            [`Quota`][] asks for categories or sources that the pool does not have.
 
         References
         ----------

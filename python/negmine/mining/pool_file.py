@@ -88,12 +88,12 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        A file of :func:`write_pool`.
+        A file of [`write_pool`][].
 
     Returns
     -------
     dict
-        Arguments of :class:`CandidatePool`.
+        Arguments of [`CandidatePool`][].
 
     Raises
     ------

@@ -23,7 +23,7 @@ T = TypeVar("T", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selected:
-    """Arrays of the negatives of every result row; see :class:`negmine.HardNegatives`.
+    """Arrays of the negatives of every result row; see [`negmine.HardNegatives`][].
 
     Attributes
     ----------

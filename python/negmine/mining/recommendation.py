@@ -65,7 +65,7 @@ class RankWindow:
     share, low, high : float
         Share of these that are false negatives, and its 95% interval.
     represented : float
-        As for a margin in :class:`FalseNegativeFigures`.
+        As for a margin in [`FalseNegativeFigures`][].
     """
 
     range_min: int
@@ -118,7 +118,7 @@ class FalseNegativeFigures:
 
 
 class MarginFigures(Protocol):
-    """Figures per margin that a recommendation weighs; those of :class:`negmine.mining.Sweep`."""
+    """Figures per margin that a recommendation weighs; those of [`negmine.mining.Sweep`][]."""
 
     @property
     def margins(self) -> npt.NDArray[np.float64]:

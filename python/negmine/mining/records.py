@@ -66,18 +66,18 @@ class Records:
     reference_scores : float64 (n,)
         Scores that margins refer to; NaN without positives.
     reasons : uint8 (n,)
-        Why a row is short: :class:`Reason`.
+        Why a row is short: [`Reason`][].
     positives : Lists
         Positives of the query (under ``reference="each"``, that of the row), with scores in float64. Row -1 is outside
         the corpus.
     negatives : Lists
         Mined negatives, best first, then random ones, with scores in float32.
     sources : uint8 (m,)
-        Origin of each negative: :class:`Source`.
+        Origin of each negative: [`Source`][].
     rejected : Lists or None
         Rejected documents, best first, with scores in float64; None if the pool kept none.
     rejections : uint8 (r,) or None
-        Rule that rejected each of them: :class:`Rejection`.
+        Rule that rejected each of them: [`Rejection`][].
     """
 
     query_indices: npt.NDArray[np.int64]

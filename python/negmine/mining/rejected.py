@@ -57,7 +57,7 @@ class Rejected(Labeled):
     scores : float64 (n_rows, n)
         Canonical scores, padded with -inf.
     rules : uint8 (n_rows, n)
-        The rule that rejected each document, as a :class:`Rejection`.
+        The rule that rejected each document, as a [`Rejection`][].
     document_ids : int64 (n_documents,), Strings or None
         Labels of all documents.
     """

@@ -61,7 +61,7 @@ LINES = (
     "unlisted",
 )
 
-#: Lines that :meth:`CandidatePool.restrict` adds; zero in a new pool.
+#: Lines that [`CandidatePool.restrict`][] adds; zero in a new pool.
 LATER_LINES = ("restricted",)
 
 
@@ -90,7 +90,7 @@ class Report:
     unknown_judgments
         Judgments that were dropped when the positives were made of them, as their labels are not among the rows.
     approximation : str or None
-        What is known about the recall of a source that may miss candidates, such as an :class:`negmine.HnswIndex`. The
+        What is known about the recall of a source that may miss candidates, such as an [`negmine.HnswIndex`][]. The
         counts are then those of the documents that it proposed; the others are ``unlisted``. None if the candidates are
         exact.
     diagnostics : dict
@@ -239,9 +239,9 @@ class Report:
         Parameters
         ----------
         header : mapping of str to Any
-            The result of :meth:`header`.
+            The result of [`header`][].
         arrays : mapping of str to array
-            The result of :meth:`arrays`; other entries are ignored.
+            The result of [`arrays`][]; other entries are ignored.
 
         Returns
         -------
@@ -279,7 +279,7 @@ class Report:
         return "\n".join(lines)
 
 
-#: Entries of :meth:`Report.header` that are numbers.
+#: Entries of [`Report.header`][] that are numbers.
 _NUMBERS = (
     "n_documents",
     "n_rows",
@@ -293,7 +293,7 @@ _NUMBERS = (
 #: Largest number of rows or documents.
 _MOST = 2**63 - 1
 
-#: Names of the lines in :meth:`Report.arrays`.
+#: Names of the lines in [`Report.arrays`][].
 LINE_NAMES = tuple(f"report_{line}" for line in (*LINES, *LATER_LINES))
 
 

@@ -120,7 +120,7 @@ def rescore(
     cache_key: str | None,
     progress: Progress | None,
 ) -> CandidatePool:
-    """Score the documents of a pool and the positives; see :meth:`CandidatePool.rescore`.
+    """Score the documents of a pool and the positives; see [`CandidatePool.rescore`][].
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def read_rows(rows: object, n: int) -> npt.NDArray[np.int64]:
 
 
 def take_pool(pool: CandidatePool, rows: npt.NDArray[np.int64]) -> CandidatePool:
-    """Return a pool of some result rows; see :meth:`CandidatePool.__getitem__`.
+    """Return a pool of some result rows; see [`CandidatePool.__getitem__`][].
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def take_pool(pool: CandidatePool, rows: npt.NDArray[np.int64]) -> CandidatePool
 
 
 def take_negatives(negatives: HardNegatives, rows: npt.NDArray[np.int64]) -> HardNegatives:
-    """Return some result rows of negatives; see :meth:`HardNegatives.__getitem__`.
+    """Return some result rows of negatives; see [`HardNegatives.__getitem__`][].
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _refuse_differences(values: dict[str, list[Any]], argument: str) -> None:
 
 
 def join_pools(kind: type[CandidatePool], pools: object) -> CandidatePool:
-    """Return the rows of several pools, one after the other; see :meth:`CandidatePool.concatenate`.
+    """Return the rows of several pools, one after the other; see [`CandidatePool.concatenate`][].
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def _join_lists(lists: Sequence[Csr]) -> Csr:
 
 
 def join_negatives(kind: type[HardNegatives], negatives: object) -> HardNegatives:
-    """Return the rows of several negatives, one after the other; see :meth:`HardNegatives.concatenate`.
+    """Return the rows of several negatives, one after the other; see [`HardNegatives.concatenate`][].
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class CandidateRules:
         random_weights: RandomWeights | None = None,
         query_offset: int = 0,
     ) -> CandidateRules:
-        """Validate the arguments of :meth:`negmine.HardNegativeMiner.candidates`.
+        """Validate the arguments of [`negmine.HardNegativeMiner.candidates`][].
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class CandidateRules:
         )
 
     def request(self) -> Rules:
-        """Return the rules in the form that a :class:`~negmine.search.PoolRequest` holds.
+        """Return the rules in the form that a [`negmine.search.PoolRequest`][] holds.
 
         Returns
         -------

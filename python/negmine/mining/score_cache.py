@@ -108,7 +108,7 @@ def _digests(texts: list[bytes], salt: tuple[object, ...]) -> Keys:
 
 
 class ScoreCache:
-    """Scores in a locked file; made by :func:`open_cache`.
+    """Scores in a locked file; made by [`open_cache`][].
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ __all__ = ["MiningTask", "mine", "read_miner"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class MiningTask:
-    """The validated arguments of a mining call; use :meth:`read` to create one.
+    """The validated arguments of a mining call; use [`read`][] to create one.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class MiningTask:
         Parameters
         ----------
         num_threads, memory_limit : int, optional
-            Options of :class:`negmine.ExactIndex`.
+            Options of [`negmine.ExactIndex`][].
         progress : callable, optional
             Called as ``progress(done, total)`` while an index is built.
 
@@ -249,7 +249,7 @@ class MiningTask:
         Parameters
         ----------
         source : CandidateSource
-            Result of :meth:`source`.
+            Result of [`source`][].
         begin : int, default 0
             First query.
         end : int, optional
@@ -296,7 +296,7 @@ class MiningTask:
         Parameters
         ----------
         source : CandidateSource
-            Result of :meth:`source`.
+            Result of [`source`][].
         begin : int, default 0
             First query.
         end : int, optional
@@ -339,7 +339,7 @@ def read_miner(miner: HardNegativeMiner | None, options: Mapping[str, Any]) -> H
     miner : HardNegativeMiner or None
         The miner; requires that there are no options.
     options : mapping of str to Any
-        Options of :class:`HardNegativeMiner`.
+        Options of [`HardNegativeMiner`][].
 
     Returns
     -------
@@ -377,7 +377,7 @@ def mine(
         Embeddings of the queries: NumPy, CPU torch tensor, memory map or Arrow fixed-size list. Texts if ``encoder`` is
         given.
     corpus : array (n_documents, width), CandidateSource or sequence of str
-        Embeddings of the documents, or a source of candidates, such as an :class:`ExactIndex`. Texts if ``encoder`` is
+        Embeddings of the documents, or a source of candidates, such as an [`ExactIndex`][]. Texts if ``encoder`` is
         given.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
         Known relevant documents; one row number per query if every query has exactly one.
@@ -392,15 +392,15 @@ def mine(
     epoch : int, default 0
         Epoch of the draws, in [0, 2**64).
     memory_limit : int, optional
-        Bytes of working memory in addition to the caller's arrays, as for :class:`ExactIndex`. Default: no limit.
+        Bytes of working memory in addition to the caller's arrays, as for [`ExactIndex`][]. Default: no limit.
     num_threads : int, optional
         Number of threads. Default: all cores available to this process; 1 inside a DataLoader worker.
     progress : callable, optional
         Called as ``progress(done, total)`` about every 50 ms: first while the corpus is indexed, then during mining,
         each with its own total.
     **options : Any
-        Any option of :class:`HardNegativeMiner`, such as ``num_negatives`` (default 5), or of
-        :meth:`HardNegativeMiner.candidates`.
+        Any option of [`HardNegativeMiner`][], such as ``num_negatives`` (default 5), or of
+        [`HardNegativeMiner.candidates`][].
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Journal of judgments of (query, document) pairs: what to judge next, what was judged, and what follows from it.
 
 Pairs are keyed by labels, so the journal outlives every mining call. It is an append-only file: what a call of
-:meth:`Verdicts.read` adds is one checksummed record, which is there whole or not at all.
+[`Verdicts.read`][] adds is one checksummed record, which is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Rows = npt.NDArray[np.int64]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class AppliedVerdicts:
-    """Positives and exclusions after verdicts, made by :meth:`Verdicts.apply`.
+    """Positives and exclusions after verdicts, made by [`Verdicts.apply`][].
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Verdicts:
         """Add the judgments of a file of JSON lines to the journal, all or none.
 
         A line is an object with ``query_id`` and ``document_id`` (all integers or all strings on each side),
-        ``verdict``, ``judge`` (the name of the judge) and, if known, ``log_prob`` (as :meth:`export` wrote it). Other
+        ``verdict``, ``judge`` (the name of the judge) and, if known, ``log_prob`` (as [`export`][] wrote it). Other
         entries are ignored, and lines whose verdict is null, which were not judged, are skipped. A judge who judges a
         pair again replaces the former verdict; "unsure" changes nothing.
 

@@ -49,14 +49,14 @@ class WithTexts:
     ) -> pa.Table:
         """Make training rows as an Arrow table. Needs the extra ``negmine[arrow]``.
 
-        The rows are those that :func:`negmine.io.write_training_rows` writes, whose documentation has the columns of
+        The rows are those that [`negmine.io.write_training_rows`][] writes, whose documentation has the columns of
         every format.
 
         Parameters
         ----------
         queries, documents : list of str, Texts or dict of label to str, optional
             Texts of all queries and documents, in the order of their rows: a list, an Arrow array, a pandas Series, a
-            column of a ``datasets.Dataset`` or :class:`negmine.io.Texts`, whose titles go before their texts. A
+            column of a ``datasets.Dataset`` or [`negmine.io.Texts`][], whose titles go before their texts. A
             dictionary has the texts of labels, or of row numbers where there are no labels. Default: the rows hold
             labels, which "flagembedding" and "tevatron" do not allow and "ids" and "id-list" require.
         format : {"triplet", "n-tuple", "labeled-pair", "labeled-list", "ids", "id-list", "flagembedding", "tevatron"}
@@ -118,14 +118,14 @@ class WithTexts:
     ) -> datasets.Dataset:
         """Make training rows as a ``datasets.Dataset``. Needs the extra ``negmine[datasets]``.
 
-        The rows are those of :meth:`to_training_table`. Trainers of sentence-transformers take the first four formats
+        The rows are those of [`to_training_table`][]. Trainers of sentence-transformers take the first four formats
         as they are; ``resolve_ids`` of sentence-transformers replaces the labels of "ids" and "id-list" by texts as
         batches are read, so that texts are not repeated in memory.
 
         Parameters
         ----------
         queries, documents : list of str, Texts or dict of label to str, optional
-            Texts of all queries and documents, as for :meth:`to_training_table`. Default: the rows hold labels.
+            Texts of all queries and documents, as for [`to_training_table`][]. Default: the rows hold labels.
         format : {"triplet", "n-tuple", "labeled-pair", "labeled-list", "ids", "id-list", "flagembedding", "tevatron"}
             Format of the rows. Default: "triplet".
         scores : bool, default False
@@ -147,7 +147,7 @@ class WithTexts:
         Raises
         ------
         NegmineValueError, NegmineTypeError
-            As for :meth:`to_training_table`.
+            As for [`to_training_table`][].
         """
         found = require("datasets", "datasets", "`to_dataset`")
         table = self.to_training_table(
@@ -182,7 +182,7 @@ class WithTexts:
         Parameters
         ----------
         queries, documents : list of str, Texts or dict of label to str, optional
-            Texts of all queries and documents, as for :meth:`to_training_table`. Default: labels are printed.
+            Texts of all queries and documents, as for [`to_training_table`][]. Default: labels are printed.
         rows : int, slice, bool (n_rows,) or int64 (any,), default 5
             Number of rows to draw, or the rows.
         seed : int, default 0

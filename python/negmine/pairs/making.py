@@ -32,7 +32,7 @@ Float64s = npt.NDArray[np.float64]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs that :func:`make_pairs` made, in the order of their groups, chosen and rejected responses.
+    """Pairs that [`make_pairs`][] made, in the order of their groups, chosen and rejected responses.
 
     Attributes
     ----------

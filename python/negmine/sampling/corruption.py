@@ -115,9 +115,9 @@ class TripleCorruptor:
         - "uniform": all entities with equal probability.
         - "popularity" or ``Popularity(exponent)``: by the number of known triples that have the entity on that side.
         - weights, float64 (n_entities,): in proportion to these.
-        - one list of entities per entity, or the result of :func:`cluster_neighbors`: equal probability of the list of
+        - one list of entities per entity, or the result of [`cluster_neighbors`][]: equal probability of the list of
           the entity that ``anchor`` names.
-        - the result of :func:`pseudo_typed`: equal probability of the list of the relation and the side.
+        - the result of [`pseudo_typed`][]: equal probability of the list of the relation and the side.
     shares : sequence of float, optional
         Probability of each source, in proportion; ``sources`` is then the list of these. The share of a source that has
         no entity for a side of a triple goes to the others. Default: ``sources`` is one source.
@@ -239,7 +239,7 @@ def corrupt(
     num_threads: int | None = None,
     **options: Any,  # noqa: ANN401 (options of the corruptor)
 ) -> Corrupted:
-    """Corrupt all triples in one call; :class:`TripleCorruptor` indexes known triples once for many calls.
+    """Corrupt all triples in one call; [`TripleCorruptor`][] indexes known triples once for many calls.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def corrupt(
     num_threads : int, optional
         Number of threads. Default: all cores available to this process.
     **options : Any
-        Other options of :class:`TripleCorruptor`.
+        Other options of [`TripleCorruptor`][].
 
     Returns
     -------

@@ -80,7 +80,7 @@ class NegativeSampler:
         - "uniform": all documents with equal probability.
         - "popularity" or ``Popularity(exponent)``: by the number of queries that a document is a positive of.
         - weights, float64 (n_documents,): in proportion to these.
-        - one list of document rows per query, or :class:`SharedLists`: equal probability of these.
+        - one list of document rows per query, or [`SharedLists`][]: equal probability of these.
     shares : sequence of float, optional
         Probability of each source, in proportion; ``sources`` is then the list of these. The share of a source that has
         no document for a query goes to the others. Default: ``sources`` is one source.
@@ -242,7 +242,7 @@ def sample_negatives(
     num_threads : int, optional
         Number of threads. Default: all cores available to this process.
     **options : Any
-        Other options of :class:`NegativeSampler`.
+        Other options of [`NegativeSampler`][].
 
     Returns
     -------

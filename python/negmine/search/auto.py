@@ -39,7 +39,7 @@ TRIAL_QUERIES = 512
 
 @dataclass(frozen=True, slots=True)
 class IndexChoice:
-    """Which index :class:`AutoIndex` chose, and the numbers that decided.
+    """Which index [`AutoIndex`][] chose, and the numbers that decided.
 
     Attributes
     ----------
@@ -74,12 +74,12 @@ class IndexChoice:
 
 
 class AutoIndex:
-    """Index that chooses between :class:`ExactIndex` and :class:`HnswIndex` by predicted time, and says why.
+    """Index that chooses between [`ExactIndex`][] and [`HnswIndex`][] by predicted time, and says why.
 
     The exact index is built, and searched for a sample of the queries. If all queries take less time than the least
     that building a graph takes, the exact index is chosen at once. Otherwise graphs of 2,000 and of 20,000 documents
     are built and searched at the recall asked for, and their times are extrapolated to the whole corpus. The graph is
-    chosen if it takes less time, the build included::
+    chosen if it takes less time, the build included:
 
         build seconds / reuses + search seconds < exact seconds
 
@@ -89,7 +89,7 @@ class AutoIndex:
     Parameters
     ----------
     corpus : array (n_documents, width)
-        Embeddings of the documents, of the same types as for :class:`ExactIndex`, to which the index keeps a reference.
+        Embeddings of the documents, of the same types as for [`ExactIndex`][], to which the index keeps a reference.
     n_queries : int
         Number of queries that will be searched or mined for.
     k : int
@@ -105,13 +105,13 @@ class AutoIndex:
     ids : int64 or str (n_documents,), optional
         Unique labels of the documents.
     M, ef_construction : int, default 16 and 100
-        Options of the graph, as for :class:`HnswIndex`.
+        Options of the graph, as for [`HnswIndex`][].
     seed : int, default 0
         Seed of the graph and of the samples, in [0, 2**64).
     num_threads : int, optional
         Number of threads of every search. Default: all cores available to this process.
     build_threads : int, default 1
-        Number of threads that build the graph, as for :class:`HnswIndex`.
+        Number of threads that build the graph, as for [`HnswIndex`][].
     memory_limit : int, optional
         Bytes of working memory of the exact index. Default: no limit.
     progress : callable, optional

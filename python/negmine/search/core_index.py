@@ -26,7 +26,7 @@ USUAL_SHARE = 0.7
 
 
 class CoreIndex:
-    """Base class of :class:`negmine.ExactIndex` and :class:`negmine.ShardedIndex`.
+    """Base class of [`negmine.ExactIndex`][] and [`negmine.ShardedIndex`][].
 
     Parameters
     ----------

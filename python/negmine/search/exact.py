@@ -136,7 +136,7 @@ def score_pairs(
     Parameters
     ----------
     queries : array (n_queries, width)
-        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
+        Embeddings of the queries, of the same types as for [`ExactIndex`][].
     documents : array (n_documents, width)
         Embeddings of the documents, of the same types.
     pairs : int64 (n_pairs, 2) or Positives

@@ -49,7 +49,7 @@ class Graph:
         return hnswlib.Index(space="l2" if self._metric == "l2" else "ip", dim=self._width)
 
     def queries(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Return embeddings of queries in the form that :meth:`propose` takes.
+        """Return embeddings of queries in the form that [`propose`][] takes.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class Graph:
         Parameters
         ----------
         vectors : float32 (n, width)
-            Result of :meth:`vectors`.
+            Result of [`vectors`][].
         first : int
             Row of the first document.
         num_threads : int
@@ -152,7 +152,7 @@ class Graph:
         Parameters
         ----------
         vectors : float32 (n, width)
-            Result of :meth:`queries`.
+            Result of [`queries`][].
         k : int
             Documents per query, at most the number of documents that are not deleted.
         num_threads : int

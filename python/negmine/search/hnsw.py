@@ -37,20 +37,20 @@ class HnswIndex(HnswState):
     """Approximate index on hnswlib: a graph proposes documents, and the core decides about them.
 
     The graph proposes up to ``ef_search`` documents per query. The canonical scores of as many as the call needs are
-    computed, and rules, caps, floors, ranks and ties are decided among them exactly, as :class:`ExactIndex` does among
+    computed, and rules, caps, floors, ranks and ties are decided among them exactly, as [`ExactIndex`][] does among
     all documents. If a row is not full, the query is searched again for twice as many documents, up to
     ``max_ef_search``. ``counts`` then says how many were found, and the reason of the row is ``list_exhausted``:
     candidates that the graph did not propose are counted as ``unlisted``. If ``ef_search`` is at least the number of
     documents, all of them are scored.
 
-    Results have ``exact=False`` and the recall that the last :meth:`audit` measured. The miner takes this index
-    wherever it takes an :class:`ExactIndex`. Exact search usually takes less time: at 100,000 documents, only building
-    the graph takes as long as some 220,000 exact queries. :class:`AutoIndex` measures it.
+    Results have ``exact=False`` and the recall that the last [`audit`][] measured. The miner takes this index
+    wherever it takes an [`ExactIndex`][]. Exact search usually takes less time: at 100,000 documents, only building
+    the graph takes as long as some 220,000 exact queries. [`AutoIndex`][] measures it.
 
     Parameters
     ----------
     corpus : array (n_documents, width)
-        Embeddings of the documents, of the same types as for :class:`ExactIndex`. The graph holds a float32 copy. The
+        Embeddings of the documents, of the same types as for [`ExactIndex`][]. The graph holds a float32 copy. The
         index also keeps a reference to the array, from which it computes scores, so the array must not change; a change
         is not detected.
     metric : {"cosine", "ip", "l2"}, default "cosine"
@@ -86,7 +86,7 @@ class HnswIndex(HnswState):
     exact : bool
         False.
     last_audit : RecallAudit or None
-        Result of the last :meth:`audit`; None after the documents or ``ef_search`` changed.
+        Result of the last [`audit`][]; None after the documents or ``ef_search`` changed.
 
     Raises
     ------
@@ -329,7 +329,7 @@ class HnswIndex(HnswState):
         -----
         The exact search packs the corpus for this call, which takes 0.3 times its float32 bytes. Documents count by
         their rows: a document that ties with the last exact one does not count in its place, as in
-        :func:`negmine.verify`.
+        [`negmine.verify`][].
         """
         k, rows = check_integer(k, "k", least=1), self._queries(queries)
         if not rows.shape[0] or self.n_deleted == len(self):
@@ -352,7 +352,7 @@ class HnswIndex(HnswState):
         *,
         num_threads: int | None = None,
     ) -> RecallAudit:
-        """Measure the recall against an exact result that is known already; see :meth:`audit`.
+        """Measure the recall against an exact result that is known already; see [`audit`][].
 
         Parameters
         ----------
@@ -385,7 +385,7 @@ class HnswIndex(HnswState):
         num_threads: int | None = None,
         build_threads: int = 1,
     ) -> HnswIndex:
-        """Read an index that :meth:`save` wrote.
+        """Read an index that [`negmine.HnswIndex.save`][] wrote.
 
         Parameters
         ----------

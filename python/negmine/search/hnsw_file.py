@@ -51,7 +51,7 @@ class SavedIndex:
     path, graph : Path
         The archive and the graph.
     options : mapping of str to Any
-        Options by the names in :data:`OPTIONS`.
+        Options by the names in [`OPTIONS`][].
     corpus : list of dict
         Shape and digest of the embeddings of every part.
     deleted : int64 (n,)
@@ -125,7 +125,7 @@ def write_index(
     path : path
         The archive; its folder must exist.
     options : mapping of str to Any
-        Options by the names in :data:`OPTIONS`.
+        Options by the names in [`OPTIONS`][].
     documents : Documents
         Documents of the index.
     document_ids : int64 (n_documents,), Strings or None
@@ -178,7 +178,7 @@ def read_index(path: str | os.PathLike[str]) -> SavedIndex:
     Parameters
     ----------
     path : path
-        A file of :func:`write_index`.
+        A file of [`write_index`][].
 
     Returns
     -------

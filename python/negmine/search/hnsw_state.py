@@ -23,7 +23,7 @@ __all__ = ["HnswState"]
 
 
 class HnswState:
-    """Base class of :class:`negmine.HnswIndex`: everything but construction, search and loading."""
+    """Base class of [`negmine.HnswIndex`][]: everything but construction, search and loading."""
 
     document_ids: Ids | None
     _corpus: object
@@ -68,7 +68,7 @@ class HnswState:
 
     @property
     def recall(self) -> float | None:
-        """Recall that the last :meth:`audit` measured; None if it was not measured."""
+        """Recall that the last [`negmine.HnswIndex.audit`][] measured; None if it was not measured."""
         return None if self.last_audit is None else self.last_audit.recall
 
     @property

@@ -53,7 +53,7 @@ class ScoredLists:
     document_ids : int64 (n_documents,), Strings or None
         Labels of the documents.
     query_ids : int64 (n_queries,), Strings or None
-        Labels of the queries, which :meth:`from_run` knows; the miner keeps them in its results.
+        Labels of the queries, which [`from_run`][] knows; the miner keeps them in its results.
     positive_scores : float64 (n_positives,) or None
         Scores of the positives.
 
@@ -223,7 +223,7 @@ class ScoredLists:
         unknown: Unknown = "error",
         positive_scores: npt.ArrayLike | None = None,
     ) -> ScoredLists:
-        """Take a run, as :func:`negmine.io.read_run` reads it; queries without entries have an empty list.
+        """Take a run, as [`negmine.io.read_run`][] reads it; queries without entries have an empty list.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 A first pass, for example on a GPU or on another machine, computes an interval that contains the score of a (query,
 document) pair, and offers the pairs that it cannot rule out. The core keeps the pairs that may still be in the result,
-computes their canonical scores, and returns the same pools as :meth:`negmine.ExactIndex.candidates`, bit for bit.
+computes their canonical scores, and returns the same pools as [`negmine.ExactIndex.candidates`][], bit for bit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Offers:
     index : ExactIndex or ShardedIndex
         The documents.
     queries : array (n_queries, width)
-        Embeddings of the queries, of the same types as for :class:`negmine.ExactIndex`.
+        Embeddings of the queries, of the same types as for [`negmine.ExactIndex`][].
     request : PoolRequest
         Rules, caps and ranks.
     num_threads : int, optional
@@ -127,7 +127,7 @@ class Offers:
         Returns
         -------
         PoolArrays
-            The result of :meth:`negmine.ExactIndex.candidates` under the same request.
+            The result of [`negmine.ExactIndex.candidates`][] under the same request.
 
         Raises
         ------

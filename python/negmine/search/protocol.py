@@ -1,7 +1,7 @@
 """Protocols of a search: what the miner and other users require of an index.
 
 A `Searcher` finds the top documents of queries. A `CandidateSource` provides candidate pools to the miner. `ExactIndex`
-implements both exactly, and `HnswIndex` approximately. :func:`negmine.testing.check_candidate_source` checks whether a
+implements both exactly, and `HnswIndex` approximately. [`negmine.testing.check_candidate_source`][] checks whether a
 class is a valid candidate source.
 """
 
@@ -36,7 +36,7 @@ class Searcher(Protocol):
         Labels of the documents.
     exact : bool
         Whether results are exact. An approximate searcher says the recall that was measured for it in
-        :attr:`TopK.audit`, and in :attr:`PoolArrays.approximation` as a candidate source.
+        ``audit`` of [`TopK`][], and in ``approximation`` of [`PoolArrays`][] as a candidate source.
     """
 
     metric: Metric
@@ -135,7 +135,7 @@ class CandidateSource(Protocol):
         Parameters
         ----------
         queries : array (n_queries, width), int64 (n_queries,) or None
-            Queries, as for :meth:`candidates`.
+            Queries, as for [`candidates`][].
         query_indices, document_indices : int64 (n,)
             Rows of queries and documents, in any order.
 

@@ -2,7 +2,7 @@
 
 Every shard is packed once: the int8 codes and error bounds of its documents are written to a file next to it, which is
 about a quarter of the size of float32 rows. A search reads packed documents, and the rows of those few that it must
-score again. The results are those of one :class:`negmine.ExactIndex` over all rows, bit for bit, because the shards are
+score again. The results are those of one [`negmine.ExactIndex`][] over all rows, bit for bit, because the shards are
 one corpus for the core and not several results that are merged.
 """
 
@@ -82,7 +82,7 @@ class ShardedIndex(CoreIndex):
     """Exact index over shards: a folder or a list of npy, safetensors, Parquet or Lance files.
 
     The index takes little memory: under ``memory_limit`` it streams packed documents from files that it writes next to
-    the shards. Results equal those of :class:`negmine.ExactIndex` over all rows.
+    the shards. Results equal those of [`negmine.ExactIndex`][] over all rows.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Trial:
     recall : float
         Recall at which the search is measured.
     options : mapping of str to Any
-        Options of :class:`negmine.HnswIndex`.
+        Options of [`negmine.HnswIndex`][].
     """
 
     def __init__(self, documents: Rows, queries: Rows, k: int, recall: float, options: Mapping[str, Any]) -> None:

@@ -68,7 +68,7 @@ def verify(
     Parameters
     ----------
     queries : array (n_queries, width)
-        Embeddings of the queries, of the same types as for :class:`ExactIndex`.
+        Embeddings of the queries, of the same types as for [`ExactIndex`][].
     corpus : array (n_documents, width), ExactIndex or ShardedIndex
         Embeddings of the documents, of the same types, or an index over them.
     indices : int (n_queries, at least k)
@@ -96,7 +96,7 @@ def verify(
     Notes
     -----
     Ties go to the lower row. The result of a library that breaks ties differently has ``missing`` and ``spurious``
-    pairs of equal score; :func:`negmine.score_pairs` computes the scores of such pairs.
+    pairs of equal score; [`negmine.score_pairs`][] computes the scores of such pairs.
 
     Examples
     --------

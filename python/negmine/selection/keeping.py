@@ -19,7 +19,7 @@ __all__ = ["Kept", "keep"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """Items that :func:`keep` kept.
+    """Items that [`keep`][] kept.
 
     Attributes
     ----------

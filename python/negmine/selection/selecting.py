@@ -34,7 +34,7 @@ WEIGHTED = ("softmax", "systematic")
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Selected:
-    """Items that :func:`select` chose.
+    """Items that [`select`][] chose.
 
     Attributes
     ----------

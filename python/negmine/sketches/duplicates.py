@@ -29,7 +29,7 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearDuplicates:
-    """Groups of rows that are near-duplicates, made by :func:`near_duplicates`.
+    """Groups of rows that are near-duplicates, made by [`near_duplicates`][].
 
     Attributes
     ----------
@@ -141,12 +141,12 @@ def near_duplicates(
         Texts, which are compared after Unicode normalization to NFC, case folding, and collapsing of white space. A
         text of only white space is similar to no other text.
     sets : (offsets, tokens), or a sequence of n iterables, optional
-        Sets of tokens, as for :meth:`MinHash.signatures`. An empty set is similar to no other set.
+        Sets of tokens, as for [`MinHash.signatures`][]. An empty set is similar to no other set.
     signatures : uint32 (n, num_hashes), optional
         Signatures of ``MinHash(num_hashes)``. Pairs are compared by the estimated similarity, whose standard deviation
         is about ``sqrt(t * (1 - t) / num_hashes)`` at a threshold t.
     embeddings : array (n, width), optional
-        Embeddings, of the same types as for :class:`ExactIndex`, which are compared by cosine; a row of zeros is
+        Embeddings, of the same types as for [`ExactIndex`][], which are compared by cosine; a row of zeros is
         similar to no other row. Exactly one of ``texts``, ``sets``, ``signatures`` and ``embeddings`` must be given.
     threshold : float, default 0.8
         Minimum similarity of near-duplicates, in (0, 1]: Jaccard, or cosine in float32 for embeddings.

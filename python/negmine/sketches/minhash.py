@@ -135,9 +135,9 @@ class MinHash:
         ----------
         sets : (offsets, tokens), or a sequence of n iterables
             Sets of tokens: either a tuple of two integer arrays, where set ``i`` holds
-            ``tokens[offsets[i] : offsets[i + 1]]``, or iterables of integers (in [-2**63, 2**64); negative integers are
-            taken modulo 2**64) or of strings. Strings are hashed by XXH64 of their UTF-8 bytes (seed 0), which is the
-            same in every process, and integers by splitmix64.
+            ``tokens[offsets[i] : offsets[i + 1]]``, or iterables of integers (in ``[-2**63, 2**64)``; negative integers
+            are taken modulo 2**64) or of strings. Strings are hashed by XXH64 of their UTF-8 bytes (seed 0), which is
+            the same in every process, and integers by splitmix64.
         prehashed : bool, default False
             Whether integers are already uniform over uint64, so that they are not hashed. If they are not uniform, such
             as consecutive ids, the estimates are biased.
@@ -148,7 +148,7 @@ class MinHash:
 
         Returns
         -------
-        array (n, num_hashes / hashes_per_word) of :attr:`dtype`
+        array (n, num_hashes / hashes_per_word) of [`dtype`][]
             The signatures. Every word of an empty set is the largest number of the dtype; an empty set is similar to no
             set, not even to another empty set.
 
@@ -237,7 +237,7 @@ class MinHash:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[MinHash, npt.NDArray[Any]]:
-        """Load signatures from a file that :meth:`save` wrote.
+        """Load signatures from a file that [`save`][] wrote.
 
         Parameters
         ----------

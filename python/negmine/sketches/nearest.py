@@ -126,7 +126,7 @@ class Shingled:
 
 
 def _parts(sizes: Rows) -> Iterator[slice]:
-    """Cut a sequence into slices of about :data:`PAIRS_AT_ONCE` in all, of one entry at least."""
+    """Cut a sequence into slices of about [`PAIRS_AT_ONCE`][] in all, of one entry at least."""
     ends = np.cumsum(sizes)
     begin = 0
     while begin < len(sizes):

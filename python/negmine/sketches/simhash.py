@@ -94,7 +94,7 @@ class SimHash:
         Parameters
         ----------
         x : array of shape (n, dim)
-            Vectors: NumPy, torch on the CPU, or Arrow, of any dtype and any strides that :class:`ExactIndex` takes.
+            Vectors: NumPy, torch on the CPU, or Arrow, of any dtype and any strides that [`ExactIndex`][] takes.
         mask : bool (n,), optional
             True where a vector is present; the others are not read.
         num_threads : int, optional
@@ -130,7 +130,7 @@ class SimHash:
         Returns
         -------
         uint32 (n, groups)
-            As of :meth:`signatures`.
+            As of [`signatures`][].
         """
         there = None if mask is None else bools(mask, "mask", len(rows.array))
         return self._native.signatures(rows, argument, there, threads)

@@ -48,14 +48,14 @@ __all__ = ["NegativesTable"]
 class NegativesTable:
     """Negatives in a file that one process publishes and all others read, one whole generation at a time.
 
-    :meth:`create` makes a table; ``NegativesTable(folder)`` opens an existing one. A table pickles as its path and the
+    [`create`][] makes a table; ``NegativesTable(folder)`` opens an existing one. A table pickles as its path and the
     digest of its data set, so a worker maps the file again instead of receiving its bytes. Writers take turns; readers
     never wait. A table needs a POSIX system.
 
     Parameters
     ----------
     folder : path
-        Folder that :meth:`create` made.
+        Folder that [`create`][] made.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class NegativesTable:
         step : int or int64 (n_rows,), default -1
             Training step at which the negatives were mined, or that of each row; -1 if it is not known.
         keep_generations : int, default 0
-            Number of older generations that stay readable by :meth:`at`. By default publishing removes them.
+            Number of older generations that stay readable by [`at`][]. By default publishing removes them.
 
         Returns
         -------
@@ -122,7 +122,7 @@ class NegativesTable:
         Raises
         ------
         NegmineTypeError
-            ``negatives`` is not a :class:`HardNegatives`, or a number is not an integer.
+            ``negatives`` is not a [`HardNegatives`][], or a number is not an integer.
         NegmineValueError
             The folder holds a table (open it, or remove it first) or other files, the system refuses to make it, or a
             number is out of range.
@@ -172,12 +172,12 @@ class NegativesTable:
 
     @property
     def keep_generations(self) -> int:
-        """Number of older generations that stay readable, as given to :meth:`create`."""
+        """Number of older generations that stay readable, as given to [`create`][]."""
         return self._mapped.keep_generations
 
     @property
     def generations(self) -> tuple[int, ...]:
-        """Numbers of the generations that :meth:`at` can read, in ascending order; the newest one is the last."""
+        """Numbers of the generations that [`at`][] can read, in ascending order; the newest one is the last."""
         newest = self.current().generation
         return (*(number for number in kept_generations(self.folder) if number < newest), newest)
 
@@ -218,7 +218,7 @@ class NegativesTable:
         Parameters
         ----------
         generation : int
-            Number of the generation, one of :attr:`generations`.
+            Number of the generation, one of [`generations`][].
 
         Returns
         -------
@@ -324,7 +324,7 @@ class NegativesTable:
         IndexError
             A number of ``result_rows`` is out of range.
         NegmineTypeError
-            ``negatives`` is not a :class:`HardNegatives`, or a number is not an integer.
+            ``negatives`` is not a [`HardNegatives`][], or a number is not an integer.
         NegmineValueError
             The negatives belong to another data set, with other documents, queries or positives; ``result_rows`` has a
             row twice; or they are not as wide as the rows that stay.

@@ -46,7 +46,7 @@ class TableRows:
     generation : int
         Number of times that the table had been published after it was created; 0 for rows that were never in a table.
     epoch : int
-        Epoch of the draws, as in :class:`negmine.HardNegatives`; if a part of the rows was published, that of the part.
+        Epoch of the draws, as in [`negmine.HardNegatives`][]; if a part of the rows was published, that of the part.
     query_indices : int64 (n_rows,)
         Query of every result row.
     positive_indices : int64 (n_rows,)

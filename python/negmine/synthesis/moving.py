@@ -23,7 +23,7 @@ __all__ = ["Moved", "move"]
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Moved:
-    """Rows that :func:`move` moved.
+    """Rows that [`move`][] moved.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def move(
     Parameters
     ----------
     x : array (n, width)
-        Rows to move, of the same types as for :class:`negmine.ExactIndex`.
+        Rows to move, of the same types as for [`negmine.ExactIndex`][].
     toward : array (width,), (n, width) or (m, width), optional
         One row for all, or one row for each of ``x``. With ``threshold``, a set of any size in which each row of ``x``
         is matched with the row of the highest cosine, ties by row. Default: the rows of ``x`` themselves, in which a

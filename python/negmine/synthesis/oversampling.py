@@ -35,7 +35,7 @@ M_AMONG_ALL = ("borderline1", "borderline2", "boundary")
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Synthetic:
-    """Rows that :func:`oversample` made: only new rows, class after class in the order of their labels.
+    """Rows that [`oversample`][] made: only new rows, class after class in the order of their labels.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def oversample(
     Parameters
     ----------
     X : array (n, width)
-        Embeddings or other features, of the same types as for :class:`negmine.ExactIndex`.
+        Embeddings or other features, of the same types as for [`negmine.ExactIndex`][].
     y : int, bool or str (n,)
         Label of every row.
     target : "auto" or dict of label to int, default "auto"

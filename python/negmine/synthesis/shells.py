@@ -34,7 +34,7 @@ def shell(
     Parameters
     ----------
     anchors : array (n_anchors, width)
-        Anchors, of the same types as for :class:`negmine.ExactIndex`; none may be zero, and the width is at least 2.
+        Anchors, of the same types as for [`negmine.ExactIndex`][]; none may be zero, and the width is at least 2.
     low, high : float
         Bounds of the cosine, in [-1, 1]; they may be equal.
     num_points : int

@@ -1,7 +1,7 @@
 """Exact search with a first pass in torch operations, on any device.
 
 The device multiplies int8 codes and drops the documents whose certified interval lies below what a query still needs.
-The core scores the others canonically, so results equal those of :class:`negmine.ExactIndex`, bit for bit.
+The core scores the others canonically, so results equal those of [`negmine.ExactIndex`][], bit for bit.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class TorchIndex:
 
     The device multiplies int8 codes of queries and documents, computes an interval that is certified to hold the score
     of each pair, and finds the pairs that may reach the threshold of their query. The core scores these canonically
-    and raises the thresholds. Results equal those of :class:`negmine.ExactIndex`, bit for bit, on every device.
+    and raises the thresholds. Results equal those of [`negmine.ExactIndex`][], bit for bit, on every device.
 
     Parameters
     ----------
     corpus : array (n_documents, width)
-        Embeddings of the documents, in the memory of the host, of the same types as for :class:`negmine.ExactIndex`.
+        Embeddings of the documents, in the memory of the host, of the same types as for [`negmine.ExactIndex`][].
         The index keeps a reference and reads the rows again whenever it scores them, so the array must not change.
     device : torch.device or str, optional
         Device of the first pass. It keeps about ``width + 16`` bytes per document, and needs up to about 250 MiB for a
@@ -74,7 +74,7 @@ class TorchIndex:
 
     Notes
     -----
-    On the host, the index holds an :class:`negmine.ExactIndex`, which keeps about 0.3 times the corpus's float32 bytes,
+    On the host, the index holds an [`negmine.ExactIndex`][], which keeps about 0.3 times the corpus's float32 bytes,
     and 40 bytes per document. The bound is derived in ``docs/certified_bound.md``.
 
     Examples

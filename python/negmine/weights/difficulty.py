@@ -77,7 +77,7 @@ def hardness(
     scores : float64 (n_rows, n_columns)
         Scores of the columns of every row, divided by the temperature of the loss if it has one.
     mask : bool (n_rows, n_columns), optional
-        True where a column is not a negative of the row, as :func:`negmine.batches.false_negative_mask` returns it. Its
+        True where a column is not a negative of the row, as [`negmine.batches.false_negative_mask`][] returns it. Its
         score is not read. Default: no column is masked.
     kind : {"self", "sample", "negative", "ngame"}, default "self"
         ``"self"``: ``softmax(beta * s)``, which sums to 1 per row. ``"negative"``: the same, times the number of
@@ -120,7 +120,7 @@ def hardness(
     Dahiya et al., "NGAME", WSDM 2023, whose code has a ``beta`` of 10; its gradient passes through the weights, and
     here it does not. ``"sample"`` and ``"negative"`` follow the idea of Wu et al., "Towards Robust Text Retrieval with
     Progressive Learning" (2023), whose formula is not public. For InfoNCE with the weights of ``"negative"``, pass
-    their logarithms as the ``bias`` of :func:`negmine.torch.losses.listwise`, with 0 for the target.
+    their logarithms as the ``bias`` of [`negmine.torch.losses.listwise`][], with 0 for the target.
 
     Examples
     --------

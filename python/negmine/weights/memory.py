@@ -65,7 +65,7 @@ class BadPairs:
 @short_repr
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """Examples that :meth:`ExampleMemory.sample` drew.
+    """Examples that [`ExampleMemory.sample`][] drew.
 
     Attributes
     ----------
@@ -91,13 +91,13 @@ class ExampleMemory:
         Weight of an epoch in the mean of an example: equal, or 1 for epoch 0, 2 for epoch 1 and so on. Weights are
         divided by their sum over the epochs in which the example was seen.
     seed : int, default 0
-        Seed of :meth:`sample`, in [0, 2**64).
+        Seed of [`sample`][], in [0, 2**64).
 
     Notes
     -----
     Losses of one example within an epoch are averaged first. An epoch counts once it is over, when a later one is
     asked for: so the weights of an epoch do not depend on how far it has come. The memory is one of each process; give
-    ranks that train on parts of the data one each, and :meth:`merge` them between epochs.
+    ranks that train on parts of the data one each, and [`merge`][] them between epochs.
 
     References
     ----------
@@ -240,7 +240,7 @@ class ExampleMemory:
             distribution, as in the paper, which exceeds 1 where ``sd`` is small and then raises the weight of bad
             pairs.
         noisy, faulty : float, default 2.0 and 3.0
-            As for :meth:`bad_pairs`.
+            As for [`bad_pairs`][].
 
         Returns
         -------
@@ -373,7 +373,7 @@ class ExampleMemory:
         return state | {name: array.copy() for name, array in zip(_ARRAYS, arrays, strict=True)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
+        """Restore what [`state_dict`][] returned.
 
         Parameters
         ----------

@@ -57,7 +57,7 @@ def ipw(
     propensity : float64 (...), optional
         Probabilities of being observed, in [0, 1], in an array of any shape. Either these or ``log`` must be given.
     log : float64 (...), optional
-        Logarithms of the propensities, such as a ``log_prob`` of :func:`negmine.selection.select`, of expected numbers
+        Logarithms of the propensities, such as a ``log_prob`` of [`negmine.selection.select`][], of expected numbers
         of draws, or, with ``relative_to``, logits. They may be positive.
     label : bool or int (...), optional
         Whether each pair was observed to be positive (1) or not (0). Then two weights per pair are returned: those of
@@ -90,7 +90,7 @@ def ipw(
     With ``label`` and without ``clip``, the mean of the weighted losses over all pairs is unbiased for the loss under
     full observation (Saito et al., "Unbiased Recommender Learning from Missing-Not-At-Random Implicit Feedback", WSDM
     2020). The second weight of an observed pair is negative, which is what makes it unbiased. Batches that draw
-    positives and the other pairs in other proportions need :func:`design_weights` in addition.
+    positives and the other pairs in other proportions need [`design_weights`][] in addition.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def selection_propensity(score: npt.ArrayLike, temperature: float) -> Numbers:
     Returns
     -------
     float64 (...)
-        Probabilities. Their inverse, by :func:`ipw`, is ``1 + exp(score / temperature)``; a ``clip`` of .1 bounds the
+        Probabilities. Their inverse, by [`ipw`][], is ``1 + exp(score / temperature)``; a ``clip`` of .1 bounds the
         weights by 10.
 
     Raises

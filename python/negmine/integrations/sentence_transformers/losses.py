@@ -31,7 +31,7 @@ class MaskedMultipleNegativesRankingLoss(nn.Module):
     van den Oord et al., "Representation Learning with Contrastive Predictive Coding" (2018).
 
     The label of a row holds its ids: ``[query, positive, negative_1, ..., negative_n]``, rows of the queries and the
-    documents as numbered by ``positives``. :func:`negatives_dataset` writes it; any other data set needs a column
+    documents as numbered by ``positives``. [`negatives_dataset`][] writes it; any other data set needs a column
     ``label`` with these lists. A document -1 is never a negative; query -1 has no negatives.
 
     Parameters
@@ -54,7 +54,7 @@ class MaskedMultipleNegativesRankingLoss(nn.Module):
 
     Notes
     -----
-    The mask is that of :func:`negmine.batches.false_negative_mask`, without each row's own positive, which always
+    The mask is that of [`negmine.batches.false_negative_mask`][], without each row's own positive, which always
     counts. Copies of the own positive in other rows are masked as well. Under autocast, the loss is computed in
     float32.
 

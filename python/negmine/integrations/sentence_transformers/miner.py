@@ -88,7 +88,7 @@ def mine_hard_negatives(
     range_max : int, optional
         End of the ranks, exclusive. Default in strict mode: ``range_min + num_negatives`` plus the largest number of
         rows of an anchor, or ``range_min + 10 * num_negatives`` plus that number if a margin, ``max_score`` or a cross
-        encoder is used. Default in better mode: as of :class:`negmine.HardNegativeMiner`.
+        encoder is used. Default in better mode: as of [`negmine.HardNegativeMiner`][].
     max_score, min_score : float, optional
         Highest and lowest score of a negative; equality is kept. Default: no bounds.
     absolute_margin : float, optional
@@ -127,7 +127,7 @@ def mine_hard_negatives(
         Whether to print statistics, and to show the progress of encoding.
     cache_folder : path, optional
         Folder of embeddings that were encoded before; see
-        :func:`negmine.integrations.sentence_transformers.encode`.
+        [`negmine.integrations.sentence_transformers.encode`][].
     as_triplets : bool, optional
         Deprecated; use ``output_format``.
     margin : float, optional

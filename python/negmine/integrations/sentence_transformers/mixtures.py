@@ -52,7 +52,7 @@ def mixture_batch_sampler(
     Parameters
     ----------
     weights : {"proportional", "round_robin"} or sequence of float, default "proportional"
-        Shares of the data sets, in the order of the ``DatasetDict``, as of :func:`negmine.batches.mixture_plan`. A data
+        Shares of the data sets, in the order of the ``DatasetDict``, as of [`negmine.batches.mixture_plan`][]. A data
         set that an epoch does not use up goes on in the next epoch.
     batches_per_step : int, default 1
         Batches that are used together; they come from one data set. With several processes, pass their number or a
@@ -64,19 +64,19 @@ def mixture_batch_sampler(
     -------
     callable
         ``f(dataset, batch_samplers, generator, seed)``, which can be pickled. The batches of each data set are those of
-        ``args.batch_sampler``: a factory of this package, such as :func:`no_duplicate_batch_sampler`, or the default of
+        ``args.batch_sampler``: a factory of this package, such as [`no_duplicate_batch_sampler`][], or the default of
         the trainer, random batches.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
         If an option is invalid. When the trainer calls the factory: if a data set has another batch sampler, or as
-        :func:`negmine.batches.mixture_plan`.
+        [`negmine.batches.mixture_plan`][].
 
     Notes
     -----
-    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer, as for
-    :func:`no_duplicate_batch_sampler`.
+    Add [`negmine.integrations.transformers.SetEpochCallback`][] to the trainer, as for
+    [`no_duplicate_batch_sampler`][].
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Mined negatives as a data set for the trainers of sentence-transformers.
 
 The data set holds row numbers. A transform joins the texts when a batch is read, from the newest generation of a
-:class:`negmine.torch.NegativesTable`. The loader reads a batch in one call, so a batch is of one generation; workers
+[`negmine.torch.NegativesTable`][]. The loader reads a batch in one call, so a batch is of one generation; workers
 map a new generation before their next batch. The number of rows and the columns never change.
 """
 
@@ -38,21 +38,21 @@ def negatives_dataset(
     """Make a ``datasets.Dataset`` of queries, positives and the current negatives of a table.
 
     Its columns are ``query``, ``positive``, ``negative`` (or ``negative_1``, ``negative_2``, ...), and ``label``: the
-    ids ``[query, positive, negative, ...]`` of the row, which :class:`MaskedMultipleNegativesRankingLoss` needs and
+    ids ``[query, positive, negative, ...]`` of the row, which [`MaskedMultipleNegativesRankingLoss`][] needs and
     losses without labels ignore. Texts and ids are read from the newest generation of the table, once per batch.
 
     Parameters
     ----------
     table : NegativesTable
-        Table of mined negatives, to which :class:`NegativesCallback`, :func:`negmine.torch.redraw` or
-        :func:`negmine.torch.refresh` publish.
+        Table of mined negatives, to which [`NegativesCallback`][], [`negmine.torch.redraw`][] or
+        [`negmine.torch.refresh`][] publish.
     queries : sequence of n_queries str
         Texts of the queries, in row order. A column of a ``datasets.Dataset`` stays memory-mapped, and is not copied to
         workers.
     documents : sequence of n_documents str
         Texts of the documents, in row order, likewise.
     positives : Positives or int64 (n_rows,), optional
-        Positives of the rows, as of :class:`negmine.torch.NegativesDataset`. Default: the positives of mining with
+        Positives of the rows, as of [`negmine.torch.NegativesDataset`][]. Default: the positives of mining with
         ``reference="each"``.
     format : {"triplet", "n-tuple"}, default "n-tuple"
         "n-tuple" makes one row per positive pair, with ``num_negatives`` columns of negatives; "triplet" makes
@@ -84,7 +84,7 @@ def negatives_dataset(
     Notes
     -----
     The Arrow columns behind the transform hold row numbers: of the query, of the positive, and null for negatives,
-    which change. So :func:`no_duplicate_batch_sampler` compares queries and positives by row, and not the negatives:
+    which change. So [`no_duplicate_batch_sampler`][] compares queries and positives by row, and not the negatives:
     a negative may be the positive of another row, which the loss with a mask takes into account. A single column cannot
     be read alone, except by slicing first: ``dataset[:10]["query"]``.
 

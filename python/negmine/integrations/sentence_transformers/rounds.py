@@ -34,7 +34,7 @@ class NegativesCallback(TrainerCallback):
     negatives : HardNegatives
         Negatives of round 0. Without ``remine`` they need their pool: round r is ``negatives.redraw(r)``.
     remine : callable, optional
-        Function of (model, round) that mines with the current model and returns :class:`negmine.HardNegatives` for the
+        Function of (model, round) that mines with the current model and returns [`negmine.HardNegatives`][] for the
         same result rows; called for every round but 0. Pass the round as ``epoch`` to the miner, so that draws differ.
     every_steps : int, optional
         Number of optimizer steps per round. Default: a round per epoch.
@@ -59,7 +59,7 @@ class NegativesCallback(TrainerCallback):
     which were mined before the training, and -1 for those that a resumed run loads.
 
     Mining can take longer than other processes wait: raise ``ddp_timeout`` of the training arguments. Add
-    :class:`negmine.integrations.transformers.SetEpochCallback` for the epochs of batch samplers.
+    [`negmine.integrations.transformers.SetEpochCallback`][] for the epochs of batch samplers.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def no_duplicate_batch_sampler(
     strict : bool, default False
         Whether two rows also conflict if they share a negative.
     conflicts : {"error", "drop", "spread", "extend"}, default "error"
-        Handling of texts in too many rows, as of :func:`negmine.batches.no_duplicate_plan`. The message of "error"
+        Handling of texts in too many rows, as of [`negmine.batches.no_duplicate_plan`][]. The message of "error"
         states the cost of "drop" (rows are left out in turn), "spread" and "extend".
     remainder : {"pad", "short"}, default "pad"
         Handling of an incomplete last step. "pad" fills it up with other rows, or drops it if the trainer passes
@@ -73,12 +73,12 @@ def no_duplicate_batch_sampler(
     NegmineTypeError, NegmineValueError
         When the trainer calls the factory: if ``dataset`` is not a ``datasets.Dataset``, a column holds anything but
         texts, integers that fit int64, or lists of them, or there are fewer than two columns; and as
-        :func:`negmine.batches.no_duplicate_plan`, which includes an evaluation set smaller than a step, unless
+        [`negmine.batches.no_duplicate_plan`][], which includes an evaluation set smaller than a step, unless
         ``remainder="short"``.
 
     Notes
     -----
-    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer: it sets the epoch where the trainer
+    Add [`negmine.integrations.transformers.SetEpochCallback`][] to the trainer: it sets the epoch where the trainer
     does not, on several processes in a run that is resumed inside an epoch and in the parts of a ``DatasetDict``, and
     checks the evaluation sets when training starts.
 
@@ -168,8 +168,8 @@ def plan_batch_sampler(
 
     Notes
     -----
-    Add :class:`negmine.integrations.transformers.SetEpochCallback` to the trainer, as for
-    :func:`no_duplicate_batch_sampler`.
+    Add [`negmine.integrations.transformers.SetEpochCallback`][] to the trainer, as for
+    [`no_duplicate_batch_sampler`][].
 
     Examples
     --------
@@ -219,7 +219,7 @@ def _named(plans: object, datasets: object) -> tuple[Mapping[str, Any], Mapping[
 
 @dataclass(frozen=True, slots=True)
 class _Plans:
-    """Factory that holds name and plan by the digest of their rows; pickled like :class:`_NoDuplicates`."""
+    """Factory that holds name and plan by the digest of their rows; pickled like [`_NoDuplicates`][]."""
 
     planned: dict[str, tuple[str, BatchPlan]]
 

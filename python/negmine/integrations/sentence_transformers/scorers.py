@@ -22,7 +22,7 @@ def cross_encoder_scorer(
     *,
     batch_size: int = 32,
 ) -> Scorer:
-    """Make a scorer of pairs from a cross encoder, for :meth:`negmine.CandidatePool.rescore`.
+    """Make a scorer of pairs from a cross encoder, for [`negmine.CandidatePool.rescore`][].
 
     Parameters
     ----------

@@ -31,9 +31,9 @@ class BackgroundRefresh:
     are until the refresh is done. The thread then mines and publishes. The core does not hold the
     global interpreter lock, but takes ``num_threads`` cores from the training.
 
-    The published table is the same, byte for byte, as that of :func:`refresh` with the same arguments, whatever happens
-    meanwhile in other threads. Readers see the new generation from their next batch on, which ``mined_at_step`` of the
-    table shows: its rows lag behind the model by the steps that were taken since.
+    The published table is the same, byte for byte, as that of [`negmine.torch.refresh`][] with the same arguments, and
+    other threads have no influence on it. Readers see the new generation from their next batch on, which
+    ``mined_at_step`` of the table shows: its rows lag behind the model by the steps that were taken since.
 
     Parameters
     ----------
@@ -42,22 +42,22 @@ class BackgroundRefresh:
     miner : HardNegativeMiner
         Miner of the negatives.
     encode : callable
-        As of :func:`refresh`; called before the constructor returns.
+        As of [`negmine.torch.refresh`][]; called before the constructor returns.
     queries, documents : sequence, array or tensor
         Input of ``encode``.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
-        As in :meth:`negmine.HardNegativeMiner.candidates`.
+        As in [`negmine.HardNegativeMiner.candidates`][].
     **options : Any
-        Any other option of :func:`refresh`; ``progress`` is called in the thread.
+        Any other option of [`negmine.torch.refresh`][]; ``progress`` is called in the thread.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As of :func:`refresh`; also if another background refresh of the table is not done.
+        As of [`negmine.torch.refresh`][]; also if another background refresh of the table is not done.
 
     Notes
     -----
-    An error in the thread is raised by :meth:`result`; an error that is never read becomes a warning when the object is
+    An error in the thread is raised by [`result`][]; an error that is never read becomes a warning when the object is
     deleted. When the main thread ends, by an error or Ctrl-C too, mining stops within a fraction of a second and
     publishes nothing; a publication that has begun is completed.
 
@@ -127,7 +127,7 @@ class BackgroundRefresh:
         TimeoutError
             The refresh is not done after ``timeout`` seconds; it goes on.
         Exception
-            Any error of mining and publishing, as :func:`refresh` raises it.
+            Any error of mining and publishing, as [`negmine.torch.refresh`][] raises it.
         """
         try:
             return self._outcome.result(timeout)

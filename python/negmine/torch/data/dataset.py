@@ -2,7 +2,7 @@
 
 A DataLoader passes all indices of a batch to ``__getitems__``, so a batch costs a few array look-ups, not a Python call
 per row, and all of it is of one generation. The result is still a sequence of samples, so any collate function works;
-:func:`collate` takes the columns as they are. Workers only index arrays: they start no thread and run no native code
+[`collate`][] takes the columns as they are. Workers only index arrays: they start no thread and run no native code
 that a fork could break.
 """
 
@@ -69,7 +69,7 @@ class Samples(Sequence[dict[str, Any]]):
 class NegativesDataset(Dataset[dict[str, Any]]):
     """Queries, positives and mined negatives, one sample per positive pair.
 
-    A sample is a dictionary; :func:`collate` returns the same names for a batch of B samples, arrays as tensors:
+    A sample is a dictionary; [`collate`][] returns the same names for a batch of B samples, arrays as tensors:
 
     - ``query_index``, ``positive_index`` : int64 (B,), the positive is -1 if there is none
     - ``negative_indices`` : int64 (B, n), padded with -1
@@ -92,7 +92,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
     negatives : HardNegatives or NegativesTable
         The negatives. Each batch reads the newest generation of a table; negatives in memory stay as they are.
     positives : Positives or int64 (n_rows,), optional
-        Positives of the samples. With :class:`negmine.Positives`, each positive document of a query makes one sample,
+        Positives of the samples. With [`negmine.Positives`][], each positive document of a query makes one sample,
         with the same negatives; samples are sorted by result row, then by document row. An array holds the document
         row of each result row, -1 for none, and each result row makes one sample: pass an array to train with a single
         positive per query. Default: the positives of mining with ``reference="each"``, which has one result row per
@@ -153,7 +153,7 @@ class NegativesDataset(Dataset[dict[str, Any]]):
 
     @property
     def query_indices(self) -> Rows:
-        """Query row of each sample, int64 (n_samples,); pass it to batch plans with :attr:`positive_indices`."""
+        """Query row of each sample, int64 (n_samples,); pass it to batch plans with [`positive_indices`][]."""
         found: Rows = self._columns().query_indices
         return found if self._result_rows is None else found[self._result_rows]
 
@@ -237,12 +237,12 @@ def collate(samples: Samples | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Parameters
     ----------
     samples : Samples or sequence of dict
-        Samples of a batch, or a list of samples, as :class:`torch.utils.data.ConcatDataset` returns it.
+        Samples of a batch, or a list of samples, as ``torch.utils.data.ConcatDataset`` returns it.
 
     Returns
     -------
     dict
-        Columns by name, as described in :class:`NegativesDataset`.
+        Columns by name, as described in [`NegativesDataset`][].
 
     Raises
     ------

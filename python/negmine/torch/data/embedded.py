@@ -33,7 +33,7 @@ Encode = Callable[[Any], "npt.NDArray[Any] | torch.Tensor"]
 
 
 class RefreshOptions(CandidateOptions, total=False):
-    """Options of :func:`negmine.torch.refresh`."""
+    """Options of [`negmine.torch.refresh`][]."""
 
     encode_documents: Encode | None
     batch_size: int
@@ -139,12 +139,12 @@ def embed(
     progress: Progress | None = None,
     **rules: Unpack[CandidateOptions],
 ) -> Embedded:
-    """Validate the arguments of :func:`negmine.torch.refresh`, and embed.
+    """Validate the arguments of [`negmine.torch.refresh`][], and embed.
 
     Parameters
     ----------
     table, miner, encode, queries, documents, positives : object
-        As of :func:`negmine.torch.refresh`, like all other arguments.
+        As of [`negmine.torch.refresh`][], like all other arguments.
     encode_documents : callable, optional
         Function that embeds the documents.
     batch_size : int, default 1024
@@ -164,7 +164,7 @@ def embed(
     progress : callable, optional
         Called as ``progress(done, total)`` while mining.
     **rules : Any
-        Options of :meth:`negmine.HardNegativeMiner.candidates`.
+        Options of [`negmine.HardNegativeMiner.candidates`][].
 
     Returns
     -------
@@ -199,7 +199,7 @@ def refuse_other_types(table: object, **others: tuple[object, type]) -> None:
     Parameters
     ----------
     table : object
-        Must be a :class:`NegativesTable`.
+        Must be a [`NegativesTable`][].
     **others : (object, type)
         Further arguments by name, with their types.
     """

@@ -25,7 +25,7 @@ class InteractionsDataset(Dataset[dict[str, Any]]):
 
     The negatives of a sample are a pure function of the sampler's options, the epoch and the row of the sample, so that
     any number of workers, started in any way, gives the same batches as one process. A sample is a dictionary;
-    :func:`collate` returns the same names for a batch of B samples, arrays as tensors:
+    [`collate`][] returns the same names for a batch of B samples, arrays as tensors:
 
     - ``user``, ``positive`` : int64 (B,)
     - ``negatives`` : int64 (B, num_negatives), padded with -1

@@ -165,7 +165,7 @@ class Numbers:
         Returns
         -------
         array or tensor
-            As of :meth:`take`.
+            As of [`take`][].
         """
         return self.take(rows)
 

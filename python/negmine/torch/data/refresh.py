@@ -1,6 +1,6 @@
 """New negatives between epochs: drawn again from their pool, or mined again with the current model (ANCE, 2020).
 
-Both functions run in the main process and publish to a :class:`negmine.torch.NegativesTable`, from which workers read.
+Both functions run in the main process and publish to a [`negmine.torch.NegativesTable`][], from which workers read.
 The loader's read-ahead determines when workers see a new generation. A DataLoader draws
 ``prefetch_factor * num_workers`` batches before it returns the first, so
 
@@ -12,7 +12,7 @@ The loader's read-ahead determines when workers see a new generation. A DataLoad
 
 With several ranks, one process per folder publishes, and the others wait for it before they iterate.
 
-A refresh may mine a part of the queries (``chunk``), and :class:`negmine.torch.BackgroundRefresh` mines while training
+A refresh may mine a part of the queries (``chunk``), and [`negmine.torch.BackgroundRefresh`][] mines while training
 continues.
 """
 
@@ -117,7 +117,7 @@ def refresh(
 
     After Xiong et al., "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval" (ANCE,
     2020), section 4, which mines on other machines while training continues. Here training waits, and the negatives are
-    those of the current model; :class:`BackgroundRefresh` mines while training continues.
+    those of the current model; [`BackgroundRefresh`][] mines while training continues.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def refresh(
     queries, documents : sequence, array or tensor
         Input of ``encode``, such as lists of texts.
     positives : Positives, one list of document rows per query, or int64 (n_queries,)
-        As in :meth:`negmine.HardNegativeMiner.candidates`.
+        As in [`negmine.HardNegativeMiner.candidates`][].
     encode_documents : callable, optional
         Function that embeds the documents. Default: ``encode``.
     batch_size : int, default 1024
@@ -156,20 +156,20 @@ def refresh(
     progress : callable, optional
         Called as ``progress(done, total)`` while mining.
     **rules : Any
-        Any other option of :meth:`negmine.HardNegativeMiner.candidates`. Pass the result of the last refresh as
+        Any other option of [`negmine.HardNegativeMiner.candidates`][]. Pass the result of the last refresh as
         ``warm_start`` to save time; it does not change the result.
 
     Returns
     -------
     Refreshed
-        The published negatives as ``negatives``, with their pool, so that :func:`redraw` can draw for the epochs until
+        The published negatives as ``negatives``, with their pool, so that [`redraw`][] can draw for the epochs until
         the next refresh; and which rows changed, how far the queries turned, and what each stage cost.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
         If an argument is invalid, ``encode`` returns another number of rows than entries, another dtype than before, or
-        NaN or infinity, or a :class:`BackgroundRefresh` of the table is not done.
+        NaN or infinity, or a [`BackgroundRefresh`][] of the table is not done.
 
     Examples
     --------

@@ -26,7 +26,7 @@ class Refreshed:
     result_rows : int64 (n,)
         Rows of the table that were mined; row i of ``negatives`` is row ``result_rows[i]`` of the table.
     replaced : int64 (n,)
-        Number of negatives of every mined row that were replaced, as :meth:`negmine.store.TableRows.changes_since`
+        Number of negatives of every mined row that were replaced, as [`negmine.store.TableRows.changes_since`][]
         counts them.
     query_embeddings : array (n_queries, width)
         Embeddings of the mined queries, in order.

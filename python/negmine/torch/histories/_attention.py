@@ -190,7 +190,7 @@ class Hashed(nn.Module):
 
     @property
     def hasher_digest(self) -> str:
-        """Digest of the hash, as :attr:`negmine.behavior.BehaviorTable.hasher_digest`."""
+        """Digest of the hash, as [`negmine.behavior.BehaviorTable.hasher_digest`][]."""
         return digest_of(self.hasher)
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Hashed(nn.Module):
         Parameters
         ----------
         state : dict
-            State that :meth:`get_extra_state` returned.
+            State that [`get_extra_state`][] returned.
         """
         if not isinstance(state, dict) or state.get("format") != HASH_STATE.version:
             raise NegmineValueError(f"`state` must be that of a hash, of format {HASH_STATE.version}; got {state!r}.")

@@ -101,9 +101,9 @@ class ETA(Hashed):
     seed : int, default 0
         Seed of the projections.
     scale : float, optional
-        As in :class:`TargetAttention`.
+        As in [`TargetAttention`][].
     center : float (dim,), optional
-        As in :class:`negmine.SimHash`.
+        As in [`negmine.SimHash`][].
 
     Attributes
     ----------

@@ -52,23 +52,23 @@ class SDIM(Hashed):
     seed : int, default 0
         Seed of the projections, which are not trained.
     normalize : {"l2", "mean", "sum", "ratio"}, default "l2"
-        What a candidate reads from its buckets, as in :meth:`negmine.behavior.BehaviorTable.query`.
+        What a candidate reads from its buckets, as in [`negmine.behavior.BehaviorTable.query`][].
     skip_empty : bool, default False
         Whether to average only over groups whose bucket is not empty.
     center : float (dim,), optional
-        As in :class:`negmine.SimHash`.
+        As in [`negmine.SimHash`][].
 
     Attributes
     ----------
     hasher : SimHash
-        The hash. For serving, build a :class:`negmine.behavior.BehaviorTable` with it, after loading a
+        The hash. For serving, build a [`negmine.behavior.BehaviorTable`][] with it, after loading a
         ``state_dict()``, which replaces the hash. ``table.query(candidates, hasher=module.hasher)`` refuses a table of
         another hash; with the module's ``normalize`` and ``skip_empty`` it returns what the module returns.
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :class:`negmine.SimHash`, and if shapes do not fit.
+        As [`negmine.SimHash`][], and if shapes do not fit.
 
     Notes
     -----

@@ -44,12 +44,12 @@ REDUCTIONS = ("mean", "weighted_mean", "sum", "none")
 class Counts(NamedTuple):
     """What a loss counted; a second return value under ``return_counts=True``.
 
-    Parameters
+    Attributes
     ----------
     terms : int64 Tensor ()
-        Number of terms: pairs of :func:`pairwise`, rows of the other losses.
+        Number of terms: pairs of [`pairwise`][], rows of the other losses.
     dropped : Tensor ()
-        Sum of the target's mass on masked columns, which :func:`listwise` drops; otherwise 0.
+        Sum of the target's mass on masked columns, which [`listwise`][] drops; otherwise 0.
     """
 
     terms: Tensor
@@ -175,7 +175,7 @@ def reduce(
     weights : Tensor or None
         Weights of the shape of the losses.
     reduction : str
-        One of :data:`REDUCTIONS`.
+        One of [`REDUCTIONS`][].
     return_counts : bool
         Whether to return the counts.
     total : Tensor, optional

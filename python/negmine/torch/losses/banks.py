@@ -20,7 +20,7 @@ from negmine.torch.losses._terms import Counts, Reduction, Values
 
 __all__ = ["bank"]
 
-#: Offsets and columns, as :func:`negmine.batches.false_negative_pairs` returns them.
+#: Offsets and columns, as [`negmine.batches.false_negative_pairs`][] returns them.
 Lists: TypeAlias = tuple[Values, Values]
 
 
@@ -109,7 +109,7 @@ def bank(
 ) -> Tensor | tuple[Tensor, Counts]:
     """Compute InfoNCE of queries over all rows of a bank, without a matrix of all scores.
 
-    It equals :func:`listwise` of ``queries @ bank.T``, but holds the scores of one tile at a time, forward and
+    It equals [`listwise`][] of ``queries @ bank.T``, but holds the scores of one tile at a time, forward and
     backward: memory is that of B x tile scores and of the gradients. Scores are computed once if the bank is frozen,
     and again in the backward pass if it requires a gradient.
 
@@ -123,7 +123,7 @@ def bank(
         Row of the bank that is each query's positive, or -1 for a query that does not count.
     mask : bool Tensor or array (B, M), or a tuple of two int64 arrays, optional
         True where a row of the bank must not count; or the same as lists, ``(offsets, columns)``, as
-        :func:`negmine.batches.false_negative_pairs` returns them, which need no memory for what is not masked. A
+        [`negmine.batches.false_negative_pairs`][] returns them, which need no memory for what is not masked. A
         query's own positive counts in any case.
     weights : float Tensor or array (B,), optional
         Weight of every query.

@@ -59,7 +59,7 @@ def cached(loss: Callable[..., T], encode: Encoder | Sequence[Encoder], chunk: i
     are then set back, so what comes after ``backward`` does not depend on it. Autocast is that of the first pass.
     Modules that count their calls, such as batch normalization in training, see every chunk twice.
 
-    The loss itself may hold all scores of a batch. For a large one, use :func:`bank`, which holds a tile.
+    The loss itself may hold all scores of a batch. For a large one, use [`bank`][], which holds a tile.
 
     Examples
     --------

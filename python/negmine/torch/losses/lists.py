@@ -80,7 +80,7 @@ def listwise(
         Column of every row's positive, -1 for a row that does not count; or a mass per column, which is used as it is:
         it need not sum to 1, and gets no gradient. Either this or ``teacher`` must be given.
     mask : bool Tensor or array (B, M), optional
-        True where a column must not count, as :func:`negmine.batches.false_negative_mask` returns it. A positive that
+        True where a column must not count, as [`negmine.batches.false_negative_mask`][] returns it. A positive that
         ``target`` names counts in any case; mass on other masked columns is dropped, and counted. What is masked may
         hold anything.
     weights : float Tensor or array (B,), optional
@@ -119,10 +119,10 @@ def listwise(
     A row counts if it has a target: a column that is not -1, mass on a column that is not masked, or, with a teacher,
     any column that is not masked. A row whose positive has no negatives counts with loss 0.
 
-    With ``target`` a column, this is InfoNCE; with the mask of :func:`negmine.batches.guided_mask`, GISTEmbed. Both
+    With ``target`` a column, this is InfoNCE; with the mask of [`negmine.batches.guided_mask`][], GISTEmbed. Both
     phases of AR2 (Zhang et al., "Adversarial Retriever-Ranker for Dense Text Retrieval", ICLR 2022) are cross entropies
     with a mass, or a teacher. DLA (Ai et al., "Unbiased Learning to Rank with Unbiased Propensity Estimation", SIGIR
-    2018) has clicks as ``target``, relative weights of :func:`negmine.weights.ipw`, and the weighted mean.
+    2018) has clicks as ``target``, relative weights of [`negmine.weights.ipw`][], and the weighted mean.
 
     Examples
     --------

@@ -90,7 +90,7 @@ def pairwise(
     margin : float, default 0.0
         Margin of the first two forms.
     mask : bool Tensor or array, of the shape of ``negative``, optional
-        True where a pair must not count, as :func:`negmine.batches.false_negative_mask` returns it; the target's own
+        True where a pair must not count, as [`negmine.batches.false_negative_mask`][] returns it; the target's own
         column must be True too, because a positive is no negative of itself. What is masked may hold anything.
     weights : float Tensor or array, of the shape of ``negative``, (B,) or (B, 1), optional
         Weight of every pair, or of every row.
@@ -123,7 +123,7 @@ def pairwise(
     -----
     STAR (Zhan et al., "Optimizing Dense Retrieval Model Training with Hard Negatives", SIGIR 2021) is the mean of the
     logistic form over all documents of a batch; ANCE has one negative per pair; NGAME is the hinge of the hardest, with
-    weights of :func:`negmine.weights.hardness`; CET is the logistic form with weights of :func:`negmine.weights.ipw`;
+    weights of [`negmine.weights.hardness`][]; CET is the logistic form with weights of [`negmine.weights.ipw`][];
     TAS-Balanced (Hofstätter et al., SIGIR 2021) is MarginMSE, with the diagonal of in-batch scores masked. Gradients
     pass through ``weights`` if they require it.
 

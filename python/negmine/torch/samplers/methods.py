@@ -30,9 +30,9 @@ class ClusterBatchSampler(PlanBatchSampler):
     random_fraction : float, default 0.0
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster.
     order : {"shuffled", "tree"}, default "shuffled"
-        Order of the clusters, as of :func:`negmine.batches.cluster_plan`.
+        Order of the clusters, as of [`negmine.batches.cluster_plan`][].
     remainder : {"pad", "drop", "short", "error"}, default "pad"
-        Handling of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+        Handling of an incomplete last step. "short" makes ragged batches, which [`RaggedBatchSampler`][] takes.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
     num_replicas : int, default 1
@@ -40,20 +40,20 @@ class ClusterBatchSampler(PlanBatchSampler):
     rank : int, default 0
         Rank of this sampler.
     sampler : None, default None
-        Must be None, as of :class:`PlanBatchSampler`.
+        Must be None, as of [`PlanBatchSampler`][].
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.cluster_plan` and :class:`PlanBatchSampler`.
+        As [`negmine.batches.cluster_plan`][] and [`PlanBatchSampler`][].
 
     Notes
     -----
     NGAME: Dahiya et al., "NGAME: Negative mining-aware mini-batching for extreme classification", WSDM 2023.
-    :class:`negmine.batches.NgameSchedule` computes when to call :meth:`refresh`, and the size of the clusters.
+    [`negmine.batches.NgameSchedule`][] computes when to call [`refresh`][], and the size of the clusters.
 
     A state identifies the clusters by digest. To resume in an epoch of refreshed clusters, save them with the
-    checkpoint (:meth:`negmine.Clusters.save`) and make the sampler from them.
+    checkpoint ([`negmine.Clusters.save`][]) and make the sampler from them.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class ClusterBatchSampler(PlanBatchSampler):
         Raises
         ------
         NegmineTypeError, NegmineValueError
-            As :func:`negmine.batches.cluster_plan`, and if the number of rows differs.
+            As [`negmine.batches.cluster_plan`][], and if the number of rows differs.
         """
         self._replace_plan(cluster_plan(clusters, **self._options), "clusters")
 
@@ -120,7 +120,7 @@ class TopicBatchSampler(PlanBatchSampler):
     clusters_per_batch : int, default 1
         Number of clusters in a batch.
     weights : {"uniform", "size"}, default "uniform"
-        Weights of the clusters, as of :func:`negmine.batches.topic_plan`.
+        Weights of the clusters, as of [`negmine.batches.topic_plan`][].
     random_fraction : float, default 0.0
         Share of each batch, in [0, 1], that is drawn from all rows instead of by cluster.
     batches_per_step : int, default 1
@@ -134,17 +134,17 @@ class TopicBatchSampler(PlanBatchSampler):
     rank : int, default 0
         Rank of this sampler.
     sampler : None, default None
-        Must be None, as of :class:`PlanBatchSampler`.
+        Must be None, as of [`PlanBatchSampler`][].
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.topic_plan` and :class:`PlanBatchSampler`.
+        As [`negmine.batches.topic_plan`][] and [`PlanBatchSampler`][].
 
     Notes
     -----
     TAS-Balanced: Hofstätter et al., "Efficiently teaching an effective dense retriever with balanced topic aware
-    sampling", SIGIR 2021. :func:`negmine.batches.sample_balanced_margins` draws its pairs, one per query and epoch.
+    sampling", SIGIR 2021. [`negmine.batches.sample_balanced_margins`][] draws its pairs, one per query and epoch.
 
     Examples
     --------
@@ -205,10 +205,10 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
     strict : bool, default False
         Whether two rows also conflict if they share a negative.
     conflicts : {"error", "drop", "spread", "extend"}, default "error"
-        Handling of ids in too many rows, as of :func:`negmine.batches.no_duplicate_plan`. "extend" makes ragged
-        batches, which :class:`RaggedBatchSampler` takes.
+        Handling of ids in too many rows, as of [`negmine.batches.no_duplicate_plan`][]. "extend" makes ragged
+        batches, which [`RaggedBatchSampler`][] takes.
     remainder : {"pad", "drop", "short", "error"}, default "pad"
-        Handling of an incomplete last step. "short" makes ragged batches, which :class:`RaggedBatchSampler` takes.
+        Handling of an incomplete last step. "short" makes ragged batches, which [`RaggedBatchSampler`][] takes.
     seed : int, default 0
         Seed of every draw, in [0, 2**64).
     num_replicas : int, default 1
@@ -216,12 +216,12 @@ class NoDuplicateBatchSampler(PlanBatchSampler):
     rank : int, default 0
         Rank of this sampler.
     sampler : None, default None
-        Must be None, as of :class:`PlanBatchSampler`.
+        Must be None, as of [`PlanBatchSampler`][].
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.no_duplicate_plan` and :class:`PlanBatchSampler`.
+        As [`negmine.batches.no_duplicate_plan`][] and [`PlanBatchSampler`][].
 
     Examples
     --------
@@ -288,12 +288,12 @@ class ClassBalancedBatchSampler(PlanBatchSampler):
     rank : int, default 0
         Rank of this sampler.
     sampler : None, default None
-        Must be None, as of :class:`PlanBatchSampler`.
+        Must be None, as of [`PlanBatchSampler`][].
 
     Raises
     ------
     NegmineTypeError, NegmineValueError
-        As :func:`negmine.batches.class_balanced_plan` and :class:`PlanBatchSampler`.
+        As [`negmine.batches.class_balanced_plan`][] and [`PlanBatchSampler`][].
 
     Examples
     --------

@@ -10,7 +10,7 @@ Loaders, trainers and checkpoints use a sampler as follows:
 - They call ``set_epoch`` twice, once, or never. So setting the current epoch again changes nothing, and after the last
   batch of an epoch the next epoch follows, unless ``set_epoch`` is called.
 - They read ahead. The state counts batches that were handed out, not batches that were trained on: a loader that
-  distinguishes the two (torchdata's) can save it as it is, any other loader needs :meth:`PlanBatches.state_dict_at`.
+  distinguishes the two (torchdata's) can save it as it is, any other loader needs [`PlanBatches.state_dict_at`][].
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class PlanBatches(Sampler[list[int]]):
 
         The state counts batches that were handed out. A loader with workers, or with a prefetching wrapper, has taken
         more batches than the model has seen: use torchdata's ``StatefulDataLoader``, which accounts for that, or
-        :meth:`state_dict_at`.
+        [`state_dict_at`][].
 
         Returns
         -------
@@ -191,7 +191,7 @@ class PlanBatches(Sampler[list[int]]):
         Returns
         -------
         dict
-            State, as of :meth:`state_dict`.
+            State, as of [`state_dict`][].
         """
         number = check_epoch(epoch)
         count = check_integer(n_batches, "n_batches", least=0, most=len(self))
@@ -210,7 +210,7 @@ class PlanBatches(Sampler[list[int]]):
         Parameters
         ----------
         state_dict : mapping
-            State of :meth:`state_dict` or :meth:`state_dict_at`.
+            State of [`state_dict`][] or [`state_dict_at`][].
 
         Raises
         ------
@@ -300,7 +300,7 @@ class PlanBatchSampler(PlanBatches, BatchSampler):  # type: ignore[misc]  # torc
     Parameters
     ----------
     plan : BatchPlan
-        Plan with batches of one size, such as of :func:`negmine.batches.no_duplicate_plan`.
+        Plan with batches of one size, such as of [`negmine.batches.no_duplicate_plan`][].
     num_replicas : int, default 1
         Number of ranks that share the plan; must divide its ``batches_per_step``. It is never read from
         torch.distributed.
@@ -373,7 +373,7 @@ class RaggedBatchSampler(PlanBatches):
     """Batches of a plan whose sizes differ, for the ``batch_sampler`` of a DataLoader.
 
     Its ``batch_size`` is None, so that accelerate keeps batches of every length, and it is not a ``BatchSampler`` of
-    torch, which promises one length. Otherwise it is the same as :class:`PlanBatchSampler`.
+    torch, which promises one length. Otherwise it is the same as [`PlanBatchSampler`][].
 
     Parameters
     ----------
