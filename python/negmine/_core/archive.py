@@ -13,7 +13,6 @@ import json
 import math
 import os
 import struct
-import tokenize
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from negmine._core import files, headers
 from negmine._core.formats import Format, corrupt
+from negmine._core.npy import MALFORMED
 from negmine.errors import NegmineError, NegmineValueError
 
 __all__ = ["Entries", "read", "together", "whole", "write"]
@@ -39,19 +39,13 @@ _LONGEST = 1 << 22
 
 #: Exceptions that readers raise for corrupt archives and for archives of other programs.
 _UNREADABLE = (
+    *MALFORMED,
     zipfile.BadZipFile,
-    ArithmeticError,
     AttributeError,
-    EOFError,
-    LookupError,
     NotImplementedError,
     OSError,
     RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
     struct.error,
-    tokenize.TokenError,
 )
 
 #: First bytes of other files that hold results, and descriptions for error messages.

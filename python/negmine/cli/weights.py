@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from negmine._core import files
+from negmine._core.npy import map_array
 from negmine.cli.errors import ArgumentError
 from negmine.mining.random_weights import RandomWeights
 
@@ -42,10 +43,4 @@ def read_weights(text: str | None, num_random: int) -> RandomWeights | None:
     path = Path(text)
     if files.suffix_of(path) != ".npy":
         raise ArgumentError(f"`--random-weights` must be popularity or a .npy file; got {text!r}.")
-    try:
-        weights = np.load(files.input_file(path, "random_weights"), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ArgumentError(f"`--random-weights` must be a .npy file that can be read; got {path}: {error}") from error
-    if not isinstance(weights, np.ndarray):
-        raise ArgumentError(f"`--random-weights` must hold one array; got {path}, which holds several.")
-    return weights
+    return np.array(map_array(files.input_file(path, "random_weights"), "random_weights"))

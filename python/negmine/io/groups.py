@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import numpy.typing as npt
 from negmine._core import files
 from negmine._core.arrays import as_int64s
 from negmine._core.labels import Ids, Strings, as_ids, as_labels, codes_of, find_labels
+from negmine._core.npy import map_array
 from negmine.data.qrels import like
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables, tsv
-from negmine.io.lines import compressed, parse_integer, read_lines
+from negmine.io.lines import compressed, parse_integer, parse_json, read_lines
 from negmine.io.tables import Names
 from negmine.io.texts import ID_NAMES
 
@@ -99,13 +99,7 @@ def load_groups(path: object, argument: str, *, document_ids: Ids, drop_unknown:
 
 
 def _of_rows(path: Path, argument: str, n: int) -> Int64s:
-    try:
-        read = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise NegmineValueError(f"`{argument}` must be a .npy file that can be read; got {path}: {error}") from error
-    if not isinstance(read, np.ndarray):
-        raise NegmineValueError(f"`{argument}` must hold one array; got {path}, which holds several.")
-    return as_int64s(read, argument, n)
+    return as_int64s(np.array(map_array(path, argument)), argument, n)
 
 
 def _columns(path: Path, argument: str) -> tuple[Ids, Int64s]:
@@ -141,7 +135,7 @@ def _json_columns(path: Path, argument: str, names: Names) -> tuple[Ids, Int64s]
     for number, line in read_lines(path, argument):
         place = f"line {number} of {path}"
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError as error:
             raise NegmineValueError(f"`{argument}` must hold one JSON object per line; {place}: {error}.") from None
         label = names.label(found) if isinstance(found, dict) else None

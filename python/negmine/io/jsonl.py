@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from negmine._core import files
 from negmine._core.extras import require
 from negmine.errors import NegmineError, NegmineTypeError, NegmineValueError
-from negmine.io.lines import read_lines
+from negmine.io.lines import parse_json, read_lines
 from negmine.io.tables import Column, Names
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _first_object(path: Path, argument: str) -> dict[str, Any] | None:
     if first is None:
         return None
     try:
-        found = json.loads(first[1])
+        found = parse_json(first[1])
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -108,7 +107,7 @@ def _find_fault(path: Path, argument: str, names: Names, label: str | None, kind
     for number, line in read_lines(path, argument):
         place = f"line {number} of {path}"
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError as error:
             return NegmineValueError(f"`{argument}` must hold one JSON object per line; {place}: {error}.")
         if not isinstance(found, dict):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from negmine._core import files
 from negmine.errors import NegmineValueError
 
-__all__ = ["compressed", "parse_integer", "parse_real", "read_lines"]
+__all__ = ["compressed", "parse_integer", "parse_json", "parse_real", "read_lines"]
 
 #: Stricter than Python, which parses "1_0" as 10 and accepts digits of other scripts.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -114,3 +115,26 @@ def parse_real(text: str) -> float | None:
         None if the text is not a number.
     """
     return float(text) if _REAL.fullmatch(text) else None
+
+
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 (a value of JSON)
+    """Parse JSON.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Text of a value.
+
+    Returns
+    -------
+    Any
+
+    Raises
+    ------
+    ValueError
+        The text is malformed, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

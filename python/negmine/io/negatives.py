@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from negmine._core.arrays import CsrLike
 from negmine._core.formats import MINED_NEGATIVES
 from negmine._core.reprs import short_repr
 from negmine.errors import NegmineTypeError, NegmineValueError
+from negmine.io.lines import parse_json
 from negmine.io.records import check_columns, from_table, to_table
 from negmine.io.row_groups import METADATA_KEY, CheckedFile, open_tables, write_tables
 from negmine.mining import policies
@@ -264,7 +264,7 @@ def open_mined(path: Path, argument: str) -> AbstractContextManager[CheckedFile]
 
 def _provenance(schema: pa.Schema, path: Path) -> dict[str, Any]:
     try:
-        provenance = dict(json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}")))
+        provenance = dict(parse_json((schema.metadata or {}).get(METADATA_KEY, b"{}")))
     except (ValueError, TypeError):
         provenance = {}
     kind = provenance.pop("kind", None)

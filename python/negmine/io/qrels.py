@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from negmine.data.qrels import Qrels
 from negmine.data.runs import Run
 from negmine.errors import NegmineTypeError, NegmineValueError
 from negmine.io import tables
-from negmine.io.lines import compressed, parse_integer, parse_real, read_lines
+from negmine.io.lines import compressed, parse_integer, parse_json, parse_real, read_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,9 +171,10 @@ def load_run(path: object, argument: str) -> Run:
 
 def _run_of_json(path: Path, argument: str) -> Run:
     """Read {query: {document: score}}."""
+    lines = [line for _, line in read_lines(path, argument)]
     try:
-        content = json.loads("\n".join(line for _, line in read_lines(path, argument)))
-    except json.JSONDecodeError as error:
+        content = parse_json("\n".join(lines))
+    except ValueError as error:
         raise NegmineValueError(f"`{argument}` must be JSON; {path}: {error}.") from None
     if not isinstance(content, dict):
         raise NegmineValueError(f"`{argument}` must be an object of queries; {path} holds {type(content).__name__}.")
@@ -187,7 +189,7 @@ def _run_of_json(path: Path, argument: str) -> Run:
                 f"{type(found).__name__}."
             )
         for document, score in found.items():
-            if not isinstance(score, int | float) or isinstance(score, bool):
+            if not _is_score(score):
                 raise NegmineValueError(
                     f"`{argument}` must hold numbers; document {document!r} of query {query!r} of {path} has {score!r}."
                 )
@@ -203,6 +205,13 @@ def _run_of_json(path: Path, argument: str) -> Run:
         np.array(scores, dtype=np.float64),
         "",
     )
+
+
+def _is_score(value: object) -> bool:
+    """Return whether a value of JSON is a number, of float64's range where it is an integer."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, float) and not math.isnan(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from negmine._core import files, headers
 from negmine._core.extras import require
 from negmine._core.formats import ROW_GROUPS, corrupt
 from negmine.errors import NegmineError, NegmineValueError
+from negmine.io.lines import parse_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +98,7 @@ class CheckedFile:
             raise NegmineValueError(
                 f"`{argument}` must be as negmine wrote it; {path} has no checksums of its row groups."
             )
-        content = headers.unseal(ROW_GROUPS, json.loads(found), argument, path)
+        content = headers.unseal(ROW_GROUPS, parse_json(found), argument, path)
         self.n_rows, self._sums = int(content["n_rows"]), list(content["row_groups"])
         self._groups = [group for group in range(file.num_row_groups) if file.metadata.row_group(group).num_rows]
         sizes = [file.metadata.row_group(group).num_rows for group in self._groups]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from negmine._core import files
 from negmine._core.extras import require
 from negmine.errors import NegmineValueError
 from negmine.io import row_groups
-from negmine.io.lines import read_lines
+from negmine.io.lines import parse_json, read_lines
 from negmine.io.training_layout import Layout
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def _json_tables(path: Path) -> Iterator[tuple[Layout, pa.Table, Int64s]]:
 
 def _first_line(line: tuple[int, str], path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(line[1])
+        found = parse_json(line[1])
     except ValueError as error:
         raise NegmineValueError(
             f"`path` must hold one JSON object per line; line {line[0]} of {path}: {error}."
@@ -188,7 +187,7 @@ def _parsed(
     for number, line in lines:
         place = f"line {number} of {path}"
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError as error:
             raise NegmineValueError(f"`path` must hold one JSON object per line; {place}: {error}.") from None
         fault = layout.fault_of(found, place, first)

@@ -19,6 +19,7 @@ import numpy as np
 
 from negmine._core import files
 from negmine._core.arrays import KINDS, refuse_unordered
+from negmine._core.npy import MALFORMED
 from negmine.errors import NegmineOSError, NegmineTypeError, NegmineValueError
 
 __all__ = ["SUFFIXES", "RowPlace", "find_place", "list_shards"]
@@ -196,7 +197,7 @@ def _of_npy(path: Path, column: str | None) -> RowPlace | None:
             shape, is_fortran, dtype = parse(file)
             if any(n < 0 for n in shape):
                 raise ValueError(f"shape {shape} must be integers from 0 on")
-        except (ValueError, LookupError, SyntaxError, TypeError) as error:
+        except MALFORMED as error:
             raise NegmineValueError(f"`shards` must be readable npy files; got {path}: {error}") from error
         offset = file.seek(0, os.SEEK_CUR)
     _check_matrix(path, shape, dtype.name)
