@@ -107,4 +107,4 @@ class Behaviors(RuleBasedStateMachine):
 
 
 TestBehaviors = Behaviors.TestCase
-TestBehaviors.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=20)
+TestBehaviors.settings = settings(max_examples=settings().max_examples // 6, stateful_step_count=20)

@@ -129,4 +129,4 @@ def stop_after(n_tiles: int) -> Callable[[int, int], None]:
 
 
 TestJobs = Jobs.TestCase
-TestJobs.settings = settings(max_examples=max(settings().max_examples // 20, 2), stateful_step_count=8)
+TestJobs.settings = settings(max_examples=max(settings().max_examples // 30, 2), stateful_step_count=6)

@@ -109,4 +109,4 @@ class Table(RuleBasedStateMachine):
 
 
 TestTable = Table.TestCase
-TestTable.settings = settings(max_examples=settings().max_examples // 6, stateful_step_count=20)
+TestTable.settings = settings(max_examples=settings().max_examples // 12, stateful_step_count=20)

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 pytest.importorskip("torch")
 
 from negmine.errors import NegmineValueError, NegmineWarning
-from negmine.torch import PlanBatches, PlanBatchSampler, RaggedBatchSampler
+from negmine.torch import PlanBatchSampler, RaggedBatchSampler
+from negmine.torch.samplers.plan_sampler import PlanBatches
 from shuffled import RaggedPlan, ShuffledPlan
 
 #: Numbers of ranks that divide a step of six batches.
@@ -67,7 +68,7 @@ class Samplers(RuleBasedStateMachine):
             iter(sampler)
             assert len(sampler) == self.plan.batches_per_epoch // len(self.samplers)
 
-    @rule(ahead=st.sampled_from([0, 0, 1, 5, 2**63]))
+    @rule(ahead=st.sampled_from([0, 0, 1, 5, 10**6]))
     def set_epoch(self, ahead: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NegmineWarning)
@@ -123,4 +124,4 @@ class Samplers(RuleBasedStateMachine):
 
 
 TestSamplers = Samplers.TestCase
-TestSamplers.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=30)
+TestSamplers.settings = settings(max_examples=settings().max_examples // 6, stateful_step_count=30)
