@@ -3,7 +3,7 @@ PYTHON ?= python
 
 .PHONY: help develop format lint deny advisories workflows rust test clean-environment wheel source clean-image \
 	numpy-alone release-check check slow adapters browser site cluster bench bench-quick bench-peers limits against odd- \
-	place claims demo-set tutorial toy-policy aarch64
+	place claims demo-set tutorial toy-policy aarch64 fuzz asan scalar
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -13,11 +13,13 @@ develop:  ## Build the extension into the active virtual environment, with what 
 
 format:  ## Format everything.
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
 lint:  ## Formats, lints, types, stubs and the list of licenses.
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
@@ -129,3 +131,14 @@ toy-policy:  ## Add the policy of docs/extend/policy.md to a clone, build it and
 
 aarch64:  ## Cross-build for 64-bit ARM and test under QEMU on three models of processor (Debian on x86-64).
 	PYTHON=$(PYTHON) scripts/aarch64.sh
+
+fuzz:  ## Run every fuzz target for RUNS executions (300,000 by default; nightly toolchain).
+	PYTHON=$(PYTHON) scripts/fuzz.sh $(RUNS)
+
+asan:  ## Run the tests of kernels and core under AddressSanitizer, which must see a planted mistake (nightly toolchain).
+	scripts/asan.sh
+
+scalar:  ## Run the tests of the core, and property tests from Python, on the portable instruction set.
+	NEGMINE_ISA=scalar cargo nextest run -p negmine-core
+	NEGMINE_ISA=scalar $(PYTHON) -m pytest tests/mining/test_oracle.py tests/mining/test_policies.py tests/search \
+		tests/batches tests/behavior tests/clustering tests/sketches tests/selection tests/sampling tests/synthesis

@@ -73,7 +73,7 @@ def test_rows_of_an_array_are_those_of_the_documents(tmp_path: Path) -> None:
     ("name", "content", "part"),
     [
         ("a.csv", b"", "`path` must end in one of .npy, .jsonl"),
-        ("a.npy", b"text", "`path` must be a .npy file that can be read"),
+        ("a.npy", b"text", "`path` must be a readable npy file"),
         ("a.tsv", b"id\tgroup\nd9\t1\n", "`path` must hold labels of documents; "),
         ("a.tsv", b"name\tgroup\nd0\t1\n", "`path` must label every row"),
         ("a.tsv", b"id\tgroup\nd0\t1\nd0\t2\n", "`path` must"),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from negmine.errors import NegmineError
 
 
@@ -28,6 +30,50 @@ def damaged(content: bytes, n: int, seed: int = 0) -> Iterator[tuple[str, bytes]
         length = draw.randrange(1, 65)
         yield f"{length} bytes at {end} zeroed", content[:end] + bytes(length) + content[end + length :]
     yield "a byte longer", content + b"\0"
+
+
+#: Bytes that formats of text and of numbers give a meaning.
+ODD_BYTES = [
+    *(b"\0", b"\xff", b"\n", b"\r", b"\t", b'"', b"{", b"}", b"[", b",", b" ", b"-", b"1e999", b"9" * 30, b"NaN"),
+    *(b"null", b"[" * 5000, b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\\ud800", bytes(8), b"\xff" * 8, b"\0\0\0\x80"),
+]
+
+
+@st.composite
+def malformed(draw: st.DrawFn, content: bytes) -> bytes:
+    """Draw a file with one to three changes: bits, bytes, numbers and pieces that are lost, doubled or moved."""
+    changed = bytearray(content)
+    for _ in range(draw(st.integers(1, 3))):
+        # Headers are at the beginning, and the directories of some formats at the end.
+        place = draw(st.integers(0, len(changed)) | st.integers(0, min(len(changed), 120)))
+        if draw(st.booleans()):
+            place = max(len(changed) - place, 0)
+        length = draw(st.integers(1, 9) | st.integers(1, 300))
+        piece = bytes(changed[place : place + length])
+        how = draw(st.sampled_from(["bit", "bytes", "odd", "insert", "lose", "double", "move", "zero", "cut"]))
+        if how == "bit" and place < len(changed):
+            changed[place] ^= 1 << draw(st.integers(0, 7))
+        elif how == "bytes":
+            new = draw(st.binary(min_size=1, max_size=9))
+            changed[place : place + len(new)] = new
+        elif how == "odd":
+            new = draw(st.sampled_from(ODD_BYTES))
+            changed[place : place + draw(st.sampled_from([1, len(new)]))] = new
+        elif how == "insert":
+            changed[place:place] = draw(st.sampled_from(ODD_BYTES) | st.binary(min_size=1, max_size=20))
+        elif how == "lose":
+            del changed[place : place + length]
+        elif how == "double":
+            changed[place:place] = piece
+        elif how == "move":
+            del changed[place : place + length]
+            other = draw(st.integers(0, len(changed)))
+            changed[other:other] = piece
+        elif how == "zero":
+            changed[place : place + length] = bytes(len(piece))
+        elif how == "cut":
+            del changed[place:]
+    return bytes(changed)
 
 
 def outcomes(path: Path, n: int, read: Callable[[], Any]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine._core import files
+from negmine.errors import NegmineValueError
 
 __all__ = ["ArrayHeader", "map_array", "parse_json", "read_array_header"]
 
@@ -121,13 +122,15 @@ def read_array_header(file: BinaryIO) -> ArrayHeader:
     return ArrayHeader(shape, is_fortran, dtype, file.seek(0, os.SEEK_CUR))
 
 
-def map_array(path: Path) -> npt.NDArray[Any]:
-    """Map the array of a npy file, read-only.
+def map_array(path: Path, argument: str) -> npt.NDArray[Any]:
+    """Map the array of a npy file, read-only: a header that claims more than the file holds takes no memory.
 
     Parameters
     ----------
     path : Path
-        The file.
+        Existing file.
+    argument : str
+        Name of the argument that gave the path, for error messages.
 
     Returns
     -------
@@ -136,17 +139,18 @@ def map_array(path: Path) -> npt.NDArray[Any]:
 
     Raises
     ------
-    ValueError
-        The file does not hold one array, or is shorter than its header says.
-    OSError
-        The system refuses to read the file.
+    NegmineValueError
+        The file does not hold one array, is shorter than its header says, or cannot be read.
     """
-    with files.open_file(path) as file:
-        if file.read(2) == b"PK":
-            raise ValueError("it is a npz archive, which holds several arrays")
-        file.seek(0)
-        header = read_array_header(file)
-        size = os.fstat(file.fileno()).st_size
-    if size < header.end:
-        raise ValueError(f"its header needs {header.end} bytes and it has {size}")
-    return np.memmap(path, header.dtype, "r", header.begin, header.shape, "F" if header.is_fortran else "C")
+    try:
+        with files.open_file(path) as file:
+            if file.read(2) == b"PK":
+                raise ValueError("it is a npz archive, which holds several arrays")
+            file.seek(0)
+            header = read_array_header(file)
+            size = os.fstat(file.fileno()).st_size
+        if size < header.end:
+            raise ValueError(f"its header needs {header.end} bytes and it has {size}")
+        return np.memmap(path, header.dtype, "r", header.begin, header.shape, "F" if header.is_fortran else "C")
+    except (OSError, ValueError) as error:
+        raise NegmineValueError(f"`{argument}` must be a readable npy file; got {path}: {error}") from error

@@ -43,7 +43,4 @@ def read_weights(text: str | None, num_random: int) -> RandomWeights | None:
     path = Path(text)
     if files.suffix_of(path) != ".npy":
         raise ArgumentError(f"`--random-weights` must be popularity or a .npy file; got {text!r}.")
-    try:
-        return np.array(map_array(files.input_file(path, "random_weights")))
-    except (OSError, ValueError) as error:
-        raise ArgumentError(f"`--random-weights` must be a .npy file that can be read; got {path}: {error}") from error
+    return np.array(map_array(files.input_file(path, "random_weights"), "random_weights"))

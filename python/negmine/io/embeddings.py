@@ -115,7 +115,7 @@ def load_embeddings(path: object, argument: str, *, name: str | None = None, id_
         return _two_dimensional(_from_safetensors(file, name, argument), file, argument)
     if name is not None:
         raise NegmineValueError(f"`name` must be None for a npy file, which holds one array; got {name!r} for {file}.")
-    return _two_dimensional(_from_npy(file, argument), file, argument)
+    return _two_dimensional(map_array(file, argument), file, argument)
 
 
 def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Embeddings:
@@ -124,13 +124,6 @@ def _two_dimensional(rows: npt.NDArray[Any], path: Path, argument: str) -> Embed
     if rows.dtype.name not in KINDS:
         raise NegmineTypeError(f"`{argument}` must hold one of {', '.join(KINDS)}; {path} holds {rows.dtype.name}.")
     return Embeddings(rows)
-
-
-def _from_npy(path: Path, argument: str) -> npt.NDArray[Any]:
-    try:
-        return map_array(path)
-    except (ValueError, OSError) as error:
-        raise NegmineValueError(f"`{argument}` must be a readable npy file; got {path}: {error}") from error
 
 
 def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArray[Any]:
@@ -154,9 +147,12 @@ def _from_safetensors(path: Path, name: str | None, argument: str) -> npt.NDArra
         length = int.from_bytes(file.read(8), "little")
         entry = parse_json(file.read(length))[name]
     shape = tuple(entry["shape"])
-    if 0 in shape:
+    if 0 not in shape:
+        return np.memmap(path, mode="r", dtype=dtype, shape=shape, offset=8 + length + entry["data_offsets"][0])
+    try:
         return np.empty(shape, dtype=dtype)
-    return np.memmap(path, mode="r", dtype=dtype, shape=shape, offset=8 + length + entry["data_offsets"][0])
+    except ValueError as error:
+        raise NegmineValueError(f"`{argument}` must be a readable safetensors file; got {path}: {error}") from error
 
 
 def _from_table(path: Path, name: str | None, id_name: str | None, argument: str) -> Embeddings:

@@ -99,11 +99,7 @@ def load_groups(path: object, argument: str, *, document_ids: Ids, drop_unknown:
 
 
 def _of_rows(path: Path, argument: str, n: int) -> Int64s:
-    try:
-        groups = map_array(path)
-    except (OSError, ValueError) as error:
-        raise NegmineValueError(f"`{argument}` must be a .npy file that can be read; got {path}: {error}") from error
-    return as_int64s(np.array(groups), argument, n)
+    return as_int64s(np.array(map_array(path, argument)), argument, n)
 
 
 def _columns(path: Path, argument: str) -> tuple[Ids, Int64s]:

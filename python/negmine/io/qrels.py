@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,8 +172,9 @@ def load_run(path: object, argument: str) -> Run:
 
 def _run_of_json(path: Path, argument: str) -> Run:
     """Read {query: {document: score}}."""
+    lines = [line for _, line in read_lines(path, argument)]
     try:
-        content = parse_json("\n".join(line for _, line in read_lines(path, argument)))
+        content = parse_json("\n".join(lines))
     except ValueError as error:
         raise NegmineValueError(f"`{argument}` must be JSON; {path}: {error}.") from None
     if not isinstance(content, dict):
@@ -187,7 +190,7 @@ def _run_of_json(path: Path, argument: str) -> Run:
                 f"{type(found).__name__}."
             )
         for document, score in found.items():
-            if not isinstance(score, int | float) or isinstance(score, bool):
+            if not _is_score(score):
                 raise NegmineValueError(
                     f"`{argument}` must hold numbers; document {document!r} of query {query!r} of {path} has {score!r}."
                 )
@@ -203,6 +206,13 @@ def _run_of_json(path: Path, argument: str) -> Run:
         np.array(scores, dtype=np.float64),
         "",
     )
+
+
+def _is_score(value: object) -> bool:
+    """Return whether a value of JSON is a number, of float64's range where it is an integer."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, float) and not math.isnan(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ def ensure_rows(shard: Path, column: str | None, converted: Path) -> RowPlace:
 def _blocks(shard: Path, column: str | None) -> Iterator[npt.NDArray[Any]]:
     """Yield the rows of a shard in blocks."""
     if shard.suffix == ".npy":
-        array = map_array(shard)
+        array = map_array(shard, "shards")
         for begin in range(0, max(len(array), 1), _ROWS_AT_ONCE):
             yield array[begin : begin + _ROWS_AT_ONCE]
         return

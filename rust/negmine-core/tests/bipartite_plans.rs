@@ -1,5 +1,6 @@
 //! Plans whose rows hold one anchor and one positive: edges of a bipartite graph, of which the least number of steps is
 //! known (König 1916).
+#![allow(clippy::unwrap_used, reason = "a test fails where a value is missing")]
 
 use negmine_core::base::parallel::Run;
 use negmine_core::batch::{Column, Columns, NoDuplicates, Policy, Remainder};
@@ -7,7 +8,7 @@ use negmine_kernels::Isa;
 use proptest::prelude::*;
 
 fn run() -> Run<'static> {
-    Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+    Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
 }
 
 fn planned(rows: &[(i64, i64)], size: usize, policy: Policy) -> NoDuplicates {

@@ -41,10 +41,13 @@ fn polls<T>(work: impl Fn(&Run<'_>) -> Result<T>) -> usize {
         polled.fetch_add(1, Ordering::Relaxed);
         false
     };
-    assert!(work(&Run { threads: 1, isa: Isa::best(), poll: &count }).is_ok());
+    assert!(work(&Run { threads: 1, isa: Isa::active().unwrap(), poll: &count }).is_ok());
     let all = polled.swap(0, Ordering::Relaxed);
     let stop = |_, _| polled.fetch_add(1, Ordering::Relaxed) + 1 >= all / 2;
-    assert_eq!(work(&Run { threads: 1, isa: Isa::best(), poll: &stop }).err(), Some(Error::Interrupted));
+    assert_eq!(
+        work(&Run { threads: 1, isa: Isa::active().unwrap(), poll: &stop }).err(),
+        Some(Error::Interrupted)
+    );
     all
 }
 
@@ -72,7 +75,7 @@ fn pairs_of_one_query() {
     };
     assert!(polls(score) >= 20);
     let documents = rows("documents", &documents);
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let index = ExactIndex::build(&documents, Metric::Cosine, Layout::default(), &run).unwrap();
     assert!(polls(|run| index.score_pairs(&documents, &rows("queries", &queries), pairs, run)) >= 20);
 }
@@ -84,7 +87,7 @@ fn building_and_streaming() {
     let layout = Layout { tile_rows: 64, resident: false, ..Layout::default() };
     let build = |run: &Run<'_>| ExactIndex::build(&corpus, Metric::Cosine, layout, run);
     assert!(polls(build) >= 20_000 / 64);
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let index = build(&run).unwrap();
     let banned = no_lists(2);
     let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
@@ -96,7 +99,7 @@ fn building_and_streaming() {
 fn rescoring_nearly_all_documents_of_one_query() {
     let (queries, corpus) = (array(1, 4), array(60_000, 4));
     let (queries, corpus) = (rows("queries", &queries), rows("corpus", &corpus));
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let index = ExactIndex::build(&corpus, Metric::Ip, Layout::default(), &run).unwrap();
     let banned = no_lists(1);
     let candidates = Candidates { banned: &banned, groups: None, eligible: &[], picked: None };
@@ -146,7 +149,7 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
     };
     let score = |_: &[i64], documents: &[i64]| Ok(vec![0.0; documents.len()]);
     assert!(polls(|run| random_negatives(documents, &request, &mut { score }, run)) >= documents >> 14);
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let weights = Alias::new(&vec![1.0; documents], &run).unwrap();
     let weighted = |run: &Run<'_>| weighted_negatives(documents, &request, &weights, &mut { score }, run);
     assert!(polls(weighted) >= documents >> 14);
@@ -155,7 +158,7 @@ fn rules_of_many_queries_and_random_negatives_of_one() {
 #[test]
 fn one_history_of_many_behaviors_with_many_candidates() {
     let (keys, candidates) = (array(20_000, 8), array(30_000, 8));
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let hash = SimHash::new(12, 3, 8, 0, None, &run).unwrap();
     let [behaviors, of_candidates] =
         [20_000, 30_000].map(|n| Offsets::new("offsets", &[0, n], n as usize).unwrap());
@@ -171,7 +174,7 @@ fn one_history_of_many_behaviors_with_many_candidates() {
     };
     let pooling = (Normalize::L2, false);
     assert!(polls(|run| histories.forward(&hash, pooling, false, run)) >= 20_000 / 64 + 30_000 / 4096);
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let kept = histories.forward(&hash, pooling, true, &run).unwrap().kept.unwrap();
     let gradient = vec![1.0; 30_000 * 8];
     assert!(polls(|run| kept.backward(&gradient, run)) >= 30_000 / 4096 + 20_000 / 4096);
@@ -281,7 +284,7 @@ fn rules_of<'a>(documents: &'a [i64], positives: CsrView<'a>) -> BatchRules<'a> 
 }
 
 fn quiet() -> Run<'static> {
-    Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+    Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
 }
 
 #[test]
@@ -377,7 +380,7 @@ fn totals<T>(work: impl Fn(&Run<'_>) -> Result<T>) -> usize {
         seen.lock().unwrap().insert(total);
         false
     };
-    assert!(work(&Run { threads: 1, isa: Isa::best(), poll: &poll }).is_ok());
+    assert!(work(&Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll }).is_ok());
     seen.into_inner().unwrap().len()
 }
 

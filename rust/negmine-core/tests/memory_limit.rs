@@ -72,7 +72,7 @@ fn rows(n: usize, width: usize, seed: u64) -> Array2<f32> {
 fn one_index_answers_small_and_large_calls_alike_whatever_the_limit() {
     let (corpus, queries) = (rows(3_000, 24, 1), rows(150, 24, 2));
     let corpus = Rows::new("corpus", Elements::F32(corpus.view())).unwrap();
-    let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let search = |index: &ExactIndex, n: usize, depth: usize| -> Result<Vec<Found>, Error> {
         let part = queries.slice(ndarray::s![..n, ..]);
         let part = Rows::new("queries", Elements::F32(part)).unwrap();

@@ -334,7 +334,7 @@ fn what_a_guess_missed_is_scanned_again() {
     let n = case.queries.nrows();
     let corpus = Rows::new("corpus", Elements::F32(case.corpus.view())).unwrap();
     let queries = Rows::new("queries", Elements::F32(case.queries.view())).unwrap();
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let index = ExactIndex::build(&corpus, Metric::Cosine, Layout::default(), &run).unwrap();
     let banned = {
         let mut lists = Lists::default();
@@ -397,7 +397,7 @@ fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
 fn a_changed_corpus_is_noticed() {
     let mut corpus = clustered(200, 16, 5);
     let queries = clustered(3, 16, 6);
-    let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+    let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
     let index = {
         let rows = Rows::new("corpus", Elements::F32(corpus.view())).unwrap();
         ExactIndex::build(&rows, Metric::Ip, Layout::default(), &run).unwrap()

@@ -57,7 +57,7 @@ mod tests {
             let all: Vec<u32> = (0..600).filter(|row| !rows.contains(&i64::from(*row))).collect();
             for every in [1, 7, 599] {
                 let mut ranks: Vec<u32> = (0..all.len() as u32).step_by(every).collect();
-                rows_of_ranks(Isa::best(), &excluded, &mut ranks);
+                rows_of_ranks(Isa::active().unwrap(), &excluded, &mut ranks);
                 let expected: Vec<u32> = all.iter().copied().step_by(every).collect();
                 prop_assert_eq!(ranks, expected);
             }

@@ -155,7 +155,7 @@ mod tests {
     use crate::base::philox::{Draws, Stream};
 
     fn run() -> Run<'static> {
-        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+        Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
     }
 
     fn taken(entries: impl IntoIterator<Item = Entry>, n: usize) -> Taken {

@@ -317,19 +317,19 @@ mod tests {
         };
         let watch = Watch::new(&report);
         let poll = |done, total| watch.poll(done, total);
-        work(&Run { threads: 2, isa: Isa::best(), poll: &poll }).unwrap();
+        work(&Run { threads: 2, isa: Isa::active().unwrap(), poll: &poll }).unwrap();
         assert!(!watch.finish());
         seen.into_inner().unwrap()
     }
 
     #[test]
     fn work_aside_is_waited_for_or_left() {
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
         assert_eq!(run.aside(|| 3), Ok(3));
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let polled = AtomicUsize::new(0);
         let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) == 2;
-        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll };
         // It ends after the call has been interrupted, and not before.
         let waits = move || receiver.recv().is_ok();
         assert_eq!(run.aside(waits), Err(Error::Interrupted));
@@ -340,7 +340,7 @@ mod tests {
     fn a_loop_polls_after_enough_operations() {
         let polled = AtomicUsize::new(0);
         let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) == 3;
-        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll };
         let mut pace = Pace::new(&run);
         let steps = (1..100).find(|_| pace.step(OPERATIONS / 4) == Err(Error::Interrupted));
         assert_eq!(steps, Some(16));
@@ -376,7 +376,7 @@ mod tests {
         let watch = Watch::new(&|_, _| true);
         let hour = Duration::from_hours(1);
         let poll = |done, total| watch.poll_at(hour, done, total);
-        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll };
         assert_eq!(run.tick(0, 1), Err(Error::Interrupted));
     }
 
@@ -386,7 +386,7 @@ mod tests {
         // which ends only after that poll was answered.
         let polled = AtomicUsize::new(0);
         let poll = |_, _| polled.fetch_add(1, Ordering::Relaxed) + 1 == 3;
-        let run = Run { threads: 2, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &poll };
         let (caller, both) = (std::thread::current().id(), std::sync::Barrier::new(2));
         let work = |(): &mut (), _: usize, _: &Ticker<'_>| {
             both.wait();
@@ -439,7 +439,7 @@ mod tests {
             seen.lock().unwrap().push((done, total));
             false
         };
-        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll };
         run.part(4..8, 10, |run| run.part(100..200, 200, |run| run.tick(1, 2))).unwrap();
         run.part(8..8, 10, |run| run.tick(3, 4)).unwrap();
         run.part(8..10, 10, |run| run.tick(0, 0)).unwrap();

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn items_are_sorted_whatever_their_number() {
-        let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
         for n in [0, 1, 7, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 5, 4 * AT_ONCE] {
             let mut random = SplitMix(n as u64);
             let mut items: Vec<(u64, usize)> = (0..n).map(|i| (random.draw() % 1000, i)).collect();
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn sorting_is_interrupted() {
-        let stop = Run { threads: 2, isa: Isa::best(), poll: &|_, _| true };
+        let stop = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| true };
         assert_eq!(sort(&mut vec![1; AT_ONCE + 1], &stop), Err(Error::Interrupted));
     }
 }

@@ -111,7 +111,7 @@ mod tests {
             known in prop::collection::vec("[ab]{0,3}|x[0-9]{2}", 0..80),
             wanted in prop::collection::vec("[abc]{0,3}|x[0-9]{2}", 0..80),
         ) {
-            let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+            let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
             let ((offsets, bytes), (other, text)) = (layout(&known), layout(&wanted));
             let rows = CsrView::new("labels", &offsets, &bytes, known.len()).unwrap();
             let others = CsrView::new("labels", &other, &text, wanted.len()).unwrap();

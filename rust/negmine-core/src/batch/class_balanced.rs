@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn run() -> Run<'static> {
-        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+        Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
     }
 
     fn bins(margins: &[f64], binning: Binning) -> Vec<usize> {

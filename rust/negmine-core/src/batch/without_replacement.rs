@@ -127,7 +127,7 @@ mod tests {
     use crate::base::philox::Stream;
 
     fn batch_of(all: &WithoutReplacement<'_>, batch: u128) -> Vec<(u64, u128)> {
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
         all.batch(batch, &mut Pace::new(&run)).unwrap()
     }
 

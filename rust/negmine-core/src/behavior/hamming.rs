@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn nearest_first_ties_by_row_masked_rows_never() {
-        let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
         let behaviors = [0b111, 0b001, MASKED, 0b000, 0b010, 0b000, 0b110];
         let lists = Offsets::new("offsets", &[0, 6, 7], 7).unwrap();
         let candidates = Offsets::new("offsets", &[0, 2, 3], 3).unwrap();

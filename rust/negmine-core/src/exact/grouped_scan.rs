@@ -256,7 +256,7 @@ mod tests {
             };
             let corpus = Rows::new("corpus", Elements::F32(corpus.view())).unwrap();
             let queries = Rows::new("queries", Elements::F32(queries.view())).unwrap();
-            let run = Run { threads, isa: Isa::best(), poll: &|_, _| false };
+            let run = Run { threads, isa: Isa::active().unwrap(), poll: &|_, _| false };
             let layout = Layout::for_corpus(corpus.len(), WIDTH, 64, limit).unwrap();
             let index = ExactIndex::build(&corpus, metric, layout, &run).unwrap();
             let all = index.scan_all(&corpus, &queries, &candidates, &targets, &run).unwrap();
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn queries_of_several_keys_are_no_groups() {
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
         let keys = [1, 2, 2];
         let rule = |lowest: &'static [i64], highest: &'static [i64]| KeyRanges {
             keys: &keys,

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn run() -> Run<'static> {
-        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+        Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
     }
 
     /// The probability that the table gives to every item, from its thresholds.

@@ -333,7 +333,7 @@ mod tests {
             n in 1_usize..14, head_share in prop_oneof![Just(0.0), Just(0.5), Just(1.0)], weighted: bool, seed: u64,
         ) {
             let triples: Vec<[i64; 3]> = triples.into_iter().map(|(h, r, t)| [h, r, t]).collect();
-            let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+            let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
             let table = Alias::new(&[1.0, 2.0, 3.0, 1e-6, 5.0, 9.0], &run).unwrap();
             // One list of known entities for each triple and side.
             let known = [0, 1].map(|side| {

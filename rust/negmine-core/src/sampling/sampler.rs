@@ -251,7 +251,7 @@ mod tests {
     use crate::base::math::exp;
 
     fn run() -> Run<'static> {
-        Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }
+        Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false }
     }
 
     const WEIGHTS: [f64; 6] = [1.0, 2.0, 3.0, 4.0, 10.0, 0.0];

@@ -112,7 +112,12 @@ mod tests {
 
     fn quantize(metric: Metric, values: &Array2<f32>, indices: &[i64]) -> Result<QuantizedRows> {
         let rows = Rows::new("rows", Elements::F32(values.view())).unwrap();
-        quantize_rows(metric, &rows, indices, &Run { threads: 2, isa: Isa::best(), poll: &|_, _| false })
+        quantize_rows(
+            metric,
+            &rows,
+            indices,
+            &Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false },
+        )
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::base::parallel::Run;
 use crate::base::{Error, Result};
 
 fn run(threads: usize) -> Run<'static> {
-    Run { threads, isa: Isa::best(), poll: &|_, _| false }
+    Run { threads, isa: Isa::active().unwrap(), poll: &|_, _| false }
 }
 
 fn plain(scores: &[f64]) -> Selection<'_> {

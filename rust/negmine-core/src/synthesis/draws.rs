@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn drawn(first: u64, n: usize, width: usize) -> RowDraws {
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
         row_draws(7, 2, first, n, width, 10, &run).unwrap()
     }
 

@@ -102,7 +102,7 @@ mod tests {
             parents,
             step,
             unit_norm,
-            &Run { threads: 2, isa: Isa::best(), poll: &|_, _| false },
+            &Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false },
         )
     }
 

@@ -175,7 +175,7 @@ mod tests {
             &partners,
             motion,
             false,
-            &Run { threads: 2, isa: Isa::best(), poll: &|_, _| false },
+            &Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false },
         )
     }
 

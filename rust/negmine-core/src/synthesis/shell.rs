@@ -160,7 +160,7 @@ mod tests {
 
     fn drawn(shell: Shell, x: &Array2<f32>, n: usize, threads: usize) -> Result<Vec<f32>> {
         let rows = Rows::new("anchors", Elements::F32(x.view()))?;
-        shell.draw(&rows, n, &Run { threads, isa: Isa::best(), poll: &|_, _| false })
+        shell.draw(&rows, n, &Run { threads, isa: Isa::active().unwrap(), poll: &|_, _| false })
     }
 
     #[test]

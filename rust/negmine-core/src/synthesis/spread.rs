@@ -52,7 +52,7 @@ mod tests {
         let x = array![[0.0_f32, 0.0], [3.0, 4.0], [0.0, 1.0], [6.0, 8.0], [1.0, 1.0]];
         let rows = Rows::new("X", Elements::F32(x.view())).unwrap();
         let groups = CsrView::new("groups", &[0, 3, 3, 4], &[0, 1, 3, 4], 3).unwrap();
-        let run = Run { threads: 2, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 2, isa: Isa::active().unwrap(), poll: &|_, _| false };
         assert_eq!(mean_distances(&rows, groups, &run).unwrap(), [(5.0 + 5.0 + 10.0) / 3.0, 0.0, 0.0]);
     }
 }

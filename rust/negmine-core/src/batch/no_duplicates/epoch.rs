@@ -140,7 +140,8 @@ mod tests {
             n_documents: 60,
             strict: false,
         };
-        Conflicts::new(&columns, &Run { threads: 1, isa: Isa::best(), poll: &|_, _| false }).unwrap()
+        Conflicts::new(&columns, &Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false })
+            .unwrap()
     }
 
     /// The number of items that one packing into `steps` steps of `size` rows examines, after `before`, and the most
@@ -152,7 +153,7 @@ mod tests {
             widest.fetch_max(done.saturating_sub(last.swap(done, Ordering::Relaxed)), Ordering::Relaxed);
             false
         };
-        let run = Run { threads: 1, isa: Isa::best(), poll: &poll };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &poll };
         let effort = Effort::new(ROWS, &run);
         effort.look(before);
         pack(&conflicts, Shape::new(ROWS, size, steps), (0, 0), &effort).unwrap();

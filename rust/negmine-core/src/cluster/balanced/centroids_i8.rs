@@ -148,7 +148,7 @@ mod tests {
         let mut numbers = SplitMix(3);
         let values: Vec<f32> = (0..n * width).map(|_| numbers.draw() as i32 as f32).collect();
         let rows = as_rows(&values, width).unwrap();
-        let run = Run { threads: 1, isa: Isa::best(), poll: &|_, _| false };
+        let run = Run { threads: 1, isa: Isa::active().unwrap(), poll: &|_, _| false };
         let lengths = Lengths::read(&rows, Metric::Cosine, &run).unwrap();
         let codes = Codes::new(&rows, &lengths, &run).unwrap();
         let mut centers = Centers::new(&codes, clusters);

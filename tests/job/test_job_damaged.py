@@ -1,4 +1,4 @@
-"""Damaged files are refused by name, or give what they gave before; never something else in silence."""
+"""Damaged jobs: a part is mined again, a shard is not merged, and a result is not taken for a finished one."""
 
 from __future__ import annotations
 
@@ -6,119 +6,18 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-import negmine
 from damage import damaged, outcomes
 from jobs import N_QUERIES, TILE, files, run
-from negmine import CandidatePool, Clusters, ExactIndex, HardNegativeMiner, HardNegatives, MinHash, io
-from negmine._core.labels import Strings
-from negmine.behavior import BehaviorTable
-from negmine.errors import JobError, NegmineError, NegmineValueError, NegmineWarning
+from negmine.errors import JobError, NegmineError, NegmineWarning
 from negmine.job import merge, mine_to
-from negmine.store import NegativesTable
 
 pa = pytest.importorskip("pyarrow")
 
 ROWS = np.random.default_rng(3).standard_normal((40, 5)).astype(np.float32)
-
-
-def mined() -> HardNegatives:
-    index = ExactIndex(ROWS, ids=[f"d{row}" for row in range(len(ROWS))])
-    miner = HardNegativeMiner(3, range_max=9, sampling="random", num_random=1)
-    return miner.mine(index, ROWS[:12], [[row] for row in range(12)], groups=np.arange(40) // 2)
-
-
-def said(value: object) -> str:
-    """Everything that a result holds, as text."""
-    if isinstance(value, np.ndarray):
-        return repr((value.dtype.str, value.tolist()))
-    if isinstance(value, tuple | list):
-        return repr([said(one) for one in value])
-    if isinstance(value, Strings):
-        return repr(value.tolist())
-    slots = getattr(type(value), "__slots__", ())
-    return repr([(name, said(getattr(value, name))) for name in slots]) if slots else repr(value)
-
-
-# ---- files of one result
-
-
-def save_pool(path: Path) -> Callable[[], Any]:
-    pool = mined().pool
-    assert pool is not None
-    pool.save(path)
-    return lambda: said(CandidatePool.load(path))
-
-
-def save_negatives(path: Path) -> Callable[[], Any]:
-    mined().save(path)
-    return lambda: said(HardNegatives.load(path))
-
-
-def save_clusters(path: Path) -> Callable[[], Any]:
-    negmine.kmeans(ROWS, n_clusters=3).save(path)
-    return lambda: said(Clusters.load(path))
-
-
-def save_signatures(path: Path) -> Callable[[], Any]:
-    minhash = MinHash(8)
-    minhash.save(path, minhash.signatures([["a"], ["b", "c"], []]))
-    return lambda: said(MinHash.load(path))
-
-
-def save_mined(path: Path) -> Callable[[], Any]:
-    io.write_negatives(mined(), path)
-
-    def read() -> str:
-        found = io.read_negatives(path)
-        return said([len(found), found.provenance, *found.batches()])
-
-    return read
-
-
-def save_table(path: Path) -> Callable[[], Any]:
-    NegativesTable.create(path.parent, mined())
-
-    def read() -> str:
-        table = NegativesTable(path.parent)
-        return said([table.current(), table.n_documents, table.digest])
-
-    return read
-
-
-#: How a file is written, and what then reads it, by its name.
-FILES: dict[str, Callable[[Path], Callable[[], Any]]] = {
-    "pool.npz": save_pool,
-    "negatives.npz": save_negatives,
-    "clusters.npz": save_clusters,
-    "signatures.npz": save_signatures,
-    "mined.parquet": save_mined,
-    "negatives.table": save_table,
-}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_refused_by_name_or_says_the_same(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "folder" / name
-    if name != "negatives.table":
-        path.parent.mkdir()
-    found = outcomes(path, 400, FILES[name](path))
-    assert found["raw"] == []
-    assert found["other"] == []
-    assert len(found["refused"]) > 300
-
-
-def test_damaged_bytes_of_a_behavior_table_are_refused() -> None:
-    hasher = negmine.SimHash(6, 3, dim=5, seed=2)
-    data = BehaviorTable.build(hasher, ROWS, offsets=[0, 20, 40]).to_bytes()
-    for _, changed in damaged(data, 400):
-        if changed != data:
-            with pytest.raises(NegmineValueError, match=r"^(corrupt: checksum mismatch in `data`|`data` must be)"):
-                BehaviorTable.from_bytes(changed, hasher)
 
 
 # ---- parts
