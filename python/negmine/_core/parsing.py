@@ -1,4 +1,4 @@
-"""Parsers of JSON and of npy headers from files of unknown origin: whatever is malformed is a `ValueError`.
+"""Parsers of JSON and of npy headers from files of unknown origin: all that is malformed is a `ValueError`.
 
 The parsers below raise errors of other types as well: JSON that is nested too deeply a `RecursionError`, and headers of
 arrays, which NumPy reads as Python literals, a `MemoryError` or a `TokenError`.

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from negmine._core.math import ln
+
 __all__ = ["check_graph"]
 
 #: Offset of the lowest layer, capacity, documents, bytes per document, offsets of row and embedding in them, highest
@@ -59,7 +61,7 @@ def check_graph(path: Path, n: int, width: int, M: int, ef_construction: int) ->
     )
     if (start, count, *offsets, upper, lowest, links) != (0, n, size, of_row, of_embedding, M, 2 * M, M):
         raise ValueError("its header is that of another graph")
-    if ef != max(ef_construction, M) or not math.isclose(scale, 1 / math.log(M)):
+    if ef != max(ef_construction, M) or not math.isclose(scale * ln(np.array([float(M)]))[0], 1.0):
         raise ValueError("its header has other options")
     end = _HEADER.size + n * size
     if len(content) < end:
