@@ -96,3 +96,22 @@ def test_a_file_made_to_mislead_is_refused(name: str, content: bytes, tmp_path: 
         warnings.simplefilter("ignore")
         with pytest.raises(NegmineError, match=file.path.name):
             file.read()
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("texts in Parquet", b"text"),
+        ("qrels in Parquet", b"score"),
+        ("embeddings in Parquet", b"emb"),
+        ("embeddings in Arrow", b"emb"),
+        ("training rows in Parquet", b"anchor"),
+    ],
+)
+def test_a_column_whose_name_is_not_utf8_is_refused(name: str, column: bytes, tmp_path: Path) -> None:
+    file = written.KINDS[name].write(tmp_path)
+    content = file.path.read_bytes()
+    assert column in content
+    file.path.write_bytes(content.replace(column, b"\xff" + column[1:]))
+    with pytest.raises(NegmineError, match=file.path.name):
+        file.read()

@@ -147,17 +147,23 @@ def _read(path: Path, argument: str, columns: list[str] | None, *, schema_only: 
         if suffix == ".parquet":
             parquet = require("pyarrow.parquet", "io", "reading Parquet")
             with parquet.ParquetFile(path) as file:
-                return file.schema_arrow if schema_only else file.read(columns=columns)
+                return _decoded(file.schema_arrow) if schema_only else file.read(columns=columns)
         mapped = arrow.memory_map(str(path))
         try:
             table = arrow.ipc.open_file(mapped)
         except arrow.ArrowInvalid:
             mapped.seek(0)
             table = arrow.ipc.open_stream(mapped)
-        return table.schema if schema_only else table.read_all().select(columns)
-    except (arrow.ArrowException, OSError) as error:
+        return _decoded(table.schema) if schema_only else table.read_all().select(columns)
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = "Parquet" if suffix == ".parquet" else "Arrow"
         raise NegmineValueError(f"`{argument}` must be a readable {kind} file; got {path}: {error}") from error
+
+
+def _decoded(schema: pa.Schema) -> pa.Schema:
+    """Return a schema after its names were decoded, which Arrow does when they are asked for, or fails to do."""
+    _ = schema.names
+    return schema
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,7 +54,7 @@ def is_mined(path: Path) -> bool:
     parquet = require("pyarrow.parquet", "io", "reading Parquet")
     try:
         return "negative_indices" in parquet.read_schema(path).names
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise NegmineValueError(f"`path` must be a Parquet file that can be read; got {path}: {error}") from error
 
 
@@ -126,7 +126,7 @@ def _parquet_tables(path: Path) -> Iterator[tuple[Layout, pa.Table, Int64s]]:
             for batch in () if ours else batches:
                 yield layout, arrow.table(batch), begin + np.arange(len(batch))
                 begin += len(batch)
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise NegmineValueError(f"`path` must be a Parquet file that can be read; got {path}: {error}") from error
     if ours:
         with row_groups.open_tables(path, "path") as checked:

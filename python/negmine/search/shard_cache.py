@@ -264,7 +264,7 @@ def _blocks(shard: Path, column: str | None) -> Iterator[npt.NDArray[Any]]:
         name = _embedding_column(arrow, dataset.schema, column, shard)
         for batch in dataset.to_batches(columns=[name], batch_size=_ROWS_AT_ONCE, scan_in_order=True):
             yield _matrix(arrow, batch.column(name), shard)
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, NegmineError):
             raise
         raise NegmineValueError(f"`shards` must be files that can be read; got {shard}: {error}") from error
