@@ -64,7 +64,7 @@ class Graph:
             return values
         # The norm of a query does not change the order of its documents, but hnswlib's float32 sums must not overflow.
         largest = np.maximum(values.max(axis=1), -values.min(axis=1))
-        powers = np.ldexp(np.float32(1.0), np.minimum(-np.frexp(largest)[1], 127))
+        powers: npt.NDArray[np.float32] = np.ldexp(np.float32(1.0), np.minimum(-np.frexp(largest)[1], 127))
         return values * powers[:, None]
 
     def vectors(self, rows: Rows) -> npt.NDArray[np.float32]:
