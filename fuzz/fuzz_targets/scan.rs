@@ -72,9 +72,9 @@ impl Matrix {
     }
 }
 
-fn some<T>(
-    bytes: &mut Unstructured<'_>,
-    value: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
+fn some<'a, T>(
+    bytes: &mut Unstructured<'a>,
+    value: impl FnOnce(&mut Unstructured<'a>) -> Result<T>,
 ) -> Result<Option<T>> {
     if bytes.ratio(1, 3)? { value(bytes).map(Some) } else { Ok(None) }
 }

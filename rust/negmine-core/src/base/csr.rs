@@ -114,7 +114,8 @@ impl CsrView<'_> {
     /// As above.
     pub fn check_row(&self, argument: &'static str, i: usize, limit: usize, outside: bool) -> Result<()> {
         let row = self.row(i);
-        let inside = if outside { row.partition_point(|&j| j == -1) } else { 0 };
+        // Not by bisection, which would skip what stands before a later -1.
+        let inside = if outside { row.iter().take_while(|&&j| j == -1).count() } else { 0 };
         for (position, &j) in row.iter().enumerate().skip(inside) {
             if j < 0 || j >= limit as i64 {
                 return Err(Error::RowOutOfRange { argument, row: j, rows: limit });
@@ -310,5 +311,30 @@ impl<T> Lists<T> {
     #[must_use]
     pub fn into_items(self) -> Vec<T> {
         self.items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_leading_entries_may_be_outside() {
+        let is_accepted = |items: &[i64], outside| {
+            let offsets = [0, items.len() as i64];
+            CsrView::new("lists", &offsets, items, 1).unwrap().check_rows("lists", 9, outside).is_ok()
+        };
+        for (items, inside, outside) in [
+            (&[0, 3, 8][..], true, true),
+            (&[-1, -1, 0, 3], false, true),
+            (&[-1], false, true),
+            (&[3, -1, 4], false, false),
+            (&[7, -1, 2], false, false),
+            (&[3, -1], false, false),
+            (&[-1, 3, -1], false, false),
+            (&[-2, 3], false, false),
+        ] {
+            assert_eq!((is_accepted(items, false), is_accepted(items, true)), (inside, outside), "{items:?}");
+        }
     }
 }
