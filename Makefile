@@ -2,8 +2,8 @@
 PYTHON ?= python
 
 .PHONY: help develop format lint deny advisories workflows rust test clean-environment wheel source clean-image \
-	numpy-alone release-check check slow adapters browser site cluster bench bench-quick bench-peers limits against odd- \
-	place claims demo-set tutorial toy-policy aarch64 fuzz asan scalar
+	numpy-alone release-check check slow adapters browser site cluster bench bench-quick bench-peers limits against \
+	odd-place claims demo-set tutorial toy-policy aarch64 fuzz asan scalar
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'

@@ -21,10 +21,10 @@ ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "THIRD_PARTY_LICENSES.txt"
 
 #: Beginnings of the names of files that hold a license or a notice.
-NAMES = ("license", "licence", "copying", "notice")
+NAMES = ("licen", "copying", "notice")
 
 HEADER = """\
-The extension module of negmine is linked from the packages below, whose sources are on https://crates.io under these
+The extension module of negmine is linked from the packages below, whose sources are on crates.io under these
 names and versions. `scripts/licenses.py` writes this file.
 """
 
