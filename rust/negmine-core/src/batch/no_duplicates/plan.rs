@@ -399,7 +399,8 @@ impl NoDuplicates {
     /// # Errors
     /// Returns an error if the call is interrupted.
     pub fn together_in_base(&self, run: &Run<'_>) -> Result<(u64, u64)> {
-        let rows: Vec<i64> = self.base.iter().map(|row| i64::from(*row)).collect();
+        // Rows that no step holds stand behind the others.
+        let rows: Vec<i64> = self.base[..self.shape.held()].iter().map(|row| i64::from(*row)).collect();
         let offsets: Vec<i64> = (0..=self.steps())
             .map(|step| if step == self.steps() { self.shape.held() } else { self.shape.range(step).start } as i64)
             .collect();
