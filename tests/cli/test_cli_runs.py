@@ -97,7 +97,7 @@ def test_what_has_no_meaning_for_runs_is_refused(folder: Path, arguments: list[s
         ('{"q1": {"d1": "9"}}', "document 'd1' of query 'q1'"),
         ('{"q1": {"d1": true}}', "must hold numbers"),
         ('{"q1": {"d1": 1.0}', "must be JSON"),
-        ('{"q1": {"d1": NaN}}', "`--run` must have finite scores"),
+        ('{"q1": {"d1": NaN}}', "`--run` must hold numbers"),
     ],
 )
 def test_a_malformed_json_run_is_refused_by_place(folder: Path, content: str, message: str) -> None:
