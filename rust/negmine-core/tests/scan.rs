@@ -394,6 +394,42 @@ fn awkward_widths_equal_a_plain_scan_on_every_instruction_set() {
 }
 
 #[test]
+fn queries_with_next_to_nothing_along_the_leading_axes_find_no_document_twice() {
+    const LEAD: usize = 12;
+    let mut corpus = Array2::zeros((4 * LEAD, 16));
+    for (row, mut d) in corpus.outer_iter_mut().enumerate() {
+        let size = 1.0 + (row / 4) as f32;
+        d[1 + row / 4] = if row.is_multiple_of(2) { size } else { -size };
+    }
+    for tiny in [1e-20, 1e-30, 1e-36, 1e-42] {
+        let mut queries = Array2::zeros((3, 16));
+        for (row, mut q) in queries.outer_iter_mut().enumerate() {
+            q[0] = 1.0;
+            q[1 + 5 * row] = tiny;
+        }
+        for metric in [Metric::Cosine, Metric::Ip, Metric::L2] {
+            let case = Case {
+                metric,
+                corpus: corpus.clone(),
+                queries: queries.clone(),
+                banned: vec![vec![]; 3],
+                groups: None,
+                keys: None,
+                caps: vec![vec![None]; 3],
+                floor: None,
+                depth: 6,
+                warm: None,
+                threads: 1,
+                tile_rows: 64,
+                resident: true,
+                pruned: Pruned::Forced(LEAD),
+            };
+            check(&case, Isa::active().unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_changed_corpus_is_noticed() {
     let mut corpus = clustered(200, 16, 5);
     let queries = clustered(3, 16, 6);
