@@ -13,7 +13,7 @@ import struct
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -149,8 +149,12 @@ def map_array(path: Path, argument: str) -> npt.NDArray[Any]:
             file.seek(0)
             header = read_array_header(file)
             size = os.fstat(file.fileno()).st_size
-        if size < header.end:
-            raise ValueError(f"its header needs {header.end} bytes and it has {size}")
-        return np.memmap(path, header.dtype, "r", header.begin, header.shape, "F" if header.is_fortran else "C")
+            if size < header.end:
+                raise ValueError(f"its header needs {header.end} bytes and it has {size}")
+            # The open file is mapped, not what the path names by now; other processes map it by its name.
+            order: Literal["F", "C"] = "F" if header.is_fortran else "C"
+            mapped = np.memmap(file, header.dtype, "r", header.begin, header.shape, order)
+            mapped.filename = str(path.absolute())
+            return mapped
     except (OSError, ValueError) as error:
         raise NegmineValueError(f"`{argument}` must be a readable npy file; got {path}: {error}") from error

@@ -166,7 +166,14 @@ class ETA(Hashed):
             return only_shape(read)
         if read.behaviors.shape[1] == 0:
             return read.values.new_zeros(read.shape)
-        rows = _native_nearest(read, self) if read.candidates.device.type == "cpu" else self.nearest(read)
+        if not read.candidates.is_cpu:
+            rows = self.nearest(read)
+        elif torch.compiler.is_compiling():
+            from negmine.torch.histories._graph_breaks import uncompiled_nearest
+
+            rows = uncompiled_nearest(read, self)
+        else:
+            rows = native_nearest(read, self)
         near = rows.shape[-1]
         found = rows >= 0
         rows = rows.clamp(min=0).reshape(users, n * near)
@@ -205,9 +212,8 @@ class ETA(Hashed):
         return torch.where(best < (self.hasher.m + 1) * length, best % length, -1)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _native_nearest(read: Histories, module: ETA) -> Tensor:
-    """Find the nearest behaviors (U, C, k) in Rust; a graph break under ``torch.compile``."""
+def native_nearest(read: Histories, module: ETA) -> Tensor:
+    """Find the nearest behaviors (U, C, k) in Rust."""
     users, length, dim = read.behaviors.shape
     threads = torch.get_num_threads()
     mask = mask_rows(read)

@@ -149,9 +149,11 @@ class SDIM(Hashed):
         elif not read.candidates.is_cpu:
             out = self.pool(read.candidates, read.behaviors, read.mask, read.values).reshape(read.shape)
         elif torch.compiler.is_compiling():
-            out = _break_graph(read, self)
+            from negmine.torch.histories._graph_breaks import uncompiled_pool
+
+            out = uncompiled_pool(read, self)
         else:
-            out = _native_pool(read, self)
+            out = native_pool(read, self)
         return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
     def pool(self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
@@ -211,19 +213,13 @@ class SDIM(Hashed):
         return words + torch.arange(self.hasher.groups, device=x.device) * self.hasher.buckets, there
 
 
-def _native_pool(read: Histories, module: SDIM) -> Tensor:
+def native_pool(read: Histories, module: SDIM) -> Tensor:
     """Pool in Rust."""
     values = read.values.float()
     if values.requires_grad and torch.is_grad_enabled():
         pooled: Tensor = _Pool.apply(values, read, module)
         return pooled
     return _forward(values, read, module, keep=False)[0]
-
-
-# A graph break costs some microseconds even outside of a compiled function, so only compiled code calls it.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _break_graph(read: Histories, module: SDIM) -> Tensor:
-    return _native_pool(read, module)
 
 
 def _forward(values: Tensor, read: Histories, module: SDIM, *, keep: bool) -> tuple[Tensor, _native.SdimPass | None]:
