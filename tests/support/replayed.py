@@ -1,4 +1,4 @@
-"""Pages whose snippets are replayed, with all that they print: the README, the tutorial and the how-to pages."""
+"""Pages whose snippets are replayed, with all that they print: README, first page of the site, tutorial, how-tos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path
-    for path in (ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "howto").glob("*.md")))
+    for path in (
+        ROOT / "README.md",
+        ROOT / "docs" / "index.md",
+        ROOT / "docs" / "tutorial.md",
+        *sorted((ROOT / "docs" / "howto").glob("*.md")),
+    )
 }
 
 
