@@ -95,9 +95,9 @@ fn rows_below(n: usize, most: usize, bytes: &mut Unstructured<'_>) -> Result<Vec
 impl<'a> Arbitrary<'a> for Case {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         // Many queries of a key with few documents are scanned group by group.
-        let grouped = bytes.ratio(1, 32)?;
+        let grouped = bytes.ratio(1, 128)?;
         let metric = *bytes.choose(&[Metric::Cosine, Metric::Ip, Metric::L2])?;
-        let width = match bytes.arbitrary::<u8>()? % 8 {
+        let width = match bytes.arbitrary::<u8>()? % 16 {
             0 if !grouped => bytes.int_in_range(1..=511)?,
             1..4 if !grouped => bytes.int_in_range(1..=96)?,
             _ => bytes.int_in_range(1..=16)?,
@@ -114,7 +114,9 @@ impl<'a> Arbitrary<'a> for Case {
                 .map(|_| limit(bytes))
                 .collect::<Result<Vec<_>>>()
         };
-        let pruned = [Pruned::Off, Pruned::Auto, Pruned::Forced(usize::from(bytes.arbitrary::<u8>()?))];
+        // The axes of wide rows take a hundred milliseconds.
+        let forced = Pruned::Forced(usize::from(bytes.arbitrary::<u8>()?));
+        let pruned = [Pruned::Off, Pruned::Auto, if width <= 24 { forced } else { Pruned::Off }];
         let layout = Layout {
             tile_rows: if bytes.arbitrary()? { bytes.int_in_range(1..=130)? } else { 16_384 },
             resident: bytes.arbitrary()?,
