@@ -50,9 +50,9 @@ pub(crate) struct LeadBlock<'a> {
     lanes: [PerLane; 2],
 }
 
-/// A threshold that bounds reach only where a query has next to nothing along the leading axes, and with which the
-/// kernel's floor can still be computed.
-const NEXT_TO_NOTHING: f32 = 1e30;
+/// A threshold that no bound reaches, whose terms are at most some thousand `LEAST_STEP`ths, and with which the kernel's
+/// floor can still be computed.
+const NOTHING: f32 = 1e30;
 
 /// The data that the pieces of a scan share.
 pub(crate) struct Shared<'m, 's, 'c, 'r> {
@@ -124,14 +124,9 @@ impl<'a> LeadBlock<'a> {
             let seen = self.seen[seen..].iter().take_while(|pair| pair.0 as usize == p);
             kept.extend(seen.map(|&(_, q)| (q as usize, self.tile.threshold(q as usize))));
             for &(q, _) in &kept {
-                self.tile.set_threshold(q, NEXT_TO_NOTHING);
+                self.tile.set_threshold(q, NOTHING);
             }
-            let mut hits = self.hits(p, None);
-            if !kept.is_empty() {
-                let has_seen =
-                    |hit: &Hit| kept.binary_search_by_key(&(hit.query as usize), |kept| kept.0).is_ok();
-                hits.retain(|hit| !has_seen(hit));
-            }
+            let hits = self.hits(p, None);
             for (q, threshold) in kept.drain(..) {
                 self.tile.set_threshold(q, threshold);
             }

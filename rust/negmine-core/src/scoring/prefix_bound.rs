@@ -22,6 +22,10 @@ use negmine_kernels::quantize::{RowCode, quantize_row, round_down, round_up};
 use super::bound::{PerLane, QueryBound, Slack};
 use super::rotation::{Rotation, Segments};
 
+/// A query's segment whose codes have a smaller step is left to its error: in units of the lead's step, other terms of
+/// the bound, which are about 1, would leave the range of f32.
+const LEAST_STEP: f32 = 1.0 / (1_u64 << 60) as f32;
+
 /// The documents' terms of the bound in a panel.
 #[derive(Clone, Debug)]
 pub(crate) struct LeadPanel {
@@ -192,6 +196,10 @@ impl LeadQuery {
         let mut coded = [RowCode::default(); 3];
         for ((coded, z), codes) in coded.iter_mut().zip(parts).zip(codes) {
             *coded = quantize_row(isa, z, 1.0, codes);
+            if coded.scale < LEAST_STEP {
+                *coded = RowCode { error: coded.norm, norm: coded.norm, ..RowCode::default() };
+                codes.fill(0);
+            }
         }
         let means = canonical::dot_with(isa, rotation.mean(), rotation.mean()).sqrt();
         let costs = tails.rho.map(|cost| (cost + slack.canonical) * norm);
@@ -246,7 +254,8 @@ impl LeadQuery {
         if score == f64::NEG_INFINITY {
             return f32::NEG_INFINITY;
         }
-        let scaled = self.least_product(score) * self.inverse - self.width * self.slack.underflow;
+        let underflow = self.width * self.slack.underflow;
+        let scaled = (self.least_product(score) - underflow) * self.inverse - underflow;
         if scaled.is_nan() { f32::NEG_INFINITY } else { round_down(scaled) }
     }
 
@@ -308,4 +317,58 @@ pub(crate) fn split(row: &[f32], segments: Segments) -> [&[f32]; 3] {
     let (lead, others) = row.split_at(segments.lead);
     let (middle, rest) = others.split_at(segments.middle);
     [lead, middle, rest]
+}
+
+#[cfg(test)]
+mod tests {
+    use negmine_kernels::quantize::quantize_row_among;
+
+    use crate::base::parallel::Run;
+    use crate::scoring::score::Metric;
+
+    use super::*;
+
+    const WIDTH: usize = 16;
+
+    fn product(a: &[i8], b: &[i8]) -> i32 {
+        a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+    }
+
+    #[test]
+    fn bounds_hold_however_little_a_query_has_along_the_leading_axes() {
+        let (isa, slack) = (Isa::active().unwrap(), Slack::CERTIFIED);
+        let run = Run { threads: 1, isa, poll: &|_, _| false };
+        let identity = (0..WIDTH * WIDTH).map(|i| f32::from(u8::from(i.is_multiple_of(WIDTH + 1)))).collect();
+        let rotation = Rotation::new(1.0, vec![0.0; WIDTH], identity, &run).unwrap().unwrap();
+        let segments = Segments::new(WIDTH, 4).unwrap();
+        let tails = Tails::new(&rotation, segments, slack);
+        // A document with very little along an axis of the middle, in steps that are as small.
+        let mut d = [0.0; WIDTH];
+        (d[0], d[13]) = (1.0, -1e-9);
+        let [y, rest, _] = split(&d, segments);
+        let mut known = [[0; WIDTH]; 2];
+        let lead = quantize_row_among(isa, y, 1.0, &mut known[0][..4]);
+        let middle = quantize_row(isa, rest, 1.0, &mut known[1][..12]);
+        let squares = [y, rest, &[]].map(|y| canonical::dot(y, y));
+        let mut panel = LeadPanel::default();
+        panel.set(0, 0, [lead, middle, RowCode::default()], tails.of(1.001, squares), 1.001);
+        for exponent in 0..46 {
+            let mut q = [0.0; WIDTH];
+            (q[0], q[13]) = (10.0_f32.powi(-exponent), 1.0);
+            let score = canonical::dot(&q, &d);
+            let bound = QueryBound::of(Metric::Ip, slack, isa, &q, &mut [0; WIDTH]);
+            let rotated = q.map(|x| (f64::from(x) * bound.factor()) as f32);
+            let mut codes = [[0; WIDTH]; 3];
+            let [a, b, c] = &mut codes;
+            let own = [&mut a[..4], &mut b[..12], &mut c[..0]];
+            let query = LeadQuery::new(&rotation, &tails, isa, &q, &bound, &rotated, own);
+            let dots = [0, 1].map(|i| product(&codes[i], &known[i]));
+            let high = query.in_panel(&panel).high(&panel, 0, dots[0], dots[1]);
+            assert!(high >= query.threshold(score), "{high} at 1e-{exponent}");
+            let (low, high) = query.interval(&panel, 0, [dots[0], dots[1], 0]);
+            assert!(low <= score && score <= high, "{low} to {high} at 1e-{exponent}");
+            // All terms of the first pass are far below the threshold that no bound reaches.
+            assert!(query.weights().iter().all(|weight| *weight < 1e25));
+        }
+    }
 }
