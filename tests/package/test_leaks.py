@@ -57,5 +57,6 @@ def test_a_leak_is_found() -> None:
     for handle in opened:
         os.close(handle)
     lists: list[list[int]] = []
-    assert leaks.growth([lambda: lists.append([])], 50)[1] >= 50
+    # The first may come from a list of free ones.
+    assert leaks.growth([lambda: lists.append([])], 50)[1] >= 49
     assert (n_objects, n_handles) == (0, 0)

@@ -338,14 +338,14 @@ def test_retrieval_is_by_hamming_distance() -> None:
 
 def test_retrieval_by_torch_operations_finds_the_same() -> None:
     from negmine.torch.histories._attention import read_histories
-    from negmine.torch.histories.attention import native_nearest
+    from negmine.torch.histories.attention import _native_nearest
 
     for seed in range(5):
         candidates, behaviors, mask, _ = problem(seed)
         candidates[0, 0] = 0.0
         module = ETA(16, top_k=35, m=8, seed=seed)
         read = read_histories(candidates, behaviors, mask, None, 16)
-        assert torch.equal(native_nearest(read, module), module.nearest(read))
+        assert torch.equal(_native_nearest(read, module), module.nearest(read))
 
 
 X, H = torch.randn(2, 3, 4), torch.randn(2, 9, 4)

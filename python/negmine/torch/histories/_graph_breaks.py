@@ -1,4 +1,4 @@
-"""Rust calls that `torch.compile` leaves out of its graphs.
+"""Calls that `torch.compile` leaves out of its graphs.
 
 `torch.compiler.disable` imports the compiler, which takes as long as torch itself. Only code that is being compiled
 imports this module.
@@ -6,12 +6,16 @@ imports this module.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor
 
-from negmine.torch.histories.attention import native_nearest
-from negmine.torch.histories.sdim import native_pool
+__all__ = ["uncompiled"]
 
-__all__ = ["uncompiled_nearest", "uncompiled_pool"]
 
-uncompiled_nearest = torch.compiler.disable(native_nearest)  # type: ignore[no-untyped-call]
-uncompiled_pool = torch.compiler.disable(native_pool)  # type: ignore[no-untyped-call]
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def uncompiled(function: Callable[..., Tensor], *arguments: Any) -> Tensor:  # noqa: ANN401 (those of the function)
+    """Call a function outside of the graph."""
+    return function(*arguments)

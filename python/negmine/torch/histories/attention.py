@@ -169,11 +169,11 @@ class ETA(Hashed):
         if not read.candidates.is_cpu:
             rows = self.nearest(read)
         elif torch.compiler.is_compiling():
-            from negmine.torch.histories._graph_breaks import uncompiled_nearest
+            from negmine.torch.histories._graph_breaks import uncompiled
 
-            rows = uncompiled_nearest(read, self)
+            rows = uncompiled(_native_nearest, read, self)
         else:
-            rows = native_nearest(read, self)
+            rows = _native_nearest(read, self)
         near = rows.shape[-1]
         found = rows >= 0
         rows = rows.clamp(min=0).reshape(users, n * near)
@@ -212,7 +212,7 @@ class ETA(Hashed):
         return torch.where(best < (self.hasher.m + 1) * length, best % length, -1)
 
 
-def native_nearest(read: Histories, module: ETA) -> Tensor:
+def _native_nearest(read: Histories, module: ETA) -> Tensor:
     """Find the nearest behaviors (U, C, k) in Rust."""
     users, length, dim = read.behaviors.shape
     threads = torch.get_num_threads()

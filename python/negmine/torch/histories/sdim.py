@@ -149,11 +149,11 @@ class SDIM(Hashed):
         elif not read.candidates.is_cpu:
             out = self.pool(read.candidates, read.behaviors, read.mask, read.values).reshape(read.shape)
         elif torch.compiler.is_compiling():
-            from negmine.torch.histories._graph_breaks import uncompiled_pool
+            from negmine.torch.histories._graph_breaks import uncompiled
 
-            out = uncompiled_pool(read, self)
+            out = uncompiled(_native_pool, read, self)
         else:
-            out = native_pool(read, self)
+            out = _native_pool(read, self)
         return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
     def pool(self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class SDIM(Hashed):
         return words + torch.arange(self.hasher.groups, device=x.device) * self.hasher.buckets, there
 
 
-def native_pool(read: Histories, module: SDIM) -> Tensor:
+def _native_pool(read: Histories, module: SDIM) -> Tensor:
     """Pool in Rust."""
     values = read.values.float()
     if values.requires_grad and torch.is_grad_enabled():
