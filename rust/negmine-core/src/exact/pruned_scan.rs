@@ -50,8 +50,8 @@ pub(crate) struct LeadBlock<'a> {
     lanes: [PerLane; 2],
 }
 
-/// A threshold that no bound reaches, whose terms are at most some thousand `LEAST_STEP`ths, and with which the kernel's
-/// floor can still be computed.
+/// A threshold that no bound reaches: in units of the lead's step, which is at least 2^-60, terms are below 1e25. The
+/// kernel's floor can still be computed with it.
 const NOTHING: f32 = 1e30;
 
 /// The data that the pieces of a scan share.
