@@ -21,6 +21,9 @@ from negmine.job import JobResult, merge
 
 pytest.importorskip("pyarrow")
 
+# A machine is one test, and has some four hundred runs of a job in the slow profile.
+pytestmark = pytest.mark.timeout(1800)
+
 N_SHARDS = 2
 
 #: Inputs and options that change what is mined.
