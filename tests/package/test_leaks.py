@@ -59,4 +59,4 @@ def test_a_leak_is_found() -> None:
     lists: list[list[int]] = []
     # The first may come from a list of free ones.
     assert leaks.growth([lambda: lists.append([])], 50)[1] >= 49
-    assert (n_objects, n_handles) == (0, 0)
+    assert max(n_objects, n_handles) <= 0
