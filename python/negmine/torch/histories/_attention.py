@@ -19,6 +19,7 @@ is computed.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "mark_non_finite",
     "mask_rows",
     "only_shape",
+    "outside_of_graphs",
     "read_histories",
     "refuse_non_finite",
 ]
@@ -112,6 +114,16 @@ def only_shape(read: Histories) -> Tensor:
     """Return the output on the meta device; a gradient flows to ``values``, as on other devices."""
     pooled = read.values.sum(dim=1, keepdim=True)
     return pooled.expand(-1, read.candidates.shape[1], -1).reshape(read.shape)
+
+
+def outside_of_graphs(function: Callable[..., Tensor], *arguments: Any) -> Tensor:  # noqa: ANN401 (those of the function)
+    """Call a function in Rust, which `torch.compile` leaves out of its graphs."""
+    if not torch.compiler.is_compiling():
+        return function(*arguments)  # a graph break would cost some microseconds
+    from negmine.torch.histories._graph_breaks import uncompiled
+
+    out: Tensor = uncompiled(function, *arguments)
+    return out
 
 
 def refuse_non_finite(out: Tensor, read: Histories) -> None:

@@ -16,6 +16,7 @@ from negmine.torch.histories._attention import (
     mark_non_finite,
     mask_rows,
     only_shape,
+    outside_of_graphs,
     read_histories,
     refuse_non_finite,
 )
@@ -166,14 +167,7 @@ class ETA(Hashed):
             return only_shape(read)
         if read.behaviors.shape[1] == 0:
             return read.values.new_zeros(read.shape)
-        if not read.candidates.is_cpu:
-            rows = self.nearest(read)
-        elif torch.compiler.is_compiling():
-            from negmine.torch.histories._graph_breaks import uncompiled
-
-            rows = uncompiled(_native_nearest, read, self)
-        else:
-            rows = _native_nearest(read, self)
+        rows = outside_of_graphs(_native_nearest, read, self) if read.candidates.is_cpu else self.nearest(read)
         near = rows.shape[-1]
         found = rows >= 0
         rows = rows.clamp(min=0).reshape(users, n * near)

@@ -25,6 +25,7 @@ from negmine.torch.histories._attention import (
     mark_non_finite,
     mask_rows,
     only_shape,
+    outside_of_graphs,
     read_histories,
 )
 
@@ -148,12 +149,8 @@ class SDIM(Hashed):
             out = only_shape(read)
         elif not read.candidates.is_cpu:
             out = self.pool(read.candidates, read.behaviors, read.mask, read.values).reshape(read.shape)
-        elif torch.compiler.is_compiling():
-            from negmine.torch.histories._graph_breaks import uncompiled
-
-            out = uncompiled(_native_pool, read, self)
         else:
-            out = _native_pool(read, self)
+            out = outside_of_graphs(_native_pool, read, self)
         return out if out.dtype is read.values.dtype else out.to(read.values.dtype)
 
     def pool(self, candidates: Tensor, behaviors: Tensor, mask: Tensor | None, values: Tensor) -> Tensor:
