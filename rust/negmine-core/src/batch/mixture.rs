@@ -48,23 +48,19 @@ pub fn rows_of_steps(shares: &[f64], steps: usize, width: u64, run: &Run<'_>) ->
     let mut pace = Pace::new(run);
     for step in 1..=steps {
         pace.step(OPERATIONS * sources)?;
-        let mut now = vec![0; sources];
-        let mut left = width;
-        // Sources that may have one row more, with the step by whose end that row is due.
-        let mut open = Vec::new();
-        for (source, total) in totals.iter().map(|total| u128::from(*total)).enumerate() {
-            let due = (total * step / steps) as u64;
-            now[source] = due.saturating_sub(given[source]);
-            left -= now[source];
-            let next = u128::from(given[source] + now[source] + 1);
-            if next <= (total * step).div_ceil(steps) {
-                open.push(((next * steps).div_ceil(total), source));
-            }
-        }
-        open.sort_unstable();
-        for (_, source) in open.into_iter().take(left as usize) {
-            now[source] += 1;
-        }
+        let bounds: Vec<[u64; 2]> = totals
+            .iter()
+            .zip(&given)
+            .map(|(total, given)| {
+                let reached = u128::from(*total) * step;
+                [reached / steps, reached.div_ceil(steps)].map(|rows| (rows as u64).saturating_sub(*given))
+            })
+            .collect();
+        // The step by whose end the next row of a source is due.
+        let due = |source: usize, now: u64| {
+            (u128::from(given[source] + now + 1) * steps).div_ceil(u128::from(totals[source]))
+        };
+        let now = by_deadline(&bounds, width, due);
         add(&mut given, &now);
         counts.extend(now.into_iter().map(|number| number as i64));
     }
@@ -184,17 +180,26 @@ impl MixtureSteps {
                 exact.iter().zip(given).map(|(exact, given)| exact - *given as f64).collect();
             return Some(rounded(&rest, &bounds, self.steps));
         }
-        let mut now: Vec<u64> = bounds.iter().map(|bound| bound[0]).collect();
-        let mut open: Vec<usize> = (0..now.len()).filter(|group| bounds[*group][1] > now[*group]).collect();
         // The epoch by which the next step of a source is due.
-        let due = |group: &usize| ((given[*group] + now[*group] + 1) as f64 / self.exact[*group]) - ROUNDING;
-        open.sort_by(|a, b| due(a).ceil().total_cmp(&due(b).ceil()));
-        open.truncate((steps - sum(0)) as usize);
-        for group in open {
-            now[group] += 1;
-        }
-        Some(now)
+        let due = |group: usize, now: u64| {
+            ((given[group] + now + 1) as f64 / self.exact[group] - ROUNDING).ceil() as u128
+        };
+        Some(by_deadline(&bounds, self.steps, due))
     }
+}
+
+/// Whole numbers of the sum `n`: the least of every group, and one more for those whose next one is due first, ties by
+/// place.
+fn by_deadline(bounds: &[[u64; 2]], n: u64, due: impl Fn(usize, u64) -> u128) -> Vec<u64> {
+    let mut numbers: Vec<u64> = bounds.iter().map(|bound| bound[0]).collect();
+    let mut open: Vec<usize> =
+        (0..numbers.len()).filter(|group| bounds[*group][1] > numbers[*group]).collect();
+    open.sort_by_key(|group| due(*group, numbers[*group]));
+    open.truncate((n - numbers.iter().sum::<u64>()) as usize);
+    for group in open {
+        numbers[group] += 1;
+    }
+    numbers
 }
 
 fn add(given: &mut [u64], now: &[u64]) {
