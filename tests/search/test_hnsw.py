@@ -297,7 +297,7 @@ def test_results_do_not_depend_on_how_many_queries_are_searched_at_once(monkeypa
     positives = EXACT.search(QUERIES, 2).indices
     eligible = Eligibility.equal(KEYS % 3, np.arange(len(QUERIES)) % 3)
     whole = miner.candidates(INDEX, QUERIES, positives, eligible=eligible)
-    monkeypatch.setattr(widening, "QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr(widening, "PAIRS_AT_ONCE", 7 * INDEX.ef_search)
     parts = miner.candidates(INDEX, QUERIES, positives, eligible=eligible)
     assert np.array_equal(whole.indices, parts.indices)
     assert np.array_equal(whole.positive_scores, parts.positive_scores)
@@ -526,9 +526,10 @@ def test_ctrl_c_right_after_an_insertion_leaves_graph_and_documents_alike(monkey
     assert equal(index.search(QUERIES, 10), INDEX.search(QUERIES, 10))
 
 
-def test_progress_counts_documents_and_queries() -> None:
+def test_progress_counts_documents_and_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int]] = []
     index = HnswIndex(CORPUS[:600], **POOR, progress=lambda done, total: said.append((done, total)))
+    monkeypatch.setattr(widening, "PAIRS_AT_ONCE", 512 * index.ef_search)
     index.search(np.tile(QUERIES, (5, 1)), 3, progress=lambda done, total: said.append((done, total)))
     assert said == [(256, 600), (512, 600), (600, 600), (512, 750), (750, 750)]
 

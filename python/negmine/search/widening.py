@@ -20,11 +20,9 @@ from negmine.search.request import PoolArrays, PoolRequest
 
 __all__ = ["Proposer", "pool_of_proposals"]
 
-#: Queries that are searched between two checks for an interrupt.
-QUERIES_AT_ONCE = 512
-
-#: (query, document) pairs that are proposed at once, at 16 bytes each, before any widening.
-PAIRS_AT_ONCE = 1 << 20
+#: (query, document) pairs that are proposed between two checks for an interrupt, before any widening: as the time of a
+#: search grows with the length of its list, some tenth of a second.
+PAIRS_AT_ONCE = 1 << 15
 
 #: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
 _LIST_EXHAUSTED = 9
@@ -91,7 +89,7 @@ def pool_of_proposals(
     """
     n = queries.shape[0]
     request = replace(request, warm_start=None)
-    at_once = max(1, min(QUERIES_AT_ONCE, PAIRS_AT_ONCE // max(_first(proposer, request), 1)))
+    at_once = max(1, PAIRS_AT_ONCE // max(_first(proposer, request), 1))
     parts: list[PoolArrays] = []
     for begin in range(0, max(n, 1), at_once):
         end = min(begin + at_once, n)
