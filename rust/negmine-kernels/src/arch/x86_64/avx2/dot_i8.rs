@@ -12,6 +12,10 @@
 //!
 //! Why this shape: three queries by two vectors of eight documents are six accumulators; sixteen registers also hold
 //! two vectors of documents, each twice, and the mask. Six by one is as fast, two by four has no registers left (130).
+//!
+//! A narrow panel is widened once for all queries of a tile, which takes the mask and the shift out of the loop: scans
+//! by 128 leading coordinates are 7 % faster on a Zen 3 core, by 192 they are 10 %. Where a widened panel exceeds the
+//! first cache, it is a loss: 8 % at width 384, up to 10 % at 768.
 
 use std::arch::x86_64::{
     __m128, __m256, __m256i, _CMP_GE_OQ, _CMP_NLT_UQ, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_max_ps,
@@ -33,17 +37,44 @@ const QUERIES: usize = 3;
 /// Vectors of eight documents that are multiplied together.
 const VECTORS: usize = 2;
 
+/// Groups of the widest panel that is widened once for all blocks of a tile: 32 KiB, the smallest first cache.
+const WIDENED: usize = 64;
+
+/// Eight documents of a group, as i16: first those of even, then those of odd places.
+type Wide = [__m256i; 2];
+
+/// A group of a panel.
+type WideGroup = [Wide; PANEL / 8];
+
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn scan_panel(queries: &QueryTile, panel: &Panel<'_>, hits: &mut Vec<Hit>) {
+    let groups = panel.codes.len() / GROUP_BYTES;
+    if groups > WIDENED || queries.blocks() < 2 {
+        return scan_blocks(queries, panel, &[], hits);
+    }
+    #[expect(clippy::large_stack_arrays, reason = "a sixtieth of a thread's stack")]
+    let mut wide = [[[_mm256_setzero_si256(); 2]; PANEL / 8]; WIDENED];
+    for (wide, group) in wide.iter_mut().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
+        for (at, wide) in wide.iter_mut().enumerate() {
+            *wide = widen(load(group, at));
+        }
+    }
+    scan_blocks(queries, panel, &wide[..groups], hits);
+}
+
+/// Scans by the widened panel, or by the panel alone if that is empty.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn scan_blocks(queries: &QueryTile, panel: &Panel<'_>, wide: &[WideGroup], hits: &mut Vec<Hit>) {
     let mut scan = Scan::new(panel);
     for i in 0..queries.blocks() {
         let (block, pairs) = (queries.block(i), queries.pairs(i));
         scan.start(&block);
         for first in (0..block.len).step_by(QUERIES) {
             match block.len - first {
-                1 => scan_part::<1>(&block, pairs, first, &mut scan),
-                2 => scan_part::<2>(&block, pairs, first, &mut scan),
-                _ => scan_part::<QUERIES>(&block, pairs, first, &mut scan),
+                1 => scan_part::<1>(&block, pairs, first, wide, &mut scan),
+                2 => scan_part::<2>(&block, pairs, first, wide, &mut scan),
+                _ => scan_part::<QUERIES>(&block, pairs, first, wide, &mut scan),
             }
         }
         scan.finish(&block, hits);
@@ -56,13 +87,15 @@ fn scan_part<const Q: usize>(
     block: &Block<'_>,
     pairs: &[[Pair; BLOCK]],
     first: usize,
+    wide: &[WideGroup],
     scan: &mut Scan<'_, VECTORS>,
 ) {
     for strip in 0..PANEL / (8 * VECTORS) {
-        let dots = if (first, strip) == (0, 0) {
-            dots::<Q, true>(block, pairs, first, scan.panel(), strip)
-        } else {
-            dots::<Q, false>(block, pairs, first, scan.panel(), strip)
+        let dots = match (wide, (first, strip)) {
+            ([], (0, 0)) => dots::<Q, true>(block, pairs, first, scan.panel(), strip),
+            ([], _) => dots::<Q, false>(block, pairs, first, scan.panel(), strip),
+            (_, (0, 0)) => dots_of_wide::<Q, true>(block, pairs, first, scan.panel(), wide, strip),
+            _ => dots_of_wide::<Q, false>(block, pairs, first, scan.panel(), wide, strip),
         };
         scan.keep(first, strip, &dots);
     }
@@ -78,11 +111,7 @@ fn dots<const Q: usize, const FETCH: bool>(
     panel: &Panel<'_>,
     strip: usize,
 ) -> [[__m256i; VECTORS]; Q] {
-    let even_bytes = _mm256_set1_epi16(0xff);
-    let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
-    for q in 0..Q {
-        sums[q] = [_mm256_set1_epi32(block.bounds.correction[first + q]); VECTORS];
-    }
+    let mut sums = corrections(block, first);
     let mut ahead = Ahead::new(panel, block);
     for (pairs, group) in pairs.iter().zip(panel.codes.as_chunks::<GROUP_BYTES>().0) {
         if FETCH {
@@ -90,20 +119,71 @@ fn dots<const Q: usize, const FETCH: bool>(
         }
         let mut documents = [[_mm256_setzero_si256(); 2]; VECTORS];
         for v in 0..VECTORS {
-            let bytes = load(group, strip * VECTORS + v);
-            documents[v] = [_mm256_and_si256(bytes, even_bytes), _mm256_srli_epi16::<8>(bytes)];
+            documents[v] = widen(load(group, strip * VECTORS + v));
         }
-        for q in 0..Q {
-            for half in 0..2 {
-                let codes = _mm256_set1_epi32(pairs[first + q][half]);
-                for v in 0..VECTORS {
-                    let products = _mm256_madd_epi16(documents[v][half], codes);
-                    sums[q][v] = _mm256_add_epi32(sums[q][v], products);
-                }
+        add_products(&mut sums, pairs, first, &documents);
+    }
+    sums
+}
+
+/// As [`dots`], of a widened panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn dots_of_wide<const Q: usize, const FETCH: bool>(
+    block: &Block<'_>,
+    pairs: &[[Pair; BLOCK]],
+    first: usize,
+    panel: &Panel<'_>,
+    wide: &[WideGroup],
+    strip: usize,
+) -> [[__m256i; VECTORS]; Q] {
+    let mut sums = corrections(block, first);
+    let mut ahead = Ahead::new(panel, block);
+    for (pairs, group) in pairs.iter().zip(wide) {
+        if FETCH {
+            ahead.step();
+        }
+        add_products(&mut sums, pairs, first, &group.as_chunks::<VECTORS>().0[strip]);
+    }
+    sums
+}
+
+/// Where the sums of `Q` queries start.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn corrections<const Q: usize>(block: &Block<'_>, first: usize) -> [[__m256i; VECTORS]; Q] {
+    let mut sums = [[_mm256_setzero_si256(); VECTORS]; Q];
+    for q in 0..Q {
+        sums[q] = [_mm256_set1_epi32(block.bounds.correction[first + q]); VECTORS];
+    }
+    sums
+}
+
+/// Adds the products of a group.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_products<const Q: usize>(
+    sums: &mut [[__m256i; VECTORS]; Q],
+    pairs: &[Pair; BLOCK],
+    first: usize,
+    documents: &[Wide; VECTORS],
+) {
+    for q in 0..Q {
+        for half in 0..2 {
+            let codes = _mm256_set1_epi32(pairs[first + q][half]);
+            for v in 0..VECTORS {
+                let products = _mm256_madd_epi16(documents[v][half], codes);
+                sums[q][v] = _mm256_add_epi32(sums[q][v], products);
             }
         }
     }
-    sums
+}
+
+/// The bytes of a vector as i16.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen(bytes: __m256i) -> Wide {
+    [_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(bytes)]
 }
 
 /// Eight documents of a group.
