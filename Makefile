@@ -3,7 +3,7 @@ PYTHON ?= python
 
 .PHONY: help develop format lint deny advisories workflows rust test clean-environment wheel source clean-image \
 	numpy-alone release-check check slow adapters browser site cluster bench bench-quick bench-peers limits against \
-	odd-place claims demo-set tutorial toy-policy aarch64 fuzz asan scalar
+	odd-place claims demo-set tutorial toy-policy aarch64 x86-64 fuzz asan scalar
 
 help:  ## Show this list.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -131,6 +131,9 @@ toy-policy:  ## Add the policy of docs/extend/policy.md to a clone, build it and
 
 aarch64:  ## Cross-build for 64-bit ARM and test under QEMU on three models of processor (Debian on x86-64).
 	PYTHON=$(PYTHON) scripts/aarch64.sh
+
+x86-64:  ## Test the instruction sets of other x86-64 processors on models that Bochs emulates (Debian on x86-64).
+	PYTHON=$(PYTHON) scripts/x86_64.sh
 
 fuzz:  ## Run every fuzz target for RUNS executions (300,000 by default; nightly toolchain).
 	PYTHON=$(PYTHON) scripts/fuzz.sh $(RUNS)

@@ -20,8 +20,8 @@ folder=$(realpath -m "${1:-target/aarch64}")
 python=${PYTHON:-python3}
 target=aarch64-unknown-linux-gnu
 declare -A expected=([cortex-a72]=neon [neoverse-n1]=neon_dotprod [max]=neon_dotprod)
-step() { printf '\n=== %s (after %s s)\n' "$1" "$SECONDS"; }
-fail() { echo "$1" >&2; exit 1; }
+# shellcheck source-path=SCRIPTDIR
+. scripts/unpacked.sh
 
 step "the cross compiler and QEMU"
 if ! { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64; } >/dev/null; then
@@ -30,39 +30,14 @@ if ! { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64; } >/dev/null
 fi
 
 step "packages to unpack"
-# Lists of packages of both architectures in a place of their own, so that those of this machine stay as they are.
-mkdir -p "$folder"/apt/{lists,cache/archives}/partial "$folder/bin" "$folder/logs"
-options=(-o "Dir::State=$folder/apt" -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User=root
-    -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 --quiet --quiet)
-depends() { apt-cache "${options[@]}" depends "$1" | sed -n "s/^ *\(Pre\)\?Depends: \($2\)\$/\2/p" | head -n 1; }
-unpack() {
-    local root=$folder/$1
-    shift
-    mkdir -p "$root/packages"
-    (cd "$root/packages" && apt-get "${options[@]}" download "$@")
-    for package in "$root"/packages/*.deb; do dpkg-deb --extract "$package" "$root"; done
-    touch "$root/complete"
-}
-if [[ ! -e $folder/rust/complete || ! -e $folder/python/complete ]]; then
-    apt-get "${options[@]}" update
-fi
+mkdir -p "$folder"/{bin,logs}
+read_lists "amd64 arm64" rust python
 if [[ ! -e $folder/rust/complete ]]; then
     library=$(depends libstd-rust-web-dev 'libstd-rust-web-[0-9.]*')
     unpack rust rustc-web "$library" "$(depends "$library" 'libllvm[0-9]*')" \
         libstd-rust-web-dev libstd-rust-web-dev:arm64
 fi
-if [[ ! -e $folder/python/complete ]]; then
-    minimal=$(depends python3-minimal 'python3[0-9.]*-minimal')
-    unpack python "$minimal:arm64" "lib$minimal:arm64" "lib${minimal/minimal/stdlib}:arm64" \
-        {libc6,libgcc-s1,libstdc++6,zlib1g,libexpat1,libbz2-1.0,liblzma5,libffi8,libcrypt1,libssl3}:arm64
-fi
-interpreter=$(cd "$folder/python/usr/bin" && echo python3.*)
-version=${interpreter#python}
-site=$folder/site-$version
-if [[ ! -e $site/numpy ]]; then
-    "$python" -m pip install --quiet --target "$site" --only-binary=:all: --no-deps --python-version "$version" \
-        --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 numpy
-fi
+unpack_python arm64 aarch64
 
 # Debian's compiler has a standard library for ARM; cargo is that of this machine.
 root=$folder/rust/usr
