@@ -530,7 +530,8 @@ def test_progress_counts_documents_and_queries(monkeypatch: pytest.MonkeyPatch) 
     said: list[tuple[int, int]] = []
     index = HnswIndex(CORPUS[:600], **POOR, progress=lambda done, total: said.append((done, total)))
     monkeypatch.setattr(widening, "PAIRS_AT_ONCE", 512 * index.ef_search)
-    index.search(np.tile(QUERIES, (5, 1)), 3, progress=lambda done, total: said.append((done, total)))
+    tiled = np.tile(QUERIES, (5, 1))
+    index.search(tiled, 3, num_threads=1, progress=lambda done, total: said.append((done, total)))
     assert said == [(256, 600), (512, 600), (600, 600), (512, 750), (750, 750)]
 
 

@@ -20,8 +20,8 @@ from negmine.search.request import PoolArrays, PoolRequest
 
 __all__ = ["Proposer", "pool_of_proposals"]
 
-#: (query, document) pairs that are proposed between two checks for an interrupt, before any widening: as the time of a
-#: search grows with the length of its list, some tenth of a second.
+#: (query, document) pairs that a thread proposes between two checks for an interrupt, before any widening: as the time
+#: of a search grows with the length of its list, some tenth of a second. hnswlib uses one thread for few queries.
 PAIRS_AT_ONCE = 1 << 15
 
 #: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
@@ -89,7 +89,7 @@ def pool_of_proposals(
     """
     n = queries.shape[0]
     request = replace(request, warm_start=None)
-    at_once = max(1, PAIRS_AT_ONCE // max(_first(proposer, request), 1))
+    at_once = max(1, PAIRS_AT_ONCE * num_threads // max(_first(proposer, request), 1))
     parts: list[PoolArrays] = []
     for begin in range(0, max(n, 1), at_once):
         end = min(begin + at_once, n)
