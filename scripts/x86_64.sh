@@ -5,7 +5,7 @@
 #     scripts/x86_64.sh [FOLDER]
 #
 # Everything that is downloaded and built is kept in FOLDER, target/x86_64 by default, and used again by the next run.
-# Nothing is installed, and Bochs is built from Debian's source: released packages lack these models.
+# Nothing is installed, and Bochs is built from Debian's source: the package of Debian 12 lacks these models.
 #
 # Bochs starts Debian's kernel with all files in memory. On every model, Python searches, mines, clusters, plans and
 # hashes by the instruction set that the engine chooses and by each that it can be forced to, and the digests must be
@@ -69,7 +69,7 @@ cp --recursive python/negmine "$files/package"
 rm -rf "$files/package/negmine/demo/data"
 cp "$CARGO_TARGET_DIR/release/lib_native.so" "$files/package/negmine/_native.abi3.so"
 cp tests/support/digests_operations.py "$files"
-# Compiling modules would take minutes in every process of the emulated machine.
+# Compiling modules would take minutes in every process of the emulated machine; one that cannot be compiled is not used.
 PYTHONHOME=$folder/python/usr "$files/usr/bin/$interpreter" -m compileall -q --invalidation-mode unchecked-hash \
     "$files/usr/lib/$interpreter" "$files/site" "$files/package" || true
 cargo test --quiet --no-run --message-format=json -p negmine-kernels --tests |
