@@ -14,6 +14,9 @@ use crate::base::{Error, Result};
 /// Pairs scored between two checks for an interrupt.
 const PAIRS_PER_ITEM: usize = 1024;
 
+/// Scattered documents come from memory: they are prefetched this many pairs ahead.
+const AHEAD: usize = 3;
+
 /// Row numbers checked between two checks for an interrupt.
 const ROWS_PER_CHECK: usize = 1 << 20;
 
@@ -163,12 +166,13 @@ pub(crate) fn score_pairs_with<S: ScorePairs>(
                 scorer.begin(queries.finite_row(run.isa, query, buffer)?);
                 let of_query = place..pairs.range(query).end.min(end);
                 place = of_query.end;
-                let documents = &pairs.items()[of_query.clone()];
-                for (t, (score, &j)) in slot[of_query.start - begin..].iter_mut().zip(documents).enumerate() {
-                    if let Some(&next @ 0..) = documents.get(t + 1) {
+                for at in of_query {
+                    if let Some(&next @ 0..) = pairs.items().get(at + AHEAD) {
                         scorer.prefetch(next as u32);
                     }
-                    *score = if j == -1 { f64::NAN } else { scorer.score(j as u32)? };
+                    let document = pairs.items()[at];
+                    slot[at - begin] =
+                        if document == -1 { f64::NAN } else { scorer.score(document as u32)? };
                 }
             }
             Ok(())
