@@ -315,6 +315,16 @@ def test_a_query_gets_the_same_documents_in_any_company() -> None:
         assert np.array_equal(alone.indices[0], together.indices[row])
 
 
+def test_the_documents_of_a_query_do_not_depend_on_how_many_are_excluded_of_others() -> None:
+    """The longest list of exclusions decides how many documents a search returns of every query."""
+    top = EXACT.search(QUERIES, 20).indices
+    exclude = [row[: t % 21].tolist() for t, row in enumerate(top)]
+    together = INDEX.search(QUERIES, 5, exclude=exclude)
+    for t in range(0, len(QUERIES), 7):
+        alone = INDEX.search(QUERIES[t : t + 1], 5, exclude=exclude[t : t + 1])
+        assert np.array_equal(alone.indices[0], together.indices[t])
+
+
 def test_several_threads_may_build() -> None:
     index = HnswIndex(CORPUS, build_threads=3)
     assert index.audit(QUERIES, 10).recall > 0.9
@@ -359,6 +369,15 @@ def test_rows_of_zeros_are_counted_as_the_exact_index_counts_them() -> None:
     miner = HardNegativeMiner(2)
     reports = [miner.candidates(make(documents), queries, [[0]] * 6).report for make in (HnswIndex, ExactIndex)]
     assert [(report.zero_documents, report.zero_queries) for report in reports] == [(2, 1), (2, 1)]
+
+
+def test_rows_are_zero_where_they_are_zero_in_float32() -> None:
+    documents, queries = some(200).astype(np.float64), some(6, seed=1).astype(np.float64)
+    documents[3] *= 1e-60
+    queries[2] *= 1e-60
+    miner = HardNegativeMiner(2)
+    reports = [miner.candidates(make(documents), queries, [[0]] * 6).report for make in (HnswIndex, ExactIndex)]
+    assert [(report.zero_documents, report.zero_queries) for report in reports] == [(1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

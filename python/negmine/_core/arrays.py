@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, Set
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "as_rows",
     "as_shares",
     "check_field",
+    "count_zero_rows",
     "describe_kind",
     "public_scores",
     "refuse_not_finite",
@@ -215,15 +216,27 @@ def as_numpy(value: object, argument: str) -> npt.NDArray[Any]:
 
 def refuse_not_finite(rows: Rows, argument: str) -> None:
     """Refuse embeddings that hold NaN or infinity, or do not fit float32, under the name that the caller gave them."""
-    step = max(1, _CHECKED_AT_ONCE // max(rows.shape[1], 1))
-    for begin in range(0, rows.shape[0], step):
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(rows.slice(begin, begin + step).values().astype(np.float32, copy=False))
+    for begin, values in _float32_chunks(rows):
+        finite = np.isfinite(values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0].tolist()
             raise NegmineValueError(
                 f"`{argument}` must be finite in float32; row {begin + row} is not, at column {column}."
             )
+
+
+def count_zero_rows(rows: Rows) -> int:
+    """Return the number of rows that are zero in float32."""
+    return sum(int(np.count_nonzero(~values.any(axis=1))) for _, values in _float32_chunks(rows))
+
+
+def _float32_chunks(rows: Rows) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Convert rows to float32, some at a time; yield the number of the first row of each chunk, and its values."""
+    step = max(1, _CHECKED_AT_ONCE // max(rows.shape[1], 1))
+    for begin in range(0, rows.shape[0], step):
+        with np.errstate(over="ignore"):
+            values = rows.slice(begin, begin + step).values().astype(np.float32, copy=False)
+        yield begin, values
 
 
 def refuse_unordered(value: object, argument: str) -> None:

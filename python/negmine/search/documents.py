@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from negmine._core.arrays import Csr, Rows, refuse_not_finite
+from negmine._core.arrays import Csr, Rows, count_zero_rows, refuse_not_finite
 from negmine._core.calls import Progress
 from negmine.errors import NegmineValueError
 from negmine.search.graph import Graph
@@ -87,7 +87,7 @@ class Documents:
             self.parts.append(inserted)
             self.deleted = np.concatenate([self.deleted, np.zeros(inserted.shape[0], dtype=np.bool_)])
             if self._metric == "cosine":
-                self.n_zero += _count_zeros(inserted)
+                self.n_zero += count_zero_rows(inserted)
 
     def delete(self, rows: npt.NDArray[np.int64]) -> None:
         """Mark documents as deleted.
@@ -147,12 +147,6 @@ class Documents:
             propose=propose,
             score=lambda queries, pairs: self.parts.score(queries, pairs, num_threads),
         )
-
-
-def _count_zeros(rows: Rows) -> int:
-    """Return the number of rows of norm zero."""
-    chunks = (rows.slice(begin, begin + INSERTED_AT_ONCE) for begin in range(0, rows.shape[0], INSERTED_AT_ONCE))
-    return sum(int((~chunk.values().astype(np.float32, copy=False).any(axis=1)).sum()) for chunk in chunks)
 
 
 def check_rows(rows: npt.NDArray[np.int64], argument: str, n: int) -> None:

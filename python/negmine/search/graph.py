@@ -23,6 +23,9 @@ __all__ = ["Graph"]
 #: Part of hnswlib's message when a search reaches fewer documents than it was asked for.
 _TOO_FEW = "contiguous"
 
+#: Queries whose largest coordinate is within these powers of two are searched as they are.
+_SAFE_EXPONENT = 32
+
 
 class Graph:
     """Graph over documents that are numbered by their rows.
@@ -64,9 +67,12 @@ class Graph:
         if self._metric != "cosine":
             return values
         # The norm of a query does not change the order of its documents, but hnswlib's float32 sums must not overflow.
-        largest = np.maximum(values.max(axis=1), -values.min(axis=1))
-        powers: npt.NDArray[np.float32] = np.ldexp(np.float32(1.0), np.minimum(-np.frexp(largest)[1], 127))
-        return values * powers[:, None]
+        exponents = np.frexp(np.maximum(values.max(axis=1), -values.min(axis=1)))[1]
+        far = np.flatnonzero(np.abs(exponents) > _SAFE_EXPONENT)
+        if len(far):
+            values = values.copy()
+            values[far] *= np.ldexp(np.float32(1.0), np.minimum(-exponents[far], 127))[:, None]
+        return values
 
     def vectors(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Return embeddings of documents as the graph holds them: float32, of norm 1 under "cosine".
@@ -175,7 +181,7 @@ class Graph:
 
     def _search(self, vectors: npt.NDArray[np.float32], k: int, num_threads: int) -> npt.NDArray[np.int64]:
         labels, _ = self._index.knn_query(vectors, k=k, num_threads=num_threads)
-        return np.asarray(labels).astype(np.int64)
+        return np.asarray(labels).view(np.int64)  # hnswlib's labels are uint64
 
     def _reachable(self, vector: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
         """Return as many documents as a search finds, at most ``k``: hnswlib raises an error instead of fewer."""

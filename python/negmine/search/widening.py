@@ -14,15 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from negmine import _native
-from negmine._core.arrays import Csr, CsrLike, Rows
+from negmine._core.arrays import Csr, CsrLike, Rows, count_zero_rows
 from negmine._core.calls import Progress
-from negmine.search.request import PoolArrays, PoolRequest
+from negmine.search.request import PoolArrays, PoolRequest, Rules
 
 __all__ = ["Proposer", "pool_of_proposals"]
 
 #: (query, document) pairs that a thread proposes between two checks for an interrupt, before any widening: as the time
 #: of a search grows with the length of its list, some tenth of a second. hnswlib uses one thread for few queries.
 PAIRS_AT_ONCE = 1 << 15
+
+#: Options of a request that reject documents by their scores.
+_LIMITS = ("max_score", "absolute_margin", "relative_margin", "min_score", "absolute_floor", "relative_floor")
 
 #: `Reason.LIST_EXHAUSTED`, whose numbers are part of the file formats.
 _LIST_EXHAUSTED = 9
@@ -102,11 +105,16 @@ def pool_of_proposals(
 
 def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads: int) -> PoolArrays:
     """Return the pools of a few queries. What is proposed for a query does not depend on the other queries."""
+    zero_queries = count_zero_rows(queries) if proposer.count_zeros else 0
     request = replace(request, given_scores=_positive_scores(proposer, queries, request))
-    k = _first(proposer, request)
+    first, named = _first(proposer, request), _n_named(request.rules)
+    k = first
+    if first < proposer.n_live and not _rejects_unnamed(request):
+        # Every document that the search returns takes time, also of the same list of candidates.
+        k = min(first, request.range_max + int(named.max(initial=0)))
     longest = proposer.propose(queries, k)
     # Scoring the whole list of every query would take longer than the rest of the call.
-    lists = longest if k == proposer.n_live else _shortened(longest, request)
+    lists = longest if k == proposer.n_live else _shortened(longest, request.range_max + named)
     is_cut = len(lists.items) < len(longest.items)
     scores, n_proposed, widened = proposer.score(queries, lists), len(lists.items), set[int]()
     while True:
@@ -118,13 +126,12 @@ def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads:
         if is_cut:
             more, is_cut = _take_lists(longest, short), False
         else:
-            k = min(2 * k, proposer.most, proposer.n_live)
+            k = first if k < first else min(2 * k, proposer.most, proposer.n_live)
             more = proposer.propose(some, k)
             widened.update(short.tolist())
         lists, scores = _replaced(lists, scores, short, more, proposer.score(some, more))
         n_proposed += len(more.items)
-    if proposer.count_zeros:
-        found["zero_queries"] = int((~queries.values().any(axis=1)).sum())
+    found["zero_queries"] = zero_queries
     found["counters"] = {"proposed": n_proposed, "widened_queries": len(widened)}
     return PoolArrays.of_core(found, 0)
 
@@ -134,14 +141,24 @@ def _first(proposer: Proposer, request: PoolRequest) -> int:
     return min(max(request.range_max, proposer.first), proposer.n_live)
 
 
-def _shortened(lists: Csr, request: PoolRequest) -> Csr:
-    """Return the beginning of every list: the ranks of the request, and a replacement per document that rules name."""
-    rules = request.rules
+def _n_named(rules: Rules) -> npt.NDArray[np.int64]:
+    """Return the number of documents that rules name for every query."""
     named = np.diff(rules.positives.offsets) + (rules.self_rows is not None)
-    if rules.exclude is not None:
-        named = named + np.diff(rules.exclude.offsets)
-    lengths = np.minimum(np.diff(lists.offsets), request.range_max + named)
-    return _entries(lists, lists.offsets[:-1], lengths)
+    return named if rules.exclude is None else named + np.diff(rules.exclude.offsets)
+
+
+def _rejects_unnamed(request: PoolRequest) -> bool:
+    """Return whether a document may be rejected that no list of the rules names."""
+    rules, limits = request.rules, (getattr(request, name) for name in _LIMITS)
+    return rules.groups is not None or rules.eligible is not None or any(limit is not None for limit in limits)
+
+
+def _shortened(lists: Csr, most: npt.NDArray[np.int64]) -> Csr:
+    """Return the first documents of every list: as many as ranks are asked for and rules may reject by name."""
+    lengths = np.diff(lists.offsets)
+    if (lengths <= most).all():
+        return lists
+    return _entries(lists, lists.offsets[:-1], np.minimum(lengths, most))
 
 
 def _take_lists(lists: Csr, which: npt.NDArray[np.int64]) -> Csr:
@@ -160,6 +177,8 @@ def _positive_scores(proposer: Proposer, queries: Rows, request: PoolRequest) ->
     positives = request.rules.positives
     scores = np.full(len(positives.items), np.nan) if request.given_scores is None else request.given_scores.copy()
     unknown = np.isnan(scores) & (positives.items >= 0)
+    if not unknown.any():
+        return scores
     before = np.concatenate([[0], np.cumsum(unknown)])
     scores[unknown] = proposer.score(queries, Csr(before[positives.offsets], positives.items[unknown]))
     return scores
