@@ -156,6 +156,8 @@ class PoolRequest:
         -------
         PoolRequest
         """
+        if end - begin == len(self.rules.positives.offsets) - 1:
+            return self
         first, last = self.rules.positives.offsets[[begin, end]]
         return replace(
             self,
@@ -251,6 +253,8 @@ class PoolArrays:
         -------
         PoolArrays
         """
+        if len(parts) == 1:
+            return parts[0]
         begins = np.cumsum([0, *n_queries[:-1]])
         shifted = [
             replace(part, query_indices=part.query_indices + begin) for part, begin in zip(parts, begins, strict=True)

@@ -91,7 +91,6 @@ def pool_of_proposals(
         ``counters`` has the proposed pairs, and the queries that were searched more than once.
     """
     n = queries.shape[0]
-    request = replace(request, warm_start=None)
     at_once = max(1, PAIRS_AT_ONCE * num_threads // max(_first(proposer, request), 1))
     parts: list[PoolArrays] = []
     for begin in range(0, max(n, 1), at_once):
@@ -106,7 +105,7 @@ def pool_of_proposals(
 def _chunk(proposer: Proposer, queries: Rows, request: PoolRequest, num_threads: int) -> PoolArrays:
     """Return the pools of a few queries. What is proposed for a query does not depend on the other queries."""
     zero_queries = count_zero_rows(queries) if proposer.count_zeros else 0
-    request = replace(request, given_scores=_positive_scores(proposer, queries, request))
+    request = replace(request, given_scores=_positive_scores(proposer, queries, request), warm_start=None)
     first, named = _first(proposer, request), _n_named(request.rules)
     k = first
     if first < proposer.n_live and not _rejects_unnamed(request):
